@@ -1,0 +1,176 @@
+//! Validation of bodies against `schema/avp.schema.json`, compiled once.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+/// The schema file itself, as shipped in `schema/`.
+pub const SCHEMA_JSON: &str = include_str!("../../schema/avp.schema.json");
+
+/// The messages that the schema defines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are those of the schema's definitions")]
+pub enum MessageKind {
+    ChallengeRequest,
+    ChallengeResponse,
+    TokenRequest,
+    TokenResponse,
+    CreateRepoRequest,
+    VaultManifest,
+    PullRequest,
+    PullResponse,
+    PushRequest,
+    PushResponse,
+    MemberAddRequest,
+    MemberRemoveRequest,
+    MemberEntry,
+    EncryptedEnvelope,
+    Discovery,
+    ErrorObject,
+}
+
+impl MessageKind {
+    /// All of them, in the order of the declaration.
+    pub const ALL: [Self; 16] = [
+        Self::ChallengeRequest,
+        Self::ChallengeResponse,
+        Self::TokenRequest,
+        Self::TokenResponse,
+        Self::CreateRepoRequest,
+        Self::VaultManifest,
+        Self::PullRequest,
+        Self::PullResponse,
+        Self::PushRequest,
+        Self::PushResponse,
+        Self::MemberAddRequest,
+        Self::MemberRemoveRequest,
+        Self::MemberEntry,
+        Self::EncryptedEnvelope,
+        Self::Discovery,
+        Self::ErrorObject,
+    ];
+
+    /// Name of the definition under `$defs`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ChallengeRequest => "ChallengeRequest",
+            Self::ChallengeResponse => "ChallengeResponse",
+            Self::TokenRequest => "TokenRequest",
+            Self::TokenResponse => "TokenResponse",
+            Self::CreateRepoRequest => "CreateRepoRequest",
+            Self::VaultManifest => "VaultManifest",
+            Self::PullRequest => "PullRequest",
+            Self::PullResponse => "PullResponse",
+            Self::PushRequest => "PushRequest",
+            Self::PushResponse => "PushResponse",
+            Self::MemberAddRequest => "MemberAddRequest",
+            Self::MemberRemoveRequest => "MemberRemoveRequest",
+            Self::MemberEntry => "MemberEntry",
+            Self::EncryptedEnvelope => "EncryptedEnvelope",
+            Self::Discovery => "Discovery",
+            Self::ErrorObject => "ErrorObject",
+        }
+    }
+}
+
+/// One way in which a body breaks the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// JSON pointer into the body; empty for the whole.
+    pub pointer: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = if self.pointer.is_empty() { "the body" } else { &self.pointer };
+        write!(f, "{place}: {}", self.message)
+    }
+}
+
+/// The compiled schema; each message is compiled when it is first asked for, once per process.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema;
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(SCHEMA_JSON).expect("the schema is compiled in, and a test parses it"));
+
+static VALIDATORS: [LazyLock<Validator>; 16] = {
+    const fn lazy<const I: usize>() -> LazyLock<Validator> {
+        LazyLock::new(|| compile(MessageKind::ALL[I]))
+    }
+    [
+        lazy::<0>(),
+        lazy::<1>(),
+        lazy::<2>(),
+        lazy::<3>(),
+        lazy::<4>(),
+        lazy::<5>(),
+        lazy::<6>(),
+        lazy::<7>(),
+        lazy::<8>(),
+        lazy::<9>(),
+        lazy::<10>(),
+        lazy::<11>(),
+        lazy::<12>(),
+        lazy::<13>(),
+        lazy::<14>(),
+        lazy::<15>(),
+    ]
+};
+
+fn compile(kind: MessageKind) -> Validator {
+    let root = json!({ "$defs": DOCUMENT["$defs"], "$ref": format!("#/$defs/{}", kind.name()) });
+    jsonschema::validator_for(&root).expect("the schema is compiled in, and a test compiles every message")
+}
+
+impl Schema {
+    /// The schema document.
+    pub fn document() -> &'static Value {
+        &DOCUMENT
+    }
+
+    /// Everything that is wrong with a body, at most `limit` entries; empty when it conforms.
+    pub fn violations(kind: MessageKind, body: &Value, limit: usize) -> Vec<Violation> {
+        let validator = &VALIDATORS[kind as usize];
+        if validator.is_valid(body) {
+            return Vec::new();
+        }
+        validator
+            .iter_errors(body)
+            .take(limit)
+            .map(|error| Violation {
+                pointer: error.instance_path().to_string(),
+                message: error.to_string().chars().take(300).collect(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_compiles_and_refuses_unknown_members() {
+        for (index, kind) in MessageKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+            assert!(DOCUMENT["$defs"][kind.name()].is_object(), "{}", kind.name());
+            assert!(!Schema::violations(kind, &json!({ "surprise": 1 }), 9).is_empty(), "{}", kind.name());
+        }
+    }
+
+    #[test]
+    fn int64_is_a_whole_range_and_no_string() {
+        let body = |version: Value| json!({ "repoId": "r", "knownPayloadVersion": version });
+        for fine in [json!(i64::MAX), json!(i64::MIN), json!(0)] {
+            assert_eq!(Schema::violations(MessageKind::PullRequest, &body(fine), 1), []);
+        }
+        for wrong in [json!("1"), json!(1.5), json!(null), json!(u64::MAX)] {
+            let found = Schema::violations(MessageKind::PullRequest, &body(wrong), 1);
+            assert_eq!(found[0].pointer, "/knownPayloadVersion");
+        }
+    }
+}
