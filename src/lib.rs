@@ -5,5 +5,8 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod client;
 pub mod codec;
+pub mod requirements;
+pub mod runner;
 pub mod wire;

@@ -1,0 +1,65 @@
+//! The record of one request and its answer, shortened for people, with credentials masked.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How many bytes of a body a record keeps.
+pub const KEPT_BODY: usize = 2048;
+
+/// A body as far as a record keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedBody {
+    /// The first [`KEPT_BODY`] bytes, as text (invalid UTF-8 replaced).
+    pub text: String,
+    /// Length of the whole body in bytes.
+    pub length: usize,
+}
+
+impl RecordedBody {
+    /// Keeps the beginning of a body.
+    pub fn of(bytes: &[u8]) -> Self {
+        let kept = &bytes[..bytes.len().min(KEPT_BODY)];
+        Self { text: String::from_utf8_lossy(kept).into_owned(), length: bytes.len() }
+    }
+
+    /// Whether the record is shorter than the body.
+    pub fn is_cut(&self) -> bool {
+        self.length > KEPT_BODY
+    }
+}
+
+/// One request and what came of it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exchange {
+    /// What the check was doing, e.g. `push`.
+    pub operation: &'static str,
+    /// HTTP method.
+    pub method: String,
+    /// Path and query as sent.
+    pub path: String,
+    /// `Authorization` as sent but shortened, `None` when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization: Option<String>,
+    /// The request's body.
+    pub request: RecordedBody,
+    /// Status code; `None` when no answer came.
+    pub status: Option<u16>,
+    /// `Content-Type` of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The answer's body.
+    pub response: RecordedBody,
+    /// Why no (whole) answer came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// From sending to the last byte.
+    #[serde(rename = "durationMs", serialize_with = "milliseconds")]
+    pub duration: Duration,
+}
+
+fn milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((duration.as_secs_f64() * 1e6).round() / 1e3)
+}

@@ -1,0 +1,236 @@
+//! The rows. One constant per rule, in the order of the specification.
+
+use super::{Level::*, Party::*, Requirement, Revision::*};
+
+macro_rules! catalogue {
+    ($($name:ident = $id:literal, $section:literal, $level:ident, $party:ident, $since:ident, $text:literal $(, unprovable $why:literal)?;)*) => {
+        $(
+            #[doc = $text]
+            pub static $name: Requirement = Requirement {
+                id: $id, section: $section, level: $level, binds: $party, since: $since, text: $text,
+                unprovable: catalogue!(@why $($why)?),
+            };
+        )*
+        /// Every rule, in the order of the specification.
+        pub static ALL: &[&Requirement] = &[$(&$name),*];
+    };
+    (@why) => { None };
+    (@why $why:literal) => { Some($why) };
+}
+
+catalogue! {
+    // §2 Conventions
+    BASE64 = "AVP-2-base64", "§2", Must, Server, V0_2,
+        "Binary values travel as base64 in the standard alphabet, with padding.";
+    KEY_ENCODING = "AVP-2-key-encoding", "§2", Must, Server, V0_2,
+        "Public keys are the base64 of their raw 32 bytes, and the Ed25519 key in that spelling is the member id.";
+    FIELD_NAMES = "AVP-2-field-names", "§2", Must, Server, V0_2,
+        "JSON members carry the camelCase names of the message tables; an answer has those members, of those types, and no others.";
+    INT64 = "AVP-2-int64", "§2", Must, Server, V0_2,
+        "Counters are JSON integers over the whole int64 range and never lose precision.";
+    JSON_CONTENT_TYPE = "AVP-2-json-content-type", "§6", Should, Server, V0_2,
+        "A JSON body is labelled as JSON in Content-Type.";
+
+    // §3 Identity and authentication
+    NONCE_SIZE = "AVP-3-nonce-size", "§3", Must, IdentityProvider, V0_2,
+        "A challenge nonce is the base64 of at least 32 bytes.";
+    NONCE_RANDOM = "AVP-3-nonce-random", "§3", Must, IdentityProvider, V0_2,
+        "Every challenge gets a fresh random nonce, for one key and across keys.";
+    NONCE_LOOKS_RANDOM = "AVP-3-nonce-looks-random", "§3", Should, IdentityProvider, V0_2,
+        "The bytes of nonces show no pattern that makes the next one predictable.";
+    NONCE_SINGLE_USE = "AVP-3-nonce-single-use", "§3", Must, IdentityProvider, V0_2,
+        "A nonce that has bought a token buys no second one.";
+    NONCE_ISSUED = "AVP-3-nonce-issued", "§3", Must, IdentityProvider, V0_2,
+        "Only a nonce that this identity provider has issued is worth a token.";
+    NONCE_EXPIRES = "AVP-3-nonce-expires", "§3", Must, IdentityProvider, V0_2,
+        "An expired nonce is refused.";
+    NONCE_TTL = "AVP-3-nonce-ttl", "§3", Should, IdentityProvider, V0_2,
+        "A nonce lives for two minutes at the most.";
+    NONCE_BOUND = "AVP-3-nonce-bound", "§3", Should, IdentityProvider, V0_2,
+        "A nonce issued for one key is useless to the holder of another.";
+    SIGNATURE_RAW = "AVP-3-signature-raw-bytes", "§3", Must, IdentityProvider, V0_2,
+        "The signature covers the decoded bytes of the nonce, not its base64 text.";
+    SIGNATURE_VERIFIED = "AVP-3-signature-verified", "§3", Must, IdentityProvider, V0_2,
+        "A token is given only for a signature that verifies under the key it is asked for.";
+    SIGNATURE_STRICT = "AVP-3-signature-strict", "§3", Hardening, IdentityProvider, V0_2,
+        "Signatures with an unreduced S and keys of small order buy no token (RFC 8032 §5.1.7).";
+    IDENTITY_CANONICAL = "AVP-3-identity-canonical", "§3", Hardening, IdentityProvider, V0_2,
+        "A key that isn't 32 bytes or isn't spelled canonically never becomes an identity of its own.";
+    NO_ACCOUNT = "AVP-3-no-account", "§3", Must, Server, V0_2,
+        "A keypair is all it takes: a key that nobody registered gets a token and can use the vault.";
+    TOKEN_ANSWER = "AVP-3-token-answer", "§3", Must, IdentityProvider, V0_2,
+        "The token answer carries the token and its expiry in epoch milliseconds, which lies ahead.";
+    TOKEN_CLAIMS = "AVP-3-token-claims", "§3", Should, IdentityProvider, V0_2,
+        "A JWT names the member as key: plus id, is of kind keypair, and holds no account, email or role.";
+    TOKEN_REQUIRED = "AVP-3-token-required", "§3", Must, Server, V0_2,
+        "A vault operation without a valid bearer token is refused and changes nothing.";
+    TOKEN_VERIFIED = "AVP-3-token-verified", "§3", Must, Server, V0_2,
+        "A token that was altered, forged, unsigned or re-signed is refused.";
+    TOKEN_LOCAL = "AVP-3-token-local", "§3", Must, Server, V0_2,
+        "A token is valid only at the server that issued it.";
+    TOKEN_EXPIRES = "AVP-3-token-expires", "§3", Must, Server, V0_2,
+        "A token is refused after the expiry that was announced with it.";
+    TOKEN_BEARER_ONLY = "AVP-3-token-bearer-only", "§3", Hardening, Server, V0_2,
+        "The token counts only as it is and in Authorization: Bearer, not in another scheme, letter case or the query.";
+    UNAUTHENTICATED_SILENCE = "AVP-3-unauthenticated-silence", "§3", Hardening, Server, V0_2,
+        "An answer to an unauthenticated caller doesn't tell whether a repository exists.";
+    SUBJECT_IS_CALLER = "AVP-3-subject-is-caller", "§3", Must, Server, V0_2,
+        "The subject of the token is the caller; membership is decided by it and by nothing in the request.";
+    CLIENT_TOKEN_PER_HOST = "AVP-3-client-token-per-host", "§3", Must, Client, V0_2,
+        "A client keeps tokens by host and shows none to another host.",
+        unprovable "binds clients; a server can't be asked for it";
+
+    // §4 Envelope
+    STORED_VERBATIM = "AVP-4-stored-verbatim", "§4", Must, Server, V0_2,
+        "Keys, wrapped keys, IVs and ciphertexts come back byte for byte as they were stored.";
+    CLIENT_AAD = "AVP-4-client-aad", "§4", Must, Client, V0_2,
+        "Payload ciphertexts are bound to repository id, payload version and key epoch in the fixed byte layout.",
+        unprovable "binds codecs; the vectors prove it";
+    CLIENT_WRAP = "AVP-4-client-wrap", "§4", Must, Client, V0_2,
+        "Data keys are wrapped by the scheme that schemeId names.",
+        unprovable "binds codecs; the vectors prove it";
+
+    // §5 Payload
+    CLIENT_PROVENANCE_ABSENT = "AVP-5-client-provenance-absent", "§5", Must, Client, V0_2,
+        "Clients read payloads whose accounts carry no provenance.",
+        unprovable "binds clients; it happens inside the ciphertext";
+    CLIENT_PROVENANCE_SET = "AVP-5-client-provenance-set", "§5", Should, Client, V0_2,
+        "Clients set provenance when they add an account.",
+        unprovable "binds clients; it happens inside the ciphertext";
+
+    // §6 Operations
+    HTTP_PROFILE = "AVP-6-http-profile", "§6", Must, Server, V0_2,
+        "Every operation has its path, takes and gives JSON, and percent-encoded ids in a path work.";
+    CREATE_RETURNS = "AVP-6-create-returns-manifest", "§6", Must, Server, V0_2,
+        "createRepo stores the manifest and the first envelope and returns the manifest.";
+    CREATE_SOLE_MEMBER = "AVP-6-create-sole-member", "§6", Must, Server, V0_2,
+        "createRepo refuses a manifest whose members aren't exactly the caller, and leaves nothing behind.";
+    CREATE_DUPLICATE = "AVP-6-create-duplicate", "§6", Must, Server, V0_2,
+        "createRepo refuses an id that exists, whoever asks, and leaves the first repository alone.";
+    CREATE_IDS_EXACT = "AVP-6-create-ids-exact", "§8", Must, Server, V0_2,
+        "Repository ids are opaque and exact: two different strings are two repositories.";
+    CREATE_ODD_IDS = "AVP-6-create-odd-ids", "§6", Should, Server, V0_2,
+        "An id with reserved or non-ASCII characters works when percent-encoded, or is refused at creation.";
+    CREATE_CONSISTENT = "AVP-6-create-consistent", "§6", Hardening, Server, V0_2,
+        "createRepo refuses an envelope that belongs to another repository, version or epoch than its manifest.";
+    PULL_MEMBERS_ONLY = "AVP-6-pull-members-only", "§6", Must, Server, V0_2,
+        "pull is for members; strangers are refused, and an unknown repository is none.";
+    PULL_UNCHANGED = "AVP-6-pull-unchanged", "§6", Must, Server, V0_2,
+        "pull at the current version says unchanged and gives the manifest.";
+    PULL_OMITS_ENVELOPE = "AVP-6-pull-omits-envelope", "§6", Should, Server, V0_2,
+        "pull at the current version leaves the envelope out.";
+    PULL_CURRENT = "AVP-6-pull-current", "§6", Must, Server, V0_2,
+        "pull at any other version gives the current manifest and the current envelope.";
+    PUSH_MEMBERS_ONLY = "AVP-6-push-members-only", "§6", Must, Server, V0_2,
+        "push is for members; a refused push changes nothing.";
+    PUSH_APPLIES = "AVP-6-push-applies", "§6", Must, Server, V0_2,
+        "push at the current version stores the envelope and answers accepted with the new counters.";
+    PUSH_GATED = "AVP-6-push-gated", "§6", Must, Server, V0_2,
+        "push applies only if the expected version is the current one; otherwise nothing changes.";
+    PUSH_CONFLICT = "AVP-6-push-conflict-answer", "§6", Must, Server, V0_2,
+        "A stale or future expectation is answered with accepted false, conflict true and the current counters.";
+    PUSH_GAP = "AVP-6-push-gap", "§6", Should, Server, V0_2,
+        "The new version may be more than one above the old one.";
+    PUSH_ROTATES = "AVP-6-push-rotated-members", "§6", Must, Server, V0_2,
+        "rotatedMembers replaces the roster together with the write; null or absent leaves the roster alone.";
+    PUSH_REFUSED_WHOLE = "AVP-6-push-refused-whole", "§6", Must, Server, V0_2,
+        "A push that is refused, for whatever reason, leaves manifest and envelope as they were.";
+    PUSH_SCOPE = "AVP-6-push-scope", "§6", Must, Server, V0_2,
+        "Authority over one repository gives none over another that the body names.";
+    PUSH_CONSISTENT = "AVP-6-push-consistent", "§6", Hardening, Server, V0_2,
+        "push refuses an epoch that goes down, an envelope of another repository and a roster that can't be one.";
+    ADD_MEMBERS_ONLY = "AVP-6-add-members-only", "§6", Must, Server, V0_2,
+        "addMember is for members; a refused one changes nothing.";
+    ADD_RECORDS = "AVP-6-add-records", "§6", Must, Server, V0_2,
+        "addMember records the entry exactly as sent, keeps everybody else's, and returns the manifest.";
+    ADD_ANY_MEMBER = "AVP-6-add-any-member", "§6", Should, Server, V0_2,
+        "Any member may invite, also one who was just added.";
+    ADD_TWICE = "AVP-6-add-twice", "§6", Should, Server, V0_2,
+        "Adding the same member again leaves one entry.";
+    REMOVE_MEMBERS_ONLY = "AVP-6-remove-members-only", "§6", Must, Server, V0_2,
+        "removeMember is for members; a refused one changes nothing.";
+    REMOVE_DROPS = "AVP-6-remove-drops", "§6", Must, Server, V0_2,
+        "The removed member is out of the roster, even if the rewrapped members name it.";
+    REMOVE_REPLACES = "AVP-6-remove-replaces", "§6", Must, Server, V0_2,
+        "removeMember makes the rewrapped members the roster, stores the rotated envelope and sets the epoch.";
+    REMOVE_ATOMIC = "AVP-6-remove-atomic", "§6", Must, Server, V0_2,
+        "A removal happens as a whole or not at all.";
+    REMOVE_REVOKES = "AVP-6-remove-revokes", "§6", Must, Server, V0_2,
+        "From its removal on, a member's live token opens no operation on the repository.";
+    REMOVE_UNKNOWN = "AVP-6-remove-unknown", "§6", Should, Server, V0_2,
+        "Removing somebody who isn't a member is answered with 404.";
+    REMOVE_CONSISTENT = "AVP-6-remove-consistent", "§6", Hardening, Server, V0_2,
+        "removeMember refuses an empty roster and an envelope that isn't at the new epoch.";
+    FETCH_MEMBERS_ONLY = "AVP-6-fetch-members-only", "§6", Must, Server, V0_2,
+        "fetchMemberKey is for members.";
+    FETCH_ENTRY = "AVP-6-fetch-entry", "§6", Must, Server, V0_2,
+        "fetchMemberKey returns the entry of the member asked for, whatever characters its id holds.";
+    USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
+        "Refusals use the usual codes: 401 unauthenticated, 403 not entitled, 404 unknown, 409 duplicate; success is 200.";
+
+    // §8 Federation
+    PORTABLE_IDENTITY = "AVP-8-portable-identity", "§8", Must, IdentityProvider, V0_2,
+        "A keypair made anywhere authenticates here.";
+    CLIENT_TOKENS_V1 = "AVP-8-client-join-tokens", "§8.1", Must, Client, V0_2,
+        "Invite requests and repo locators are base64url over compact JSON.",
+        unprovable "binds clients; the vectors prove it";
+    DISCOVERY_SHAPE = "AVP-8-discovery", "§8.2", May, Server, V0_2,
+        "If /.well-known/avp answers, it needs no token and names the profiles (and the issuer's key set).";
+    CLIENT_DISCOVERY_DEFAULT = "AVP-8-client-discovery-default", "§8.2", Should, Client, V0_2,
+        "Without discovery, a client assumes HTTP/JSON over HTTPS.",
+        unprovable "binds clients";
+
+    // §9 Key binding
+    BINDING_OPAQUE = "AVP-9-binding-opaque", "§9", Must, Server, V0_2,
+        "A binding signature is stored and served as it is, on every path that writes members.";
+    BINDING_VALID = "AVP-9-binding-valid", "§9", May, IdentityProvider, V0_2,
+        "A binding that the identity provider publishes verifies under its key over the canonical message.";
+    CLIENT_VERIFIES_BINDING = "AVP-9-client-verifies-binding", "§9", Must, Client, V0_2,
+        "A client verifies a served binding before it wraps to a member on a host that it doesn't operate.",
+        unprovable "binds clients";
+
+    // §10 Invariants
+    ZERO_KNOWLEDGE = "AVP-10-zero-knowledge", "§10", Must, Server, V0_2,
+        "Nothing that the server keeps or gives is a plaintext account, data key, seed or passphrase.";
+    NO_SECRET_ECHO = "AVP-10-no-secret-echo", "§10", Should, Server, V0_2,
+        "A secret-looking member in a request is refused or dropped, never kept and served.";
+    VERSION_MONOTONIC = "AVP-10-version-monotonic", "§10", Must, Server, V0_2,
+        "The payload version of a repository only ever rises.";
+    EPOCH_RISES = "AVP-10-epoch-rises", "§10", Must, Server, V0_2,
+        "A removal raises the key epoch.";
+    OLD_KEYS_USELESS = "AVP-10-old-keys-useless", "§10", Must, Server, V0_2,
+        "What a removed member held doesn't open what was written after the removal.";
+    READ_YOUR_WRITES = "AVP-10-read-your-writes", "§10", Must, Server, V0_2,
+        "What was just written is what is read.";
+
+    // §12 Security considerations
+    TLS = "AVP-12-tls", "§12", Must, Deployment, V0_2,
+        "Tokens travel over TLS only.",
+        unprovable "a matter of deployment: a test server on a loopback address is rightly plain HTTP";
+    TOKEN_SHORT_LIVED = "AVP-12-token-short-lived", "§12", Should, IdentityProvider, V0_2,
+        "Tokens are short lived: a day at the most.";
+
+    // Hardening beyond the letter: robust against input that no client should send
+    BAD_INPUT = "AVP-H-bad-input", "§6", Hardening, Server, V0_2,
+        "Malformed requests get a 4xx in good time, change nothing, and the server goes on.";
+    BODY_CONSUMED = "AVP-H-body-consumed", "§6", Hardening, Server, V0_2,
+        "A request that is refused early doesn't leave its body behind to be taken for the next request.";
+
+    // Revision 0.3
+    ERROR_OBJECT = "AVP-0.3-error-object", "§6", Must, Server, V0_3,
+        "The body of every answer that isn't 2xx is an error object with a known code.";
+    LIMITS = "AVP-0.3-limits", "§6", Must, Server, V0_3,
+        "An oversize body is 413 too_large; a limit is never reported as a conflict; a rate limit says Retry-After.";
+    RETRY_ADD = "AVP-0.3-retry-add", "§6", Must, Server, V0_3,
+        "Adding a member again with the same keys changes nothing and returns the current manifest.";
+    RETRY_REMOVE = "AVP-0.3-retry-remove", "§6", Must, Server, V0_3,
+        "An identical removeMember sent again before any other write leaves the same state.";
+    RETRY_WRITES = "AVP-0.3-retry-writes", "§6", Must, Server, V0_3,
+        "A retried createRepo is 409 and a retried push is a conflict.";
+    ESCAPED_PATH = "AVP-0.3-escaped-path", "§6", Must, Server, V0_3,
+        "A server routes on the path as it is escaped.";
+
+    // Revision 0.4
+    SHARE_REFRESH_TOKENS = "AVP-0.4-share-refresh-tokens", "§4", Must, Server, V0_4,
+        "shareRefreshTokens is persisted through every write path and served in every manifest.";
+}

@@ -1,0 +1,194 @@
+//! What happens in a run, as a stream of events. Reports are folds over it and never see a check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::client::Exchange;
+use crate::requirements::{Level, Requirement, Revision};
+
+/// What identifies a check to a reader.
+#[derive(Debug)]
+pub struct CheckInfo {
+    /// `area/what-holds`, stable for ever.
+    pub id: &'static str,
+    /// The rule in one line.
+    pub title: &'static str,
+    /// Section of the specification, `§6`.
+    pub section: &'static str,
+    /// Whether a miss is a failure or a warning.
+    pub level: Level,
+    /// The rules it proves; never empty.
+    pub requirements: &'static [&'static Requirement],
+    /// First revision that it applies to.
+    pub since: Revision,
+}
+
+/// Result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The rule holds as far as was tried.
+    Pass,
+    /// A MUST is broken.
+    Fail,
+    /// A SHOULD or a hardening is missed.
+    Warn,
+    /// Not tried; the message says why.
+    Skip,
+    /// The suite could not tell; the message says why.
+    Error,
+}
+
+impl Status {
+    /// The word used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Skip => "skip",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One broken rule: what was expected, what was observed, and the exchange that shows it.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What the specification makes one expect.
+    pub expected: String,
+    /// What happened instead.
+    pub observed: String,
+    /// The request and its answer; `None` where no single exchange shows it.
+    pub exchange: Option<Arc<Exchange>>,
+}
+
+/// How a check ended.
+#[derive(Debug)]
+pub struct CheckResult {
+    /// Which check.
+    pub check: &'static CheckInfo,
+    /// How it ended.
+    pub status: Status,
+    /// One line: the first finding, the reason of a skip or error, or a remark on a pass (may be empty).
+    pub message: String,
+    /// What is wrong; the first decides the message. Failures before warnings.
+    pub findings: Vec<Finding>,
+    /// The last exchanges of the check, oldest first; empty for a pass.
+    pub exchanges: Vec<Arc<Exchange>>,
+    /// Time from start to end of the check.
+    pub duration: Duration,
+}
+
+/// What is known before the first check.
+#[derive(Debug, Clone)]
+pub struct RunInfo {
+    /// Version of this program.
+    pub version: &'static str,
+    /// Revision that the run judges by.
+    pub spec: Revision,
+    /// The target as given, without credentials.
+    pub target: String,
+    /// The options that a rerun needs besides `--only`, e.g. `--server http://127.0.0.1:8787`; credentials masked.
+    pub rerun: String,
+    /// Seed of the run's choices.
+    pub seed: u64,
+    /// Start, epoch milliseconds.
+    pub started_ms: i64,
+    /// How many checks will run (those left out aren't counted).
+    pub planned: usize,
+    /// Checks at once.
+    pub jobs: usize,
+    /// Whether warnings fail.
+    pub strict: bool,
+}
+
+/// The judgement on the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Every MUST check ran and none failed.
+    Conformant,
+    /// A MUST check failed.
+    NotConformant,
+    /// None failed, but a MUST check was left out.
+    Incomplete,
+    /// The target could not be judged at all.
+    NotJudged,
+}
+
+impl Verdict {
+    /// The words used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conformant => "conformant",
+            Self::NotConformant => "not-conformant",
+            Self::Incomplete => "incomplete",
+            Self::NotJudged => "not-judged",
+        }
+    }
+}
+
+/// Number of checks by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the names are those of Status")]
+pub struct Summary {
+    pub pass: usize,
+    pub fail: usize,
+    pub warn: usize,
+    pub skip: usize,
+    pub error: usize,
+}
+
+impl Summary {
+    /// Counts one more result.
+    pub fn count(&mut self, status: Status) {
+        match status {
+            Status::Pass => self.pass += 1,
+            Status::Fail => self.fail += 1,
+            Status::Warn => self.warn += 1,
+            Status::Skip => self.skip += 1,
+            Status::Error => self.error += 1,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    /// The judgement.
+    pub verdict: Verdict,
+    /// One sentence that explains a verdict other than conformant (empty otherwise).
+    pub reason: String,
+    /// What to try next, for a target that couldn't be judged (may be empty).
+    pub advice: String,
+    /// Number of checks by status.
+    pub summary: Summary,
+    /// Requests sent.
+    pub requests: u64,
+    /// Wall time of the run.
+    pub duration: Duration,
+    /// Whether Ctrl-C ended it.
+    pub interrupted: bool,
+    /// Exit status: 0 nothing failed, 1 a MUST failed (or a warning under `--strict`), 3 not judged, 130 interrupted.
+    pub exit_code: u8,
+}
+
+/// What happens in a run. Cheap to clone: what is large is shared.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Always first.
+    RunStarted(Arc<RunInfo>),
+    /// A remark about the target that is no verdict on it, e.g. that it closes every connection.
+    Note(String),
+    /// A check begins.
+    CheckStarted(&'static CheckInfo),
+    /// A check has ended, or was left out (status skip).
+    CheckFinished(Arc<CheckResult>),
+    /// An exchange took place (only sent when tracing); the id is the check's, or `preflight`.
+    Exchange(&'static str, Arc<Exchange>),
+    /// Always last.
+    RunFinished(Arc<RunEnd>),
+}

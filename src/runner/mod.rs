@@ -1,0 +1,5 @@
+//! Runs the checks: selection, scheduling, time limits; turns them into a stream of events.
+
+mod events;
+
+pub use events::{CheckInfo, CheckResult, Event, Finding, RunEnd, RunInfo, Status, Summary, Verdict};
