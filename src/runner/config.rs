@@ -1,0 +1,104 @@
+//! What a run is asked to do.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::requirements::Revision;
+
+/// A header of a deployment, e.g. an API key. Its value is a credential: it appears in no report, trace or error.
+#[derive(Clone)]
+pub struct Header {
+    /// Name as given.
+    pub name: http::HeaderName,
+    /// Value, marked sensitive.
+    pub value: http::HeaderValue,
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: ***", self.name)
+    }
+}
+
+/// Where the target is.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// `http://` or `https://`, with an optional path prefix.
+    Url(Url),
+    /// The authority of an `avp://host[:port]` address, resolved by SPEC §8.2 when the run starts.
+    Avp(String),
+}
+
+/// Everything that a run needs to know.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The vault server.
+    pub server: Target,
+    /// The identity provider, when challenge and token live elsewhere.
+    pub idp: Option<Url>,
+    /// Sent with every request to the vault server (and to the identity provider if that is the same server).
+    pub headers: Vec<Header>,
+    /// Sent with every request to the identity provider.
+    pub idp_headers: Vec<Header>,
+    /// PEM bytes of certificate authorities to trust besides the system's.
+    pub ca_certs: Vec<Vec<u8>>,
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// Bound on one request, from connecting to the last byte.
+    pub timeout: Duration,
+    /// Bound on the whole run.
+    pub deadline: Duration,
+    /// Checks at once, at least 1.
+    pub jobs: usize,
+    /// Seed of the run's choices; drawn from the operating system when absent.
+    pub seed: Option<u64>,
+    /// Globs on check ids or sections (`§6`); empty means all.
+    pub only: Vec<globset::Glob>,
+    /// Globs on check ids or sections to leave out.
+    pub skip: Vec<globset::Glob>,
+    /// Warnings fail.
+    pub strict: bool,
+    /// Run the checks that wait.
+    pub slow: bool,
+    /// The server's own nonce lifetime, for the checks that wait.
+    pub nonce_ttl: Option<Duration>,
+    /// Key set of the issuer, to verify served bindings.
+    pub jwks: Option<Url>,
+    /// Revision to judge by.
+    pub spec: Revision,
+    /// Emit [`super::Event::Exchange`] for every exchange.
+    pub trace: bool,
+    /// How reports name the target; `None` takes it from `server`.
+    pub target_name: Option<String>,
+    /// The options that a rerun needs besides `--only`, credentials masked.
+    pub rerun: String,
+}
+
+impl RunConfig {
+    /// The defaults of the command line for a target.
+    pub fn new(server: Target) -> Self {
+        Self {
+            server,
+            idp: None,
+            headers: Vec::new(),
+            idp_headers: Vec::new(),
+            ca_certs: Vec::new(),
+            insecure: false,
+            timeout: Duration::from_secs(10),
+            deadline: Duration::from_secs(300),
+            jobs: 8,
+            seed: None,
+            only: Vec::new(),
+            skip: Vec::new(),
+            strict: false,
+            slow: false,
+            nonce_ttl: None,
+            jwks: None,
+            spec: Revision::default(),
+            trace: false,
+            target_name: None,
+            rerun: String::new(),
+        }
+    }
+}
