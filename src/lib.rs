@@ -9,4 +9,5 @@ pub mod client;
 pub mod codec;
 pub mod requirements;
 pub mod runner;
+pub mod scenarios;
 pub mod wire;

@@ -3,5 +3,7 @@
 mod config;
 mod events;
 
-pub use config::{Header, RunConfig, Target};
-pub use events::{CheckInfo, CheckResult, Event, Finding, RunEnd, RunInfo, Status, Summary, Verdict};
+pub use crate::client::Header;
+pub use crate::scenarios::{CheckInfo, Finding, Status};
+pub use config::{RunConfig, Target};
+pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
