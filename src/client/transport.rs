@@ -116,8 +116,10 @@ type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Option<Driver>,
-    used: bool,
 }
+
+/// Idle connections that stay open but aren't used.
+pub struct Held(Vec<Connection>);
 
 impl Connection {
     /// Runs a future while the connection makes progress.
@@ -188,6 +190,16 @@ impl Transport {
         self.idle().clear();
     }
 
+    /// Takes the idle connections out of the pool without closing them.
+    pub fn hold_idle(&self) -> Held {
+        Held(std::mem::take(&mut *self.idle()))
+    }
+
+    /// Puts held connections back.
+    pub fn give_back(&self, held: Held) {
+        self.idle().extend(held.0);
+    }
+
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -244,7 +256,7 @@ impl Transport {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| TransportError::Closed(error.to_string()))?;
-        Ok(Connection { sender, driver: Some(Box::pin(driver)), used: false })
+        Ok(Connection { sender, driver: Some(Box::pin(driver)) })
     }
 
     /// Opens a byte stream to the origin.
@@ -318,12 +330,11 @@ impl Transport {
 
     /// Puts a connection back for the next request, unless that could spoil it: a server that refuses may not have read the
     /// body, and would take it for the next request.
-    fn keep(&self, mut connection: Connection, request: &RawRequest, answer: &RawAnswer) {
+    fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
         let body_was_read = answer.status.is_success() || request.body.as_ref().is_none_or(Bytes::is_empty);
         let closes =
             answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
         if body_was_read && !closes && connection.driver.is_some() && !self.fresh_only.load(Ordering::Relaxed) {
-            connection.used = true;
             self.idle().push(connection);
         }
     }

@@ -72,10 +72,12 @@ pub struct Finding {
 pub enum Phase {
     /// Beside others.
     Parallel,
-    /// After those, one at a time: it loads the server or might kill it.
+    /// After those, one at a time: it loads the server.
     Alone,
-    /// At the end: it judges everything that the run has seen.
+    /// Then: it judges everything that the run has seen.
     Finale,
+    /// At the very end, one at a time: it might kill the server.
+    Dangerous,
 }
 
 /// Why a check ends before its last line.

@@ -406,7 +406,9 @@ impl Ctx {
                     observed: self.world.mask(error.to_string()),
                     exchange: Some(exchange),
                 };
-                Err(if error.is_unreachable() { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
+                // A connection that ends because the whole server is gone says nothing about the rule at hand.
+                let gone = error.is_unreachable() || self.world.vault.open().await.is_err();
+                Err(if gone { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
             }
         }
     }

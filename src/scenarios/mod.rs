@@ -10,7 +10,7 @@ mod world;
 
 pub use answer::{Answer, Operation};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
-pub use context::{Auth, Ctx, Member};
+pub use context::{Auth, Call, Ctx, Member};
 pub use observer::{Observer, Secret, Seen};
 pub use world::{Abort, World};
 
