@@ -6,4 +6,5 @@
 #![warn(missing_docs)]
 
 pub mod codec;
+pub mod server;
 pub mod wire;
