@@ -162,7 +162,7 @@ impl Run<'_> {
             Ending::Complete => "the run ended before its turn came".to_owned(),
             Ending::Interrupted => "interrupted".to_owned(),
             Ending::Deadline => "no time left before --deadline".to_owned(),
-            Ending::Aborted(abort) => format!("the target can't be judged: {}", abort.reason),
+            Ending::Aborted(_) => "the target can't be judged (any longer)".to_owned(),
         };
         for check in rest {
             self.tally.leave_out(&check.info, false);

@@ -15,9 +15,10 @@ use super::{CheckInfo, Finding, Stop, World};
 use crate::client::random::Choices;
 use crate::client::{Exchange, Identity, RawRequest, RecordedBody, Repo, TransportError};
 use crate::codec::base64;
+use crate::requirements::Revision;
 use crate::wire::{
-    ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest,
-    PushRequest, TokenRequest, TokenResponse,
+    ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, MessageKind,
+    PullRequest, PushRequest, TokenRequest, TokenResponse,
 };
 
 /// How many exchanges a check remembers for its report.
@@ -83,6 +84,9 @@ pub struct Call<'a> {
     pub bound: Option<Duration>,
     /// Longest answer that is read.
     pub answer_limit: usize,
+    /// Whether the answer is held to the schema. Not so where the request breaks it: a server that stores what it gets
+    /// rightly gives it back.
+    pub validated: bool,
 }
 
 impl<'a> Call<'a> {
@@ -103,6 +107,7 @@ impl<'a> Call<'a> {
             content_type: Some("application/json"),
             bound: None,
             answer_limit: ANSWER_LIMIT,
+            validated: true,
         }
     }
 }
@@ -431,7 +436,7 @@ impl Ctx {
                 headers: raw.headers,
                 body: raw.body,
             };
-            self.observe(&answer);
+            self.observe(&answer, call.validated);
             answer
         });
         (exchange, result)
@@ -478,15 +483,18 @@ impl Ctx {
         }
     }
 
-    fn observe(&self, answer: &Answer<'_>) {
+    fn observe(&self, answer: &Answer<'_>, validated: bool) {
         let observer = &self.world.observer;
         observer.keep(self.check.id, &answer.body, &answer.exchange);
-        if let Some(operation) = answer.operation
-            && answer.is_success()
-        {
+        let Some(operation) = answer.operation.filter(|_| validated) else { return };
+        if answer.is_success() {
             observer.content_type(answer.exchange.content_type.as_deref(), self.check.id, &answer.exchange);
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
+        } else if self.world.spec >= Revision::V0_3 {
+            let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
+            observer.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
+            observer.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);
         }
     }
 }
