@@ -21,6 +21,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use url::Url;
 
+use super::gate::{Gate, GatedStream};
 use super::io::{QuickAckStream, Stream};
 
 /// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
@@ -276,14 +277,30 @@ impl Transport {
         tokio::time::timeout(bound * 2, both).await.unwrap_or(Err(TransportError::Timeout(bound * 2)))
     }
 
+    /// Sends a request on a new connection whose last bytes wait at a gate.
+    pub(super) async fn send_gated(
+        &self,
+        request: &RawRequest,
+        gate: Gate,
+        passing: Option<usize>,
+    ) -> Result<RawAnswer, TransportError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let stream = GatedStream::new(self.open().await?, gate, passing);
+        let mut connection = handshake(stream).await?;
+        self.exchange_on(&mut connection, request).await
+    }
+
+    /// How many bytes the head of a request takes on the wire.
+    pub(super) fn head_length(&self, request: &RawRequest) -> usize {
+        let built = self.build(request);
+        let line = built.method().as_str().len() + built.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
+        let headers: usize = built.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let length = request.body.as_ref().map_or(0, |body| format!("content-length: {}\r\n", body.len()).len());
+        line + headers + length + 2
+    }
+
     async fn connect(&self) -> Result<Connection, TransportError> {
-        let stream = self.open().await?;
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| TransportError::Closed(error.to_string()))?;
-        Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+        handshake(self.open().await?).await
     }
 
     /// Opens a byte stream to the origin.
@@ -379,6 +396,18 @@ impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Transport({}:{}{})", self.host, self.port, self.prefix)
     }
+}
+
+async fn handshake<S>(stream: S) -> Result<Connection, TransportError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, driver) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| TransportError::Closed(error.to_string()))?;
+    Ok(Connection { sender, driver: Some(Box::pin(driver)) })
 }
 
 fn announces_close(answer: &RawAnswer) -> bool {

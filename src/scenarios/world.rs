@@ -30,9 +30,9 @@ pub struct Abort {
 /// Run-wide state.
 pub struct World {
     /// The vault server.
-    pub vault: Transport,
+    pub vault: Arc<Transport>,
     /// The identity provider, when it is another origin.
-    pub separate_idp: Option<Transport>,
+    pub separate_idp: Option<Arc<Transport>>,
     /// Revision that the run judges by.
     pub spec: Revision,
     /// Seed of the run's choices.
@@ -77,8 +77,8 @@ impl World {
             .map(str::to_owned)
             .collect();
         Self {
-            vault,
-            separate_idp,
+            vault: Arc::new(vault),
+            separate_idp: separate_idp.map(Arc::new),
             spec,
             seed,
             nonce_ttl: None,
@@ -98,13 +98,13 @@ impl World {
     }
 
     /// The identity provider.
-    pub fn idp(&self) -> &Transport {
+    pub fn idp(&self) -> &Arc<Transport> {
         self.separate_idp.as_ref().unwrap_or(&self.vault)
     }
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.vault.requests() + self.separate_idp.as_ref().map_or(0, Transport::requests)
+        self.vault.requests() + self.separate_idp.as_ref().map_or(0, |idp| idp.requests())
     }
 
     /// One request per connection from now on.
