@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod report;
 pub mod requirements;
 pub mod runner;
 pub mod wire;
