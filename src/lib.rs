@@ -10,4 +10,5 @@ pub mod codec;
 pub mod report;
 pub mod requirements;
 pub mod runner;
+pub mod scenarios;
 pub mod wire;

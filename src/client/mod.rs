@@ -1,5 +1,20 @@
 //! The suite's own AVP client: identities, repositories as their members see them, and the HTTP transport.
 
+pub mod clock;
 mod exchange;
+mod header;
+mod identity;
+mod io;
+pub mod jwks;
+pub mod random;
+mod repo;
+mod tls;
+mod transport;
 
 pub use exchange::{Exchange, KEPT_BODY, RecordedBody};
+pub use header::Header;
+pub use identity::Identity;
+pub use io::Stream;
+pub use repo::{CANARY_PREFIX, Repo, Rotation, VERSION_AT_CREATION, open, read_as};
+pub use tls::{TlsError, client_config};
+pub use transport::{Held, RawAnswer, RawRequest, Transport, TransportError};

@@ -6,64 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::client::Exchange;
-use crate::requirements::{Level, Requirement, Revision};
-
-/// What identifies a check to a reader.
-#[derive(Debug)]
-pub struct CheckInfo {
-    /// `area/what-holds`, stable for ever.
-    pub id: &'static str,
-    /// The rule in one line.
-    pub title: &'static str,
-    /// Section of the specification, `§6`.
-    pub section: &'static str,
-    /// Whether a miss is a failure or a warning.
-    pub level: Level,
-    /// The rules it proves; never empty.
-    pub requirements: &'static [&'static Requirement],
-    /// First revision that it applies to.
-    pub since: Revision,
-}
-
-/// Result of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// The rule holds as far as was tried.
-    Pass,
-    /// A MUST is broken.
-    Fail,
-    /// A SHOULD or a hardening is missed.
-    Warn,
-    /// Not tried; the message says why.
-    Skip,
-    /// The suite could not tell; the message says why.
-    Error,
-}
-
-impl Status {
-    /// The word used in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::Warn => "warn",
-            Self::Skip => "skip",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// One broken rule: what was expected, what was observed, and the exchange that shows it.
-#[derive(Clone, Debug)]
-pub struct Finding {
-    /// What the specification makes one expect.
-    pub expected: String,
-    /// What happened instead.
-    pub observed: String,
-    /// The request and its answer; `None` where no single exchange shows it.
-    pub exchange: Option<Arc<Exchange>>,
-}
+use crate::requirements::Revision;
+use crate::scenarios::{CheckInfo, Finding, Status};
 
 /// How a check ended.
 #[derive(Debug)]

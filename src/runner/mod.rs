@@ -2,6 +2,219 @@
 
 mod config;
 mod events;
+mod preflight;
+mod schedule;
+mod select;
+mod verdict;
 
-pub use config::{Header, RunConfig, Target};
-pub use events::{CheckInfo, CheckResult, Event, Finding, RunEnd, RunInfo, Status, Summary, Verdict};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+pub use crate::client::Header;
+pub use crate::scenarios::{CheckInfo, Finding, Status};
+pub use config::{RunConfig, Target};
+pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
+pub use select::{Selection, matches, select};
+
+use crate::client::{clock, random};
+use crate::scenarios::{Abort, Check, World};
+use verdict::{Ending, Tally};
+
+/// What `run` calls for every event.
+pub type Emit<'a> = &'a mut (dyn FnMut(Event) + Send);
+
+/// Judges a target. `stop` turning true ends the run at once, with the report so far.
+///
+/// Every path emits [`Event::RunStarted`] first and [`Event::RunFinished`] last.
+pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>) -> Arc<RunEnd> {
+    let started = Instant::now();
+    let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random::bytes()));
+    let selection = select(&config).unwrap_or_else(|_| Selection { chosen: Vec::new(), left_out: Vec::new() });
+    emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
+    let mut run = Run { config, stop, emit, tally: Tally::default(), started, requests: 0 };
+    for (check, reason) in &selection.left_out {
+        run.tally.leave_out(&check.info, check.waits);
+        run.emit_skip(check, reason);
+    }
+    let ending = run.judge(seed, &selection.chosen).await;
+    run.finish(&ending)
+}
+
+fn info(config: &RunConfig, seed: u64, planned: usize) -> RunInfo {
+    let target = config.target_name.clone().unwrap_or_else(|| match &config.server {
+        Target::Url(url) => url.to_string(),
+        Target::Avp(authority) => format!("avp://{authority}"),
+    });
+    RunInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        spec: config.spec,
+        target,
+        rerun: config.rerun.clone(),
+        seed,
+        started_ms: clock::now_ms(),
+        planned,
+        jobs: config.jobs,
+        strict: config.strict,
+    }
+}
+
+struct Run<'a> {
+    config: RunConfig,
+    stop: watch::Receiver<bool>,
+    emit: Emit<'a>,
+    tally: Tally,
+    started: Instant,
+    requests: u64,
+}
+
+impl Run<'_> {
+    async fn judge(&mut self, seed: u64, chosen: &[&'static Check]) -> Ending {
+        let deadline = self.started + self.config.deadline;
+        let mut stop = self.stop.clone();
+        let connecting = tokio::select! {
+            result = preflight::connect(&self.config) => result,
+            () = stopped(&mut stop) => return self.cut_short(chosen, Ending::Interrupted),
+            () = tokio::time::sleep_until(deadline) => return self.cut_short(chosen, Ending::Deadline),
+        };
+        let (vault, idp) = match connecting {
+            Ok(transports) => transports,
+            Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
+        };
+        let headers: Vec<_> = self.config.headers.iter().chain(&self.config.idp_headers).cloned().collect();
+        let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
+        world.nonce_ttl = self.config.nonce_ttl;
+        let (traces, trace_events) = mpsc::unbounded_channel();
+        world.trace = self.config.trace.then_some(traces);
+        let world = Arc::new(world);
+        let ending = self.watch(&world, chosen, deadline, trace_events).await;
+        self.requests = world.requests();
+        if world.observer.saw_later_revision() && self.config.spec < crate::requirements::Revision::V0_4 {
+            (self.emit)(Event::Note(
+                "the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into(),
+            ));
+        }
+        ending
+    }
+
+    /// Runs preflight and checks, and passes their events on until something ends the run.
+    async fn watch(
+        &mut self,
+        world: &Arc<World>,
+        chosen: &[&'static Check],
+        deadline: Instant,
+        mut traces: mpsc::UnboundedReceiver<(&'static str, Arc<crate::client::Exchange>)>,
+    ) -> Ending {
+        let (events, mut received) = mpsc::unbounded_channel();
+        let task = tokio::spawn(work(world.clone(), chosen.to_vec(), self.config.jobs, events));
+        let mut stop = self.stop.clone();
+        let mut done = HashSet::new();
+        let ending = loop {
+            tokio::select! {
+                biased;
+                Some((check, exchange)) = traces.recv() => (self.emit)(Event::Exchange(check, exchange)),
+                event = received.recv() => match event {
+                    Some(event) => self.pass_on(event, &mut done),
+                    None => break world.abort().map_or(Ending::Complete, Ending::Aborted),
+                },
+                () = stopped(&mut stop) => break Ending::Interrupted,
+                () = tokio::time::sleep_until(deadline) => break Ending::Deadline,
+                () = world.aborted() => {
+                    // The checks under way know best what happened; they get a moment to say so.
+                    let grace = tokio::time::sleep(std::time::Duration::from_millis(200));
+                    tokio::pin!(grace);
+                    loop {
+                        tokio::select! {
+                            biased;
+                            event = received.recv() => match event {
+                                Some(event) => self.pass_on(event, &mut done),
+                                None => break,
+                            },
+                            () = &mut grace => break,
+                        }
+                    }
+                    let unknown = || Abort { reason: "the target can't be judged".into(), advice: String::new() };
+                    break Ending::Aborted(world.abort().unwrap_or_else(unknown));
+                }
+            }
+        };
+        task.abort();
+        while let Ok((check, exchange)) = traces.try_recv() {
+            (self.emit)(Event::Exchange(check, exchange));
+        }
+        let rest: Vec<_> = chosen.iter().copied().filter(|check| !done.contains(check.info.id)).collect();
+        if rest.is_empty() { ending } else { self.cut_short(&rest, ending) }
+    }
+
+    fn pass_on(&mut self, event: Event, done: &mut HashSet<&'static str>) {
+        if let Event::CheckFinished(result) = &event {
+            self.tally.count(result.check, result.status);
+            done.insert(result.check.id);
+        }
+        (self.emit)(event);
+    }
+
+    /// Reports the checks that an early end left out.
+    fn cut_short(&mut self, rest: &[&'static Check], ending: Ending) -> Ending {
+        let reason = match &ending {
+            Ending::Complete => "the run ended before its turn came".to_owned(),
+            Ending::Interrupted => "interrupted".to_owned(),
+            Ending::Deadline => "no time left before --deadline".to_owned(),
+            Ending::Aborted(abort) => format!("the target can't be judged: {}", abort.reason),
+        };
+        for check in rest {
+            self.tally.leave_out(&check.info, false);
+            self.emit_skip(check, &reason);
+        }
+        ending
+    }
+
+    fn emit_skip(&mut self, check: &'static Check, reason: &str) {
+        (self.emit)(Event::CheckFinished(Arc::new(CheckResult {
+            check: &check.info,
+            status: Status::Skip,
+            message: reason.to_owned(),
+            findings: Vec::new(),
+            exchanges: Vec::new(),
+            duration: Default::default(),
+        })));
+    }
+
+    fn finish(self, ending: &Ending) -> Arc<RunEnd> {
+        let (verdict, reason, advice, exit_code) = self.tally.judge(ending, &self.config);
+        let end = Arc::new(RunEnd {
+            verdict,
+            reason,
+            advice,
+            summary: self.tally.summary,
+            requests: self.requests,
+            duration: self.started.elapsed(),
+            interrupted: matches!(ending, Ending::Interrupted),
+            exit_code,
+        });
+        (self.emit)(Event::RunFinished(end.clone()));
+        end
+    }
+}
+
+/// Preflight, then the checks.
+async fn work(world: Arc<World>, chosen: Vec<&'static Check>, jobs: usize, events: mpsc::UnboundedSender<Event>) {
+    match preflight::greet(&world).await {
+        Ok(notes) => {
+            for note in notes {
+                let _ = events.send(Event::Note(note));
+            }
+            schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
+        }
+        Err(abort) => world.give_up(abort.reason, &abort.advice),
+    }
+}
+
+/// Waits until `stop` turns true; for ever when it never can.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending().await
+    }
+}

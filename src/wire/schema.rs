@@ -149,6 +149,31 @@ impl Schema {
     }
 }
 
+/// Removes the members that the schema doesn't know, so that what is left can be read.
+pub fn prune(kind: MessageKind, body: &mut Value) {
+    prune_by(&DOCUMENT["$defs"][kind.name()], body);
+}
+
+fn prune_by(schema: &Value, value: &mut Value) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        return prune_by(&DOCUMENT["$defs"][name], value);
+    }
+    if let Some(first) = schema["anyOf"].get(0) {
+        return prune_by(first, value);
+    }
+    match value {
+        Value::Object(members) => {
+            if let Some(known) = schema["properties"].as_object() {
+                members.retain(|name, _| known.contains_key(name));
+                members.iter_mut().for_each(|(name, member)| prune_by(&known[name], member));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| prune_by(&schema["items"], item)),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +185,24 @@ mod tests {
             assert!(DOCUMENT["$defs"][kind.name()].is_object(), "{}", kind.name());
             assert!(!Schema::violations(kind, &json!({ "surprise": 1 }), 9).is_empty(), "{}", kind.name());
         }
+    }
+
+    #[test]
+    fn pruning_leaves_what_the_schema_knows() {
+        let mut body = json!({
+            "unchanged": false, "x": 1,
+            "manifest": { "repoId": "r", "y": 2, "members": [{ "keyEpoch": 0, "z": 3 }] },
+            "envelope": { "iv": "", "w": 4 },
+        });
+        prune(MessageKind::PullResponse, &mut body);
+        assert_eq!(
+            body,
+            json!({
+                "unchanged": false,
+                "manifest": { "repoId": "r", "members": [{ "keyEpoch": 0 }] },
+                "envelope": { "iv": "" },
+            })
+        );
     }
 
     #[test]

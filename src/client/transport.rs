@@ -1,0 +1,386 @@
+//! HTTP/1.1 to one origin: a pool of kept-alive connections, bounded in time and size.
+//!
+//! This is hyper rather than reqwest because a judge must know what happens on which connection: it sets `TCP_QUICKACK`
+//! ([`super::io`]), never reuses a connection whose server may have left a request body unread, retries exactly the requests that a
+//! dying idle connection swallowed, and tells "closed without an answer" from "not HTTP".
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::io::{QuickAckStream, Stream};
+
+/// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
+const MAX_HEAD: usize = 128 * 1024;
+
+/// Why no whole answer came.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The name has no address.
+    #[error("the name {host:?} can't be resolved: {reason}")]
+    Resolve {
+        /// Host asked for.
+        host: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// Nobody listens, or nothing gets through.
+    #[error("no connection to {address}: {reason}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The TLS handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Tls(String),
+    /// No whole answer within the bound.
+    #[error("no complete answer within {0:?}")]
+    Timeout(Duration),
+    /// The connection ended before the answer was whole.
+    #[error("the connection was closed before the answer was complete: {0}")]
+    Closed(String),
+    /// What came isn't HTTP.
+    #[error("the answer isn't HTTP: {0}")]
+    NotHttp(String),
+    /// More body than any answer of the protocol needs.
+    #[error("the answer's body is longer than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl TransportError {
+    /// Whether nobody answers there at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Resolve { .. } | Self::Connect { .. } | Self::Tls(_))
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct RawAnswer {
+    /// Status code.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, as it came (no content encoding is undone).
+    pub body: Bytes,
+}
+
+/// One request, ready to be sent any number of times.
+#[derive(Clone, Debug)]
+pub struct RawRequest {
+    /// Method.
+    pub method: Method,
+    /// Path and query, percent-encoded, without the origin's prefix.
+    pub path: String,
+    /// Headers besides Host and the deployment's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Body; `None` sends neither body nor Content-Length.
+    pub body: Option<Bytes>,
+    /// Longest body of an answer that is read, in bytes.
+    pub answer_limit: usize,
+}
+
+/// A client for one origin.
+pub struct Transport {
+    host: String,
+    port: u16,
+    host_header: HeaderValue,
+    prefix: String,
+    tls: Option<(tokio_rustls::TlsConnector, ServerName<'static>)>,
+    headers: Vec<super::Header>,
+    addresses: tokio::sync::OnceCell<Vec<SocketAddr>>,
+    idle: Mutex<Vec<Connection>>,
+    fresh_only: AtomicBool,
+    requests: AtomicU64,
+    timeout: Duration,
+}
+
+type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
+
+/// One HTTP/1.1 connection. Its driver is polled by whoever uses it: no task, no hop between threads.
+struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    driver: Option<Driver>,
+}
+
+/// Idle connections that stay open but aren't used.
+pub struct Held(Vec<Connection>);
+
+impl Connection {
+    /// Runs a future while the connection makes progress.
+    async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| {
+            if let Some(running) = driver
+                && running.as_mut().poll(cx).is_ready()
+            {
+                // The error, if any, also reaches the request that waits on this connection.
+                *driver = None;
+            }
+            future.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+impl Transport {
+    /// A client for the origin and path prefix of `base`; `tls` is needed for `https`.
+    ///
+    /// # Errors
+    /// [`TransportError::Resolve`] when the URL has no host that could be dialled.
+    pub fn new(
+        base: &Url,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        headers: Vec<super::Header>,
+        timeout: Duration,
+    ) -> Result<Self, TransportError> {
+        let unusable = |reason: &str| TransportError::Resolve {
+            host: base.host_str().unwrap_or_default().into(),
+            reason: reason.into(),
+        };
+        let host = base.host_str().ok_or_else(|| unusable("the URL has no host"))?;
+        let port = base.port_or_known_default().ok_or_else(|| unusable("the URL has no port"))?;
+        let authority = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let tls = match (base.scheme(), tls) {
+            ("https", Some(config)) => {
+                let name = ServerName::try_from(bare.clone()).map_err(|_| unusable("no valid TLS server name"))?;
+                Some((tokio_rustls::TlsConnector::from(config), name))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            host: bare,
+            port,
+            host_header: HeaderValue::from_str(&authority).map_err(|_| unusable("not a valid Host header"))?,
+            prefix: base.path().trim_end_matches('/').to_owned(),
+            tls,
+            headers,
+            addresses: tokio::sync::OnceCell::new(),
+            idle: Mutex::new(Vec::new()),
+            fresh_only: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            timeout,
+        })
+    }
+
+    /// From now on every request gets a connection of its own.
+    pub fn use_fresh_connections(&self) {
+        self.fresh_only.store(true, Ordering::Relaxed);
+        self.idle().clear();
+    }
+
+    /// Closes the idle connections.
+    pub fn close_idle(&self) {
+        self.idle().clear();
+    }
+
+    /// Takes the idle connections out of the pool without closing them.
+    pub fn hold_idle(&self) -> Held {
+        Held(std::mem::take(&mut *self.idle()))
+    }
+
+    /// Puts held connections back.
+    pub fn give_back(&self, held: Held) {
+        self.idle().extend(held.0);
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Bound on one request.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Path prefix of the origin, without a final slash.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request within the usual bound.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn send(&self, request: &RawRequest) -> Result<RawAnswer, TransportError> {
+        self.send_within(request, self.timeout).await
+    }
+
+    /// Sends a request and waits at most `bound` for the whole answer, connecting included.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn send_within(&self, request: &RawRequest, bound: Duration) -> Result<RawAnswer, TransportError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        tokio::time::timeout(bound, self.send_unbounded(request)).await.unwrap_or(Err(TransportError::Timeout(bound)))
+    }
+
+    async fn send_unbounded(&self, request: &RawRequest) -> Result<RawAnswer, TransportError> {
+        let kept = self.idle().pop();
+        if let Some(connection) = kept {
+            match self.exchange(connection, request).await {
+                // The server had closed the idle connection meanwhile: the request was never read.
+                Err(TransportError::Closed(_)) => {}
+                other => return other,
+            }
+        }
+        let connection = self.connect().await?;
+        self.exchange(connection, request).await
+    }
+
+    async fn connect(&self) -> Result<Connection, TransportError> {
+        let stream = self.open().await?;
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| TransportError::Closed(error.to_string()))?;
+        Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+    }
+
+    /// Opens a byte stream to the origin.
+    ///
+    /// # Errors
+    /// [`TransportError::Resolve`], [`TransportError::Connect`] or [`TransportError::Tls`].
+    pub async fn open(&self) -> Result<Stream, TransportError> {
+        let addresses = self.addresses.get_or_try_init(|| self.resolve()).await?;
+        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|error| TransportError::Connect {
+            address: format!("{}:{}", self.host, self.port),
+            reason: plain_words(&error),
+        })?;
+        // A refusal only costs speed.
+        let _ = tcp.set_nodelay(true);
+        let tcp = QuickAckStream(tcp);
+        match &self.tls {
+            None => Ok(Stream::Plain(tcp)),
+            Some((connector, name)) => match connector.connect(name.clone(), tcp).await {
+                Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+                Err(error) => Err(TransportError::Tls(error.to_string())),
+            },
+        }
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, TransportError> {
+        let failed = |reason: String| TransportError::Resolve { host: self.host.clone(), reason };
+        let found: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .collect();
+        if found.is_empty() { Err(failed("no address".into())) } else { Ok(found) }
+    }
+
+    async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
+        let hyper_request = self.build(request);
+        let Connection { sender, driver, .. } = &mut connection;
+        let answer = Connection::drive(driver, async {
+            sender.ready().await.map_err(|error| explain(&error))?;
+            let response = sender.send_request(hyper_request).await.map_err(|error| explain(&error))?;
+            let (head, body) = response.into_parts();
+            let body = read_body(body, request.answer_limit).await?;
+            Ok(RawAnswer { status: head.status, headers: head.headers, body })
+        })
+        .await?;
+        self.keep(connection, request, &answer);
+        Ok(answer)
+    }
+
+    fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {
+        let mut built = http::Request::new(Full::new(request.body.clone().unwrap_or_default()));
+        *built.method_mut() = request.method.clone();
+        let target = format!("{}{}", self.prefix, request.path);
+        // A path that hyper can't take is a mistake of ours; asking for the root makes it show.
+        *built.uri_mut() = target.parse().unwrap_or_default();
+        let headers = built.headers_mut();
+        headers.insert(HOST, self.host_header.clone());
+        for header in &self.headers {
+            headers.append(header.name.clone(), header.value.clone());
+        }
+        if request.body.is_some() && request.body.as_ref().is_some_and(Bytes::is_empty) {
+            headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        for (name, value) in &request.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        if self.fresh_only.load(Ordering::Relaxed) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        built
+    }
+
+    /// Puts a connection back for the next request, unless that could spoil it: a server that refuses may not have read the
+    /// body, and would take it for the next request.
+    fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
+        let body_was_read = answer.status.is_success() || request.body.as_ref().is_none_or(Bytes::is_empty);
+        let closes =
+            answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+        if body_was_read && !closes && connection.driver.is_some() && !self.fresh_only.load(Ordering::Relaxed) {
+            self.idle().push(connection);
+        }
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transport({}:{}{})", self.host, self.port, self.prefix)
+    }
+}
+
+async fn read_body(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, TransportError> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > limit {
+            return Err(TransportError::TooLarge(limit));
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            rest.extend_from_slice(&data);
+        }
+    }
+    // A copy, because a kept slice of hyper's buffer would keep the whole buffer.
+    Ok(if rest.is_empty() { Bytes::copy_from_slice(&first) } else { rest.freeze() })
+}
+
+fn explain(error: &hyper::Error) -> TransportError {
+    if error.is_parse() {
+        TransportError::NotHttp(error.to_string())
+    } else {
+        let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+        TransportError::Closed(format!("{error}{cause}"))
+    }
+}
+
+fn plain_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        std::io::ErrorKind::TimedOut => "timed out".into(),
+        _ => error.to_string(),
+    }
+}

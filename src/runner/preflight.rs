@@ -1,0 +1,225 @@
+//! Before the first check: is there an AVP server, and what are its manners?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
+
+use super::{RunConfig, Target};
+use crate::client::{self, Transport, TransportError};
+use crate::requirements::Level;
+use crate::scenarios::{Abort, Answer, Auth, Call, CheckInfo, Ctx, Operation, Stop, World};
+
+/// How long a second connection may take to be served while a first one is idle.
+const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
+
+/// The preflight speaks to the server through the same context as a check.
+pub static PREFLIGHT: CheckInfo = CheckInfo {
+    id: "preflight",
+    title: "The target answers challenge and token",
+    section: "§3",
+    level: Level::Must,
+    requirements: &[&crate::requirements::NO_ACCOUNT],
+    since: crate::requirements::Revision::V0_2,
+};
+
+fn abort(reason: impl Into<String>, advice: impl Into<String>) -> Abort {
+    Abort { reason: reason.into(), advice: advice.into() }
+}
+
+/// Makes the transports for a configuration.
+///
+/// # Errors
+/// [`Abort`] when the target can't be resolved or TLS can't be set up.
+pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>), Abort> {
+    let wants_tls = |url: &Url| url.scheme() == "https";
+    let base = match &config.server {
+        Target::Url(url) => url.clone(),
+        Target::Avp(authority) => Url::parse(&format!("https://{authority}/"))
+            .map_err(|error| abort(format!("avp://{authority} can't be dialled: {error}"), "check the address"))?,
+    };
+    let needs_tls = wants_tls(&base) || config.idp.as_ref().is_some_and(wants_tls);
+    let tls = if needs_tls { Some(tls(config)?) } else { None };
+    let unusable = |error: TransportError| abort(error.to_string(), "check the URL");
+    let make = |url: &Url, headers: &[client::Header]| {
+        Transport::new(url, tls.clone(), headers.to_vec(), config.timeout).map_err(unusable)
+    };
+    let vault = make(&base, &config.headers)?;
+    if let Target::Avp(authority) = &config.server {
+        resolve(&vault, authority).await?;
+    }
+    let idp = match (&config.idp, config.idp_headers.is_empty()) {
+        (Some(url), _) => Some(make(url, &config.idp_headers)?),
+        // Same server, but other headers for challenge and token.
+        (None, false) => {
+            let both: Vec<_> = config.headers.iter().chain(&config.idp_headers).cloned().collect();
+            Some(make(&base, &both)?)
+        }
+        (None, true) => None,
+    };
+    Ok((vault, idp))
+}
+
+fn tls(config: &RunConfig) -> Result<Arc<rustls::ClientConfig>, Abort> {
+    client::client_config(&config.ca_certs, config.insecure)
+        .map_err(|error| abort(error.to_string(), "check the file given with --ca-cert"))
+}
+
+/// An `avp://` address names a host; discovery says whether it speaks HTTP/JSON (SPEC §8.2). Without discovery it does.
+async fn resolve(vault: &Transport, authority: &str) -> Result<(), Abort> {
+    let request = client::RawRequest {
+        method: http::Method::GET,
+        path: Operation::Discovery.path("", ""),
+        headers: Vec::new(),
+        body: None,
+        answer_limit: 64 * 1024,
+    };
+    let answer = vault.send(&request).await.map_err(|error| unreachable(&error, &format!("avp://{authority}")))?;
+    let offered: Vec<String> = serde_json::from_slice::<Value>(&answer.body)
+        .ok()
+        .filter(|_| answer.status.is_success())
+        .and_then(|body| serde_json::from_value(body.get("profiles")?.clone()).ok())
+        .unwrap_or_default();
+    if offered.is_empty() || offered.iter().any(|profile| profile == "http-json") {
+        return Ok(());
+    }
+    Err(abort(
+        format!("avp://{authority} offers only {}, and this suite speaks http-json", offered.join(", ")),
+        "enable the HTTP/JSON profile, or name its URL with --server https://…",
+    ))
+}
+
+/// Speaks to the target for the first time.
+///
+/// # Errors
+/// [`Abort`] when it can't be judged.
+pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
+    let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    let identity = cx.identity();
+    let nonce = challenge(&cx, &identity.id).await?;
+    let token = match nonce {
+        Ok(nonce) => cx.redeem(&identity, &nonce).map(Some),
+        Err(reason) => Err(cx.broken("a nonce", reason)),
+    };
+    let outcome = match token {
+        Ok(Some(request)) => match cx.token(&request).await {
+            Ok(answer) => answer.accepted::<crate::wire::TokenResponse>("a signed nonce").map(drop),
+            Err(stop) => Err(stop),
+        },
+        Ok(None) => Ok(()),
+        Err(stop) => Err(stop),
+    };
+    if let Some(abort) = world.abort() {
+        return Err(abort);
+    }
+    if let Err(Stop::Broken(finding) | Stop::Trouble(finding)) = outcome {
+        // The checks of challenge and token say what is wrong; the others needn't try.
+        let reason = format!("no token could be had: {} (expected {})", finding.observed, finding.expected);
+        let _ = world.no_tokens.set(reason);
+    }
+    manners(world, &cx, &identity.id).await
+}
+
+/// The first challenge. The inner error is a server that answers like one, but not with a nonce.
+async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort> {
+    let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
+    let mut last = None;
+    for pause in [0, 150, 600] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let call = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.clone().into()));
+        let (_, result) = cx.try_call(call).await;
+        if let Some(abort) = cx.world.abort() {
+            return Err(abort);
+        }
+        let answer = result.map_err(|error| unreachable(&error, "the target"))?;
+        if answer.status < 500 {
+            return read_nonce(&answer);
+        }
+        last = Some(answer.status);
+    }
+    Err(abort(
+        format!("challenge is answered with status {} every time", last.unwrap_or_default()),
+        "look at the server's log: it can't issue a nonce",
+    ))
+}
+
+fn read_nonce(answer: &Answer<'_>) -> Result<Result<String, String>, Abort> {
+    let path = &answer.exchange.path;
+    let status = answer.status;
+    if answer.is_success() {
+        return match answer.json() {
+            Ok(Value::Object(body)) => Ok(match body.get("nonce") {
+                Some(Value::String(nonce)) => Ok(nonce.clone()),
+                _ => Err("the answer to challenge has no nonce".into()),
+            }),
+            Ok(_) => Err(abort(format!("POST {path} is answered with JSON that is no object"), NOT_AVP)),
+            Err(reason) => Err(abort(format!("POST {path} is answered with {status}, but {reason}"), NOT_AVP)),
+        };
+    }
+    match status {
+        300..=399 => {
+            let location = answer.headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
+            let location: String =
+                location.unwrap_or("somewhere unnamed").chars().filter(|c| !c.is_control()).take(200).collect();
+            Err(abort(
+                format!("POST {path} is redirected (status {status}) to {location}, and redirects aren't followed"),
+                "give the URL that answers itself with --server (or --idp)",
+            ))
+        }
+        401 | 403 | 407 => Err(abort(
+            format!("POST {path} is refused with {status}, although a challenge needs no token"),
+            "if the deployment asks for a header of its own, give it with --header or --idp-header 'Name: value'",
+        )),
+        429 => Err(abort(
+            format!("POST {path} is answered with 429 every time"),
+            "lift the rate limit for the address that runs the suite",
+        )),
+        _ => Err(abort(format!("POST {path} is answered with status {status}: not an AVP server?"), NOT_AVP)),
+    }
+}
+
+const NOT_AVP: &str =
+    "check the URL and its path prefix; if challenge and token live elsewhere, say where with --idp URL";
+
+fn unreachable(error: &TransportError, target: &str) -> Abort {
+    let advice = match error {
+        TransportError::Resolve { .. } => "check the host name",
+        TransportError::Connect { .. } => "start the server, or check host and port",
+        TransportError::Tls(_) => {
+            "check the certificate (--ca-cert FILE, or --insecure for a self-signed one), or use http:// if it speaks no TLS"
+        }
+        TransportError::Timeout(_) => "see whether the server hangs, or raise --timeout",
+        TransportError::NotHttp(_) => {
+            "check the port: something else than an HTTP server (or an HTTPS server) listens there"
+        }
+        TransportError::Closed(_) => "look at the server's log, and whether it expects https://",
+        TransportError::TooLarge(_) => "check the URL",
+    };
+    abort(format!("{target} can't be judged: {error}"), advice)
+}
+
+/// Whether one idle connection keeps everybody else waiting.
+async fn manners(world: &Arc<World>, cx: &Ctx, key: &str) -> Result<Vec<String>, Abort> {
+    let held = [world.vault.hold_idle(), world.idp().hold_idle()];
+    let probe = || async {
+        let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
+        let mut call = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.into()));
+        call.bound = Some(SECOND_CONNECTION.min(world.idp().timeout()));
+        cx.try_call(call).await.1.is_ok()
+    };
+    let mut notes = Vec::new();
+    if !probe().await {
+        drop(held);
+        world.use_fresh_connections();
+        if probe().await {
+            world.one_connection.store(true, std::sync::atomic::Ordering::Relaxed);
+            notes.push("the server serves one connection at a time; every request gets a connection of its own".into());
+        }
+    } else {
+        for (transport, held) in [&world.vault, world.idp()].into_iter().zip(held) {
+            transport.give_back(held);
+        }
+    }
+    world.abort().map_or(Ok(notes), Err)
+}

@@ -1,0 +1,117 @@
+//! Runs the chosen checks, phase by phase, several at a time.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::preflight;
+use super::{CheckResult, Event, Finding, Status};
+use crate::requirements::Level;
+use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
+
+/// Runs checks until they are done; `events` gets a start and an end for each.
+pub async fn run_all(
+    world: &Arc<World>,
+    checks: &[&'static Check],
+    jobs: usize,
+    events: &mpsc::UnboundedSender<Event>,
+) {
+    for phase in [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous] {
+        let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
+        let workers = if phase == Phase::Parallel { jobs.min(of_phase.len()) } else { 1 };
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers {
+            tasks.spawn(worker(world.clone(), of_phase.clone(), next.clone(), events.clone()));
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn worker(
+    world: Arc<World>,
+    checks: Arc<[&'static Check]>,
+    next: Arc<AtomicUsize>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
+        // The receiver goes when the run is being ended; then nobody needs the events.
+        let _ = events.send(Event::CheckStarted(&check.info));
+        let result = run_one(&world, check).await;
+        let _ = events.send(Event::CheckFinished(Arc::new(result)));
+    }
+}
+
+async fn run_one(world: &Arc<World>, check: &'static Check) -> CheckResult {
+    let started = Instant::now();
+    let cx = Ctx::new(world.clone(), &check.info);
+    let outcome = guard((check.body)(&cx)).await;
+    let mut result = conclude(check, &cx, outcome);
+    if check.phase == Phase::Dangerous
+        && let Err(abort) = still_there(world).await
+    {
+        mark_as_killer(&mut result, &abort);
+        world.give_up(format!("the server died while {} was running: {}", check.info.id, abort.reason), &abort.advice);
+    }
+    result.duration = started.elapsed();
+    result
+}
+
+/// A panic is a bug of this suite and no verdict on the server.
+async fn guard(body: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop> {
+    AssertUnwindSafe(body).catch_unwind().await.unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(Stop::Trouble(Box::new(Finding {
+            expected: "the check to end by itself".into(),
+            observed: format!("a bug in this suite, please report it: {message}"),
+            exchange: None,
+        })))
+    })
+}
+
+fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> CheckResult {
+    let warnings = cx.take_warnings();
+    let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
+    let (status, mut findings, mut message) = match outcome {
+        Ok(()) if warnings.is_empty() => (Status::Pass, Vec::new(), cx.take_remarks()),
+        Ok(()) => (Status::Warn, Vec::new(), String::new()),
+        Err(Stop::Skip(reason)) => (Status::Skip, Vec::new(), reason),
+        Err(Stop::Broken(finding)) => (missed, vec![*finding], String::new()),
+        Err(Stop::Trouble(finding)) => (Status::Error, vec![*finding], String::new()),
+    };
+    if status != Status::Error {
+        findings.extend(warnings);
+    }
+    if let (true, Some(first)) = (message.is_empty(), findings.first()) {
+        message = format!("expected {}; observed {}", first.expected, first.observed);
+    }
+    let exchanges = if status == Status::Pass { Vec::new() } else { cx.exchanges() };
+    CheckResult { check: &check.info, status, message, findings, exchanges, duration: Default::default() }
+}
+
+async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
+    world.vault.close_idle();
+    preflight::greet(world).await.map(drop)
+}
+
+fn mark_as_killer(result: &mut CheckResult, abort: &Abort) {
+    result.status = if result.check.level == Level::Must { Status::Fail } else { Status::Warn };
+    let exchange = result.exchanges.last().cloned();
+    let finding = Finding {
+        expected: "the server goes on answering others afterwards".into(),
+        observed: format!("it doesn't any more: {}", abort.reason),
+        exchange,
+    };
+    result.message = format!("expected {}; observed {}", finding.expected, finding.observed);
+    result.findings.insert(0, finding);
+}

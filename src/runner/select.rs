@@ -1,0 +1,54 @@
+//! Which checks run, and why the others don't.
+
+use globset::{GlobMatcher, GlobSet, GlobSetBuilder};
+
+use super::RunConfig;
+use crate::scenarios::{self, Check};
+
+/// The checks of a run, in phase order, and those left out with the reason.
+pub struct Selection {
+    /// To be run.
+    pub chosen: Vec<&'static Check>,
+    /// Left out by options.
+    pub left_out: Vec<(&'static Check, String)>,
+}
+
+/// Whether a glob of `--only` or `--skip` means a check: by its id or by its section.
+pub fn matches(glob: &GlobMatcher, check: &Check) -> bool {
+    glob.is_match(check.info.id) || glob.is_match(check.info.section)
+}
+
+/// Sorts the checks of the revision into chosen and left out.
+///
+/// # Errors
+/// In words, when the globs don't compile together.
+pub fn select(config: &RunConfig) -> Result<Selection, String> {
+    let (only, skip) = (set(&config.only)?, set(&config.skip)?);
+    let hit = |set: &GlobSet, check: &Check| set.is_match(check.info.id) || set.is_match(check.info.section);
+    let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
+    for check in scenarios::all().filter(|check| check.info.since <= config.spec) {
+        let reason = if !config.only.is_empty() && !hit(&only, check) {
+            Some("not selected by --only")
+        } else if hit(&skip, check) {
+            Some("left out by --skip")
+        } else if check.waits && !config.slow {
+            Some("it waits for something to expire: --slow runs it")
+        } else {
+            None
+        };
+        match reason {
+            Some(reason) => left_out.push((check, reason.to_owned())),
+            None => chosen.push(check),
+        }
+    }
+    chosen.sort_by_key(|check| check.phase);
+    Ok(Selection { chosen, left_out })
+}
+
+fn set(globs: &[globset::Glob]) -> Result<GlobSet, String> {
+    let mut builder = GlobSetBuilder::new();
+    for glob in globs {
+        builder.add(glob.clone());
+    }
+    builder.build().map_err(|error| error.to_string())
+}

@@ -1,0 +1,261 @@
+//! Operations of the protocol, and what a check can say about an answer to one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Ctx, Finding, Stop};
+use crate::client::Exchange;
+use crate::wire::{self, MessageKind};
+
+/// What stays as it is in a path segment: RFC 3986 unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Percent-encodes one path segment.
+pub fn segment(text: &str) -> String {
+    // A segment of dots would be taken for a relative path by URL parsers on the way.
+    match text {
+        "." => "%2E".into(),
+        ".." => "%2E%2E".into(),
+        _ => utf8_percent_encode(text, SEGMENT).to_string(),
+    }
+}
+
+/// The operations of the HTTP/JSON profile (SPEC §3, §6, §8.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the specification's")]
+pub enum Operation {
+    Challenge,
+    Token,
+    CreateRepo,
+    Pull,
+    Push,
+    AddMember,
+    RemoveMember,
+    FetchMemberKey,
+    Discovery,
+}
+
+impl Operation {
+    /// The six that need a token.
+    pub const VAULT: [Self; 6] =
+        [Self::CreateRepo, Self::Pull, Self::Push, Self::AddMember, Self::RemoveMember, Self::FetchMemberKey];
+    /// Those that take a body.
+    pub const WITH_BODY: [Self; 7] =
+        [Self::Challenge, Self::Token, Self::CreateRepo, Self::Pull, Self::Push, Self::AddMember, Self::RemoveMember];
+
+    /// The specification's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Challenge => "challenge",
+            Self::Token => "token",
+            Self::CreateRepo => "createRepo",
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::AddMember => "addMember",
+            Self::RemoveMember => "removeMember",
+            Self::FetchMemberKey => "fetchMemberKey",
+            Self::Discovery => "discovery",
+        }
+    }
+
+    /// HTTP method.
+    pub fn method(self) -> Method {
+        match self {
+            Self::FetchMemberKey | Self::Discovery => Method::GET,
+            _ => Method::POST,
+        }
+    }
+
+    /// Path for a repository and, for fetchMemberKey, a member; both are percent-encoded here.
+    pub fn path(self, repo_id: &str, member_id: &str) -> String {
+        let repo = segment(repo_id);
+        match self {
+            Self::Challenge => "/api/auth/keypair/challenge".into(),
+            Self::Token => "/api/auth/keypair/token".into(),
+            Self::CreateRepo => "/v1/repos".into(),
+            Self::Pull => format!("/v1/repos/{repo}/pull"),
+            Self::Push => format!("/v1/repos/{repo}/push"),
+            Self::AddMember => format!("/v1/repos/{repo}/add-member"),
+            Self::RemoveMember => format!("/v1/repos/{repo}/remove-member"),
+            Self::FetchMemberKey => format!("/v1/repos/{repo}/member/{}", segment(member_id)),
+            Self::Discovery => "/.well-known/avp".into(),
+        }
+    }
+
+    /// Whether the identity provider answers it.
+    pub fn is_authentication(self) -> bool {
+        matches!(self, Self::Challenge | Self::Token)
+    }
+
+    /// What the request's body is, if it has one.
+    pub fn request_kind(self) -> Option<MessageKind> {
+        Some(match self {
+            Self::Challenge => MessageKind::ChallengeRequest,
+            Self::Token => MessageKind::TokenRequest,
+            Self::CreateRepo => MessageKind::CreateRepoRequest,
+            Self::Pull => MessageKind::PullRequest,
+            Self::Push => MessageKind::PushRequest,
+            Self::AddMember => MessageKind::MemberAddRequest,
+            Self::RemoveMember => MessageKind::MemberRemoveRequest,
+            Self::FetchMemberKey | Self::Discovery => return None,
+        })
+    }
+
+    /// What a 2xx body is.
+    pub fn answer_kind(self) -> MessageKind {
+        match self {
+            Self::Challenge => MessageKind::ChallengeResponse,
+            Self::Token => MessageKind::TokenResponse,
+            Self::CreateRepo | Self::AddMember | Self::RemoveMember => MessageKind::VaultManifest,
+            Self::Pull => MessageKind::PullResponse,
+            Self::Push => MessageKind::PushResponse,
+            Self::FetchMemberKey => MessageKind::MemberEntry,
+            Self::Discovery => MessageKind::Discovery,
+        }
+    }
+}
+
+/// An answer, in the hands of a check.
+#[derive(Clone)]
+pub struct Answer<'c> {
+    pub(super) cx: &'c Ctx,
+    /// The record.
+    pub exchange: Arc<Exchange>,
+    /// What was asked; `None` for a request that is no operation.
+    pub operation: Option<Operation>,
+    /// Status code.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer<'_> {
+    /// 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// 4xx.
+    pub fn is_refusal(&self) -> bool {
+        (400..500).contains(&self.status)
+    }
+
+    /// The rule is broken, and this answer shows it.
+    pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
+        Stop::Broken(Box::new(self.finding(expected, observed)))
+    }
+
+    /// A finding that points to this answer.
+    pub fn finding(&self, expected: impl Into<String>, observed: impl Into<String>) -> Finding {
+        Finding { expected: expected.into(), observed: observed.into(), exchange: Some(self.exchange.clone()) }
+    }
+
+    /// Holds the answer to a condition.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when it doesn't hold.
+    pub fn must(&self, holds: bool, expected: &str, observed: impl FnOnce() -> String) -> Result<(), Stop> {
+        if holds { Ok(()) } else { Err(self.broken(expected, observed())) }
+    }
+
+    /// Notes a warning unless a condition holds.
+    pub fn should(&self, holds: bool, expected: &str, observed: impl FnOnce() -> String) {
+        if !holds {
+            self.cx.warn(self.finding(expected, observed()));
+        }
+    }
+
+    /// How the answer looks in a sentence.
+    pub fn summary(&self) -> String {
+        format!("status {}", self.status)
+    }
+
+    /// The message of a 2xx answer; `what` completes "expected … to be accepted".
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when the answer isn't 2xx or isn't the message.
+    pub fn accepted<T: DeserializeOwned>(&self, what: &str) -> Result<T, Stop> {
+        if !self.is_success() {
+            return Err(self.broken(format!("{what} is accepted with a 2xx answer"), self.summary()));
+        }
+        if self.status != 200 {
+            self.should(false, "success is status 200", || self.summary());
+        }
+        self.message()
+    }
+
+    /// The message in the body, whatever the status; members that the schema doesn't know are left out (the schema checks report them).
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when the body isn't the message.
+    pub fn message<T: DeserializeOwned>(&self) -> Result<T, Stop> {
+        let kind = self.operation.map(Operation::answer_kind);
+        let named = kind.map_or("JSON", MessageKind::name);
+        let mut value = self.json().map_err(|reason| self.broken(format!("the body is a {named}"), reason))?;
+        if let Some(kind) = kind {
+            wire::prune(kind, &mut value);
+        }
+        T::deserialize(value).map_err(|error| self.broken(format!("the body is a {named}"), format!("{error}")))
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// In words, why it isn't JSON (or more of it than any answer of the protocol needs).
+    pub fn json(&self) -> Result<Value, String> {
+        parse_json(&self.body)
+    }
+
+    /// The request was refused: a 4xx, best the usual one. Anything else breaks the rule.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] for any other answer than a 4xx.
+    pub fn refused(&self, what: &str, usual: &[u16]) -> Result<(), Stop> {
+        if !self.is_refusal() {
+            let usually = usual.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
+            return Err(self.broken(format!("{what} is refused with a 4xx (usually {usually})"), self.summary()));
+        }
+        if !usual.contains(&self.status) {
+            let usually = usual.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
+            self.cx.warn(self.finding(
+                format!("{what} is refused with {usually}"),
+                format!("status {}: a refusal, but not the usual one", self.status),
+            ));
+        }
+        Ok(())
+    }
+
+    /// As [`Self::refused`], for refusals that have no usual code: any 4xx will do.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] for any other answer than a 4xx.
+    pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
+        if self.is_refusal() {
+            return Ok(());
+        }
+        Err(self.broken(format!("{what} is refused with a 4xx"), self.summary()))
+    }
+}
+
+/// The most JSON values that an answer may have: far more than a roster of ten thousand members.
+const MAX_VALUES: usize = 250_000;
+
+/// Parses a body, but not one that would take hundreds of megabytes as a tree.
+pub(super) fn parse_json(body: &[u8]) -> Result<Value, String> {
+    if body.len() > 64 * 1024 {
+        let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+        if values > MAX_VALUES {
+            return Err(format!("a body of some {values} JSON values isn't read"));
+        }
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        if body.is_empty() { "the body is empty".into() } else { format!("the body isn't JSON: {error}") }
+    })
+}

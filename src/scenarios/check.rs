@@ -1,0 +1,155 @@
+//! What a check is, and how it ends.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Ctx;
+use crate::client::Exchange;
+use crate::requirements::{Level, Requirement, Revision};
+
+/// What identifies a check to a reader.
+#[derive(Debug)]
+pub struct CheckInfo {
+    /// `area/what-holds`, stable for ever.
+    pub id: &'static str,
+    /// The rule in one line.
+    pub title: &'static str,
+    /// Section of the specification, `§6`.
+    pub section: &'static str,
+    /// Whether a miss is a failure or a warning.
+    pub level: Level,
+    /// The rules it proves; never empty.
+    pub requirements: &'static [&'static Requirement],
+    /// First revision that it applies to.
+    pub since: Revision,
+}
+
+/// Result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The rule holds as far as was tried.
+    Pass,
+    /// A MUST is broken.
+    Fail,
+    /// A SHOULD or a hardening is missed.
+    Warn,
+    /// Not tried; the message says why.
+    Skip,
+    /// The suite could not tell; the message says why.
+    Error,
+}
+
+impl Status {
+    /// The word used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Skip => "skip",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One broken rule: what was expected, what was observed, and the exchange that shows it.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// What the specification makes one expect.
+    pub expected: String,
+    /// What happened instead.
+    pub observed: String,
+    /// The request and its answer; `None` where no single exchange shows it.
+    pub exchange: Option<Arc<Exchange>>,
+}
+
+/// When a check runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Beside others.
+    Parallel,
+    /// After those, one at a time: it loads the server.
+    Alone,
+    /// Then: it judges everything that the run has seen.
+    Finale,
+    /// At the very end, one at a time: it might kill the server.
+    Dangerous,
+}
+
+/// Why a check ends before its last line.
+#[derive(Debug)]
+pub enum Stop {
+    /// The rule is broken.
+    Broken(Box<Finding>),
+    /// The rule can't be tried here, and that is nobody's fault.
+    Skip(String),
+    /// The suite can't tell: what it needed to set the check up didn't work.
+    Trouble(Box<Finding>),
+}
+
+/// What a check returns; warnings are noted on the [`Ctx`].
+pub type Outcome = Result<(), Stop>;
+
+/// The body of a check.
+pub type Body = for<'c> fn(&'c Ctx) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'c>>;
+
+/// A check as it is registered.
+pub struct Check {
+    /// What a reader knows it by.
+    pub info: CheckInfo,
+    /// When it runs.
+    pub phase: Phase,
+    /// Whether it waits for something to expire (`--slow`).
+    pub waits: bool,
+    /// What it does.
+    pub body: Body,
+}
+
+/// Registers the checks of a file, next to each other:
+/// `"id", Level, "§", [REQUIREMENT, ...], function, "title"` and, where they differ from the usual, `phase = Alone`, `waits`, `since = V0_3`.
+macro_rules! checks {
+    ($($id:literal, $level:ident, $section:literal, [$($requirement:ident),+ $(,)?], $body:path, $title:literal
+        $(, phase = $phase:ident)? $(, since = $since:ident)? $(, waits = $waits:literal)?;)*) => {
+        /// The checks of this file.
+        pub static CHECKS: &[$crate::scenarios::Check] = &[$(
+            $crate::scenarios::Check {
+                info: $crate::scenarios::CheckInfo {
+                    id: $id, title: $title, section: $section,
+                    level: $crate::requirements::Level::$level,
+                    requirements: &[$(&$crate::requirements::$requirement),+],
+                    since: $crate::scenarios::check::defaults!(since $($since)?),
+                },
+                phase: $crate::scenarios::check::defaults!(phase $($phase)?),
+                waits: $crate::scenarios::check::defaults!(waits $($waits)?),
+                body: |cx| Box::pin($body(cx)),
+            }
+        ),*];
+    };
+}
+
+macro_rules! defaults {
+    (since) => {
+        $crate::requirements::Revision::V0_2
+    };
+    (since $since:ident) => {
+        $crate::requirements::Revision::$since
+    };
+    (phase) => {
+        $crate::scenarios::Phase::Parallel
+    };
+    (phase $phase:ident) => {
+        $crate::scenarios::Phase::$phase
+    };
+    (waits) => {
+        false
+    };
+    (waits $waits:literal) => {
+        $waits
+    };
+}
+
+pub(crate) use {checks, defaults};

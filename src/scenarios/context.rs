@@ -1,0 +1,546 @@
+//! What a check works with: fresh identities and repositories in one line each, operations, and what to hold them to.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::answer::{Answer, Operation, parse_json};
+use super::{CheckInfo, Finding, Stop, World};
+use crate::client::random::Choices;
+use crate::client::{Exchange, Identity, RawRequest, RecordedBody, Repo, TransportError};
+use crate::codec::base64;
+use crate::wire::{
+    ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest,
+    PushRequest, TokenRequest, TokenResponse,
+};
+
+/// How many exchanges a check remembers for its report.
+const REMEMBERED: usize = 12;
+/// Longest usual answer, in bytes.
+pub const ANSWER_LIMIT: usize = 4 << 20;
+
+/// How a request authenticates.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// No `Authorization`.
+    None,
+    /// `Authorization: Bearer <token>`.
+    Bearer(String),
+    /// `Authorization` with exactly this value.
+    Header(String),
+}
+
+/// An identity with a live token.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its keys.
+    pub identity: Identity,
+    /// Its token.
+    pub token: String,
+}
+
+impl Member {
+    /// The member id.
+    pub fn id(&self) -> &str {
+        &self.identity.id
+    }
+
+    /// Its token as authentication.
+    pub fn auth(&self) -> Auth {
+        Auth::Bearer(self.token.clone())
+    }
+}
+
+impl std::ops::Deref for Member {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+/// A request in the making.
+pub struct Call<'a> {
+    /// What it is, if it is an operation.
+    pub operation: Option<Operation>,
+    /// Method.
+    pub method: Method,
+    /// Path and query, percent-encoded.
+    pub path: String,
+    /// Authentication.
+    pub auth: &'a Auth,
+    /// Body.
+    pub body: Option<Bytes>,
+    /// `Content-Type`; JSON unless told otherwise.
+    pub content_type: Option<&'a str>,
+    /// Bound on the answer; the run's `--timeout` unless told otherwise.
+    pub bound: Option<Duration>,
+    /// Longest answer that is read.
+    pub answer_limit: usize,
+}
+
+impl<'a> Call<'a> {
+    /// An operation with a body.
+    pub fn operation(
+        operation: Operation,
+        repo_id: &str,
+        member_id: &str,
+        auth: &'a Auth,
+        body: Option<Bytes>,
+    ) -> Self {
+        Self {
+            operation: Some(operation),
+            method: operation.method(),
+            path: operation.path(repo_id, member_id),
+            auth,
+            body,
+            content_type: Some("application/json"),
+            bound: None,
+            answer_limit: ANSWER_LIMIT,
+        }
+    }
+}
+
+/// The context of one check.
+pub struct Ctx {
+    /// What all checks share.
+    pub world: Arc<World>,
+    check: &'static CheckInfo,
+    exchanges: Mutex<VecDeque<Arc<Exchange>>>,
+    warnings: Mutex<Vec<Finding>>,
+    remarks: Mutex<Vec<String>>,
+    choices: Mutex<Choices>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ctx {
+    /// The context of a check in a world.
+    pub fn new(world: Arc<World>, check: &'static CheckInfo) -> Self {
+        let choices = Mutex::new(Choices::new(world.seed, check.id));
+        Self {
+            world,
+            check,
+            exchanges: Mutex::default(),
+            warnings: Mutex::default(),
+            remarks: Mutex::default(),
+            choices,
+        }
+    }
+
+    // What has happened so far.
+
+    /// The check's id.
+    pub fn check_id(&self) -> &'static str {
+        self.check.id
+    }
+
+    /// Notes a warning; the check goes on.
+    pub fn warn(&self, finding: Finding) {
+        lock(&self.warnings).push(finding);
+    }
+
+    /// Notes something a reader of a pass wants to know, e.g. how much was tried.
+    pub fn remark(&self, text: impl Into<String>) {
+        lock(&self.remarks).push(text.into());
+    }
+
+    /// The warnings so far.
+    pub fn take_warnings(&self) -> Vec<Finding> {
+        std::mem::take(&mut lock(&self.warnings))
+    }
+
+    /// The remarks so far, as one line.
+    pub fn take_remarks(&self) -> String {
+        std::mem::take(&mut *lock(&self.remarks)).join("; ")
+    }
+
+    /// The last exchanges, oldest first.
+    pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
+        lock(&self.exchanges).iter().cloned().collect()
+    }
+
+    /// A choice below `bound`, the same for the same seed.
+    pub fn choose(&self, bound: usize) -> usize {
+        lock(&self.choices).below(bound)
+    }
+
+    /// A rule is broken, and no single exchange shows it.
+    pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
+        Stop::Broken(Box::new(Finding { expected: expected.into(), observed: observed.into(), exchange: None }))
+    }
+
+    // Setting up.
+
+    /// A fresh identity, unknown to everybody.
+    pub fn identity(&self) -> Identity {
+        self.introduce(Identity::generate())
+    }
+
+    /// Registers the secrets of an identity with the search, and hands it back.
+    pub fn introduce(&self, identity: Identity) -> Identity {
+        self.world.observer.remember("Ed25519 seed", self.check.id, identity.seed());
+        self.world.observer.remember("X25519 private key", self.check.id, identity.x25519_private());
+        identity
+    }
+
+    /// A fresh identity with a token.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`]: challenge or token didn't work; their own checks say why.
+    pub async fn member(&self) -> Result<Member, Stop> {
+        self.authenticate(self.identity()).await
+    }
+
+    /// Gets a token for an identity.
+    ///
+    /// # Errors
+    /// As [`Self::member`].
+    pub async fn authenticate(&self, identity: Identity) -> Result<Member, Stop> {
+        if let Some(reason) = self.world.no_tokens.get() {
+            return Err(Stop::Trouble(Box::new(Finding {
+                expected: "a token for a fresh keypair, to set the check up".into(),
+                observed: reason.clone(),
+                exchange: None,
+            })));
+        }
+        let nonce = self.nonce(&identity).await?;
+        let answer = self.token(&self.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
+        let token: TokenResponse = setup("token", &answer)?;
+        Ok(Member { identity, token: token.token })
+    }
+
+    /// A nonce for an identity.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when challenge doesn't work.
+    pub async fn nonce(&self, identity: &Identity) -> Result<String, Stop> {
+        let answer = self.challenge(&identity.id).await.map_err(into_trouble)?;
+        Ok(setup::<ChallengeResponse>("challenge", &answer)?.nonce)
+    }
+
+    /// The request that redeems a nonce rightly.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when the nonce isn't base64.
+    pub fn redeem(&self, identity: &Identity, nonce: &str) -> Result<TokenRequest, Stop> {
+        // Whether it is spelled strictly is another check's business.
+        let bytes = base64::decode(nonce).map_err(|error| self.trouble("a nonce in base64", error.to_string()))?;
+        Ok(TokenRequest {
+            ed25519_public_key: identity.id.clone(),
+            nonce: nonce.into(),
+            signature: base64::encode(&identity.sign(&bytes)),
+        })
+    }
+
+    fn trouble(&self, expected: &str, observed: String) -> Stop {
+        let exchange = lock(&self.exchanges).back().cloned();
+        Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange }))
+    }
+
+    /// A fresh repository of `owner`, created on the server.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when createRepo doesn't work.
+    pub async fn repo(&self, owner: &Member) -> Result<Repo, Stop> {
+        self.create_repo(owner, Repo::new(owner)).await
+    }
+
+    /// Creates a prepared repository on the server.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when createRepo doesn't work.
+    pub async fn create_repo(&self, owner: &Member, repo: Repo) -> Result<Repo, Stop> {
+        self.watch(&repo);
+        let answer = self.create(owner, &repo.create_request()).await.map_err(into_trouble)?;
+        setup_success("createRepo", &answer)?;
+        Ok(repo)
+    }
+
+    /// Registers the data key of a repository with the search.
+    pub fn watch(&self, repo: &Repo) {
+        self.world.observer.remember("data key", self.check.id, repo.data_key.as_bytes());
+    }
+
+    /// A fresh repository whose roster is `owner` and `others`.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when createRepo or addMember doesn't work.
+    pub async fn repo_with(&self, owner: &Member, others: &[&Identity]) -> Result<Repo, Stop> {
+        let mut repo = self.repo(owner).await?;
+        for other in others {
+            self.enrol(owner, &mut repo, other).await?;
+        }
+        Ok(repo)
+    }
+
+    /// Adds somebody to a repository, as part of setting up.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when addMember doesn't work.
+    pub async fn enrol(&self, by: &Member, repo: &mut Repo, newcomer: &Identity) -> Result<(), Stop> {
+        let request = repo.add_request(newcomer);
+        setup_success("addMember", &self.add(by, &request).await.map_err(into_trouble)?)?;
+        repo.apply_add(&request.member);
+        Ok(())
+    }
+
+    /// Pushes a new payload, as part of setting up.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when push doesn't work.
+    pub async fn advance(&self, by: &Member, repo: &mut Repo) -> Result<(), Stop> {
+        let request = repo.push_request(by);
+        let answer = self.push(by, &request).await.map_err(into_trouble)?;
+        let applied: crate::wire::PushResponse = setup("push", &answer)?;
+        if !applied.accepted {
+            let observed = format!("accepted: false, conflict: {}", applied.conflict);
+            return Err(Stop::Trouble(Box::new(answer.finding("push works, to set the check up", observed))));
+        }
+        repo.apply_push(&request);
+        Ok(())
+    }
+
+    /// Removes somebody, as part of setting up; returns the rotation that was sent.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when removeMember doesn't work.
+    pub async fn expel(&self, by: &Member, repo: &mut Repo, removed: &str, staying: &[&Identity]) -> Result<(), Stop> {
+        let rotation = repo.rotation(by, staying);
+        let answer = self.remove(by, &repo.remove_request(removed, &rotation)).await.map_err(into_trouble)?;
+        setup_success("removeMember", &answer)?;
+        repo.apply_rotation(&rotation);
+        self.watch(repo);
+        Ok(())
+    }
+
+    // The operations. The repository in the path is the one in the body.
+
+    /// challenge
+    ///
+    /// # Errors
+    /// [`Stop`] when no answer comes; the same for all operations.
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn challenge(&self, key: &str) -> Result<Answer<'_>, Stop> {
+        let body = ChallengeRequest { ed25519_public_key: key.into() };
+        self.perform(Operation::Challenge, "", &Auth::None, &body).await
+    }
+
+    /// token
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn token(&self, request: &TokenRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::Token, "", &Auth::None, request).await
+    }
+
+    /// createRepo
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn create(&self, by: &Member, request: &CreateRepoRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::CreateRepo, "", &by.auth(), request).await
+    }
+
+    /// pull
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn pull(&self, by: &Member, request: &PullRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::Pull, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// push
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn push(&self, by: &Member, request: &PushRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::Push, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// addMember
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn add(&self, by: &Member, request: &MemberAddRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::AddMember, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// removeMember
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn remove(&self, by: &Member, request: &MemberRemoveRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::RemoveMember, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// fetchMemberKey
+    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
+    pub async fn fetch(&self, by: &Member, repo_id: &str, member_id: &str) -> Result<Answer<'_>, Stop> {
+        let auth = by.auth();
+        self.call(Call::operation(Operation::FetchMemberKey, repo_id, member_id, &auth, None)).await
+    }
+
+    /// Any operation with any body, at the path of any repository.
+    ///
+    /// # Errors
+    /// [`Stop`] when no answer comes.
+    pub async fn perform(
+        &self,
+        operation: Operation,
+        path_repo: &str,
+        auth: &Auth,
+        body: &impl Serialize,
+    ) -> Result<Answer<'_>, Stop> {
+        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        self.call(Call::operation(operation, path_repo, "", auth, Some(body.into()))).await
+    }
+
+    /// Sends any request, records the exchange, and shows the answer to the run-wide observer.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::Trouble`] when nobody is there.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
+        let (exchange, result) = self.try_call(call).await;
+        match result {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let finding = Finding {
+                    expected: "an HTTP answer".into(),
+                    observed: self.world.mask(error.to_string()),
+                    exchange: Some(exchange),
+                };
+                // A connection that ends because the whole server is gone says nothing about the rule at hand.
+                let gone = error.is_unreachable() || self.world.vault.open().await.is_err();
+                Err(if gone { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
+            }
+        }
+    }
+
+    /// As [`Self::call`], with the transport's error as it is.
+    pub async fn try_call(&self, call: Call<'_>) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
+        let transport = if is_idp { self.world.idp() } else { &self.world.vault };
+        let (request, authorization) = prepare(&call);
+        let started = Instant::now();
+        let result = self.world.send(transport, &request, call.bound.unwrap_or(transport.timeout())).await;
+        let exchange = Arc::new(self.record(&call, &request, authorization, &result, started.elapsed()));
+        self.remember(&exchange);
+        let result = result.map(|raw| {
+            let answer = Answer {
+                cx: self,
+                exchange: exchange.clone(),
+                operation: call.operation,
+                status: raw.status.as_u16(),
+                headers: raw.headers,
+                body: raw.body,
+            };
+            self.observe(&answer);
+            answer
+        });
+        (exchange, result)
+    }
+
+    fn record(
+        &self,
+        call: &Call<'_>,
+        request: &RawRequest,
+        authorization: Option<String>,
+        result: &Result<crate::client::RawAnswer, TransportError>,
+        duration: Duration,
+    ) -> Exchange {
+        let recorded = |bytes: &[u8]| {
+            let body = RecordedBody::of(bytes);
+            RecordedBody { text: self.world.mask(body.text), ..body }
+        };
+        let answer = result.as_ref().ok();
+        Exchange {
+            operation: call.operation.map_or("request", Operation::name),
+            method: request.method.to_string(),
+            path: request.path.clone(),
+            authorization,
+            request: recorded(request.body.as_deref().unwrap_or_default()),
+            status: answer.map(|answer| answer.status.as_u16()),
+            content_type: answer
+                .and_then(|answer| answer.headers.get(CONTENT_TYPE))
+                .map(|value| self.world.mask(String::from_utf8_lossy(value.as_bytes()).into_owned())),
+            response: answer.map(|answer| recorded(&answer.body)).unwrap_or_default(),
+            error: result.as_ref().err().map(|error| self.world.mask(error.to_string())),
+            duration,
+        }
+    }
+
+    fn remember(&self, exchange: &Arc<Exchange>) {
+        let mut exchanges = lock(&self.exchanges);
+        if exchanges.len() == REMEMBERED {
+            exchanges.pop_front();
+        }
+        exchanges.push_back(exchange.clone());
+        if let Some(trace) = &self.world.trace {
+            // Nobody listens any more when the run is being ended.
+            let _ = trace.send((self.check.id, exchange.clone()));
+        }
+    }
+
+    fn observe(&self, answer: &Answer<'_>) {
+        let observer = &self.world.observer;
+        observer.keep(self.check.id, &answer.body, &answer.exchange);
+        if let Some(operation) = answer.operation
+            && answer.is_success()
+        {
+            observer.content_type(answer.exchange.content_type.as_deref(), self.check.id, &answer.exchange);
+            let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
+            observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
+        }
+    }
+}
+
+/// The request on the wire, and its `Authorization` as a record may show it.
+fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(2);
+    if let (Some(content_type), Some(_)) = (call.content_type, &call.body)
+        && let Ok(value) = HeaderValue::from_str(content_type)
+    {
+        headers.push((CONTENT_TYPE, value));
+    }
+    let value = match call.auth {
+        Auth::None => None,
+        Auth::Bearer(token) => Some(format!("Bearer {token}")),
+        Auth::Header(value) => Some(value.clone()),
+    };
+    let shown = value.as_deref().map(shorten_token);
+    if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+        headers.push((AUTHORIZATION, value));
+    }
+    let request = RawRequest {
+        method: call.method.clone(),
+        path: call.path.clone(),
+        headers,
+        body: call.body.clone(),
+        answer_limit: call.answer_limit,
+    };
+    (request, shown)
+}
+
+/// Enough of a token to recognise it.
+fn shorten_token(value: &str) -> String {
+    let kept: String = value.chars().take(24).collect();
+    if kept.len() == value.len() { kept } else { format!("{kept}… ({} characters)", value.len()) }
+}
+
+/// The message of a setup step that must have worked.
+fn setup<T: serde::de::DeserializeOwned>(step: &str, answer: &Answer<'_>) -> Result<T, Stop> {
+    setup_success(step, answer)?;
+    answer.message().map_err(into_trouble)
+}
+
+fn setup_success(step: &str, answer: &Answer<'_>) -> Result<(), Stop> {
+    if answer.is_success() {
+        return Ok(());
+    }
+    Err(Stop::Trouble(Box::new(answer.finding(format!("{step} works, to set the check up"), answer.summary()))))
+}
+
+/// What breaks while setting up is another check's failure and this one's trouble.
+pub fn into_trouble(stop: Stop) -> Stop {
+    match stop {
+        Stop::Broken(finding) => Stop::Trouble(finding),
+        other => other,
+    }
+}

@@ -1,0 +1,20 @@
+//! The checks, one file per operation or section of the specification.
+
+mod answer;
+pub(crate) mod check;
+mod context;
+mod observer;
+mod push;
+mod state;
+mod world;
+
+pub use answer::{Answer, Operation};
+pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
+pub use context::{Auth, Call, Ctx, Member};
+pub use observer::{Observer, Secret, Seen};
+pub use world::{Abort, World};
+
+/// Every check, in the order of the specification.
+pub fn all() -> impl Iterator<Item = &'static Check> {
+    [push::CHECKS].into_iter().flatten()
+}

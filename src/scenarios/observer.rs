@@ -1,0 +1,173 @@
+//! What the whole run has seen: every 2xx body against the schema, every answer for the search for secrets.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::client::Exchange;
+use crate::wire::{MessageKind, Schema, Violation};
+
+/// How much of the answers is kept for the search, in bytes; beyond it they are only counted.
+const KEPT_ANSWERS: usize = 48 << 20;
+
+/// Something seen more than once: the first occurrence and how many there were.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What it was.
+    pub what: String,
+    /// The check that met it first.
+    pub check: &'static str,
+    /// Where it was met first.
+    pub exchange: Arc<Exchange>,
+    /// How often.
+    pub times: u64,
+}
+
+/// A secret of the suite that no answer may hold.
+#[derive(Clone)]
+pub struct Secret {
+    /// What it is, e.g. `data key`.
+    pub what: &'static str,
+    /// The check that made it.
+    pub check: &'static str,
+    /// Its raw bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// An answer, kept for the search.
+#[derive(Clone)]
+pub struct Kept {
+    /// The check that got it.
+    pub check: &'static str,
+    /// Body of the answer.
+    pub body: Bytes,
+    /// The record of the exchange.
+    pub exchange: Arc<Exchange>,
+}
+
+/// Run-wide observations.
+#[derive(Default)]
+pub struct Observer {
+    violations: Mutex<BTreeMap<MessageKind, Vec<Seen>>>,
+    valid: Mutex<BTreeMap<MessageKind, u64>>,
+    content_types: Mutex<Vec<Seen>>,
+    answers: Mutex<Vec<Kept>>,
+    kept_bytes: AtomicU64,
+    unsearched: AtomicU64,
+    secrets: Mutex<Vec<Secret>>,
+    later_revision: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note(list: &mut Vec<Seen>, what: String, check: &'static str, exchange: &Arc<Exchange>) {
+    if let Some(seen) = list.iter_mut().find(|seen| seen.what == what) {
+        seen.times += 1;
+    } else if list.len() < 20 {
+        list.push(Seen { what, check, exchange: exchange.clone(), times: 1 });
+    }
+}
+
+impl Observer {
+    /// Holds a 2xx body to the schema; what is wrong with it is noted and returned.
+    pub fn validate(
+        &self,
+        kind: MessageKind,
+        body: &Value,
+        check: &'static str,
+        exchange: &Arc<Exchange>,
+    ) -> Vec<Violation> {
+        let violations = Schema::violations(kind, body, 5);
+        if violations.is_empty() {
+            *lock(&self.valid).entry(kind).or_default() += 1;
+        } else {
+            let mut map = lock(&self.violations);
+            let list = map.entry(kind).or_default();
+            for violation in &violations {
+                // The value at fault differs from answer to answer; the place is what makes it one observation.
+                note(list, without_values(violation), check, exchange);
+            }
+        }
+        if body.pointer("/shareRefreshTokens").or_else(|| body.pointer("/manifest/shareRefreshTokens")).is_some() {
+            self.later_revision.store(true, Ordering::Relaxed);
+        }
+        violations
+    }
+
+    /// Notes the Content-Type of a 2xx answer that isn't JSON by its label.
+    pub fn content_type(&self, label: Option<&str>, check: &'static str, exchange: &Arc<Exchange>) {
+        let essence = label.unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        if essence != "application/json" && !essence.ends_with("+json") {
+            let what = label.map_or_else(|| "no Content-Type".to_owned(), |label| format!("Content-Type: {label}"));
+            note(&mut lock(&self.content_types), what, check, exchange);
+        }
+    }
+
+    /// Keeps an answer for the search.
+    pub fn keep(&self, check: &'static str, body: &Bytes, exchange: &Arc<Exchange>) {
+        let length = body.len() as u64;
+        if self.kept_bytes.fetch_add(length, Ordering::Relaxed) + length > KEPT_ANSWERS as u64 {
+            self.unsearched.fetch_add(1, Ordering::Relaxed);
+        } else {
+            lock(&self.answers).push(Kept { check, body: body.clone(), exchange: exchange.clone() });
+        }
+    }
+
+    /// Remembers a secret that no answer may hold.
+    pub fn remember(&self, what: &'static str, check: &'static str, bytes: &[u8]) {
+        lock(&self.secrets).push(Secret { what, check, bytes: bytes.to_vec() });
+    }
+
+    /// Schema violations of a message, and how many bodies were right.
+    pub fn schema_findings(&self, kind: MessageKind) -> (Vec<Seen>, u64) {
+        let valid = lock(&self.valid).get(&kind).copied().unwrap_or(0);
+        (lock(&self.violations).get(&kind).cloned().unwrap_or_default(), valid)
+    }
+
+    /// Answers whose label isn't JSON.
+    pub fn content_type_findings(&self) -> Vec<Seen> {
+        lock(&self.content_types).clone()
+    }
+
+    /// The kept answers, and the number of those that weren't.
+    pub fn answers(&self) -> (Vec<Kept>, u64) {
+        (lock(&self.answers).clone(), self.unsearched.load(Ordering::Relaxed))
+    }
+
+    /// The secrets of the run so far.
+    pub fn secrets(&self) -> Vec<Secret> {
+        lock(&self.secrets).clone()
+    }
+
+    /// Whether an answer held a member of a later revision.
+    pub fn saw_later_revision(&self) -> bool {
+        self.later_revision.load(Ordering::Relaxed)
+    }
+}
+
+/// The violation with array positions generalised, so that equal mistakes count as one.
+fn without_values(violation: &Violation) -> String {
+    let pointer: Vec<_> = violation
+        .pointer
+        .split('/')
+        .map(|part| if !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) { "*" } else { part })
+        .collect();
+    let place = if violation.pointer.is_empty() { "the body".to_owned() } else { pointer.join("/") };
+    // jsonschema quotes the offending value first; what is wrong with it comes after.
+    let message = &violation.message;
+    let tail =
+        ["is not", "does not", "was expected", "Additional", "is a required", "is longer", "is less", "is greater"]
+            .iter()
+            .filter_map(|word| message.find(word))
+            .min()
+            .map_or(
+                message.as_str(),
+                |at| if message.contains("required") { message.as_str() } else { &message[at..] },
+            );
+    format!("{place} {tail}")
+}

@@ -1,0 +1,425 @@
+//! push (SPEC §6, §10): optimistic concurrency and the rotation path.
+
+use serde_json::{Value, json};
+
+use super::check::checks;
+use super::{Answer, Ctx, Operation, Outcome};
+use crate::client::{Repo, random};
+use crate::wire::PushResponse;
+
+checks! {
+    "push/applies", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES], applies,
+        "A push at the current version is stored and answered with the new counters";
+    "push/many-in-a-row", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, VERSION_MONOTONIC], many_in_a_row,
+        "Every one of several pushes in a row is what the next pull returns";
+    "push/any-member", Must, "§6", [PUSH_APPLIES, PUSH_MEMBERS_ONLY], any_member,
+        "A member who was added pushes as the creator does";
+    "push/stale-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_is_conflict,
+        "A stale expectation is a 200 conflict with the current counters, and changes nothing";
+    "push/future-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], future_is_conflict,
+        "An expectation above the current version is a conflict too";
+    "push/stale-rotation-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT, PUSH_ROTATES], stale_rotation_is_conflict,
+        "A stale rotating push is a conflict and changes neither roster nor epoch";
+    "push/conflict-after-rotation", Must, "§6", [PUSH_CONFLICT], conflict_after_rotation,
+        "A conflict reports the current epoch, also after a rotation";
+    "push/version-never-falls", Must, "§10", [VERSION_MONOTONIC], version_never_falls,
+        "A push whose envelope is at the current version or below is never accepted";
+    "push/version-never-falls-when-rotating", Must, "§10", [VERSION_MONOTONIC, PUSH_ROTATES], version_never_falls_rotating,
+        "A rotating push doesn't lower the version either";
+    "push/gap-is-accepted", Should, "§6", [PUSH_GAP], gap_is_accepted,
+        "The new version may be more than one above the old one";
+    "push/rotated-members-replace", Must, "§6", [PUSH_ROTATES, STORED_VERBATIM], rotated_members_replace,
+        "rotatedMembers replaces the roster, the epoch and the envelope in one step";
+    "push/rotated-members-null", Must, "§6", [PUSH_ROTATES], rotated_members_null,
+        "rotatedMembers null leaves the roster alone, as its absence does";
+    "push/rotation-drops-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_access,
+        "Who isn't in rotatedMembers has lost access to the repository";
+    "push/rotation-adds-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_adds_access,
+        "Who comes in by rotatedMembers reads the repository";
+    "push/non-member", Must, "§6", [PUSH_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member,
+        "A stranger's push is refused and changes nothing";
+    "push/unknown-repository", Must, "§6", [PUSH_MEMBERS_ONLY], unknown_repository,
+        "A push to an id that doesn't exist is refused and creates nothing";
+    "push/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE, PUSH_MEMBERS_ONLY], no_authority_elsewhere,
+        "Authority over the repository in the path gives none over the one in the body";
+    "push/refused-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE], refused_changes_nothing,
+        "A push without envelope or expectation, or with wrong types, leaves everything as it was";
+    "push/malformed-roster-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_ROTATES], malformed_roster,
+        "A push whose rotatedMembers is malformed leaves the roster as it was";
+    "push/epoch-falls", Hardening, "§6", [PUSH_CONSISTENT], epoch_falls,
+        "A push whose epoch is below the current one is refused";
+    "push/foreign-envelope", Hardening, "§6", [PUSH_CONSISTENT], foreign_envelope,
+        "A push whose envelope names another repository is refused";
+    "push/impossible-roster", Hardening, "§6", [PUSH_CONSISTENT], impossible_roster,
+        "A rotation to an empty or malformed roster is refused";
+}
+
+/// The server's answer to a push that must apply.
+fn applied(repo: &Repo, answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
+    let response: PushResponse = answer.accepted("a push at the current version")?;
+    let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
+    let at = repo.version();
+    answer.must(response == expected, &format!("the push at version {at} is answered with {expected:?}"), || {
+        format!("{response:?}")
+    })
+}
+
+/// The server's answer to a push that must not apply because of its expectation.
+fn conflicts(repo: &Repo, answer: &Answer<'_>) -> Outcome {
+    answer.must(
+        answer.is_success(),
+        "a wrong expectation is answered with 200 and conflict, not with an error",
+        || answer.summary(),
+    )?;
+    let response: PushResponse = answer.accepted("a push with a wrong expectation")?;
+    let expected =
+        PushResponse { accepted: false, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: true };
+    answer.must(response == expected, &format!("the conflict reports the current counters: {expected:?}"), || {
+        format!("{response:?}")
+    })
+}
+
+/// The push applies: the answer says so, and pull serves it.
+async fn applies(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let push = repo.push_request(&alice);
+    applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
+    repo.apply_push(&push);
+    cx.readable(&alice, &repo, "a push").await
+}
+
+/// What was just written is what is read, each time.
+async fn many_in_a_row(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    for _ in 0..5 {
+        let push = repo.push_request(&alice);
+        applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
+        repo.apply_push(&push);
+        cx.holds(&alice, &repo, "each of several pushes").await?;
+    }
+    Ok(())
+}
+
+/// Every member may write, not only the creator.
+async fn any_member(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let push = repo.push_request(&bob);
+    applied(&repo, &cx.push(&bob, &push).await?, repo.version() + 1, repo.epoch())?;
+    repo.apply_push(&push);
+    cx.readable(&alice, &repo, "a push by another member").await
+}
+
+/// Stale by one, by more, and at zero: always a conflict with the counters of now.
+async fn stale_is_conflict(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    for _ in 0..3 {
+        cx.advance(&alice, &mut repo).await?;
+    }
+    for stale in [repo.version() - 1, repo.version() - 2, 0] {
+        let mut push = repo.push_request(&alice);
+        push.expected_payload_version = stale;
+        conflicts(&repo, &cx.push(&alice, &push).await?)?;
+        cx.holds(&alice, &repo, "a stale push").await?;
+    }
+    // A late writer whose envelope is stale as well, as in a real race.
+    let mut late = repo.push_request_at(&alice, repo.version());
+    late.expected_payload_version = repo.version() - 1;
+    conflicts(&repo, &cx.push(&alice, &late).await?)?;
+    cx.holds(&alice, &repo, "a stale push").await
+}
+
+/// The gate is equality: an expectation above the current version is as wrong as one below.
+async fn future_is_conflict(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    cx.advance(&alice, &mut repo).await?;
+    for ahead in [1, 5, 1 << 40] {
+        let expectation = repo.version() + ahead;
+        let mut push = repo.push_request_at(&alice, expectation.saturating_add(1));
+        push.expected_payload_version = expectation;
+        conflicts(&repo, &cx.push(&alice, &push).await?)?;
+        cx.holds(&alice, &repo, "a push that expects a future version").await?;
+    }
+    Ok(())
+}
+
+/// The rotation path goes through the same gate, as a whole.
+async fn stale_rotation_is_conflict(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    cx.advance(&alice, &mut repo).await?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    let mut push = repo.rotating_push(&rotation);
+    push.expected_payload_version -= 1;
+    conflicts(&repo, &cx.push(&alice, &push).await?)?;
+    cx.holds(&alice, &repo, "a stale rotating push").await?;
+    cx.readable(&bob, &repo, "a stale rotating push").await
+}
+
+/// The counters of a conflict are both current.
+async fn conflict_after_rotation(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    let mut push = repo.push_request(&alice);
+    push.expected_payload_version -= 1;
+    conflicts(&repo, &cx.push(&alice, &push).await?)
+}
+
+/// Right expectation, but an envelope that doesn't move on. Whatever the server answers, it has not stored it.
+async fn version_never_falls(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    for _ in 0..2 {
+        cx.advance(&alice, &mut repo).await?;
+    }
+    for version in [repo.version(), repo.version() - 1, 0, -1, i64::MIN] {
+        let push = repo.push_request_at(&alice, version);
+        let answer = cx.push(&alice, &push).await?;
+        not_accepted(&answer, version, repo.version())?;
+        cx.holds(&alice, &repo, "a push that doesn't raise the version").await?;
+    }
+    Ok(())
+}
+
+/// The same, dressed up as a rotation.
+async fn version_never_falls_rotating(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    for _ in 0..2 {
+        cx.advance(&alice, &mut repo).await?;
+    }
+    for version in [repo.version(), repo.version() - 1] {
+        let rotation = repo.rotation_to(&alice, &[&alice], version, repo.epoch() + 1);
+        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+        not_accepted(&answer, version, repo.version())?;
+        cx.holds(&alice, &repo, "a rotating push that doesn't raise the version").await?;
+    }
+    Ok(())
+}
+
+/// A 4xx or `accepted: false`; never acceptance, never a 5xx.
+fn not_accepted(answer: &Answer<'_>, version: i64, current: i64) -> Outcome {
+    if answer.is_refusal() {
+        return Ok(());
+    }
+    let response: PushResponse = answer.accepted("a push with the right expectation")?;
+    answer.must(
+        !response.accepted,
+        &format!("an envelope of version {version} isn't accepted at version {current}"),
+        || format!("{response:?}"),
+    )
+}
+
+/// Nothing says that versions are consecutive.
+async fn gap_is_accepted(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let push = repo.push_request_at(&alice, repo.version() + 41);
+    applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 41, repo.epoch())?;
+    repo.apply_push(&push);
+    cx.holds(&alice, &repo, "a push that skips versions").await
+}
+
+/// Replaces, not merges: one leaves, one stays with a new key, one comes.
+async fn rotated_members_replace(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let mut rotation = repo.rotation(&alice, &[&alice, &carol]);
+    rotation.members[1].key_binding_sig = Some(binding_like_signature());
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    cx.readable(&alice, &repo, "a rotating push").await?;
+    cx.readable(&carol, &repo, "a rotating push").await
+}
+
+/// 64 bytes of base64, to be stored as they are.
+pub(super) fn binding_like_signature() -> String {
+    crate::codec::base64::encode(&random::bytes::<64>())
+}
+
+/// `null` means absent.
+async fn rotated_members_null(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let push = repo.push_request(&alice);
+    let mut body = json!(push);
+    body["rotatedMembers"] = Value::Null;
+    let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
+    applied(&repo, &answer, repo.version() + 1, repo.epoch())?;
+    repo.apply_push(&push);
+    cx.holds(&bob, &repo, "a push with rotatedMembers null").await
+}
+
+/// A roster without bob means no bob, on every operation.
+async fn rotation_drops_access(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
+    answer.refused("a pull by a member whom a rotation left out", &[403])?;
+    let answer = cx.push(&bob, &repo.push_request(&bob)).await?;
+    answer.refused("a push by a member whom a rotation left out", &[403])?;
+    cx.holds(&alice, &repo, "refused requests of a former member").await
+}
+
+/// The rotation path may bring somebody in as well.
+async fn rotation_adds_access(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    let rotation = repo.rotation(&alice, &[&alice, &bob]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    cx.readable(&bob, &repo, "a rotation that brought the reader in").await
+}
+
+/// A valid token isn't membership.
+async fn non_member(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo(&alice).await?;
+    let answer = cx.push(&mallory, &repo.push_request(&mallory)).await?;
+    answer.refused("a push by a stranger", &[403])?;
+    // A roster that names the caller doesn't make it a member.
+    let rotation = repo.rotation(&mallory, &[&alice, &mallory]);
+    let answer = cx.push(&mallory, &repo.rotating_push(&rotation)).await?;
+    answer.refused("a rotating push by a stranger", &[403])?;
+    // Neither does a wrong expectation get an answer with counters.
+    let mut stale = repo.push_request(&mallory);
+    stale.expected_payload_version = 0;
+    cx.push(&mallory, &stale).await?.refused("a stale push by a stranger", &[403])?;
+    cx.holds(&alice, &repo, "pushes by a stranger").await
+}
+
+/// There is nothing to push to, and nothing comes into being.
+async fn unknown_repository(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let nowhere = Repo::new(&alice);
+    let answer = cx.push(&alice, &nowhere.push_request(&alice)).await?;
+    answer.refused("a push to an unknown repository", &[404])?;
+    let answer = cx.pull(&alice, &nowhere.pull_request(0)).await?;
+    answer.refused("a pull of an unknown repository", &[404])
+}
+
+/// mallory owns one repository, and names alice's in body or path.
+async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let (target, own) = (cx.repo(&alice).await?, cx.repo(&mallory).await?);
+    let mut forged = target.push_request(&mallory);
+    forged.expected_payload_version = target.version();
+    let auth = mallory.auth();
+    // Path mine, body theirs.
+    cx.perform(Operation::Push, own.id(), &auth, &forged).await?;
+    cx.holds(&alice, &target, "a push at another repository's path that names this one").await?;
+    // Path theirs, body mine.
+    let answer = cx.perform(Operation::Push, target.id(), &auth, &own.push_request(&mallory)).await?;
+    answer.refused("a push at the path of a repository that the caller isn't a member of", &[400, 403])?;
+    cx.holds(&alice, &target, "a push at this path that names another repository").await
+}
+
+/// A required member missing, null or of the wrong type: not accepted, and nothing has moved.
+async fn refused_changes_nothing(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    for whole in [json!(repo.push_request(&alice)), json!(repo.rotating_push(&rotation))] {
+        for member in ["envelope", "expectedPayloadVersion"] {
+            for wrong in [None, Some(Value::Null), Some(json!("one")), Some(json!([])), Some(json!({}))] {
+                let answer =
+                    cx.perform(Operation::Push, repo.id(), &alice.auth(), &with(&whole, member, wrong)).await?;
+                if answer.is_success() {
+                    let response: PushResponse = answer.message()?;
+                    answer.must(
+                        !response.accepted,
+                        &format!("a push without a usable {member} isn't accepted"),
+                        || format!("{response:?}"),
+                    )?;
+                }
+                cx.holds(&alice, &repo, "a push that lacks what it needs").await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A copy of a request with one member replaced, or left out.
+pub(super) fn with(whole: &Value, member: &str, replacement: Option<Value>) -> Value {
+    let mut body = whole.clone();
+    match replacement {
+        Some(replacement) => body[member] = replacement,
+        None => drop(body.as_object_mut().and_then(|object| object.remove(member))),
+    }
+    body
+}
+
+/// A roster that is none: refused as a whole, or, by a lenient reader, taken for an absent one.
+async fn malformed_roster(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    for wrong in [json!("all"), json!({}), json!([{}]), json!([7])] {
+        let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+        let push = repo.push_request(&alice);
+        let body = with(&json!(push), "rotatedMembers", Some(wrong));
+        let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
+        if answer.is_success() && answer.message::<PushResponse>()?.accepted {
+            repo.apply_push(&push);
+        }
+        cx.holds(&alice, &repo, "a push whose rotatedMembers is malformed").await?;
+    }
+    Ok(())
+}
+
+/// An epoch never falls; nothing in §6 says so for push, hence hardening.
+async fn epoch_falls(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    applied(&repo, &cx.push(&alice, &repo.rotating_push(&rotation)).await?, rotation.envelope.payload_version, 1)?;
+    repo.apply_rotation(&rotation);
+    let back = repo.rotation_to(&alice, &[&alice], repo.version() + 1, 0);
+    let answer = cx.push(&alice, &repo.rotating_push(&back)).await?;
+    answer.refused_somehow("a rotating push to a lower epoch")?;
+    let mut plain = repo.push_request(&alice);
+    plain.envelope = back.envelope;
+    let answer = cx.push(&alice, &plain).await?;
+    answer.refused_somehow("a push of an envelope at a lower epoch")?;
+    cx.holds(&alice, &repo, "a push to a lower epoch").await
+}
+
+/// An envelope of another repository can't be decrypted by anybody here.
+async fn foreign_envelope(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let (repo, other) = (cx.repo(&alice).await?, Repo::new(&alice));
+    let mut push = repo.push_request(&alice);
+    push.envelope = other.push_request(&alice).envelope;
+    let answer = cx.push(&alice, &push).await?;
+    answer.refused_somehow("a push of another repository's envelope")?;
+    cx.holds(&alice, &repo, "a push of another repository's envelope").await
+}
+
+/// A repository without members is lost for everybody.
+async fn impossible_roster(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = cx.repo(&alice).await?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    let mut twice = rotation.clone();
+    twice.members.push(twice.members[0].clone());
+    let mut empty = rotation;
+    empty.members.clear();
+    for (what, rotation) in [("an empty roster", empty), ("a roster that names a member twice", twice)] {
+        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+        answer.refused_somehow(&format!("a rotation to {what}"))?;
+        cx.holds(&alice, &repo, "a refused rotation").await?;
+    }
+    Ok(())
+}

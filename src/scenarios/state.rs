@@ -1,0 +1,128 @@
+//! Holding what the server serves to what it should hold.
+
+use std::collections::BTreeMap;
+
+use super::{Answer, Ctx, Member, Stop};
+use crate::client::{Repo, read_as};
+use crate::wire::{EncryptedEnvelope, MemberEntry, PullResponse, VaultManifest};
+
+impl Ctx {
+    /// Pulls everything as `reader`.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when pull is refused or has no envelope.
+    pub async fn pull_all(
+        &self,
+        reader: &Member,
+        repo: &Repo,
+    ) -> Result<(Answer<'_>, VaultManifest, EncryptedEnvelope), Stop> {
+        // Any version but the current one asks for the envelope; a smaller one is what a client would have.
+        let known = repo.version().checked_sub(1).unwrap_or(0);
+        let answer = self.pull(reader, &repo.pull_request(known)).await?;
+        let pulled: PullResponse = answer.accepted("pull by a member")?;
+        match pulled.envelope {
+            Some(envelope) => Ok((answer, pulled.manifest, envelope)),
+            None => Err(answer.broken(
+                format!("the current envelope, as knownPayloadVersion {known} isn't the current {}", repo.version()),
+                format!("unchanged: {}, no envelope", pulled.unchanged),
+            )),
+        }
+    }
+
+    /// The server serves exactly what `repo` says; `after` completes "… after …".
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] with the first difference.
+    pub async fn holds(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
+        let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
+        let difference =
+            compare_manifest(&repo.manifest, &manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
+        match difference {
+            None => Ok(()),
+            Some(difference) => {
+                Err(answer.broken(format!("the repository is as it must be after {after}"), difference))
+            }
+        }
+    }
+
+    /// The server serves exactly what `repo` says, and `reader` can decrypt it with its own wrapped key.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`].
+    pub async fn readable(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
+        let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
+        let difference =
+            compare_manifest(&repo.manifest, &manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
+        if let Some(difference) = difference {
+            return Err(answer.broken(format!("the repository is as it must be after {after}"), difference));
+        }
+        match read_as(&reader.identity, &manifest, &envelope) {
+            Ok(plaintext) if plaintext == repo.plaintext => Ok(()),
+            Ok(_) => Err(answer.broken("the member reads the payload that was written", "another payload")),
+            Err(reason) => Err(answer.broken("the member unwraps its key and decrypts the payload", reason)),
+        }
+    }
+}
+
+/// The first difference between two manifests; the order of members means nothing.
+pub fn compare_manifest(expected: &VaultManifest, served: &VaultManifest) -> Option<String> {
+    differs("manifest.repoId", &expected.repo_id, &served.repo_id)
+        .or_else(|| differs("manifest.payloadVersion", &expected.payload_version, &served.payload_version))
+        .or_else(|| differs("manifest.keyEpoch", &expected.key_epoch, &served.key_epoch))
+        .or_else(|| differs("manifest.schemeId", &expected.scheme_id, &served.scheme_id))
+        .or_else(|| compare_roster(&expected.members, &served.members))
+}
+
+/// The first difference between two rosters, whatever their order.
+pub fn compare_roster(expected: &[MemberEntry], served: &[MemberEntry]) -> Option<String> {
+    let mut by_id: BTreeMap<&str, &MemberEntry> = BTreeMap::new();
+    for entry in served {
+        if by_id.insert(&entry.ed25519_public_key, entry).is_some() {
+            return Some(format!("the roster has member {} twice", entry.ed25519_public_key));
+        }
+    }
+    for entry in expected {
+        let Some(found) = by_id.remove(entry.ed25519_public_key.as_str()) else {
+            return Some(format!("member {} is missing from the roster of {}", entry.ed25519_public_key, served.len()));
+        };
+        if let Some(difference) = compare_entry(entry, found) {
+            return Some(difference);
+        }
+    }
+    by_id.into_keys().next().map(|id| format!("member {id} is in the roster and shouldn't be"))
+}
+
+/// The first difference between two entries.
+pub fn compare_entry(expected: &MemberEntry, served: &MemberEntry) -> Option<String> {
+    let (want, got) = (&expected.wrapped_data_key, &served.wrapped_data_key);
+    differs("ed25519PublicKey", &expected.ed25519_public_key, &served.ed25519_public_key)
+        .or_else(|| differs("x25519PublicKey", &expected.x25519_public_key, &served.x25519_public_key))
+        .or_else(|| differs("member's keyEpoch", &expected.key_epoch, &served.key_epoch))
+        .or_else(|| differs("wrappedDataKey.schemeId", &want.scheme_id, &got.scheme_id))
+        .or_else(|| differs("wrappedDataKey.ephemeralPublicKey", &want.ephemeral_public_key, &got.ephemeral_public_key))
+        .or_else(|| differs("wrappedDataKey.iv", &want.iv, &got.iv))
+        .or_else(|| differs("wrappedDataKey.ciphertext", &want.ciphertext, &got.ciphertext))
+        .or_else(|| differs("keyBindingSig", &expected.key_binding_sig, &served.key_binding_sig))
+}
+
+/// The first difference between two envelopes.
+pub fn compare_envelope(expected: &EncryptedEnvelope, served: &EncryptedEnvelope) -> Option<String> {
+    differs("envelope.repoId", &expected.repo_id, &served.repo_id)
+        .or_else(|| differs("envelope.payloadVersion", &expected.payload_version, &served.payload_version))
+        .or_else(|| differs("envelope.keyEpoch", &expected.key_epoch, &served.key_epoch))
+        .or_else(|| differs("envelope.iv", &expected.iv, &served.iv))
+        .or_else(|| differs("envelope.ciphertext", &expected.ciphertext, &served.ciphertext))
+}
+
+fn differs<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, served: &T) -> Option<String> {
+    (expected != served).then(|| format!("{what} is {}, not {}", shortened(served), shortened(expected)))
+}
+
+fn shortened(value: &impl std::fmt::Debug) -> String {
+    let text = format!("{value:?}");
+    if text.chars().count() <= 90 {
+        return text;
+    }
+    let head: String = text.chars().take(60).collect();
+    format!("{head}… ({} characters)", text.chars().count())
+}

@@ -1,0 +1,226 @@
+//! What all checks of a run share: the target, its manners, and what has been observed so far.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::Observer;
+use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
+use crate::requirements::Revision;
+
+/// How often one request is repeated after a 429.
+const RATE_LIMIT_TRIES: u32 = 30;
+/// The longest single wait that a `Retry-After` may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Requests in a row without any answer, after which the target counts as gone.
+const UNANSWERED_LIMIT: u32 = 10;
+
+/// Why a run can't go on.
+#[derive(Clone, Debug)]
+pub struct Abort {
+    /// One sentence: what is wrong with the target.
+    pub reason: String,
+    /// What to try.
+    pub advice: String,
+}
+
+/// Run-wide state.
+pub struct World {
+    /// The vault server.
+    pub vault: Transport,
+    /// The identity provider, when it is another origin.
+    pub separate_idp: Option<Transport>,
+    /// Revision that the run judges by.
+    pub spec: Revision,
+    /// Seed of the run's choices.
+    pub seed: u64,
+    /// The server's own nonce lifetime, if it was told.
+    pub nonce_ttl: Option<Duration>,
+    /// The issuer's Ed25519 keys, when a key set is known.
+    pub issuer_keys: OnceLock<Vec<[u8; 32]>>,
+    /// What has been seen.
+    pub observer: Observer,
+    /// Where exchanges go when tracing.
+    pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
+    /// Set when authentication can't work at all, so that setting up a member fails at once.
+    pub no_tokens: OnceLock<String>,
+    /// Whether the server took the unread body of a refused request for the next request.
+    pub leaves_bodies: OnceLock<Arc<Exchange>>,
+    /// Whether the server serves one connection at a time.
+    pub one_connection: AtomicBool,
+    pub(super) credentials: Vec<String>,
+    not_before: Mutex<Option<Instant>>,
+    unanswered: AtomicU32,
+    limited: AtomicU32,
+    abort: Mutex<Option<Abort>>,
+    abort_signal: Notify,
+}
+
+impl World {
+    /// A world for a target.
+    pub fn new(
+        vault: Transport,
+        separate_idp: Option<Transport>,
+        spec: Revision,
+        seed: u64,
+        headers: &[Header],
+    ) -> Self {
+        // The value as a whole, and what follows a scheme word such as `Bearer`.
+        let credentials = headers
+            .iter()
+            .filter_map(|header| header.value.to_str().ok())
+            .flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)])
+            .filter(|value| value.len() >= 4)
+            .map(str::to_owned)
+            .collect();
+        Self {
+            vault,
+            separate_idp,
+            spec,
+            seed,
+            nonce_ttl: None,
+            issuer_keys: OnceLock::new(),
+            observer: Observer::default(),
+            trace: None,
+            no_tokens: OnceLock::new(),
+            leaves_bodies: OnceLock::new(),
+            one_connection: AtomicBool::new(false),
+            credentials,
+            not_before: Mutex::new(None),
+            unanswered: AtomicU32::new(0),
+            limited: AtomicU32::new(0),
+            abort: Mutex::new(None),
+            abort_signal: Notify::new(),
+        }
+    }
+
+    /// The identity provider.
+    pub fn idp(&self) -> &Transport {
+        self.separate_idp.as_ref().unwrap_or(&self.vault)
+    }
+
+    /// Requests sent so far.
+    pub fn requests(&self) -> u64 {
+        self.vault.requests() + self.separate_idp.as_ref().map_or(0, Transport::requests)
+    }
+
+    /// One request per connection from now on.
+    pub fn use_fresh_connections(&self) {
+        self.vault.use_fresh_connections();
+        if let Some(idp) = &self.separate_idp {
+            idp.use_fresh_connections();
+        }
+    }
+
+    /// Ends the run: the target can't be judged. The first reason counts.
+    pub fn give_up(&self, reason: String, advice: &str) {
+        let mut abort = self.abort.lock().unwrap_or_else(PoisonError::into_inner);
+        if abort.is_none() {
+            *abort = Some(Abort { reason, advice: advice.into() });
+            self.abort_signal.notify_waiters();
+        }
+    }
+
+    /// Why the run has ended early, if it has.
+    pub fn abort(&self) -> Option<Abort> {
+        self.abort.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the run is given up.
+    pub async fn aborted(&self) {
+        loop {
+            let signal = self.abort_signal.notified();
+            if self.abort().is_some() {
+                return;
+            }
+            signal.await;
+        }
+    }
+
+    /// Removes the credentials of the deployment from a text that a person will see.
+    pub fn mask(&self, text: String) -> String {
+        self.credentials.iter().fold(text, |text, secret| {
+            if text.contains(secret.as_str()) { text.replace(secret.as_str(), "***") } else { text }
+        })
+    }
+
+    /// Sends a request, waits out rate limits, and notices when the target is gone.
+    ///
+    /// # Errors
+    /// [`TransportError`]; a 429 that can't be waited out is the answer.
+    pub async fn send(
+        &self,
+        transport: &Transport,
+        request: &RawRequest,
+        bound: Duration,
+    ) -> Result<RawAnswer, TransportError> {
+        let mut tries = 0;
+        loop {
+            self.wait_for_turn().await;
+            let result = transport.send_within(request, bound).await;
+            match &result {
+                Ok(answer) => {
+                    self.unanswered.store(0, Ordering::Relaxed);
+                    if answer.status.as_u16() != 429 {
+                        self.limited.store(0, Ordering::Relaxed);
+                    } else if tries < RATE_LIMIT_TRIES && self.back_off(answer, tries) {
+                        tries += 1;
+                        continue;
+                    }
+                }
+                Err(error) => self.note_silence(error),
+            }
+            return result;
+        }
+    }
+
+    fn note_silence(&self, error: &TransportError) {
+        if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED_LIMIT {
+            self.give_up(
+                format!("the target stopped answering: {UNANSWERED_LIMIT} requests in a row failed, the last one with: {error}"),
+                "look at the server's log; it may have crashed or locked up. Run with --jobs 1 --trace to see the last request it took",
+            );
+        }
+    }
+
+    async fn wait_for_turn(&self) {
+        let until = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until
+            && until > Instant::now()
+        {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// Notes a 429; false when there is no point in trying again.
+    fn back_off(&self, answer: &RawAnswer, tries: u32) -> bool {
+        let asked = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = match asked.and_then(clock::retry_after) {
+            Some(wait) if wait > LONGEST_WAIT => {
+                self.give_up(
+                    format!("the target rate-limits the suite and asks to wait {} s", wait.as_secs()),
+                    "lift the rate limit for the address that runs the suite, or try later",
+                );
+                return false;
+            }
+            Some(wait) => wait,
+            // Without Retry-After it may be a quota, which waiting doesn't change.
+            None if tries >= 3 => return false,
+            None => Duration::from_millis(100 << tries),
+        };
+        if self.limited.fetch_add(1, Ordering::Relaxed) >= 60 {
+            self.give_up(
+                "the target answers every request with 429, also after the wait it asks for".into(),
+                "lift the rate limit for the address that runs the suite, or lower --jobs",
+            );
+            return false;
+        }
+        let until = Instant::now() + wait;
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        *not_before = Some(not_before.map_or(until, |old| old.max(until)));
+        true
+    }
+}
