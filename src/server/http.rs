@@ -1,0 +1,250 @@
+//! The HTTP/JSON profile (SPEC §6): routes, the order of the checks, and answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::body;
+use super::redemption::Authority;
+use super::refusal::Refusal;
+use super::repo::{Call, Visit};
+use super::route::Route;
+use super::rules::Rules;
+use super::store::Store;
+use crate::wire::{ChallengeRequest, Discovery, TokenRequest};
+
+/// Everything that handlers need.
+pub(super) struct App {
+    pub(super) rules: Arc<dyn Rules>,
+    pub(super) store: Store,
+    pub(super) authority: Authority,
+    pub(super) max_body: usize,
+    pub(super) public_url: Option<String>,
+}
+
+type Shared = State<Arc<App>>;
+
+/// The routes. Matching works on the raw path, so an escaped `/` inside an id doesn't split it.
+pub(super) fn router(app: Arc<App>) -> Router {
+    let vault = |route| move |State(app): Shared, request: Request<Body>| vault(app, route, request);
+    Router::new()
+        .route(Route::Challenge.template(), post(challenge))
+        .route(Route::Token.template(), post(token))
+        .route(Route::CreateRepo.template(), post(vault(Route::CreateRepo)))
+        .route(Route::Pull.template(), post(vault(Route::Pull)))
+        .route(Route::Push.template(), post(vault(Route::Push)))
+        .route(Route::AddMember.template(), post(vault(Route::AddMember)))
+        .route(Route::RemoveMember.template(), post(vault(Route::RemoveMember)))
+        .route(Route::FetchMemberKey.template(), get(vault(Route::FetchMemberKey)))
+        .route(Route::Discovery.template(), get(discovery))
+        .route(Route::Jwks.template(), get(jwks))
+        .method_not_allowed_fallback(|State(app): Shared, request: Request<Body>| {
+            refuse_all(app, Route::WrongMethod, request, Refusal::wrong_method())
+        })
+        .fallback(|State(app): Shared, request: Request<Body>| {
+            refuse_all(app, Route::Unknown, request, Refusal::not_found("no such route"))
+        })
+        .with_state(app)
+}
+
+/// Answers one request and logs it, without anything that a client sent: route template, not path; no headers, no bodies.
+pub(super) async fn respond(app: &App, router: Router, mut request: Request<Incoming>) -> Response<Body> {
+    let (started, method) = (Instant::now(), known(request.method()));
+    if let Some(target) = app.rules.rewrite_target(request.uri()) {
+        *request.uri_mut() = target;
+    }
+    let response = match TowerToHyperService::new(router).call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let route = response.extensions().get().copied().unwrap_or(Route::Unknown);
+    let (status, micros) = (response.status().as_u16(), started.elapsed().as_micros());
+    tracing::info!(method, route = route.template(), status, micros, "request");
+    response
+}
+
+/// Methods are free text in HTTP; only those that mean something here are logged.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        _ => "(other)",
+    }
+}
+
+/// A vault operation: 401 first, then the path, the body's size and shape (400, 413), and then the operation itself with
+/// its 404, 403 and 409.
+async fn vault(app: Arc<App>, route: Route, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    match admit(&app, route, &parts) {
+        Ok(visitor) => {
+            let answer = perform(&app, route, &parts, visitor, body).await;
+            finish(&app, route, &parts, answer).await
+        }
+        Err(refusal) => refuse(&app, route, &parts, body, refusal).await,
+    }
+}
+
+/// Who asks, and for what, as far as the head tells.
+struct Visitor {
+    caller: String,
+    repo_id: Option<String>,
+    member_id: Option<String>,
+    early: Option<bool>,
+}
+
+fn admit(app: &App, route: Route, parts: &Parts) -> Result<Visitor, Refusal> {
+    let caller = app.rules.authenticate(&app.authority, route, parts)?;
+    // Raw segments: "", "v1", "repos", repo, operation, member.
+    let mut segments = parts.uri.path().split('/').skip(3);
+    let repo_id = segments.next().map(|raw| app.rules.decode_segment(raw)).transpose()?;
+    let member_id = segments.nth(1).map(|raw| app.rules.decode_segment(raw)).transpose()?;
+    let early = app.rules.on_headers(&app.store, route, repo_id.as_deref(), &caller);
+    Ok(Visitor { caller, repo_id, member_id, early })
+}
+
+async fn perform(
+    app: &App,
+    route: Route,
+    parts: &Parts,
+    visitor: Visitor,
+    body: Body,
+) -> Result<Response<Bytes>, Refusal> {
+    let body = body::read(&parts.headers, body, app.max_body).await?;
+    let body = app.rules.request_body(&app.store, route, parts, body)?;
+    let call = match route {
+        Route::CreateRepo => Call::Create(parse(&body)?),
+        Route::Pull => Call::Pull(parse(&body)?),
+        Route::Push => Call::Push(parse(&body)?),
+        Route::AddMember => Call::Add(parse(&body)?),
+        Route::RemoveMember => Call::Remove(parse(&body)?),
+        _ => Call::Fetch(visitor.member_id.unwrap_or_default()),
+    };
+    let repo_id = match (visitor.repo_id, call.body_repo_id()) {
+        (Some(path), Some(named)) if !app.rules.body_names_repo(&path, named) => {
+            return Err(Refusal::bad_request("path and body name different repositories"));
+        }
+        (Some(path), _) => path,
+        (None, named) => named.unwrap_or_default().to_owned(),
+    };
+    app.rules.shape(&call)?;
+    let visit = Visit { route, caller: visitor.caller, repo_id, early: visitor.early, call };
+    json(&app.rules.execute(&app.store, &visit).await?)
+}
+
+async fn challenge(State(app): Shared, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        let body = body::read(&parts.headers, body, app.max_body).await?;
+        let body = app.rules.request_body(&app.store, Route::Challenge, &parts, body)?;
+        let request: ChallengeRequest = parse(&body)?;
+        json(&app.rules.challenge(&app.authority, &request.ed25519_public_key)?)
+    };
+    let answer = answer.await;
+    finish(&app, Route::Challenge, &parts, answer).await
+}
+
+async fn token(State(app): Shared, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let answer = async {
+        let body = body::read(&parts.headers, body, app.max_body).await?;
+        let body = app.rules.request_body(&app.store, Route::Token, &parts, body)?;
+        let request: TokenRequest = parse(&body)?;
+        json(&app.rules.redeem(&app.authority, &request).await?)
+    };
+    let answer = answer.await;
+    finish(&app, Route::Token, &parts, answer).await
+}
+
+async fn discovery(State(app): Shared, request: Request<Body>) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let base = app.public_url.clone().or_else(|| base_url(&parts));
+    let issuer_jwks_url = base.map(|base| format!("{}{}", base.trim_end_matches('/'), Route::Jwks.template()));
+    let answer = json(&Discovery { profiles: vec!["http-json".into()], issuer_jwks_url });
+    finish(&app, Route::Discovery, &parts, answer).await
+}
+
+async fn jwks(State(app): Shared, request: Request<Body>) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let answer = json(&app.authority.issuer.jwks());
+    finish(&app, Route::Jwks, &parts, answer).await
+}
+
+async fn refuse_all(app: Arc<App>, route: Route, request: Request<Body>, refusal: Refusal) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    refuse(&app, route, &parts, body, refusal).await
+}
+
+/// Where the client reached this server, if its Host header is one.
+fn base_url(parts: &Parts) -> Option<String> {
+    let host = parts.headers.get(header::HOST)?.to_str().ok()?;
+    let authority: axum::http::uri::Authority = host.parse().ok()?;
+    (!authority.as_str().contains('@')).then(|| format!("http://{authority}"))
+}
+
+/// Strict: unknown, missing, repeated and mistyped members are refused, and so is anything that isn't JSON.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // serde_json's message names members of the schema and positions; cut short, it can't echo much of the body.
+    serde_json::from_slice(body).map_err(|error| {
+        let detail: String = error.to_string().chars().take(200).collect();
+        Refusal::bad_request(detail)
+    })
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Response<Bytes>, Refusal> {
+    let body = serde_json::to_vec(value).map_err(|_| Refusal::internal("an answer couldn't be written"))?;
+    Ok(Response::new(Bytes::from(body)))
+}
+
+/// Refuses before the body was read.
+async fn refuse(app: &App, route: Route, parts: &Parts, body: Body, refusal: Refusal) -> Response<Body> {
+    let clean = body::discard(&parts.headers, body).await;
+    let mut response = finish(app, route, parts, Err(refusal)).await;
+    if !clean {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn finish(app: &App, route: Route, parts: &Parts, answer: Result<Response<Bytes>, Refusal>) -> Response<Body> {
+    let mut response = answer.unwrap_or_else(|refusal| refused(&refusal));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = app.rules.response(route, parts, response);
+    response.extensions_mut().insert(route);
+    if let Some(wait) = app.rules.before_response(route) {
+        wait.await;
+    }
+    response.map(Body::from)
+}
+
+fn refused(refusal: &Refusal) -> Response<Bytes> {
+    let mut response = Response::new(refusal.body());
+    *response.status_mut() = refusal.status;
+    let headers = response.headers_mut();
+    match refusal.status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // In both cases the client may still be sending, and nobody will read it.
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    response
+}

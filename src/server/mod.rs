@@ -1,0 +1,153 @@
+//! The built-in reference server: conformant, strict about input, SQLite underneath. It is also the oracle of this project's
+//! own tests, so it shares nothing with the suite but [`crate::codec`] and [`crate::wire`].
+//!
+//! ```text
+//! connection   TCP, HTTP/1.1, graceful end
+//! http         routes, order of the checks, answers      (credentials, body, refusal, route)
+//! rules        every decision of the protocol, one method each
+//! redemption   challenge and token                       (nonces, issuer, clock)
+//! operations   the six operations as functions of a state (validate, repo)
+//! store        SQLite
+//! faults       types that override one rule each: deliberately broken servers
+//! quirks       odd but conformant habits, at the edge of HTTP
+//! ```
+
+mod body;
+mod clock;
+mod connection;
+mod credentials;
+mod faults;
+mod http;
+mod issuer;
+mod nonces;
+mod operations;
+mod quirks;
+mod redemption;
+mod refusal;
+mod repo;
+mod route;
+mod rules;
+mod store;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use faults::{Fault, FaultInfo, FaultKind, Level};
+pub use quirks::{Quirk, QuirkInfo};
+
+/// How the server runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// SQLite file, made when missing; `None` keeps everything in memory.
+    pub db: Option<PathBuf>,
+    /// How long a nonce can be redeemed; 120 s by default, as SPEC §3 recommends at most.
+    pub nonce_ttl: Duration,
+    /// How long a token is valid; 1 h by default.
+    pub token_ttl: Duration,
+    /// Largest request body in bytes; 16 MiB by default.
+    pub max_body: usize,
+    /// Where clients reach this server, for discovery; `None` takes it from each request's Host header.
+    pub public_url: Option<String>,
+    /// One rule to break.
+    pub fault: Option<Fault>,
+    /// Odd but allowed habits.
+    pub quirks: Vec<Quirk>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            db: None,
+            nonce_ttl: Duration::from_secs(120),
+            token_ttl: Duration::from_secs(3600),
+            max_body: 16 << 20,
+            public_url: None,
+            fault: None,
+            quirks: Vec::new(),
+        }
+    }
+}
+
+/// Why the server didn't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The database can't be opened or isn't one of ours.
+    #[error("can't open the database {path}: {source}")]
+    Database {
+        /// The file, or `(in memory)`.
+        path: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// No signing key could be read or made.
+    #[error("can't set up the token signing key: {0}")]
+    SigningKey(String),
+    /// The listener can't be used.
+    #[error("can't listen: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// A server at work. Dropping it stops it at once; [`Running::shutdown`] lets requests under way finish.
+#[derive(Debug)]
+pub struct Running {
+    addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Stops listening, gives open requests a few seconds, and returns when everything is closed.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        // It can only have been cancelled, with the runtime, and then it is gone as well.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Starts a server on a listener that is bound already.
+///
+/// # Errors
+/// The database or the listener can't be used.
+pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Running, ServerError> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let addr = listener.local_addr()?;
+    let store = store::Store::open(config.db.as_deref()).map_err(|source| {
+        let path = config.db.as_ref().map_or_else(|| "(in memory)".into(), |path| path.display().to_string());
+        ServerError::Database { path, source }
+    })?;
+    let issuer =
+        issuer::Issuer::open(&store).map_err(|refusal| ServerError::SigningKey(refusal.detail.into_owned()))?;
+    let authority = redemption::Authority {
+        issuer,
+        nonces: nonces::Nonces::default(),
+        nonce_ttl: config.nonce_ttl,
+        token_ttl: config.token_ttl,
+    };
+    let rules =
+        config.fault.map_or_else(|| Arc::new(rules::Conformant) as Arc<dyn rules::Rules>, |fault| fault.rules());
+    let app = Arc::new(http::App { rules, store, authority, max_body: config.max_body, public_url: config.public_url });
+    let (stop, stopped) = watch::channel(false);
+    let router = http::router(Arc::clone(&app));
+    let task = tokio::spawn(connection::accept(app, router, listener, stopped));
+    Ok(Running { addr, stop, task })
+}

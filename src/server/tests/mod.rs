@@ -1,0 +1,6 @@
+//! The server as a client sees it, over real sockets.
+
+mod auth;
+mod client;
+mod http;
+mod vault;
