@@ -12,8 +12,8 @@ use crate::requirements::Revision;
 
 const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform --embedded [OPTIONS]
-       avp-conform list [--requirements] [--faults] [--quirks] [--format human|json]
-       avp-conform serve [--listen 127.0.0.1:8787] [--db PATH] [OPTIONS]";
+       avp-conform list [--requirements] [--format human|json]
+       avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]";
 
 const AFTER: &str = "\
 Exit status:
@@ -24,14 +24,14 @@ Exit status:
   130  interrupted
 
 Examples:
+  avp-conform --embedded
   avp-conform --server http://127.0.0.1:8787
-  avp-conform --server https://vault.example/avp --header 'X-Api-Key: …' --report junit=avp.xml
-  avp-conform --server $URL --only 'push/*' --only '§9' --trace
-  avp-conform --embedded";
+  avp-conform --server https://vault.example/avp --report junit=avp.xml
+  avp-conform --server \"$URL\" --only 'push/*' --only '§9' --trace";
 
-/// Judges any Alt Vault Protocol (AVP) server over HTTP: conformant or not, and what to repair.
+/// Judges an Alt Vault Protocol (AVP) server: conformant or not, and what to repair.
 #[derive(Debug, Parser)]
-#[command(name = "avp-conform", version, override_usage = USAGE, after_help = AFTER, max_term_width = 100)]
+#[command(name = "avp-conform", version, override_usage = USAGE, after_help = AFTER, max_term_width = 80)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -93,7 +93,7 @@ pub(super) struct RunArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
 
-    /// Run only these checks: globs on ids (push/*) or sections (§6); repeatable
+    /// Run only these: globs on ids (push/*) or sections (§6); repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     pub only: Vec<String>,
     /// Leave these checks out; repeatable
@@ -105,10 +105,11 @@ pub(super) struct RunArgs {
     /// How long the server's nonces live, so that --slow needn't wait for two minutes
     #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Selection")]
     pub nonce_ttl: Option<Duration>,
-    /// Revision of the specification to judge by
+    /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
     #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), help_heading = "Selection")]
+    #[arg(hide_possible_values = true)]
     pub spec: Revision,
-    /// Make the run's choices again; every run prints its seed
+    /// Repeat the choices of an earlier run, which printed this seed
     #[arg(long, value_name = "N", help_heading = "Selection")]
     pub seed: Option<u64>,
     /// Warnings fail
@@ -131,8 +132,9 @@ pub(super) struct RunArgs {
 /// When output is coloured.
 #[derive(Args, Clone, Copy, Debug)]
 pub(super) struct ColorArgs {
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
+    /// Colours: always, never, or auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, help_heading = "Output")]
+    #[arg(hide_possible_values = true)]
     color: ColorWhen,
 }
 

@@ -15,9 +15,10 @@ mod values;
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
+use crate::report::style::{RED, paint};
+use crate::report::text::clean;
 use args::{Cli, Command};
 
 /// Exit status for usage, and for anything that keeps a command from starting.
@@ -51,7 +52,9 @@ pub fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(UsageError(text)) => {
-            let _ = Cli::command().error(ErrorKind::ValueValidation, text).print();
+            let error = paint(RED.bold(), "error:");
+            let text = format!("{error} {}\n\nFor more information, try '--help'.\n", clean(&text));
+            let _ = output::print_error(&text, anstream::ColorChoice::Auto);
             ExitCode::from(USAGE)
         }
     }

@@ -60,7 +60,8 @@ async fn judge(args: &RunArgs, config: RunConfig) -> Result<Run, UsageError> {
         trace: args.trace,
         columns: output::size().columns,
     })));
-    let lock = |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut live.lock().unwrap_or_else(PoisonError::into_inner));
+    let lock =
+        |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut live.lock().unwrap_or_else(PoisonError::into_inner));
     let ticking = Arc::clone(&live);
     let clock = tokio::spawn(async move {
         loop {

@@ -24,7 +24,9 @@ fn glob(option: &str, pattern: &str, spec: Revision) -> Result<Glob, UsageError>
     let matcher = glob.compile_matcher();
     let Some(since) = backend::checks().filter(|check| means(&matcher, check)).map(|check| check.since).min() else {
         let near = near_misses(pattern, candidates());
-        return Err(UsageError(format!("{option} {pattern:?} matches no check{near} (avp-conform list names them all)")));
+        return Err(UsageError(format!(
+            "{option} {pattern:?} matches no check{near} (avp-conform list names them all)"
+        )));
     };
     if since > spec {
         return Err(UsageError(format!("{option} {pattern:?} matches checks of --spec {since} only")));

@@ -66,7 +66,7 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
         }
         return address::parse_server(text).map(Target::Avp).map_err(|error| format!("--server: {error}"));
     }
-    web_url("--server", text, " or avp://").map(Target::Url)
+    web_url("--server", text, "http://, https:// or avp://").map(Target::Url)
 }
 
 /// An http or https URL without credentials, query or fragment.
@@ -75,11 +75,11 @@ pub(super) fn url(option: &str, text: &str) -> Result<Url, String> {
     if text.is_empty() {
         return Err(format!("{option} is empty. If it comes from a variable, the variable isn't set"));
     }
-    web_url(option, text, "")
+    web_url(option, text, "http:// or https://")
 }
 
-fn web_url(option: &str, text: &str, also: &str) -> Result<Url, String> {
-    let wanted = format!("{option} takes an http:// or https://{also} URL");
+fn web_url(option: &str, text: &str, schemes: &str) -> Result<Url, String> {
+    let wanted = format!("{option} takes a URL with {schemes}");
     let parsed = Url::parse(text).ok();
     // `localhost:8787` parses as a URL with the scheme `localhost`.
     if !text.contains("://") {
@@ -115,17 +115,20 @@ pub(super) fn header(option: &str, text: &str) -> Result<Header, String> {
     if value.is_empty() {
         return Err(format!("{option} '{name}: …' has no value. If it comes from a variable, the variable isn't set"));
     }
-    let mut value: http::HeaderValue =
-        value.parse().map_err(|_| format!("{option} '{name}: …' has a value with characters that HTTP doesn't allow"))?;
+    let mut value: http::HeaderValue = value
+        .parse()
+        .map_err(|_| format!("{option} '{name}: …' has a value with characters that HTTP doesn't allow"))?;
     value.set_sensitive(true);
     let ours = ["content-length", "content-type", "transfer-encoding", "connection", "expect", "upgrade", "te"];
     if ours.contains(&parsed.as_str()) {
         return Err(format!("{option} can't set {name}: the suite needs that header itself"));
     }
     if option == "--header" && parsed == http::header::AUTHORIZATION {
-        return Err("--header can't set Authorization: it carries the AVP token (§6). A deployment that asks for more \
+        return Err(
+            "--header can't set Authorization: it carries the AVP token (§6). A deployment that asks for more \
                     needs another header"
-            .into());
+                .into(),
+        );
     }
     Ok(Header { name: parsed, value })
 }
@@ -170,7 +173,7 @@ mod tests {
             ("http://h/#x", "without a query"),
             ("http://user:hunter2@h", "--header instead"),
             ("avp://user:hunter2@h", "--header instead"),
-            ("user:hunter2@h", "takes an http"),
+            ("user:hunter2@h", "takes a URL with"),
             ("avp://h/repo", "after the host"),
         ] {
             let error = target(text).unwrap_err();
@@ -184,7 +187,8 @@ mod tests {
         let fine = header("--header", "X-Key:  s3cret ").unwrap();
         assert_eq!((fine.name.as_str(), fine.value.to_str().unwrap()), ("x-key", "s3cret"));
         assert!(fine.value.is_sensitive());
-        for text in ["s3cret", "s3 cret: x", "X-Key:", "X-Key: s3cret\n", "Authorization: s3cret", "Content-Length: 3"] {
+        for text in ["s3cret", "s3 cret: x", "X-Key:", "X-Key: s3cret\n", "Authorization: s3cret", "Content-Length: 3"]
+        {
             let text = text.replace("s3cret\n", "s3cret\nX: y");
             let error = header("--header", &text).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");

@@ -42,6 +42,7 @@ pub struct Live {
     tally: Tally,
     bar: Option<Bar>,
     plain: Plain,
+    printed: bool,
 }
 
 impl Live {
@@ -56,6 +57,7 @@ impl Live {
             tally: Tally::default(),
             bar,
             plain: Plain::new(options.verbose, heartbeats),
+            printed: false,
         }
     }
 
@@ -88,15 +90,20 @@ impl Live {
         }
     }
 
-    /// Takes the progress bar away.
+    /// Takes the progress bar away, or sets off what follows from the lines.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.clear();
+        }
+        if self.printed {
+            self.print("\n");
+            self.printed = false;
         }
     }
 
     /// A log that can't be written to (a closed pipe, say) is no reason to end a run.
     fn print(&mut self, text: &str) {
+        self.printed = true;
         let out = &mut self.out;
         let mut write = || {
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -96,7 +96,7 @@ fn compose(run: &Run, budget: usize, screen: Layout) -> Vec<String> {
 /// Verdict, reason, counts, time and seed.
 fn head(run: &Run, screen: Layout) -> Vec<String> {
     let (info, end) = (&run.info, &run.end);
-    let mut lines = vec![String::new()];
+    let mut lines = Vec::new();
     let style = of_verdict(end.verdict);
     let title = title(end.verdict);
     let target = clean(&info.target);
@@ -207,7 +207,7 @@ mod tests {
             for run in [samples::mixed(), samples::many(), samples::hostile(), samples::not_judged()] {
                 for verbose in [false, true] {
                     let text = strip(&summary(&run, Screen { columns, lines: None, verbose }));
-                    for line in text.lines().skip(3).filter(|line| !line.contains("avp-conform --server")) {
+                    for line in text.lines().skip(2).filter(|line| !line.contains("avp-conform --server")) {
                         assert!(width(line) <= columns, "{} > {columns}: {line}", width(line));
                     }
                 }

@@ -5,7 +5,7 @@ use super::super::super::run::Run;
 use super::super::super::style::{BOLD, DIM, of_status, paint};
 use super::super::super::text::{clean, fit, width, wrap, wrap_at_most};
 use super::{Layout, Section, heading};
-use crate::runner::CheckResult;
+use crate::runner::{CheckResult, Verdict};
 
 /// Results of one kind, briefly.
 pub(super) struct Brief<'a> {
@@ -67,12 +67,14 @@ impl Section for Brief<'_> {
 /// The checks that were left out, by reason.
 pub(super) struct LeftOut<'a> {
     groups: Vec<(&'a str, Vec<&'static str>)>,
+    /// A target that can't be judged leaves everything out: then ids say nothing.
+    ids: bool,
     screen: Layout,
 }
 
 impl<'a> LeftOut<'a> {
     pub(super) fn new(run: &'a Run, screen: Layout) -> Self {
-        Self { groups: run.left_out(), screen }
+        Self { groups: run.left_out(), ids: run.end.verdict != Verdict::NotJudged, screen }
     }
 
     /// A reason and the ids it holds for, on up to `lines` lines.
@@ -80,7 +82,7 @@ impl<'a> LeftOut<'a> {
         let reason = fit(&clean(reason), self.screen.columns.saturating_sub(10).max(20));
         let mut entry = vec![format!("  {}  {}", paint(BOLD, ids.len()), reason)];
         let columns = self.screen.columns.saturating_sub(4);
-        let all = wrap(&ids.join(", "), columns);
+        let all = if lines > 0 { wrap(&ids.join(", "), columns) } else { Vec::new() };
         if all.len() <= lines {
             entry.extend(all.into_iter().map(|line| format!("    {}", paint(DIM, line))));
         } else if lines > 0 {
@@ -116,7 +118,11 @@ impl Section for LeftOut<'_> {
         let total = self.groups.iter().map(|(_, ids)| ids.len()).sum();
         let head = heading(&paint(BOLD, "Left out"), total, "", self.screen.columns);
         let room = room.max(self.least());
-        let tries: &[usize] = if self.screen.verbose { &[usize::MAX] } else { &[2, 1, 0] };
+        let tries: &[usize] = match (self.ids, self.screen.verbose) {
+            (false, _) => &[0],
+            (true, true) => &[usize::MAX],
+            (true, false) => &[2, 1, 0],
+        };
         for &lines in tries {
             let body: Vec<_> = self.groups.iter().flat_map(|(reason, ids)| self.entry(reason, ids, lines)).collect();
             if body.len() + 2 <= room {
