@@ -5,8 +5,10 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod client;
 pub mod codec;
+pub mod report;
 pub mod requirements;
 pub mod runner;
 pub mod scenarios;
