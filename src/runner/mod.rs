@@ -86,6 +86,7 @@ impl Run<'_> {
         let headers: Vec<_> = self.config.headers.iter().chain(&self.config.idp_headers).cloned().collect();
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
         world.nonce_ttl = self.config.nonce_ttl;
+        (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
         let (traces, trace_events) = mpsc::unbounded_channel();
         world.trace = self.config.trace.then_some(traces);
         let world = Arc::new(world);

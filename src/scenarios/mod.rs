@@ -6,6 +6,7 @@ pub(crate) mod check;
 mod context;
 mod observer;
 mod push;
+mod races;
 mod revisions;
 mod state;
 mod world;
@@ -18,5 +19,5 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS, bad_input::CHECKS, revisions::CHECKS].into_iter().flatten()
+    [push::CHECKS, bad_input::CHECKS, races::CHECKS, revisions::CHECKS].into_iter().flatten()
 }

@@ -37,6 +37,10 @@ pub struct World {
     pub spec: Revision,
     /// Seed of the run's choices.
     pub seed: u64,
+    /// How long each contention check repeats its rounds.
+    pub race_budget: Duration,
+    /// How many rounds each contention check tries at most.
+    pub race_rounds: u32,
     /// The server's own nonce lifetime, if it was told.
     pub nonce_ttl: Option<Duration>,
     /// The issuer's Ed25519 keys, when a key set is known.
@@ -81,6 +85,8 @@ impl World {
             separate_idp: separate_idp.map(Arc::new),
             spec,
             seed,
+            race_budget: Duration::from_millis(50),
+            race_rounds: 100,
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),
