@@ -133,6 +133,10 @@ pub type Result = std::result::Result<RawAnswer, TransportError>;
 
 type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
 
+/// How many connections are opened at once: small servers listen with a backlog of five, and a refused SYN costs a second.
+const CONNECTING: usize = 4;
+/// How long the requests get to line up.
+const LINE_UP: Duration = Duration::from_secs(1);
 /// How long a server gets to take in what was written, before the rest follows.
 const SETTLE: Duration = Duration::from_millis(1);
 
@@ -140,11 +144,17 @@ impl Transport {
     /// Sends requests so that they become whole at the same moment: each on a connection of its own, all but the last byte
     /// written beforehand. The results are in the order of the requests.
     pub async fn volley(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Vec<Result> {
-        let mut waiting: Vec<_> = requests.into_iter().map(|request| self.gated(request, None, bound)).collect();
+        let mut waiting = Vec::with_capacity(requests.len());
+        for few in requests.chunks(CONNECTING) {
+            let streams = futures_util::future::join_all(few.iter().map(|_| self.open())).await;
+            waiting.extend(
+                few.iter().zip(streams).map(|(request, stream)| self.gated(request.clone(), stream, None, bound)),
+            );
+        }
         let mut results: Vec<Option<Result>> = waiting.iter().map(|_| None).collect();
         // One task polls them all, so that the last bytes leave within microseconds of each other.
         let lined_up = tokio::time::timeout(
-            bound,
+            bound.min(LINE_UP),
             std::future::poll_fn(|cx| {
                 poll_each(&mut waiting, &mut results, cx);
                 let ready =
@@ -176,7 +186,7 @@ impl Transport {
         )]
         let after_head = (body as f64 * share.clamp(0.0, 1.0)) as usize;
         let head = self.head_length(&request);
-        let (gate, mut running) = self.gated(request, Some(head + after_head), bound);
+        let (gate, mut running) = self.gated(request, self.open().await, Some(head + after_head), bound);
         let early = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending if gate.is_reached() => Poll::Ready(None),
@@ -187,11 +197,18 @@ impl Transport {
         HeldRequest { gate, running, early }
     }
 
-    fn gated(self: &Arc<Self>, request: RawRequest, passing: Option<usize>, bound: Duration) -> (Gate, Running) {
+    fn gated(
+        self: &Arc<Self>,
+        request: RawRequest,
+        stream: std::result::Result<Stream, TransportError>,
+        passing: Option<usize>,
+        bound: Duration,
+    ) -> (Gate, Running) {
         let gate = Gate::default();
         let (transport, at) = (self.clone(), gate.clone());
         let running = Box::pin(async move {
-            tokio::time::timeout(bound, transport.send_gated(&request, at, passing))
+            let stream = GatedStream::new(stream?, at, passing);
+            tokio::time::timeout(bound, transport.send_over(stream, &request))
                 .await
                 .unwrap_or(Err(TransportError::Timeout(bound)))
         });

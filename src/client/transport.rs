@@ -21,7 +21,6 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::gate::{Gate, GatedStream};
 use super::io::{QuickAckStream, Stream};
 
 /// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
@@ -277,15 +276,12 @@ impl Transport {
         tokio::time::timeout(bound * 2, both).await.unwrap_or(Err(TransportError::Timeout(bound * 2)))
     }
 
-    /// Sends a request on a new connection whose last bytes wait at a gate.
-    pub(super) async fn send_gated(
-        &self,
-        request: &RawRequest,
-        gate: Gate,
-        passing: Option<usize>,
-    ) -> Result<RawAnswer, TransportError> {
+    /// Sends a request over a byte stream of its own.
+    pub(super) async fn send_over<S>(&self, stream: S, request: &RawRequest) -> Result<RawAnswer, TransportError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let stream = GatedStream::new(self.open().await?, gate, passing);
         let mut connection = handshake(stream).await?;
         self.exchange_on(&mut connection, request).await
     }

@@ -207,6 +207,8 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, jobs: usize, event
             for note in notes {
                 let _ = events.send(Event::Note(note));
             }
+            // More would only queue in the backlog, which is five connections in many small servers.
+            let jobs = if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { jobs.min(4) } else { jobs };
             schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
         }
         Err(abort) => world.give_up(abort.reason, &abort.advice),
