@@ -55,6 +55,8 @@ pub struct World {
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
     /// Whether the server serves one connection at a time.
     pub one_connection: AtomicBool,
+    /// Whether the server serves one request at a time, found when one was held.
+    pub one_request: AtomicBool,
     pub(super) credentials: Vec<String>,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
@@ -94,6 +96,7 @@ impl World {
             no_tokens: OnceLock::new(),
             leaves_bodies: OnceLock::new(),
             one_connection: AtomicBool::new(false),
+            one_request: AtomicBool::new(false),
             credentials,
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
@@ -106,6 +109,11 @@ impl World {
     /// The identity provider.
     pub fn idp(&self) -> &Arc<Transport> {
         self.separate_idp.as_ref().unwrap_or(&self.vault)
+    }
+
+    /// Whether a request that is under way keeps everybody else waiting.
+    pub fn is_serial(&self) -> bool {
+        self.one_connection.load(Ordering::Relaxed) || self.one_request.load(Ordering::Relaxed)
     }
 
     /// Requests sent so far.
