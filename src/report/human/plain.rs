@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::explain::one_line;
-use super::super::style::{BOLD, DIM, of_status, paint};
+use super::super::style::{BOLD, DIM, of_status, paint, strip};
 use super::super::text::{clean, count, duration, fit};
 use super::live::Tally;
 use crate::runner::{CheckResult, Event, RunInfo, Status};
@@ -62,7 +62,7 @@ impl Plain {
             return None;
         }
         self.quiet_since = elapsed;
-        Some(paint(DIM, fit(&tally.line(elapsed), COLUMNS)))
+        Some(paint(DIM, fit(&strip(&tally.line(elapsed)), COLUMNS)))
     }
 }
 
