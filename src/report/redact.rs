@@ -54,7 +54,9 @@ impl Redactor {
         match event {
             Event::Note(text) => Event::Note(self.text(&text)),
             // A pass has nothing to show, and there are many of them.
-            Event::CheckFinished(result) if self.secrets.is_empty() && result.exchanges.is_empty() => {
+            Event::CheckFinished(result)
+                if self.secrets.is_empty() && result.exchanges.is_empty() && result.findings.is_empty() =>
+            {
                 Event::CheckFinished(result)
             }
             Event::CheckFinished(result) => Event::CheckFinished(Arc::new(self.result(&result))),
