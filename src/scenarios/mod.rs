@@ -1,10 +1,13 @@
 //! The checks, one file per operation or section of the specification.
 
 mod answer;
+mod bad_input;
 pub(crate) mod check;
 mod context;
 mod observer;
 mod push;
+mod races;
+mod revisions;
 mod state;
 mod world;
 
@@ -16,5 +19,5 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS].into_iter().flatten()
+    [push::CHECKS, bad_input::CHECKS, races::CHECKS, revisions::CHECKS].into_iter().flatten()
 }
