@@ -54,14 +54,14 @@ impl Live {
             choice => choice != ColorChoice::Never,
         };
         let bar = if options.trace { None } else { Bar::new(options.columns, colored) };
-        let heartbeats = !std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal().then_some(options.columns);
         Self {
             options,
             out: AutoStream::new(std::io::stderr(), options.color),
             started: Instant::now(),
             tally: Tally::default(),
             bar,
-            plain: Plain::new(options.verbose, heartbeats),
+            plain: Plain::new(options.verbose, terminal),
             printed: false,
         }
     }
@@ -127,7 +127,8 @@ impl Drop for Live {
 }
 
 impl Tally {
-    fn event(&mut self, event: &Event) {
+    /// Counts.
+    pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted(info) => self.planned = info.planned,
             Event::CheckStarted(check) => self.running.push(check.id),
