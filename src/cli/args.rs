@@ -64,10 +64,12 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "URL", help_heading = "Target")]
     pub jwks: Option<String>,
     /// Break this rule of the built-in server (list --faults)
-    #[arg(long, value_name = "NAME", help_heading = "Target", requires = "embedded")]
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    #[arg(requires = "embedded", conflicts_with = "server")]
     pub fault: Option<String>,
     /// Give the built-in server this odd habit (list --quirks); repeatable
-    #[arg(long, value_name = "NAME", help_heading = "Target", requires = "embedded")]
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    #[arg(requires = "embedded", conflicts_with = "server")]
     pub quirk: Vec<String>,
 
     /// Send this header with every request; never shown; repeatable

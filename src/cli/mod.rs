@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(UsageError(text)) => {
             let error = paint(RED.bold(), "error:");
-            let text = format!("{error} {}\n\nFor more information, try '--help'.\n", clean(&text));
+            let text = format!("{error} {}\n", clean(&text));
             let _ = output::print_error(&text, anstream::ColorChoice::Auto);
             ExitCode::from(USAGE)
         }

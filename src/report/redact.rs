@@ -1,7 +1,9 @@
 //! Keeps the credentials of a deployment out of every report.
 //!
 //! The values of `--header` are nobody's business but the server's. A server that echoes them (an error page that lists
-//! the request's headers, say) would put them into exchanges and messages, so events pass through here first.
+//! the request's headers, say) would put them into exchanges and messages, so events pass through here first. Bearer
+//! tokens that a server issues are shortened too: they belong to identities that nobody uses again, but a report is read by
+//! many.
 
 use std::sync::Arc;
 
@@ -12,6 +14,9 @@ use crate::runner::{CheckResult, Event, Finding, Header, RunEnd};
 pub const MASK: &str = "***";
 /// Shorter values would blot out harmless text.
 const SHORTEST: usize = 4;
+
+/// Characters of a token that are shown: enough to see what kind it is.
+const KEPT_OF_TOKEN: usize = 16;
 
 /// Replaces secrets in events.
 #[derive(Clone, Default)]
@@ -44,13 +49,16 @@ impl Redactor {
         Self { secrets }
     }
 
-    /// The event without secrets; free of charge when there are none.
+    /// The event without secrets.
     pub fn event(&self, event: Event) -> Event {
-        if self.secrets.is_empty() {
-            return event;
-        }
         match event {
             Event::Note(text) => Event::Note(self.text(&text)),
+            // A pass has nothing to show, and there are many of them.
+            Event::CheckFinished(result)
+                if self.secrets.is_empty() && result.exchanges.is_empty() && result.findings.is_empty() =>
+            {
+                Event::CheckFinished(result)
+            }
             Event::CheckFinished(result) => Event::CheckFinished(Arc::new(self.result(&result))),
             Event::Exchange(check, exchange) => Event::Exchange(check, Arc::new(self.exchange(&exchange))),
             Event::RunFinished(end) => Event::RunFinished(Arc::new(RunEnd {
@@ -116,8 +124,21 @@ impl Redactor {
     }
 
     fn body(&self, body: &RecordedBody) -> RecordedBody {
-        RecordedBody { text: self.text(&body.text), length: body.length }
+        RecordedBody { text: shorten_token(self.text(&body.text)), length: body.length }
     }
+}
+
+/// Keeps the beginning of the value of a JSON member `token`.
+fn shorten_token(text: String) -> String {
+    let value = text.find("\"token\"").and_then(|name| {
+        let after = &text[name + 7..];
+        let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        let start = text.len() - value.len();
+        Some((start, start + value.find('"').unwrap_or(value.len())))
+    });
+    let Some((start, end)) = value else { return text };
+    let kept: String = text[start..end].chars().take(KEPT_OF_TOKEN).collect();
+    if kept.len() == end - start { text } else { format!("{}{kept}…{}", &text[..start], &text[end..]) }
 }
 
 #[cfg(test)]
@@ -142,6 +163,19 @@ mod tests {
         assert!(!format!("{:?}", masked.findings).contains("conflict"), "{masked:?}");
         let of_finding = masked.findings[0].exchange.as_ref().unwrap();
         assert!(masked.exchanges.iter().any(|exchange| Arc::ptr_eq(exchange, of_finding)));
+    }
+
+    #[test]
+    fn tokens_are_shortened() {
+        let token = "eyJhbGciOiJFZERTQSJ9.e30.c2ln";
+        assert_eq!(
+            shorten_token(format!("{{\"token\" : \"{token}\",\"expiresAt\":1}}")),
+            "{\"token\" : \"eyJhbGciOiJFZERT…\",\"expiresAt\":1}"
+        );
+        assert_eq!(shorten_token(format!("{{\"token\":\"{token}")), "{\"token\":\"eyJhbGciOiJFZERT…");
+        for same in [r#"{"token":"short"}"#, r#"{"token":1}"#, r#"{"token"#, r#"{"token""#, "", r#"{"token":"é"#] {
+            assert_eq!(shorten_token(same.into()), same);
+        }
     }
 
     #[test]

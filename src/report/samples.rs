@@ -81,10 +81,10 @@ pub(super) fn finding(expected: &str, observed: &str, exchange: &Arc<Exchange>) 
 
 fn with(mut result: CheckResult, findings: Vec<Finding>) -> CheckResult {
     for finding in &findings {
-        if let Some(exchange) = &finding.exchange {
-            if !result.exchanges.iter().any(|known| Arc::ptr_eq(known, exchange)) {
-                result.exchanges.push(Arc::clone(exchange));
-            }
+        if let Some(exchange) = &finding.exchange
+            && !result.exchanges.iter().any(|known| Arc::ptr_eq(known, exchange))
+        {
+            result.exchanges.push(Arc::clone(exchange));
         }
     }
     result.findings = findings;

@@ -9,8 +9,13 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Characters of a JSON string that [`condense`] leaves of a longer one.
-const KEPT_OF_STRING: usize = 24;
+/// Longest JSON string that [`condense`] leaves alone: a UUID is 36 characters, a key 44.
+const WHOLE_STRING: usize = 40;
+/// Characters that it leaves of a longer one.
+const KEPT_OF_STRING: usize = 20;
+
+/// Columns that breaking a long word after a comma may waste.
+const BREAK_WITHIN: usize = 24;
 
 /// Escapes whatever could steer a terminal or mislead a reader: control characters (line breaks too), escape sequences,
 /// and the invisible characters that reorder or hide text.
@@ -62,23 +67,47 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Appends a word to the last line, breaking the word itself where it must be.
+/// Appends a word to the last line, breaking the word itself where it must be: after a comma and the like if one is near.
 fn push_word(lines: &mut Vec<String>, used: &mut usize, word: &str, columns: usize) {
     if let Some(line) = lines.last_mut().filter(|_| *used > 0) {
         line.push(' ');
         *used += 1;
     }
-    for c in word.chars() {
-        let needed = c.width().unwrap_or(0);
-        if *used + needed > columns {
-            lines.push(String::new());
-            *used = 0;
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push(c);
-        }
-        *used += needed;
+    let mut rest = word;
+    while *used + width(rest) > columns {
+        let place = break_place(rest, columns.saturating_sub(*used));
+        let (head, tail) = rest.split_at(place);
+        append(lines, head);
+        lines.push(String::new());
+        *used = 0;
+        rest = tail;
     }
+    append(lines, rest);
+    *used += width(rest);
+}
+
+fn append(lines: &mut [String], text: &str) {
+    if let Some(line) = lines.last_mut() {
+        line.push_str(text);
+    }
+}
+
+/// Where to break a word that is wider than `room`, in bytes; at least one character fits on any line.
+fn break_place(word: &str, room: usize) -> usize {
+    let mut used = 0;
+    let mut last = 0;
+    let mut good = 0;
+    for (index, c) in word.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > room && (last > 0 || room < BREAK_WITHIN) {
+            break;
+        }
+        last = index + c.len_utf8();
+        if matches!(c, ',' | ';' | '&' | '?' | '/' | '}') && room.saturating_sub(used) < BREAK_WITHIN {
+            good = last;
+        }
+    }
+    if good > 0 { good } else { last }
 }
 
 /// Wraps and keeps at most `lines` lines; what was cut off shows as `…`.
@@ -146,7 +175,7 @@ fn condense_string(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &m
             content.extend(chars.next());
         }
     }
-    if content.chars().count() > KEPT_OF_STRING + 4 {
+    if content.chars().count() > WHOLE_STRING {
         out.extend(content.chars().take(KEPT_OF_STRING));
         out.push('…');
     } else {
@@ -216,6 +245,7 @@ mod tests {
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("0123456789abc de", 10), ["0123456789", "abc de"]);
         assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("{\"a\":1,\"long\":2345}", 12), ["{\"a\":1,", "\"long\":2345}"]);
         assert_eq!(wrap("漢字漢字漢字", 8), ["漢字漢字", "漢字"]);
         for line in wrap("a bb ccc dddd eeeee ffffff ggggggg hhhhhhhh", 9) {
             assert!(width(&line) <= 9, "{line}");

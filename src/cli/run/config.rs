@@ -66,7 +66,9 @@ fn target(args: &RunArgs) -> Result<Target, UsageError> {
         (Some(server), _) => Ok(values::target(server)?),
         // Its port isn't known yet.
         (None, true) => values::target("http://127.0.0.1").map_err(UsageError),
-        (None, false) => Err("no server to judge: give --server URL, or --embedded for the built-in one".into()),
+        (None, false) => {
+            Err("no server to judge: give --server URL, or --embedded for the built-in one; --help says more".into())
+        }
     }
 }
 

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::super::style::{of_status, paint};
 use super::super::text::{count, duration};
 use super::bar::Bar;
 use super::plain::Plain;
 use super::trace;
-use crate::runner::{Event, Summary};
+use crate::runner::{Event, Status, Summary};
 
 /// How to show a run.
 #[derive(Clone, Copy, Debug)]
@@ -48,15 +49,19 @@ pub struct Live {
 impl Live {
     /// Looks at stderr and decides between bar and lines.
     pub fn new(options: LiveOptions) -> Self {
-        let bar = if options.trace { None } else { Bar::new(options.columns) };
-        let heartbeats = !std::io::stderr().is_terminal();
+        let colored = match options.color {
+            ColorChoice::Auto => AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
+            choice => choice != ColorChoice::Never,
+        };
+        let bar = if options.trace { None } else { Bar::new(options.columns, colored) };
+        let terminal = std::io::stderr().is_terminal().then_some(options.columns);
         Self {
             options,
             out: AutoStream::new(std::io::stderr(), options.color),
             started: Instant::now(),
             tally: Tally::default(),
             bar,
-            plain: Plain::new(options.verbose, heartbeats),
+            plain: Plain::new(options.verbose, terminal),
             printed: false,
         }
     }
@@ -122,7 +127,8 @@ impl Drop for Live {
 }
 
 impl Tally {
-    fn event(&mut self, event: &Event) {
+    /// Counts.
+    pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted(info) => self.planned = info.planned,
             Event::CheckStarted(check) => self.running.push(check.id),
@@ -145,13 +151,13 @@ impl Tally {
     /// `45 of 183 checks, 5.21 s, 2 failed, 1 warning`.
     pub(super) fn counts(&self, elapsed: Duration) -> String {
         let mut parts = vec![format!("{}/{} checks", self.done, self.planned.max(self.done)), duration(elapsed)];
-        for (number, words) in [
-            (self.sum.fail, format!("{} failed", self.sum.fail)),
-            (self.sum.warn, count(self.sum.warn, "warning")),
-            (self.sum.error, count(self.sum.error, "error")),
+        for (number, words, status) in [
+            (self.sum.fail, format!("{} failed", self.sum.fail), Status::Fail),
+            (self.sum.warn, count(self.sum.warn, "warning"), Status::Warn),
+            (self.sum.error, count(self.sum.error, "error"), Status::Error),
         ] {
             if number > 0 {
-                parts.push(words);
+                parts.push(paint(of_status(status), words));
             }
         }
         parts.join(", ")

@@ -46,9 +46,9 @@ impl<'a> Failures<'a> {
         if !group.same.is_empty() && !self.screen.tight {
             let ids: Vec<_> = group.same.iter().map(|result| result.check.id).collect();
             let limit = if self.screen.verbose { usize::MAX } else { 2 };
-            let text = format!("likewise  {}", ids.join(", "));
-            let wrapped = wrap_at_most(&text, self.screen.columns - 2, limit);
-            lines.extend(wrapped.into_iter().map(|line| format!("  {line}")));
+            let wrapped = wrap_at_most(&ids.join(", "), self.screen.columns - 12, limit);
+            let label = |index: usize| if index == 0 { "likewise" } else { "" };
+            lines.extend(wrapped.iter().enumerate().map(|(index, line)| format!("  {:10}{line}", label(index))));
         }
         lines
     }
