@@ -9,6 +9,7 @@ pub mod client;
 pub mod codec;
 pub mod requirements;
 pub mod runner;
+pub mod scan;
 pub mod scenarios;
 pub mod server;
 pub mod wire;
