@@ -1,6 +1,7 @@
 //! The checks, one file per operation or section of the specification.
 
 mod answer;
+mod auth;
 pub(crate) mod check;
 mod context;
 mod observer;
@@ -16,5 +17,5 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS].into_iter().flatten()
+    auth::CHECKS.into_iter().chain([push::CHECKS]).flatten()
 }
