@@ -3,6 +3,8 @@
 mod answer;
 pub(crate) mod check;
 mod context;
+mod create_repo;
+mod malformed;
 mod observer;
 mod push;
 mod state;
@@ -16,5 +18,5 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS].into_iter().flatten()
+    [create_repo::CHECKS, push::CHECKS].into_iter().flatten()
 }
