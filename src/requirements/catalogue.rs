@@ -147,6 +147,8 @@ catalogue! {
         "Any member may invite, also one who was just added.";
     ADD_TWICE = "AVP-6-add-twice", "§6", Should, Server, V0_2,
         "Adding the same member again leaves one entry.";
+    ADD_NO_REKEY = "AVP-6-add-no-rekey", "§6", Hardening, Server, V0_2,
+        "addMember doesn't replace the X25519 key of somebody who is a member already.";
     REMOVE_MEMBERS_ONLY = "AVP-6-remove-members-only", "§6", Must, Server, V0_2,
         "removeMember is for members; a refused one changes nothing.";
     REMOVE_DROPS = "AVP-6-remove-drops", "§6", Must, Server, V0_2,
@@ -165,6 +167,8 @@ catalogue! {
         "fetchMemberKey is for members.";
     FETCH_ENTRY = "AVP-6-fetch-entry", "§6", Must, Server, V0_2,
         "fetchMemberKey returns the entry of the member asked for, whatever characters its id holds.";
+    FETCH_EXACT = "AVP-6-fetch-exact", "§6", Hardening, Server, V0_2,
+        "fetchMemberKey knows a member by the exact spelling of its id, decoded once.";
     USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
         "Refusals use the usual codes: 401 unauthenticated, 403 not entitled, 404 unknown, 409 duplicate; success is 200.";
 

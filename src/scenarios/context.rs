@@ -1,6 +1,7 @@
 //! What a check works with: fresh identities and repositories in one line each, operations, and what to hold them to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,6 +122,7 @@ pub struct Ctx {
     warnings: Mutex<Vec<Finding>>,
     remarks: Mutex<Vec<String>>,
     choices: Mutex<Choices>,
+    provoking: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,6 +140,7 @@ impl Ctx {
             warnings: Mutex::default(),
             remarks: Mutex::default(),
             choices,
+            provoking: AtomicBool::new(false),
         }
     }
 
@@ -397,6 +400,38 @@ impl Ctx {
         self.call(Call::operation(operation, path_repo, "", auth, Some(body.into()))).await
     }
 
+    /// Sends what no client may send. From now on the check's answers don't count in the run-wide schema checks: what a
+    /// lenient server makes of nonsense is this check's own business.
+    ///
+    /// `Ok(None)` is a connection that ended without a whole answer, as when a handler dies: an error like any other here;
+    /// the checks of bad input report it.
+    ///
+    /// # Errors
+    /// [`Stop`] when the server hangs or is gone.
+    pub async fn provoke(
+        &self,
+        operation: Operation,
+        path_repo: &str,
+        auth: &Auth,
+        body: &impl Serialize,
+    ) -> Result<Option<Answer<'_>>, Stop> {
+        self.provoking.store(true, Ordering::Relaxed);
+        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
+        let (exchange, result) = self.try_call(call).await;
+        let error = match result {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) => error,
+        };
+        let observed = self.world.mask(error.to_string());
+        let finding = Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange) };
+        match error {
+            TransportError::Timeout(_) => Err(Stop::Broken(finding.into())),
+            _ if error.is_unreachable() || self.world.vault.open().await.is_err() => Err(Stop::Trouble(finding.into())),
+            _ => Ok(None),
+        }
+    }
+
     /// Sends any request, records the exchange, and shows the answer to the run-wide observer.
     ///
     /// # Errors
@@ -540,6 +575,9 @@ impl Ctx {
         let Some(operation) = answer.operation.filter(|_| validated) else { return };
         if answer.is_success() {
             observer.content_type(answer.exchange.content_type.as_deref(), self.check.id, &answer.exchange);
+            if self.provoking.load(Ordering::Relaxed) {
+                return;
+            }
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
         } else if self.world.spec >= Revision::V0_3 {

@@ -6,6 +6,8 @@ mod authority;
 mod bad_input;
 pub(crate) mod check;
 mod context;
+mod create_repo;
+mod malformed;
 mod observer;
 mod push;
 mod races;
@@ -21,6 +23,7 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    let files = [push::CHECKS, bad_input::CHECKS, races::CHECKS, authority::CHECKS, revisions::CHECKS];
+    let files =
+        [create_repo::CHECKS, push::CHECKS, bad_input::CHECKS, races::CHECKS, authority::CHECKS, revisions::CHECKS];
     auth::CHECKS.into_iter().chain(files).flatten()
 }
