@@ -11,6 +11,7 @@ pub mod codec;
 pub mod report;
 pub mod requirements;
 pub mod runner;
+pub mod scan;
 pub mod scenarios;
 pub mod server;
 pub mod wire;

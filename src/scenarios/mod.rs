@@ -1,6 +1,7 @@
 //! The checks, one file per operation or section of the specification.
 
 mod answer;
+mod auth;
 mod authority;
 mod bad_input;
 pub(crate) mod check;
@@ -20,5 +21,6 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS, bad_input::CHECKS, races::CHECKS, authority::CHECKS, revisions::CHECKS].into_iter().flatten()
+    let files = [push::CHECKS, bad_input::CHECKS, races::CHECKS, authority::CHECKS, revisions::CHECKS];
+    auth::CHECKS.into_iter().chain(files).flatten()
 }
