@@ -82,10 +82,10 @@ impl ReportSpec {
         let io = |source| ReportError::Io { path: path.clone(), source };
         match place(path)? {
             Place::Special => OpenOptions::new().write(true).open(path).map(drop).map_err(io),
+            Place::Regular { file } if file.exists() => {
+                OpenOptions::new().append(true).open(&file).map(drop).map_err(io)
+            }
             Place::Regular { file } => {
-                if file.exists() {
-                    OpenOptions::new().append(true).open(&file).map_err(io)?;
-                }
                 let temporary = temporary(&file);
                 OpenOptions::new().write(true).create(true).truncate(true).open(&temporary).map_err(io)?;
                 fs::remove_file(&temporary).map_err(io)
@@ -93,7 +93,8 @@ impl ReportSpec {
         }
     }
 
-    /// Writes the report. A file appears whole, under its name, or not at all.
+    /// Writes the report. A file appears whole, under its name, or not at all; only where a file can't be replaced (a mount
+    /// of its own, as in some CI systems) it is written in place.
     ///
     /// # Errors
     /// As [`Self::check_writable`], and [`ReportError::Stdout`].
@@ -154,7 +155,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    written
+    if written.is_err() && file.exists() { fs::write(&file, bytes) } else { written }
 }
 
 #[cfg(test)]

@@ -20,6 +20,15 @@ struct Group<'a> {
     same: Vec<&'a CheckResult>,
 }
 
+impl<'a> Group<'a> {
+    /// The shortest id tends to be the plainest case, and speaks for the others.
+    fn join(&mut self, result: &'a CheckResult) {
+        let plainer = result.check.id.len() < self.first.check.id.len();
+        let other = if plainer { std::mem::replace(&mut self.first, result) } else { result };
+        self.same.push(other);
+    }
+}
+
 pub(super) struct Failures<'a> {
     groups: Vec<Group<'a>>,
     total: usize,
@@ -119,7 +128,7 @@ fn group(problems: Vec<&CheckResult>) -> Vec<Group<'_>> {
     for result in problems {
         let key = result.findings.first().map(|finding| (finding.expected.as_str(), finding.observed.as_str()));
         match key.and_then(|key| places.get(&key).copied()) {
-            Some(place) => groups[place].same.push(result),
+            Some(place) => groups[place].join(result),
             None => {
                 places.extend(key.map(|key| (key, groups.len())));
                 groups.push(Group { first: result, same: Vec::new() });
