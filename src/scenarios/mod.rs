@@ -7,6 +7,7 @@ mod context;
 mod observer;
 mod push;
 mod state;
+mod token;
 mod world;
 
 pub use answer::{Answer, Operation};
@@ -17,5 +18,5 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    auth::CHECKS.into_iter().chain([push::CHECKS]).flatten()
+    auth::CHECKS.into_iter().chain(token::CHECKS).chain([push::CHECKS]).flatten()
 }
