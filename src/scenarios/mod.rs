@@ -4,11 +4,15 @@ mod answer;
 mod auth;
 pub(crate) mod check;
 mod context;
+mod discovery;
+mod key_binding;
 mod observer;
 mod push;
+mod schema;
 mod state;
 mod token;
 mod world;
+mod zero_knowledge;
 
 pub use answer::{Answer, Operation};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
@@ -18,5 +22,9 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    auth::CHECKS.into_iter().chain(token::CHECKS).chain([push::CHECKS]).flatten()
+    auth::CHECKS
+        .into_iter()
+        .chain(token::CHECKS)
+        .chain([push::CHECKS, discovery::CHECKS, key_binding::CHECKS, zero_knowledge::CHECKS, schema::CHECKS])
+        .flatten()
 }
