@@ -215,6 +215,17 @@ impl Transport {
         &self.prefix
     }
 
+    /// Path and query of a URL below this origin and its prefix; `None` for one that lives elsewhere.
+    pub fn path_of(&self, url: &Url) -> Option<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        if url.scheme() != scheme || host != self.host || url.port_or_known_default() != Some(self.port) {
+            return None;
+        }
+        let path = url.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'))?;
+        Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -446,5 +457,24 @@ fn plain_words(error: &std::io::Error) -> String {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::TimedOut => "timed out".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_an_origin() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let transport = |base| Transport::new(&url(base), None, Vec::new(), Duration::from_secs(1)).unwrap();
+        let bare = transport("http://127.0.0.1:8787");
+        assert_eq!(bare.path_of(&url("http://127.0.0.1:8787/a/b?c=d")).unwrap(), "/a/b?c=d");
+        for elsewhere in ["http://127.0.0.1/a", "https://127.0.0.1:8787/a", "http://localhost:8787/a"] {
+            assert_eq!(bare.path_of(&url(elsewhere)), None, "{elsewhere}");
+        }
+        let below = transport("http://[::1]:80/vault/");
+        assert_eq!(below.path_of(&url("http://[::1]/vault/keys")).unwrap(), "/keys");
+        assert_eq!(below.path_of(&url("http://[::1]/vaults/keys")), None);
     }
 }

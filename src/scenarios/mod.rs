@@ -7,13 +7,18 @@ mod bad_input;
 pub(crate) mod check;
 mod context;
 mod create_repo;
+mod discovery;
+mod key_binding;
 mod malformed;
 mod observer;
 mod push;
 mod races;
 mod revisions;
+mod schema;
 mod state;
+mod token;
 mod world;
+mod zero_knowledge;
 
 pub use answer::{Answer, Operation};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
@@ -23,7 +28,17 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    let files =
-        [create_repo::CHECKS, push::CHECKS, bad_input::CHECKS, races::CHECKS, authority::CHECKS, revisions::CHECKS];
-    auth::CHECKS.into_iter().chain(files).flatten()
+    let files = [
+        create_repo::CHECKS,
+        push::CHECKS,
+        discovery::CHECKS,
+        key_binding::CHECKS,
+        zero_knowledge::CHECKS,
+        schema::CHECKS,
+        bad_input::CHECKS,
+        races::CHECKS,
+        authority::CHECKS,
+        revisions::CHECKS,
+    ];
+    auth::CHECKS.into_iter().chain(token::CHECKS).chain(files).flatten()
 }
