@@ -5,7 +5,9 @@ pub(crate) mod check;
 mod context;
 mod create_repo;
 mod malformed;
+mod members;
 mod observer;
+mod pull;
 mod push;
 mod state;
 mod world;
@@ -18,5 +20,5 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [create_repo::CHECKS, push::CHECKS].into_iter().flatten()
+    [create_repo::CHECKS, pull::CHECKS, push::CHECKS, members::CHECKS].into_iter().flatten()
 }
