@@ -4,11 +4,13 @@ mod answer;
 pub(crate) mod check;
 mod context;
 mod create_repo;
+mod example;
 mod malformed;
 mod members;
 mod observer;
 mod pull;
 mod push;
+mod removal;
 mod state;
 mod world;
 
@@ -20,5 +22,7 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [create_repo::CHECKS, pull::CHECKS, push::CHECKS, members::CHECKS].into_iter().flatten()
+    [create_repo::CHECKS, pull::CHECKS, push::CHECKS, members::CHECKS, removal::CHECKS, example::CHECKS]
+        .into_iter()
+        .flatten()
 }
