@@ -119,13 +119,18 @@ async fn remove_rightly(cx: &Ctx, by: &Member, repo: &mut Repo, gone: &str, stay
 
 /// The removal was refused, or (a warning) acknowledged and ignored: nothing has changed.
 async fn not_applied(cx: &Ctx, reader: &Member, repo: &Repo, answer: &Answer<'_>, what: &str) -> Outcome {
-    if answer.is_success() {
-        cx.holds(reader, repo, what).await?;
-        answer.should(false, &format!("{what} is refused with a 4xx"), || format!("{}, ignored", answer.summary()));
-        return Ok(());
+    if !answer.is_success() {
+        answer.refused_somehow(what)?;
+        return cx.holds(reader, repo, what).await;
     }
-    answer.refused_somehow(what)?;
-    cx.holds(reader, repo, what).await
+    let (pull, manifest, envelope) = cx.pull_all(reader, repo).await?;
+    let difference =
+        compare_manifest(&repo.manifest, &manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
+    if let Some(difference) = difference {
+        return Err(pull.broken(format!("{what} is refused and changes nothing"), difference));
+    }
+    answer.should(false, &format!("{what} is refused with a 4xx"), || format!("{}, and ignored", answer.summary()));
+    Ok(())
 }
 
 /// Six members, of whom one goes; one of those who stay has a key binding.
