@@ -210,6 +210,11 @@ impl Transport {
         self.timeout
     }
 
+    /// `host` or `host:port`, as in an `avp://` address.
+    pub fn authority(&self) -> &str {
+        self.host_header.to_str().unwrap_or(&self.host)
+    }
+
     /// Path prefix of the origin, without a final slash.
     pub fn prefix(&self) -> &str {
         &self.prefix

@@ -249,7 +249,8 @@ impl Ctx {
         })
     }
 
-    fn trouble(&self, expected: &str, observed: String) -> Stop {
+    /// What the check needs of this suite itself didn't work.
+    pub(super) fn trouble(&self, expected: &str, observed: String) -> Stop {
         let exchange = lock(&self.exchanges).back().cloned();
         Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange }))
     }

@@ -8,11 +8,15 @@ pub(crate) mod check;
 mod context;
 mod create_repo;
 mod discovery;
+mod example;
 mod key_binding;
 mod malformed;
+mod members;
 mod observer;
+mod pull;
 mod push;
 mod races;
+mod removal;
 mod revisions;
 mod schema;
 mod state;
@@ -30,11 +34,15 @@ pub use world::{Abort, World};
 pub fn all() -> impl Iterator<Item = &'static Check> {
     let files = [
         create_repo::CHECKS,
+        pull::CHECKS,
         push::CHECKS,
+        members::CHECKS,
+        removal::CHECKS,
         discovery::CHECKS,
         key_binding::CHECKS,
         zero_knowledge::CHECKS,
         schema::CHECKS,
+        example::CHECKS,
         bad_input::CHECKS,
         races::CHECKS,
         authority::CHECKS,
