@@ -67,6 +67,9 @@ async fn shape(cx: &Ctx) -> Outcome {
     });
     let issuer = body.get("issuerJwksUrl").cloned().unwrap_or_default();
     answer.must(issuer.is_string() || issuer.is_null(), "issuerJwksUrl is a string", || format!("it is {issuer}"))?;
+    answer.must(body.get("issuer_jwks_url").is_none(), "the key set is named in camelCase: issuerJwksUrl", || {
+        "issuer_jwks_url".into()
+    })?;
     let label = answer.exchange.content_type.as_deref().unwrap_or("none");
     answer.should(label.to_ascii_lowercase().contains("json"), "discovery is labelled as JSON", || {
         format!("Content-Type: {label}")
@@ -121,6 +124,14 @@ async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
         Some(keys) => Ok((answer, keys.clone())),
         None => Err(answer.broken(expected, "it has no array of keys")),
     }
+}
+
+/// The issuer's Ed25519 keys: those of `--jwks`, or else what the server itself publishes; none when there is nothing to be had.
+pub(super) async fn issuer_keys(cx: &Ctx) -> Vec<[u8; 32]> {
+    if let Some(keys) = cx.world.issuer_keys.get() {
+        return keys.clone();
+    }
+    own_key_set(cx).await.map_or_else(|_| Vec::new(), |(_, keys)| keys.iter().filter_map(public_key).collect())
 }
 
 /// Whoever holds the key set verifies a token as RFC 7515 says: by `kid` if there is one, else by trying.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::check::checks;
 use super::context::into_trouble;
+use super::discovery::issuer_keys;
 use super::state::compare_roster;
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
@@ -204,11 +205,11 @@ async fn published_verify(cx: &Ctx) -> Outcome {
     if entries.is_empty() {
         return Err(Stop::Skip("the server publishes no key bindings of its own; it needn't".into()));
     }
-    let Some(keys) = cx.world.issuer_keys.get() else {
-        return Err(Stop::Skip(
-            "the server publishes key bindings, but no key set to verify them by: give it with --jwks".into(),
-        ));
-    };
+    let keys = issuer_keys(cx).await;
+    if keys.is_empty() {
+        let reason = "the server publishes key bindings, but no key set to verify them by: give it with --jwks";
+        return Err(Stop::Skip(reason.into()));
+    }
     for entry in entries {
         let MemberEntry { ed25519_public_key: id, x25519_public_key: x25519, key_binding_sig, .. } = &entry;
         let text = key_binding_sig.as_deref().unwrap_or_default();

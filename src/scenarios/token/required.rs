@@ -3,6 +3,7 @@
 use super::forge::{forgeries, jwt_forgeries, more_jwt_forgeries};
 use super::{Stage, as_jwt};
 use crate::scenarios::check::checks;
+use crate::scenarios::discovery::issuer_keys;
 use crate::scenarios::{Auth, Ctx, Operation, Outcome};
 
 checks! {
@@ -99,8 +100,7 @@ async fn refuses_forged_jwt(cx: &Ctx, operation: Operation) -> Outcome {
     let own = as_jwt(&mallory.token)?;
     let mut forged = jwt_forgeries(&real, &own, &stage.alice, &mallory);
     if operation == Operation::Pull {
-        let issuer_keys = cx.world.issuer_keys.get().map_or(&[][..], Vec::as_slice);
-        forged.extend(more_jwt_forgeries(&real, issuer_keys));
+        forged.extend(more_jwt_forgeries(&real, &issuer_keys(cx).await));
     }
     stage.refuses(cx, forged).await
 }
