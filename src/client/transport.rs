@@ -254,14 +254,54 @@ impl Transport {
         self.exchange(connection, request).await
     }
 
+    /// Sends two requests one after the other on one new connection, whatever the first answer is. The second result is
+    /// `None` when the server announced or did close the connection after the first, as it may.
+    ///
+    /// # Errors
+    /// [`TransportError`] of the first request.
+    pub async fn send_both(
+        &self,
+        first: &RawRequest,
+        second: &RawRequest,
+        bound: Duration,
+    ) -> Result<(RawAnswer, Option<Result<RawAnswer, TransportError>>), TransportError> {
+        self.requests.fetch_add(2, Ordering::Relaxed);
+        let both = async {
+            let mut connection = self.connect().await?;
+            let answer = self.exchange_on(&mut connection, first).await?;
+            if announces_close(&answer) || connection.driver.is_none() {
+                return Ok((answer, None));
+            }
+            match tokio::time::timeout(bound, self.exchange_on(&mut connection, second)).await {
+                Ok(Err(TransportError::Closed(_))) => Ok((answer, None)),
+                Ok(result) => Ok((answer, Some(result))),
+                Err(_) => Ok((answer, Some(Err(TransportError::Timeout(bound))))),
+            }
+        };
+        tokio::time::timeout(bound * 2, both).await.unwrap_or(Err(TransportError::Timeout(bound * 2)))
+    }
+
+    /// Sends a request over a byte stream of its own.
+    pub(super) async fn send_over<S>(&self, stream: S, request: &RawRequest) -> Result<RawAnswer, TransportError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut connection = handshake(stream).await?;
+        self.exchange_on(&mut connection, request).await
+    }
+
+    /// How many bytes the head of a request takes on the wire.
+    pub(super) fn head_length(&self, request: &RawRequest) -> usize {
+        let built = self.build(request);
+        let line = built.method().as_str().len() + built.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
+        let headers: usize = built.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let length = request.body.as_ref().map_or(0, |body| format!("content-length: {}\r\n", body.len()).len());
+        line + headers + length + 2
+    }
+
     async fn connect(&self) -> Result<Connection, TransportError> {
-        let stream = self.open().await?;
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| TransportError::Closed(error.to_string()))?;
-        Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+        handshake(self.open().await?).await
     }
 
     /// Opens a byte stream to the origin.
@@ -296,18 +336,26 @@ impl Transport {
     }
 
     async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
+        let answer = self.exchange_on(&mut connection, request).await?;
+        self.keep(connection, request, &answer);
+        Ok(answer)
+    }
+
+    async fn exchange_on(
+        &self,
+        connection: &mut Connection,
+        request: &RawRequest,
+    ) -> Result<RawAnswer, TransportError> {
         let hyper_request = self.build(request);
-        let Connection { sender, driver, .. } = &mut connection;
-        let answer = Connection::drive(driver, async {
+        let Connection { sender, driver } = connection;
+        Connection::drive(driver, async {
             sender.ready().await.map_err(|error| explain(&error))?;
             let response = sender.send_request(hyper_request).await.map_err(|error| explain(&error))?;
             let (head, body) = response.into_parts();
             let body = read_body(body, request.answer_limit).await?;
             Ok(RawAnswer { status: head.status, headers: head.headers, body })
         })
-        .await?;
-        self.keep(connection, request, &answer);
-        Ok(answer)
+        .await
     }
 
     fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {
@@ -349,6 +397,22 @@ impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Transport({}:{}{})", self.host, self.port, self.prefix)
     }
+}
+
+async fn handshake<S>(stream: S) -> Result<Connection, TransportError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, driver) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| TransportError::Closed(error.to_string()))?;
+    Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+}
+
+fn announces_close(answer: &RawAnswer) -> bool {
+    answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 async fn read_body(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, TransportError> {

@@ -207,6 +207,13 @@ catalogue! {
     READ_YOUR_WRITES = "AVP-10-read-your-writes", "§10", Must, Server, V0_2,
         "What was just written is what is read.";
 
+    WRITES_SERIALIZED = "AVP-10-writes-serialized", "§10", Must, Server, V0_2,
+        "Of concurrent writes, each applies as a whole, and no two apply to the same version.";
+    EFFECT_AUTHORITY = "AVP-10-authority-at-effect", "§10", Must, Server, V0_2,
+        "A request takes effect only if its caller is a member at that moment, not only when it began.";
+    SNAPSHOT_READS = "AVP-10-snapshot-reads", "§10", Must, Server, V0_2,
+        "Manifest and envelope of one answer belong to one committed state, and no reader sees counters go down.";
+
     // §12 Security considerations
     TLS = "AVP-12-tls", "§12", Must, Deployment, V0_2,
         "Tokens travel over TLS only.",
@@ -219,6 +226,9 @@ catalogue! {
         "Malformed requests get a 4xx in good time, change nothing, and the server goes on.";
     BODY_CONSUMED = "AVP-H-body-consumed", "§6", Hardening, Server, V0_2,
         "A request that is refused early doesn't leave its body behind to be taken for the next request.";
+
+    STALLED_REQUEST = "AVP-H-stalled-request", "§6", Hardening, Server, V0_2,
+        "One request that never gets finished doesn't keep everybody else waiting.";
 
     // Revision 0.3
     ERROR_OBJECT = "AVP-0.3-error-object", "§6", Must, Server, V0_3,

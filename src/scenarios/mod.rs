@@ -1,16 +1,25 @@
 //! The checks, one file per operation or section of the specification.
 
 mod answer;
+mod auth;
+mod authority;
+mod bad_input;
 pub(crate) mod check;
 mod context;
+mod counters;
 mod create_repo;
 mod example;
 mod malformed;
+mod member_key;
 mod members;
 mod observer;
 mod pull;
 mod push;
+mod races;
 mod removal;
+mod removal_refused;
+mod repo_ids;
+mod revisions;
 mod state;
 mod world;
 
@@ -22,7 +31,21 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [create_repo::CHECKS, pull::CHECKS, push::CHECKS, members::CHECKS, removal::CHECKS, example::CHECKS]
-        .into_iter()
-        .flatten()
+    let files = [
+        create_repo::CHECKS,
+        repo_ids::CHECKS,
+        pull::CHECKS,
+        counters::CHECKS,
+        push::CHECKS,
+        members::CHECKS,
+        member_key::CHECKS,
+        removal::CHECKS,
+        removal_refused::CHECKS,
+        bad_input::CHECKS,
+        races::CHECKS,
+        authority::CHECKS,
+        example::CHECKS,
+        revisions::CHECKS,
+    ];
+    auth::CHECKS.into_iter().chain(files).flatten()
 }
