@@ -61,6 +61,16 @@ pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>
     Ok((vault, idp))
 }
 
+/// The keys of the key set given with `--jwks`, if one was given.
+///
+/// # Errors
+/// [`Abort`] when it can't be read.
+pub async fn issuer_keys(config: &RunConfig) -> Result<Option<Vec<[u8; 32]>>, Abort> {
+    let Some(url) = &config.jwks else { return Ok(None) };
+    let keys = client::jwks::fetch(url, tls(config)?, config.timeout).await;
+    keys.map(Some).map_err(|error| abort(error.to_string(), "check the URL given with --jwks"))
+}
+
 fn tls(config: &RunConfig) -> Result<Arc<rustls::ClientConfig>, Abort> {
     client::client_config(&config.ca_certs, config.insecure)
         .map_err(|error| abort(error.to_string(), "check the file given with --ca-cert"))

@@ -6,17 +6,21 @@ mod authority;
 mod bad_input;
 pub(crate) mod check;
 mod context;
+mod counters;
 mod create_repo;
 mod discovery;
 mod example;
 mod key_binding;
 mod malformed;
+mod member_key;
 mod members;
 mod observer;
 mod pull;
 mod push;
 mod races;
 mod removal;
+mod removal_refused;
+mod repo_ids;
 mod revisions;
 mod schema;
 mod state;
@@ -34,10 +38,14 @@ pub use world::{Abort, World};
 pub fn all() -> impl Iterator<Item = &'static Check> {
     let files = [
         create_repo::CHECKS,
+        repo_ids::CHECKS,
         pull::CHECKS,
+        counters::CHECKS,
         push::CHECKS,
         members::CHECKS,
+        member_key::CHECKS,
         removal::CHECKS,
+        removal_refused::CHECKS,
         discovery::CHECKS,
         key_binding::CHECKS,
         zero_knowledge::CHECKS,
