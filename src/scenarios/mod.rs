@@ -25,7 +25,7 @@ mod world;
 
 pub use answer::{Answer, Operation};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
-pub use context::{Auth, Call, Ctx, Member};
+pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub use observer::{Observer, Secret, Seen};
 pub use world::{Abort, World};
 
