@@ -196,18 +196,23 @@ async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
     if untouched { cx.holds(&scene.alice, &scene.repo, "refused bodies").await } else { Ok(()) }
 }
 
-/// JSON pointers of every required member of a message, at every level, and a value of the wrong type for each.
-fn required_members(kind: MessageKind) -> Vec<(String, Value)> {
+/// JSON pointers of every required member of a message, at every level, and values that it can't have.
+fn required_members(kind: MessageKind) -> Vec<(String, Vec<Value>)> {
     let mut found = Vec::new();
     collect(&Schema::document()["$defs"][kind.name()], String::new(), &mut found);
     found
 }
 
-fn collect(schema: &Value, pointer: String, found: &mut Vec<(String, Value)>) {
+fn collect(schema: &Value, pointer: String, found: &mut Vec<(String, Vec<Value>)>) {
     let schema = resolve(schema);
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let (member, pointer) = (resolve(&schema["properties"][name]), format!("{pointer}/{name}"));
-        let wrong = if member["type"] == "string" { json!(7) } else { json!("x") };
+        let wrong = match member["type"].as_str() {
+            Some("string") => vec![json!(7)],
+            // No integer at all, and one past the end of int64.
+            Some("integer") => vec![json!("x"), json!(1.5), json!(9_223_372_036_854_775_808_u64)],
+            _ => vec![json!("x")],
+        };
         found.push((pointer.clone(), wrong));
         if member["type"] == "array" {
             collect(&member["items"], format!("{pointer}/0"), found);
@@ -242,11 +247,15 @@ async fn members(cx: &Ctx, operation: Operation) -> Outcome {
     for (pointer, wrong) in required_members(kind) {
         let mut missing = right.clone();
         remove_at(&mut missing, &pointer);
-        let mut mistyped = right.clone();
-        if let Some(place) = mistyped.pointer_mut(&pointer) {
-            *place = wrong;
+        let mut variants = vec![("missing".to_owned(), missing)];
+        for wrong in wrong {
+            let mut mistyped = right.clone();
+            if let Some(place) = mistyped.pointer_mut(&pointer) {
+                *place = wrong.clone();
+            }
+            variants.push((format!("= {wrong}"), mistyped));
         }
-        for (what, body) in [("missing", missing), ("of the wrong type", mistyped)] {
+        for (what, body) in variants {
             let answer = scene.send(cx, operation, body.to_string()).await?;
             // What was accepted may have changed anything; from here on the bodies would be judged against another state.
             let accepted = answer.is_success();

@@ -177,8 +177,11 @@ async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
     let bob = cx.identity();
     let (target, own) = (cx.repo_with(&alice, &[&bob]).await?, cx.repo_with(&mallory, &[&bob]).await?);
     let auth = mallory.auth();
-    for (path, body) in [(&own, &target), (&target, &own)] {
-        let request = body.remove_request(&bob.id, &body.rotation(&mallory, &[&mallory]));
+    for (path, body, envelope) in
+        [(&own, &target, &target), (&own, &target, &own), (&target, &own, &own), (&target, &own, &target)]
+    {
+        let mut request = envelope.remove_request(&bob.id, &envelope.rotation(&mallory, &[&mallory]));
+        request.repo_id = body.id().into();
         let answer = cx.perform(Operation::RemoveMember, path.id(), &auth, &request).await?;
         answer.keeps_secret(&target)?;
         cx.holds(&alice, &target, "removeMember where path and body name different repositories").await?;
