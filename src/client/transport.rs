@@ -106,6 +106,7 @@ pub struct Transport {
     addresses: tokio::sync::OnceCell<Vec<SocketAddr>>,
     idle: Mutex<Vec<Connection>>,
     fresh_only: AtomicBool,
+    reads_refused: AtomicBool,
     requests: AtomicU64,
     timeout: Duration,
 }
@@ -174,6 +175,7 @@ impl Transport {
             addresses: tokio::sync::OnceCell::new(),
             idle: Mutex::new(Vec::new()),
             fresh_only: AtomicBool::new(false),
+            reads_refused: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             timeout,
         })
@@ -183,6 +185,11 @@ impl Transport {
     pub fn use_fresh_connections(&self) {
         self.fresh_only.store(true, Ordering::Relaxed);
         self.idle().clear();
+    }
+
+    /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.
+    pub fn trust_refusals(&self) {
+        self.reads_refused.store(true, Ordering::Relaxed);
     }
 
     /// Closes the idle connections.
@@ -210,9 +217,25 @@ impl Transport {
         self.timeout
     }
 
+    /// `host` or `host:port`, as in an `avp://` address.
+    pub fn authority(&self) -> &str {
+        self.host_header.to_str().unwrap_or(&self.host)
+    }
+
     /// Path prefix of the origin, without a final slash.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Path and query of a URL below this origin and its prefix; `None` for one that lives elsewhere.
+    pub fn path_of(&self, url: &Url) -> Option<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        if url.scheme() != scheme || host != self.host || url.port_or_known_default() != Some(self.port) {
+            return None;
+        }
+        let path = url.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'))?;
+        Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -249,14 +272,54 @@ impl Transport {
         self.exchange(connection, request).await
     }
 
+    /// Sends two requests one after the other on one new connection, whatever the first answer is. The second result is
+    /// `None` when the server announced or did close the connection after the first, as it may.
+    ///
+    /// # Errors
+    /// [`TransportError`] of the first request.
+    pub async fn send_both(
+        &self,
+        first: &RawRequest,
+        second: &RawRequest,
+        bound: Duration,
+    ) -> Result<(RawAnswer, Option<Result<RawAnswer, TransportError>>), TransportError> {
+        self.requests.fetch_add(2, Ordering::Relaxed);
+        let both = async {
+            let mut connection = self.connect().await?;
+            let answer = self.exchange_on(&mut connection, first).await?;
+            if announces_close(&answer) || connection.driver.is_none() {
+                return Ok((answer, None));
+            }
+            match tokio::time::timeout(bound, self.exchange_on(&mut connection, second)).await {
+                Ok(Err(TransportError::Closed(_))) => Ok((answer, None)),
+                Ok(result) => Ok((answer, Some(result))),
+                Err(_) => Ok((answer, Some(Err(TransportError::Timeout(bound))))),
+            }
+        };
+        tokio::time::timeout(bound * 2, both).await.unwrap_or(Err(TransportError::Timeout(bound * 2)))
+    }
+
+    /// Sends a request over a byte stream of its own.
+    pub(super) async fn send_over<S>(&self, stream: S, request: &RawRequest) -> Result<RawAnswer, TransportError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut connection = handshake(stream).await?;
+        self.exchange_on(&mut connection, request).await
+    }
+
+    /// How many bytes the head of a request takes on the wire.
+    pub(super) fn head_length(&self, request: &RawRequest) -> usize {
+        let built = self.build(request);
+        let line = built.method().as_str().len() + built.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
+        let headers: usize = built.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let length = request.body.as_ref().map_or(0, |body| format!("content-length: {}\r\n", body.len()).len());
+        line + headers + length + 2
+    }
+
     async fn connect(&self) -> Result<Connection, TransportError> {
-        let stream = self.open().await?;
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| TransportError::Closed(error.to_string()))?;
-        Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+        handshake(self.open().await?).await
     }
 
     /// Opens a byte stream to the origin.
@@ -291,18 +354,26 @@ impl Transport {
     }
 
     async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
+        let answer = self.exchange_on(&mut connection, request).await?;
+        self.keep(connection, request, &answer);
+        Ok(answer)
+    }
+
+    async fn exchange_on(
+        &self,
+        connection: &mut Connection,
+        request: &RawRequest,
+    ) -> Result<RawAnswer, TransportError> {
         let hyper_request = self.build(request);
-        let Connection { sender, driver, .. } = &mut connection;
-        let answer = Connection::drive(driver, async {
+        let Connection { sender, driver } = connection;
+        Connection::drive(driver, async {
             sender.ready().await.map_err(|error| explain(&error))?;
             let response = sender.send_request(hyper_request).await.map_err(|error| explain(&error))?;
             let (head, body) = response.into_parts();
             let body = read_body(body, request.answer_limit).await?;
             Ok(RawAnswer { status: head.status, headers: head.headers, body })
         })
-        .await?;
-        self.keep(connection, request, &answer);
-        Ok(answer)
+        .await
     }
 
     fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {
@@ -331,10 +402,16 @@ impl Transport {
     /// Puts a connection back for the next request, unless that could spoil it: a server that refuses may not have read the
     /// body, and would take it for the next request.
     fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
-        let body_was_read = answer.status.is_success() || request.body.as_ref().is_none_or(Bytes::is_empty);
-        let closes =
-            answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if body_was_read && !closes && connection.driver.is_some() && !self.fresh_only.load(Ordering::Relaxed) {
+        let no_body = request.body.as_ref().is_none_or(Bytes::is_empty);
+        // Refusals that come of looking at the request; a 405, 413 or 415 comes before.
+        let looked_at = matches!(answer.status.as_u16(), 400 | 401 | 403 | 404 | 409 | 422);
+        let body_was_read =
+            no_body || answer.status.is_success() || (looked_at && self.reads_refused.load(Ordering::Relaxed));
+        if body_was_read
+            && !announces_close(answer)
+            && connection.driver.is_some()
+            && !self.fresh_only.load(Ordering::Relaxed)
+        {
             self.idle().push(connection);
         }
     }
@@ -344,6 +421,22 @@ impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Transport({}:{}{})", self.host, self.port, self.prefix)
     }
+}
+
+async fn handshake<S>(stream: S) -> Result<Connection, TransportError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, driver) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| TransportError::Closed(error.to_string()))?;
+    Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+}
+
+fn announces_close(answer: &RawAnswer) -> bool {
+    answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 async fn read_body(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, TransportError> {
@@ -382,5 +475,24 @@ fn plain_words(error: &std::io::Error) -> String {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::TimedOut => "timed out".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_an_origin() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let transport = |base| Transport::new(&url(base), None, Vec::new(), Duration::from_secs(1)).unwrap();
+        let bare = transport("http://127.0.0.1:8787");
+        assert_eq!(bare.path_of(&url("http://127.0.0.1:8787/a/b?c=d")).unwrap(), "/a/b?c=d");
+        for elsewhere in ["http://127.0.0.1/a", "https://127.0.0.1:8787/a", "http://localhost:8787/a"] {
+            assert_eq!(bare.path_of(&url(elsewhere)), None, "{elsewhere}");
+        }
+        let below = transport("http://[::1]:80/vault/");
+        assert_eq!(below.path_of(&url("http://[::1]/vault/keys")).unwrap(), "/keys");
+        assert_eq!(below.path_of(&url("http://[::1]/vaults/keys")), None);
     }
 }

@@ -86,6 +86,12 @@ impl Run<'_> {
         let headers: Vec<_> = self.config.headers.iter().chain(&self.config.idp_headers).cloned().collect();
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
         world.nonce_ttl = self.config.nonce_ttl;
+        (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
+        match preflight::issuer_keys(&self.config).await {
+            Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
+            Ok(None) => {}
+            Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
+        }
         let (traces, trace_events) = mpsc::unbounded_channel();
         world.trace = self.config.trace.then_some(traces);
         let world = Arc::new(world);
@@ -162,7 +168,7 @@ impl Run<'_> {
             Ending::Complete => "the run ended before its turn came".to_owned(),
             Ending::Interrupted => "interrupted".to_owned(),
             Ending::Deadline => "no time left before --deadline".to_owned(),
-            Ending::Aborted(abort) => format!("the target can't be judged: {}", abort.reason),
+            Ending::Aborted(_) => "the target can't be judged (any longer)".to_owned(),
         };
         for check in rest {
             self.tally.leave_out(&check.info, false);
@@ -206,6 +212,8 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, jobs: usize, event
             for note in notes {
                 let _ = events.send(Event::Note(note));
             }
+            // More would only queue in the backlog, which is five connections in many small servers.
+            let jobs = if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { jobs.min(4) } else { jobs };
             schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
         }
         Err(abort) => world.give_up(abort.reason, &abort.advice),

@@ -1,20 +1,61 @@
 //! The checks, one file per operation or section of the specification.
 
 mod answer;
+mod auth;
+mod authority;
+mod bad_input;
 pub(crate) mod check;
 mod context;
+mod counters;
+mod create_repo;
+mod discovery;
+mod example;
+mod key_binding;
+mod malformed;
+mod member_key;
+mod members;
 mod observer;
+mod pull;
 mod push;
+mod races;
+mod removal;
+mod removal_refused;
+mod repo_ids;
+mod revisions;
+mod schema;
 mod state;
+mod token;
 mod world;
+mod zero_knowledge;
 
 pub use answer::{Answer, Operation};
+pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
-pub use context::{Auth, Call, Ctx, Member};
+pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub use observer::{Observer, Secret, Seen};
 pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS].into_iter().flatten()
+    let files = [
+        create_repo::CHECKS,
+        repo_ids::CHECKS,
+        pull::CHECKS,
+        counters::CHECKS,
+        push::CHECKS,
+        members::CHECKS,
+        member_key::CHECKS,
+        removal::CHECKS,
+        removal_refused::CHECKS,
+        discovery::CHECKS,
+        key_binding::CHECKS,
+        zero_knowledge::CHECKS,
+        schema::CHECKS,
+        example::CHECKS,
+        bad_input::CHECKS,
+        races::CHECKS,
+        authority::CHECKS,
+        revisions::CHECKS,
+    ];
+    auth::CHECKS.into_iter().chain(token::CHECKS).chain(files).flatten()
 }

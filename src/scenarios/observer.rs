@@ -54,6 +54,7 @@ pub struct Observer {
     violations: Mutex<BTreeMap<MessageKind, Vec<Seen>>>,
     valid: Mutex<BTreeMap<MessageKind, u64>>,
     content_types: Mutex<Vec<Seen>>,
+    error_codes: Mutex<Vec<Seen>>,
     answers: Mutex<Vec<Kept>>,
     kept_bytes: AtomicU64,
     unsearched: AtomicU64,
@@ -106,6 +107,45 @@ impl Observer {
             let what = label.map_or_else(|| "no Content-Type".to_owned(), |label| format!("Content-Type: {label}"));
             note(&mut lock(&self.content_types), what, check, exchange);
         }
+    }
+
+    /// Holds status, code and headers of a refusal to revision 0.3.
+    pub fn error_code(
+        &self,
+        status: u16,
+        body: &Value,
+        headers: &http::HeaderMap,
+        check: &'static str,
+        exchange: &Arc<Exchange>,
+    ) {
+        let code = body["code"].as_str();
+        let expected: &[&str] = match status {
+            401 => &["unauthorized"],
+            403 => &["forbidden", "policy_denied"],
+            404 => &["not_found"],
+            409 => &["duplicate_repo"],
+            413 => &["too_large"],
+            429 => &["quota_exceeded"],
+            _ => &[],
+        };
+        let mut list = lock(&self.error_codes);
+        if let Some(code) = code
+            && !expected.is_empty()
+            && !expected.contains(&code)
+        {
+            note(&mut list, format!("status {status} with code {code:?}"), check, exchange);
+        }
+        if status == 413 && code != Some("too_large") {
+            note(&mut list, format!("status 413 with code {code:?} instead of \"too_large\""), check, exchange);
+        }
+        if status == 429 && code != Some("quota_exceeded") && !headers.contains_key(http::header::RETRY_AFTER) {
+            note(&mut list, "a rate limit (429) without Retry-After".into(), check, exchange);
+        }
+    }
+
+    /// What [`Self::error_code`] found.
+    pub fn error_code_findings(&self) -> Vec<Seen> {
+        lock(&self.error_codes).clone()
     }
 
     /// Keeps an answer for the search.

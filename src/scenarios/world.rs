@@ -30,13 +30,17 @@ pub struct Abort {
 /// Run-wide state.
 pub struct World {
     /// The vault server.
-    pub vault: Transport,
+    pub vault: Arc<Transport>,
     /// The identity provider, when it is another origin.
-    pub separate_idp: Option<Transport>,
+    pub separate_idp: Option<Arc<Transport>>,
     /// Revision that the run judges by.
     pub spec: Revision,
     /// Seed of the run's choices.
     pub seed: u64,
+    /// How long each contention check repeats its rounds.
+    pub race_budget: Duration,
+    /// How many rounds each contention check tries at most.
+    pub race_rounds: u32,
     /// The server's own nonce lifetime, if it was told.
     pub nonce_ttl: Option<Duration>,
     /// The issuer's Ed25519 keys, when a key set is known.
@@ -51,9 +55,13 @@ pub struct World {
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
     /// Whether the server serves one connection at a time.
     pub one_connection: AtomicBool,
+    /// Whether the server serves one request at a time, found when one was held.
+    pub one_request: AtomicBool,
     pub(super) credentials: Vec<String>,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
+    /// The first of the requests in a row that got no answer: the most likely culprit.
+    first_unanswered: Mutex<String>,
     limited: AtomicU32,
     abort: Mutex<Option<Abort>>,
     abort_signal: Notify,
@@ -77,10 +85,12 @@ impl World {
             .map(str::to_owned)
             .collect();
         Self {
-            vault,
-            separate_idp,
+            vault: Arc::new(vault),
+            separate_idp: separate_idp.map(Arc::new),
             spec,
             seed,
+            race_budget: Duration::from_millis(50),
+            race_rounds: 100,
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),
@@ -88,9 +98,11 @@ impl World {
             no_tokens: OnceLock::new(),
             leaves_bodies: OnceLock::new(),
             one_connection: AtomicBool::new(false),
+            one_request: AtomicBool::new(false),
             credentials,
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
+            first_unanswered: Mutex::default(),
             limited: AtomicU32::new(0),
             abort: Mutex::new(None),
             abort_signal: Notify::new(),
@@ -98,13 +110,18 @@ impl World {
     }
 
     /// The identity provider.
-    pub fn idp(&self) -> &Transport {
+    pub fn idp(&self) -> &Arc<Transport> {
         self.separate_idp.as_ref().unwrap_or(&self.vault)
+    }
+
+    /// Whether a request that is under way keeps everybody else waiting.
+    pub fn is_serial(&self) -> bool {
+        self.one_connection.load(Ordering::Relaxed) || self.one_request.load(Ordering::Relaxed)
     }
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.vault.requests() + self.separate_idp.as_ref().map_or(0, Transport::requests)
+        self.vault.requests() + self.separate_idp.as_ref().map_or(0, |idp| idp.requests())
     }
 
     /// One request per connection from now on.
@@ -171,16 +188,23 @@ impl World {
                         continue;
                     }
                 }
-                Err(error) => self.note_silence(error),
+                Err(error) => self.note_silence(request, error),
             }
             return result;
         }
     }
 
-    fn note_silence(&self, error: &TransportError) {
-        if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED_LIMIT {
+    fn note_silence(&self, request: &RawRequest, error: &TransportError) {
+        let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.first_unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        if before == 0 {
+            let token = request.headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION);
+            let with = if token { "with" } else { "without" };
+            *first = format!("{} {} ({with} Authorization): {error}", request.method, request.path);
+        }
+        if before + 1 >= UNANSWERED_LIMIT {
             self.give_up(
-                format!("the target stopped answering: {UNANSWERED_LIMIT} requests in a row failed, the last one with: {error}"),
+                format!("the target stopped answering; the first of {UNANSWERED_LIMIT} requests without an answer was {first}"),
                 "look at the server's log; it may have crashed or locked up. Run with --jobs 1 --trace to see the last request it took",
             );
         }

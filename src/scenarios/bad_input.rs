@@ -1,0 +1,485 @@
+//! Input that no client should send. Nothing here is a MUST: a careful server refuses it with a 4xx in good time,
+//! changes nothing and goes on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::check::checks;
+use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome};
+use crate::client::{Identity, RawRequest, Repo, TransportError, random};
+use crate::codec::base64;
+use crate::wire::{MessageKind, Schema};
+
+macro_rules! per_operation {
+    ($($name:ident = $operation:ident),* $(,)?) => {
+        $(mod $name {
+            use super::super::{Ctx, Operation::$operation, Outcome};
+
+            /// Bodies that aren't JSON, or not an object.
+            pub(super) async fn not_json(cx: &Ctx) -> Outcome { super::not_json(cx, $operation).await }
+            /// Every required member missing, and of the wrong type.
+            pub(super) async fn members(cx: &Ctx) -> Outcome { super::members(cx, $operation).await }
+            /// A hundred thousand levels of nesting.
+            pub(super) async fn nesting(cx: &Ctx) -> Outcome { super::nesting(cx, $operation).await }
+        })*
+    };
+}
+
+per_operation! {
+    challenge = Challenge, token = Token, create = CreateRepo, pull = Pull, push = Push, add = AddMember,
+    remove = RemoveMember,
+}
+
+checks! {
+    "bad-input/challenge-not-json", Hardening, "§3", [BAD_INPUT], challenge::not_json,
+        "challenge refuses bodies that aren't JSON objects";
+    "bad-input/token-not-json", Hardening, "§3", [BAD_INPUT], token::not_json,
+        "token refuses bodies that aren't JSON objects";
+    "bad-input/create-repo-not-json", Hardening, "§6", [BAD_INPUT], create::not_json,
+        "createRepo refuses bodies that aren't JSON objects";
+    "bad-input/pull-not-json", Hardening, "§6", [BAD_INPUT], pull::not_json,
+        "pull refuses bodies that aren't JSON objects";
+    "bad-input/push-not-json", Hardening, "§6", [BAD_INPUT], push::not_json,
+        "push refuses bodies that aren't JSON objects";
+    "bad-input/add-member-not-json", Hardening, "§6", [BAD_INPUT], add::not_json,
+        "addMember refuses bodies that aren't JSON objects";
+    "bad-input/remove-member-not-json", Hardening, "§6", [BAD_INPUT], remove::not_json,
+        "removeMember refuses bodies that aren't JSON objects";
+    "bad-input/challenge-members", Hardening, "§3", [BAD_INPUT], challenge::members,
+        "challenge refuses a body whose members are missing or of the wrong type";
+    "bad-input/token-members", Hardening, "§3", [BAD_INPUT], token::members,
+        "token refuses a body whose members are missing or of the wrong type";
+    "bad-input/create-repo-members", Hardening, "§6", [BAD_INPUT], create::members,
+        "createRepo refuses a body whose members are missing or of the wrong type";
+    "bad-input/pull-members", Hardening, "§6", [BAD_INPUT], pull::members,
+        "pull refuses a body whose members are missing or of the wrong type";
+    "bad-input/push-members", Hardening, "§6", [BAD_INPUT], push::members,
+        "push refuses a body whose members are missing or of the wrong type";
+    "bad-input/add-member-members", Hardening, "§6", [BAD_INPUT], add::members,
+        "addMember refuses a body whose members are missing or of the wrong type";
+    "bad-input/remove-member-members", Hardening, "§6", [BAD_INPUT], remove::members,
+        "removeMember refuses a body whose members are missing or of the wrong type";
+    "bad-input/wrong-method", Hardening, "§6", [BAD_INPUT], wrong_method,
+        "A known path with another method is a 4xx";
+    "bad-input/unknown-route", Hardening, "§6", [BAD_INPUT], unknown_route,
+        "An unknown path is a 4xx";
+    "bad-input/malformed-path", Hardening, "§6", [BAD_INPUT], malformed_path,
+        "A path with broken percent-encoding is a 4xx";
+    "bad-input/refused-body-is-consumed", Hardening, "§6", [BODY_CONSUMED], body_is_consumed,
+        "The body of a refused request isn't taken for the next request on the connection";
+    "bad-input/large-body", Hardening, "§6", [BAD_INPUT], large_body,
+        "A body of 8 MiB is taken or refused, and the server goes on", phase = Dangerous;
+    "bad-input/large-body-without-token", Hardening, "§6", [BAD_INPUT], large_body_without_token,
+        "A body of 8 MiB from nobody is refused, and the server goes on", phase = Dangerous;
+    "bad-input/challenge-deep-nesting", Hardening, "§3", [BAD_INPUT], challenge::nesting,
+        "challenge survives 100,000 levels of nesting", phase = Dangerous;
+    "bad-input/token-deep-nesting", Hardening, "§3", [BAD_INPUT], token::nesting,
+        "token survives 100,000 levels of nesting", phase = Dangerous;
+    "bad-input/create-repo-deep-nesting", Hardening, "§6", [BAD_INPUT], create::nesting,
+        "createRepo survives 100,000 levels of nesting", phase = Dangerous;
+    "bad-input/pull-deep-nesting", Hardening, "§6", [BAD_INPUT], pull::nesting,
+        "pull survives 100,000 levels of nesting", phase = Dangerous;
+    "bad-input/push-deep-nesting", Hardening, "§6", [BAD_INPUT], push::nesting,
+        "push survives 100,000 levels of nesting", phase = Dangerous;
+    "bad-input/add-member-deep-nesting", Hardening, "§6", [BAD_INPUT], add::nesting,
+        "addMember survives 100,000 levels of nesting", phase = Dangerous;
+    "bad-input/remove-member-deep-nesting", Hardening, "§6", [BAD_INPUT], remove::nesting,
+        "removeMember survives 100,000 levels of nesting", phase = Dangerous;
+}
+
+/// What an operation is tried on: alice's repository, with bob in it.
+struct Scene {
+    alice: Member,
+    bob: Identity,
+    repo: Repo,
+}
+
+impl Scene {
+    async fn new(cx: &Ctx) -> Result<Self, super::Stop> {
+        let alice = cx.member().await?;
+        let bob = cx.identity();
+        let repo = cx.repo_with(&alice, &[&bob]).await?;
+        Ok(Self { alice, bob, repo })
+    }
+
+    /// A request that would be accepted.
+    async fn right_body(&self, cx: &Ctx, operation: Operation) -> Result<Value, super::Stop> {
+        let repo = &self.repo;
+        Ok(match operation {
+            Operation::Challenge => json!({ "ed25519PublicKey": self.alice.id() }),
+            Operation::Token => json!(cx.redeem(&self.alice, &cx.nonce(&self.alice).await?)?),
+            Operation::CreateRepo => json!(Repo::new(&self.alice).create_request()),
+            Operation::Pull => json!(repo.pull_request(0)),
+            Operation::Push => json!(repo.push_request(&self.alice)),
+            Operation::AddMember => json!(repo.add_request(&cx.identity())),
+            Operation::RemoveMember => {
+                json!(repo.remove_request(&self.bob.id, &repo.rotation(&self.alice, &[&self.alice])))
+            }
+            Operation::FetchMemberKey | Operation::Discovery => Value::Null,
+        })
+    }
+
+    fn auth(&self, operation: Operation) -> Auth {
+        if operation.is_authentication() { Auth::None } else { self.alice.auth() }
+    }
+
+    async fn send<'c>(
+        &self,
+        cx: &'c Ctx,
+        operation: Operation,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer<'c>, super::Stop> {
+        let auth = self.auth(operation);
+        let mut call = Call::operation(operation, self.repo.id(), "", &auth, Some(body.into()));
+        call.validated = false;
+        cx.call(call).await
+    }
+}
+
+/// Collects what went wrong over many variants, so that one finding names them all.
+#[derive(Default)]
+struct Misses<'c> {
+    accepted: Vec<(String, Answer<'c>)>,
+    broken: Vec<(String, Answer<'c>)>,
+}
+
+impl<'c> Misses<'c> {
+    fn look_at(&mut self, what: String, answer: Answer<'c>) {
+        if answer.is_success() {
+            self.accepted.push((what, answer));
+        } else if !answer.is_refusal() {
+            self.broken.push((what, answer));
+        }
+    }
+
+    fn report(self) -> Outcome {
+        for (list, did) in [(&self.broken, "is answered with"), (&self.accepted, "is accepted with")] {
+            if let Some((what, answer)) = list.first() {
+                let others: Vec<_> = list.iter().skip(1).take(6).map(|(what, _)| what.as_str()).collect();
+                let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
+                return Err(answer.broken("a 4xx answer", format!("{what} {did} status {}{others}", answer.status)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Not JSON, not UTF-8, or JSON that is no object.
+async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let right = scene.right_body(cx, operation).await?.to_string().into_bytes();
+    let mut invalid_utf8 = right.clone();
+    // Inside the last string of the body, where a parser that works on bytes might let it through.
+    if let Some(quote) = invalid_utf8.iter().rposition(|byte| *byte == b'"') {
+        invalid_utf8.splice(quote..quote, [0xff, 0xc0]);
+    }
+    let variants: [(&str, Vec<u8>); 9] = [
+        ("malformed JSON", b"{\"repoId\": ".to_vec()),
+        ("a truncated body", right[..right.len() - 1].to_vec()),
+        ("an empty body", Vec::new()),
+        ("the JSON array []", b"[]".to_vec()),
+        ("the JSON string \"x\"", b"\"x\"".to_vec()),
+        ("the JSON number 7", b"7".to_vec()),
+        ("JSON null", b"null".to_vec()),
+        ("invalid UTF-8", invalid_utf8),
+        ("an empty object", b"{}".to_vec()),
+    ];
+    let mut misses = Misses::default();
+    for (what, body) in variants {
+        misses.look_at(what.into(), scene.send(cx, operation, body).await?);
+    }
+    let untouched = misses.accepted.is_empty();
+    misses.report()?;
+    if untouched { cx.holds(&scene.alice, &scene.repo, "refused bodies").await } else { Ok(()) }
+}
+
+/// JSON pointers of every required member of a message, at every level, and values that it can't have.
+fn required_members(kind: MessageKind) -> Vec<(String, Vec<Value>)> {
+    let mut found = Vec::new();
+    collect(&Schema::document()["$defs"][kind.name()], String::new(), &mut found);
+    found
+}
+
+fn collect(schema: &Value, pointer: String, found: &mut Vec<(String, Vec<Value>)>) {
+    let schema = resolve(schema);
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let (member, pointer) = (resolve(&schema["properties"][name]), format!("{pointer}/{name}"));
+        let wrong = match member["type"].as_str() {
+            Some("string") => vec![json!(7)],
+            // No integer at all, and one past the end of int64.
+            Some("integer") => vec![json!("x"), json!(1.5), json!(9_223_372_036_854_775_808_u64)],
+            _ => vec![json!("x")],
+        };
+        found.push((pointer.clone(), wrong));
+        if member["type"] == "array" {
+            collect(&member["items"], format!("{pointer}/0"), found);
+        } else {
+            collect(member, pointer, found);
+        }
+    }
+}
+
+fn resolve(schema: &Value) -> &Value {
+    match schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        Some(name) => &Schema::document()["$defs"][name],
+        None => schema,
+    }
+}
+
+/// Removes the member at a pointer.
+fn remove_at(body: &mut Value, pointer: &str) {
+    if let Some((parent, name)) = pointer.rsplit_once('/')
+        && let Some(parent) = body.pointer_mut(parent).and_then(Value::as_object_mut)
+    {
+        parent.remove(name);
+    }
+}
+
+/// Each required member in turn, as the schema has them.
+async fn members(cx: &Ctx, operation: Operation) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let Some(kind) = operation.request_kind() else { return Ok(()) };
+    let mut misses = Misses::default();
+    let right = scene.right_body(cx, operation).await?;
+    for (pointer, wrong) in required_members(kind) {
+        let mut missing = right.clone();
+        remove_at(&mut missing, &pointer);
+        let mut variants = vec![("missing".to_owned(), missing)];
+        for wrong in wrong {
+            let mut mistyped = right.clone();
+            if let Some(place) = mistyped.pointer_mut(&pointer) {
+                *place = wrong.clone();
+            }
+            variants.push((format!("= {wrong}"), mistyped));
+        }
+        for (what, body) in variants {
+            let answer = scene.send(cx, operation, body.to_string()).await?;
+            // What was accepted may have changed anything; from here on the bodies would be judged against another state.
+            let accepted = answer.is_success();
+            misses.look_at(format!("{} {what}", &pointer[1..]), answer);
+            if accepted && operation != Operation::Pull && operation != Operation::Challenge {
+                return misses.report();
+            }
+        }
+    }
+    let untouched = misses.accepted.is_empty();
+    misses.report()?;
+    if untouched { cx.holds(&scene.alice, &scene.repo, "refused bodies").await } else { Ok(()) }
+}
+
+/// A parser that recurses without bound overflows its stack here.
+async fn nesting(cx: &Ctx, operation: Operation) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let levels = 100_000;
+    let arrays = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let right = scene.right_body(cx, operation).await?.to_string();
+    let inside = format!("{{\"x\":{arrays},{}", &right[1..]);
+    for (what, body) in [("100,000 nested arrays", arrays), ("a member of 100,000 nested arrays", inside)] {
+        let answer = scene.send(cx, operation, body).await?;
+        // A parser that takes it and drops the unknown member is fine.
+        answer
+            .must(answer.is_refusal() || answer.is_success(), "no 5xx", || format!("{what}: {}", answer.summary()))?;
+    }
+    Ok(())
+}
+
+/// 501 is what RFC 9110 §9.1 gives for a method that a server doesn't know at all.
+async fn wrong_method(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let auth = scene.alice.auth();
+    let mut misses = Misses::default();
+    for (method, operation) in [
+        (Method::GET, Operation::Challenge),
+        (Method::GET, Operation::Token),
+        (Method::GET, Operation::CreateRepo),
+        (Method::GET, Operation::Pull),
+        (Method::GET, Operation::Push),
+        (Method::DELETE, Operation::AddMember),
+        (Method::PUT, Operation::RemoveMember),
+        (Method::POST, Operation::FetchMemberKey),
+    ] {
+        let mut call = Call::operation(operation, scene.repo.id(), scene.alice.id(), &auth, None);
+        call.operation = None;
+        call.method = method;
+        let what = format!("{} {}", call.method, call.path);
+        let answer = cx.call(call).await?;
+        if answer.status != 501 {
+            misses.look_at(what, answer);
+        }
+    }
+    misses.report()?;
+    cx.holds(&scene.alice, &scene.repo, "requests with the wrong method").await
+}
+
+/// Neither a 5xx nor a page that says 200.
+async fn unknown_route(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let mut misses = Misses::default();
+    let repo = scene.repo.id();
+    for (method, path) in [
+        (Method::GET, "/v1/nothing-here".to_owned()),
+        (Method::POST, "/v1/nothing-here".to_owned()),
+        (Method::POST, format!("/v1/repos/{repo}/frobnicate")),
+        (Method::POST, format!("/v1/repos/{repo}/pull/more")),
+        (Method::GET, format!("/v1/repos/{repo}/member")),
+        (Method::POST, "/v1/repos//pull".to_owned()),
+    ] {
+        let body = (method == Method::POST).then(|| Bytes::from_static(b"{}"));
+        let auth = scene.alice.auth();
+        let what = format!("{method} {path}");
+        let mut call = Call::operation(Operation::Pull, repo, "", &auth, body);
+        (call.operation, call.method, call.path) = (None, method, path);
+        misses.look_at(what, cx.call(call).await?);
+    }
+    misses.report()
+}
+
+/// `%` that isn't followed by two hex digits, and bytes that aren't UTF-8.
+async fn malformed_path(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let mut misses = Misses::default();
+    for id in ["%", "%zz", "%ff%fe", "%00", "%c3%28"] {
+        let auth = scene.alice.auth();
+        let mut call =
+            Call::operation(Operation::Pull, "", "", &auth, Some(json!(scene.repo.pull_request(0)).to_string().into()));
+        (call.operation, call.path) = (None, format!("/v1/repos/{id}/pull"));
+        let what = format!("POST {}", call.path);
+        misses.look_at(what, cx.call(call).await?);
+    }
+    misses.report()
+}
+
+/// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
+async fn body_is_consumed(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    if cx.world.separate_idp.is_some() {
+        return Err(super::Stop::Skip(
+            "challenge lives on another origin, so there is no harmless second request".into(),
+        ));
+    }
+    let unknown = Repo::new(&scene.alice);
+    for (what, path, body) in [
+        (
+            "a push without token",
+            Operation::Push.path(scene.repo.id(), ""),
+            json!(scene.repo.push_request(&scene.alice)),
+        ),
+        ("a createRepo without token", Operation::CreateRepo.path("", ""), json!(unknown.create_request())),
+        ("a POST to an unknown route", "/v1/nothing-here".into(), json!(unknown.create_request())),
+        ("a token request with a bad nonce", Operation::Token.path("", ""), bad_token_request(&scene.alice)),
+    ] {
+        // Once may be chance (a timeout under load); twice is a habit.
+        let refused = json_request(path, &body);
+        if let (Some(observed), Some(_)) = (
+            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+        ) {
+            return Err(cx.broken(
+                "a good challenge on the same connection is answered with a nonce",
+                format!(
+                    "after {what} the challenge got {observed}: the refused request's body was taken for a request"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Sends a request that gets refused, then a good challenge on the same connection. Returns what the challenge got instead of
+/// a nonce; `None` when all is well, or when there is nothing to tell (closed, rate-limited, not refused).
+pub(crate) async fn body_taken_for_request(cx: &Ctx, refused: &RawRequest, key: &str) -> Option<String> {
+    let transport = &cx.world.vault;
+    let challenge = json_request(Operation::Challenge.path("", ""), &json!({ "ed25519PublicKey": key }));
+    let bound = transport.timeout().min(Duration::from_secs(3));
+    let (first, second) = transport.send_both(refused, &challenge, bound).await.ok()?;
+    if first.status.is_success() || first.status.as_u16() == 429 {
+        return None;
+    }
+    match second? {
+        Ok(answer) if answer.status.is_success() || answer.status.as_u16() == 429 => None,
+        Ok(answer) => Some(format!("status {}", answer.status.as_u16())),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// A POST without a token.
+pub(crate) fn json_request(path: String, body: &Value) -> RawRequest {
+    RawRequest {
+        method: Method::POST,
+        path,
+        headers: vec![(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))],
+        body: Some(body.to_string().into()),
+        answer_limit: super::context::ANSWER_LIMIT,
+    }
+}
+
+fn bad_token_request(alice: &Member) -> Value {
+    let nonce = random::bytes::<32>();
+    json!({
+        "ed25519PublicKey": alice.id(),
+        "nonce": base64::encode(&nonce),
+        "signature": base64::encode(&alice.sign(&nonce)),
+    })
+}
+
+/// 8 MiB of blanks inside a good request: taken, refused, or cut off, but not fatal.
+async fn large_body(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let right = scene.right_body(cx, Operation::Push).await?.to_string();
+    send_large(cx, &scene, Operation::Push, &scene.alice.auth(), right).await
+}
+
+/// The same from somebody who has no business here.
+async fn large_body_without_token(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let right = scene.right_body(cx, Operation::CreateRepo).await?.to_string();
+    send_large(cx, &scene, Operation::CreateRepo, &Auth::None, right).await
+}
+
+async fn send_large(cx: &Ctx, scene: &Scene, operation: Operation, auth: &Auth, right: String) -> Outcome {
+    let body = format!("{{{}{}", " ".repeat(8 << 20), &right[1..]);
+    let (exchange, result) =
+        cx.try_call(Call::operation(operation, scene.repo.id(), "", auth, Some(body.into()))).await;
+    match result {
+        Ok(answer) => answer.must(answer.is_success() || answer.is_refusal(), "2xx or 4xx", || answer.summary()),
+        // A server may close the connection rather than read on; whether it lives is looked at afterwards.
+        Err(TransportError::Closed(_)) => {
+            cx.remark("the server closed the connection while the body was on its way");
+            Ok(())
+        }
+        Err(error) => Err(super::Stop::Broken(Box::new(super::Finding {
+            expected: "an answer in good time".into(),
+            observed: error.to_string(),
+            exchange: Some(exchange),
+        }))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_from_the_schema_at_every_level() {
+        let found: Vec<_> =
+            required_members(MessageKind::PushRequest).into_iter().map(|(pointer, _)| pointer).collect();
+        assert_eq!(
+            found,
+            [
+                "/repoId",
+                "/envelope",
+                "/envelope/repoId",
+                "/envelope/payloadVersion",
+                "/envelope/keyEpoch",
+                "/envelope/iv",
+                "/envelope/ciphertext",
+                "/expectedPayloadVersion"
+            ]
+        );
+        let create = required_members(MessageKind::CreateRepoRequest);
+        assert!(create.iter().any(|(pointer, _)| pointer == "/manifest/members/0/wrappedDataKey/iv"));
+    }
+}

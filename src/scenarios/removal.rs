@@ -1,0 +1,408 @@
+//! removeMember (SPEC §6, §10): who leaves is out at once, and the others go on under a new key.
+
+use super::check::checks;
+use super::state::compare_manifest;
+use super::{Answer, Ctx, Member, Operation, Outcome, Stop, push};
+use crate::client::{Identity, Repo, Rotation, open, read_as};
+use crate::wire::{PushResponse, VaultManifest};
+
+checks! {
+    "remove-member/rotates", Must, "§6", [REMOVE_DROPS, REMOVE_REPLACES, EPOCH_RISES, STORED_VERBATIM, BINDING_OPAQUE], rotates,
+        "removeMember returns and stores the rewrapped roster, the rotated envelope and the new epoch";
+    "remove-member/others-read-on", Must, "§6", [REMOVE_REPLACES, READ_YOUR_WRITES], others_read_on,
+        "Every member who stays unwraps the new key and decrypts the rotated payload";
+    "remove-member/any-member", Must, "§6", [REMOVE_REPLACES, REMOVE_REVOKES], any_member,
+        "A member who was added removes another, even the creator";
+    "remove-member/itself", Must, "§6", [REMOVE_DROPS, REMOVE_ATOMIC], itself,
+        "A member who removes itself is out, or is refused and nothing changes";
+    "remove-member/named-in-the-roster", Must, "§6", [REMOVE_DROPS], named_in_the_roster,
+        "Rewrapped members that name the removed one don't keep it in";
+    "remove-member/left-out-of-the-roster", Must, "§6", [REMOVE_REPLACES], left_out_of_the_roster,
+        "The roster is the rewrapped one: who isn't in it has gone as well";
+    "remove-member/roster-brings-somebody-in", Must, "§6", [REMOVE_REPLACES], roster_brings_somebody_in,
+        "The roster is the rewrapped one: who is new in it reads the repository";
+    "remove-member/counters-as-sent", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], counters_as_sent,
+        "A removal that skips versions and epochs is refused, or stored with exactly these counters";
+    "remove-member/revokes-pull", Must, "§6", [REMOVE_REVOKES, PULL_MEMBERS_ONLY], revokes_pull,
+        "A removed member's live token pulls no more";
+    "remove-member/revokes-push", Must, "§6", [REMOVE_REVOKES, PUSH_MEMBERS_ONLY], revokes_push,
+        "A removed member's live token pushes no more";
+    "remove-member/revokes-add-member", Must, "§6", [REMOVE_REVOKES, ADD_MEMBERS_ONLY], revokes_add,
+        "A removed member's live token adds nobody, and not itself either";
+    "remove-member/revokes-remove-member", Must, "§6", [REMOVE_REVOKES, REMOVE_MEMBERS_ONLY], revokes_remove,
+        "A removed member's live token removes nobody";
+    "remove-member/revokes-fetch-member-key", Must, "§6", [REMOVE_REVOKES, FETCH_MEMBERS_ONLY], revokes_fetch,
+        "A removed member's live token is given nobody's entry";
+    "remove-member/old-keys-useless", Must, "§10", [OLD_KEYS_USELESS, REMOVE_REPLACES], old_keys_useless,
+        "What a removed member held opens nothing that is served after the removal";
+    "remove-member/other-repositories-untouched", Must, "§6", [REMOVE_DROPS, REMOVE_ATOMIC], other_repositories,
+        "A removal concerns one repository: the member stays in the others";
+    "remove-member/can-be-added-again", Must, "§6", [ADD_RECORDS, REMOVE_DROPS], can_be_added_again,
+        "Who was removed can be added again, and then reads";
+    "remove-member/two-in-a-row", Must, "§6", [REMOVE_REPLACES, EPOCH_RISES, REMOVE_REVOKES], two_in_a_row,
+        "Two removals one after the other leave the last roster, envelope and epoch";
+    "remove-member/push-afterwards", Must, "§6", [PUSH_APPLIES, REMOVE_REPLACES], push_afterwards,
+        "A member who stays pushes at the new version and epoch";
+    "remove-member/stale-push-afterwards", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_push_afterwards,
+        "A push that was made before the removal is a conflict with the new counters, and changes nothing";
+}
+
+/// Sends the removal that a rotation is for.
+pub(super) async fn remove<'c>(
+    cx: &'c Ctx,
+    by: &Member,
+    repo: &Repo,
+    removed: &str,
+    rotation: &Rotation,
+) -> Result<Answer<'c>, Stop> {
+    cx.remove(by, &repo.remove_request(removed, rotation)).await
+}
+
+/// The server's answer to a removal that must apply; `repo` is the state after it.
+pub(super) fn removed(repo: &Repo, answer: &Answer<'_>) -> Outcome {
+    let manifest: VaultManifest = answer.accepted("removeMember by a member")?;
+    match compare_manifest(&repo.manifest, &manifest) {
+        None => Ok(()),
+        Some(difference) => {
+            Err(answer.broken("removeMember returns the manifest with the new roster, version and epoch", difference))
+        }
+    }
+}
+
+/// Removes somebody by a right request, and holds the answer to what it must be.
+async fn remove_rightly(cx: &Ctx, by: &Member, repo: &mut Repo, gone: &str, staying: &[&Identity]) -> Outcome {
+    let rotation = repo.rotation(by, staying);
+    let answer = remove(cx, by, repo, gone, &rotation).await?;
+    repo.apply_rotation(&rotation);
+    cx.watch(repo);
+    removed(repo, &answer)
+}
+
+/// Six members, of whom one goes; one of those who stay has a key binding.
+async fn rotates(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let others: Vec<_> = std::iter::repeat_with(|| cx.identity()).take(5).collect();
+    let [bob, staying @ ..] = &others[..] else { return Ok(()) };
+    let mut repo = cx.repo_with(&alice, &others.iter().collect::<Vec<_>>()).await?;
+    let mut roster = vec![&alice.identity];
+    roster.extend(staying);
+    let mut rotation = repo.rotation(&alice, &roster);
+    rotation.members[2].key_binding_sig = Some(push::binding_like_signature());
+    let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&alice, &repo, "a removal").await
+}
+
+async fn others_read_on(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol, dave) = (cx.member().await?, cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol, &dave]).await?;
+    // Tokens and connections that have been used before the removal.
+    cx.holds(&carol, &repo, "addMember").await?;
+    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol, &dave]).await?;
+    for reader in [&carol, &dave, &alice] {
+        cx.readable(reader, &repo, "a removal").await?;
+    }
+    Ok(())
+}
+
+/// The creator has no privilege that the table of §6 would name.
+async fn any_member(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    remove_rightly(cx, &bob, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    cx.readable(&alice, &repo, "a removal by a member who was added").await?;
+    remove_rightly(cx, &bob, &mut repo, alice.id(), &[&bob]).await?;
+    cx.readable(&bob, &repo, "the removal of the creator").await?;
+    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+    answer.refused("a pull by the removed creator", &[403])?;
+    let answer = cx.push(&alice, &repo.push_request(&alice)).await?;
+    answer.refused("a push by the removed creator", &[403])
+}
+
+/// Nothing forbids it; a server may still want somebody else to do it.
+async fn itself(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&bob, &[&alice]);
+    let answer = remove(cx, &bob, &repo, bob.id(), &rotation).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a member's removal of itself, unless it is accepted,")?;
+        answer.should(false, "a member may remove itself", || answer.summary());
+        return cx.readable(&bob, &repo, "a refused removal").await;
+    }
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&alice, &repo, "another's removal of itself").await?;
+    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
+    answer.refused("a pull by who removed itself", &[403])
+}
+
+/// A client that forgot to leave bob out: the request is refused, or bob is out all the same.
+async fn named_in_the_roster(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let mut rotation = repo.rotation(&alice, &[&alice, &bob, &carol]);
+    let answer = remove(cx, &alice, &repo, bob.id(), &rotation).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a roster that names the removed member, unless the member is left out of it,")?;
+        return cx.readable(&bob, &repo, "a refused removal").await;
+    }
+    rotation.members.retain(|entry| entry.ed25519_public_key != bob.id());
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&alice, &repo, "a removal whose roster names the removed member").await?;
+    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
+    answer.refused("a pull by the removed member", &[403])?;
+    answer.keeps_secret(&repo)
+}
+
+/// carol wasn't named for removal, but nobody wrapped the new key to her.
+async fn left_out_of_the_roster(cx: &Ctx) -> Outcome {
+    let (alice, carol) = (cx.member().await?, cx.member().await?);
+    let (bob, dave) = (cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol, &dave]).await?;
+    let rotation = repo.rotation(&alice, &[&dave, &alice]);
+    let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a roster that leaves out more than one, unless it is accepted,")?;
+        answer.should(false, "rewrappedMembers is the new roster, whoever it leaves out", || answer.summary());
+        return cx.readable(&carol, &repo, "a refused removal").await;
+    }
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&alice, &repo, "a removal whose roster leaves out another").await?;
+    let answer = cx.pull(&carol, &repo.pull_request(0)).await?;
+    answer.refused("a pull by who was left out of the roster", &[403])?;
+    let answer = cx.push(&carol, &repo.push_request(&carol)).await?;
+    answer.refused("a push by who was left out of the roster", &[403])
+}
+
+/// A replacement in one step: bob goes, carol comes.
+async fn roster_brings_somebody_in(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&alice, &[&alice, &carol]);
+    let answer = remove(cx, &alice, &repo, bob.id(), &rotation).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a roster that brings somebody in, unless it is accepted,")?;
+        answer.should(false, "rewrappedMembers is the new roster, whoever is in it", || answer.summary());
+        return cx.readable(&bob, &repo, "a refused removal").await;
+    }
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&carol, &repo, "a removal whose roster brought the reader in").await?;
+    cx.readable(&alice, &repo, "a removal whose roster brought somebody in").await
+}
+
+/// A server may insist on the next epoch, but not put a number in the place of the one that was sent: it is in the AAD.
+async fn counters_as_sent(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.identity();
+    for (versions, epochs) in [(5, 1), (1, 3), (7, 4)] {
+        let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+        let rotation = repo.rotation_to(&alice, &[&alice], repo.version() + versions, repo.epoch() + epochs);
+        let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+        if answer.is_success() {
+            repo.apply_rotation(&rotation);
+            cx.watch(&repo);
+            removed(&repo, &answer)?;
+        } else {
+            answer.refused_somehow("a removal that skips versions or epochs, unless it is accepted,")?;
+            cx.remark(format!("a removal {versions} versions and {epochs} epochs ahead is refused"));
+        }
+        cx.readable(&alice, &repo, "a removal that skips versions or epochs").await?;
+    }
+    Ok(())
+}
+
+async fn revokes_pull(cx: &Ctx) -> Outcome {
+    revokes(cx, Operation::Pull).await
+}
+
+async fn revokes_push(cx: &Ctx) -> Outcome {
+    revokes(cx, Operation::Push).await
+}
+
+async fn revokes_add(cx: &Ctx) -> Outcome {
+    revokes(cx, Operation::AddMember).await
+}
+
+async fn revokes_remove(cx: &Ctx) -> Outcome {
+    revokes(cx, Operation::RemoveMember).await
+}
+
+async fn revokes_fetch(cx: &Ctx) -> Outcome {
+    revokes(cx, Operation::FetchMemberKey).await
+}
+
+/// bob's token has worked here a moment ago; after his removal neither it nor a new one opens the operation.
+async fn revokes(cx: &Ctx, operation: Operation) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let before = repo.clone();
+    cx.holds(&bob, &repo, "addMember").await?;
+    cx.advance(&bob, &mut repo).await?;
+    cx.expel(&alice, &mut repo, bob.id(), &[&alice, &carol]).await?;
+    shut_out(cx, operation, &bob, &repo, &before, &alice).await?;
+    let returned = cx.authenticate(bob.identity.clone()).await?;
+    shut_out(cx, operation, &returned, &repo, &before, &alice).await?;
+    cx.readable(&alice, &repo, "refused requests of a removed member").await
+}
+
+/// The operation in every form that a former member might try.
+async fn shut_out(cx: &Ctx, operation: Operation, bob: &Member, repo: &Repo, before: &Repo, alice: &Member) -> Outcome {
+    let mut answers = Vec::new();
+    match operation {
+        Operation::Pull => {
+            for known in [0, repo.version(), before.version()] {
+                answers.push(cx.pull(bob, &repo.pull_request(known)).await?);
+            }
+        }
+        Operation::Push => {
+            answers.push(cx.push(bob, &repo.push_request(bob)).await?);
+            answers.push(cx.push(bob, &before.push_request(bob)).await?);
+            answers.push(cx.push(bob, &repo.rotating_push(&repo.rotation(bob, &[bob, alice]))).await?);
+        }
+        Operation::AddMember => {
+            answers.push(cx.add(bob, &repo.add_request(bob)).await?);
+            answers.push(cx.add(bob, &repo.add_request(&cx.identity())).await?);
+        }
+        Operation::RemoveMember => {
+            for roster in [&[&bob.identity, &alice.identity][..], &[&alice.identity]] {
+                let rotation = repo.rotation(bob, roster);
+                let carol = &repo.manifest.members[1].ed25519_public_key;
+                answers.push(remove(cx, bob, repo, carol, &rotation).await?);
+            }
+        }
+        _ => {
+            for asked in [alice.id(), bob.id()] {
+                answers.push(cx.fetch(bob, repo.id(), asked).await?);
+            }
+        }
+    }
+    for answer in answers {
+        answer.refused(&format!("{} by a removed member", operation.name()), &[403])?;
+        answer.keeps_secret(repo)?;
+    }
+    Ok(())
+}
+
+/// bob kept all that he was ever served. None of it opens what is served now, and what is served now is new indeed.
+async fn old_keys_useless(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let (_, old_manifest, old_envelope) = cx.pull_all(&bob, &repo).await?;
+    let old_key = repo.data_key.clone();
+    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol]).await?;
+    let (answer, manifest, envelope) = cx.pull_all(&carol, &repo).await?;
+    let opened = read_as(&bob, &old_manifest, &envelope).is_ok();
+    answer.must(!opened, "the removed member's wrapped key doesn't open the new envelope", || "it does".into())?;
+    // The old payload, passed off as the new one: the AAD doesn't fit.
+    let mut relabelled = old_envelope.clone();
+    relabelled.payload_version = envelope.payload_version;
+    relabelled.key_epoch = envelope.key_epoch;
+    let opened = open(&old_key, &relabelled).is_ok() || read_as(&carol, &manifest, &relabelled).is_ok();
+    answer.must(!opened, "the old envelope doesn't open under the new epoch", || "it does".into())?;
+    for entry in &manifest.members {
+        let old = old_manifest.member(&entry.ed25519_public_key).map(|old| &old.wrapped_data_key);
+        answer.must(old != Some(&entry.wrapped_data_key), "everybody's wrapped key is a new one", || {
+            format!("member {} still has the old one", entry.ed25519_public_key)
+        })?;
+    }
+    cx.readable(&carol, &repo, "a removal").await
+}
+
+/// bob is in two repositories of alice's, and has one of his own.
+async fn other_repositories(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let (other, own) = (cx.repo_with(&alice, &[&bob]).await?, cx.repo(&bob).await?);
+    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice]).await?;
+    // A server may have ended all of bob's tokens; then he gets another.
+    let probe = cx.pull(&bob, &own.pull_request(0)).await?;
+    let bob = if probe.status == 401 { cx.authenticate(bob.identity.clone()).await? } else { bob };
+    cx.readable(&bob, &own, "a removal from another repository").await?;
+    cx.readable(&bob, &other, "a removal from another repository").await?;
+    cx.readable(&alice, &other, "a removal from another repository").await
+}
+
+async fn can_be_added_again(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice]).await?;
+    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
+    answer.refused("a pull by the removed member", &[403])?;
+    let request = repo.add_request(&bob);
+    repo.apply_add(&request.member);
+    let answer = cx.add(&alice, &request).await?;
+    let manifest: VaultManifest = answer.accepted("adding somebody again who was removed")?;
+    if let Some(difference) = compare_manifest(&repo.manifest, &manifest) {
+        return Err(answer.broken("the manifest with the member as sent", difference));
+    }
+    cx.readable(&bob, &repo, "being added again").await?;
+    cx.advance(&bob, &mut repo).await?;
+    cx.readable(&alice, &repo, "a push by who was added again").await
+}
+
+async fn two_in_a_row(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let dave = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol, &dave]).await?;
+    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol, &dave]).await?;
+    remove_rightly(cx, &carol, &mut repo, alice.id(), &[&carol, &dave]).await?;
+    cx.readable(&carol, &repo, "two removals").await?;
+    for gone in [&alice, &bob] {
+        let answer = cx.pull(gone, &repo.pull_request(0)).await?;
+        answer.refused("a pull by a removed member", &[403])?;
+    }
+    Ok(())
+}
+
+async fn push_afterwards(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    remove_rightly(cx, &alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    for author in [&bob, &alice] {
+        let request = repo.push_request(author);
+        let answer = cx.push(author, &request).await?;
+        repo.apply_push(&request);
+        let expected =
+            PushResponse { accepted: true, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: false };
+        let response: PushResponse = answer.accepted("a push after a removal")?;
+        answer.must(response == expected, &format!("the push is answered with {expected:?}"), || {
+            format!("{response:?}")
+        })?;
+        cx.readable(&bob, &repo, "a push after a removal").await?;
+    }
+    cx.readable(&alice, &repo, "pushes after a removal").await
+}
+
+/// bob's push crossed alice's removal of carol: it is encrypted under the old key and must not land.
+async fn stale_push_afterwards(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let late = repo.push_request(&bob);
+    let later = repo.push_request_at(&bob, repo.version() + 9);
+    remove_rightly(cx, &alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    for push in [&late, &later] {
+        let answer = cx.push(&bob, push).await?;
+        let expected =
+            PushResponse { accepted: false, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: true };
+        let response: PushResponse = answer.accepted("a push that was made before a removal, as a conflict,")?;
+        answer.must(response == expected, &format!("the push is answered with {expected:?}"), || {
+            format!("{response:?}")
+        })?;
+    }
+    cx.readable(&bob, &repo, "a push that was made before a removal").await
+}
