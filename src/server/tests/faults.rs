@@ -95,5 +95,7 @@ async fn timing() {
     let t = std::time::Instant::now();
     let log = run(Config::default()).await;
     println!("{:?} {} lines", t.elapsed(), log.lines().count());
-    if std::env::var("SHOW").is_ok() { println!("{log}"); }
+    if std::env::var("SHOW").is_ok() {
+        println!("{log}");
+    }
 }
