@@ -46,6 +46,8 @@ pub(super) enum Command {
     List(ListArgs),
     /// Run the built-in reference server
     Serve(ServeArgs),
+    /// Judge the suite itself: by the built-in server, its faults and its quirks
+    Selftest(super::selftest::SelftestArgs),
 }
 
 /// Options of the judging command.
