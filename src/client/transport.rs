@@ -106,6 +106,7 @@ pub struct Transport {
     addresses: tokio::sync::OnceCell<Vec<SocketAddr>>,
     idle: Mutex<Vec<Connection>>,
     fresh_only: AtomicBool,
+    reads_refused: AtomicBool,
     requests: AtomicU64,
     timeout: Duration,
 }
@@ -174,6 +175,7 @@ impl Transport {
             addresses: tokio::sync::OnceCell::new(),
             idle: Mutex::new(Vec::new()),
             fresh_only: AtomicBool::new(false),
+            reads_refused: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             timeout,
         })
@@ -183,6 +185,11 @@ impl Transport {
     pub fn use_fresh_connections(&self) {
         self.fresh_only.store(true, Ordering::Relaxed);
         self.idle().clear();
+    }
+
+    /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.
+    pub fn trust_refusals(&self) {
+        self.reads_refused.store(true, Ordering::Relaxed);
     }
 
     /// Closes the idle connections.
@@ -395,10 +402,16 @@ impl Transport {
     /// Puts a connection back for the next request, unless that could spoil it: a server that refuses may not have read the
     /// body, and would take it for the next request.
     fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
-        let body_was_read = answer.status.is_success() || request.body.as_ref().is_none_or(Bytes::is_empty);
-        let closes =
-            answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if body_was_read && !closes && connection.driver.is_some() && !self.fresh_only.load(Ordering::Relaxed) {
+        let no_body = request.body.as_ref().is_none_or(Bytes::is_empty);
+        // Refusals that come of looking at the request; a 405, 413 or 415 comes before.
+        let looked_at = matches!(answer.status.as_u16(), 400 | 401 | 403 | 404 | 409 | 422);
+        let body_was_read =
+            no_body || answer.status.is_success() || (looked_at && self.reads_refused.load(Ordering::Relaxed));
+        if body_was_read
+            && !announces_close(answer)
+            && connection.driver.is_some()
+            && !self.fresh_only.load(Ordering::Relaxed)
+        {
             self.idle().push(connection);
         }
     }

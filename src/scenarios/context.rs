@@ -113,6 +113,16 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What came of a request that no client may send.
+pub enum Provoked<'c> {
+    /// An answer.
+    Answer(Answer<'c>),
+    /// No whole answer, as when a handler dies: an error like any other; the checks of bad input report it.
+    Closed,
+    /// Nothing, for as long as the suite waits. It has been warned of; there is no point in asking the like again.
+    Silence,
+}
+
 /// The context of one check.
 pub struct Ctx {
     /// What all checks share.
@@ -404,33 +414,33 @@ impl Ctx {
     /// Sends what no client may send. From now on the check's answers don't count in the run-wide schema checks: what a
     /// lenient server makes of nonsense is this check's own business.
     ///
-    /// `Ok(None)` is a connection that ended without a whole answer, as when a handler dies: an error like any other here;
-    /// the checks of bad input report it.
-    ///
     /// # Errors
-    /// [`Stop`] when the server hangs or is gone.
+    /// [`Stop`] when the server is gone.
     pub async fn provoke(
         &self,
         operation: Operation,
         path_repo: &str,
         auth: &Auth,
         body: &impl Serialize,
-    ) -> Result<Option<Answer<'_>>, Stop> {
+    ) -> Result<Provoked<'_>, Stop> {
         self.provoking.store(true, Ordering::Relaxed);
         let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
         let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
         let (exchange, result) = self.try_call(call).await;
         let error = match result {
-            Ok(answer) => return Ok(Some(answer)),
+            Ok(answer) => return Ok(Provoked::Answer(answer)),
             Err(error) => error,
         };
         let observed = self.world.mask(error.to_string());
         let finding = Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange) };
-        match error {
-            TransportError::Timeout(_) => Err(Stop::Broken(finding.into())),
-            _ if error.is_unreachable() || self.world.vault.open().await.is_err() => Err(Stop::Trouble(finding.into())),
-            _ => Ok(None),
+        if error.is_unreachable() || self.world.vault.open().await.is_err() {
+            return Err(Stop::Trouble(finding.into()));
         }
+        if !matches!(error, TransportError::Timeout(_)) {
+            return Ok(Provoked::Closed);
+        }
+        self.warn(finding);
+        Ok(Provoked::Silence)
     }
 
     /// Sends any request, records the exchange, and shows the answer to the run-wide observer.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::check::checks;
 use super::member_key::is_entry;
 use super::state::{compare_envelope, compare_manifest};
-use super::{Answer, Ctx, Member, Operation, Outcome, Stop, malformed, push};
+use super::{Answer, Ctx, Member, Operation, Outcome, Provoked, Stop, malformed, push};
 use crate::client::{Identity, Repo};
 use crate::wire::{PullResponse, Schema, VaultManifest};
 
@@ -251,13 +251,17 @@ async fn malformed_additions(cx: &Ctx, places: &[(&str, &str)]) -> Outcome {
             let malformed = malformed::in_turn(definition, &whole, pointer).swap_remove(index);
             let answer = cx.provoke(Operation::AddMember, repo.id(), &alice.auth(), &malformed.body).await?;
             let what = format!("addMember {}", malformed.what);
-            if answer.is_none_or(|answer| !answer.is_success()) {
-                cx.holds(&alice, &repo, &format!("a refused {what}")).await?;
-            } else {
-                repo = match taken_leniently(cx, &alice, &repo, &newcomer, &what).await? {
-                    Some(repo) => repo,
-                    None => cx.repo_with(&alice, &[&bob]).await?,
-                };
+            match answer {
+                Provoked::Answer(answer) if answer.is_success() => {
+                    repo = match taken_leniently(cx, &alice, &repo, &newcomer, &what).await? {
+                        Some(repo) => repo,
+                        None => cx.repo_with(&alice, &[&bob]).await?,
+                    };
+                }
+                Provoked::Answer(_) | Provoked::Closed => {
+                    cx.holds(&alice, &repo, &format!("a refused {what}")).await?;
+                }
+                Provoked::Silence => return cx.holds(&alice, &repo, &format!("an unanswered {what}")).await,
             }
         }
     }

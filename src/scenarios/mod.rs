@@ -29,8 +29,9 @@ mod world;
 mod zero_knowledge;
 
 pub use answer::{Answer, Operation};
+pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
-pub use context::{Auth, Call, Ctx, Member};
+pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub use observer::{Observer, Secret, Seen};
 pub use world::{Abort, World};
 

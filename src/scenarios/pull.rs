@@ -68,8 +68,8 @@ pub(super) async fn says_unchanged(cx: &Ctx, reader: &Member, repo: &Repo, after
 /// A pull at any other version than the current one: not unchanged, the manifest and the current envelope.
 pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known: i64) -> Outcome {
     let answer = cx.pull(reader, &repo.pull_request(known)).await?;
-    if known < 0 && answer.is_refusal() {
-        // No repository was ever there; a server may say so.
+    // No repository was ever below 0; a server may say so. And it may say that a number is too large for it.
+    if answer.is_refusal() && (known < 0 || too_large(cx, &answer, known)) {
         return Ok(());
     }
     let pulled: PullResponse = answer.accepted("a pull by a member")?;
@@ -87,6 +87,15 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
     difference.map_or(Ok(()), |difference| {
         Err(answer.broken(format!("a pull at version {known} shows the repository as it is"), difference))
     })
+}
+
+/// Whether a refusal is excused by a number that not every JSON reader keeps exactly; it is a warning.
+pub(super) fn too_large(cx: &Ctx, answer: &Answer<'_>, number: i64) -> bool {
+    let large = number >= 1 << 53;
+    if large {
+        cx.warn(answer.finding(format!("the number {number} isn't refused"), answer.summary()));
+    }
+    large
 }
 
 /// After creation, addMember, push and removal; for whoever wrote and for whoever didn't.

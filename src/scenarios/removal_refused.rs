@@ -7,7 +7,7 @@ use super::counters::reached;
 use super::create_repo::swap_case;
 use super::removal::{remove, removed};
 use super::state::{compare_envelope, compare_manifest};
-use super::{Answer, Ctx, Member, Operation, Outcome, Stop, malformed};
+use super::{Answer, Ctx, Member, Operation, Outcome, Provoked, Stop, malformed};
 use crate::client::{Repo, Rotation, random, read_as};
 use crate::wire::{Schema, VaultManifest};
 
@@ -177,8 +177,11 @@ async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
     let bob = cx.identity();
     let (target, own) = (cx.repo_with(&alice, &[&bob]).await?, cx.repo_with(&mallory, &[&bob]).await?);
     let auth = mallory.auth();
-    for (path, body) in [(&own, &target), (&target, &own)] {
-        let request = body.remove_request(&bob.id, &body.rotation(&mallory, &[&mallory]));
+    for (path, body, envelope) in
+        [(&own, &target, &target), (&own, &target, &own), (&target, &own, &own), (&target, &own, &target)]
+    {
+        let mut request = envelope.remove_request(&bob.id, &envelope.rotation(&mallory, &[&mallory]));
+        request.repo_id = body.id().into();
         let answer = cx.perform(Operation::RemoveMember, path.id(), &auth, &request).await?;
         answer.keeps_secret(&target)?;
         cx.holds(&alice, &target, "removeMember where path and body name different repositories").await?;
@@ -254,11 +257,17 @@ async fn malformed_removals(cx: &Ctx, definition: &str, pointer: &str) -> Outcom
         let malformed = malformed::in_turn(definition, &whole, pointer).swap_remove(index);
         let answer = cx.provoke(Operation::RemoveMember, repo.id(), &alice.auth(), &malformed.body).await?;
         let what = format!("a removal {}", malformed.what);
-        if answer.is_none_or(|answer| !answer.is_success()) {
-            cx.holds(&alice, &repo, &format!("{what} that was answered with an error")).await?;
-        } else if allowed_state(cx, &alice, &repo, &bob.id, &rotation, &what).await? {
-            repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
-            rotation = repo.rotation(&alice, &[&carol, &alice]);
+        match answer {
+            Provoked::Answer(answer) if answer.is_success() => {
+                if allowed_state(cx, &alice, &repo, &bob.id, &rotation, &what).await? {
+                    repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+                    rotation = repo.rotation(&alice, &[&carol, &alice]);
+                }
+            }
+            Provoked::Answer(_) | Provoked::Closed => {
+                cx.holds(&alice, &repo, &format!("{what} that was answered with an error")).await?;
+            }
+            Provoked::Silence => return cx.holds(&alice, &repo, &format!("{what} that wasn't answered")).await,
         }
     }
     Ok(())
