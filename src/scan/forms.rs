@@ -1,7 +1,5 @@
 //! The spellings in which bytes turn up in text, logs and databases.
 
-use std::fmt::Write as _;
-
 use ::base64::Engine as _;
 use ::base64::alphabet;
 use ::base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
@@ -31,22 +29,39 @@ pub fn forms(secret: &[u8]) -> Vec<Form> {
     };
     add("raw", secret.to_vec());
     add("Latin-1 text", secret.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes());
-    let hex = secret.iter().fold(String::with_capacity(secret.len() * 2), |mut hex, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    add("hex", hex.to_ascii_uppercase().into_bytes());
-    add("hex", hex.into_bytes());
+    add("hex", hex(secret, b"0123456789abcdef"));
+    add("hex", hex(secret, b"0123456789ABCDEF"));
     for before in 0..3 {
         add("base64", inner_base64(&STANDARD, secret, before));
         add("base64url", inner_base64(&URL_SAFE, secret, before));
     }
-    for separator in [",", ", "] {
-        let numbers: Vec<_> = secret.iter().map(u8::to_string).collect();
-        add("a list of bytes", numbers.join(separator).into_bytes());
-    }
+    add("a list of bytes", numbers(secret, b","));
+    add("a list of bytes", numbers(secret, b", "));
     out
+}
+
+fn hex(secret: &[u8], digits: &[u8; 16]) -> Vec<u8> {
+    secret.iter().flat_map(|byte| [byte >> 4, byte & 15].map(|digit| digits[usize::from(digit)])).collect()
+}
+
+/// Decimal numbers with something between them.
+fn numbers(secret: &[u8], separator: &[u8]) -> Vec<u8> {
+    let mut list = Vec::with_capacity(secret.len() * (3 + separator.len()));
+    for (index, &byte) in secret.iter().enumerate() {
+        if index > 0 {
+            list.extend_from_slice(separator);
+        }
+        let digits = [byte / 100, byte / 10 % 10, byte % 10].map(|digit| b'0' + digit);
+        let leading = if byte >= 100 {
+            0
+        } else if byte >= 10 {
+            1
+        } else {
+            2
+        };
+        list.extend_from_slice(&digits[leading..]);
+    }
+    list
 }
 
 /// The characters that `secret` alone determines when `before` other bytes stand in front of it in its group of three.

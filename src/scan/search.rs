@@ -1,10 +1,10 @@
 //! Finding any of many needles in one pass.
 //!
-//! Every position of the text is looked at once: the eight bytes that begin there are hashed into a bitmap that is far
-//! larger than the number of needles, so that next to every position is done with after one multiplication and one load. What the
-//! bitmap lets through is looked up by those eight bytes, and what is found there is compared as a whole.
+//! Every position of the text is looked at once: the eight bytes that begin there are hashed to two places of a bitmap that
+//! fits the cache, so that nearly every position is done with after one multiplication and one load. What both places let
+//! through is looked up by those eight bytes, and what is found there is compared as a whole.
 
-use super::forms;
+use super::forms::{self, forms};
 
 /// Needles shorter than this aren't searched for: they would turn up by chance.
 const WORD: usize = 8;
@@ -52,12 +52,13 @@ impl SearcherBuilder {
         let mut order: Vec<(u64, usize)> =
             self.needles.iter().enumerate().map(|(index, needle)| (word(&needle.bytes), index)).collect();
         order.sort_unstable();
-        // 128 bits for each needle let one position in 128 through; 2^23 bits still fit a second-level cache.
-        let bits = (order.len() * 128).next_power_of_two().clamp(1 << 12, 1 << 23).ilog2();
+        // 32 bits for each needle, two of them set, let one position in some 250 through.
+        let bits = (order.len() * 32).next_power_of_two().clamp(1 << 12, 1 << 22).ilog2();
         let mut searcher = Searcher { needles: self.needles, order, bitmap: vec![0; 1 << (bits - 6)], bits };
         for index in 0..searcher.order.len() {
-            let slot = searcher.slot(searcher.order[index].0);
-            searcher.bitmap[slot >> 6] |= 1 << (slot & 63);
+            for slot in searcher.slots(searcher.order[index].0) {
+                searcher.bitmap[slot >> 6] |= 1 << (slot & 63);
+            }
         }
         searcher
     }
@@ -83,9 +84,37 @@ impl Searcher {
         SearcherBuilder::default()
     }
 
-    fn slot(&self, word: u64) -> usize {
-        // Fibonacci hashing: the highest bits are the best mixed.
-        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.bits)) as usize
+    fn slots(&self, word: u64) -> [usize; 2] {
+        // Fibonacci hashing: the highest bits are the best mixed; 2·22 of the 64 are used at the most.
+        let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        [(hash >> (64 - self.bits)) as usize, (hash << self.bits >> (64 - self.bits)) as usize]
+    }
+
+    fn is_set(&self, slot: usize) -> bool {
+        self.bitmap[slot >> 6] >> (slot & 63) & 1 != 0
+    }
+
+    /// Shows every needle in the text to `visit`, by offset, until that returns true.
+    fn scan(&self, text: &[u8], mut visit: impl FnMut(Found) -> bool) {
+        let mut word = 0;
+        for (end, &byte) in text.iter().enumerate() {
+            // The eight bytes that end here, in the order of `from_le_bytes`.
+            word = word >> 8 | u64::from(byte) << 56;
+            let [one, other] = self.slots(word);
+            let may_begin = self.is_set(one) && self.is_set(other);
+            if may_begin && end + 1 >= WORD && self.compare(text, end + 1 - WORD, word, &mut visit) {
+                return;
+            }
+        }
+    }
+
+    /// Compares the needles that begin with `word` with the text at an offset.
+    #[cold]
+    fn compare(&self, text: &[u8], offset: usize, word: u64, visit: &mut impl FnMut(Found) -> bool) -> bool {
+        self.candidates(word).iter().any(|&(_, index)| {
+            let Needle { tag, form, bytes } = &self.needles[index];
+            text[offset..].starts_with(bytes) && visit(Found { offset, tag: *tag, form })
+        })
     }
 
     /// Whether a needle may begin with these eight bytes.
@@ -95,14 +124,22 @@ impl Searcher {
     }
 
     /// Every needle in the text, by offset; more than one may be found at the same place.
-    pub fn find_iter<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
-        let passed = text.windows(WORD).map(word).enumerate().filter(|&(_, word)| self.lets_through(word));
-        passed.flat_map(move |(offset, word)| {
-            self.candidates(word).iter().filter_map(move |&(_, index)| {
-                let Needle { tag, form, bytes } = &self.needles[index];
-                text[offset..].starts_with(bytes).then_some(Found { offset, tag: *tag, form })
-            })
-        })
+    pub fn find_all(&self, text: &[u8]) -> Vec<Found> {
+        let mut all = Vec::new();
+        self.scan(text, |found| {
+            all.push(found);
+            false
+        });
+        all
+    }
+
+    fn first(&self, text: &[u8]) -> Option<Found> {
+        let mut first = None;
+        self.scan(text, |found| {
+            first = Some(found);
+            true
+        });
+        first
     }
 
     fn candidates(&self, word: u64) -> &[(u64, usize)] {
@@ -113,8 +150,7 @@ impl Searcher {
 
     /// The first needle in the text as it is or, if it has JSON escapes, with those undone.
     pub fn find(&self, text: &[u8]) -> Option<Found> {
-        let plain = self.find_iter(text).next();
-        plain.or_else(|| forms::without_escapes(text).and_then(|text| self.find_iter(&text).next()))
+        self.first(text).or_else(|| forms::without_escapes(text).and_then(|text| self.first(&text)))
     }
 }
 
@@ -181,7 +217,7 @@ mod tests {
             needles in prop::collection::vec(prop::collection::vec(0_u8..2, 0..12), 0..40),
             text in prop::collection::vec(0_u8..2, 0..300),
         ) {
-            let mut found: Vec<_> = searcher(&needles).find_iter(&text).collect();
+            let mut found = searcher(&needles).find_all(&text);
             found.sort_unstable();
             prop_assert_eq!(found, naive(&needles, &text));
         }

@@ -48,9 +48,8 @@ fn unreduced(signature: [u8; 64]) -> [u8; 64] {
 
 /// RFC 8032 §5.1.7 demands S < L.
 async fn malleable(cx: &Ctx) -> Outcome {
-    let alice = cx.identity();
     for _ in 0..2 {
-        forged(cx, &alice, "a right signature with L added to its S", |nonce| unreduced(alice.sign(nonce)).to_vec())
+        forged(cx, "a right signature with L added to its S", |alice, nonce| unreduced(alice.sign(nonce)).to_vec())
             .await?;
     }
     Ok(())
@@ -203,10 +202,10 @@ async fn key_off_the_curve(cx: &Ctx) -> Outcome {
 
 /// Text that no decoder takes, and text that is far too long.
 async fn malformed_signature(cx: &Ctx) -> Outcome {
-    let alice = cx.identity();
     for signature in ["*not base64*".to_owned(), "=".into(), "A".into(), "\u{0}é".into(), "A".repeat(100_000)] {
+        let alice = cx.identity();
         let nonce = cx.nonce(&alice).await?;
-        let request = TokenRequest { ed25519_public_key: alice.id.clone(), nonce, signature };
+        let request = TokenRequest { ed25519_public_key: alice.id, nonce, signature };
         cx.token(&request).await?.refused_somehow("a signature that isn't base64 of 64 bytes")?;
     }
     Ok(())
@@ -214,9 +213,8 @@ async fn malformed_signature(cx: &Ctx) -> Outcome {
 
 /// The same for the nonce, with signatures over what a lenient decoder would make of it.
 async fn malformed_nonce(cx: &Ctx) -> Outcome {
-    let alice = cx.identity();
-    cx.nonce(&alice).await?;
     for nonce in ["", "=", "A", "*not base64*", "null", "\u{0}é", &"A".repeat(100_000)] {
+        let alice = cx.identity();
         let bytes = base64::decode(nonce).unwrap_or_default();
         let answer = redeem(cx, &alice.id, nonce, &alice.sign(&bytes)).await?;
         answer.refused_somehow("a malformed nonce")?;

@@ -69,7 +69,7 @@ async fn side_by_side(cx: &Ctx) -> Outcome {
         cx.holds(member, &repos[index], "createRepo with this token").await?;
         let other = &repos[(index + 1) % repos.len()];
         let answer = cx.pull(member, &other.pull_request(0)).await?;
-        answer.refused("a pull with the token of another key, which isn't a member,", &[403])?;
+        answer.refused("a pull with the token of another key, which isn't a member,", &[403, 404])?;
     }
     Ok(())
 }

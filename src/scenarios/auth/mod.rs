@@ -36,10 +36,12 @@ async fn spend(cx: &Ctx, identity: &Identity) -> Result<TokenRequest, Stop> {
     Ok(request)
 }
 
-/// A fresh nonce of `who` and whatever `forge` makes of its bytes buy no token.
-async fn forged(cx: &Ctx, who: &Identity, what: &str, forge: impl FnOnce(&[u8]) -> Vec<u8>) -> Outcome {
-    let nonce = cx.nonce(who).await?;
-    let signature = forge(&bytes_of(cx, &nonce)?);
+/// A fresh nonce of a fresh key, and whatever `forge` makes of key and nonce bytes, buy no token. The key is new each time, so that a lock
+/// after some failed attempts doesn't get in the way.
+async fn forged(cx: &Ctx, what: &str, forge: impl FnOnce(&Identity, &[u8]) -> Vec<u8>) -> Outcome {
+    let who = cx.identity();
+    let nonce = cx.nonce(&who).await?;
+    let signature = forge(&who, &bytes_of(cx, &nonce)?);
     redeem(cx, &who.id, &nonce, &signature).await?.refused_somehow(what)
 }
 

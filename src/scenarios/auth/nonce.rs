@@ -219,9 +219,8 @@ async fn reused_by_another(cx: &Ctx) -> Outcome {
 
 /// What is single-use is the nonce, not the text it came in.
 async fn reused_respelled(cx: &Ctx) -> Outcome {
-    let alice = cx.identity();
     for respell in [unpadded, url_alphabet, stray_bits, with_blank, with_line_break] {
-        let request = spend(cx, &alice).await?;
+        let request = spend(cx, &cx.identity()).await?;
         let Some(nonce) = respell(&request.nonce) else { continue };
         let request = TokenRequest { nonce, ..request };
         buys_nothing(cx, &request, "a token request with a used nonce in another spelling").await?;

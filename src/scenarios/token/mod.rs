@@ -67,6 +67,23 @@ impl Stage {
         works.map_err(into_trouble)
     }
 
+    /// Requests of the same operation that a server might answer before it looks at the token.
+    fn shortcuts(&self) -> Vec<(&'static str, Bytes)> {
+        let repo = &self.repo;
+        let messages = match self.operation {
+            Operation::Pull => vec![("a pull at the current version", to_vec(&repo.pull_request(repo.version())))],
+            Operation::Push => {
+                let mut stale = repo.push_request(&self.alice);
+                stale.expected_payload_version -= 1;
+                let rotating = repo.rotating_push(&repo.rotation(&self.alice, &[&self.alice]));
+                vec![("a stale push", to_vec(&stale)), ("a rotating push", to_vec(&rotating))]
+            }
+            _ => Vec::new(),
+        };
+        // Our own messages always serialize.
+        messages.into_iter().filter_map(|(what, body)| Some((what, Bytes::from(body.ok()?)))).collect()
+    }
+
     async fn untouched(&self, cx: &Ctx) -> Outcome {
         if self.operation != Operation::CreateRepo {
             return cx.holds(&self.alice, &self.repo, "requests without a valid token").await;

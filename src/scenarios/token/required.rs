@@ -4,7 +4,7 @@ use super::forge::{forgeries, jwt_forgeries, more_jwt_forgeries};
 use super::{Stage, as_jwt};
 use crate::scenarios::check::checks;
 use crate::scenarios::discovery::issuer_keys;
-use crate::scenarios::{Auth, Ctx, Operation, Outcome};
+use crate::scenarios::{Auth, Call, Ctx, Operation, Outcome};
 
 checks! {
     "token/create-requires-token", Must, "§3", [TOKEN_REQUIRED], create_requires,
@@ -63,7 +63,7 @@ of_each!(refuses_forged: create_refuses_forged CreateRepo, pull_refuses_forged P
 of_each!(refuses_forged_jwt: create_refuses_jwt CreateRepo, pull_refuses_jwt Pull, push_refuses_jwt Push,
     add_refuses_jwt AddMember, remove_refuses_jwt RemoveMember, fetch_refuses_jwt FetchMemberKey);
 
-/// Nothing, or nothing that could be a token.
+/// Nothing, or nothing that could be a token; also where the server could answer without looking far.
 async fn requires_token(cx: &Ctx, operation: Operation) -> Outcome {
     let stage = Stage::set(cx, operation).await?;
     let bearer = |token: &str| Auth::Bearer(token.into());
@@ -83,7 +83,18 @@ async fn requires_token(cx: &Ctx, operation: Operation) -> Outcome {
                 ("a word for Authorization", header("garbage")),
             ],
         )
-        .await
+        .await?;
+    if !matches!(operation, Operation::Pull | Operation::Push) {
+        return Ok(());
+    }
+    let stage = Stage::set(cx, operation).await?;
+    for (what, body) in stage.shortcuts() {
+        for auth in [Auth::None, bearer("garbage")] {
+            let answer = cx.call(Call { body: Some(body.clone()), ..stage.call(&auth) }).await?;
+            answer.refused(&format!("{what} without a valid token"), &[401])?;
+        }
+    }
+    stage.untouched(cx).await
 }
 
 /// A real token that is no longer whole, and whole ones that this server didn't issue.
