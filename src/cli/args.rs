@@ -107,6 +107,13 @@ pub(super) struct RunArgs {
     /// How long the server's nonces live, so that --slow needn't wait for two minutes
     #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Selection")]
     pub nonce_ttl: Option<Duration>,
+    /// How many rounds each contention check tries at most
+    #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Selection")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// How long each contention check goes on with its rounds
+    #[arg(long, value_name = "TIME", default_value = "25ms", value_parser = values::time, help_heading = "Selection")]
+    pub budget: Duration,
     /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
     #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), help_heading = "Selection")]
     #[arg(hide_possible_values = true)]

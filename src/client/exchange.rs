@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// How many bytes of a body a record keeps.
-pub const KEPT_BODY: usize = 2048;
+pub const KEPT_BODY: usize = 8192;
 
 /// A body as far as a record keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -147,6 +147,7 @@ impl Transport {
         let mut waiting = Vec::with_capacity(requests.len());
         for few in requests.chunks(CONNECTING) {
             let streams = futures_util::future::join_all(few.iter().map(|_| self.open())).await;
+            tokio::time::sleep(SETTLE).await;
             waiting.extend(
                 few.iter().zip(streams).map(|(request, stream)| self.gated(request.clone(), stream, None, bound)),
             );

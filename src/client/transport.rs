@@ -106,6 +106,7 @@ pub struct Transport {
     addresses: tokio::sync::OnceCell<Vec<SocketAddr>>,
     idle: Mutex<Vec<Connection>>,
     fresh_only: AtomicBool,
+    reads_refused: AtomicBool,
     requests: AtomicU64,
     timeout: Duration,
 }
@@ -174,6 +175,7 @@ impl Transport {
             addresses: tokio::sync::OnceCell::new(),
             idle: Mutex::new(Vec::new()),
             fresh_only: AtomicBool::new(false),
+            reads_refused: AtomicBool::new(false),
             requests: AtomicU64::new(0),
             timeout,
         })
@@ -183,6 +185,11 @@ impl Transport {
     pub fn use_fresh_connections(&self) {
         self.fresh_only.store(true, Ordering::Relaxed);
         self.idle().clear();
+    }
+
+    /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.
+    pub fn trust_refusals(&self) {
+        self.reads_refused.store(true, Ordering::Relaxed);
     }
 
     /// Closes the idle connections.
@@ -218,6 +225,17 @@ impl Transport {
     /// Path prefix of the origin, without a final slash.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Path and query of a URL below this origin and its prefix; `None` for one that lives elsewhere.
+    pub fn path_of(&self, url: &Url) -> Option<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        if url.scheme() != scheme || host != self.host || url.port_or_known_default() != Some(self.port) {
+            return None;
+        }
+        let path = url.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'))?;
+        Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -384,10 +402,16 @@ impl Transport {
     /// Puts a connection back for the next request, unless that could spoil it: a server that refuses may not have read the
     /// body, and would take it for the next request.
     fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
-        let body_was_read = answer.status.is_success() || request.body.as_ref().is_none_or(Bytes::is_empty);
-        let closes =
-            answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        if body_was_read && !closes && connection.driver.is_some() && !self.fresh_only.load(Ordering::Relaxed) {
+        let no_body = request.body.as_ref().is_none_or(Bytes::is_empty);
+        // Refusals that come of looking at the request; a 405, 413 or 415 comes before.
+        let looked_at = matches!(answer.status.as_u16(), 400 | 401 | 403 | 404 | 409 | 422);
+        let body_was_read =
+            no_body || answer.status.is_success() || (looked_at && self.reads_refused.load(Ordering::Relaxed));
+        if body_was_read
+            && !announces_close(answer)
+            && connection.driver.is_some()
+            && !self.fresh_only.load(Ordering::Relaxed)
+        {
             self.idle().push(connection);
         }
     }
@@ -451,5 +475,24 @@ fn plain_words(error: &std::io::Error) -> String {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::TimedOut => "timed out".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_an_origin() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let transport = |base| Transport::new(&url(base), None, Vec::new(), Duration::from_secs(1)).unwrap();
+        let bare = transport("http://127.0.0.1:8787");
+        assert_eq!(bare.path_of(&url("http://127.0.0.1:8787/a/b?c=d")).unwrap(), "/a/b?c=d");
+        for elsewhere in ["http://127.0.0.1/a", "https://127.0.0.1:8787/a", "http://localhost:8787/a"] {
+            assert_eq!(bare.path_of(&url(elsewhere)), None, "{elsewhere}");
+        }
+        let below = transport("http://[::1]:80/vault/");
+        assert_eq!(below.path_of(&url("http://[::1]/vault/keys")).unwrap(), "/keys");
+        assert_eq!(below.path_of(&url("http://[::1]/vaults/keys")), None);
     }
 }

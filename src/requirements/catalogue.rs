@@ -62,6 +62,8 @@ catalogue! {
         "The token answer carries the token and its expiry in epoch milliseconds, which lies ahead.";
     TOKEN_CLAIMS = "AVP-3-token-claims", "§3", Should, IdentityProvider, V0_2,
         "A JWT names the member as key: plus id, is of kind keypair, and holds no account, email or role.";
+    KEY_SET = "AVP-3-key-set", "§3", Should, IdentityProvider, V0_2,
+        "A published key set holds the public key that verifies the tokens, and no private one.";
     TOKEN_REQUIRED = "AVP-3-token-required", "§3", Must, Server, V0_2,
         "A vault operation without a valid bearer token is refused and changes nothing.";
     TOKEN_VERIFIED = "AVP-3-token-verified", "§3", Must, Server, V0_2,

@@ -87,6 +87,11 @@ impl Run<'_> {
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
         world.nonce_ttl = self.config.nonce_ttl;
         (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
+        match preflight::issuer_keys(&self.config).await {
+            Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
+            Ok(None) => {}
+            Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
+        }
         let (traces, trace_events) = mpsc::unbounded_channel();
         world.trace = self.config.trace.then_some(traces);
         let world = Arc::new(world);

@@ -9,7 +9,7 @@ use url::Url;
 use super::{RunConfig, Target};
 use crate::client::{self, Transport, TransportError};
 use crate::requirements::Level;
-use crate::scenarios::{Abort, Answer, Auth, Call, CheckInfo, Ctx, Operation, Stop, World};
+use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Operation, Stop, World};
 
 /// How long a second connection may take to be served while a first one is idle.
 const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
@@ -61,6 +61,16 @@ pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>
     Ok((vault, idp))
 }
 
+/// The keys of the key set given with `--jwks`, if one was given.
+///
+/// # Errors
+/// [`Abort`] when it can't be read.
+pub async fn issuer_keys(config: &RunConfig) -> Result<Option<Vec<[u8; 32]>>, Abort> {
+    let Some(url) = &config.jwks else { return Ok(None) };
+    let keys = client::jwks::fetch(url, tls(config)?, config.timeout).await;
+    keys.map(Some).map_err(|error| abort(error.to_string(), "check the URL given with --jwks"))
+}
+
 fn tls(config: &RunConfig) -> Result<Arc<rustls::ClientConfig>, Abort> {
     client::client_config(&config.ca_certs, config.insecure)
         .map_err(|error| abort(error.to_string(), "check the file given with --ca-cert"))
@@ -75,7 +85,7 @@ async fn resolve(vault: &Transport, authority: &str) -> Result<(), Abort> {
         body: None,
         answer_limit: 64 * 1024,
     };
-    let answer = vault.send(&request).await.map_err(|error| unreachable(&error, &format!("avp://{authority}")))?;
+    let answer = vault.send(&request).await.map_err(|error| unreachable(&error))?;
     let offered: Vec<String> = serde_json::from_slice::<Value>(&answer.body)
         .ok()
         .filter(|_| answer.status.is_success())
@@ -99,26 +109,30 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
     let identity = cx.identity();
     let nonce = challenge(&cx, &identity.id).await?;
     let token = match nonce {
-        Ok(nonce) => cx.redeem(&identity, &nonce).map(Some),
+        Ok(nonce) => cx.redeem(&identity, &nonce),
         Err(reason) => Err(cx.broken("a nonce", reason)),
     };
     let outcome = match token {
-        Ok(Some(request)) => match cx.token(&request).await {
-            Ok(answer) => answer.accepted::<crate::wire::TokenResponse>("a signed nonce").map(drop),
+        Ok(request) => match cx.token(&request).await {
+            Ok(answer) => answer.accepted::<crate::wire::TokenResponse>("a signed nonce"),
             Err(stop) => Err(stop),
         },
-        Ok(None) => Ok(()),
         Err(stop) => Err(stop),
     };
     if let Some(abort) = world.abort() {
         return Err(abort);
     }
-    if let Err(Stop::Broken(finding) | Stop::Trouble(finding)) = outcome {
-        // The checks of challenge and token say what is wrong; the others needn't try.
-        let reason = format!("no token could be had: {} (expected {})", finding.observed, finding.expected);
-        let _ = world.no_tokens.set(reason);
-    }
-    manners(world, &cx, &identity.id).await
+    let token = match outcome {
+        Ok(answer) => Some(answer.token),
+        Err(Stop::Broken(finding) | Stop::Trouble(finding)) => {
+            // The checks of challenge and token say what is wrong; the others needn't try.
+            let reason = format!("no token could be had: {} (expected: {})", finding.observed, finding.expected);
+            let _ = world.no_tokens.set(reason);
+            None
+        }
+        Err(Stop::Skip(_)) => None,
+    };
+    manners(world, &cx, &identity.id, token.as_deref()).await
 }
 
 /// The first challenge. The inner error is a server that answers like one, but not with a nonce.
@@ -132,7 +146,7 @@ async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort>
         if let Some(abort) = cx.world.abort() {
             return Err(abort);
         }
-        let answer = result.map_err(|error| unreachable(&error, "the target"))?;
+        let answer = result.map_err(|error| unreachable(&error))?;
         if answer.status < 500 {
             return read_nonce(&answer);
         }
@@ -182,7 +196,7 @@ fn read_nonce(answer: &Answer<'_>) -> Result<Result<String, String>, Abort> {
 const NOT_AVP: &str =
     "check the URL and its path prefix; if challenge and token live elsewhere, say where with --idp URL";
 
-fn unreachable(error: &TransportError, target: &str) -> Abort {
+fn unreachable(error: &TransportError) -> Abort {
     let advice = match error {
         TransportError::Resolve { .. } => "check the host name",
         TransportError::Connect { .. } => "start the server, or check host and port",
@@ -196,11 +210,11 @@ fn unreachable(error: &TransportError, target: &str) -> Abort {
         TransportError::Closed(_) => "look at the server's log, and whether it expects https://",
         TransportError::TooLarge(_) => "check the URL",
     };
-    abort(format!("{target} can't be judged: {error}"), advice)
+    abort(error.to_string(), advice)
 }
 
 /// Whether one idle connection keeps everybody else waiting.
-async fn manners(world: &Arc<World>, cx: &Ctx, key: &str) -> Result<Vec<String>, Abort> {
+async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -> Result<Vec<String>, Abort> {
     let held = [world.vault.hold_idle(), world.idp().hold_idle()];
     let probe = || async {
         let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
@@ -221,5 +235,31 @@ async fn manners(world: &Arc<World>, cx: &Ctx, key: &str) -> Result<Vec<String>,
             transport.give_back(held);
         }
     }
+    if !world.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
+        learn_about_refusals(world, cx, key, token).await;
+    }
     world.abort().map_or(Ok(notes), Err)
+}
+
+/// Whether connections can be kept after a refusal: only where the body of a refused request is seen to be read.
+async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) {
+    if world.separate_idp.is_some() {
+        return;
+    }
+    let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 });
+    let pull = Operation::Pull.path("nobody's", "");
+    let mut refused: Vec<_> = [pull.clone(), Operation::CreateRepo.path("", ""), "/v1/nothing-here".into()]
+        .map(|path| scenarios::json_request(path, &body))
+        .into();
+    if let Some(bearer) = token.and_then(|token| http::HeaderValue::from_str(&format!("Bearer {token}")).ok()) {
+        let mut unknown = scenarios::json_request(pull, &body);
+        unknown.headers.push((http::header::AUTHORIZATION, bearer));
+        refused.push(unknown);
+    }
+    for request in &refused {
+        if scenarios::body_taken_for_request(cx, request, key).await.is_some() {
+            return;
+        }
+    }
+    world.vault.trust_refusals();
 }

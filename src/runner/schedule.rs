@@ -93,7 +93,7 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
         findings.extend(warnings);
     }
     if let (true, Some(first)) = (message.is_empty(), findings.first()) {
-        message = format!("expected {}; observed {}", first.expected, first.observed);
+        message = format!("{} (expected: {})", first.observed, first.expected);
     }
     let exchanges = if status == Status::Pass { Vec::new() } else { cx.exchanges() };
     CheckResult { check: &check.info, status, message, findings, exchanges, duration: Default::default() }
@@ -112,6 +112,6 @@ fn mark_as_killer(result: &mut CheckResult, abort: &Abort) {
         observed: format!("it doesn't any more: {}", abort.reason),
         exchange,
     };
-    result.message = format!("expected {}; observed {}", finding.expected, finding.observed);
+    result.message = format!("{} (expected: {})", finding.observed, finding.expected);
     result.findings.insert(0, finding);
 }

@@ -88,13 +88,17 @@ impl Searcher {
         (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - self.bits)) as usize
     }
 
+    /// Whether a needle may begin with these eight bytes.
+    fn lets_through(&self, word: u64) -> bool {
+        let slot = self.slot(word);
+        self.bitmap[slot >> 6] >> (slot & 63) & 1 == 1
+    }
+
     /// Every needle in the text, by offset; more than one may be found at the same place.
     pub fn find_iter<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
-        text.windows(WORD).enumerate().flat_map(move |(offset, window)| {
-            let word = word(window);
-            let slot = self.slot(word);
-            let candidates = if self.bitmap[slot >> 6] >> (slot & 63) & 1 == 0 { &[] } else { self.candidates(word) };
-            candidates.iter().filter_map(move |&(_, index)| {
+        let passed = text.windows(WORD).map(word).enumerate().filter(|&(_, word)| self.lets_through(word));
+        passed.flat_map(move |(offset, word)| {
+            self.candidates(word).iter().filter_map(move |&(_, index)| {
                 let Needle { tag, form, bytes } = &self.needles[index];
                 text[offset..].starts_with(bytes).then_some(Found { offset, tag: *tag, form })
             })

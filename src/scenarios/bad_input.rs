@@ -196,18 +196,23 @@ async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
     if untouched { cx.holds(&scene.alice, &scene.repo, "refused bodies").await } else { Ok(()) }
 }
 
-/// JSON pointers of every required member of a message, at every level, and a value of the wrong type for each.
-fn required_members(kind: MessageKind) -> Vec<(String, Value)> {
+/// JSON pointers of every required member of a message, at every level, and values that it can't have.
+fn required_members(kind: MessageKind) -> Vec<(String, Vec<Value>)> {
     let mut found = Vec::new();
     collect(&Schema::document()["$defs"][kind.name()], String::new(), &mut found);
     found
 }
 
-fn collect(schema: &Value, pointer: String, found: &mut Vec<(String, Value)>) {
+fn collect(schema: &Value, pointer: String, found: &mut Vec<(String, Vec<Value>)>) {
     let schema = resolve(schema);
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let (member, pointer) = (resolve(&schema["properties"][name]), format!("{pointer}/{name}"));
-        let wrong = if member["type"] == "string" { json!(7) } else { json!("x") };
+        let wrong = match member["type"].as_str() {
+            Some("string") => vec![json!(7)],
+            // No integer at all, and one past the end of int64.
+            Some("integer") => vec![json!("x"), json!(1.5), json!(9_223_372_036_854_775_808_u64)],
+            _ => vec![json!("x")],
+        };
         found.push((pointer.clone(), wrong));
         if member["type"] == "array" {
             collect(&member["items"], format!("{pointer}/0"), found);
@@ -242,11 +247,15 @@ async fn members(cx: &Ctx, operation: Operation) -> Outcome {
     for (pointer, wrong) in required_members(kind) {
         let mut missing = right.clone();
         remove_at(&mut missing, &pointer);
-        let mut mistyped = right.clone();
-        if let Some(place) = mistyped.pointer_mut(&pointer) {
-            *place = wrong;
+        let mut variants = vec![("missing".to_owned(), missing)];
+        for wrong in wrong {
+            let mut mistyped = right.clone();
+            if let Some(place) = mistyped.pointer_mut(&pointer) {
+                *place = wrong.clone();
+            }
+            variants.push((format!("= {wrong}"), mistyped));
         }
-        for (what, body) in [("missing", missing), ("of the wrong type", mistyped)] {
+        for (what, body) in variants {
             let answer = scene.send(cx, operation, body.to_string()).await?;
             // What was accepted may have changed anything; from here on the bodies would be judged against another state.
             let accepted = answer.is_success();
@@ -346,14 +355,11 @@ async fn malformed_path(cx: &Ctx) -> Outcome {
 /// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
 async fn body_is_consumed(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
-    let transport = &cx.world.vault;
     if cx.world.separate_idp.is_some() {
         return Err(super::Stop::Skip(
             "challenge lives on another origin, so there is no harmless second request".into(),
         ));
     }
-    let bound = transport.timeout().min(Duration::from_secs(3));
-    let challenge = request(Operation::Challenge.path("", ""), json!({ "ed25519PublicKey": scene.alice.id() }));
     let unknown = Repo::new(&scene.alice);
     for (what, path, body) in [
         (
@@ -365,25 +371,16 @@ async fn body_is_consumed(cx: &Ctx) -> Outcome {
         ("a POST to an unknown route", "/v1/nothing-here".into(), json!(unknown.create_request())),
         ("a token request with a bad nonce", Operation::Token.path("", ""), bad_token_request(&scene.alice)),
     ] {
-        let refused = request(path, body);
-        // Once may be chance (a rate limit, a timeout); twice is a habit.
-        let mut observed = Vec::new();
-        for _ in 0..2 {
-            let Ok((first, Some(second))) = transport.send_both(&refused, &challenge, bound).await else { break };
-            match second {
-                _ if first.status.is_success() || first.status.as_u16() == 429 => break,
-                Ok(answer) if answer.status.is_success() || answer.status.as_u16() == 429 => break,
-                Ok(answer) => observed.push(format!("status {}", answer.status.as_u16())),
-                Err(TransportError::Closed(_)) => break,
-                Err(error) => observed.push(error.to_string()),
-            }
-        }
-        if observed.len() == 2 {
+        // Once may be chance (a timeout under load); twice is a habit.
+        let refused = json_request(path, &body);
+        if let (Some(observed), Some(_)) = (
+            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+        ) {
             return Err(cx.broken(
                 "a good challenge on the same connection is answered with a nonce",
                 format!(
-                    "after {what} the challenge got {}: the refused request's body was taken for a request",
-                    observed[0]
+                    "after {what} the challenge got {observed}: the refused request's body was taken for a request"
                 ),
             ));
         }
@@ -391,7 +388,25 @@ async fn body_is_consumed(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-fn request(path: String, body: Value) -> RawRequest {
+/// Sends a request that gets refused, then a good challenge on the same connection. Returns what the challenge got instead of
+/// a nonce; `None` when all is well, or when there is nothing to tell (closed, rate-limited, not refused).
+pub(crate) async fn body_taken_for_request(cx: &Ctx, refused: &RawRequest, key: &str) -> Option<String> {
+    let transport = &cx.world.vault;
+    let challenge = json_request(Operation::Challenge.path("", ""), &json!({ "ed25519PublicKey": key }));
+    let bound = transport.timeout().min(Duration::from_secs(3));
+    let (first, second) = transport.send_both(refused, &challenge, bound).await.ok()?;
+    if first.status.is_success() || first.status.as_u16() == 429 {
+        return None;
+    }
+    match second? {
+        Ok(answer) if answer.status.is_success() || answer.status.as_u16() == 429 => None,
+        Ok(answer) => Some(format!("status {}", answer.status.as_u16())),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// A POST without a token.
+pub(crate) fn json_request(path: String, body: &Value) -> RawRequest {
     RawRequest {
         method: Method::POST,
         path,

@@ -8,7 +8,9 @@ pub(crate) mod check;
 mod context;
 mod counters;
 mod create_repo;
+mod discovery;
 mod example;
+mod key_binding;
 mod malformed;
 mod member_key;
 mod members;
@@ -20,10 +22,14 @@ mod removal;
 mod removal_refused;
 mod repo_ids;
 mod revisions;
+mod schema;
 mod state;
+mod token;
 mod world;
+mod zero_knowledge;
 
 pub use answer::{Answer, Operation};
+pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub use observer::{Observer, Secret, Seen};
@@ -41,11 +47,15 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         member_key::CHECKS,
         removal::CHECKS,
         removal_refused::CHECKS,
+        discovery::CHECKS,
+        key_binding::CHECKS,
+        zero_knowledge::CHECKS,
+        schema::CHECKS,
+        example::CHECKS,
         bad_input::CHECKS,
         races::CHECKS,
         authority::CHECKS,
-        example::CHECKS,
         revisions::CHECKS,
     ];
-    auth::CHECKS.into_iter().chain(files).flatten()
+    auth::CHECKS.into_iter().chain(token::CHECKS).chain(files).flatten()
 }

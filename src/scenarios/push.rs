@@ -312,20 +312,29 @@ async fn unknown_repository(cx: &Ctx) -> Outcome {
     answer.refused("a pull of an unknown repository", &[404])
 }
 
-/// mallory owns one repository, and names alice's in body or path.
+/// mallory owns one repository, and names alice's in path, body or envelope, in every combination.
 async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);
     let (target, own) = (cx.repo(&alice).await?, cx.repo(&mallory).await?);
-    let mut forged = target.push_request(&mallory);
-    forged.expected_payload_version = target.version();
     let auth = mallory.auth();
-    // Path mine, body theirs.
-    cx.perform(Operation::Push, own.id(), &auth, &forged).await?;
-    cx.holds(&alice, &target, "a push at another repository's path that names this one").await?;
-    // Path theirs, body mine.
-    let answer = cx.perform(Operation::Push, target.id(), &auth, &own.push_request(&mallory)).await?;
-    answer.refused("a push at the path of a repository that the caller isn't a member of", &[400, 403])?;
-    cx.holds(&alice, &target, "a push at this path that names another repository").await
+    for (path, body, envelope) in [
+        (&own, &target, &target),
+        (&own, &target, &own),
+        (&own, &own, &target),
+        (&target, &own, &own),
+        (&target, &own, &target),
+        (&target, &target, &own),
+    ] {
+        // At version 1 both; what may apply to mallory's own moves that one alone.
+        let mut forged = envelope.push_request_at(&mallory, 1000);
+        forged.repo_id = body.id().into();
+        let answer = cx.perform(Operation::Push, path.id(), &auth, &forged).await?;
+        if std::ptr::eq(path, &target) {
+            answer.refused("a push at the path of a repository that the caller isn't a member of", &[400, 403])?;
+        }
+        cx.holds(&alice, &target, "pushes in which path, body and envelope name different repositories").await?;
+    }
+    Ok(())
 }
 
 /// A required member missing, null or of the wrong type: not accepted, and nothing has moved.

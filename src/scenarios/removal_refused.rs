@@ -9,7 +9,7 @@ use super::removal::{remove, removed};
 use super::state::{compare_envelope, compare_manifest};
 use super::{Answer, Ctx, Member, Operation, Outcome, Provoked, Stop, malformed};
 use crate::client::{Repo, Rotation, random, read_as};
-use crate::wire::{MemberRemoveRequest, Schema, VaultManifest};
+use crate::wire::{Schema, VaultManifest};
 
 checks! {
     "remove-member/epoch-must-rise", Must, "§10", [EPOCH_RISES, REMOVE_ATOMIC], epoch_must_rise,
@@ -177,12 +177,12 @@ async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
     let bob = cx.identity();
     let (target, own) = (cx.repo_with(&alice, &[&bob]).await?, cx.repo_with(&mallory, &[&bob]).await?);
     let auth = mallory.auth();
-    let theirs = target.remove_request(&bob.id, &target.rotation(&mallory, &[&mallory]));
-    let mine = own.remove_request(&bob.id, &own.rotation(&mallory, &[&mallory]));
-    // In the last one, all but the body's repoId is right for the repository in the path.
-    let disguised = MemberRemoveRequest { repo_id: own.id().into(), ..theirs.clone() };
-    for (path, request) in [(&own, &theirs), (&target, &mine), (&target, &disguised)] {
-        let answer = cx.perform(Operation::RemoveMember, path.id(), &auth, request).await?;
+    for (path, body, envelope) in
+        [(&own, &target, &target), (&own, &target, &own), (&target, &own, &own), (&target, &own, &target)]
+    {
+        let mut request = envelope.remove_request(&bob.id, &envelope.rotation(&mallory, &[&mallory]));
+        request.repo_id = body.id().into();
+        let answer = cx.perform(Operation::RemoveMember, path.id(), &auth, &request).await?;
         answer.keeps_secret(&target)?;
         cx.holds(&alice, &target, "removeMember where path and body name different repositories").await?;
     }

@@ -60,6 +60,8 @@ pub struct World {
     pub(super) credentials: Vec<String>,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
+    /// The first of the requests in a row that got no answer: the most likely culprit.
+    first_unanswered: Mutex<String>,
     limited: AtomicU32,
     abort: Mutex<Option<Abort>>,
     abort_signal: Notify,
@@ -87,7 +89,7 @@ impl World {
             separate_idp: separate_idp.map(Arc::new),
             spec,
             seed,
-            race_budget: Duration::from_millis(50),
+            race_budget: Duration::from_millis(25),
             race_rounds: 100,
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),
@@ -100,6 +102,7 @@ impl World {
             credentials,
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
+            first_unanswered: Mutex::default(),
             limited: AtomicU32::new(0),
             abort: Mutex::new(None),
             abort_signal: Notify::new(),
@@ -185,16 +188,23 @@ impl World {
                         continue;
                     }
                 }
-                Err(error) => self.note_silence(error),
+                Err(error) => self.note_silence(request, error),
             }
             return result;
         }
     }
 
-    fn note_silence(&self, error: &TransportError) {
-        if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 >= UNANSWERED_LIMIT {
+    fn note_silence(&self, request: &RawRequest, error: &TransportError) {
+        let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.first_unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        if before == 0 {
+            let token = request.headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION);
+            let with = if token { "with" } else { "without" };
+            *first = format!("{} {} ({with} Authorization): {error}", request.method, request.path);
+        }
+        if before + 1 >= UNANSWERED_LIMIT {
             self.give_up(
-                format!("the target stopped answering: {UNANSWERED_LIMIT} requests in a row failed, the last one with: {error}"),
+                format!("the target stopped answering; the first of {UNANSWERED_LIMIT} requests without an answer was {first}"),
                 "look at the server's log; it may have crashed or locked up. Run with --jobs 1 --trace to see the last request it took",
             );
         }

@@ -34,6 +34,8 @@ pub(super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         strict: args.strict,
         slow: args.slow,
         nonce_ttl: nonce_ttl(args),
+        race_rounds: args.rounds,
+        race_budget: args.budget,
         jwks: args.jwks.as_deref().map(|url| values::url("--jwks", url)).transpose()?,
         spec: args.spec,
         trace: args.trace,

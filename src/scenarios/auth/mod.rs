@@ -7,7 +7,7 @@ mod randomness;
 mod signature;
 
 use super::context::into_trouble;
-use super::{Answer, Check, Ctx, Outcome, Stop};
+use super::{Answer, Auth, Call, Check, Ctx, Finding, Operation, Outcome, Stop};
 use crate::client::{Identity, clock};
 use crate::codec::base64;
 use crate::wire::TokenRequest;
@@ -41,6 +41,27 @@ async fn forged(cx: &Ctx, who: &Identity, what: &str, forge: impl FnOnce(&[u8]) 
     let nonce = cx.nonce(who).await?;
     let signature = forge(&bytes_of(cx, &nonce)?);
     redeem(cx, &who.id, &nonce, &signature).await?.refused_somehow(what)
+}
+
+/// A request that no strict reader can even decode buys no token. How it is refused is a matter of input checking: anything but a clean 4xx is
+/// a warning here.
+async fn buys_nothing(cx: &Ctx, request: &TokenRequest, what: &str) -> Outcome {
+    let body = serde_json::to_vec(request).map_err(|error| cx.broken("a request", error.to_string()))?;
+    let call = Call::operation(Operation::Token, "", "", &Auth::None, Some(body.into()));
+    let (exchange, result) = cx.try_call(call).await;
+    match result {
+        Ok(answer) => {
+            let expected = format!("{what} is refused with a 4xx");
+            answer.must(!answer.is_success(), &expected, || answer.summary())?;
+            answer.should(answer.is_refusal(), &expected, || answer.summary());
+        }
+        Err(error) => cx.warn(Finding {
+            expected: format!("{what} is refused with a 4xx"),
+            observed: cx.world.mask(error.to_string()),
+            exchange: Some(exchange),
+        }),
+    }
+    Ok(())
 }
 
 /// The server's time when it answered, epoch milliseconds: by its own clock if it tells, and never later than by ours.

@@ -1,0 +1,39 @@
+//! How long judging the built-in server takes, and what one exchange with it costs.
+//!
+//! `cargo bench --bench suite`
+
+use std::hint::black_box;
+
+use avp_conform::runner::{self, RunConfig, Target};
+use avp_conform::server;
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+}
+
+/// Starts a server and judges it, as `--embedded` does.
+async fn judge(only: Option<&str>) -> u8 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let running = server::start(server::Config::default(), listener).await.expect("a server");
+    let url = format!("http://{}", running.addr()).parse().expect("a URL");
+    let mut config = RunConfig::new(Target::Url(url));
+    config.only.extend(only.map(|glob| globset::Glob::new(glob).expect("a glob")));
+    let (_keep, stop) = tokio::sync::watch::channel(false);
+    let end = runner::run(config, stop, &mut |event| drop(black_box(event))).await;
+    running.shutdown().await;
+    end.exit_code
+}
+
+fn suite(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group("suite");
+    group.sample_size(10);
+    group.bench_function("whole default run", |bencher| bencher.to_async(&runtime).iter(|| judge(None)));
+    group.bench_function("the checks of push", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("push/*"))));
+    group.bench_function("contention", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("race/*"))));
+    group.finish();
+}
+
+criterion_group!(benches, suite);
+criterion_main!(benches);

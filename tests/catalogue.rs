@@ -1,0 +1,69 @@
+//! The catalogue and the checks fit together.
+
+use std::collections::{HashMap, HashSet};
+
+use avp_conform::requirements::{self, Level, Party, Revision};
+use avp_conform::scenarios::{self, Check};
+
+fn checks() -> Vec<&'static Check> {
+    scenarios::all().collect()
+}
+
+#[test]
+fn every_rule_for_servers_has_a_check_or_a_reason() {
+    let proven: HashSet<_> =
+        checks().iter().flat_map(|check| check.info.requirements).map(|requirement| requirement.id).collect();
+    let missing: Vec<_> = requirements::ALL
+        .iter()
+        .filter(|requirement| !proven.contains(requirement.id) && requirement.unprovable.is_none())
+        .map(|requirement| requirement.id)
+        .collect();
+    assert!(missing.is_empty(), "neither check nor reason: {missing:?}");
+}
+
+#[test]
+fn no_rule_has_both_a_check_and_a_reason_why_it_cannot_have_one() {
+    for check in checks() {
+        for requirement in check.info.requirements {
+            assert!(requirement.unprovable.is_none(), "{} proves {}", check.info.id, requirement.id);
+            assert_ne!(requirement.binds, Party::Client, "{} proves {}", check.info.id, requirement.id);
+        }
+    }
+}
+
+#[test]
+fn ids_are_unique_and_well_formed() {
+    let mut seen = HashMap::new();
+    for check in checks() {
+        let id = check.info.id;
+        assert!(seen.insert(id, ()).is_none(), "{id} twice");
+        let (area, what) = id.split_once('/').expect(id);
+        for part in [area, what] {
+            assert!(part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{id}");
+        }
+        assert!(!check.info.requirements.is_empty(), "{id}");
+        assert!(check.info.section.starts_with('§'), "{id}");
+        assert!(!check.info.title.ends_with('.'), "{id}");
+    }
+    let ids: HashSet<_> = requirements::ALL.iter().map(|requirement| requirement.id).collect();
+    assert_eq!(ids.len(), requirements::ALL.len());
+    assert!(ids.iter().all(|id| id.starts_with("AVP-")));
+}
+
+/// A check can only fail for a rule that is a MUST (or for what must be right if it is offered at all).
+#[test]
+fn a_must_check_proves_a_must() {
+    for check in checks().into_iter().filter(|check| check.info.level == Level::Must) {
+        let binding = |level| matches!(level, Level::Must | Level::May);
+        assert!(check.info.requirements.iter().any(|rule| binding(rule.level)), "{}", check.info.id);
+    }
+}
+
+/// A check of revision 0.2 doesn't rest on what a later one adds alone.
+#[test]
+fn revisions_agree() {
+    for check in checks() {
+        let earliest = check.info.requirements.iter().map(|rule| rule.since).min().unwrap_or(Revision::V0_4);
+        assert!(earliest <= check.info.since, "{}", check.info.id);
+    }
+}
