@@ -131,8 +131,9 @@ async fn several_of_one_owner(cx: &Ctx) -> Outcome {
     }
     let middle = &mut repos[1];
     cx.advance(&alice, middle).await?;
+    cx.enrol(&alice, middle, &cx.identity()).await?;
     for repo in &repos {
-        cx.readable(&alice, repo, "a push to another repository of the same owner").await?;
+        cx.readable(&alice, repo, "a push and an addMember to one of several repositories of one owner").await?;
     }
     Ok(())
 }

@@ -21,8 +21,12 @@ checks! {
         "fetchMemberKey finds a member whose id begins with a slash";
     "fetch-member-key/id-with-two-slashes", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_with_two_slashes,
         "fetchMemberKey finds a member whose id holds two slashes in a row";
+    "fetch-member-key/plain-plus", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], plain_plus,
+        "A plus sign that stands in the path as it is, as it may, is no space";
     "fetch-member-key/other-encodings", Should, "§6", [FETCH_ENTRY, HTTP_PROFILE], other_encodings,
         "Equivalent percent-encodings of a member id in the path find the member as well";
+    "fetch-member-key/of-this-repository", Must, "§6", [FETCH_ENTRY], of_this_repository,
+        "A member of two repositories has an entry in each, and each gives its own";
     "fetch-member-key/after-rotation", Must, "§6", [FETCH_ENTRY, READ_YOUR_WRITES, REMOVE_REPLACES, PUSH_ROTATES], after_rotation,
         "fetchMemberKey gives the entry of now: after a removal and after a rotating push the rewrapped one";
     "fetch-member-key/unknown-member", Must, "§6", [FETCH_ENTRY], unknown_member,
@@ -107,17 +111,39 @@ async fn fetch_raw<'c>(cx: &'c Ctx, by: &Member, repo: &Repo, segment: &str) -> 
     cx.call(call).await
 }
 
-/// `+` and `=` may stand in a path segment as they are, hexadecimal digits may be small, and any character may be
-/// encoded (RFC 3986 §2.1, §2.3, §3.3).
+/// Clients that encode a path segment by RFC 3986 §3.3, and not as a form, leave the plus sign alone.
+async fn plain_plus(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.introduce(Identity::generate_with(|id| id.contains('+')));
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let spelled = super::answer::segment(&bob.id).replace("%2B", "+");
+    is_entry(&fetch_raw(cx, &alice, &repo, &spelled).await?, &repo.manifest.members[1])
+}
+
+/// `=` may stand in a path segment as it is, hexadecimal digits may be small, and any character may be encoded (RFC 3986
+/// §2.1, §2.3, §3.3).
 async fn other_encodings(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let bob = cx.introduce(Identity::generate_with(|id| id.contains('/') && id.contains('+')));
     let repo = cx.repo_with(&alice, &[&bob]).await?;
     let small = bob.id.replace('/', "%2f").replace('+', "%2b").replace('=', "%3d");
-    let bare = bob.id.replace('/', "%2F");
+    let bare = bob.id.replace('/', "%2F").replace('+', "%2B");
     let all: String = bob.id.bytes().map(|byte| format!("%{byte:02X}")).collect();
     for spelled in [small, bare, all] {
         is_entry(&fetch_raw(cx, &alice, &repo, &spelled).await?, &repo.manifest.members[1])?;
+    }
+    Ok(())
+}
+
+/// The wrapped keys differ, and one is of no use in the other repository.
+async fn of_this_repository(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.identity();
+    let (one, two) = (cx.repo_with(&alice, &[&bob]).await?, cx.repo_with(&alice, &[&bob]).await?);
+    for repo in [&one, &two] {
+        for entry in &repo.manifest.members {
+            is_entry(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+        }
     }
     Ok(())
 }
@@ -134,7 +160,8 @@ async fn after_rotation(cx: &Ctx) -> Outcome {
     for entry in &repo.manifest.members {
         is_entry(&cx.fetch(&bob, repo.id(), &entry.ed25519_public_key).await?, entry)?;
     }
-    let rotation = repo.rotation(&bob, &[&alice, &bob, &cx.identity()]);
+    let mut rotation = repo.rotation(&bob, &[&alice, &bob, &cx.identity()]);
+    rotation.members[0].key_binding_sig = Some(push::binding_like_signature());
     let answer = cx.push(&bob, &repo.rotating_push(&rotation)).await?;
     answer.accepted::<PushResponse>("a rotating push")?;
     repo.apply_rotation(&rotation);

@@ -246,6 +246,12 @@ async fn verbatim(cx: &Ctx) -> Outcome {
     repo.manifest.members[0].key_binding_sig = Some(push::binding_like_signature());
     let mut repo = cx.create_repo(&alice, repo).await?;
     cx.holds(&alice, &repo, "createRepo with a key binding").await?;
+    let null = Repo::new(&alice);
+    let mut body = serde_json::json!(null.create_request());
+    body["manifest"]["members"][0]["keyBindingSig"] = Value::Null;
+    let answer = cx.perform(Operation::CreateRepo, "", &alice.auth(), &body).await?;
+    answer.accepted::<VaultManifest>("createRepo with a keyBindingSig of null")?;
+    cx.readable(&alice, &null, "createRepo with a keyBindingSig of null").await?;
     for binding in [Some(Value::String(push::binding_like_signature())), Some(Value::Null), None] {
         let mut request = repo.add_request(&cx.identity());
         request.member.key_binding_sig = binding.as_ref().and_then(Value::as_str).map(str::to_owned);
@@ -330,6 +336,7 @@ async fn send_large<'c>(
     match result {
         Ok(answer) if answer.is_refusal() => {
             cx.remark(format!("{} with a body of {length} bytes is refused with {}", operation.name(), answer.status));
+            answer.should(answer.status == 413, "a body that is too large is refused with 413", || answer.summary());
             Ok(None)
         }
         Ok(answer) => Ok(Some(answer)),

@@ -21,8 +21,12 @@ checks! {
         "The roster is the rewrapped one: who isn't in it has gone as well";
     "remove-member/roster-brings-somebody-in", Must, "§6", [REMOVE_REPLACES], roster_brings_somebody_in,
         "The roster is the rewrapped one: who is new in it reads the repository";
+    "remove-member/many-stay", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], many_stay,
+        "A roster of forty is stored and served whole, or refused cleanly";
     "remove-member/counters-as-sent", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], counters_as_sent,
         "A removal that skips versions and epochs is refused, or stored with exactly these counters";
+    "remove-member/epoch-is-new-key-epoch", Must, "§6", [REMOVE_REPLACES], epoch_is_new_key_epoch,
+        "The epoch becomes newKeyEpoch, whatever epoch the envelope names, or the request is refused";
     "remove-member/revokes-pull", Must, "§6", [REMOVE_REVOKES, PULL_MEMBERS_ONLY], revokes_pull,
         "A removed member's live token pulls no more";
     "remove-member/revokes-push", Must, "§6", [REMOVE_REVOKES, PUSH_MEMBERS_ONLY], revokes_push,
@@ -202,6 +206,26 @@ async fn roster_brings_somebody_in(cx: &Ctx) -> Outcome {
     cx.readable(&alice, &repo, "a removal whose roster brought somebody in").await
 }
 
+/// More than a page of a list; a limit is allowed.
+async fn many_stay(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let others: Vec<_> = std::iter::repeat_with(|| cx.identity()).take(39).collect();
+    let mut roster = vec![&alice.identity];
+    roster.extend(&others);
+    let rotation = repo.rotation(&alice, &roster);
+    let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+    if answer.is_refusal() {
+        cx.remark(format!("a roster of {} is refused with {}", roster.len(), answer.status));
+        return cx.readable(&alice, &repo, "a refused removal").await;
+    }
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&alice, &repo, "a removal that left forty members").await
+}
+
 /// A server may insist on the next epoch, but not put a number in the place of the one that was sent: it is in the AAD.
 async fn counters_as_sent(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -221,6 +245,27 @@ async fn counters_as_sent(cx: &Ctx) -> Outcome {
         cx.readable(&alice, &repo, "a removal that skips versions or epochs").await?;
     }
     Ok(())
+}
+
+/// Two members of the request speak of the epoch; the rule names the one that counts.
+async fn epoch_is_new_key_epoch(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.identity();
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let next = repo.epoch() + 1;
+    let rotation = repo.rotation_to(&alice, &[&alice], repo.version() + 1, next + 1);
+    let mut request = repo.remove_request(&bob.id, &rotation);
+    request.new_key_epoch = next;
+    let answer = cx.remove(&alice, &request).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("an envelope of another epoch than newKeyEpoch, unless it is accepted,")?;
+        return cx.readable(&alice, &repo, "a refused removal").await;
+    }
+    let expected = format!("the epoch is newKeyEpoch, {next}");
+    let manifest: VaultManifest = answer.message()?;
+    answer.must(manifest.key_epoch == next, &expected, || format!("{} is returned", manifest.key_epoch))?;
+    let (answer, manifest, _) = cx.pull_all(&alice, &repo).await?;
+    answer.must(manifest.key_epoch == next, &expected, || format!("{} is served", manifest.key_epoch))
 }
 
 async fn revokes_pull(cx: &Ctx) -> Outcome {
