@@ -117,12 +117,6 @@ impl Searcher {
         })
     }
 
-    /// Whether a needle may begin with these eight bytes.
-    fn lets_through(&self, word: u64) -> bool {
-        let slot = self.slot(word);
-        self.bitmap[slot >> 6] >> (slot & 63) & 1 == 1
-    }
-
     /// Every needle in the text, by offset; more than one may be found at the same place.
     pub fn find_all(&self, text: &[u8]) -> Vec<Found> {
         let mut all = Vec::new();

@@ -16,6 +16,7 @@ pub use matrix::{coverage, json, markdown};
 use crate::client::Header;
 use crate::requirements::Level;
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
+use crate::scenarios;
 use crate::server::{self, Fault, FaultKind, Quirk};
 
 /// Nonce and token lifetime of servers whose faults show only when something expires.
@@ -51,7 +52,7 @@ impl Subject {
 pub struct Trial {
     /// Which server.
     pub subject: Subject,
-    /// Checks that failed or warned, by id. For a fault whose rule is a MUST, warnings don't count as caught.
+    /// Checks that saw it, by id. For a fault whose rule is a MUST, warnings don't count.
     pub caught_by: Vec<&'static str>,
     /// Those of them that name the broken rule.
     pub related: Vec<&'static str>,
@@ -116,9 +117,15 @@ pub async fn judge(subject: Subject) -> Trial {
     };
     let mut trial = match outcome {
         Ok(running) => {
-            let (end, results) = run_suite(subject, running.addr()).await;
+            // The checks of the broken rule first: if one of them sees it, that is all there is to know.
+            let (end, results) = run_suite(subject, running.addr(), true).await;
+            let mut trial = assess(subject, &end, &results);
+            if !trial.right && matches!(subject, Subject::Fault(_)) {
+                let (end, results) = run_suite(subject, running.addr(), false).await;
+                trial = assess(subject, &end, &results);
+            }
             running.shutdown().await;
-            assess(subject, &end, &results)
+            trial
         }
         Err(reason) => wrong(subject, format!("the server doesn't start: {reason}")),
     };
@@ -160,7 +167,12 @@ fn goes_with_others(quirk: &Quirk) -> bool {
     )
 }
 
-async fn run_suite(subject: Subject, address: std::net::SocketAddr) -> (Arc<RunEnd>, Vec<Arc<CheckResult>>) {
+/// Judges the server at an address: a fault by the checks of its rule alone, or by all.
+async fn run_suite(
+    subject: Subject,
+    address: std::net::SocketAddr,
+    related_only: bool,
+) -> (Arc<RunEnd>, Vec<Arc<CheckResult>>) {
     let url = url::Url::parse(&format!("http://{address}"))
         .unwrap_or_else(|error| unreachable!("an address is a URL: {error}"));
     let mut config = RunConfig::new(Target::Url(url));
@@ -168,12 +180,13 @@ async fn run_suite(subject: Subject, address: std::net::SocketAddr) -> (Arc<RunE
     let (name, value) = server::API_KEY;
     config.headers =
         vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];
-    let races = matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Race);
     if is_slow(subject) {
         (config.slow, config.nonce_ttl) = (true, Some(SHORT_LIVED));
-    } else if let (Subject::Fault(_), false) = (subject, races) {
-        // A fault of the sequential kind is seen by sequential checks, or it isn't seen at all.
-        config.skip.extend(["race/*", "authority/*"].iter().filter_map(|glob| globset::Glob::new(glob).ok()));
+    }
+    if let (Subject::Fault(fault), true) = (subject, related_only) {
+        let rule = fault.info().requirement;
+        let related = scenarios::all().filter(|check| check.info.requirements.iter().any(|each| each.id == rule));
+        config.only = related.filter_map(|check| globset::Glob::new(check.info.id).ok()).collect();
     }
     let (_keep, stop) = tokio::sync::watch::channel(false);
     let mut results = Vec::new();
