@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod client;
 pub mod codec;
+pub mod fuzzing;
 pub mod report;
 pub mod requirements;
 pub mod runner;
