@@ -13,5 +13,6 @@ pub mod requirements;
 pub mod runner;
 pub mod scan;
 pub mod scenarios;
+pub mod selftest;
 pub mod server;
 pub mod wire;

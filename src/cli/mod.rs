@@ -10,6 +10,7 @@ mod output;
 mod rerun;
 mod run;
 mod select;
+mod selftest;
 mod serve;
 mod values;
 
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         None => run::run(&cli.run),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Serve(args)) => serve::serve(args),
+        Some(Command::Selftest(args)) => selftest::selftest(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

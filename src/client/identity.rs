@@ -1,5 +1,6 @@
 //! A member's keys.
 
+use ed25519_dalek::{Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
 use super::random;
@@ -8,8 +9,10 @@ use crate::codec::{base64, key_wrap, signature};
 /// An Ed25519 keypair that authenticates and an X25519 keypair that data keys are wrapped to (SPEC §3, §4).
 #[derive(Clone)]
 pub struct Identity {
-    seed: Zeroizing<[u8; 32]>,
+    /// Kept expanded: deriving the public key anew would double the cost of a signature.
+    signing: SigningKey,
     x25519_private: Zeroizing<[u8; 32]>,
+    x25519_public: [u8; 32],
     /// Member id: base64 of the Ed25519 public key.
     pub id: String,
     /// Base64 of the X25519 public key.
@@ -33,27 +36,30 @@ impl Identity {
     }
 
     fn from_seeds(seed: [u8; 32], x25519_private: [u8; 32]) -> Self {
+        let signing = SigningKey::from_bytes(&seed);
+        let x25519_public = key_wrap::public_key(&x25519_private);
         Self {
-            id: base64::encode(&signature::public_key(&seed)),
-            x25519_public_key: base64::encode(&key_wrap::public_key(&x25519_private)),
-            seed: Zeroizing::new(seed),
+            id: base64::encode(signing.verifying_key().as_bytes()),
+            x25519_public_key: base64::encode(&x25519_public),
+            signing,
             x25519_private: Zeroizing::new(x25519_private),
+            x25519_public,
         }
     }
 
     /// Ed25519 signature, 64 bytes.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        signature::sign(&self.seed, message)
+        self.signing.sign(message).to_bytes()
     }
 
     /// Raw Ed25519 public key.
     pub fn public_key(&self) -> [u8; 32] {
-        signature::public_key(&self.seed)
+        self.signing.verifying_key().to_bytes()
     }
 
     /// The Ed25519 seed: a secret.
     pub fn seed(&self) -> &[u8; 32] {
-        &self.seed
+        self.signing.as_bytes()
     }
 
     /// The X25519 private key: a secret.
@@ -63,7 +69,7 @@ impl Identity {
 
     /// Raw X25519 public key.
     pub fn x25519_public(&self) -> [u8; 32] {
-        key_wrap::public_key(&self.x25519_private)
+        self.x25519_public
     }
 }
 

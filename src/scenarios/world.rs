@@ -89,7 +89,7 @@ impl World {
             separate_idp: separate_idp.map(Arc::new),
             spec,
             seed,
-            race_budget: Duration::from_millis(50),
+            race_budget: Duration::from_millis(25),
             race_rounds: 100,
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),

@@ -1,6 +1,5 @@
 //! Connections: accepting them, speaking HTTP/1.1 on them, and letting go of them so that the last answer arrives.
 
-use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::http::{App, respond};
+use super::http::{App, HungUp, respond};
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
@@ -65,19 +64,23 @@ pub(super) async fn accept(app: Arc<App>, router: Router, listener: TcpListener,
 
 async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Receiver<bool>) {
     // Without it, an answer's second segment would wait for the client's delayed acknowledgement of the first.
-    if stream.set_nodelay(true).is_err() {
+    if stream.set_nodelay(app.edges.iter().all(|edge| edge.nodelay())).is_err() {
         return;
     }
+    let mut turns = Vec::new();
+    for turn in app.edges.iter().filter_map(|edge| edge.connection_turn()) {
+        turns.push(turn.await);
+    }
+    let stream = app.edges.iter().fold(Box::new(stream) as Box<dyn Stream>, |stream, edge| edge.stream(stream));
     let service = service_fn(|request: Request<Incoming>| {
         let (app, router) = (Arc::clone(&app), router.clone());
-        Box::pin(async move { Ok::<_, Infallible>(respond(&app, router, request).await) }) as Answering
+        Box::pin(async move { respond(&app, router, request).await }) as Answering
     });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        // A client may close its sending side once the request is out, and still wants the answer.
-        .half_close(true)
-        .serve_connection(TokioIo::new(app.rules.stream(stream)), service);
+    let mut http = http1::Builder::new();
+    // A client may close its sending side once the request is out, and still wants the answer.
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).half_close(true);
+    app.edges.iter().for_each(|edge| edge.http(&mut http));
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
     let done = {
         let mut talking = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
         tokio::select! {
@@ -91,6 +94,8 @@ async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Re
         let _ = std::future::poll_fn(|context| connection.poll_without_shutdown(context)).await;
         return;
     }
+    // Whoever waits for this connection's turn needn't wait for its farewell.
+    drop(turns);
     let mut stream = connection.into_parts().io.into_inner();
     // Whoever is gone already needs no farewell, so errors and the deadline both just end it.
     let _ = timeout(LINGER, linger(&mut stream)).await;
@@ -101,7 +106,7 @@ async fn told_to_stop(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, HungUp>> + Send>>;
 
 /// Says that nothing more will come, and listens until the client has said the same.
 async fn linger(stream: &mut Box<dyn Stream>) -> std::io::Result<()> {

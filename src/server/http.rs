@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::body;
+use super::edge::{Edges, HangUp, Unsized, UnsizedBody};
 use super::redemption::Authority;
 use super::refusal::Refusal;
 use super::repo::{Call, Visit};
@@ -28,6 +29,7 @@ use crate::wire::{ChallengeRequest, Discovery, TokenRequest};
 /// Everything that handlers need.
 pub(super) struct App {
     pub(super) rules: Arc<dyn Rules>,
+    pub(super) edges: Edges,
     pub(super) store: Store,
     pub(super) authority: Authority,
     pub(super) max_body: usize,
@@ -59,20 +61,37 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+/// A connection is closed without an answer. No conformant request ends like that.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer")]
+pub(super) struct HungUp;
+
 /// Answers one request and logs it, without anything that a client sent: route template, not path; no headers, no bodies.
-pub(super) async fn respond(app: &App, router: Router, mut request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn respond(
+    app: &App,
+    router: Router,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, HungUp> {
     let (started, method) = (Instant::now(), known(request.method()));
-    if let Some(target) = app.rules.rewrite_target(request.uri()) {
+    let mut turns = Vec::new();
+    for turn in app.edges.iter().filter_map(|edge| edge.turn()) {
+        turns.push(turn.await);
+    }
+    if let Some(target) = app.edges.iter().find_map(|edge| edge.target(request.uri())) {
         *request.uri_mut() = target;
     }
     let response = match TowerToHyperService::new(router).call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
+    drop(turns);
+    for delay in app.edges.iter().filter_map(|edge| edge.delay()) {
+        delay.await;
+    }
     let route = response.extensions().get().copied().unwrap_or(Route::Unknown);
     let (status, micros) = (response.status().as_u16(), started.elapsed().as_micros());
     tracing::info!(method, route = route.template(), status, micros, "request");
-    response
+    if response.extensions().get::<HangUp>().is_some() { Err(HungUp) } else { Ok(response) }
 }
 
 /// Methods are free text in HTTP; only those that mean something here are logged.
@@ -88,14 +107,24 @@ fn known(method: &Method) -> &'static str {
 /// A vault operation: 401 first, then the path, the body's size and shape (400, 413), and then the operation itself with
 /// its 404, 403 and 409.
 async fn vault(app: Arc<App>, route: Route, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    match admit(&app, route, &parts) {
+    let (mut parts, body) = request.into_parts();
+    match head(&app, route, &mut parts).and_then(|()| admit(&app, route, &parts)) {
         Ok(visitor) => {
             let answer = perform(&app, route, &parts, visitor, body).await;
-            finish(&app, route, &parts, answer).await
+            finish(&app, route, &parts, answer)
         }
         Err(refusal) => refuse(&app, route, &parts, body, refusal).await,
     }
+}
+
+fn head(app: &App, route: Route, parts: &mut Parts) -> Result<(), Refusal> {
+    app.edges.iter().try_for_each(|edge| edge.head(route, parts))
+}
+
+async fn read(app: &App, route: Route, parts: &Parts, body: Body) -> Result<Bytes, Refusal> {
+    let limit = app.edges.iter().fold(app.max_body, |limit, edge| edge.max_body(limit));
+    let body = body::read(&parts.headers, body, limit).await?;
+    app.edges.iter().try_fold(body, |body, edge| edge.body(&app.store, route, parts, body))
 }
 
 /// Who asks, and for what, as far as the head tells.
@@ -123,8 +152,7 @@ async fn perform(
     visitor: Visitor,
     body: Body,
 ) -> Result<Response<Bytes>, Refusal> {
-    let body = body::read(&parts.headers, body, app.max_body).await?;
-    let body = app.rules.request_body(&app.store, route, parts, body)?;
+    let body = read(app, route, parts, body).await?;
     let call = match route {
         Route::CreateRepo => Call::Create(parse(&body)?),
         Route::Pull => Call::Pull(parse(&body)?),
@@ -146,46 +174,53 @@ async fn perform(
 }
 
 async fn challenge(State(app): Shared, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let answer = async {
-        let body = body::read(&parts.headers, body, app.max_body).await?;
-        let body = app.rules.request_body(&app.store, Route::Challenge, &parts, body)?;
-        let request: ChallengeRequest = parse(&body)?;
+    let answer = async |parts: &Parts, body| {
+        let request: ChallengeRequest = parse(&read(&app, Route::Challenge, parts, body).await?)?;
         json(&app.rules.challenge(&app.authority, &request.ed25519_public_key)?)
     };
-    let answer = answer.await;
-    finish(&app, Route::Challenge, &parts, answer).await
+    open(&app, Route::Challenge, request, answer).await
 }
 
 async fn token(State(app): Shared, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let answer = async {
-        let body = body::read(&parts.headers, body, app.max_body).await?;
-        let body = app.rules.request_body(&app.store, Route::Token, &parts, body)?;
-        let request: TokenRequest = parse(&body)?;
+    let answer = async |parts: &Parts, body| {
+        let request: TokenRequest = parse(&read(&app, Route::Token, parts, body).await?)?;
         json(&app.rules.redeem(&app.authority, &request).await?)
     };
-    let answer = answer.await;
-    finish(&app, Route::Token, &parts, answer).await
+    open(&app, Route::Token, request, answer).await
 }
 
 async fn discovery(State(app): Shared, request: Request<Body>) -> Response<Body> {
-    let (parts, _) = request.into_parts();
-    let base = app.public_url.clone().or_else(|| base_url(&parts));
-    let issuer_jwks_url = base.map(|base| format!("{}{}", base.trim_end_matches('/'), Route::Jwks.template()));
-    let answer = json(&Discovery { profiles: vec!["http-json".into()], issuer_jwks_url });
-    finish(&app, Route::Discovery, &parts, answer).await
+    let answer = async |parts: &Parts, _| {
+        let base = app.public_url.clone().or_else(|| base_url(parts));
+        let issuer_jwks_url = base.map(|base| format!("{}{}", base.trim_end_matches('/'), Route::Jwks.template()));
+        json(&Discovery { profiles: vec!["http-json".into()], issuer_jwks_url })
+    };
+    open(&app, Route::Discovery, request, answer).await
 }
 
 async fn jwks(State(app): Shared, request: Request<Body>) -> Response<Body> {
-    let (parts, _) = request.into_parts();
-    let answer = json(&app.authority.issuer.jwks());
-    finish(&app, Route::Jwks, &parts, answer).await
+    open(&app, Route::Jwks, request, async |_: &Parts, _| json(&app.authority.issuer.jwks())).await
 }
 
 async fn refuse_all(app: Arc<App>, route: Route, request: Request<Body>, refusal: Refusal) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let refusal = head(&app, route, &mut parts).err().unwrap_or(refusal);
     refuse(&app, route, &parts, body, refusal).await
+}
+
+/// A route that needs no token.
+async fn open(
+    app: &App,
+    route: Route,
+    request: Request<Body>,
+    answer: impl AsyncFnOnce(&Parts, Body) -> Result<Response<Bytes>, Refusal>,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    if let Err(refusal) = head(app, route, &mut parts) {
+        return refuse(app, route, &parts, body, refusal).await;
+    }
+    let answer = answer(&parts, body).await;
+    finish(app, route, &parts, answer)
 }
 
 /// Where the client reached this server, if its Host header is one.
@@ -212,22 +247,22 @@ fn json<T: Serialize>(value: &T) -> Result<Response<Bytes>, Refusal> {
 /// Refuses before the body was read.
 async fn refuse(app: &App, route: Route, parts: &Parts, body: Body, refusal: Refusal) -> Response<Body> {
     let clean = body::discard(&parts.headers, body).await;
-    let mut response = finish(app, route, parts, Err(refusal)).await;
+    let mut response = finish(app, route, parts, Err(refusal));
     if !clean {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-async fn finish(app: &App, route: Route, parts: &Parts, answer: Result<Response<Bytes>, Refusal>) -> Response<Body> {
+fn finish(app: &App, route: Route, parts: &Parts, answer: Result<Response<Bytes>, Refusal>) -> Response<Body> {
     let mut response = answer.unwrap_or_else(|refusal| refused(&refusal));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let mut response = app.rules.response(route, parts, response);
+    let mut response = app.edges.iter().fold(response, |response, edge| edge.response(route, parts, response));
     response.extensions_mut().insert(route);
-    if let Some(wait) = app.rules.before_response(route) {
-        wait.await;
+    if response.extensions().get::<Unsized>().is_some() {
+        return response.map(|body| Body::new(UnsizedBody(Some(body))));
     }
     response.map(Body::from)
 }

@@ -16,6 +16,8 @@ mod body;
 mod clock;
 mod connection;
 mod credentials;
+mod edge;
+mod edits;
 mod faults;
 mod http;
 mod issuer;
@@ -41,7 +43,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use faults::{Fault, FaultInfo, FaultKind, Level};
-pub use quirks::{Quirk, QuirkInfo};
+pub use quirks::{API_KEY, Quirk, QuirkInfo};
 
 /// How the server runs.
 #[derive(Clone, Debug)]
@@ -143,11 +145,21 @@ pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Ru
         nonce_ttl: config.nonce_ttl,
         token_ttl: config.token_ttl,
     };
-    let rules =
-        config.fault.map_or_else(|| Arc::new(rules::Conformant) as Arc<dyn rules::Rules>, |fault| fault.rules());
-    let app = Arc::new(http::App { rules, store, authority, max_body: config.max_body, public_url: config.public_url });
+    let (rules, edges) = behaviour(&config);
+    let (max_body, public_url) = (config.max_body, config.public_url);
+    let app = Arc::new(http::App { rules, edges, store, authority, max_body, public_url });
     let (stop, stopped) = watch::channel(false);
     let router = http::router(Arc::clone(&app));
     let task = tokio::spawn(connection::accept(app, router, listener, stopped));
     Ok(Running { addr, stop, task })
+}
+
+/// The conformant rules with nothing at the edge, unless a fault or a quirk was asked for.
+fn behaviour(config: &Config) -> (Arc<dyn rules::Rules>, edge::Edges) {
+    let (rules, fault): (Arc<dyn rules::Rules>, _) = match config.fault.map(|fault| fault.build()) {
+        Some((rules, edge)) => (rules, Some(edge)),
+        None => (Arc::new(rules::Conformant), None),
+    };
+    let edges = fault.into_iter().chain(config.quirks.iter().map(Quirk::build)).collect();
+    (rules, edges)
 }

@@ -61,7 +61,6 @@ pub struct Visit {
     /// The repository that the request is about: the one in the path, or for createRepo the one in the manifest.
     pub repo_id: String,
     /// What [`super::rules::Rules::on_headers`] found out before the body was there; the conformant server finds nothing.
-    #[expect(dead_code, reason = "for the faults, which come next")]
     pub early: Option<bool>,
     /// The operation and its arguments.
     pub call: Call,

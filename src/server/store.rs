@@ -87,7 +87,6 @@ pub struct Tx<'a> {
 
 impl Tx<'_> {
     /// The bare connection, for statements that aren't about repositories.
-    #[expect(dead_code, reason = "for the faults, which come next")]
     pub fn connection(&self) -> &Connection {
         self.connection
     }

@@ -35,8 +35,6 @@ checks! {
         "A used nonce is used for everybody";
     "auth/nonce-reused-respelled", Must, "§3", [NONCE_SINGLE_USE], reused_respelled,
         "A used nonce doesn't become a new one by another spelling of its bytes";
-    "auth/nonce-redeemed-at-once", Must, "§3", [NONCE_SINGLE_USE], redeemed_at_once,
-        "Of several redemptions of one nonce at the same moment, one succeeds at most", phase = Alone;
     "auth/nonce-bound-to-key", Should, "§3", [NONCE_BOUND], bound_to_key,
         "A nonce issued for one key is useless to the holder of another";
     "auth/nonce-expired", Must, "§3", [NONCE_EXPIRES], expired,
@@ -253,27 +251,6 @@ fn with_blank(text: &str) -> Option<String> {
 
 fn with_line_break(text: &str) -> Option<String> {
     Some(format!("{text}\n"))
-}
-
-/// Checking and using up a nonce are one step.
-async fn redeemed_at_once(cx: &Ctx) -> Outcome {
-    for _ in 0..4 {
-        let alice = cx.identity();
-        let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
-        let answers = join_all((0..AT_ONCE).map(|_| cx.token(&request))).await;
-        let mut tokens = Vec::new();
-        for answer in answers {
-            let answer = answer?;
-            if answer.is_success() {
-                tokens.push(answer);
-            }
-        }
-        if let [_, second, ..] = tokens.as_slice() {
-            let observed = format!("{} of {AT_ONCE} redemptions at the same moment succeeded", tokens.len());
-            return Err(second.broken("a nonce buys one token at most", observed));
-        }
-    }
-    Ok(())
 }
 
 /// Whoever overhears a nonce can do nothing with it.

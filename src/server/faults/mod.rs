@@ -1,19 +1,39 @@
-//! Deliberately broken servers: each fault overrides one rule and leaves the others alone.
+//! Deliberately broken servers: each fault overrides one rule and leaves the others alone. They exist to measure the
+//! suite, so each is a mistake that a real server could make, not just the absence of a rule.
 
-use std::sync::Arc;
+#[macro_use]
+mod define;
+mod answers;
+mod bearer;
+mod challenge;
+mod counters;
+mod create;
+mod errors;
+mod ids;
+mod input;
+mod members;
+mod membership;
+mod pull;
+mod push;
+mod push_roster;
+mod races;
+mod redemption;
+mod refused;
+mod removal;
+mod storage;
+mod tokens;
+mod tools;
+mod unread;
+mod verbatim;
 
+use std::sync::{Arc, LazyLock};
+
+use super::edge::Edge;
 use super::rules::Rules;
+pub use crate::requirements::Level;
 
-/// How strongly the specification asks for what a fault breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Level {
-    /// MUST.
-    Must,
-    /// SHOULD.
-    Should,
-    /// Nobody says so, but a careful server does it.
-    Hardening,
-}
+/// The rules of a broken server, and what it does at the edge of HTTP.
+type Behaviour = (Arc<dyn Rules>, Arc<dyn Edge>);
 
 /// What it takes to see a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,13 +67,39 @@ pub struct FaultInfo {
 #[derive(Clone, Copy)]
 pub struct Fault {
     info: FaultInfo,
-    build: fn() -> Arc<dyn Rules>,
+    build: fn() -> Behaviour,
 }
 
+static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
+    let areas = [
+        challenge::faults(),
+        redemption::faults(),
+        tokens::faults(),
+        bearer::faults(),
+        membership::faults(),
+        create::faults(),
+        ids::faults(),
+        pull::faults(),
+        verbatim::faults(),
+        counters::faults(),
+        push::faults(),
+        push_roster::faults(),
+        refused::faults(),
+        members::faults(),
+        removal::faults(),
+        answers::faults(),
+        errors::faults(),
+        input::faults(),
+        races::faults(),
+        storage::faults(),
+    ];
+    areas.concat()
+});
+
 impl Fault {
-    /// All faults.
+    /// All faults, area by area.
     pub fn all() -> &'static [Self] {
-        &[]
+        &ALL
     }
 
     /// The fault of a name.
@@ -66,7 +112,7 @@ impl Fault {
         &self.info
     }
 
-    pub(super) fn rules(&self) -> Arc<dyn Rules> {
+    pub(super) fn build(&self) -> Behaviour {
         (self.build)()
     }
 }
@@ -75,4 +121,10 @@ impl std::fmt::Debug for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Fault").field(&self.info.name).finish()
     }
+}
+
+/// One value as rules and as edge, so that both see the same state.
+fn both(fault: impl Rules + Edge) -> Behaviour {
+    let fault = Arc::new(fault);
+    (Arc::clone(&fault) as Arc<dyn Rules>, fault)
 }

@@ -46,7 +46,7 @@ impl Member {
                 "schemeId": "X25519-HKDF-SHA256-AESGCM-v1",
                 "ephemeralPublicKey": base64::encode(&[self.seed[0]; 32]),
                 "iv": base64::encode(&[7; 12]),
-                "ciphertext": base64::encode(&[u8::try_from(epoch % 251).unwrap(); 48]),
+                "ciphertext": base64::encode(&[u8::try_from(epoch.rem_euclid(251)).unwrap(); 48]),
             },
             "keyEpoch": epoch,
         })

@@ -2,5 +2,8 @@
 
 mod auth;
 mod client;
+mod faults;
 mod http;
+mod probe;
+mod script;
 mod vault;

@@ -1,0 +1,83 @@
+//! `avp-conform selftest`: judges the suite by the built-in server and its faults.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::UsageError;
+use crate::selftest::{self, Subject, Trial};
+
+/// Options of `selftest`.
+#[derive(Args, Debug)]
+pub(super) struct SelftestArgs {
+    /// Judge only the servers whose name has this in it; repeatable
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Servers judged at once
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Print the matrix as json or markdown instead of a table
+    #[arg(long, value_name = "FORMAT", value_parser = ["json", "markdown"])]
+    report: Option<String>,
+    /// Write the page of requirements, checks and faults to this file, and do nothing else
+    #[arg(long, value_name = "PATH")]
+    coverage: Option<PathBuf>,
+}
+
+/// Runs the selftest; 0 when every server came off as it should, 1 otherwise.
+pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
+    if let Some(path) = &args.coverage {
+        std::fs::write(path, selftest::coverage())
+            .map_err(|error| UsageError(format!("--coverage {}: {error}", path.display())))?;
+        return Ok(0);
+    }
+    let wanted = |subject: &Subject| args.only.is_empty() || args.only.iter().any(|text| subject.name().contains(text));
+    let subjects: Vec<_> = selftest::subjects().into_iter().filter(wanted).collect();
+    if subjects.is_empty() {
+        return Err(UsageError("--only leaves no server to judge (avp-conform list --faults names them)".into()));
+    }
+    let bar = ProgressBar::new(subjects.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} servers  {elapsed}  {wide_msg}") {
+        bar.set_style(style);
+    }
+    let runtime = super::runtime()?;
+    let started = std::time::Instant::now();
+    let trials = runtime.block_on(selftest::run(&subjects, usize::from(args.jobs), |trial| {
+        bar.inc(1);
+        bar.set_message(trial.subject.name());
+    }));
+    bar.finish_and_clear();
+    let text = match args.report.as_deref() {
+        Some("json") => format!("{:#}\n", selftest::json(&trials)),
+        Some(_) => selftest::markdown(&trials),
+        None => table(&trials, started.elapsed()),
+    };
+    super::output::print(&text, anstream::ColorChoice::Auto)?;
+    Ok(u8::from(trials.iter().any(|trial| !trial.right)))
+}
+
+fn table(trials: &[Trial], took: std::time::Duration) -> String {
+    let mut text = String::new();
+    for trial in trials {
+        let (what, requirement) = match trial.subject {
+            Subject::Fault(fault) => ("fault", fault.info().requirement),
+            Subject::Quirk(_) | Subject::AllQuirks => ("quirk", ""),
+            Subject::Clean => ("", ""),
+        };
+        let mark = if trial.right { "ok   " } else { "WRONG" };
+        text.push_str(&format!("{mark} {what:5} {:34} {requirement:28} {:>5.0?}\n", trial.subject.name(), trial.took));
+        let by = if trial.right { trial.related.join(", ") } else { trial.complaint.clone() };
+        if !by.is_empty() {
+            text.push_str(&format!("            {by}\n"));
+        }
+    }
+    let wrong = trials.iter().filter(|trial| !trial.right).count();
+    let faults = trials.iter().filter(|trial| matches!(trial.subject, Subject::Fault(_))).count();
+    text.push_str(&format!(
+        "\n{} servers ({faults} faults) in {took:.1?}: {} as they should be, {wrong} not\n",
+        trials.len(),
+        trials.len() - wrong
+    ));
+    text
+}

@@ -1,0 +1,246 @@
+//! How well the suite tells a good server from a bad one: it judges the built-in server clean, with every fault, and with
+//! every quirk, all in process and over real sockets.
+
+mod matrix;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use matrix::{coverage, json, markdown};
+
+use crate::client::Header;
+use crate::requirements::Level;
+use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
+use crate::server::{self, Fault, FaultKind, Quirk};
+
+/// Nonce and token lifetime of servers whose faults show only when something expires.
+const SHORT_LIVED: Duration = Duration::from_secs(2);
+
+/// One judged server.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    /// The conformant server: no failure, warning or error.
+    Clean,
+    /// One rule broken: a check that names the rule must see it.
+    Fault(Fault),
+    /// One odd but allowed habit: no failure or error.
+    Quirk(Quirk),
+    /// Every quirk that goes with the others: no failure or error.
+    AllQuirks,
+}
+
+impl Subject {
+    /// `clean`, the fault's or quirk's name, or `all quirks`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Fault(fault) => fault.info().name,
+            Self::Quirk(quirk) => quirk.info().name,
+            Self::AllQuirks => "all quirks",
+        }
+    }
+}
+
+/// How a judged server came off, and whether that is as it should be.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Which server.
+    pub subject: Subject,
+    /// Checks that failed or warned, by id. For a fault whose rule is a MUST, warnings don't count as caught.
+    pub caught_by: Vec<&'static str>,
+    /// Those of them that name the broken rule.
+    pub related: Vec<&'static str>,
+    /// Whether the suite did what it should.
+    pub right: bool,
+    /// What is wrong, if something is.
+    pub complaint: String,
+    /// Wall time of the run.
+    pub took: Duration,
+}
+
+/// Faults that only a look into the database or the log can see; the suite over HTTP leaves them out.
+pub fn needs_storage(fault: &Fault) -> bool {
+    fault.info().kind == FaultKind::Storage
+}
+
+/// What is to be judged, waiting ones first so that they wait beside the others.
+pub fn subjects() -> Vec<Subject> {
+    let mut faults: Vec<_> = Fault::all().iter().filter(|fault| !needs_storage(fault)).collect();
+    faults.sort_by_key(|fault| fault.info().kind != FaultKind::Slow);
+    let mut all: Vec<_> = faults.into_iter().copied().map(Subject::Fault).collect();
+    all.extend(Quirk::all().iter().copied().map(Subject::Quirk));
+    all.push(Subject::AllQuirks);
+    all.push(Subject::Clean);
+    all
+}
+
+/// Judges every subject, `jobs` at a time; `progress` hears of each as it ends. Results are in the order of `subjects`.
+pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Trial)) -> Vec<Trial> {
+    let (finished, mut trials) = mpsc::unbounded_channel();
+    let queue = Arc::new(std::sync::Mutex::new(
+        subjects.iter().copied().enumerate().collect::<std::collections::VecDeque<_>>(),
+    ));
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs.max(1) {
+        let (queue, finished) = (queue.clone(), finished.clone());
+        workers.spawn(async move {
+            loop {
+                let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+                let Some((position, subject)) = next else { break };
+                if finished.send((position, judge(subject).await)).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    drop(finished);
+    let mut results: Vec<Option<Trial>> = vec![None; subjects.len()];
+    while let Some((position, trial)) = trials.recv().await {
+        progress(&trial);
+        results[position] = Some(trial);
+    }
+    results.into_iter().flatten().collect()
+}
+
+/// Starts a server of its own for a subject, judges it, and judges the judgement.
+pub async fn judge(subject: Subject) -> Trial {
+    let started = Instant::now();
+    let outcome = match std::net::TcpListener::bind("127.0.0.1:0") {
+        Ok(listener) => server::start(server_config(subject), listener).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let mut trial = match outcome {
+        Ok(running) => {
+            let (end, results) = run_suite(subject, running.addr()).await;
+            running.shutdown().await;
+            assess(subject, &end, &results)
+        }
+        Err(reason) => wrong(subject, format!("the server doesn't start: {reason}")),
+    };
+    trial.took = started.elapsed();
+    trial
+}
+
+fn is_slow(subject: Subject) -> bool {
+    matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Slow)
+}
+
+fn server_config(subject: Subject) -> server::Config {
+    let mut config = server::Config::default();
+    match subject {
+        Subject::Clean => {}
+        Subject::Fault(fault) => config.fault = Some(fault),
+        Subject::Quirk(quirk) => config.quirks = vec![quirk],
+        Subject::AllQuirks => config.quirks = Quirk::all().iter().copied().filter(goes_with_others).collect(),
+    }
+    if is_slow(subject) {
+        (config.nonce_ttl, config.token_ttl) = (SHORT_LIVED, SHORT_LIVED * 2);
+    }
+    config
+}
+
+/// Some habits are alternatives to each other; of each group one is kept.
+fn goes_with_others(quirk: &Quirk) -> bool {
+    !matches!(
+        quirk.info().name,
+        "errors-empty"
+            | "errors-html"
+            | "errors-text"
+            | "reject-422"
+            | "close-delimited"
+            | "connection-close"
+            | "pretty-json"
+            | "single-threaded"
+            | "one-connection"
+    )
+}
+
+async fn run_suite(subject: Subject, address: std::net::SocketAddr) -> (Arc<RunEnd>, Vec<Arc<CheckResult>>) {
+    let url = url::Url::parse(&format!("http://{address}"))
+        .unwrap_or_else(|error| unreachable!("an address is a URL: {error}"));
+    let mut config = RunConfig::new(Target::Url(url));
+    config.jobs = 4;
+    let (name, value) = server::API_KEY;
+    config.headers =
+        vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];
+    let races = matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Race);
+    if is_slow(subject) {
+        (config.slow, config.nonce_ttl) = (true, Some(SHORT_LIVED));
+    } else if let (Subject::Fault(_), false) = (subject, races) {
+        // A fault of the sequential kind is seen by sequential checks, or it isn't seen at all.
+        config.skip.extend(["race/*", "authority/*"].iter().filter_map(|glob| globset::Glob::new(glob).ok()));
+    }
+    let (_keep, stop) = tokio::sync::watch::channel(false);
+    let mut results = Vec::new();
+    let end = runner::run(config, stop, &mut |event| {
+        if let Event::CheckFinished(result) = event {
+            results.push(result);
+        }
+    })
+    .await;
+    (end, results)
+}
+
+fn wrong(subject: Subject, complaint: String) -> Trial {
+    Trial { subject, caught_by: Vec::new(), related: Vec::new(), right: false, complaint, took: Duration::ZERO }
+}
+
+fn assess(subject: Subject, end: &RunEnd, results: &[Arc<CheckResult>]) -> Trial {
+    let with = |wanted: &[Status]| -> Vec<&Arc<CheckResult>> {
+        results.iter().filter(|result| wanted.contains(&result.status)).collect()
+    };
+    let complain = |found: &[&Arc<CheckResult>]| {
+        let lines: Vec<_> =
+            found.iter().take(5).map(|result| format!("{}: {}", result.check.id, result.message)).collect();
+        wrong(subject, lines.join("; "))
+    };
+    let fine = |caught: &[&Arc<CheckResult>], related: Vec<&'static str>| Trial {
+        subject,
+        caught_by: caught.iter().map(|result| result.check.id).collect(),
+        related,
+        right: true,
+        complaint: String::new(),
+        took: Duration::ZERO,
+    };
+    match subject {
+        Subject::Fault(fault) => {
+            let info = fault.info();
+            let counts: &[Status] =
+                if info.level == Level::Must { &[Status::Fail] } else { &[Status::Fail, Status::Warn] };
+            let caught = with(counts);
+            let names = |result: &&Arc<CheckResult>| {
+                result.check.requirements.iter().any(|requirement| requirement.id == info.requirement)
+            };
+            let related: BTreeSet<_> = caught.iter().copied().filter(names).map(|result| result.check.id).collect();
+            let mut trial = fine(&caught, related.into_iter().collect());
+            if trial.related.is_empty() {
+                trial.right = false;
+                trial.complaint = match (trial.caught_by.is_empty(), end.exit_code) {
+                    (false, _) => "caught only by checks that don't name the broken rule".into(),
+                    (true, 3) => format!("not judged: {}", end.reason),
+                    (true, _) => "survives".into(),
+                };
+            }
+            trial
+        }
+        Subject::Clean => {
+            let found = with(&[Status::Fail, Status::Warn, Status::Error]);
+            if found.is_empty() && end.exit_code == 0 { fine(&[], Vec::new()) } else { complain(&found) }
+        }
+        Subject::Quirk(_) | Subject::AllQuirks => {
+            let found = with(&[Status::Fail, Status::Error]);
+            if found.is_empty() && end.exit_code == 0 {
+                fine(&[], Vec::new())
+            } else if found.is_empty() {
+                wrong(subject, end.reason.clone())
+            } else {
+                complain(&found)
+            }
+        }
+    }
+}

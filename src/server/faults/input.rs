@@ -1,0 +1,245 @@
+//! Bad input that does damage, or passes for good (hardening).
+
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::{each_object, edit_body, with_status};
+use crate::server::edge::{Edge, HangUp};
+use crate::server::refusal::Refusal;
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::store::Store;
+
+/// A server that fails with 500 on bodies of some kind.
+struct Fails(fn(&[u8]) -> bool);
+
+impl IdentityRules for Fails {}
+impl VaultRules for Fails {}
+impl Edge for Fails {
+    fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if parts.method == axum::http::Method::POST && (self.0)(&body) {
+            return Err(Refusal::internal("unhandled exception"));
+        }
+        Ok(body)
+    }
+}
+
+/// A server that closes the connection on bodies of some kind, as if its thread had died.
+struct Dies {
+    on: fn(&[u8]) -> bool,
+    for_good: bool,
+    dying: AtomicBool,
+}
+
+fn dies(on: fn(&[u8]) -> bool, for_good: bool) -> Dies {
+    Dies { on, for_good, dying: AtomicBool::new(false) }
+}
+
+impl IdentityRules for Dies {}
+impl VaultRules for Dies {}
+impl Edge for Dies {
+    fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if parts.method == axum::http::Method::POST && (self.on)(&body) {
+            self.dying.store(true, Ordering::SeqCst);
+            return Err(Refusal::internal("dying"));
+        }
+        Ok(body)
+    }
+
+    fn response(&self, _: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+        let died = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
+        if died || self.for_good && self.dying.load(Ordering::SeqCst) {
+            response.extensions_mut().insert(HangUp);
+        }
+        response
+    }
+}
+
+/// A server that changes the JSON of requests before they are checked.
+struct Lenient(fn(&mut Value));
+
+impl IdentityRules for Lenient {}
+impl VaultRules for Lenient {}
+impl Edge for Lenient {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(edit_body(body, self.0))
+    }
+}
+
+/// A server with another answer on some routes.
+struct Routed(Route, fn(Response<Bytes>) -> Response<Bytes>);
+
+impl IdentityRules for Routed {}
+impl VaultRules for Routed {}
+impl Edge for Routed {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route == self.0 { (self.1)(response) } else { response }
+    }
+}
+
+fn parsed(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+fn is_deep(body: &[u8]) -> bool {
+    body.iter().take_while(|byte| b"[{\": a".contains(byte)).filter(|&&byte| byte == b'[' || byte == b'{').count() > 500
+        || body.windows(500).next().is_some_and(|start| start.iter().filter(|&&byte| byte == b'[').count() > 100)
+}
+
+fn is_malformed(body: &[u8]) -> bool {
+    !body.is_empty() && std::str::from_utf8(body).is_ok() && parsed(body).is_none() && !is_deep(body)
+}
+
+fn is_not_utf8(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_err()
+}
+
+fn is_large(body: &[u8]) -> bool {
+    body.len() > 4 << 20
+}
+
+/// Members whose value has another type than every message gives them.
+fn is_mistyped(body: &[u8]) -> bool {
+    let mut mistyped = false;
+    each_object(&mut parsed(body).unwrap_or_default(), &mut |object| {
+        mistyped |= object.iter().any(|(name, value)| match name.as_str() {
+            "payloadVersion" | "keyEpoch" | "newKeyEpoch" | "knownPayloadVersion" | "expectedPayloadVersion" => {
+                !value.is_i64()
+            }
+            "repoId" | "iv" | "ciphertext" | "nonce" | "signature" | "ed25519PublicKey" | "x25519PublicKey" => {
+                !value.is_string()
+            }
+            "manifest" | "envelope" | "member" | "wrappedDataKey" | "rotatedEnvelope" | "initialEnvelope" => {
+                !value.is_object()
+            }
+            _ => false,
+        });
+    });
+    mistyped
+}
+
+/// Objects that lack something which every message of their kind has.
+fn is_incomplete(body: &[u8]) -> bool {
+    let mut incomplete = false;
+    each_object(&mut parsed(body).unwrap_or_default(), &mut |object| {
+        let needs: &[&str] = if object.contains_key("wrappedDataKey") {
+            &["ed25519PublicKey", "x25519PublicKey", "keyEpoch"]
+        } else if object.contains_key("members") {
+            &["repoId", "schemeId", "keyEpoch", "payloadVersion"]
+        } else if object.contains_key("envelope") {
+            &["repoId", "expectedPayloadVersion"]
+        } else if object.contains_key("ciphertext") && object.contains_key("payloadVersion") {
+            &["repoId", "keyEpoch", "iv"]
+        } else {
+            &[]
+        };
+        incomplete |= needs.iter().any(|name| !object.contains_key(*name));
+    });
+    incomplete
+}
+
+faults! {
+    "malformed-json-500" breaks BAD_INPUT: "A body that isn't JSON ends in an internal error." => { is Fails(is_malformed) }
+    "empty-body-500" breaks BAD_INPUT: "An empty body ends in an internal error." => { is Fails(<[u8]>::is_empty) }
+    "not-utf8-500" breaks BAD_INPUT: "A body that isn't UTF-8 ends in an internal error." => { is Fails(is_not_utf8) }
+    "not-an-object-500" breaks BAD_INPUT: "A body that is JSON, but no object, ends in an internal error." => { is Fails(|body| parsed(body).is_some_and(|value| !value.is_object())) }
+    "null-body-500" breaks BAD_INPUT: "The body null ends in an internal error." => { is Fails(|body| body.trim_ascii() == b"null") }
+    "wrong-type-500" breaks BAD_INPUT: "A member of the wrong type ends in an internal error." => { is Fails(is_mistyped) }
+    "missing-member-500" breaks BAD_INPUT: "A missing member ends in an internal error." => { is Fails(is_incomplete) }
+    "nesting-500" breaks BAD_INPUT: "Deep nesting ends in an internal error." => { is Fails(is_deep) }
+    "nesting-hangs-up" breaks BAD_INPUT: "Deep nesting kills the thread, and the connection with it." => { is dies(is_deep, false) }
+    "nesting-kills" breaks BAD_INPUT: "Deep nesting kills the server." => { is dies(is_deep, true) }
+    "malformed-json-kills" breaks BAD_INPUT: "A body that isn't JSON kills the server." => { is dies(is_malformed, true) }
+    "not-utf8-hangs-up" breaks BAD_INPUT: "A body that isn't UTF-8 kills the thread, and the connection with it." => { is dies(is_not_utf8, false) }
+    "large-body-500" breaks BAD_INPUT: "A body of more than 4 MiB ends in an internal error." => { is Fails(is_large) }
+    "large-body-kills" breaks BAD_INPUT: "A body of more than 4 MiB kills the server." => { is dies(is_large, true) }
+    "large-body-hangs-up" breaks BAD_INPUT: "A body that is announced as larger than 4 MiB gets the connection closed without an answer." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+                let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+                if length.is_some_and(|length| length > 4 << 20) {
+                    response.extensions_mut().insert(HangUp);
+                }
+                response
+            }
+        }
+    }
+    [Slow] "malformed-json-hangs" breaks BAD_INPUT: "A body that isn't JSON is never answered." => {
+        state { stuck: AtomicBool }
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                self.stuck.store(is_malformed(&body), Ordering::SeqCst);
+                Ok(body)
+            }
+            fn delay(&self) -> Option<Later<'_, ()>> {
+                self.stuck.swap(false, Ordering::SeqCst).then(|| Box::pin(pending()) as Later<'_, ()>)
+            }
+        }
+    }
+    "unknown-route-200" breaks BAD_INPUT: "A route that doesn't exist is answered with 200." => { is Routed(Route::Unknown, |response| with_status(response, StatusCode::OK)) }
+    "unknown-route-500" breaks BAD_INPUT: "A route that doesn't exist ends in an internal error." => { is Routed(Route::Unknown, |response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
+    "wrong-method-200" breaks BAD_INPUT: "A method that a route doesn't have is answered with 200." => { is Routed(Route::WrongMethod, |response| with_status(response, StatusCode::OK)) }
+    "wrong-method-500" breaks BAD_INPUT: "A method that a route doesn't have ends in an internal error." => { is Routed(Route::WrongMethod, |response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
+    "wrong-method-hangs-up" breaks BAD_INPUT: "A method that a route doesn't have gets the connection closed without an answer." => {
+        is Routed(Route::WrongMethod, |mut response| {
+            response.extensions_mut().insert(HangUp);
+            response
+        })
+    }
+    "trailing-garbage-accepted" breaks BAD_INPUT: "What follows the JSON in a body is ignored." => {
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                let first = serde_json::Deserializer::from_slice(&body).into_iter::<Value>().next();
+                Ok(first.and_then(Result::ok).map_or(body, |value| Bytes::from(value.to_string())))
+            }
+        }
+    }
+    "numbers-from-text" breaks BAD_INPUT: "Counters may be strings of digits in requests." => {
+        is Lenient(|request| each_object(request, &mut |object| for (name, value) in object.iter_mut() {
+            let number = value.as_str().and_then(|text| text.parse::<i64>().ok());
+            if let Some(number) = number.filter(|_| name.ends_with("Version") || name.ends_with("Epoch")) {
+                *value = json!(number);
+            }
+        }))
+    }
+    "fractions-cut-off" breaks BAD_INPUT: "Counters may have a fraction in requests, which is cut off." => {
+        is Lenient(|request| each_object(request, &mut |object| for value in object.values_mut() {
+            if let Some(number) = value.as_f64().filter(|_| value.is_f64()) {
+                // Digits before the point, as a conversion to an integer would leave.
+                *value = format!("{number:.0}").parse::<i64>().map_or(Value::Null, |number| json!(number));
+            }
+        }))
+    }
+    "null-is-empty-text" breaks BAD_INPUT: "A required string may be null in requests, and is stored empty." => {
+        is Lenient(|request| each_object(request, &mut |object| for name in ["schemeId", "ciphertext"] {
+            if object.get(name) == Some(&Value::Null) {
+                object.insert(name.to_owned(), json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+            }
+        }))
+    }
+    "missing-text-is-empty" breaks BAD_INPUT: "A required string may be missing in requests, and is stored empty." => {
+        is Lenient(|request| each_object(request, &mut |object| if object.contains_key("ephemeralPublicKey") || object.contains_key("members") {
+            object.entry("schemeId").or_insert(json!(""));
+        }))
+    }
+    "missing-version-is-zero" breaks BAD_INPUT: "A pull may leave out the version that it knows." => {
+        is Lenient(|request| if let Some(object) = request.as_object_mut().filter(|object| object.len() == 1) {
+            if object.contains_key("repoId") {
+                object.insert("knownPayloadVersion".to_owned(), json!(0));
+            }
+        })
+    }
+    "body-left-behind" breaks BODY_CONSUMED: "A request without a token is refused without reading its body, which is then taken for the next request." => {
+        edge {
+            fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
+                Box::new(super::unread::UnreadBodies::new(stream))
+            }
+        }
+    }
+}

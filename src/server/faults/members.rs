@@ -1,0 +1,299 @@
+//! addMember that records something else, and fetchMemberKey that finds somebody else (SPEC §6).
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::{edit, is_in, lock, with_status};
+use crate::codec::base64;
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
+
+/// What is stored after an addition, changed.
+struct Added(fn(&Repo, &mut Repo));
+
+impl IdentityRules for Added {}
+impl Edge for Added {}
+impl VaultRules for Added {
+    fn added(&self, repo: &Repo, entry: &MemberEntry) -> Repo {
+        let mut next = repo.clone();
+        next.manifest.members.push(entry.clone());
+        next.last_removal = None;
+        (self.0)(repo, &mut next);
+        next
+    }
+}
+
+/// Another way to find an entry.
+struct Find(fn(&Visit, &Repo, &str) -> Option<MemberEntry>);
+
+impl IdentityRules for Find {}
+impl Edge for Find {}
+impl VaultRules for Find {
+    fn fetch(&self, visit: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+        match (self.0)(visit, repo, member_id) {
+            Some(entry) => Outcome::read(entry),
+            None => Outcome::refuse(Refusal::not_found("no such member")),
+        }
+    }
+}
+
+/// Another answer for members who aren't there.
+struct NotFound(fn(Response<Bytes>) -> Response<Bytes>);
+
+impl IdentityRules for NotFound {}
+impl VaultRules for NotFound {}
+impl Edge for NotFound {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let stranger =
+            response.status() == StatusCode::NOT_FOUND && String::from_utf8_lossy(response.body()).contains("member");
+        if route == Route::FetchMemberKey && stranger { (self.0)(response) } else { response }
+    }
+}
+
+fn last(repo: &mut Repo, change: impl FnOnce(&mut MemberEntry)) {
+    if let Some(entry) = repo.manifest.members.last_mut() {
+        change(entry);
+    }
+}
+
+fn ok(response: Response<Bytes>, body: &Value) -> Response<Bytes> {
+    with_status(response.map(|_| Bytes::from(body.to_string())), StatusCode::OK)
+}
+
+fn entry(repo: &Repo, matches: impl Fn(&str) -> bool) -> Option<MemberEntry> {
+    repo.manifest.members.iter().find(|entry| matches(&entry.ed25519_public_key)).cloned()
+}
+
+faults! {
+    "add-not-stored" breaks ADD_RECORDS: "addMember answers, and stores nothing." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                Outcome { next: None, ..operations::add(self, visit, repo, request) }
+            }
+        }
+    }
+    "add-answers-old-manifest" breaks ADD_RECORDS: "addMember stores the member, and answers with the manifest before it." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                operations::add(self, visit, repo, request).map(|_| repo.manifest.clone())
+            }
+        }
+    }
+    "add-answers-entry" breaks ADD_RECORDS: "addMember answers with the new entry, not the manifest." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let last = |answer: &mut Value| {
+                    *answer = answer["members"].as_array().and_then(|members| members.last().cloned()).unwrap_or_default();
+                };
+                if route == Route::AddMember { edit(response, last) } else { response }
+            }
+        }
+    }
+    "add-replaces-everybody" breaks ADD_RECORDS: "addMember leaves the new member and the first one, nobody else." => {
+        is Added(|repo, next| { next.manifest.members.drain(1..repo.manifest.members.len()); })
+    }
+    "add-replaces-last" breaks ADD_RECORDS: "addMember overwrites the last entry, once there are several." => {
+        is Added(|repo, next| if repo.manifest.members.len() > 1 {
+            next.manifest.members.remove(repo.manifest.members.len() - 1);
+        })
+    }
+    "add-raises-version" breaks ADD_RECORDS: "addMember raises the payload version." => {
+        is Added(|_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1))
+    }
+    "add-raises-epoch" breaks ADD_RECORDS: "addMember raises the key epoch." => {
+        is Added(|_, next| next.manifest.key_epoch = next.manifest.key_epoch.saturating_add(1))
+    }
+    "add-epoch-zero" breaks ADD_RECORDS: "The new entry's key epoch is stored as 0." => { is Added(|_, next| last(next, |entry| entry.key_epoch = 0)) }
+    "add-epoch-is-version" breaks ADD_RECORDS: "The new entry's key epoch is stored as the payload version." => {
+        is Added(|repo, next| last(next, |entry| entry.key_epoch = repo.manifest.payload_version))
+    }
+    "add-swaps-keys" breaks ADD_RECORDS: "The new entry's X25519 key is stored as the Ed25519 key." => {
+        is Added(|_, next| last(next, |entry| entry.x25519_public_key.clone_from(&entry.ed25519_public_key)))
+    }
+    "add-copies-wrapped-key" breaks ADD_RECORDS: "The new entry gets the first member's wrapped key." => {
+        is Added(|repo, next| last(next, |entry| entry.wrapped_data_key = repo.manifest.members[0].wrapped_data_key.clone()))
+    }
+    "add-loses-wrapped-key" breaks ADD_RECORDS: "The new entry's wrapped key is stored empty, to be filled later." => {
+        is Added(|_, next| last(next, |entry| entry.wrapped_data_key.ciphertext.clear()))
+    }
+    "add-replaces-ephemeral-key" breaks ADD_RECORDS: "The new entry's ephemeral key is stored as zeros." => {
+        is Added(|_, next| last(next, |entry| entry.wrapped_data_key.ephemeral_public_key = base64::encode(&[0; 32])))
+    }
+    "add-forgets-after-eight" breaks ADD_RECORDS: "A roster has eight members at the most; a ninth is answered, but not stored." => {
+        is Added(|_, next| next.manifest.members.truncate(8))
+    }
+    "add-blanks-others" breaks ADD_RECORDS: "addMember sets everybody else's key epoch to 0." => {
+        is Added(|repo, next| next.manifest.members[..repo.manifest.members.len()].iter_mut().for_each(|entry| entry.key_epoch = 0))
+    }
+    "add-pending" breaks ADD_RECORDS: "A new member can't do anything before his next login." => {
+        state { pending: Mutex<HashMap<(String, String), ()>> }
+        identity {
+            fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
+                lock(&self.pending).retain(|(_, id), ()| id != key);
+                random.to_vec()
+            }
+        }
+        vault {
+            fn added(&self, repo: &Repo, entry: &MemberEntry) -> Repo {
+                let key = (repo.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
+                lock(&self.pending).insert(key, ());
+                let mut next = repo.clone();
+                next.manifest.members.push(entry.clone());
+                next
+            }
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
+                is_in(repo, &visit.caller) && !lock(&self.pending).contains_key(&key)
+            }
+        }
+    }
+    "add-twice-doubles" breaks ADD_TWICE: "Adding a member again makes a second entry." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                if is_in(repo, &request.member.ed25519_public_key) {
+                    let next = self.added(repo, &request.member);
+                    return Outcome::write(next.manifest.clone(), next);
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "add-again-refused" breaks RETRY_ADD: "Adding a member again with the same keys is 409." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                if is_in(repo, &request.member.ed25519_public_key) {
+                    return Outcome::refuse(Refusal { status: StatusCode::CONFLICT, ..Refusal::bad_request("is there") });
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "add-again-resets-epoch" breaks RETRY_ADD: "Adding a member again resets the entry's key epoch." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                if is_in(repo, &request.member.ed25519_public_key) {
+                    let mut next = repo.clone();
+                    next.manifest.members.retain(|entry| entry.ed25519_public_key != request.member.ed25519_public_key);
+                    next.manifest.members.push(MemberEntry { key_epoch: 0, ..request.member.clone() });
+                    return Outcome::write(next.manifest.clone(), next);
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "add-again-rewrapped-doubles" breaks ADD_TWICE: "Adding a member again with another wrapped key makes a second entry." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                let there = repo.manifest.member(&request.member.ed25519_public_key);
+                if there.is_some_and(|there| there.wrapped_data_key != request.member.wrapped_data_key) {
+                    let next = self.added(repo, &request.member);
+                    return Outcome::write(next.manifest.clone(), next);
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "add-misspelled-id" breaks IDENTITY_CANONICAL: "addMember takes any text for a member id." => {
+        vault {
+            fn shape(&self, call: &Call) -> Result<(), Refusal> {
+                match call {
+                    Call::Add(request) => {
+                        let mut request = request.clone();
+                        request.member.ed25519_public_key.clone_from(&request.member.x25519_public_key);
+                        crate::server::validate::call(&Call::Add(request))
+                    }
+                    _ => crate::server::validate::call(call),
+                }
+            }
+        }
+    }
+    "fetch-first" breaks FETCH_ENTRY: "fetchMemberKey answers with the first member." => { is Find(|_, repo, id| entry(repo, |_| true).filter(|_| is_in(repo, id))) }
+    "fetch-last" breaks FETCH_ENTRY: "fetchMemberKey answers with the last member." => { is Find(|_, repo, id| repo.manifest.members.last().filter(|_| is_in(repo, id)).cloned()) }
+    "fetch-caller" breaks FETCH_ENTRY: "fetchMemberKey answers with the caller." => { is Find(|visit, repo, id| entry(repo, |other| other == visit.caller).filter(|_| is_in(repo, id))) }
+    "fetch-next" breaks FETCH_ENTRY: "fetchMemberKey answers with the entry after the one asked for." => {
+        is Find(|_, repo, id| {
+            let members = &repo.manifest.members;
+            let at = members.iter().position(|entry| entry.ed25519_public_key == id)?;
+            members.get((at + 1) % members.len()).cloned()
+        })
+    }
+    "fetch-without-slash" breaks FETCH_ENTRY: "fetchMemberKey doesn't find ids with a slash." => { is Find(|_, repo, id| entry(repo, |other| other == id && !id.contains('/'))) }
+    "fetch-without-plus" breaks FETCH_ENTRY: "fetchMemberKey doesn't find ids with a plus." => { is Find(|_, repo, id| entry(repo, |other| other == id && !id.contains('+'))) }
+    "fetch-unknown-is-first" breaks FETCH_ENTRY: "fetchMemberKey answers with the first member for an id that isn't there." => {
+        is Find(|_, repo, id| entry(repo, |other| other == id).or_else(|| repo.manifest.members.first().cloned()))
+    }
+    "fetch-unknown-is-caller" breaks FETCH_ENTRY: "fetchMemberKey answers with the caller for an id that isn't there." => {
+        is Find(|visit, repo, id| entry(repo, |other| other == id).or_else(|| entry(repo, |other| other == visit.caller)))
+    }
+    "fetch-unknown-is-null" breaks FETCH_ENTRY: "fetchMemberKey answers with null for an id that isn't there." => { is NotFound(|response| ok(response, &Value::Null)) }
+    "fetch-unknown-is-empty" breaks FETCH_ENTRY: "fetchMemberKey answers with an empty object for an id that isn't there." => { is NotFound(|response| ok(response, &json!({}))) }
+    "fetch-unknown-is-500" breaks FETCH_ENTRY: "fetchMemberKey fails for an id that isn't there." => { is NotFound(|response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
+    "fetch-unknown-is-400" breaks USUAL_STATUS: "fetchMemberKey answers with 400 for an id that isn't there." => { is NotFound(|response| with_status(response, StatusCode::BAD_REQUEST)) }
+    "fetch-without-wrapped-key" breaks FETCH_ENTRY: "fetchMemberKey answers with the public keys alone." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let strip = |answer: &mut Value| {
+                    answer.as_object_mut().map(|entry| entry.remove("wrappedDataKey"));
+                };
+                if route == Route::FetchMemberKey { edit(response, strip) } else { response }
+            }
+        }
+    }
+    "fetch-from-any-repo" breaks FETCH_ENTRY: "fetchMemberKey answers with the entry that the id had first, in whichever repository." => {
+        state { first: Mutex<HashMap<String, MemberEntry>> }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                for entry in &next.manifest.members {
+                    lock(&self.first).entry(entry.ed25519_public_key.clone()).or_insert_with(|| entry.clone());
+                }
+                next
+            }
+            fn fetch(&self, _: &Visit, _: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+                match lock(&self.first).get(member_id) {
+                    Some(entry) => Outcome::read(entry.clone()),
+                    None => Outcome::refuse(Refusal::not_found("no such member")),
+                }
+            }
+        }
+    }
+    "fetch-removed" breaks REMOVE_DROPS: "fetchMemberKey still answers with the entry of a removed member." => {
+        state { ever: Mutex<HashMap<(String, String), MemberEntry>> }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                for entry in &next.manifest.members {
+                    let key = (next.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
+                    lock(&self.ever).insert(key, entry.clone());
+                }
+                next
+            }
+            fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+                match lock(&self.ever).get(&(repo.manifest.repo_id.clone(), member_id.to_owned())) {
+                    Some(entry) => Outcome::read(entry.clone()),
+                    None => Outcome::refuse(Refusal::not_found("no such member")),
+                }
+            }
+        }
+    }
+    "fetch-cached" breaks READ_YOUR_WRITES: "fetchMemberKey answers with what it first found, also after a rotation." => {
+        state { cache: Mutex<HashMap<(String, String), MemberEntry>> }
+        vault {
+            fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+                let Some(entry) = repo.manifest.member(member_id) else {
+                    return Outcome::refuse(Refusal::not_found("no such member"));
+                };
+                let key = (repo.manifest.repo_id.clone(), member_id.to_owned());
+                Outcome::read(lock(&self.cache).entry(key).or_insert_with(|| entry.clone()).clone())
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Strangers who may, members who may not, and members who are members no longer (SPEC §6, authorization).
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use axum::http::StatusCode;
+
+use super::tools::{entitled, is_in, is_refused, lock};
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+
+/// One operation that doesn't ask whether the caller is a member.
+struct OpenToStrangers(Route);
+
+impl IdentityRules for OpenToStrangers {}
+impl Edge for OpenToStrangers {}
+impl VaultRules for OpenToStrangers {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        visit.route == self.0 || is_in(repo, &visit.caller)
+    }
+
+    fn rotation_keeps_caller(&self, _: &[crate::wire::MemberEntry], _: &str) -> bool {
+        true
+    }
+}
+
+/// One operation that is refused after it was carried out.
+struct RefusedButDone(Route);
+
+impl IdentityRules for RefusedButDone {}
+impl Edge for RefusedButDone {}
+impl VaultRules for RefusedButDone {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        let outcome = operations::transition(self, visit, state);
+        if visit.route == self.0 && is_refused(&outcome, StatusCode::FORBIDDEN) {
+            let next = operations::transition(self, &entitled(visit, state), state).next;
+            return Outcome { next, ..outcome };
+        }
+        outcome
+    }
+}
+
+/// One operation that trusts a list of members that removals don't touch.
+struct Unforgetting {
+    route: Route,
+    ever: Mutex<HashSet<(String, String)>>,
+}
+
+fn unforgetting(route: Route) -> Unforgetting {
+    Unforgetting { route, ever: Mutex::default() }
+}
+
+impl IdentityRules for Unforgetting {}
+impl Edge for Unforgetting {}
+impl VaultRules for Unforgetting {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        let ids = next.manifest.members.iter().map(|entry| &entry.ed25519_public_key);
+        lock(&self.ever).extend(ids.map(|id| (next.manifest.repo_id.clone(), id.clone())));
+        next
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
+        is_in(repo, &visit.caller) || visit.route == self.route && lock(&self.ever).contains(&key)
+    }
+}
+
+/// One operation that looks for the caller among the members of all repositories.
+struct Anywhere {
+    route: Option<Route>,
+    members: Mutex<HashSet<String>>,
+}
+
+fn anywhere(route: Option<Route>) -> Anywhere {
+    Anywhere { route, members: Mutex::default() }
+}
+
+impl IdentityRules for Anywhere {}
+impl Edge for Anywhere {}
+impl VaultRules for Anywhere {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        let ids = next.manifest.members.iter().map(|entry| entry.ed25519_public_key.clone());
+        lock(&self.members).extend(ids);
+        next
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let loose = self.route.is_none_or(|route| route == visit.route);
+        is_in(repo, &visit.caller) || loose && lock(&self.members).contains(&visit.caller)
+    }
+}
+
+fn is_creator(visit: &Visit, repo: &Repo) -> bool {
+    repo.manifest.members.first().is_some_and(|entry| entry.ed25519_public_key == visit.caller)
+}
+
+faults! {
+    "stranger-may-pull" breaks PULL_MEMBERS_ONLY: "Anybody with a token may pull." => { is OpenToStrangers(Route::Pull) }
+    "stranger-may-push" breaks PUSH_MEMBERS_ONLY: "Anybody with a token may push." => { is OpenToStrangers(Route::Push) }
+    "stranger-may-add" breaks ADD_MEMBERS_ONLY: "Anybody with a token may add members." => { is OpenToStrangers(Route::AddMember) }
+    "stranger-may-remove" breaks REMOVE_MEMBERS_ONLY: "Anybody with a token may remove members." => { is OpenToStrangers(Route::RemoveMember) }
+    "stranger-may-fetch" breaks FETCH_MEMBERS_ONLY: "Anybody with a token may fetch member keys." => { is OpenToStrangers(Route::FetchMemberKey) }
+    "member-of-any-repo" breaks PULL_MEMBERS_ONLY: "Whoever is a member of some repository is treated as a member of every one." => { is anywhere(None) }
+    "push-by-member-of-any-repo" breaks PUSH_MEMBERS_ONLY: "push looks for the caller among the members of all repositories." => { is anywhere(Some(Route::Push)) }
+    "remove-by-member-of-any-repo" breaks REMOVE_MEMBERS_ONLY: "removeMember looks for the caller among the members of all repositories." => { is anywhere(Some(Route::RemoveMember)) }
+    "fetch-by-member-of-any-repo" breaks FETCH_MEMBERS_ONLY: "fetchMemberKey looks for the caller among the members of all repositories." => { is anywhere(Some(Route::FetchMemberKey)) }
+    "stranger-push-403-but-done" breaks PUSH_MEMBERS_ONLY: "A stranger's push is stored before it is refused." => { is RefusedButDone(Route::Push) }
+    "stranger-add-403-but-done" breaks ADD_MEMBERS_ONLY: "A stranger's addMember is stored before it is refused." => { is RefusedButDone(Route::AddMember) }
+    "stranger-remove-403-but-done" breaks REMOVE_MEMBERS_ONLY: "A stranger's removeMember is stored before it is refused." => { is RefusedButDone(Route::RemoveMember) }
+    "stranger-with-rotation" breaks PUSH_MEMBERS_ONLY: "A push is authorized by the roster that it brings along." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let brought = match &visit.call {
+                    Call::Push(request) => request.rotated_members.as_deref().unwrap_or_default(),
+                    _ => &[],
+                };
+                is_in(repo, &visit.caller) || brought.iter().any(|entry| entry.ed25519_public_key == visit.caller)
+            }
+        }
+    }
+    "stranger-adds-himself" breaks ADD_MEMBERS_ONLY: "Anybody may add himself." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let himself = matches!(&visit.call, Call::Add(request) if request.member.ed25519_public_key == visit.caller);
+                himself || is_in(repo, &visit.caller)
+            }
+        }
+    }
+    "stranger-learns-unchanged" breaks PULL_MEMBERS_ONLY: "A pull at the current version is answered before membership is checked." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let current = matches!(&visit.call,
+                    Call::Pull(request) if request.known_payload_version == repo.manifest.payload_version);
+                current || is_in(repo, &visit.caller)
+            }
+        }
+    }
+    "removed-may-pull" breaks REMOVE_REVOKES: "A removed member may still pull." => { is unforgetting(Route::Pull) }
+    "removed-may-push" breaks REMOVE_REVOKES: "A removed member may still push." => { is unforgetting(Route::Push) }
+    "removed-may-add" breaks REMOVE_REVOKES: "A removed member may still add members." => { is unforgetting(Route::AddMember) }
+    "removed-may-remove" breaks REMOVE_REVOKES: "A removed member may still remove members." => { is unforgetting(Route::RemoveMember) }
+    "removed-may-fetch" breaks REMOVE_REVOKES: "A removed member may still fetch member keys." => { is unforgetting(Route::FetchMemberKey) }
+    "membership-cached" breaks REMOVE_REVOKES: "Who was let into a repository once is let in for good." => {
+        state { seen: Mutex<HashSet<(String, String)>> }
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
+                let mut seen = lock(&self.seen);
+                is_in(repo, &visit.caller) && { seen.insert(key.clone()); true } || seen.contains(&key)
+            }
+        }
+    }
+    "creator-stays" breaks REMOVE_REVOKES: "The creator of a repository keeps access after a removal." => {
+        state { creators: Mutex<HashSet<(String, String)>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                if let (Route::CreateRepo, Some(entry)) = (route, next.manifest.members.first()) {
+                    let key = (next.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
+                    lock(&self.creators).insert(key);
+                }
+                next
+            }
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
+                is_in(repo, &visit.caller) || lock(&self.creators).contains(&key)
+            }
+        }
+    }
+    "rotated-out-may-pull" breaks PUSH_ROTATES: "Who is left out by rotatedMembers may still pull." => {
+        state { out: Mutex<HashSet<(String, String)>> }
+        vault {
+            fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+                for entry in before.filter(|_| route == Route::Push).iter().flat_map(|repo| &repo.manifest.members) {
+                    if !is_in(&next, &entry.ed25519_public_key) {
+                        let key = (next.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
+                        lock(&self.out).insert(key);
+                    }
+                }
+                next
+            }
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
+                is_in(repo, &visit.caller) || visit.route == Route::Pull && lock(&self.out).contains(&key)
+            }
+        }
+    }
+    "only-creator-adds" breaks ADD_ANY_MEMBER: "Only the first member may add others." => {
+        vault {
+            fn add(
+                &self,
+                visit: &Visit,
+                repo: &Repo,
+                request: &crate::wire::MemberAddRequest,
+            ) -> Outcome<crate::wire::VaultManifest> {
+                if is_creator(visit, repo) {
+                    return operations::add(self, visit, repo, request);
+                }
+                Outcome::refuse(Refusal::forbidden("only the owner may invite"))
+            }
+        }
+    }
+    "only-creator-pushes" breaks PUSH_APPLIES: "Only the first member may push; the others read." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                if visit.route == Route::Push { is_creator(visit, repo) } else { is_in(repo, &visit.caller) }
+            }
+        }
+    }
+    "only-creator-removes" breaks REMOVE_REPLACES: "Only the first member may remove others." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                if visit.route == Route::RemoveMember { is_creator(visit, repo) } else { is_in(repo, &visit.caller) }
+            }
+        }
+    }
+    "fetch-own-entry-only" breaks FETCH_ENTRY: "fetchMemberKey lets members see nobody but themselves." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let own = !matches!(&visit.call, Call::Fetch(member_id) if *member_id != visit.caller);
+                own && is_in(repo, &visit.caller)
+            }
+        }
+    }
+    "unknown-repo-is-empty" breaks PULL_MEMBERS_ONLY: "A pull of an unknown repository gets an empty one." => {
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                let (None, Call::Pull(request)) = (state, &visit.call) else {
+                    return operations::transition(self, visit, state);
+                };
+                let manifest = crate::wire::VaultManifest {
+                    repo_id: visit.repo_id.clone(),
+                    scheme_id: crate::codec::key_wrap::SCHEME_ID.into(),
+                    key_epoch: 0,
+                    payload_version: 0,
+                    members: Vec::new(),
+                    share_refresh_tokens: None,
+                };
+                let unchanged = request.known_payload_version == 0;
+                Outcome::read(Answer::Pull(crate::wire::PullResponse { manifest, envelope: None, unchanged }))
+            }
+        }
+    }
+    "unknown-repo-made-by-push" breaks PUSH_MEMBERS_ONLY: "A push to an unknown repository makes it." => {
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                let (None, Call::Push(request)) = (state, &visit.call) else {
+                    return operations::transition(self, visit, state);
+                };
+                let repo = Repo {
+                    manifest: crate::wire::VaultManifest {
+                        repo_id: visit.repo_id.clone(),
+                        scheme_id: crate::codec::key_wrap::SCHEME_ID.into(),
+                        key_epoch: request.envelope.key_epoch,
+                        payload_version: request.envelope.payload_version,
+                        members: request.rotated_members.clone().unwrap_or_default(),
+                        share_refresh_tokens: None,
+                    },
+                    envelope: request.envelope.clone(),
+                    last_removal: None,
+                };
+                Outcome::write(Answer::Push(operations::push_answer(&repo, true)), repo)
+            }
+        }
+    }
+    "unknown-repo-is-400" breaks USUAL_STATUS: "An unknown repository is 400." => {
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                if state.is_none() && visit.route != Route::CreateRepo {
+                    return Outcome::refuse(Refusal::bad_request("no such repository"));
+                }
+                operations::transition(self, visit, state)
+            }
+        }
+    }
+}

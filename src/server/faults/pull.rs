@@ -1,0 +1,285 @@
+//! pull that misjudges what the caller has, or gives something else than what is current (SPEC §6).
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::{edit, lock};
+use crate::server::operations;
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest};
+
+/// What a conformant pull answers, changed.
+fn changed(
+    rules: &dyn crate::server::rules::Rules,
+    visit: &Visit,
+    repo: &Repo,
+    request: &PullRequest,
+    change: impl FnOnce(&mut PullResponse),
+) -> Outcome<PullResponse> {
+    let mut outcome = operations::pull(rules, visit, repo, request);
+    if let Ok(answer) = &mut outcome.answer {
+        change(answer);
+    }
+    outcome
+}
+
+/// Edits the JSON of a pull's answer.
+fn edit_pull(route: Route, response: Response<Bytes>, change: impl FnOnce(&mut Value)) -> Response<Bytes> {
+    if route == Route::Pull { edit(response, change) } else { response }
+}
+
+faults! {
+    "pull-never-unchanged" breaks PULL_UNCHANGED: "A pull is never told that nothing changed." => {
+        vault {
+            fn is_current(&self, _: i64, _: i64) -> bool { false }
+        }
+    }
+    "pull-unchanged-inverted" breaks PULL_UNCHANGED: "The flag unchanged says the opposite." => {
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| answer.unchanged = !answer.unchanged)
+            }
+        }
+    }
+    "pull-unchanged-without-manifest" breaks PULL_UNCHANGED: "When nothing changed, the manifest is null." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                edit_pull(route, response, |answer| {
+                    if answer["unchanged"] == json!(true) {
+                        answer["manifest"] = Value::Null;
+                    }
+                })
+            }
+        }
+    }
+    "pull-unchanged-without-roster" breaks PULL_UNCHANGED: "When nothing changed, the manifest has no members." => {
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| {
+                    if answer.unchanged {
+                        answer.manifest.members.clear();
+                    }
+                })
+            }
+        }
+    }
+    "pull-unchanged-is-304" breaks PULL_UNCHANGED: "When nothing changed, the answer is 304 without a body." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let mut unchanged = false;
+                let mut response = edit_pull(route, response, |answer| unchanged = answer["unchanged"] == json!(true));
+                if unchanged {
+                    *response.status_mut() = StatusCode::NOT_MODIFIED;
+                    *response.body_mut() = Bytes::new();
+                }
+                response
+            }
+        }
+    }
+    "pull-unchanged-sends-envelope" breaks PULL_OMITS_ENVELOPE: "The envelope is sent even if nothing changed." => {
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| answer.envelope = Some(repo.envelope.clone()))
+            }
+        }
+    }
+    "pull-unchanged-if-newer" breaks PULL_CURRENT: "A caller who claims a newer version is told that nothing changed." => {
+        vault {
+            fn is_current(&self, known: i64, current: i64) -> bool { known >= current }
+        }
+    }
+    "pull-unchanged-if-older" breaks PULL_CURRENT: "A caller with an older version is told that nothing changed." => {
+        vault {
+            fn is_current(&self, known: i64, current: i64) -> bool { known <= current }
+        }
+    }
+    "pull-unchanged-one-behind" breaks PULL_CURRENT: "A caller who is one version behind is told that nothing changed." => {
+        vault {
+            fn is_current(&self, known: i64, current: i64) -> bool { known == current || known == current - 1 }
+        }
+    }
+    "pull-unchanged-by-epoch" breaks PULL_UNCHANGED: "The known version is compared with the key epoch." => {
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| {
+                    answer.unchanged = request.known_payload_version == repo.manifest.key_epoch;
+                    answer.envelope = (!answer.unchanged).then(|| repo.envelope.clone());
+                })
+            }
+        }
+    }
+    "pull-newer-without-envelope" breaks PULL_CURRENT: "A caller who claims a newer version gets no envelope." => {
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| {
+                    answer.envelope.take_if(|_| request.known_payload_version > repo.manifest.payload_version);
+                })
+            }
+        }
+    }
+    "pull-never-envelope" breaks PULL_CURRENT: "The envelope is left out of every answer." => {
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| answer.envelope = None)
+            }
+        }
+    }
+    "pull-first-envelope" breaks PULL_CURRENT: "The envelope is always the first one." => {
+        state { first: Mutex<HashMap<String, EncryptedEnvelope>> }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                lock(&self.first).entry(next.manifest.repo_id.clone()).or_insert_with(|| next.envelope.clone());
+                next
+            }
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                let first = lock(&self.first).get(&repo.manifest.repo_id).cloned();
+                changed(self, visit, repo, request, |answer| {
+                    answer.envelope = answer.envelope.take().map(|envelope| first.unwrap_or(envelope));
+                })
+            }
+        }
+    }
+    "pull-previous-envelope" breaks PULL_CURRENT: "The envelope is the one before the current one, by an index that is off by one." => {
+        state { previous: Mutex<HashMap<String, EncryptedEnvelope>> }
+        vault {
+            fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
+                if let Some(before) = before.filter(|before| before.envelope != next.envelope) {
+                    lock(&self.previous).insert(next.manifest.repo_id.clone(), before.envelope.clone());
+                }
+                next
+            }
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                let previous = lock(&self.previous).get(&repo.manifest.repo_id).cloned();
+                changed(self, visit, repo, request, |answer| {
+                    answer.envelope = answer.envelope.take().map(|envelope| previous.unwrap_or(envelope));
+                })
+            }
+        }
+    }
+    "pull-cached" breaks READ_YOUR_WRITES: "What a repository's first pull gave is what every pull gives." => {
+        state { cache: Mutex<HashMap<String, Repo>> }
+        vault {
+            fn loaded(&self, route: Route, repo: Repo) -> Repo {
+                if route != Route::Pull {
+                    return repo;
+                }
+                lock(&self.cache).entry(repo.manifest.repo_id.clone()).or_insert(repo).clone()
+            }
+        }
+    }
+    "pull-cached-until-push" breaks READ_YOUR_WRITES: "A cache of pulls is cleared by pushes, but not by addMember and removeMember." => {
+        state { cache: Mutex<HashMap<String, Repo>> }
+        vault {
+            fn loaded(&self, route: Route, repo: Repo) -> Repo {
+                if route != Route::Pull {
+                    return repo;
+                }
+                lock(&self.cache).entry(repo.manifest.repo_id.clone()).or_insert(repo).clone()
+            }
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                if route == Route::Push {
+                    lock(&self.cache).remove(&next.manifest.repo_id);
+                }
+                next
+            }
+        }
+    }
+    "pull-cached-by-version" breaks READ_YOUR_WRITES: "Pulls are cached by caller and known version." => {
+        state { cache: Mutex<HashMap<(String, String, i64), Answer>> }
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                let outcome = operations::transition(self, visit, state);
+                let (Call::Pull(request), Ok(answer)) = (&visit.call, &outcome.answer) else { return outcome };
+                let key = (visit.repo_id.clone(), visit.caller.clone(), request.known_payload_version);
+                Outcome::read(lock(&self.cache).entry(key).or_insert_with(|| answer.clone()).clone())
+            }
+        }
+    }
+    "pull-one-write-behind" breaks READ_YOUR_WRITES: "The first pull after a write goes to a replica that doesn't have it yet." => {
+        state { behind: Mutex<HashMap<String, Repo>> }
+        vault {
+            fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
+                if let Some(before) = before {
+                    lock(&self.behind).insert(next.manifest.repo_id.clone(), before.clone());
+                }
+                next
+            }
+            fn loaded(&self, route: Route, repo: Repo) -> Repo {
+                if route != Route::Pull {
+                    return repo;
+                }
+                lock(&self.behind).remove(&repo.manifest.repo_id).unwrap_or(repo)
+            }
+        }
+    }
+    "pull-own-entry-only" breaks PULL_CURRENT: "The manifest of a pull has only the caller's entry." => {
+        vault {
+            fn manifest_served(&self, visit: &Visit, repo: &Repo) -> VaultManifest {
+                let mut manifest = repo.manifest.clone();
+                if visit.route == Route::Pull {
+                    manifest.members.retain(|entry| entry.ed25519_public_key == visit.caller);
+                }
+                manifest
+            }
+        }
+    }
+    "pull-without-own-entry" breaks PULL_CURRENT: "The manifest of a pull has everybody's entry but the caller's, once there are others." => {
+        vault {
+            fn manifest_served(&self, visit: &Visit, repo: &Repo) -> VaultManifest {
+                let mut manifest = repo.manifest.clone();
+                if visit.route == Route::Pull && manifest.members.len() > 1 {
+                    manifest.members.retain(|entry| entry.ed25519_public_key != visit.caller);
+                }
+                manifest
+            }
+        }
+    }
+    "pull-last-member-missing" breaks PULL_CURRENT: "The manifest of a pull stops short of the last member, once there are several." => {
+        vault {
+            fn manifest_served(&self, visit: &Visit, repo: &Repo) -> VaultManifest {
+                let mut manifest = repo.manifest.clone();
+                if visit.route == Route::Pull && manifest.members.len() > 1 {
+                    manifest.members.pop();
+                }
+                manifest
+            }
+        }
+    }
+    "pull-stale-roster" breaks PULL_CURRENT: "The manifest of a pull has the roster of the repository's creation." => {
+        state { first: Mutex<HashMap<String, VaultManifest>> }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                lock(&self.first).entry(next.manifest.repo_id.clone()).or_insert_with(|| next.manifest.clone());
+                next
+            }
+            fn manifest_served(&self, visit: &Visit, repo: &Repo) -> VaultManifest {
+                let mut manifest = repo.manifest.clone();
+                if let Some(first) = lock(&self.first).get(&manifest.repo_id).filter(|_| visit.route == Route::Pull) {
+                    manifest.members.clone_from(&first.members);
+                }
+                manifest
+            }
+        }
+    }
+    "pull-envelope-of-other-repo" breaks PULL_CURRENT: "The envelope is the one that was written last, to whichever repository." => {
+        state { last: Mutex<Option<EncryptedEnvelope>> }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                *lock(&self.last) = Some(next.envelope.clone());
+                next
+            }
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                let last = lock(&self.last).clone();
+                changed(self, visit, repo, request, |answer| {
+                    answer.envelope = answer.envelope.take().map(|envelope| last.unwrap_or(envelope));
+                })
+            }
+        }
+    }
+}

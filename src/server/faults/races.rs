@@ -1,0 +1,355 @@
+//! What is right one request at a time and wrong when two meet: check-then-act, torn reads, rotations in two steps, and
+//! authority that is asked for too early. The windows are a few hundred microseconds wide.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::tools::{gap, is_in, lock};
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::redemption::{self, Authority};
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Call, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, Later, Rules, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{TokenRequest, TokenResponse};
+
+/// How wide the windows are, in microseconds.
+const WINDOW: u64 = 300;
+
+type Done<'a> = Later<'a, Result<Answer, Refusal>>;
+
+fn conformant<'a>(rules: &dyn Rules, store: &Store, visit: &Visit) -> Done<'a> {
+    Box::pin(std::future::ready(operations::execute(rules, store, visit)))
+}
+
+fn load(store: &Store, id: &str) -> Result<Option<Repo>, Refusal> {
+    store.read(|tx| Ok(tx.load(id)?))
+}
+
+fn put(store: &Store, repo: &Repo) -> Result<(), Refusal> {
+    store.write(|tx| Ok(tx.put(repo)?))
+}
+
+/// Reads the whole state, decides, and some time later writes the whole state.
+struct CheckThenAct(Route);
+
+impl IdentityRules for CheckThenAct {}
+impl Edge for CheckThenAct {}
+impl VaultRules for CheckThenAct {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if visit.route != self.0 {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let outcome = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref());
+            if let Some(next) = outcome.next {
+                gap(WINDOW).await;
+                put(store, &next)?;
+            }
+            outcome.answer
+        })
+    }
+}
+
+/// As [`CheckThenAct`], but the write fails if the version has moved; what doesn't move it gets lost.
+struct CompareAndSwap(Route);
+
+impl IdentityRules for CompareAndSwap {}
+impl Edge for CompareAndSwap {}
+impl VaultRules for CompareAndSwap {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if visit.route != self.0 {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let before = load(store, &visit.repo_id)?;
+            let outcome = operations::transition(self, visit, before.as_ref());
+            let (Some(before), Some(next)) = (before, outcome.next) else { return outcome.answer };
+            gap(WINDOW).await;
+            let swapped = store.write(|tx| -> Result<_, Refusal> {
+                let now = tx.load(&visit.repo_id)?;
+                let same = now.is_some_and(|now| now.manifest.payload_version == before.manifest.payload_version);
+                if same {
+                    tx.put(&next)?;
+                }
+                Ok(same)
+            })?;
+            if swapped { outcome.answer } else { operations::execute(self, store, visit) }
+        })
+    }
+}
+
+/// Commits a write in two steps: first a state in between, some time later the rest.
+struct TwoSteps {
+    route: Route,
+    between: fn(&Repo, &Repo) -> Repo,
+}
+
+impl IdentityRules for TwoSteps {}
+impl Edge for TwoSteps {}
+impl VaultRules for TwoSteps {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        let rotates = !matches!(&visit.call, Call::Push(request) if request.rotated_members.is_none());
+        if visit.route != self.route || !rotates {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let done = store.write(|tx| -> Result<_, Refusal> {
+                let before = tx.load(&visit.repo_id)?;
+                let outcome = operations::transition(self, visit, before.as_ref());
+                if let (Some(before), Some(next)) = (&before, &outcome.next) {
+                    tx.put(&(self.between)(before, next))?;
+                }
+                Ok(outcome)
+            })?;
+            if let Some(next) = done.next {
+                gap(WINDOW).await;
+                put(store, &next)?;
+            }
+            done.answer
+        })
+    }
+}
+
+/// Reads a pull's state twice, and mixes the two.
+struct TornPull(fn(Repo, Repo) -> Repo);
+
+impl IdentityRules for TornPull {}
+impl Edge for TornPull {}
+impl VaultRules for TornPull {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if visit.route != Route::Pull {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let first = load(store, &visit.repo_id)?;
+            gap(WINDOW).await;
+            let second = load(store, &visit.repo_id)?;
+            let mixed = first.zip(second).map(|(first, second)| (self.0)(first, second));
+            operations::transition(self, visit, mixed.as_ref()).answer
+        })
+    }
+}
+
+/// Asks whether the caller is a member when the head of a request is there, and not again when its body is.
+struct EarlyAuthority(Route);
+
+impl IdentityRules for EarlyAuthority {}
+impl Edge for EarlyAuthority {}
+impl VaultRules for EarlyAuthority {
+    fn on_headers(&self, store: &Store, route: Route, repo_id: Option<&str>, caller: &str) -> Option<bool> {
+        let repo = load(store, repo_id.filter(|_| route == self.0)?).ok()??;
+        Some(is_in(&repo, caller))
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        visit.early.unwrap_or_else(|| is_in(repo, &visit.caller))
+    }
+
+    fn rotation_keeps_caller(&self, _: &[crate::wire::MemberEntry], _: &str) -> bool {
+        true
+    }
+}
+
+/// Asks whether the caller is a member in one transaction, and acts in another.
+struct AuthorityThenAct(Route);
+
+impl IdentityRules for AuthorityThenAct {}
+impl Edge for AuthorityThenAct {}
+impl VaultRules for AuthorityThenAct {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if visit.route != self.0 {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let early = load(store, &visit.repo_id)?.map(|repo| is_in(&repo, &visit.caller));
+            gap(WINDOW).await;
+            operations::execute(self, store, &Visit { early, ..visit.clone() })
+        })
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        visit.early.unwrap_or_else(|| is_in(repo, &visit.caller))
+    }
+}
+
+faults! {
+    [Race] "race-nonce" breaks NONCE_SINGLE_USE: "A nonce is checked, and taken out of use a little later." => {
+        identity {
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a Authority,
+                request: &'a TokenRequest,
+            ) -> Later<'a, Result<TokenResponse, Refusal>> {
+                Box::pin(async move {
+                    let nonce = redemption::check(self, authority, request)?;
+                    gap(WINDOW).await;
+                    authority.nonces.spend(&nonce);
+                    redemption::grant(self, authority, &request.ed25519_public_key)
+                })
+            }
+        }
+    }
+    [Race] "race-create" breaks CREATE_DUPLICATE: "Whether an id is free is checked a little before it is taken." => { is CheckThenAct(Route::CreateRepo) }
+    [Race] "race-push" breaks PUSH_GATED: "The expected version is checked a little before the push is stored." => { is CheckThenAct(Route::Push) }
+    [Race] "race-push-loses-members" breaks ADD_RECORDS: "A push writes back a roster that it has read a little earlier." => { is CompareAndSwap(Route::Push) }
+    [Race] "race-add" breaks ADD_RECORDS: "addMember writes back a roster that it has read a little earlier." => { is CheckThenAct(Route::AddMember) }
+    [Race] "race-add-compare-and-swap" breaks ADD_RECORDS: "addMember writes back a roster if the version hasn't moved, which other additions don't move." => { is CompareAndSwap(Route::AddMember) }
+    [Race] "race-remove" breaks REMOVE_ATOMIC: "removeMember writes back a state that it has read a little earlier." => { is CheckThenAct(Route::RemoveMember) }
+    [Race] "race-pull-old-manifest" breaks REMOVE_ATOMIC: "A pull reads the manifest a little before the envelope." => { is TornPull(|first, second| Repo { manifest: first.manifest, ..second }) }
+    [Race] "race-pull-old-envelope" breaks REMOVE_ATOMIC: "A pull reads the envelope a little before the manifest." => { is TornPull(|first, second| Repo { envelope: first.envelope, ..second }) }
+    [Race] "race-pull-old-roster" breaks REMOVE_ATOMIC: "A pull reads the roster a little before the rest." => {
+        is TornPull(|first, mut second| {
+            second.manifest.members = first.manifest.members;
+            second
+        })
+    }
+    [Race] "race-rotation-envelope-first" breaks PUSH_ROTATES: "A rotating push stores the envelope a little before the roster." => {
+        is TwoSteps {
+            route: Route::Push,
+            between: |before, next| {
+                let mut between = next.clone();
+                between.manifest.members.clone_from(&before.manifest.members);
+                between
+            },
+        }
+    }
+    [Race] "race-rotation-roster-first" breaks PUSH_ROTATES: "A rotating push stores the roster a little before the envelope." => {
+        is TwoSteps {
+            route: Route::Push,
+            between: |before, next| {
+                let mut between = before.clone();
+                between.manifest.members.clone_from(&next.manifest.members);
+                between
+            },
+        }
+    }
+    [Race] "race-rotation-roster-cleared" breaks PUSH_ROTATES: "A rotating push clears the roster a little before it fills it." => {
+        is TwoSteps {
+            route: Route::Push,
+            between: |_, next| {
+                let mut between = next.clone();
+                between.manifest.members.clear();
+                between
+            },
+        }
+    }
+    [Race] "race-removal-roster-first" breaks REMOVE_ATOMIC: "removeMember stores the roster a little before envelope and epoch." => {
+        is TwoSteps {
+            route: Route::RemoveMember,
+            between: |before, next| {
+                let mut between = before.clone();
+                between.manifest.members.clone_from(&next.manifest.members);
+                between
+            },
+        }
+    }
+    [Race] "race-removal-envelope-first" breaks REMOVE_ATOMIC: "removeMember stores the envelope a little before roster and epoch." => {
+        is TwoSteps { route: Route::RemoveMember, between: |before, next| Repo { envelope: next.envelope.clone(), ..before.clone() } }
+    }
+    [Race] "race-removal-epoch-last" breaks REMOVE_ATOMIC: "removeMember sets the manifest's epoch a little after everything else." => {
+        is TwoSteps {
+            route: Route::RemoveMember,
+            between: |before, next| {
+                let mut between = next.clone();
+                between.manifest.key_epoch = before.manifest.key_epoch;
+                between
+            },
+        }
+    }
+    [Race] "race-removal-drops-first" breaks REMOVE_ATOMIC: "removeMember drops the member a little before it rotates." => {
+        is TwoSteps {
+            route: Route::RemoveMember,
+            between: |before, next| {
+                let mut between = before.clone();
+                between.manifest.members.retain(|entry| is_in(next, &entry.ed25519_public_key));
+                between
+            },
+        }
+    }
+    [Race] "race-conflict-visible" breaks PUSH_GATED: "A push is stored, and taken back a little later if its expectation was wrong." => {
+        vault {
+            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+                let Call::Push(request) = &visit.call else { return conformant(self, store, visit) };
+                Box::pin(async move {
+                    let Some(before) = load(store, &visit.repo_id)? else { return operations::execute(self, store, visit) };
+                    let stale = is_in(&before, &visit.caller)
+                        && request.expected_payload_version != before.manifest.payload_version;
+                    if !stale {
+                        return operations::execute(self, store, visit);
+                    }
+                    put(store, &operations::pushed(&before, request))?;
+                    gap(WINDOW).await;
+                    put(store, &before)?;
+                    operations::transition(self, visit, Some(&before)).answer
+                })
+            }
+        }
+    }
+    [Race] "race-answer-read-later" breaks PUSH_APPLIES: "An accepted push is answered with the counters as they are a little later." => {
+        vault {
+            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+                let done = operations::execute(self, store, visit);
+                let Ok(Answer::Push(answer)) = &done else { return Box::pin(std::future::ready(done)) };
+                let accepted = answer.accepted;
+                Box::pin(async move {
+                    gap(WINDOW).await;
+                    let Some(repo) = load(store, &visit.repo_id)? else { return done };
+                    Ok(Answer::Push(operations::push_answer(&repo, accepted)))
+                })
+            }
+        }
+    }
+    [Race] "race-lagging-replica" breaks READ_YOUR_WRITES: "Every other pull goes to a replica that is up to half a millisecond behind." => {
+        state { behind: Mutex<HashMap<String, (Instant, Repo)>>, turn: Mutex<bool> }
+        vault {
+            fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
+                if let Some(before) = before {
+                    lock(&self.behind).insert(next.manifest.repo_id.clone(), (Instant::now(), before.clone()));
+                }
+                next
+            }
+            fn loaded(&self, route: Route, repo: Repo) -> Repo {
+                let mut turn = lock(&self.turn);
+                *turn = !*turn;
+                if route != Route::Pull || *turn {
+                    return repo;
+                }
+                match lock(&self.behind).get(&repo.manifest.repo_id) {
+                    Some((at, before)) if at.elapsed() < Duration::from_micros(500) => before.clone(),
+                    _ => repo,
+                }
+            }
+        }
+    }
+    [Race] "race-early-authority-pull" breaks REMOVE_REVOKES: "A pull's authority is checked when its head arrives." => { is EarlyAuthority(Route::Pull) }
+    [Race] "race-early-authority-push" breaks REMOVE_REVOKES: "A push's authority is checked when its head arrives." => { is EarlyAuthority(Route::Push) }
+    [Race] "race-early-authority-add" breaks REMOVE_REVOKES: "An addMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::AddMember) }
+    [Race] "race-early-authority-remove" breaks REMOVE_REVOKES: "A removeMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::RemoveMember) }
+    [Race] "race-authority-then-push" breaks REMOVE_REVOKES: "A push's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::Push) }
+    [Race] "race-authority-then-add" breaks REMOVE_REVOKES: "An addMember's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::AddMember) }
+    [Race] "race-add-checked-earlier" breaks ADD_TWICE: "addMember is checked against a state of a little earlier, and appended to the current one." => {
+        vault {
+            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+                let Call::Add(request) = &visit.call else { return conformant(self, store, visit) };
+                Box::pin(async move {
+                    let before = load(store, &visit.repo_id)?;
+                    let outcome = operations::transition(self, visit, before.as_ref());
+                    if outcome.next.is_none() {
+                        return outcome.answer;
+                    }
+                    gap(WINDOW).await;
+                    store.write(|tx| {
+                        let Some(mut now) = tx.load(&visit.repo_id)? else { return Ok(outcome.answer) };
+                        now.manifest.members.push(request.member.clone());
+                        tx.put(&now)?;
+                        Ok::<_, Refusal>(Ok(Answer::Manifest(now.manifest)))
+                    })?
+                })
+            }
+        }
+    }
+}

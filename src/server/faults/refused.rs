@@ -1,0 +1,288 @@
+//! Writes that are refused and leave something behind all the same (SPEC §6: as a whole or not at all).
+
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::{edit_body, is_refused, refuse_and};
+use crate::server::credentials;
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{
+    EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest,
+};
+
+/// A push that is refused with 400, and what it leaves behind.
+struct Push(fn(&PushRequest, &mut Repo));
+
+impl IdentityRules for Push {}
+impl Edge for Push {}
+impl VaultRules for Push {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+        let outcome = operations::push(self, visit, repo, request);
+        leave(outcome, repo, |next| (self.0)(request, next))
+    }
+}
+
+/// A removal that is refused with 400, and what it leaves behind.
+struct Removal(fn(&MemberRemoveRequest, &mut Repo));
+
+impl IdentityRules for Removal {}
+impl Edge for Removal {}
+impl VaultRules for Removal {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::remove(self, visit, repo, request);
+        leave(outcome, repo, |next| (self.0)(request, next))
+    }
+}
+
+/// A request whose body lacks a member (or has it in the wrong type) does something to the repository before that is
+/// noticed: the handler works on untyped JSON, step by step.
+struct StepByStep {
+    route: Route,
+    missing: &'static str,
+    done: fn(&Value, &mut Repo),
+}
+
+impl IdentityRules for StepByStep {}
+impl VaultRules for StepByStep {}
+impl Edge for StepByStep {
+    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let complete = right_type(self.missing, request.get(self.missing));
+        if route != self.route || complete || !request.is_object() {
+            return Ok(body);
+        }
+        let raw = parts.uri.path().split('/').nth(3).unwrap_or_default();
+        let id = credentials::decode_segment(raw)?;
+        store.write(|tx| -> Result<(), Refusal> {
+            if let Some(repo) = tx.load(&id)? {
+                let mut next = repo.clone();
+                (self.done)(&request, &mut next);
+                tx.update(&repo, &next)?;
+            }
+            Ok(())
+        })?;
+        Ok(body)
+    }
+}
+
+/// A server that fills in what a request lacks, and goes on.
+struct FillIn(Route, &'static str, fn() -> Value);
+
+impl IdentityRules for FillIn {}
+impl VaultRules for FillIn {}
+impl Edge for FillIn {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(self.filled(route, body))
+    }
+}
+
+impl FillIn {
+    fn filled(&self, route: Route, body: Bytes) -> Bytes {
+        if route != self.0 {
+            return body;
+        }
+        edit_body(body, |request| {
+            if let Some(request) = request.as_object_mut().filter(|request| request.len() > 1) {
+                request.entry(self.1).or_insert_with(self.2);
+            }
+        })
+    }
+}
+
+fn right_type(name: &str, value: Option<&Value>) -> bool {
+    value.is_some_and(|value| match name {
+        "rewrappedMembers" | "rotatedMembers" => value.is_array(),
+        "newKeyEpoch" | "expectedPayloadVersion" => value.is_i64(),
+        "removedMemberId" => value.is_string(),
+        _ => value.is_object(),
+    })
+}
+
+/// A state with something left in it, if the outcome is a 400.
+fn leave<T>(outcome: Outcome<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) -> Outcome<T> {
+    match outcome.answer {
+        Err(refusal) if refusal.status == StatusCode::BAD_REQUEST => {
+            let mut next = repo.clone();
+            change(&mut next);
+            refuse_and(refusal, next)
+        }
+        answer => Outcome { answer, next: outcome.next },
+    }
+}
+
+fn drop_member(repo: &mut Repo, id: &str) {
+    repo.manifest.members.retain(|entry| entry.ed25519_public_key != id);
+}
+
+fn drop_named(request: &Value, repo: &mut Repo) {
+    drop_member(repo, request["removedMemberId"].as_str().unwrap_or_default());
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+fn store_envelope(repo: &mut Repo, envelope: Option<EncryptedEnvelope>) {
+    if let Some(envelope) = envelope {
+        repo.manifest.payload_version = envelope.payload_version;
+        repo.envelope = envelope;
+    }
+}
+
+faults! {
+    "refused-push-stores-envelope" breaks PUSH_REFUSED_WHOLE: "A push is stored before its envelope is checked." => {
+        is Push(|request, next| next.envelope = request.envelope.clone())
+    }
+    "refused-push-moves-version" breaks PUSH_REFUSED_WHOLE: "The version is set before the envelope is checked." => {
+        is Push(|request, next| next.manifest.payload_version = request.envelope.payload_version)
+    }
+    "refused-push-counts" breaks PUSH_REFUSED_WHOLE: "The version is raised before the envelope is checked." => {
+        is Push(|_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1))
+    }
+    "refused-push-replaces-roster" breaks PUSH_REFUSED_WHOLE: "The roster is replaced before the envelope is checked." => {
+        is Push(|request, next| if let Some(members) = request.rotated_members.as_ref().filter(|members| !members.is_empty()) {
+            next.manifest.members.clone_from(members);
+        })
+    }
+    "push-without-envelope-moves-version" breaks PUSH_REFUSED_WHOLE: "A push without an envelope raises the version before it fails." => {
+        is StepByStep {
+            route: Route::Push,
+            missing: "envelope",
+            done: |_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1),
+        }
+    }
+    "push-without-envelope-rotates" breaks PUSH_REFUSED_WHOLE: "A push without an envelope replaces the roster before it fails." => {
+        is StepByStep {
+            route: Route::Push,
+            missing: "envelope",
+            done: |request, next| next.manifest.members = read(&request["rotatedMembers"]).unwrap_or(next.manifest.members.clone()),
+        }
+    }
+    "push-without-envelope-empties" breaks PUSH_REFUSED_WHOLE: "A push without an envelope empties the ciphertext before it fails." => {
+        is StepByStep { route: Route::Push, missing: "envelope", done: |_, next| next.envelope.ciphertext.clear() }
+    }
+    "push-without-expectation-stores" breaks PUSH_REFUSED_WHOLE: "A push without an expectation stores the envelope before it fails." => {
+        is StepByStep {
+            route: Route::Push,
+            missing: "expectedPayloadVersion",
+            done: |request, next| store_envelope(next, read(&request["envelope"])),
+        }
+    }
+    "push-expectation-defaults-to-zero" breaks PUSH_GATED: "A push without an expectation expects 0." => {
+        is FillIn(Route::Push, "expectedPayloadVersion", || json!(0))
+    }
+    "refused-add-is-stored" breaks ADD_RECORDS: "An addMember that is answered with 400 has added the member." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                let outcome = operations::add(self, visit, repo, request);
+                leave(outcome, repo, |next| next.manifest.members.push(request.member.clone()))
+            }
+        }
+    }
+    "refused-remove-drops" breaks REMOVE_ATOMIC: "The member is dropped before the rest of a removal is checked." => {
+        is Removal(|request, next| drop_member(next, &request.removed_member_id))
+    }
+    "refused-remove-replaces-roster" breaks REMOVE_ATOMIC: "The roster is replaced before the envelope of a removal is checked." => {
+        is Removal(|request, next| if !request.rewrapped_members.is_empty() {
+            next.manifest.members.clone_from(&request.rewrapped_members);
+        })
+    }
+    "refused-remove-raises-epoch" breaks REMOVE_ATOMIC: "The epoch is set before the envelope of a removal is checked." => {
+        is Removal(|request, next| next.manifest.key_epoch = request.new_key_epoch)
+    }
+    "refused-remove-stores-envelope" breaks REMOVE_ATOMIC: "The envelope is stored before the epoch of a removal is checked." => {
+        is Removal(|request, next| store_envelope(next, Some(request.rotated_envelope.clone())))
+    }
+    "unknown-removal-still-rotates" breaks REMOVE_ATOMIC: "Removing a stranger is answered with 404 after everything else was done." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let outcome = operations::remove(self, visit, repo, request);
+                if is_refused(&outcome, StatusCode::NOT_FOUND) {
+                    return Outcome { next: Some(operations::removed(repo, request, Vec::new())), ..outcome };
+                }
+                outcome
+            }
+        }
+    }
+    "remove-without-envelope-drops" breaks REMOVE_ATOMIC: "A removal without an envelope drops the member before it fails." => {
+        is StepByStep { route: Route::RemoveMember, missing: "rotatedEnvelope", done: drop_named }
+    }
+    "remove-without-envelope-raises-epoch" breaks REMOVE_ATOMIC: "A removal without an envelope raises the epoch before it fails." => {
+        is StepByStep {
+            route: Route::RemoveMember,
+            missing: "rotatedEnvelope",
+            done: |request, next| next.manifest.key_epoch = request["newKeyEpoch"].as_i64().unwrap_or(next.manifest.key_epoch),
+        }
+    }
+    "remove-without-roster-drops" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers drops the member before it fails." => {
+        is StepByStep { route: Route::RemoveMember, missing: "rewrappedMembers", done: drop_named }
+    }
+    "remove-without-roster-stores-envelope" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers stores the envelope before it fails." => {
+        is StepByStep {
+            route: Route::RemoveMember,
+            missing: "rewrappedMembers",
+            done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
+        }
+    }
+    "remove-without-epoch-replaces-roster" breaks REMOVE_ATOMIC: "A removal without newKeyEpoch replaces the roster before it fails." => {
+        is StepByStep {
+            route: Route::RemoveMember,
+            missing: "newKeyEpoch",
+            done: |request, next| {
+                let members: Option<Vec<MemberEntry>> = read(&request["rewrappedMembers"]);
+                next.manifest.members = members.unwrap_or(next.manifest.members.clone());
+            },
+        }
+    }
+    "remove-without-id-rotates" breaks REMOVE_ATOMIC: "A removal without removedMemberId stores the envelope before it fails." => {
+        is StepByStep {
+            route: Route::RemoveMember,
+            missing: "removedMemberId",
+            done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
+        }
+    }
+    "remove-epoch-defaults-to-zero" breaks EPOCH_RISES: "A removal without newKeyEpoch sets the epoch to 0." => {
+        edge {
+            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(FillIn(Route::RemoveMember, "newKeyEpoch", || json!(0)).filled(route, body))
+            }
+        }
+        vault {
+            fn epoch_advances(&self, new: i64, current: i64) -> bool { new == 0 || new > current }
+            fn rotated_epoch_holds(&self, envelope_epoch: i64, new_epoch: i64) -> bool {
+                new_epoch == 0 || envelope_epoch == new_epoch
+            }
+            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+                if epoch == 0 { Ok(()) } else { operations::roster_holds(members, epoch) }
+            }
+        }
+    }
+    "remove-roster-defaults-to-rest" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers keeps the others with their old wrapped keys." => {
+        edge {
+            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(FillIn(Route::RemoveMember, "rewrappedMembers", || json!([])).filled(route, body))
+            }
+        }
+        vault {
+            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+                if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+            }
+            fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+                let mut next = operations::removed(repo, request, digest);
+                if request.rewrapped_members.is_empty() {
+                    next.manifest.members.clone_from(&repo.manifest.members);
+                    drop_member(&mut next, &request.removed_member_id);
+                }
+                next
+            }
+        }
+    }
+}

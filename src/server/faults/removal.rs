@@ -1,0 +1,259 @@
+//! removeMember that doesn't remove, doesn't rotate, or does it again (SPEC §6, §10; revision 0.3).
+
+use axum::http::StatusCode;
+
+use super::tools::{entry_mut, is_in, is_refused};
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::{MemberEntry, MemberRemoveRequest, VaultManifest};
+
+/// What is stored after a removal, changed.
+struct Removed(fn(&Repo, &MemberRemoveRequest, &mut Repo));
+
+impl IdentityRules for Removed {}
+impl Edge for Removed {}
+impl VaultRules for Removed {
+    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        let mut next = operations::removed(repo, request, digest);
+        (self.0)(repo, request, &mut next);
+        next
+    }
+}
+
+/// As [`Removed`], with a roster that may name the removed member.
+struct Trusting(fn(&Repo, &MemberRemoveRequest, &mut Repo));
+
+impl IdentityRules for Trusting {}
+impl Edge for Trusting {}
+impl VaultRules for Trusting {
+    fn removed_is_absent(&self, _: &[MemberEntry], _: &str) -> bool {
+        true
+    }
+
+    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        let mut next = operations::removed(repo, request, digest);
+        (self.0)(repo, request, &mut next);
+        next
+    }
+}
+
+fn drop_member(repo: &mut Repo, id: &str) {
+    repo.manifest.members.retain(|entry| entry.ed25519_public_key != id);
+}
+
+/// The old roster without the removed member.
+fn rest(repo: &Repo, request: &MemberRemoveRequest) -> Vec<MemberEntry> {
+    let mut rest = repo.clone();
+    drop_member(&mut rest, &request.removed_member_id);
+    rest.manifest.members
+}
+
+/// Old entries, in the new version where there is one.
+fn refreshed(old: &[MemberEntry], new: &[MemberEntry]) -> Vec<MemberEntry> {
+    let find = |id: &str| new.iter().find(|entry| entry.ed25519_public_key == id);
+    old.iter().map(|entry| find(&entry.ed25519_public_key).unwrap_or(entry).clone()).collect()
+}
+
+/// A second removal of somebody who is gone.
+fn is_repeated(repo: &Repo, request: &MemberRemoveRequest) -> bool {
+    !is_in(repo, &request.removed_member_id) && repo.envelope == request.rotated_envelope
+}
+
+faults! {
+    "remove-trusts-roster" breaks REMOVE_DROPS: "The removed member stays if rewrappedMembers names it." => { is Trusting(|_, _, _| ()) }
+    "remove-keeps-member" breaks REMOVE_DROPS: "The removed member's old entry stays, next to the new ones." => {
+        is Removed(|repo, request, next| next.manifest.members.extend(repo.manifest.member(&request.removed_member_id).cloned()))
+    }
+    "remove-drops-nobody" breaks REMOVE_DROPS: "The others get their new wrapped keys, and nobody is dropped." => {
+        is Removed(|repo, request, next| next.manifest.members = refreshed(&repo.manifest.members, &request.rewrapped_members))
+    }
+    "remove-drops-first" breaks REMOVE_REPLACES: "The first of the others is dropped as well, once there are several." => {
+        is Removed(|_, _, next| if next.manifest.members.len() > 1 { next.manifest.members.remove(0); })
+    }
+    "remove-drops-last" breaks REMOVE_REPLACES: "The last of the others is dropped as well, once there are several." => {
+        is Removed(|_, _, next| if next.manifest.members.len() > 1 { next.manifest.members.pop(); })
+    }
+    "remove-keeps-wrapped-keys" breaks REMOVE_REPLACES: "The member is dropped, and the others keep their old entries." => {
+        is Removed(|repo, request, next| next.manifest.members = rest(repo, request))
+    }
+    "remove-merges-roster" breaks REMOVE_REPLACES: "rewrappedMembers is merged into the rest; who isn't named stays with an old wrapped key." => {
+        is Removed(|repo, request, next| next.manifest.members = refreshed(&rest(repo, request), &request.rewrapped_members))
+    }
+    "remove-keeps-member-epochs" breaks REMOVE_REPLACES: "The new entries keep the old key epochs." => {
+        is Removed(|repo, _, next| for entry in &repo.manifest.members {
+            if let Some(there) = entry_mut(&mut next.manifest.members, &entry.ed25519_public_key) {
+                there.key_epoch = entry.key_epoch;
+            }
+        })
+    }
+    "remove-rewraps-caller-only" breaks REMOVE_REPLACES: "Only the first of the new entries is stored; the others keep their old ones." => {
+        is Removed(|repo, request, next| {
+            let first = &request.rewrapped_members[..request.rewrapped_members.len().min(1)];
+            next.manifest.members = refreshed(&rest(repo, request), first);
+        })
+    }
+    "remove-keeps-envelope" breaks OLD_KEYS_USELESS: "The old envelope stays, for which the removed member has the key." => {
+        is Removed(|repo, _, next| next.envelope.clone_from(&repo.envelope))
+    }
+    "remove-keeps-ciphertext" breaks REMOVE_REPLACES: "The envelope's header is the rotated one, IV and ciphertext are the old ones." => {
+        is Removed(|repo, _, next| {
+            next.envelope.iv.clone_from(&repo.envelope.iv);
+            next.envelope.ciphertext.clone_from(&repo.envelope.ciphertext);
+        })
+    }
+    "remove-keeps-iv" breaks REMOVE_REPLACES: "The rotated envelope is stored with the old IV." => { is Removed(|repo, _, next| next.envelope.iv.clone_from(&repo.envelope.iv)) }
+    "remove-keeps-version" breaks REMOVE_REPLACES: "The manifest keeps the old payload version." => {
+        is Removed(|repo, _, next| next.manifest.payload_version = repo.manifest.payload_version)
+    }
+    "remove-keeps-epoch" breaks EPOCH_RISES: "The manifest keeps the old key epoch." => { is Removed(|repo, _, next| next.manifest.key_epoch = repo.manifest.key_epoch) }
+    "remove-counts-epoch" breaks REMOVE_REPLACES: "The epoch is raised by one, whatever newKeyEpoch says." => {
+        is Removed(|repo, _, next| next.manifest.key_epoch = repo.manifest.key_epoch.saturating_add(1))
+    }
+    "remove-not-stored" breaks REMOVE_REPLACES: "removeMember answers, and stores nothing." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                Outcome { next: None, ..operations::remove(self, visit, repo, request) }
+            }
+        }
+    }
+    "remove-answers-old-manifest" breaks REMOVE_REPLACES: "removeMember answers with the manifest before it." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                operations::remove(self, visit, repo, request).map(|_| repo.manifest.clone())
+            }
+        }
+    }
+    "remove-same-epoch" breaks EPOCH_RISES: "The new epoch may be the old one." => {
+        vault {
+            fn epoch_advances(&self, new: i64, current: i64) -> bool { new >= current }
+        }
+    }
+    "remove-any-epoch" breaks EPOCH_RISES: "The new epoch may be any." => {
+        vault {
+            fn epoch_advances(&self, _: i64, _: i64) -> bool { true }
+        }
+    }
+    "remove-epoch-just-different" breaks EPOCH_RISES: "The new epoch must be another than the old one, but may be lower." => {
+        vault {
+            fn epoch_advances(&self, new: i64, current: i64) -> bool { new != current }
+        }
+    }
+    "remove-same-version" breaks VERSION_MONOTONIC: "The rotated envelope may be of the current version." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let mut before = repo.clone();
+                if request.rotated_envelope.payload_version == repo.manifest.payload_version {
+                    before.manifest.payload_version -= 1;
+                }
+                operations::remove(self, visit, &before, request)
+            }
+        }
+    }
+    "remove-any-version" breaks VERSION_MONOTONIC: "The rotated envelope may be of any version." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let mut before = repo.clone();
+                before.manifest.payload_version = i64::MIN;
+                operations::remove(self, visit, &before, request)
+            }
+        }
+    }
+    "remove-version-ignored" breaks VERSION_MONOTONIC: "An envelope of a lower version is stored, and the manifest keeps the higher one." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let mut before = repo.clone();
+                before.manifest.payload_version = i64::MIN;
+                let mut outcome = operations::remove(self, visit, &before, request);
+                let highest = repo.manifest.payload_version.max(request.rotated_envelope.payload_version);
+                outcome.next.iter_mut().for_each(|next| next.manifest.payload_version = highest);
+                outcome.map(|manifest| VaultManifest { payload_version: highest, ..manifest })
+            }
+        }
+    }
+    "remove-epochs-disagree" breaks REMOVE_CONSISTENT: "The rotated envelope may be of another epoch than newKeyEpoch." => {
+        vault {
+            fn rotated_epoch_holds(&self, _: i64, _: i64) -> bool { true }
+        }
+    }
+    "remove-epoch-from-envelope" breaks REMOVE_CONSISTENT: "The epoch is taken from the rotated envelope; newKeyEpoch isn't looked at." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let mut request = request.clone();
+                request.new_key_epoch = request.rotated_envelope.key_epoch;
+                operations::remove(self, visit, repo, &request)
+            }
+            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+                let epoch = members.first().map_or(epoch, |entry| entry.key_epoch);
+                operations::roster_holds(members, epoch)
+            }
+        }
+    }
+    "remove-empties-roster" breaks REMOVE_CONSISTENT: "An empty rewrappedMembers is accepted." => {
+        vault {
+            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+                if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+            }
+        }
+    }
+    "remove-foreign-envelope" breaks REMOVE_CONSISTENT: "The rotated envelope may name another repository." => {
+        vault {
+            fn envelope_belongs(&self, _: &str, _: &str) -> bool { true }
+        }
+    }
+    "remove-unknown-is-ok" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member rotates as usual." => {
+        vault {
+            fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool { true }
+        }
+    }
+    "remove-unknown-is-400" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member is answered with 400." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let outcome = operations::remove(self, visit, repo, request);
+                if is_refused(&outcome, StatusCode::NOT_FOUND) {
+                    return Outcome::refuse(Refusal::bad_request("no such member"));
+                }
+                outcome
+            }
+        }
+    }
+    "remove-unknown-is-nothing" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member is answered with 200, and does nothing." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                if !is_in(repo, &request.removed_member_id) {
+                    return Outcome::read(repo.manifest.clone());
+                }
+                operations::remove(self, visit, repo, request)
+            }
+        }
+    }
+    "remove-again-404" breaks RETRY_REMOVE: "A removal that is sent again is answered with 404." => {
+        vault {
+            fn removal_is_retry(&self, _: &Repo, _: &[u8]) -> bool { false }
+        }
+    }
+    "remove-again-is-conflict" breaks RETRY_REMOVE: "A removal that is sent again is answered with 409." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                if is_repeated(repo, request) {
+                    return Outcome::refuse(Refusal { status: StatusCode::CONFLICT, ..Refusal::bad_request("stale") });
+                }
+                operations::remove(self, visit, repo, request)
+            }
+        }
+    }
+    "remove-again-raises-epoch" breaks RETRY_REMOVE: "A removal that is sent again raises the epoch once more." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                if is_repeated(repo, request) {
+                    let mut next = repo.clone();
+                    next.manifest.key_epoch += 1;
+                    return Outcome::write(next.manifest.clone(), next);
+                }
+                operations::remove(self, visit, repo, request)
+            }
+        }
+    }
+}

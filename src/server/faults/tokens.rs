@@ -1,0 +1,232 @@
+//! Tokens that say too much, and tokens that shouldn't count (SPEC §3).
+
+use std::collections::{HashMap, HashSet};
+use std::future::ready;
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+
+use super::tools::lock;
+use crate::codec::jwt::Jwt;
+use crate::codec::{base64, signature};
+use crate::server::issuer::{self, Issuer};
+use crate::server::redemption::{self, Authority};
+use crate::server::refusal::Refusal;
+use crate::server::rules::{Conformant, IdentityRules, Later};
+use crate::wire::{TokenRequest, TokenResponse};
+
+const REFUSED: Refusal = Refusal {
+    status: axum::http::StatusCode::UNAUTHORIZED,
+    code: Some("unauthorized"),
+    detail: std::borrow::Cow::Borrowed("the token isn't one of ours"),
+};
+
+/// The member that a token names, unverified.
+fn named(token: &str) -> Result<String, Refusal> {
+    let token = Jwt::parse(token).map_err(|_| REFUSED)?;
+    token.subject().and_then(|subject| subject.strip_prefix("key:")).map(str::to_owned).ok_or(REFUSED)
+}
+
+fn is_alg(header: &Map<String, Value>, alg: &str) -> bool {
+    header.get("alg").and_then(Value::as_str) == Some(alg)
+}
+
+fn conformant(issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+    Conformant.claims(issuer, member, issued, expires, jti)
+}
+
+faults! {
+    "claims-bare-subject" breaks TOKEN_CLAIMS: "The subject is the member id without the prefix." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.insert("sub".into(), json!(member));
+                claims
+            }
+            fn member_of_subject(&self, subject: &str) -> Option<String> { Some(subject.to_owned()) }
+        }
+    }
+    "claims-account-subject" breaks TOKEN_CLAIMS: "The subject is an account number of the server's own." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.insert("sub".into(), json!(format!("user-{}", member.len())));
+                claims
+            }
+        }
+    }
+    "claims-kind-user" breaks TOKEN_CLAIMS: "The kind is user." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.insert("kind".into(), json!("user"));
+                claims
+            }
+        }
+    }
+    "claims-kind-missing" breaks TOKEN_CLAIMS: "There is no claim kind." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.remove("kind");
+                claims
+            }
+        }
+    }
+    "claims-email" breaks TOKEN_CLAIMS: "The token claims an e-mail address." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.insert("email".into(), json!("somebody@example.org"));
+                claims
+            }
+        }
+    }
+    "claims-roles" breaks TOKEN_CLAIMS: "The token claims roles." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.insert("roles".into(), json!(["member"]));
+                claims
+            }
+        }
+    }
+    "claims-account" breaks TOKEN_CLAIMS: "The token claims an account id." => {
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let mut claims = conformant(issuer, member, issued, expires, jti);
+                claims.insert("accountId".into(), json!(17));
+                claims
+            }
+        }
+    }
+    "token-unverified" breaks TOKEN_VERIFIED: "A token is decoded and believed." => {
+        identity {
+            fn verify_token(&self, _: &Issuer, token: &str, _: i64) -> Result<String, Refusal> { named(token) }
+        }
+    }
+    "token-signature-optional" breaks TOKEN_VERIFIED: "A token with an empty signature is believed." => {
+        identity {
+            fn token_signature_holds(&self, issuer_key: &[u8; 32], token: &Jwt) -> bool {
+                token.signature.is_empty() || Conformant.token_signature_holds(issuer_key, token)
+            }
+        }
+    }
+    "token-alg-none" breaks TOKEN_VERIFIED: "A token whose algorithm is none needs no signature." => {
+        identity {
+            fn token_header_holds(&self, ours: &Map<String, Value>, theirs: &Map<String, Value>) -> bool {
+                ours == theirs || is_alg(theirs, "none")
+            }
+            fn token_signature_holds(&self, issuer_key: &[u8; 32], token: &Jwt) -> bool {
+                is_alg(&token.header, "none") || Conformant.token_signature_holds(issuer_key, token)
+            }
+        }
+    }
+    "token-alg-none-odd-case" breaks TOKEN_VERIFIED: "The algorithm none is refused, but None and NONE need no signature." => {
+        identity {
+            fn token_header_holds(&self, ours: &Map<String, Value>, theirs: &Map<String, Value>) -> bool {
+                ours == theirs || is_alg(theirs, "None") || is_alg(theirs, "NONE")
+            }
+            fn token_signature_holds(&self, issuer_key: &[u8; 32], token: &Jwt) -> bool {
+                is_alg(&token.header, "None")
+                    || is_alg(&token.header, "NONE")
+                    || Conformant.token_signature_holds(issuer_key, token)
+            }
+        }
+    }
+    "token-any-key" breaks TOKEN_VERIFIED: "The signature is taken on trust as long as it is 64 bytes." => {
+        identity {
+            fn token_signature_holds(&self, _: &[u8; 32], token: &Jwt) -> bool { token.signature.len() == 64 }
+        }
+    }
+    "token-embedded-key" breaks TOKEN_VERIFIED: "A token is verified with the key that its own header brings along." => {
+        identity {
+            fn token_header_holds(&self, ours: &Map<String, Value>, theirs: &Map<String, Value>) -> bool {
+                ours == theirs || theirs.contains_key("jwk")
+            }
+            fn token_signature_holds(&self, issuer_key: &[u8; 32], token: &Jwt) -> bool {
+                let embedded = token.header.get("jwk").and_then(|jwk| jwk.get("x")).and_then(Value::as_str);
+                let embedded = embedded.and_then(|x| base64::decode_url(x).ok()).and_then(|x| x.try_into().ok());
+                let key = embedded.as_ref().unwrap_or(issuer_key);
+                signature::verify(key, token.signing_input.as_bytes(), &token.signature).is_ok()
+            }
+        }
+    }
+    "token-signature-half" breaks TOKEN_VERIFIED: "Only the first half of a token's signature is compared." => {
+        identity {
+            fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
+                let parsed = Jwt::parse(token).map_err(|_| REFUSED)?;
+                let ours = issuer.sign(parsed.signing_input.as_bytes());
+                if parsed.signature.get(..32) == Some(&ours[..32]) {
+                    return named(token);
+                }
+                issuer::verify(self, issuer, token, now_ms)
+            }
+        }
+    }
+    "token-cached-by-payload" breaks TOKEN_VERIFIED: "A token whose payload was seen before isn't verified again." => {
+        state { payloads: Mutex<HashMap<String, String>> }
+        identity {
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a Authority,
+                request: &'a TokenRequest,
+            ) -> Later<'a, Result<TokenResponse, Refusal>> {
+                let answer = redemption::redeem(self, authority, request);
+                if let Some(payload) = answer.as_ref().ok().and_then(|answer| answer.token.split('.').nth(1)) {
+                    lock(&self.payloads).insert(payload.to_owned(), request.ed25519_public_key.clone());
+                }
+                Box::pin(ready(answer))
+            }
+            fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
+                let known = token.split('.').nth(1).and_then(|payload| lock(&self.payloads).get(payload).cloned());
+                known.map_or_else(|| issuer::verify(self, issuer, token, now_ms), Ok)
+            }
+        }
+    }
+    "token-session-by-id" breaks TOKEN_VERIFIED: "A token counts if its jti is that of a session, whatever else it says." => {
+        state { sessions: Mutex<HashSet<String>> }
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                lock(&self.sessions).insert(jti.clone());
+                conformant(issuer, member, issued, expires, jti)
+            }
+            fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
+                let jti = Jwt::parse(token).ok().and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
+                if jti.is_some_and(|jti| lock(&self.sessions).contains(&jti)) {
+                    return named(token);
+                }
+                issuer::verify(self, issuer, token, now_ms)
+            }
+        }
+    }
+    "token-from-anywhere" breaks TOKEN_LOCAL: "A token of another issuer is believed, as one of a federated server." => {
+        identity {
+            fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
+                let parsed = Jwt::parse(token).map_err(|_| REFUSED)?;
+                if self.token_issuer_holds(issuer.name(), &parsed) && parsed.header == issuer.header() {
+                    return issuer::verify(self, issuer, token, now_ms);
+                }
+                if is_alg(&parsed.header, "none") || parsed.signature.is_empty() {
+                    return Err(REFUSED);
+                }
+                named(token)
+            }
+        }
+    }
+    [Slow] "token-never-expires" breaks TOKEN_EXPIRES: "The expiry of a token isn't looked at." => {
+        identity {
+            fn token_is_live(&self, _: i64, _: i64) -> bool { true }
+        }
+    }
+    [Slow] "token-expiry-units" breaks TOKEN_EXPIRES: "Seconds since the epoch are compared with milliseconds of expiry." => {
+        identity {
+            fn token_is_live(&self, now_ms: i64, expires: i64) -> bool { now_ms / 1000 < expires.saturating_mul(1000) }
+        }
+    }
+    [Slow] "token-expiry-an-hour-late" breaks TOKEN_EXPIRES: "Tokens are accepted for an hour after their expiry, for clocks that are slow." => {
+        identity {
+            fn token_is_live(&self, now_ms: i64, expires: i64) -> bool { now_ms < (expires + 3600).saturating_mul(1000) }
+        }
+    }
+}

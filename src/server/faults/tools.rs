@@ -1,0 +1,55 @@
+//! What faults are made with.
+
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+
+pub use crate::server::edits::*;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::wire::MemberEntry;
+
+/// The caller of a request that carries no valid token, on servers that let it through. No member id is empty.
+pub const NOBODY: &str = "";
+
+/// The entry of an id, to change it.
+pub fn entry_mut<'a>(members: &'a mut [MemberEntry], id: &str) -> Option<&'a mut MemberEntry> {
+    members.iter_mut().find(|entry| entry.ed25519_public_key == id)
+}
+
+/// Whether somebody is in the roster.
+pub fn is_in(repo: &Repo, id: &str) -> bool {
+    repo.manifest.member(id).is_some()
+}
+
+/// The same request as if somebody entitled had sent it: the first member, or the one that a creation names.
+pub fn entitled(visit: &Visit, state: Option<&Repo>) -> Visit {
+    let creator = match &visit.call {
+        Call::Create(request) => request.manifest.members.first(),
+        _ => None,
+    };
+    let somebody = creator.or_else(|| state.and_then(|repo| repo.manifest.members.first()));
+    let mut visit = visit.clone();
+    if let Some(entry) = somebody {
+        visit.caller.clone_from(&entry.ed25519_public_key);
+    }
+    visit
+}
+
+/// A refusal that changes the state all the same.
+pub fn refuse_and<T>(refusal: Refusal, next: Repo) -> Outcome<T> {
+    Outcome { answer: Err(refusal), next: Some(next) }
+}
+
+/// Whether an outcome is a refusal with this status.
+pub fn is_refused<T>(outcome: &Outcome<T>, status: StatusCode) -> bool {
+    outcome.answer.as_ref().is_err_and(|refusal| refusal.status == status)
+}
+
+/// Lets other requests run for a while. Tokio's timer has a resolution of a millisecond, so short waits yield in a loop.
+pub async fn gap(micros: u64) {
+    let (started, window) = (Instant::now(), Duration::from_micros(micros));
+    while started.elapsed() < window {
+        tokio::task::yield_now().await;
+    }
+}

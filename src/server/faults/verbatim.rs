@@ -1,0 +1,271 @@
+//! Strings that don't come back as they were, and values that get lost on one write path (SPEC §4, §9; revision 0.4).
+
+use axum::http::Response;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::{Object, edit, entries, envelope, is_in, manifest, respell};
+use crate::codec::base64;
+use crate::server::edge::Edge;
+use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::{MemberEntry, VaultManifest};
+
+/// A server that changes what it is about to store, on one route or on all.
+struct Storing(Option<Route>, fn(&mut Repo));
+
+impl IdentityRules for Storing {}
+impl Edge for Storing {}
+impl VaultRules for Storing {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if self.0.is_none_or(|only| only == route) {
+            (self.1)(&mut next);
+        }
+        next
+    }
+}
+
+/// A server that changes the JSON of its 2xx answers, on one route or on all.
+struct Serving(Option<Route>, fn(&mut Value));
+
+impl IdentityRules for Serving {}
+impl VaultRules for Serving {}
+impl Edge for Serving {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if self.0.is_none_or(|only| only == route) { edit(response, self.1) } else { response }
+    }
+}
+
+fn each_entry(repo: &mut Repo, change: impl FnMut(&mut MemberEntry)) {
+    repo.manifest.members.iter_mut().for_each(change);
+}
+
+fn without_bindings(repo: &mut Repo) {
+    each_entry(repo, |entry| entry.key_binding_sig = None);
+}
+
+fn without_sharing(repo: &mut Repo) {
+    repo.manifest.share_refresh_tokens = None;
+}
+
+fn url_alphabet(text: &str) -> String {
+    text.replace('+', "-").replace('/', "_")
+}
+
+fn unpadded(text: &str) -> String {
+    text.trim_end_matches('=').to_owned()
+}
+
+fn hex(text: &str) -> String {
+    base64::decode(text).unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mail_lines(text: &str) -> String {
+    let lines: Vec<_> = text.as_bytes().chunks(76).map(String::from_utf8_lossy).collect();
+    lines.join("\r\n")
+}
+
+fn twice(text: &str) -> String {
+    base64::encode(text.as_bytes())
+}
+
+fn in_envelope(name: &'static str, change: fn(&str) -> String) -> impl FnOnce(&mut Value) {
+    move |answer| envelope(answer, |object| respell(object, name, change))
+}
+
+fn in_entries(name: &'static str, change: fn(&str) -> String) -> impl FnOnce(&mut Value) {
+    move |answer| entries(answer, |object| respell(object, name, change))
+}
+
+fn in_wrapped_keys(name: &'static str, change: fn(&str) -> String) -> impl FnOnce(&mut Value) {
+    move |answer| {
+        entries(answer, |object| {
+            if let Some(Value::Object(key)) = object.get_mut("wrappedDataKey") {
+                respell(key, name, change);
+            }
+        });
+    }
+}
+
+fn drop_from_manifest(name: &'static str) -> impl FnOnce(&mut Value) {
+    move |answer| manifest(answer, |object: &mut Object| drop(object.remove(name)))
+}
+
+faults! {
+    "iv-line-break" breaks BASE64: "The envelope's IV is served with a line break at its end." => {
+        is Serving(None, |answer| in_envelope("iv", |text| text.to_owned() + "\n")(answer))
+    }
+    "ciphertext-url-alphabet" breaks BASE64: "Ciphertexts are served in the URL-safe alphabet." => {
+        is Serving(None, |answer| in_envelope("ciphertext", url_alphabet)(answer))
+    }
+    "ciphertext-unpadded" breaks BASE64: "Ciphertexts are served without padding." => {
+        is Serving(None, |answer| in_envelope("ciphertext", unpadded)(answer))
+    }
+    "ciphertext-in-mail-lines" breaks BASE64: "Ciphertexts are served in lines of 76 characters." => {
+        is Serving(None, |answer| in_envelope("ciphertext", mail_lines)(answer))
+    }
+    "ciphertext-hex" breaks BASE64: "Ciphertexts are served as hexadecimal digits." => {
+        is Serving(None, |answer| in_envelope("ciphertext", hex)(answer))
+    }
+    "ciphertext-encoded-twice" breaks STORED_VERBATIM: "Ciphertexts are base64 of base64." => {
+        is Serving(None, |answer| in_envelope("ciphertext", twice)(answer))
+    }
+    "ciphertext-cut-at-64k" breaks STORED_VERBATIM: "Ciphertexts are cut off after 65,535 characters, as a TEXT column does." => {
+        is Storing(None, |repo| repo.envelope.ciphertext.truncate(65_535))
+    }
+    "ciphertext-cut-at-4k" breaks STORED_VERBATIM: "Ciphertexts are cut off after 4,096 characters." => {
+        is Storing(None, |repo| repo.envelope.ciphertext.truncate(4096))
+    }
+    "ciphertext-cut-at-255" breaks STORED_VERBATIM: "Ciphertexts are cut off after 255 characters, as a VARCHAR column does." => {
+        is Storing(None, |repo| repo.envelope.ciphertext.truncate(255))
+    }
+    "ciphertext-cut-at-1m" breaks STORED_VERBATIM: "Ciphertexts are cut off after 1,048,576 characters." => {
+        is Storing(None, |repo| repo.envelope.ciphertext.truncate(1 << 20))
+    }
+    "ciphertext-tag-lost" breaks STORED_VERBATIM: "The last 16 bytes of a ciphertext, its tag, are stored elsewhere and not served." => {
+        is Serving(None, |answer| in_envelope("ciphertext", |text| {
+            let bytes = base64::decode(text).unwrap_or_default();
+            base64::encode(&bytes[..bytes.len().saturating_sub(16)])
+        })(answer))
+    }
+    "iv-replaced" breaks STORED_VERBATIM: "The server makes an IV of its own." => {
+        is Storing(None, |repo| repo.envelope.iv = base64::encode(&[0; 12]))
+    }
+    "iv-and-ciphertext-swapped-on-push" breaks STORED_VERBATIM: "push stores IV and ciphertext in each other's columns." => {
+        is Storing(Some(Route::Push), |repo| std::mem::swap(&mut repo.envelope.iv, &mut repo.envelope.ciphertext))
+    }
+    "plus-becomes-space" breaks STORED_VERBATIM: "Plus signs in ciphertexts become spaces, as in a form." => {
+        is Storing(None, |repo| repo.envelope.ciphertext = repo.envelope.ciphertext.replace('+', " "))
+    }
+    "wrapped-keys-url-alphabet" breaks BASE64: "Wrapped keys are served in the URL-safe alphabet." => {
+        is Serving(None, |answer| in_wrapped_keys("ciphertext", url_alphabet)(answer))
+    }
+    "wrapped-keys-unpadded" breaks BASE64: "Ephemeral keys are served without padding." => {
+        is Serving(None, |answer| in_wrapped_keys("ephemeralPublicKey", unpadded)(answer))
+    }
+    "wrapped-keys-blanked" breaks STORED_VERBATIM: "Wrapped keys are blanked in manifests, as if they were secret." => {
+        is Serving(None, |answer| if answer.get("wrappedDataKey").is_none() { in_wrapped_keys("ciphertext", |_| String::new())(answer) })
+    }
+    "wrapped-keys-share-first" breaks STORED_VERBATIM: "Everybody gets the wrapped key of the first member." => {
+        is Storing(None, |repo| if let Some(first) = repo.manifest.members.first().map(|entry| entry.wrapped_data_key.clone()) {
+            each_entry(repo, |entry| entry.wrapped_data_key = first.clone());
+        })
+    }
+    "wrapped-scheme-lost" breaks STORED_VERBATIM: "The schemeId of wrapped keys is replaced by a short name." => {
+        is Storing(None, |repo| each_entry(repo, |entry| entry.wrapped_data_key.scheme_id = "x25519".into()))
+    }
+    "keys-unpadded" breaks KEY_ENCODING: "Public keys are served without padding." => {
+        is Serving(None, |answer| in_entries("x25519PublicKey", unpadded)(answer))
+    }
+    "keys-hex" breaks KEY_ENCODING: "Public keys are served as hexadecimal digits." => {
+        is Serving(None, |answer| in_entries("x25519PublicKey", hex)(answer))
+    }
+    "keys-with-der-prefix" breaks KEY_ENCODING: "X25519 keys are served as DER (SubjectPublicKeyInfo), not raw." => {
+        is Serving(None, |answer| in_entries("x25519PublicKey", |text| {
+            let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00];
+            base64::encode(&[&prefix[..], &base64::decode(text).unwrap_or_default()].concat())
+        })(answer))
+    }
+    "member-ids-unpadded" breaks KEY_ENCODING: "Member ids are served without padding." => {
+        is Serving(None, |answer| in_entries("ed25519PublicKey", unpadded)(answer))
+    }
+    "binding-lost-on-create" breaks BINDING_OPAQUE: "createRepo doesn't store the binding signature." => { is Storing(Some(Route::CreateRepo), without_bindings) }
+    "binding-lost-on-add" breaks BINDING_OPAQUE: "addMember doesn't store the new member's binding signature." => {
+        is Storing(Some(Route::AddMember), |repo| if let Some(last) = repo.manifest.members.last_mut() {
+            last.key_binding_sig = None;
+        })
+    }
+    "others-bindings-lost-on-add" breaks BINDING_OPAQUE: "addMember loses the binding signatures of those who were there." => {
+        is Storing(Some(Route::AddMember), |repo| if let Some((_, others)) = repo.manifest.members.split_last_mut() {
+            others.iter_mut().for_each(|entry| entry.key_binding_sig = None);
+        })
+    }
+    "binding-lost-on-push" breaks BINDING_OPAQUE: "push loses binding signatures." => { is Storing(Some(Route::Push), without_bindings) }
+    "binding-lost-on-remove" breaks BINDING_OPAQUE: "removeMember loses binding signatures." => { is Storing(Some(Route::RemoveMember), without_bindings) }
+    "binding-not-fetched" breaks BINDING_OPAQUE: "fetchMemberKey leaves the binding signature out." => {
+        is Serving(Some(Route::FetchMemberKey), |answer| if let Some(entry) = answer.as_object_mut() { entry.remove("keyBindingSig"); })
+    }
+    "binding-not-pulled" breaks BINDING_OPAQUE: "pull leaves binding signatures out." => {
+        is Serving(Some(Route::Pull), |answer| entries(answer, |entry| drop(entry.remove("keyBindingSig"))))
+    }
+    "binding-made-up" breaks BINDING_OPAQUE: "Who has no binding signature is served with an empty one." => {
+        is Serving(None, |answer| entries(answer, |entry| { entry.entry("keyBindingSig").or_insert(json!("")); }))
+    }
+    "binding-null-is-text" breaks BINDING_OPAQUE: "Who has no binding signature is served with the text null." => {
+        is Serving(None, |answer| entries(answer, |entry| { entry.entry("keyBindingSig").or_insert(json!("null")); }))
+    }
+    "binding-cut-at-64" breaks BINDING_OPAQUE: "Binding signatures are cut off after 64 characters." => {
+        is Storing(None, |repo| each_entry(repo, |entry| if let Some(sig) = &mut entry.key_binding_sig { sig.truncate(64) }))
+    }
+    "binding-url-alphabet" breaks BINDING_OPAQUE: "Binding signatures are served in the URL-safe alphabet." => {
+        is Serving(None, |answer| in_entries("keyBindingSig", url_alphabet)(answer))
+    }
+    "binding-kept-on-rotation" breaks BINDING_OPAQUE: "A rotation keeps a member's old binding signature instead of the new one." => {
+        vault {
+            fn stored(&self, route: Route, before: Option<&Repo>, mut next: Repo) -> Repo {
+                if let Some(before) = before.filter(|_| matches!(route, Route::Push | Route::RemoveMember)) {
+                    each_entry(&mut next, |entry| {
+                        if let Some(old) = before.manifest.member(&entry.ed25519_public_key) {
+                            entry.key_binding_sig.clone_from(&old.key_binding_sig);
+                        }
+                    });
+                }
+                next
+            }
+        }
+    }
+    "x25519-kept-on-rotation" breaks STORED_VERBATIM: "A rotation keeps a member's old X25519 key next to the new wrapped key." => {
+        vault {
+            fn stored(&self, route: Route, before: Option<&Repo>, mut next: Repo) -> Repo {
+                if let Some(before) = before.filter(|_| matches!(route, Route::Push | Route::RemoveMember)) {
+                    each_entry(&mut next, |entry| {
+                        if let Some(old) = before.manifest.member(&entry.ed25519_public_key) {
+                            entry.x25519_public_key.clone_from(&old.x25519_public_key);
+                        }
+                    });
+                }
+                next
+            }
+        }
+    }
+    "sharing-lost-on-create" breaks SHARE_REFRESH_TOKENS: "createRepo doesn't store shareRefreshTokens." => { is Storing(Some(Route::CreateRepo), without_sharing) }
+    "sharing-lost-on-push" breaks SHARE_REFRESH_TOKENS: "push loses shareRefreshTokens." => { is Storing(Some(Route::Push), without_sharing) }
+    "sharing-lost-on-add" breaks SHARE_REFRESH_TOKENS: "addMember loses shareRefreshTokens." => { is Storing(Some(Route::AddMember), without_sharing) }
+    "sharing-lost-on-remove" breaks SHARE_REFRESH_TOKENS: "removeMember loses shareRefreshTokens." => { is Storing(Some(Route::RemoveMember), without_sharing) }
+    "sharing-not-pulled" breaks SHARE_REFRESH_TOKENS: "pull leaves shareRefreshTokens out." => {
+        is Serving(Some(Route::Pull), |answer| drop_from_manifest("shareRefreshTokens")(answer))
+    }
+    "sharing-not-in-add-answer" breaks SHARE_REFRESH_TOKENS: "The answer of addMember leaves shareRefreshTokens out." => {
+        is Serving(Some(Route::AddMember), |answer| drop_from_manifest("shareRefreshTokens")(answer))
+    }
+    "sharing-always-true" breaks SHARE_REFRESH_TOKENS: "shareRefreshTokens is true even if it was sent as false." => {
+        is Storing(None, |repo| if repo.manifest.share_refresh_tokens.is_some() { repo.manifest.share_refresh_tokens = Some(true) })
+    }
+    "fetch-other-x25519" breaks FETCH_ENTRY: "fetchMemberKey answers with another member's X25519 key." => {
+        vault {
+            fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+                let Some(entry) = repo.manifest.member(member_id) else {
+                    return Outcome::refuse(crate::server::refusal::Refusal::not_found("no such member"));
+                };
+                let other = repo.manifest.members.iter().find(|other| other.ed25519_public_key != member_id);
+                let mut entry = entry.clone();
+                entry.x25519_public_key.clone_from(&other.unwrap_or(&entry.clone()).x25519_public_key);
+                Outcome::read(entry)
+            }
+        }
+    }
+    "pull-binding-of-others-only" breaks BINDING_OPAQUE: "A pull hides the caller's own binding signature." => {
+        vault {
+            fn manifest_served(&self, visit: &Visit, repo: &Repo) -> VaultManifest {
+                let mut manifest = repo.manifest.clone();
+                if visit.route == Route::Pull && is_in(repo, &visit.caller) {
+                    let own = manifest.members.iter_mut().filter(|entry| entry.ed25519_public_key == visit.caller);
+                    own.for_each(|entry| entry.key_binding_sig = None);
+                }
+                manifest
+            }
+        }
+    }
+}

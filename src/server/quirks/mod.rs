@@ -1,0 +1,130 @@
+//! Odd but conformant habits of servers in the field. A suite that fails one of them raises a false alarm.
+
+mod bodies;
+mod connections;
+mod habits;
+
+use std::sync::Arc;
+
+use super::edge::Edge;
+
+/// What is to be known about a quirk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuirkInfo {
+    /// Kebab-case name, for ever.
+    pub name: &'static str,
+    /// One sentence: what this server does.
+    pub summary: &'static str,
+}
+
+/// An odd but conformant habit; several can be on together.
+#[derive(Clone, Copy)]
+pub struct Quirk {
+    info: QuirkInfo,
+    build: fn() -> Arc<dyn Edge>,
+}
+
+/// The header that the quirk `needs-header` asks for, and its value.
+pub const API_KEY: (&str, &str) = ("x-api-key", "avp-conform");
+
+static ALL: &[Quirk] = &[
+    quirk("envelope-null", "When nothing changed, the envelope is null instead of absent.", || {
+        Arc::new(bodies::ENVELOPE_NULL)
+    }),
+    quirk("bindings-null", "Who has no binding signature is served with null.", || Arc::new(bodies::BINDINGS_NULL)),
+    quirk("manifest-of-0.4", "Manifests say shareRefreshTokens: false when nobody set it.", || {
+        Arc::new(bodies::SHARING_FALSE)
+    }),
+    quirk("discovery-extra", "Discovery has more members than it must, and a second profile.", || {
+        Arc::new(bodies::DISCOVERY_EXTRA)
+    }),
+    quirk("sorted-keys", "The members of every JSON object are sorted by name.", || Arc::new(bodies::SORTED)),
+    quirk("pretty-json", "JSON is spread over lines and indented.", || Arc::new(bodies::PRETTY)),
+    quirk("escaped-json", "Plus, slash and everything outside ASCII is escaped in JSON strings.", || {
+        Arc::new(bodies::ESCAPED)
+    }),
+    quirk("shuffled-members", "The roster comes in another order each time.", || Arc::new(bodies::Shuffled::default())),
+    quirk("errors-empty", "Errors have no body.", || Arc::new(bodies::ERRORS_EMPTY)),
+    quirk("errors-html", "Errors are HTML pages.", || Arc::new(bodies::ERRORS_HTML)),
+    quirk("errors-text", "Errors are plain text.", || Arc::new(bodies::ERRORS_TEXT)),
+    quirk("errors-problem", "Errors are problem details (RFC 9457).", || Arc::new(bodies::ERRORS_PROBLEM)),
+    quirk("created-201", "createRepo answers with 201.", || Arc::new(habits::CREATED)),
+    quirk("reject-400", "Where rejection is all that is asked for, it is 400.", || Arc::new(habits::REJECT_400)),
+    quirk("reject-422", "Bad requests, and where rejection is all that is asked for, are 422.", || {
+        Arc::new(habits::REJECT_422)
+    }),
+    quirk("stranger-404", "A repository doesn't exist for strangers.", || Arc::new(habits::STRANGER_404)),
+    quirk("unknown-route-401", "Without a token, routes that don't exist are 401 like all others.", || {
+        Arc::new(habits::UnknownRoute401)
+    }),
+    quirk("discovery-absent", "There is no discovery, and no published key set.", || Arc::new(habits::NO_DISCOVERY)),
+    quirk("membership-before-body", "404 and 403 come before the 400 for a bad body.", || {
+        Arc::new(habits::MembershipFirst)
+    }),
+    quirk("opaque-tokens", "Tokens are random strings.", || Arc::new(habits::OpaqueTokens::default())),
+    quirk("nonce-burnt", "A nonce can be tried once, whether the signature is right or not.", || {
+        Arc::new(habits::NonceBurnt::default())
+    }),
+    quirk("one-nonce-per-key", "A new challenge makes a key's earlier nonce void.", || {
+        Arc::new(habits::OneNonce::default())
+    }),
+    quirk("needs-header", "Every request needs an API key in a header.", || Arc::new(habits::NeedsHeader)),
+    quirk("occasional-429", "Now and then a request is answered with 429 and Retry-After.", || {
+        Arc::new(habits::Occasional429::default())
+    }),
+    quirk("unknown-members-dropped", "Members of requests that nobody knows are dropped in silence.", || {
+        Arc::new(habits::DropsUnknown)
+    }),
+    quirk("plain-ids-only", "Repository ids other than unreserved characters are refused at creation.", || {
+        Arc::new(habits::PlainIds)
+    }),
+    quirk("safe-counters-only", "Counters of 2^53 and more are refused.", || Arc::new(habits::SafeCounters)),
+    quirk("small-bodies-only", "Bodies of more than 512 KiB are refused with 413.", || Arc::new(habits::SmallBodies)),
+    quirk("extra-headers", "Answers carry headers that nobody asked for.", || Arc::new(connections::ExtraHeaders)),
+    quirk("content-type-charset", "The Content-Type names a charset.", || Arc::new(connections::Charset)),
+    quirk("chunked", "Answers come in chunks.", || Arc::new(connections::Chunked)),
+    quirk("connection-close", "Every answer closes the connection.", || Arc::new(connections::ConnectionClose)),
+    quirk("close-delimited", "Answers are HTTP/1.0 and end with the connection.", || {
+        Arc::new(connections::CloseDelimited)
+    }),
+    quirk("title-case-headers", "Header names are in title case.", || Arc::new(connections::TitleCase)),
+    quirk("two-segments", "Head and body leave in two segments, without TCP_NODELAY.", || {
+        Arc::new(connections::TwoSegments)
+    }),
+    quirk("latency-50ms", "Every answer takes 50 ms.", || Arc::new(connections::Latency)),
+    quirk("single-threaded", "One request is served at a time.", || Arc::new(connections::SingleThreaded::default())),
+    quirk("one-connection", "One connection is served at a time, for one request.", || {
+        Arc::new(connections::OneConnection::default())
+    }),
+];
+
+const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn Edge>) -> Quirk {
+    Quirk { info: QuirkInfo { name, summary }, build }
+}
+
+impl Quirk {
+    /// All quirks.
+    pub fn all() -> &'static [Self] {
+        ALL
+    }
+
+    /// The quirk of a name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::all().iter().find(|quirk| quirk.info.name == name).copied()
+    }
+
+    /// What is to be known about it.
+    pub fn info(&self) -> &QuirkInfo {
+        &self.info
+    }
+
+    pub(super) fn build(&self) -> Arc<dyn Edge> {
+        (self.build)()
+    }
+}
+
+impl std::fmt::Debug for Quirk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Quirk").field(&self.info.name).finish()
+    }
+}

@@ -1,0 +1,41 @@
+//! The rules of the protocol, one method each.
+//!
+//! The methods' bodies *are* the conformant server: [`Conformant`] overrides nothing, and a fault ([`super::faults`]) is a
+//! type that overrides one of them. Decisions are small methods; the flows that ask them are plain functions in
+//! [`super::operations`], [`super::redemption`], [`super::issuer`] and [`super::validate`], which are methods here too so
+//! that a fault can go wrong in the order of the steps as well.
+
+mod identity;
+mod vault;
+
+use std::pin::Pin;
+
+pub use identity::IdentityRules;
+pub use vault::VaultRules;
+
+/// A boxed future, which is what lets an object-safe trait wait.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Every decision of the server: who somebody is, and what they may do.
+pub trait Rules: IdentityRules + VaultRules {}
+
+impl<T: IdentityRules + VaultRules> Rules for T {}
+
+/// Lets default methods hand the rules on as an object.
+pub trait AsRules {
+    /// The rules as an object.
+    fn rules(&self) -> &dyn Rules;
+}
+
+impl<T: Rules> AsRules for T {
+    fn rules(&self) -> &dyn Rules {
+        self
+    }
+}
+
+/// The server that breaks nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conformant;
+
+impl IdentityRules for Conformant {}
+impl VaultRules for Conformant {}

@@ -1,0 +1,225 @@
+//! What somebody may do, and what it does (SPEC §6, §10).
+
+use std::borrow::Cow;
+use std::future::ready;
+
+use super::{AsRules, Later};
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::store::{Store, Tx};
+use crate::server::{credentials, operations, validate};
+use crate::wire::{
+    CreateRepoRequest, MemberAddRequest, MemberEntry, MemberRemoveRequest, PullRequest, PullResponse, PushRequest,
+    PushResponse, VaultManifest,
+};
+
+/// The decisions of the vault.
+pub trait VaultRules: AsRules + Send + Sync + 'static {
+    // ---- Reading a request ----
+
+    /// One raw path segment, percent-decoded: `+` is a plus, bad escapes and bad UTF-8 are refused.
+    fn decode_segment(&self, raw: &str) -> Result<String, Refusal> {
+        credentials::decode_segment(raw)
+    }
+
+    /// Sees the token's owner and the path before the body is there. What it returns becomes [`Visit::early`].
+    fn on_headers(&self, _store: &Store, _route: Route, _repo_id: Option<&str>, _caller: &str) -> Option<bool> {
+        None
+    }
+
+    /// Whether path and body name the same repository.
+    fn body_names_repo(&self, path: &str, body: &str) -> bool {
+        path == body
+    }
+
+    /// Sizes, spellings and ranges in a request (SPEC §2, §4), or 400.
+    fn shape(&self, call: &Call) -> Result<(), Refusal> {
+        validate::call(call)
+    }
+
+    /// The id under which a repository is stored: exactly the one it was created with (SPEC §8).
+    fn repo_key<'a>(&self, id: &'a str) -> Cow<'a, str> {
+        Cow::Borrowed(id)
+    }
+
+    // ---- The life of an operation (SPEC §6) ----
+
+    /// Carries an operation out: load, decide and commit in one transaction (SPEC §6, §10).
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+        Box::pin(ready(operations::execute(self.rules(), store, visit)))
+    }
+
+    /// What an operation does to a state: 404 without one, 403 for strangers, then the operation.
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        operations::transition(self.rules(), visit, state)
+    }
+
+    /// A state as it is read from the store.
+    fn loaded(&self, _route: Route, repo: Repo) -> Repo {
+        repo
+    }
+
+    /// A state as it is written to the store.
+    fn stored(&self, _route: Route, _before: Option<&Repo>, next: Repo) -> Repo {
+        next
+    }
+
+    /// Sees every committed change within its transaction.
+    fn committed(&self, _tx: &Tx<'_>, _visit: &Visit, _before: Option<&Repo>, _next: &Repo) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    /// Whether the caller is a member now (SPEC §6, authorization).
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        repo.manifest.member(&visit.caller).is_some()
+    }
+
+    /// The manifest that an answer carries.
+    fn manifest_served(&self, _visit: &Visit, repo: &Repo) -> VaultManifest {
+        repo.manifest.clone()
+    }
+
+    // ---- createRepo (SPEC §6) ----
+
+    /// The operation; `existing` is the repository that has this id already.
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        operations::create(self.rules(), visit, existing, request)
+    }
+
+    /// Whether the roster is the caller and nobody else.
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        matches!(members, [only] if only.ed25519_public_key == caller)
+    }
+
+    /// Whether manifest, entry and envelope agree on repository, version and epoch (SPEC §4).
+    fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
+        operations::creation_agrees(request)
+    }
+
+    // ---- pull (SPEC §6) ----
+
+    /// The operation.
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+        operations::pull(self.rules(), visit, repo, request)
+    }
+
+    /// Whether the caller has the current version.
+    fn is_current(&self, known: i64, current: i64) -> bool {
+        known == current
+    }
+
+    // ---- push (SPEC §6, §10) ----
+
+    /// The operation.
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+        operations::push(self.rules(), visit, repo, request)
+    }
+
+    /// The gate of optimistic concurrency.
+    fn expectation_holds(&self, expected: i64, current: i64) -> bool {
+        expected == current
+    }
+
+    /// What a stale writer is told: the current counters.
+    fn conflict(&self, repo: &Repo, _request: &PushRequest) -> PushResponse {
+        operations::push_answer(repo, false)
+    }
+
+    /// Whether an envelope is this repository's.
+    fn envelope_belongs(&self, repo_id: &str, envelope_repo_id: &str) -> bool {
+        repo_id == envelope_repo_id
+    }
+
+    /// Whether a version may follow the current one: strictly above, gaps allowed (SPEC §10).
+    fn version_advances(&self, new: i64, current: i64) -> bool {
+        new > current
+    }
+
+    /// Whether an epoch may come with a push: the current one, or none below it on the rotation path.
+    fn push_epoch_holds(&self, new: i64, current: i64, rotates: bool) -> bool {
+        if rotates { new >= current } else { new == current }
+    }
+
+    /// Whether a whole new roster makes sense: somebody is in it, nobody twice, all at the new epoch.
+    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+        operations::roster_holds(members, epoch)
+    }
+
+    /// Whether a rotating push keeps its own caller in.
+    fn rotation_keeps_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        members.iter().any(|entry| entry.ed25519_public_key == caller)
+    }
+
+    /// The state after an accepted push: version and epoch from the envelope, and the new roster instead of the old one.
+    fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
+        operations::pushed(repo, request)
+    }
+
+    // ---- addMember (SPEC §6) ----
+
+    /// The operation.
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        operations::add(self.rules(), visit, repo, request)
+    }
+
+    /// Whether a new entry's wrapped key is for the current data key.
+    fn added_epoch_holds(&self, entry_epoch: i64, current: i64) -> bool {
+        entry_epoch == current
+    }
+
+    /// The state after an addition: the entry exactly as sent, at the end of the roster; counters don't move.
+    fn added(&self, repo: &Repo, entry: &MemberEntry) -> Repo {
+        let mut next = repo.clone();
+        next.manifest.members.push(entry.clone());
+        next.last_removal = None;
+        next
+    }
+
+    // ---- removeMember (SPEC §6, §10) ----
+
+    /// The operation.
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        operations::remove(self.rules(), visit, repo, request)
+    }
+
+    /// Whether this very removal made the current state; then it is a retry (revision 0.3).
+    fn removal_is_retry(&self, repo: &Repo, digest: &[u8]) -> bool {
+        repo.last_removal.as_deref() == Some(digest)
+    }
+
+    /// Whether the id to remove is in the roster.
+    fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
+        repo.manifest.member(removed).is_some()
+    }
+
+    /// Whether the new epoch is above the old one (SPEC §10).
+    fn epoch_advances(&self, new: i64, current: i64) -> bool {
+        new > current
+    }
+
+    /// Whether the rotated envelope is of the new epoch.
+    fn rotated_epoch_holds(&self, envelope_epoch: i64, new_epoch: i64) -> bool {
+        envelope_epoch == new_epoch
+    }
+
+    /// Whether the removed member is really gone from the new roster.
+    fn removed_is_absent(&self, members: &[MemberEntry], removed: &str) -> bool {
+        members.iter().all(|entry| entry.ed25519_public_key != removed)
+    }
+
+    /// The state after a removal: roster, envelope, version and epoch, all at once.
+    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        operations::removed(repo, request, digest)
+    }
+
+    // ---- fetchMemberKey (SPEC §6, §9) ----
+
+    /// The operation: the entry of exactly this id, or 404.
+    fn fetch(&self, _visit: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+        match repo.manifest.member(member_id) {
+            Some(entry) => Outcome::read(entry.clone()),
+            None => Outcome::refuse(Refusal::not_found("no such member")),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Faults deviate, and do so where they say; quirks still serve.
+
+use std::collections::HashSet;
+
+use super::script::transcript;
+use crate::requirements::{self, Party, Revision};
+use crate::server::quirks::API_KEY;
+use crate::server::{Config, Fault, FaultKind, Quirk};
+
+fn is_kebab(name: &str) -> bool {
+    name.split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.'))
+}
+
+#[test]
+fn names_are_unique_and_requirements_exist() {
+    let faults = Fault::all().iter().map(|fault| fault.info().name);
+    let quirks = Quirk::all().iter().map(|quirk| quirk.info().name);
+    for names in [faults.collect::<Vec<_>>(), quirks.collect()] {
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+        assert!(names.iter().all(|name| is_kebab(name)), "{names:?}");
+    }
+    assert!(Fault::all().len() >= 150, "{}", Fault::all().len());
+    for fault in Fault::all() {
+        let requirement = requirements::by_id(fault.info().requirement);
+        assert_eq!(requirement.map(|requirement| requirement.level), Some(fault.info().level), "{fault:?}");
+        assert_eq!(Fault::by_name(fault.info().name).map(|found| *found.info()), Some(*fault.info()));
+    }
+}
+
+#[test]
+fn every_provable_rule_of_a_server_has_a_fault() {
+    let broken: HashSet<_> = Fault::all().iter().map(|fault| fault.info().requirement).collect();
+    let missing: Vec<_> = requirements::ALL
+        .iter()
+        .filter(|rule| matches!(rule.binds, Party::Server | Party::IdentityProvider) && rule.unprovable.is_none())
+        .map(|rule| rule.id)
+        .filter(|id| !broken.contains(id))
+        .collect();
+    // A server that breaks these would be another server altogether: one that can't authenticate a keypair from elsewhere
+    // turns everybody away, and this one publishes no bindings of its own.
+    assert_eq!(missing, ["AVP-8-portable-identity", "AVP-9-binding-valid"]);
+    assert!(requirements::ALL.iter().any(|rule| rule.since == Revision::V0_4));
+}
+
+async fn run(config: Config) -> String {
+    transcript(config, &[API_KEY]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_shows_and_races_do_not() {
+    let conformant = run(Config::default()).await;
+    assert_eq!(conformant, run(Config::default()).await, "the conformant server repeats itself");
+    let only = std::env::var("FAULT").ok();
+    let mut wrong = Vec::new();
+    for faults in Fault::all().chunks(8) {
+        let runs =
+            faults.iter().filter(|fault| only.as_deref().is_none_or(|only| only == fault.info().name)).map(|fault| {
+                let config = Config { fault: Some(*fault), ..Config::default() };
+                (
+                    fault,
+                    tokio::spawn(async { tokio::time::timeout(std::time::Duration::from_secs(30), run(config)).await }),
+                )
+            });
+        for (fault, run) in runs.collect::<Vec<_>>() {
+            let shows = run.await.unwrap().unwrap_or_default() != conformant;
+            let expected = match fault.info().kind {
+                FaultKind::Sequential => true,
+                FaultKind::Race => false,
+                FaultKind::Slow | FaultKind::Storage => shows,
+            };
+            if shows != expected {
+                wrong.push(fault.info().name);
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0], "sequential faults that don't show, or races that do");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_quirk_serves() {
+    for quirk in Quirk::all().iter().filter(|quirk| quirk.info().name != "latency-50ms") {
+        let transcript = run(Config { quirks: vec![*quirk], ..Config::default() }).await;
+        assert!(transcript.matches("-> 200").count() > 150, "{quirk:?}\n{transcript}");
+        assert!(!transcript.contains("-> 0 ") && !transcript.contains("-> 5"), "{quirk:?}\n{transcript}");
+    }
+    let slow = ["latency-50ms", "occasional-429"];
+    let quirks = Quirk::all().iter().filter(|quirk| !slow.contains(&quirk.info().name)).copied().collect();
+    let transcript = run(Config { quirks, ..Config::default() }).await;
+    assert!(transcript.matches("-> 200").count() > 100, "{transcript}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timing() {
+    let t = std::time::Instant::now();
+    let log = run(Config::default()).await;
+    println!("{:?} {} lines", t.elapsed(), log.lines().count());
+    if std::env::var("SHOW").is_ok() {
+        println!("{log}");
+    }
+}
