@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::{Answer, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
+use super::{Answer, Ctx, Finding, Member, Operation, Outcome, Provoked, Stop};
 use crate::client::{CANARY_PREFIX, Repo, random};
 use crate::scan::{Searcher, forms};
 
@@ -128,20 +128,6 @@ async fn prepared(cx: &Ctx, alice: &Member, operation: Operation) -> Result<(Rep
     })
 }
 
-/// An operation whose answer the schema checks don't get to see: a member that we invented and the server echoes is judged here,
-/// as the lesser thing that it is.
-async fn aside<'c>(
-    cx: &'c Ctx,
-    by: &Member,
-    operation: Operation,
-    repo: &Repo,
-    member_id: &str,
-    body: Option<&Value>,
-) -> Result<Answer<'c>, Stop> {
-    let (auth, body) = (by.auth(), body.map(|body| body.to_string().into()));
-    cx.call(Call { operation: None, ..Call::operation(operation, repo.id(), member_id, &auth, body) }).await
-}
-
 /// Sends a request once for each place, with secrets there.
 async fn all_dropped(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome {
     let alice = cx.member().await?;
@@ -149,18 +135,21 @@ async fn all_dropped(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome
     for place in places {
         let (repo, mut body) = prepared(cx, &alice, operation).await?;
         let value = spike(&mut body, place);
-        let answer = aside(cx, &alice, operation, &repo, "", Some(&body)).await?;
+        // What a lenient server echoes of it is judged here, as the lesser thing that it is, and not by the schema.
+        let answer = match cx.provoke(operation, repo.id(), &alice.auth(), &body).await? {
+            Provoked::Answer(answer) => answer,
+            Provoked::Silence => break,
+            Provoked::Closed => continue,
+        };
         if !answer.is_success() {
             answer.refused_somehow("a request with members that the schema doesn't know, unless it is accepted,")?;
             refused += 1;
             continue;
         }
         dropped(&answer, &value, place)?;
-        let pull = json!(repo.pull_request(-1));
-        dropped(&aside(cx, &alice, Operation::Pull, &repo, "", Some(&pull)).await?, &value, place)?;
+        dropped(&cx.pull(&alice, &repo.pull_request(-1)).await?, &value, place)?;
         for entry in &repo.manifest.members {
-            let id = &entry.ed25519_public_key;
-            dropped(&aside(cx, &alice, Operation::FetchMemberKey, &repo, id, None).await?, &value, place)?;
+            dropped(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, &value, place)?;
         }
     }
     cx.remark(format!("{refused} of {} requests were refused", places.len()));
