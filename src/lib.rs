@@ -11,4 +11,5 @@ pub mod requirements;
 pub mod runner;
 pub mod scenarios;
 pub mod server;
+pub mod vectors;
 pub mod wire;
