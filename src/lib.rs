@@ -5,10 +5,13 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod client;
 pub mod codec;
+pub mod report;
 pub mod requirements;
 pub mod runner;
+pub mod scan;
 pub mod scenarios;
 pub mod server;
 pub mod vectors;

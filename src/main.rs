@@ -1,1 +1,5 @@
-fn main() {}
+//! The program: the library does it all.
+
+fn main() -> std::process::ExitCode {
+    avp_conform::cli::main()
+}

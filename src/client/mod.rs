@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod exchange;
+mod gate;
 mod header;
 mod identity;
 mod io;
@@ -12,6 +13,7 @@ mod tls;
 mod transport;
 
 pub use exchange::{Exchange, KEPT_BODY, RecordedBody};
+pub use gate::HeldRequest;
 pub use header::Header;
 pub use identity::Identity;
 pub use io::Stream;

@@ -5,6 +5,7 @@
 
 use super::Identity;
 use super::random;
+use crate::codec::invite::InviteRequest;
 use crate::codec::key_wrap::{self, SCHEME_ID, Wrapped};
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
 use crate::codec::{DataKey, aad::Binding, base64, envelope};
@@ -80,6 +81,16 @@ impl Repo {
         Self { manifest, envelope, data_key, plaintext }
     }
 
+    /// A repository as somebody sees it who has just pulled it for the first time.
+    ///
+    /// # Errors
+    /// In words, why the reader can't decrypt it.
+    pub fn pulled(reader: &Identity, manifest: VaultManifest, envelope: EncryptedEnvelope) -> Result<Self, String> {
+        let data_key = unwrap_as(reader, &manifest)?;
+        let plaintext = open(&data_key, &envelope)?;
+        Ok(Self { manifest, envelope, data_key, plaintext })
+    }
+
     /// The repository's id.
     pub fn id(&self) -> &str {
         &self.manifest.repo_id
@@ -112,10 +123,14 @@ impl Repo {
 
     /// A push of a new payload at a given version, expecting the current one.
     pub fn push_request_at(&self, author: &Identity, version: i64) -> PushRequest {
-        let plaintext = sample_payload(author, version);
+        self.push_of(&sample_payload(author, version), version)
+    }
+
+    /// A push of a given payload at a given version, expecting the current one.
+    pub fn push_of(&self, plaintext: &[u8], version: i64) -> PushRequest {
         PushRequest {
             repo_id: self.id().into(),
-            envelope: seal(self.id(), version, self.epoch(), &self.data_key, &plaintext),
+            envelope: seal(self.id(), version, self.epoch(), &self.data_key, plaintext),
             expected_payload_version: self.version(),
             rotated_members: None,
         }
@@ -124,6 +139,23 @@ impl Repo {
     /// The entry of a newcomer, at the current epoch.
     pub fn entry_for(&self, newcomer: &Identity) -> MemberEntry {
         entry(newcomer, &self.data_key, self.epoch())
+    }
+
+    /// The entry of somebody who sent an invite request, at the current epoch.
+    ///
+    /// # Errors
+    /// In words, why its keys can't be used.
+    pub fn entry_from_invite(&self, invite: &InviteRequest) -> Result<MemberEntry, String> {
+        let (_, x25519) = invite.keys().map_err(|error| error.to_string())?;
+        let wrapped = key_wrap::wrap(&self.data_key, &x25519, &random::bytes(), &random::bytes())
+            .map_err(|error| error.to_string())?;
+        Ok(MemberEntry {
+            ed25519_public_key: invite.ed25519_public_key.clone(),
+            x25519_public_key: invite.x25519_public_key.clone(),
+            wrapped_data_key: WrappedKey::from(&wrapped),
+            key_epoch: self.epoch(),
+            key_binding_sig: None,
+        })
     }
 
     /// The request that adds a newcomer.
@@ -230,11 +262,13 @@ fn entry(member: &Identity, key: &DataKey, key_epoch: i64) -> MemberEntry {
 /// # Errors
 /// In words, which step failed.
 pub fn read_as(reader: &Identity, manifest: &VaultManifest, envelope: &EncryptedEnvelope) -> Result<Vec<u8>, String> {
+    open(&unwrap_as(reader, manifest)?, envelope)
+}
+
+fn unwrap_as(reader: &Identity, manifest: &VaultManifest) -> Result<DataKey, String> {
     let entry = manifest.member(&reader.id).ok_or("the reader isn't in the served roster")?;
     let wrapped = Wrapped::try_from(&entry.wrapped_data_key).map_err(|error| format!("wrappedDataKey: {error}"))?;
-    let key =
-        key_wrap::unwrap(&wrapped, reader.x25519_private()).map_err(|error| format!("wrappedDataKey: {error}"))?;
-    open(&key, envelope)
+    key_wrap::unwrap(&wrapped, reader.x25519_private()).map_err(|error| format!("wrappedDataKey: {error}"))
 }
 
 /// Decrypts an envelope under a data key.

@@ -210,9 +210,25 @@ impl Transport {
         self.timeout
     }
 
+    /// `host` or `host:port`, as in an `avp://` address.
+    pub fn authority(&self) -> &str {
+        self.host_header.to_str().unwrap_or(&self.host)
+    }
+
     /// Path prefix of the origin, without a final slash.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Path and query of a URL below this origin and its prefix; `None` for one that lives elsewhere.
+    pub fn path_of(&self, url: &Url) -> Option<String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        if url.scheme() != scheme || host != self.host || url.port_or_known_default() != Some(self.port) {
+            return None;
+        }
+        let path = url.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'))?;
+        Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
@@ -276,14 +292,27 @@ impl Transport {
         tokio::time::timeout(bound * 2, both).await.unwrap_or(Err(TransportError::Timeout(bound * 2)))
     }
 
+    /// Sends a request over a byte stream of its own.
+    pub(super) async fn send_over<S>(&self, stream: S, request: &RawRequest) -> Result<RawAnswer, TransportError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut connection = handshake(stream).await?;
+        self.exchange_on(&mut connection, request).await
+    }
+
+    /// How many bytes the head of a request takes on the wire.
+    pub(super) fn head_length(&self, request: &RawRequest) -> usize {
+        let built = self.build(request);
+        let line = built.method().as_str().len() + built.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
+        let headers: usize = built.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let length = request.body.as_ref().map_or(0, |body| format!("content-length: {}\r\n", body.len()).len());
+        line + headers + length + 2
+    }
+
     async fn connect(&self) -> Result<Connection, TransportError> {
-        let stream = self.open().await?;
-        let (sender, driver) = http1::Builder::new()
-            .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| TransportError::Closed(error.to_string()))?;
-        Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+        handshake(self.open().await?).await
     }
 
     /// Opens a byte stream to the origin.
@@ -381,6 +410,18 @@ impl std::fmt::Debug for Transport {
     }
 }
 
+async fn handshake<S>(stream: S) -> Result<Connection, TransportError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, driver) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| TransportError::Closed(error.to_string()))?;
+    Ok(Connection { sender, driver: Some(Box::pin(driver)) })
+}
+
 fn announces_close(answer: &RawAnswer) -> bool {
     answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
@@ -421,5 +462,24 @@ fn plain_words(error: &std::io::Error) -> String {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::TimedOut => "timed out".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_below_an_origin() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let transport = |base| Transport::new(&url(base), None, Vec::new(), Duration::from_secs(1)).unwrap();
+        let bare = transport("http://127.0.0.1:8787");
+        assert_eq!(bare.path_of(&url("http://127.0.0.1:8787/a/b?c=d")).unwrap(), "/a/b?c=d");
+        for elsewhere in ["http://127.0.0.1/a", "https://127.0.0.1:8787/a", "http://localhost:8787/a"] {
+            assert_eq!(bare.path_of(&url(elsewhere)), None, "{elsewhere}");
+        }
+        let below = transport("http://[::1]:80/vault/");
+        assert_eq!(below.path_of(&url("http://[::1]/vault/keys")).unwrap(), "/keys");
+        assert_eq!(below.path_of(&url("http://[::1]/vaults/keys")), None);
     }
 }

@@ -62,6 +62,8 @@ catalogue! {
         "The token answer carries the token and its expiry in epoch milliseconds, which lies ahead.";
     TOKEN_CLAIMS = "AVP-3-token-claims", "§3", Should, IdentityProvider, V0_2,
         "A JWT names the member as key: plus id, is of kind keypair, and holds no account, email or role.";
+    KEY_SET = "AVP-3-key-set", "§3", Should, IdentityProvider, V0_2,
+        "A published key set holds the public key that verifies the tokens, and no private one.";
     TOKEN_REQUIRED = "AVP-3-token-required", "§3", Must, Server, V0_2,
         "A vault operation without a valid bearer token is refused and changes nothing.";
     TOKEN_VERIFIED = "AVP-3-token-verified", "§3", Must, Server, V0_2,
@@ -147,6 +149,8 @@ catalogue! {
         "Any member may invite, also one who was just added.";
     ADD_TWICE = "AVP-6-add-twice", "§6", Should, Server, V0_2,
         "Adding the same member again leaves one entry.";
+    ADD_NO_REKEY = "AVP-6-add-no-rekey", "§6", Hardening, Server, V0_2,
+        "addMember doesn't replace the X25519 key of somebody who is a member already.";
     REMOVE_MEMBERS_ONLY = "AVP-6-remove-members-only", "§6", Must, Server, V0_2,
         "removeMember is for members; a refused one changes nothing.";
     REMOVE_DROPS = "AVP-6-remove-drops", "§6", Must, Server, V0_2,
@@ -165,6 +169,8 @@ catalogue! {
         "fetchMemberKey is for members.";
     FETCH_ENTRY = "AVP-6-fetch-entry", "§6", Must, Server, V0_2,
         "fetchMemberKey returns the entry of the member asked for, whatever characters its id holds.";
+    FETCH_EXACT = "AVP-6-fetch-exact", "§6", Hardening, Server, V0_2,
+        "fetchMemberKey knows a member by the exact spelling of its id, decoded once.";
     USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
         "Refusals use the usual codes: 401 unauthenticated, 403 not entitled, 404 unknown, 409 duplicate; success is 200.";
 
@@ -203,6 +209,13 @@ catalogue! {
     READ_YOUR_WRITES = "AVP-10-read-your-writes", "§10", Must, Server, V0_2,
         "What was just written is what is read.";
 
+    WRITES_SERIALIZED = "AVP-10-writes-serialized", "§10", Must, Server, V0_2,
+        "Of concurrent writes, each applies as a whole, and no two apply to the same version.";
+    EFFECT_AUTHORITY = "AVP-10-authority-at-effect", "§10", Must, Server, V0_2,
+        "A request takes effect only if its caller is a member at that moment, not only when it began.";
+    SNAPSHOT_READS = "AVP-10-snapshot-reads", "§10", Must, Server, V0_2,
+        "Manifest and envelope of one answer belong to one committed state, and no reader sees counters go down.";
+
     // §12 Security considerations
     TLS = "AVP-12-tls", "§12", Must, Deployment, V0_2,
         "Tokens travel over TLS only.",
@@ -215,6 +228,9 @@ catalogue! {
         "Malformed requests get a 4xx in good time, change nothing, and the server goes on.";
     BODY_CONSUMED = "AVP-H-body-consumed", "§6", Hardening, Server, V0_2,
         "A request that is refused early doesn't leave its body behind to be taken for the next request.";
+
+    STALLED_REQUEST = "AVP-H-stalled-request", "§6", Hardening, Server, V0_2,
+        "One request that never gets finished doesn't keep everybody else waiting.";
 
     // Revision 0.3
     ERROR_OBJECT = "AVP-0.3-error-object", "§6", Must, Server, V0_3,

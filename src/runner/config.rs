@@ -49,6 +49,10 @@ pub struct RunConfig {
     pub slow: bool,
     /// The server's own nonce lifetime, for the checks that wait.
     pub nonce_ttl: Option<Duration>,
+    /// How long each contention check repeats its rounds.
+    pub race_budget: Duration,
+    /// How many rounds each contention check tries at most.
+    pub race_rounds: u32,
     /// Key set of the issuer, to verify served bindings.
     pub jwks: Option<Url>,
     /// Revision to judge by.
@@ -80,6 +84,8 @@ impl RunConfig {
             strict: false,
             slow: false,
             nonce_ttl: None,
+            race_budget: Duration::from_millis(50),
+            race_rounds: 100,
             jwks: None,
             spec: Revision::default(),
             trace: false,

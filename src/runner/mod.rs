@@ -86,6 +86,7 @@ impl Run<'_> {
         let headers: Vec<_> = self.config.headers.iter().chain(&self.config.idp_headers).cloned().collect();
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
         world.nonce_ttl = self.config.nonce_ttl;
+        (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
         let (traces, trace_events) = mpsc::unbounded_channel();
         world.trace = self.config.trace.then_some(traces);
         let world = Arc::new(world);
@@ -206,6 +207,8 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, jobs: usize, event
             for note in notes {
                 let _ = events.send(Event::Note(note));
             }
+            // More would only queue in the backlog, which is five connections in many small servers.
+            let jobs = if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { jobs.min(4) } else { jobs };
             schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
         }
         Err(abort) => world.give_up(abort.reason, &abort.advice),

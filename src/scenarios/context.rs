@@ -1,6 +1,7 @@
 //! What a check works with: fresh identities and repositories in one line each, operations, and what to hold them to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use super::answer::{Answer, Operation, parse_json};
 use super::{CheckInfo, Finding, Stop, World};
 use crate::client::random::Choices;
-use crate::client::{Exchange, Identity, RawRequest, RecordedBody, Repo, TransportError};
+use crate::client::{Exchange, Identity, RawAnswer, RawRequest, RecordedBody, Repo, Transport, TransportError};
 use crate::codec::base64;
 use crate::requirements::Revision;
 use crate::wire::{
@@ -121,6 +122,7 @@ pub struct Ctx {
     warnings: Mutex<Vec<Finding>>,
     remarks: Mutex<Vec<String>>,
     choices: Mutex<Choices>,
+    provoking: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -138,6 +140,7 @@ impl Ctx {
             warnings: Mutex::default(),
             remarks: Mutex::default(),
             choices,
+            provoking: AtomicBool::new(false),
         }
     }
 
@@ -246,7 +249,8 @@ impl Ctx {
         })
     }
 
-    fn trouble(&self, expected: &str, observed: String) -> Stop {
+    /// What the check needs of this suite itself didn't work.
+    pub(super) fn trouble(&self, expected: &str, observed: String) -> Stop {
         let exchange = lock(&self.exchanges).back().cloned();
         Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange }))
     }
@@ -397,6 +401,38 @@ impl Ctx {
         self.call(Call::operation(operation, path_repo, "", auth, Some(body.into()))).await
     }
 
+    /// Sends what no client may send. From now on the check's answers don't count in the run-wide schema checks: what a
+    /// lenient server makes of nonsense is this check's own business.
+    ///
+    /// `Ok(None)` is a connection that ended without a whole answer, as when a handler dies: an error like any other here;
+    /// the checks of bad input report it.
+    ///
+    /// # Errors
+    /// [`Stop`] when the server hangs or is gone.
+    pub async fn provoke(
+        &self,
+        operation: Operation,
+        path_repo: &str,
+        auth: &Auth,
+        body: &impl Serialize,
+    ) -> Result<Option<Answer<'_>>, Stop> {
+        self.provoking.store(true, Ordering::Relaxed);
+        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
+        let (exchange, result) = self.try_call(call).await;
+        let error = match result {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) => error,
+        };
+        let observed = self.world.mask(error.to_string());
+        let finding = Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange) };
+        match error {
+            TransportError::Timeout(_) => Err(Stop::Broken(finding.into())),
+            _ if error.is_unreachable() || self.world.vault.open().await.is_err() => Err(Stop::Trouble(finding.into())),
+            _ => Ok(None),
+        }
+    }
+
     /// Sends any request, records the exchange, and shows the answer to the run-wide observer.
     ///
     /// # Errors
@@ -420,12 +456,63 @@ impl Ctx {
 
     /// As [`Self::call`], with the transport's error as it is.
     pub async fn try_call(&self, call: Call<'_>) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
-        let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
-        let transport = if is_idp { self.world.idp() } else { &self.world.vault };
+        let transport = self.transport_of(&call);
         let (request, authorization) = prepare(&call);
         let started = Instant::now();
         let result = self.world.send(transport, &request, call.bound.unwrap_or(transport.timeout())).await;
-        let exchange = Arc::new(self.record(&call, &request, authorization, &result, started.elapsed()));
+        self.conclude(&call, &request, authorization, result, started.elapsed())
+    }
+
+    /// Sends requests of one origin so that they become whole at the same moment; results in their order.
+    pub async fn volley(&self, calls: &[Call<'_>]) -> Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)> {
+        let Some(first) = calls.first() else { return Vec::new() };
+        let transport = self.transport_of(first);
+        let prepared: Vec<_> = calls.iter().map(prepare).collect();
+        let started = Instant::now();
+        let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
+        let results = transport.volley(requests, transport.timeout()).await;
+        let took = started.elapsed();
+        let concluded = calls.iter().zip(prepared).zip(results);
+        concluded
+            .map(|((call, (request, authorization)), result)| {
+                self.conclude(call, &request, authorization, result, took)
+            })
+            .collect()
+    }
+
+    /// Starts a request and stops after a share of its body (0.0: after the head).
+    pub async fn hold(&self, call: &Call<'_>, share: f64) -> crate::client::HeldRequest {
+        let transport = self.transport_of(call);
+        transport.hold(prepare(call).0, share, transport.timeout() * 3).await
+    }
+
+    /// Finishes a request that was held.
+    pub async fn finish(
+        &self,
+        call: &Call<'_>,
+        held: crate::client::HeldRequest,
+    ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let (request, authorization) = prepare(call);
+        let started = Instant::now();
+        let result = held.finish().await;
+        self.conclude(call, &request, authorization, result, started.elapsed())
+    }
+
+    fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
+        let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
+        if is_idp { self.world.idp() } else { &self.world.vault }
+    }
+
+    /// Records an exchange and shows its answer to the observer.
+    fn conclude(
+        &self,
+        call: &Call<'_>,
+        request: &RawRequest,
+        authorization: Option<String>,
+        result: Result<RawAnswer, TransportError>,
+        took: Duration,
+    ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let exchange = Arc::new(self.record(call, request, authorization, &result, took));
         self.remember(&exchange);
         let result = result.map(|raw| {
             let answer = Answer {
@@ -447,7 +534,7 @@ impl Ctx {
         call: &Call<'_>,
         request: &RawRequest,
         authorization: Option<String>,
-        result: &Result<crate::client::RawAnswer, TransportError>,
+        result: &Result<RawAnswer, TransportError>,
         duration: Duration,
     ) -> Exchange {
         let recorded = |bytes: &[u8]| {
@@ -489,6 +576,9 @@ impl Ctx {
         let Some(operation) = answer.operation.filter(|_| validated) else { return };
         if answer.is_success() {
             observer.content_type(answer.exchange.content_type.as_deref(), self.check.id, &answer.exchange);
+            if self.provoking.load(Ordering::Relaxed) {
+                return;
+            }
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
         } else if self.world.spec >= Revision::V0_3 {

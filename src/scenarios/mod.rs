@@ -1,14 +1,28 @@
 //! The checks, one file per operation or section of the specification.
 
 mod answer;
+mod auth;
+mod authority;
 mod bad_input;
 pub(crate) mod check;
 mod context;
+mod create_repo;
+mod discovery;
+mod example;
+mod key_binding;
+mod malformed;
+mod members;
 mod observer;
+mod pull;
 mod push;
+mod races;
+mod removal;
 mod revisions;
+mod schema;
 mod state;
+mod token;
 mod world;
+mod zero_knowledge;
 
 pub use answer::{Answer, Operation};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
@@ -18,5 +32,21 @@ pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
-    [push::CHECKS, bad_input::CHECKS, revisions::CHECKS].into_iter().flatten()
+    let files = [
+        create_repo::CHECKS,
+        pull::CHECKS,
+        push::CHECKS,
+        members::CHECKS,
+        removal::CHECKS,
+        discovery::CHECKS,
+        key_binding::CHECKS,
+        zero_knowledge::CHECKS,
+        schema::CHECKS,
+        example::CHECKS,
+        bad_input::CHECKS,
+        races::CHECKS,
+        authority::CHECKS,
+        revisions::CHECKS,
+    ];
+    auth::CHECKS.into_iter().chain(token::CHECKS).chain(files).flatten()
 }

@@ -16,8 +16,9 @@ impl Ctx {
         reader: &Member,
         repo: &Repo,
     ) -> Result<(Answer<'_>, VaultManifest, EncryptedEnvelope), Stop> {
-        // Any version but the current one asks for the envelope; a smaller one is what a client would have.
-        let known = repo.version().checked_sub(1).unwrap_or(0);
+        // Any version but the current one asks for the envelope; a smaller one is what a client would have, but a negative
+        // one may be refused.
+        let known = if repo.version() > 0 { repo.version() - 1 } else { repo.version() + 1 };
         let answer = self.pull(reader, &repo.pull_request(known)).await?;
         let pulled: PullResponse = answer.accepted("pull by a member")?;
         match pulled.envelope {
@@ -62,6 +63,26 @@ impl Ctx {
             Err(reason) => Err(answer.broken("the member unwraps its key and decrypts the payload", reason)),
         }
     }
+}
+
+impl Answer<'_> {
+    /// The answer carries nothing of what a repository holds: no envelope, no wrapped key.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when it does.
+    pub fn keeps_secret(&self, repo: &Repo) -> Result<(), Stop> {
+        let text = String::from_utf8_lossy(&self.body);
+        let wrapped = repo.manifest.members.iter().map(|entry| entry.wrapped_data_key.ciphertext.as_str());
+        let held = wrapped.chain([repo.envelope.ciphertext.as_str()]).any(|secret| text.contains(longest_word(secret)));
+        self.must(!held, &format!("the answer holds nothing of repository {}", repo.id()), || {
+            "it holds a ciphertext of that repository".into()
+        })
+    }
+}
+
+/// The longest part of a base64 text that no JSON writer escapes (some write `/` as `\/`, and `+` as `\u002b`).
+fn longest_word(text: &str) -> &str {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|word| word.len()).unwrap_or(text)
 }
 
 /// The first difference between two manifests; the order of members means nothing.

@@ -30,13 +30,17 @@ pub struct Abort {
 /// Run-wide state.
 pub struct World {
     /// The vault server.
-    pub vault: Transport,
+    pub vault: Arc<Transport>,
     /// The identity provider, when it is another origin.
-    pub separate_idp: Option<Transport>,
+    pub separate_idp: Option<Arc<Transport>>,
     /// Revision that the run judges by.
     pub spec: Revision,
     /// Seed of the run's choices.
     pub seed: u64,
+    /// How long each contention check repeats its rounds.
+    pub race_budget: Duration,
+    /// How many rounds each contention check tries at most.
+    pub race_rounds: u32,
     /// The server's own nonce lifetime, if it was told.
     pub nonce_ttl: Option<Duration>,
     /// The issuer's Ed25519 keys, when a key set is known.
@@ -51,6 +55,8 @@ pub struct World {
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
     /// Whether the server serves one connection at a time.
     pub one_connection: AtomicBool,
+    /// Whether the server serves one request at a time, found when one was held.
+    pub one_request: AtomicBool,
     pub(super) credentials: Vec<String>,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
@@ -77,10 +83,12 @@ impl World {
             .map(str::to_owned)
             .collect();
         Self {
-            vault,
-            separate_idp,
+            vault: Arc::new(vault),
+            separate_idp: separate_idp.map(Arc::new),
             spec,
             seed,
+            race_budget: Duration::from_millis(50),
+            race_rounds: 100,
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),
@@ -88,6 +96,7 @@ impl World {
             no_tokens: OnceLock::new(),
             leaves_bodies: OnceLock::new(),
             one_connection: AtomicBool::new(false),
+            one_request: AtomicBool::new(false),
             credentials,
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
@@ -98,13 +107,18 @@ impl World {
     }
 
     /// The identity provider.
-    pub fn idp(&self) -> &Transport {
+    pub fn idp(&self) -> &Arc<Transport> {
         self.separate_idp.as_ref().unwrap_or(&self.vault)
+    }
+
+    /// Whether a request that is under way keeps everybody else waiting.
+    pub fn is_serial(&self) -> bool {
+        self.one_connection.load(Ordering::Relaxed) || self.one_request.load(Ordering::Relaxed)
     }
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.vault.requests() + self.separate_idp.as_ref().map_or(0, Transport::requests)
+        self.vault.requests() + self.separate_idp.as_ref().map_or(0, |idp| idp.requests())
     }
 
     /// One request per connection from now on.

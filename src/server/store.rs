@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use super::repo::Repo;
@@ -43,6 +44,8 @@ impl Store {
         connection.pragma_update(None, "journal_mode", journal)?;
         connection.pragma_update(None, "synchronous", if path.is_some() { "NORMAL" } else { "OFF" })?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        // Without this, SQLite (built with STAT4) compiles a cached statement anew for every id that is bound to it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(32);
         connection.execute_batch(TABLES)?;
         Ok(Self { connection: Mutex::new(connection) })

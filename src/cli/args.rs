@@ -1,0 +1,226 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::values;
+use crate::report::ReportSpec;
+use crate::requirements::Revision;
+
+const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
+       avp-conform --embedded [OPTIONS]
+       avp-conform list [--requirements] [--format human|json]
+       avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]";
+
+const AFTER: &str = "\
+Exit status:
+  0    conformant, or nothing failed though checks were left out
+  1    a MUST check failed (or a warning, with --strict)
+  2    usage: options that can't be, a report that can't be written
+  3    the target could not be judged: unreachable, died, no AVP server
+  130  interrupted
+
+Examples:
+  avp-conform --embedded
+  avp-conform --server http://127.0.0.1:8787
+  avp-conform --server https://vault.example/avp --report junit=avp.xml
+  avp-conform --server \"$URL\" --only 'push/*' --only '§9' --trace";
+
+/// Judges an Alt Vault Protocol (AVP) server: conformant or not, and what to repair.
+#[derive(Debug, Parser)]
+#[command(name = "avp-conform", version, override_usage = USAGE, after_help = AFTER, max_term_width = 80)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List the checks, the requirements, or what the built-in server can do wrong
+    List(ListArgs),
+    /// Run the built-in reference server
+    Serve(ServeArgs),
+}
+
+/// Options of the judging command.
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// Server to judge: http://, https:// (a path prefix is fine) or avp://host[:port]
+    #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
+    pub server: Option<String>,
+    /// Judge the built-in reference server instead
+    #[arg(long, help_heading = "Target")]
+    pub embedded: bool,
+    /// Identity provider, when challenge and token live elsewhere
+    #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
+    pub idp: Option<String>,
+    /// Key set to verify served key bindings with; discovery's by default
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    pub jwks: Option<String>,
+    /// Break this rule of the built-in server (list --faults)
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    #[arg(requires = "embedded", conflicts_with = "server")]
+    pub fault: Option<String>,
+    /// Give the built-in server this odd habit (list --quirks); repeatable
+    #[arg(long, value_name = "NAME", help_heading = "Target")]
+    #[arg(requires = "embedded", conflicts_with = "server")]
+    pub quirk: Vec<String>,
+
+    /// Send this header with every request; never shown; repeatable
+    #[arg(long, value_name = "K: V", help_heading = "Connection")]
+    pub header: Vec<String>,
+    /// Send this header with every request to the identity provider; never shown; repeatable
+    #[arg(long, value_name = "K: V", help_heading = "Connection")]
+    pub idp_header: Vec<String>,
+    /// Trust these certificate authorities (PEM) besides the system's; repeatable
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub ca_cert: Vec<PathBuf>,
+    /// Accept any TLS certificate
+    #[arg(long, help_heading = "Connection")]
+    pub insecure: bool,
+    /// Bound on one request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, help_heading = "Connection")]
+    pub timeout: Duration,
+    /// Bound on the whole run
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::time, help_heading = "Connection")]
+    pub deadline: Duration,
+    /// Checks at once
+    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+
+    /// Run only these: globs on ids (push/*) or sections (§6); repeatable
+    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
+    pub only: Vec<String>,
+    /// Leave these checks out; repeatable
+    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
+    pub skip: Vec<String>,
+    /// Run the checks that wait for nonces and tokens to expire
+    #[arg(long, help_heading = "Selection")]
+    pub slow: bool,
+    /// How long the server's nonces live, so that --slow needn't wait for two minutes
+    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Selection")]
+    pub nonce_ttl: Option<Duration>,
+    /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
+    #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), help_heading = "Selection")]
+    #[arg(hide_possible_values = true)]
+    pub spec: Revision,
+    /// Repeat the choices of an earlier run, which printed this seed
+    #[arg(long, value_name = "N", help_heading = "Selection")]
+    pub seed: Option<u64>,
+    /// Warnings fail
+    #[arg(long, help_heading = "Selection")]
+    pub strict: bool,
+
+    /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
+    #[arg(long, value_name = "FORMAT=PATH", help_heading = "Output")]
+    pub report: Vec<ReportSpec>,
+    /// Print every request and answer to standard error, credentials masked
+    #[arg(long, help_heading = "Output")]
+    pub trace: bool,
+    /// Name every check as it ends, and shorten nothing in the summary
+    #[arg(short, long, help_heading = "Output")]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub color: ColorArgs,
+}
+
+/// When output is coloured.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct ColorArgs {
+    /// Colours: always, never, or auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_enum, help_heading = "Output")]
+    #[arg(hide_possible_values = true)]
+    color: ColorWhen,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorArgs {
+    /// For the streams.
+    pub(super) fn choice(self) -> anstream::ColorChoice {
+        match self.color {
+            ColorWhen::Auto => anstream::ColorChoice::Auto,
+            ColorWhen::Always => anstream::ColorChoice::Always,
+            ColorWhen::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// Options of `list`.
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// List the requirements, with the checks that prove each of them, or why none can
+    #[arg(long)]
+    pub requirements: bool,
+    /// List what the built-in server can do wrong
+    #[arg(long)]
+    pub faults: bool,
+    /// List the odd but allowed habits of the built-in server
+    #[arg(long)]
+    pub quirks: bool,
+    /// How to print the list
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: ListFormat,
+    #[command(flatten)]
+    pub color: ColorArgs,
+}
+
+/// How `list` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormat {
+    Human,
+    Json,
+}
+
+/// Options of `serve`.
+#[derive(Args, Debug)]
+pub(super) struct ServeArgs {
+    /// Address and port; 127.0.0.1 and the port in PORT, or else 8787, by default; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// Keep everything in this SQLite file, so that it survives a restart; in memory by default
+    #[arg(long, value_name = "PATH")]
+    pub db: Option<PathBuf>,
+    /// How long a nonce can be redeemed
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::time)]
+    pub nonce_ttl: Duration,
+    /// How long a token is valid
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = values::time)]
+    pub token_ttl: Duration,
+    /// Largest request body
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = values::size)]
+    pub max_body: usize,
+    /// Break this rule (list --faults)
+    #[arg(long, value_name = "NAME")]
+    pub fault: Option<String>,
+    /// Have this odd but allowed habit (list --quirks); repeatable
+    #[arg(long, value_name = "NAME")]
+    pub quirk: Vec<String>,
+}
+
+fn revision() -> impl TypedValueParser<Value = Revision> {
+    PossibleValuesParser::new(Revision::ALL.map(Revision::name))
+        .map(|name| Revision::ALL.into_iter().find(|revision| revision.name() == name).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

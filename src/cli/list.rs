@@ -1,0 +1,129 @@
+//! `avp-conform list`: checks, requirements, faults and quirks, for people and for programs.
+
+mod human;
+
+use serde::Serialize;
+
+use super::args::{ListArgs, ListFormat};
+use super::{UsageError, backend, output};
+use crate::requirements::{self, Level, Party, Requirement, Revision};
+use crate::scenarios::CheckInfo;
+use crate::server::{Fault, Quirk};
+
+/// What is listed; what wasn't asked for isn't there.
+#[derive(Debug, Default, Serialize)]
+struct Lists {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<CheckRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requirements: Option<Vec<RequirementRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faults: Option<Vec<FaultRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quirks: Option<Vec<QuirkRow>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckRow {
+    id: &'static str,
+    title: &'static str,
+    section: &'static str,
+    level: Level,
+    since: Revision,
+    /// Runs with `--slow` only.
+    slow: bool,
+    requirements: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct RequirementRow {
+    id: &'static str,
+    section: &'static str,
+    level: Level,
+    binds: Party,
+    since: Revision,
+    text: &'static str,
+    /// The checks that prove it.
+    checks: Vec<&'static str>,
+    /// Why none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unprovable: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct FaultRow {
+    name: &'static str,
+    /// What the server does wrong.
+    summary: &'static str,
+    /// The rule that it breaks.
+    requirement: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct QuirkRow {
+    name: &'static str,
+    summary: &'static str,
+}
+
+/// Prints what was asked for; without a wish, the checks.
+pub(super) fn list(args: &ListArgs) -> Result<u8, UsageError> {
+    let lists = Lists {
+        checks: (!args.requirements && !args.faults && !args.quirks).then(checks),
+        requirements: args.requirements.then(requirements),
+        faults: args.faults.then(faults),
+        quirks: args.quirks.then(quirks),
+    };
+    let text = match args.format {
+        ListFormat::Json => {
+            let text = serde_json::to_string_pretty(&lists).map_err(|error| error.to_string())?;
+            format!("{text}\n")
+        }
+        ListFormat::Human => human::render(&lists, output::size().columns),
+    };
+    output::print(&text, args.color.choice())?;
+    Ok(0)
+}
+
+fn checks() -> Vec<CheckRow> {
+    let row = |check: &'static crate::scenarios::Check| CheckRow {
+        id: check.info.id,
+        title: check.info.title,
+        section: check.info.section,
+        level: check.info.level,
+        since: check.info.since,
+        slow: check.waits,
+        requirements: check.info.requirements.iter().map(|requirement| requirement.id).collect(),
+    };
+    crate::scenarios::all().map(row).collect()
+}
+
+fn requirements() -> Vec<RequirementRow> {
+    let row = |requirement: &&'static Requirement| RequirementRow {
+        id: requirement.id,
+        section: requirement.section,
+        level: requirement.level,
+        binds: requirement.binds,
+        since: requirement.since,
+        text: requirement.text,
+        checks: backend::checks().filter(|check| proves(check, requirement)).map(|check| check.id).collect(),
+        unprovable: requirement.unprovable,
+    };
+    requirements::ALL.iter().map(row).collect()
+}
+
+fn proves(check: &CheckInfo, requirement: &Requirement) -> bool {
+    check.requirements.iter().any(|proved| proved.id == requirement.id)
+}
+
+fn faults() -> Vec<FaultRow> {
+    let row = |fault: &Fault| {
+        let info = fault.info();
+        FaultRow { name: info.name, summary: info.summary, requirement: info.requirement }
+    };
+    Fault::all().iter().map(row).collect()
+}
+
+fn quirks() -> Vec<QuirkRow> {
+    let row = |quirk: &Quirk| QuirkRow { name: quirk.info().name, summary: quirk.info().summary };
+    Quirk::all().iter().map(row).collect()
+}

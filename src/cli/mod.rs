@@ -1,0 +1,69 @@
+//! The command line: one file per command, and what they share.
+//!
+//! Exit statuses: 0 conformant (or nothing failed), 1 a MUST check failed, 2 usage (options that can't be, a report that can't
+//! be written, a server of ours that can't start), 3 the target could not be judged, 130 interrupted.
+
+mod args;
+mod backend;
+mod list;
+mod output;
+mod rerun;
+mod run;
+mod select;
+mod serve;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::report::style::{RED, paint};
+use crate::report::text::clean;
+use args::{Cli, Command};
+
+/// Exit status for usage, and for anything that keeps a command from starting.
+const USAGE: u8 = 2;
+
+/// Why a command didn't start. Its text is for a person and holds no credentials.
+#[derive(Debug)]
+struct UsageError(String);
+
+impl<T: Into<String>> From<T> for UsageError {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+/// Reads the command line, carries it out, and tells the exit status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody left to read it, perhaps: that changes nothing.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let done = match cli.command {
+        None => run::run(&cli.run),
+        Some(Command::List(args)) => list::list(&args),
+        Some(Command::Serve(args)) => serve::serve(args),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(UsageError(text)) => {
+            let error = paint(RED.bold(), "error:");
+            let text = format!("{error} {}\n", clean(&text));
+            let _ = output::print_error(&text, anstream::ColorChoice::Auto);
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// A runtime for a command that needs one.
+fn runtime() -> Result<tokio::runtime::Runtime, UsageError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| UsageError(format!("can't start worker threads: {error}")))
+}

@@ -1,0 +1,84 @@
+//! The options with which a single check runs again as it ran: credentials masked, quoted for a shell.
+
+use super::args::RunArgs;
+use super::values::time_text;
+use crate::requirements::Revision;
+
+/// What a rerun needs besides `--only`.
+pub(super) fn options(args: &RunArgs) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut valued = |option: &str, value: &str| words.extend([option.to_owned(), quote(value)]);
+    if let Some(server) = &args.server {
+        valued("--server", server.trim());
+    }
+    let plain = [("--idp", &args.idp), ("--jwks", &args.jwks), ("--fault", &args.fault)];
+    for (option, value) in plain.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?))) {
+        valued(option, value.trim());
+    }
+    args.quirk.iter().for_each(|quirk| valued("--quirk", quirk));
+    for (option, headers) in [("--header", &args.header), ("--idp-header", &args.idp_header)] {
+        headers.iter().for_each(|header| valued(option, &masked(header)));
+    }
+    args.ca_cert.iter().for_each(|path| valued("--ca-cert", &path.to_string_lossy()));
+    if let Some(ttl) = args.nonce_ttl {
+        valued("--nonce-ttl", &time_text(ttl));
+    }
+    if args.timeout.as_secs() != 10 || args.timeout.subsec_nanos() != 0 {
+        valued("--timeout", &time_text(args.timeout));
+    }
+    if args.spec != Revision::default() {
+        valued("--spec", args.spec.name());
+    }
+    if args.embedded {
+        words.insert(0, "--embedded".into());
+    }
+    for (given, option) in [(args.insecure, "--insecure"), (args.slow, "--slow"), (args.strict, "--strict")] {
+        if given {
+            words.push(option.into());
+        }
+    }
+    words.join(" ")
+}
+
+/// The name of a header with its value masked.
+fn masked(header: &str) -> String {
+    format!("{}: ***", header.split(':').next().unwrap_or_default().trim())
+}
+
+/// A word as a POSIX shell reads it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::args::Cli;
+    use super::*;
+
+    fn rerun(arguments: &[&str]) -> String {
+        options(&Cli::try_parse_from([&["avp-conform"], arguments].concat()).unwrap().run)
+    }
+
+    #[test]
+    fn keeps_what_matters_and_masks_what_is_secret() {
+        assert_eq!(rerun(&["--server", "http://h:1/p", "--only", "x", "--seed", "1"]), "--server http://h:1/p");
+        assert_eq!(
+            rerun(&["--server", "http://[::1]:80", "--header", "X-Key: s3cret", "--slow", "--nonce-ttl", "1500ms"]),
+            "--server 'http://[::1]:80' --header 'X-Key: ***' --nonce-ttl 1500ms --slow"
+        );
+        assert_eq!(rerun(&["--embedded", "--fault", "x", "--spec", "0.4"]), "--embedded --fault x --spec 0.4");
+    }
+
+    #[test]
+    fn quotes_for_a_shell() {
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quote(""), "''");
+    }
+}

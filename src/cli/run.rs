@@ -1,0 +1,118 @@
+//! The default command: judge a server.
+
+mod config;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::args::RunArgs;
+use super::serve::asked_to_end;
+use super::{USAGE, UsageError, backend, output, runtime};
+use crate::report::human::{Live, LiveOptions, Screen, summary};
+use crate::report::{Destination, Recorder, Redactor, Run};
+use crate::runner::{self, Event, RunConfig, Target};
+use crate::server::Running;
+
+/// Time between two looks at the clock for the progress display.
+const TICK: Duration = Duration::from_millis(200);
+/// Exit status of a second Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+/// Judges, reports, and tells the exit status.
+pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
+    let mut config = config::of(args)?;
+    let server = config::embedded(args)?;
+    for report in &args.report {
+        report.check_writable().map_err(|error| UsageError(format!("--report can't be written: {error}")))?;
+    }
+    let runtime = runtime()?;
+    let finished = runtime.block_on(async {
+        let running = match server {
+            None => None,
+            Some(server) => Some(embed(server, &mut config).await?),
+        };
+        let finished = judge(args, config).await;
+        drop(running);
+        finished
+    });
+    // A name that is still being looked up, say, must not hold up the end.
+    runtime.shutdown_background();
+    report(args, &finished?)
+}
+
+/// Starts the built-in server and makes it the target.
+async fn embed(server: crate::server::Config, config: &mut RunConfig) -> Result<Running, UsageError> {
+    let running = backend::start(server, backend::bind("127.0.0.1:0")?).await?;
+    let url = format!("http://{}", running.addr());
+    let url = url.parse().map_err(|error| UsageError(format!("{url}: {error}")))?;
+    config.server = Target::Url(url);
+    Ok(running)
+}
+
+/// Runs the checks and shows them.
+async fn judge(args: &RunArgs, config: RunConfig) -> Result<Run, UsageError> {
+    let redactor = Redactor::new(config.headers.iter().chain(&config.idp_headers));
+    let live = Arc::new(Mutex::new(Live::new(LiveOptions {
+        color: args.color.choice(),
+        verbose: args.verbose,
+        trace: args.trace,
+        columns: output::size().columns,
+    })));
+    let lock =
+        |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut live.lock().unwrap_or_else(PoisonError::into_inner));
+    let ticking = Arc::clone(&live);
+    let clock = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TICK).await;
+            lock(&ticking, &Live::tick);
+        }
+    });
+    let (stop, stopped) = watch::channel(false);
+    let signals = tokio::spawn(interrupts(stop));
+    let mut recorder = Recorder::default();
+    let mut emit = |event: Event| {
+        let event = redactor.event(event);
+        recorder.event(&event);
+        lock(&live, &|live| live.event(&event));
+    };
+    runner::run(config, stopped, &mut emit).await;
+    clock.abort();
+    signals.abort();
+    lock(&live, &Live::finish);
+    recorder.finish().ok_or_else(|| "the run never started; this is a bug of avp-conform".into())
+}
+
+/// The first Ctrl-C (or SIGTERM) ends the run with the report so far, the second ends the program.
+async fn interrupts(stop: watch::Sender<bool>) {
+    asked_to_end().await;
+    let _ = stop.send(true);
+    asked_to_end().await;
+    std::process::exit(INTERRUPTED);
+}
+
+/// Writes the reports and the summary, which makes way on standard output for a report there.
+fn report(args: &RunArgs, run: &Run) -> Result<u8, UsageError> {
+    let mut status = run.end.exit_code;
+    let (to_stdout, to_files): (Vec<_>, Vec<_>) =
+        args.report.iter().partition(|report| report.destination == Destination::Stdout);
+    let size = output::size();
+    let screen = Screen { columns: size.columns, lines: size.lines, verbose: args.verbose };
+    let text = summary(run, screen);
+    for report in to_files {
+        if let Err(error) = report.write(run) {
+            output::print_error(&format!("error: the report wasn't written: {error}\n"), args.color.choice())?;
+            status = if status == 0 { USAGE } else { status };
+        }
+    }
+    if to_stdout.is_empty() {
+        output::print(&text, args.color.choice())?;
+    } else {
+        output::print_error(&text, args.color.choice())?;
+        for report in to_stdout {
+            output::print(&report.format.render(run), anstream::ColorChoice::Never)?;
+        }
+    }
+    Ok(status)
+}

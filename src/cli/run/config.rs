@@ -1,0 +1,108 @@
+//! From what was typed to what a run needs, with every mistake that can be seen beforehand.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::args::RunArgs;
+use super::super::{UsageError, backend, rerun, select, values};
+use crate::report::ReportSpec;
+use crate::runner::{Header, RunConfig, Target};
+use crate::server::Config;
+
+/// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
+const EMBEDDED_NONCE_TTL: Duration = Duration::from_secs(2);
+
+/// The run that was asked for. The target of `--embedded` is filled in when its server listens.
+pub(super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
+    let target = target(args)?;
+    let only = select::globs("--only", &args.only, args.spec)?;
+    let skip = select::globs("--skip", &args.skip, args.spec)?;
+    select::leaves_something(&only, &skip, args.spec)?;
+    one_report_each(&args.report)?;
+    Ok(RunConfig {
+        idp: args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
+        headers: headers("--header", &args.header)?,
+        idp_headers: headers("--idp-header", &args.idp_header)?,
+        ca_certs: args.ca_cert.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?,
+        insecure: args.insecure,
+        timeout: args.timeout,
+        deadline: args.deadline,
+        jobs: usize::from(args.jobs),
+        seed: args.seed,
+        only,
+        skip,
+        strict: args.strict,
+        slow: args.slow,
+        nonce_ttl: nonce_ttl(args),
+        jwks: args.jwks.as_deref().map(|url| values::url("--jwks", url)).transpose()?,
+        spec: args.spec,
+        trace: args.trace,
+        target_name: Some(target_name(args)),
+        rerun: rerun::options(args),
+        ..RunConfig::new(target)
+    })
+}
+
+/// The built-in server that was asked for, if it was.
+pub(super) fn embedded(args: &RunArgs) -> Result<Option<Config>, UsageError> {
+    if !args.embedded {
+        return Ok(None);
+    }
+    let mut config = Config {
+        fault: args.fault.as_deref().map(backend::fault).transpose()?,
+        quirks: backend::quirks(&args.quirk)?,
+        ..Config::default()
+    };
+    config.nonce_ttl = nonce_ttl(args).unwrap_or(config.nonce_ttl);
+    Ok(Some(config))
+}
+
+fn nonce_ttl(args: &RunArgs) -> Option<Duration> {
+    args.nonce_ttl.or((args.embedded && args.slow).then_some(EMBEDDED_NONCE_TTL))
+}
+
+fn target(args: &RunArgs) -> Result<Target, UsageError> {
+    match (&args.server, args.embedded) {
+        (Some(server), _) => Ok(values::target(server)?),
+        // Its port isn't known yet.
+        (None, true) => values::target("http://127.0.0.1").map_err(UsageError),
+        (None, false) => {
+            Err("no server to judge: give --server URL, or --embedded for the built-in one; --help says more".into())
+        }
+    }
+}
+
+fn target_name(args: &RunArgs) -> String {
+    match &args.server {
+        Some(server) => server.trim().to_owned(),
+        None => {
+            let fault = args.fault.as_ref().map(|fault| format!(" with fault {fault}"));
+            format!("the built-in server{}", fault.unwrap_or_default())
+        }
+    }
+}
+
+fn headers(option: &str, texts: &[String]) -> Result<Vec<Header>, UsageError> {
+    texts.iter().map(|text| values::header(option, text).map_err(UsageError)).collect()
+}
+
+fn certificate(path: &Path) -> Result<Vec<u8>, UsageError> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("--ca-cert {shown}: {error}"))?;
+    let pem = b"-----BEGIN CERTIFICATE-----";
+    if bytes.windows(pem.len()).any(|window| window == pem) {
+        Ok(bytes)
+    } else {
+        Err(UsageError(format!("--ca-cert {shown}: no certificate in PEM form (-----BEGIN CERTIFICATE-----) in it")))
+    }
+}
+
+/// Two reports in one place would overwrite each other.
+fn one_report_each(reports: &[ReportSpec]) -> Result<(), UsageError> {
+    for (index, report) in reports.iter().enumerate() {
+        if reports[..index].iter().any(|other| other.destination == report.destination) {
+            return Err("two --report options name the same place".into());
+        }
+    }
+    Ok(())
+}

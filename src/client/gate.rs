@@ -1,0 +1,250 @@
+//! Requests that stop just before they are whole: many that are then finished at the same moment, or one that stays
+//! under way while something else happens.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::io::Stream;
+use super::transport::{RawAnswer, RawRequest, Transport, TransportError};
+
+/// A gate that bytes wait at until it is opened, once and for good.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<GateState>);
+
+#[derive(Default)]
+struct GateState {
+    open: AtomicBool,
+    /// Whether somebody waits here, having written all but what is held back.
+    reached: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Gate {
+    fn open(&self) {
+        self.0.open.store(true, Ordering::Release);
+        if let Some(waker) = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waker.wake();
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.open.load(Ordering::Acquire)
+    }
+
+    fn is_reached(&self) -> bool {
+        self.0.reached.load(Ordering::Acquire)
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        *self.0.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        self.0.reached.store(true, Ordering::Release);
+    }
+}
+
+/// A stream that holds back the end of what is written until its gate opens.
+pub(super) struct GatedStream {
+    stream: Stream,
+    gate: Gate,
+    /// How many bytes may pass before the gate opens; `None` lets everything pass but the very last byte.
+    passing: Option<usize>,
+    held: Vec<u8>,
+}
+
+impl GatedStream {
+    pub(super) fn new(stream: Stream, gate: Gate, passing: Option<usize>) -> Self {
+        Self { stream, gate, passing, held: Vec::new() }
+    }
+
+    /// Moves held bytes on, as far as they may go now.
+    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let free = if self.gate.is_open() {
+                self.held.len()
+            } else {
+                match self.passing {
+                    Some(budget) => budget.min(self.held.len()),
+                    None => self.held.len().saturating_sub(1),
+                }
+            };
+            if free == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, &self.held[..free]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.held.drain(..written);
+                    if let Some(budget) = &mut self.passing {
+                        *budget -= written.min(*budget);
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl AsyncWrite for GatedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        // Taken whole; `poll_flush` reports the write done only once everything has passed.
+        this.held.extend_from_slice(buf);
+        match this.pass(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(buf.len())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        std::task::ready!(this.pass(cx))?;
+        std::task::ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        if this.held.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        this.gate.wait(cx);
+        // Opened in between: try again at once.
+        if this.gate.is_open() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for GatedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+/// What comes of a request.
+pub type Result = std::result::Result<RawAnswer, TransportError>;
+
+type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
+
+/// How many connections are opened at once: small servers listen with a backlog of five, and a refused SYN costs a second.
+const CONNECTING: usize = 4;
+/// How long the requests get to line up.
+const LINE_UP: Duration = Duration::from_secs(1);
+/// How long a server gets to take in what was written, before the rest follows.
+const SETTLE: Duration = Duration::from_millis(1);
+
+impl Transport {
+    /// Sends requests so that they become whole at the same moment: each on a connection of its own, all but the last byte
+    /// written beforehand. The results are in the order of the requests.
+    pub async fn volley(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Vec<Result> {
+        let mut waiting = Vec::with_capacity(requests.len());
+        for few in requests.chunks(CONNECTING) {
+            let streams = futures_util::future::join_all(few.iter().map(|_| self.open())).await;
+            waiting.extend(
+                few.iter().zip(streams).map(|(request, stream)| self.gated(request.clone(), stream, None, bound)),
+            );
+        }
+        let mut results: Vec<Option<Result>> = waiting.iter().map(|_| None).collect();
+        // One task polls them all, so that the last bytes leave within microseconds of each other.
+        let lined_up = tokio::time::timeout(
+            bound.min(LINE_UP),
+            std::future::poll_fn(|cx| {
+                poll_each(&mut waiting, &mut results, cx);
+                let ready =
+                    waiting.iter().zip(&results).all(|((gate, _), result)| result.is_some() || gate.is_reached());
+                if ready { Poll::Ready(()) } else { Poll::Pending }
+            }),
+        );
+        // Those that aren't lined up in time (a server that serves one connection at a time) follow as they can.
+        let _ = lined_up.await;
+        tokio::time::sleep(SETTLE).await;
+        waiting.iter().for_each(|(gate, _)| gate.open());
+        std::future::poll_fn(|cx| {
+            poll_each(&mut waiting, &mut results, cx);
+            if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        results.into_iter().flatten().collect()
+    }
+
+    /// Starts a request and stops after `share` of its body (0.0: the head only). Waits until that much is written, or an
+    /// answer has come early.
+    pub async fn hold(self: &Arc<Self>, request: RawRequest, share: f64, bound: Duration) -> HeldRequest {
+        let body = request.body.as_ref().map_or(0, bytes::Bytes::len);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a body"
+        )]
+        let after_head = (body as f64 * share.clamp(0.0, 1.0)) as usize;
+        let head = self.head_length(&request);
+        let (gate, mut running) = self.gated(request, self.open().await, Some(head + after_head), bound);
+        let early = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending if gate.is_reached() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        tokio::time::sleep(SETTLE).await;
+        HeldRequest { gate, running, early }
+    }
+
+    fn gated(
+        self: &Arc<Self>,
+        request: RawRequest,
+        stream: std::result::Result<Stream, TransportError>,
+        passing: Option<usize>,
+        bound: Duration,
+    ) -> (Gate, Running) {
+        let gate = Gate::default();
+        let (transport, at) = (self.clone(), gate.clone());
+        let running = Box::pin(async move {
+            let stream = GatedStream::new(stream?, at, passing);
+            tokio::time::timeout(bound, transport.send_over(stream, &request))
+                .await
+                .unwrap_or(Err(TransportError::Timeout(bound)))
+        });
+        (gate, running)
+    }
+}
+
+fn poll_each(waiting: &mut [(Gate, Running)], results: &mut [Option<Result>], cx: &mut Context<'_>) {
+    for ((_, running), result) in waiting.iter_mut().zip(results) {
+        if result.is_none()
+            && let Poll::Ready(done) = running.as_mut().poll(cx)
+        {
+            *result = Some(done);
+        }
+    }
+}
+
+/// A request that is under way and not whole.
+pub struct HeldRequest {
+    gate: Gate,
+    running: Running,
+    early: Option<Result>,
+}
+
+impl HeldRequest {
+    /// Whether the server has answered already, before it had the whole request.
+    pub fn answered_early(&self) -> bool {
+        self.early.is_some()
+    }
+
+    /// Sends the rest and waits for the answer.
+    pub async fn finish(self) -> Result {
+        self.gate.open();
+        match self.early {
+            Some(result) => result,
+            None => self.running.await,
+        }
+    }
+}

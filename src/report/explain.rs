@@ -1,0 +1,174 @@
+//! A result in full, as a person needs it who has to repair the server: the rule, what was expected, what was observed,
+//! the request and the answer that show it, and the command that runs just this check again.
+
+use super::style::{BOLD, CYAN, DIM, GREEN, RED, of_status, paint};
+use super::text::{clean, condense, count, duration, width, wrap, wrap_at_most};
+use crate::client::{Exchange, RecordedBody};
+use crate::runner::{CheckResult, Finding, Status};
+
+/// Columns of the labels (`expected`, `request`, …) with the gap after them.
+const LABEL: usize = 10;
+
+/// How much of a result is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Depth {
+    /// Columns of a line.
+    pub columns: usize,
+    /// Columns before each line but the first.
+    pub indent: usize,
+    /// Lines of a body.
+    pub body_lines: usize,
+    /// Sentences of requirements of a check that proves several.
+    pub rules: usize,
+    /// Findings of a check that has several.
+    pub findings: usize,
+}
+
+/// Lines under construction.
+struct Block {
+    depth: Depth,
+    lines: Vec<String>,
+}
+
+/// The lines of a result, coloured; `rerun` are the options that a rerun needs besides `--only`.
+pub(super) fn explain(result: &CheckResult, rerun: &str, depth: Depth) -> Vec<String> {
+    let check = result.check;
+    let mut block = Block { depth, lines: Vec::new() };
+    let place = format!("{} · {} · {}", check.section, check.level.name(), duration(result.duration));
+    block.lines.push(format!("{}  {}", paint(of_status(result.status), check.id), paint(DIM, place)));
+    block.rules(result);
+    let shown = result.findings.len().min(depth.findings.max(1));
+    for (index, finding) in result.findings.iter().take(shown).enumerate() {
+        let again = index > 0 && same_exchange(finding, &result.findings[index - 1]);
+        block.finding(finding, again);
+    }
+    if result.findings.is_empty() {
+        block.labelled("observed", BOLD, &clean(&result.message), 6);
+        if let Some(exchange) = result.exchanges.last() {
+            block.exchange(exchange);
+        }
+    }
+    let hidden = result.findings.len() - shown;
+    if hidden > 0 {
+        block.labelled("and", DIM, &format!("{} of the same check", count(hidden, "further finding")), 1);
+    }
+    block.rerun(rerun, check.id);
+    block.lines
+}
+
+fn same_exchange(one: &Finding, other: &Finding) -> bool {
+    match (&one.exchange, &other.exchange) {
+        (Some(one), Some(other)) => std::sync::Arc::ptr_eq(one, other),
+        _ => false,
+    }
+}
+
+impl Block {
+    /// The rule in our words: the check's own title, then the sentences of the requirements it proves.
+    fn rules(&mut self, result: &CheckResult) {
+        let room = self.depth.columns.saturating_sub(self.depth.indent);
+        for line in wrap(result.check.title, room) {
+            self.push(&paint(BOLD, line));
+        }
+        for requirement in result.check.requirements.iter().take(self.depth.rules) {
+            self.labelled("rule", DIM, &format!("{} ({})", requirement.text, requirement.id), 3);
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding, exchange_shown: bool) {
+        self.labelled("expected", GREEN, &clean(&finding.expected), 5);
+        self.labelled("observed", RED, &clean(&finding.observed), 5);
+        if let Some(exchange) = finding.exchange.as_deref().filter(|_| !exchange_shown) {
+            self.exchange(exchange);
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) {
+        self.labelled("request", DIM, &request_line(exchange), 2);
+        self.body(&exchange.request);
+        self.labelled("answer", DIM, &answer_line(exchange), 2);
+        self.body(&exchange.response);
+    }
+
+    fn body(&mut self, body: &RecordedBody) {
+        if body.length == 0 {
+            return;
+        }
+        for line in wrap_at_most(&body_text(body), self.room(), self.depth.body_lines) {
+            self.push(&format!("{:LABEL$}{}", "", paint(DIM, line)));
+        }
+    }
+
+    /// The command is not broken at blanks, lest it can't be copied: it continues after a backslash.
+    fn rerun(&mut self, options: &str, id: &str) {
+        let start = format!("avp-conform {}", clean(options));
+        let end = format!("--only {id}");
+        let one_line = format!("{} {end}", start.trim_end());
+        if width(&one_line) <= self.room() {
+            self.label_line("rerun", DIM, &paint(CYAN, one_line));
+        } else {
+            self.label_line("rerun", DIM, &paint(CYAN, format!("{} \\", start.trim_end())));
+            self.push(&format!("{:LABEL$}  {}", "", paint(CYAN, end)));
+        }
+    }
+
+    fn labelled(&mut self, label: &str, style: anstyle::Style, text: &str, lines: usize) {
+        for (index, line) in wrap_at_most(text, self.room(), lines).iter().enumerate() {
+            self.label_line(if index == 0 { label } else { "" }, style, line);
+        }
+    }
+
+    fn label_line(&mut self, label: &str, style: anstyle::Style, line: &str) {
+        let gap = " ".repeat(LABEL.saturating_sub(label.len()));
+        self.push(&format!("{}{gap}{line}", paint(style, label)));
+    }
+
+    fn room(&self) -> usize {
+        self.depth.columns.saturating_sub(self.depth.indent + LABEL)
+    }
+
+    fn push(&mut self, line: &str) {
+        self.lines.push(format!("{:1$}{line}", "", self.depth.indent).trim_end().to_owned());
+    }
+}
+
+/// `POST /v1/repos/r/push`, and whether a token went with it.
+pub(super) fn request_line(exchange: &Exchange) -> String {
+    let token = match &exchange.authorization {
+        Some(value) => format!(" · Authorization: {}", clean(value)),
+        None => String::new(),
+    };
+    format!("{} {}{token}", clean(&exchange.method), clean(&exchange.path))
+}
+
+/// `409 application/json · 23 bytes · 1.2 ms`, or why there was no answer.
+pub(super) fn answer_line(exchange: &Exchange) -> String {
+    let mut parts = vec![match (exchange.status, &exchange.content_type) {
+        (None, _) => "none".to_owned(),
+        (Some(status), None) => status.to_string(),
+        (Some(status), Some(kind)) => format!("{status} {}", clean(kind)),
+    }];
+    if exchange.status.is_some() {
+        parts.push(count(exchange.response.length, "byte"));
+    }
+    parts.push(duration(exchange.duration));
+    parts.extend(exchange.error.as_deref().map(|error| clean(error).into_owned()));
+    parts.join(" · ")
+}
+
+/// A body on one line, shortened, harmless.
+pub(super) fn body_text(body: &RecordedBody) -> String {
+    let short = condense(&body.text);
+    let end = if body.is_cut() { format!("… ({} bytes)", body.length) } else { String::new() };
+    format!("{}{end}", clean(&short))
+}
+
+/// The one line that stands for a result: its message, or the first finding's observation.
+pub(super) fn one_line(result: &CheckResult) -> String {
+    let text = match (result.message.is_empty(), result.findings.first()) {
+        (true, Some(finding)) => &finding.observed,
+        _ => &result.message,
+    };
+    let text = clean(text.trim()).into_owned();
+    if text.is_empty() && result.status != Status::Pass { result.check.title.to_owned() } else { text }
+}

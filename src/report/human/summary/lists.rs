@@ -1,0 +1,140 @@
+//! The shorter sections: warnings, errors, and what was left out.
+
+use super::super::super::explain::one_line;
+use super::super::super::run::Run;
+use super::super::super::style::{BOLD, DIM, of_status, paint};
+use super::super::super::text::{clean, fit, width, wrap, wrap_at_most};
+use super::{Layout, Section, heading};
+use crate::runner::{CheckResult, Verdict};
+
+/// Results of one kind, briefly.
+pub(super) struct Brief<'a> {
+    results: Vec<&'a CheckResult>,
+    title: String,
+    remark: &'static str,
+    screen: Layout,
+}
+
+impl<'a> Brief<'a> {
+    pub(super) fn new(results: Vec<&'a CheckResult>, title: String, remark: &'static str, screen: Layout) -> Self {
+        Self { results, title, remark, screen }
+    }
+
+    /// Id and section on a line, and the message below it on up to `lines` lines.
+    fn entry(&self, result: &CheckResult, lines: usize) -> Vec<String> {
+        let id = paint(of_status(result.status), result.check.id);
+        let mut entry = vec![format!("  {id}  {}", paint(DIM, result.check.section))];
+        let text = wrap_at_most(&one_line(result), self.screen.columns - 4, lines);
+        entry.extend(text.into_iter().map(|line| format!("    {line}")));
+        entry
+    }
+
+    /// All on one line.
+    fn line(&self, result: &CheckResult) -> String {
+        let room = self.screen.columns.saturating_sub(width(result.check.id) + 4);
+        let text = if room < 16 { String::new() } else { fit(&one_line(result), room) };
+        format!("  {}  {text}", paint(of_status(result.status), result.check.id)).trim_end().to_owned()
+    }
+}
+
+impl Section for Brief<'_> {
+    fn least(&self) -> usize {
+        if self.results.is_empty() || self.screen.tight { 0 } else { 2 + self.results.len().min(2) }
+    }
+
+    fn render(&self, room: usize) -> (Vec<String>, bool) {
+        if self.results.is_empty() || room.max(self.least()) < 3 {
+            return (Vec::new(), !self.results.is_empty());
+        }
+        let head = heading(&self.title, self.results.len(), self.remark, self.screen.columns);
+        for lines in [if self.screen.verbose { 9 } else { 3 }, 2] {
+            let full: Vec<_> = self.results.iter().flat_map(|result| self.entry(result, lines)).collect();
+            if full.len() + 2 <= room {
+                return (head.into_iter().chain(full).collect(), false);
+            }
+        }
+        let room = room.max(self.least()) - 2;
+        let fits = if self.results.len() <= room { room } else { room - 1 };
+        let mut lines = Vec::from(head);
+        lines.extend(self.results.iter().take(fits).map(|result| self.line(result)));
+        if self.results.len() > fits {
+            lines.push(paint(DIM, format!("  … and {} more", self.results.len() - fits)));
+        }
+        (lines, true)
+    }
+}
+
+/// The checks that were left out, by reason.
+pub(super) struct LeftOut<'a> {
+    groups: Vec<(&'a str, Vec<&'static str>)>,
+    /// A target that can't be judged leaves everything out: then ids say nothing.
+    ids: bool,
+    screen: Layout,
+}
+
+impl<'a> LeftOut<'a> {
+    pub(super) fn new(run: &'a Run, screen: Layout) -> Self {
+        Self { groups: run.left_out(), ids: run.end.verdict != Verdict::NotJudged, screen }
+    }
+
+    /// A reason and the ids it holds for, on up to `lines` lines.
+    fn entry(&self, reason: &str, ids: &[&str], lines: usize) -> Vec<String> {
+        let reason = fit(&clean(reason), self.screen.columns.saturating_sub(10).max(20));
+        let mut entry = vec![format!("  {}  {}", paint(BOLD, ids.len()), reason)];
+        let columns = self.screen.columns.saturating_sub(4);
+        let all = if lines > 0 { wrap(&ids.join(", "), columns) } else { Vec::new() };
+        if all.len() <= lines {
+            entry.extend(all.into_iter().map(|line| format!("    {}", paint(DIM, line))));
+        } else if lines > 0 {
+            entry.extend(some(ids, columns, lines).into_iter().map(|line| format!("    {}", paint(DIM, line))));
+        }
+        entry
+    }
+}
+
+/// As many ids as fit on `lines` lines with the number of the others.
+fn some(ids: &[&str], columns: usize, lines: usize) -> Vec<String> {
+    let mut best = vec![format!("… {} checks", ids.len())];
+    for kept in 1..ids.len() {
+        let text = format!("{}, … and {} more", ids[..kept].join(", "), ids.len() - kept);
+        let wrapped = wrap(&text, columns);
+        if wrapped.len() > lines {
+            break;
+        }
+        best = wrapped;
+    }
+    best
+}
+
+impl Section for LeftOut<'_> {
+    fn least(&self) -> usize {
+        if self.groups.is_empty() || self.screen.tight { 0 } else { 2 + self.groups.len().min(3) }
+    }
+
+    fn render(&self, room: usize) -> (Vec<String>, bool) {
+        if self.groups.is_empty() || room.max(self.least()) < 3 {
+            return (Vec::new(), !self.groups.is_empty());
+        }
+        let total = self.groups.iter().map(|(_, ids)| ids.len()).sum();
+        let head = heading(&paint(BOLD, "Left out"), total, "", self.screen.columns);
+        let room = room.max(self.least());
+        let tries: &[usize] = match (self.ids, self.screen.verbose) {
+            (false, _) => &[0],
+            (true, true) => &[usize::MAX],
+            (true, false) => &[2, 1, 0],
+        };
+        for &lines in tries {
+            let body: Vec<_> = self.groups.iter().flat_map(|(reason, ids)| self.entry(reason, ids, lines)).collect();
+            if body.len() + 2 <= room {
+                return (head.into_iter().chain(body).collect(), false);
+            }
+        }
+        let kept = room.saturating_sub(3).max(1);
+        let mut lines = Vec::from(head);
+        lines.extend(self.groups.iter().rev().take(kept).flat_map(|(reason, ids)| self.entry(reason, ids, 0)));
+        if self.groups.len() > kept {
+            lines.push(paint(DIM, format!("  … and {} more reasons", self.groups.len() - kept)));
+        }
+        (lines, true)
+    }
+}

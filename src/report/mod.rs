@@ -1,0 +1,26 @@
+//! Reports: each one is a fold over the events of a run and never sees a check.
+//!
+//! [`Recorder`] folds the whole stream into a [`Run`], from which [`Format::render`] makes a file (JSON, JUnit, Markdown)
+//! and [`human::summary`] the last words on a terminal. [`human::Live`] shows events as they come, and [`Redactor`] stands
+//! before all of them, so that credentials of a deployment which a server echoes reach none.
+
+mod explain;
+mod file;
+mod format;
+pub mod human;
+mod json;
+mod junit;
+mod markdown;
+mod redact;
+mod run;
+pub mod style;
+pub mod text;
+
+#[cfg(test)]
+mod samples;
+
+pub use file::{Destination, ReportError, ReportSpec};
+pub use format::Format;
+pub use json::SCHEMA_JSON;
+pub use redact::Redactor;
+pub use run::{Recorder, Run};

@@ -1,0 +1,185 @@
+//! Keeps the credentials of a deployment out of every report.
+//!
+//! The values of `--header` are nobody's business but the server's. A server that echoes them (an error page that lists
+//! the request's headers, say) would put them into exchanges and messages, so events pass through here first. Bearer
+//! tokens that a server issues are shortened too: they belong to identities that nobody uses again, but a report is read by
+//! many.
+
+use std::sync::Arc;
+
+use crate::client::{Exchange, RecordedBody};
+use crate::runner::{CheckResult, Event, Finding, Header, RunEnd};
+
+/// What stands in place of a credential.
+pub const MASK: &str = "***";
+/// Shorter values would blot out harmless text.
+const SHORTEST: usize = 4;
+
+/// Characters of a token that are shown: enough to see what kind it is.
+const KEPT_OF_TOKEN: usize = 16;
+
+/// Replaces secrets in events.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Redactor({} secrets)", self.secrets.len())
+    }
+}
+
+impl Redactor {
+    /// Takes the values of headers as secrets, with and without a scheme like `Basic`, and as they look inside JSON.
+    pub fn new<'a>(headers: impl IntoIterator<Item = &'a Header>) -> Self {
+        let mut secrets = Vec::new();
+        for header in headers {
+            let value = String::from_utf8_lossy(header.value.as_bytes()).into_owned();
+            let last = value.rsplit(' ').next().unwrap_or_default().to_owned();
+            for plain in [value, last] {
+                let quoted = serde_json::Value::from(plain.as_str()).to_string();
+                secrets.push(quoted.trim_matches('"').to_owned());
+                secrets.push(plain);
+            }
+        }
+        secrets.retain(|secret| secret.len() >= SHORTEST);
+        secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        secrets.dedup();
+        Self { secrets }
+    }
+
+    /// The event without secrets.
+    pub fn event(&self, event: Event) -> Event {
+        match event {
+            Event::Note(text) => Event::Note(self.text(&text)),
+            // A pass has nothing to show, and there are many of them.
+            Event::CheckFinished(result)
+                if self.secrets.is_empty() && result.exchanges.is_empty() && result.findings.is_empty() =>
+            {
+                Event::CheckFinished(result)
+            }
+            Event::CheckFinished(result) => Event::CheckFinished(Arc::new(self.result(&result))),
+            Event::Exchange(check, exchange) => Event::Exchange(check, Arc::new(self.exchange(&exchange))),
+            Event::RunFinished(end) => Event::RunFinished(Arc::new(RunEnd {
+                reason: self.text(&end.reason),
+                advice: self.text(&end.advice),
+                ..RunEnd::clone(&end)
+            })),
+            event @ (Event::RunStarted(_) | Event::CheckStarted(_)) => event,
+        }
+    }
+
+    /// The text without secrets.
+    pub fn text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            if text.contains(secret.as_str()) {
+                text = text.replace(secret.as_str(), MASK);
+            }
+        }
+        text
+    }
+
+    /// Exchanges that are one stay one.
+    fn result(&self, result: &CheckResult) -> CheckResult {
+        let mut known: Vec<(Arc<Exchange>, Arc<Exchange>)> = Vec::new();
+        let mut masked = |exchange: &Arc<Exchange>| {
+            if let Some((_, masked)) = known.iter().find(|(original, _)| Arc::ptr_eq(original, exchange)) {
+                return Arc::clone(masked);
+            }
+            let masked = Arc::new(self.exchange(exchange));
+            known.push((Arc::clone(exchange), Arc::clone(&masked)));
+            masked
+        };
+        CheckResult {
+            check: result.check,
+            status: result.status,
+            message: self.text(&result.message),
+            exchanges: result.exchanges.iter().map(&mut masked).collect(),
+            findings: result
+                .findings
+                .iter()
+                .map(|finding| Finding {
+                    expected: self.text(&finding.expected),
+                    observed: self.text(&finding.observed),
+                    exchange: finding.exchange.as_ref().map(&mut masked),
+                })
+                .collect(),
+            duration: result.duration,
+        }
+    }
+
+    fn exchange(&self, exchange: &Exchange) -> Exchange {
+        let optional = |text: &Option<String>| text.as_deref().map(|text| self.text(text));
+        Exchange {
+            path: self.text(&exchange.path),
+            authorization: optional(&exchange.authorization),
+            request: self.body(&exchange.request),
+            content_type: optional(&exchange.content_type),
+            response: self.body(&exchange.response),
+            error: optional(&exchange.error),
+            ..exchange.clone()
+        }
+    }
+
+    fn body(&self, body: &RecordedBody) -> RecordedBody {
+        RecordedBody { text: shorten_token(self.text(&body.text)), length: body.length }
+    }
+}
+
+/// Keeps the beginning of the value of a JSON member `token`.
+fn shorten_token(text: String) -> String {
+    let value = text.find("\"token\"").and_then(|name| {
+        let after = &text[name + 7..];
+        let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+        let start = text.len() - value.len();
+        Some((start, start + value.find('"').unwrap_or(value.len())))
+    });
+    let Some((start, end)) = value else { return text };
+    let kept: String = text[start..end].chars().take(KEPT_OF_TOKEN).collect();
+    if kept.len() == end - start { text } else { format!("{}{kept}…{}", &text[..start], &text[end..]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    fn header(value: &str) -> Header {
+        Header { name: http::HeaderName::from_static("x-key"), value: value.parse().unwrap() }
+    }
+
+    #[test]
+    fn secrets_stay_secret_everywhere() {
+        let redactor = Redactor::new(&[header("Basic c2VjcmV0OnB3"), header("q\"uote")]);
+        assert_eq!(redactor.text(r#"c2VjcmV0OnB3 Basic c2VjcmV0OnB3 q\"uote q"uote"#), "*** *** *** ***");
+        assert!(!format!("{redactor:?}").contains("c2Vj"));
+
+        let run = samples::mixed();
+        let result = run.results.iter().find(|result| result.check.id == "push/stale-is-conflict").unwrap();
+        let redactor = Redactor::new(&[header("conflict")]);
+        let Event::CheckFinished(masked) = redactor.event(Event::CheckFinished(Arc::clone(result))) else { panic!() };
+        assert!(!format!("{:?}", masked.findings).contains("conflict"), "{masked:?}");
+        let of_finding = masked.findings[0].exchange.as_ref().unwrap();
+        assert!(masked.exchanges.iter().any(|exchange| Arc::ptr_eq(exchange, of_finding)));
+    }
+
+    #[test]
+    fn tokens_are_shortened() {
+        let token = "eyJhbGciOiJFZERTQSJ9.e30.c2ln";
+        assert_eq!(
+            shorten_token(format!("{{\"token\" : \"{token}\",\"expiresAt\":1}}")),
+            "{\"token\" : \"eyJhbGciOiJFZERT…\",\"expiresAt\":1}"
+        );
+        assert_eq!(shorten_token(format!("{{\"token\":\"{token}")), "{\"token\":\"eyJhbGciOiJFZERT…");
+        for same in [r#"{"token":"short"}"#, r#"{"token":1}"#, r#"{"token"#, r#"{"token""#, "", r#"{"token":"é"#] {
+            assert_eq!(shorten_token(same.into()), same);
+        }
+    }
+
+    #[test]
+    fn short_values_mask_nothing() {
+        assert_eq!(Redactor::new(&[header("1")]).text("1 of 10"), "1 of 10");
+    }
+}

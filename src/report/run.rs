@@ -1,0 +1,97 @@
+//! The fold that every whole-run report starts from: events in, a finished run out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::text::section_order;
+use crate::runner::{CheckResult, Event, RunEnd, RunInfo, Status, Summary, Verdict};
+
+/// Collects the events of a run.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    info: Option<Arc<RunInfo>>,
+    notes: Vec<String>,
+    results: Vec<Arc<CheckResult>>,
+    end: Option<Arc<RunEnd>>,
+}
+
+impl Recorder {
+    /// Takes in one event.
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted(info) => self.info = Some(Arc::clone(info)),
+            Event::Note(text) => {
+                if !self.notes.contains(text) {
+                    self.notes.push(text.clone());
+                }
+            }
+            Event::CheckFinished(result) => self.results.push(Arc::clone(result)),
+            Event::RunFinished(end) => self.end = Some(Arc::clone(end)),
+            Event::CheckStarted(_) | Event::Exchange(..) => {}
+        }
+    }
+
+    /// The run, its results in the order of the specification. `None` if it never started. A run that never finished
+    /// counts as not judged.
+    pub fn finish(mut self) -> Option<Run> {
+        let info = self.info?;
+        self.results.sort_by_cached_key(|result| (section_order(result.check.section), result.check.id));
+        let end = self.end.unwrap_or_else(|| Arc::new(broken_off(&self.results)));
+        Some(Run { info, notes: self.notes, results: self.results, end })
+    }
+}
+
+fn broken_off(results: &[Arc<CheckResult>]) -> RunEnd {
+    let mut summary = Summary::default();
+    results.iter().for_each(|result| summary.count(result.status));
+    RunEnd {
+        verdict: Verdict::NotJudged,
+        reason: "the run broke off before its verdict".into(),
+        advice: String::new(),
+        summary,
+        requests: 0,
+        duration: Duration::ZERO,
+        interrupted: true,
+        exit_code: 3,
+    }
+}
+
+/// A finished run, as reports see it.
+#[derive(Debug)]
+pub struct Run {
+    /// What was known at its start.
+    pub info: Arc<RunInfo>,
+    /// Remarks about the target.
+    pub notes: Vec<String>,
+    /// Every check's result, those left out included, by section and id.
+    pub results: Vec<Arc<CheckResult>>,
+    /// How it ended.
+    pub end: Arc<RunEnd>,
+}
+
+impl Run {
+    /// The results of a status, by section and id.
+    pub fn with(&self, status: Status) -> Vec<&CheckResult> {
+        self.results.iter().map(AsRef::as_ref).filter(|result| result.status == status).collect()
+    }
+
+    /// What fails the run: failures, and warnings where they count.
+    pub fn problems(&self) -> Vec<&CheckResult> {
+        let strict = self.info.strict;
+        let counts = |status| status == Status::Fail || (strict && status == Status::Warn);
+        self.results.iter().map(AsRef::as_ref).filter(|result| counts(result.status)).collect()
+    }
+
+    /// The checks that were left out, by reason; the reason with most checks last, so that what is rare is seen.
+    pub fn left_out(&self) -> Vec<(&str, Vec<&'static str>)> {
+        let mut groups: Vec<(&str, Vec<&'static str>)> = Vec::new();
+        for result in self.with(Status::Skip) {
+            match groups.iter_mut().find(|(reason, _)| *reason == result.message) {
+                Some((_, ids)) => ids.push(result.check.id),
+                None => groups.push((&result.message, vec![result.check.id])),
+            }
+        }
+        groups.sort_by_key(|(_, ids)| ids.len());
+        groups
+    }
+}

@@ -1,0 +1,101 @@
+//! Who a token is for: any keypair, and only that keypair.
+
+use super::server_now;
+use crate::client::{Identity, Repo};
+use crate::scenarios::check::checks;
+use crate::scenarios::{Ctx, Member, Outcome, Stop};
+use crate::wire::{ChallengeResponse, TokenResponse, VaultManifest};
+
+checks! {
+    "auth/fresh-keypair", Must, "§3", [NO_ACCOUNT, PORTABLE_IDENTITY], fresh_keypair,
+        "A keypair that nobody registered gets a token, and can use the vault with it at once";
+    "auth/logins-side-by-side", Must, "§3", [NO_ACCOUNT, SUBJECT_IS_CALLER], side_by_side,
+        "Logins of several keys that overlap all succeed, and each token is its own key's";
+    "auth/expires-at", Must, "§3", [TOKEN_ANSWER, INT64], expires_at,
+        "expiresAt is an integer number of milliseconds since 1970 that lies ahead";
+}
+
+/// Logs in; here it is the thing under test, so that a refusal breaks the rule.
+async fn login(cx: &Ctx, identity: Identity) -> Result<Member, Stop> {
+    let nonce = challenge(cx, &identity).await?;
+    let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
+    let token = answer.accepted::<TokenResponse>("a rightly signed nonce of a fresh keypair")?.token;
+    Ok(Member { identity, token })
+}
+
+async fn challenge(cx: &Ctx, identity: &Identity) -> Result<String, Stop> {
+    let answer = cx.challenge(&identity.id).await?;
+    Ok(answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce)
+}
+
+/// The member's token creates a repository of its own.
+async fn acts_for_itself(cx: &Ctx, member: &Member) -> Result<Repo, Stop> {
+    let repo = Repo::new(member);
+    cx.watch(&repo);
+    let answer = cx.create(member, &repo.create_request()).await?;
+    answer.accepted::<VaultManifest>("createRepo by the holder of a fresh token")?;
+    Ok(repo)
+}
+
+/// Also when the server knows others already, of whom this one isn't.
+async fn fresh_keypair(cx: &Ctx) -> Outcome {
+    for _ in 0..2 {
+        let member = login(cx, cx.identity()).await?;
+        let repo = acts_for_itself(cx, &member).await?;
+        cx.readable(&member, &repo, "createRepo").await?;
+    }
+    Ok(())
+}
+
+/// Three logins, each step of all of them before the next step; a server that remembers "the last one" mixes them up.
+async fn side_by_side(cx: &Ctx) -> Outcome {
+    let identities = [cx.identity(), cx.identity(), cx.identity()];
+    let mut nonces = Vec::new();
+    for identity in &identities {
+        nonces.push(challenge(cx, identity).await?);
+    }
+    let mut members = Vec::new();
+    for (identity, nonce) in identities.into_iter().zip(nonces) {
+        let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
+        let what = "a rightly signed nonce, while other keys have asked for nonces too,";
+        let token = answer.accepted::<TokenResponse>(what)?.token;
+        members.push(Member { identity, token });
+    }
+    let mut repos = Vec::new();
+    for member in &members {
+        repos.push(acts_for_itself(cx, member).await?);
+    }
+    for (index, member) in members.iter().enumerate() {
+        cx.holds(member, &repos[index], "createRepo with this token").await?;
+        let other = &repos[(index + 1) % repos.len()];
+        let answer = cx.pull(member, &other.pull_request(0)).await?;
+        answer.refused("a pull with the token of another key, which isn't a member,", &[403])?;
+    }
+    Ok(())
+}
+
+/// Ten years; what lies further ahead is a way to say "never".
+const FAR_MS: i64 = 10 * 366 * 24 * 3600 * 1000;
+
+/// By the server's own clock where it tells (`Date`), so that a skewed clock isn't held against it.
+async fn expires_at(cx: &Ctx) -> Outcome {
+    let identity = cx.identity();
+    let nonce = cx.nonce(&identity).await?;
+    let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
+    answer.must(answer.is_success(), "a rightly signed nonce buys a token", || answer.summary())?;
+    let served = answer.json().unwrap_or_default().get("expiresAt").cloned().unwrap_or_default();
+    let now = server_now(&answer);
+    let Some(expires_at) = served.as_i64() else {
+        return Err(answer.broken("expiresAt is a JSON integer", format!("expiresAt is {served}")));
+    };
+    let observed = |looks: &str| format!("expiresAt is {expires_at} and it is {now} now: {looks}");
+    let expected = "expiresAt is in milliseconds since 1970, and lies ahead";
+    answer.must(expires_at >= 100_000_000_000, expected, || observed("looks like seconds, or like a duration"))?;
+    answer.must(expires_at > now, expected, || observed("it has expired already"))?;
+    for (unit, scale) in [("microseconds", 1_000), ("nanoseconds", 1_000_000)] {
+        let is_near = (now..now + FAR_MS).contains(&(expires_at / scale));
+        answer.must(!is_near, expected, || observed(&format!("looks like {unit}")))?;
+    }
+    answer.should(expires_at < now + FAR_MS, "a token expires within years", || observed("more than ten years ahead"));
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! The nonce: its shape, its randomness, and that it is good for one token.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::randomness::{self, SAMPLE};
+use super::{bytes_of, redeem, spend};
+use crate::client::random;
+use crate::codec::base64;
+use crate::scenarios::check::checks;
+use crate::scenarios::{Ctx, Outcome, Stop};
+use crate::wire::{ChallengeResponse, TokenRequest};
+
+checks! {
+    "auth/nonce-shape", Must, "§3", [NONCE_SIZE, BASE64], shape,
+        "A nonce is padded standard base64 of at least 32 bytes";
+    "auth/nonces-differ", Must, "§3", [NONCE_RANDOM], differ,
+        "Every challenge gets another nonce, for one key and across keys";
+    "auth/nonces-differ-at-once", Must, "§3", [NONCE_RANDOM], differ_at_once,
+        "Challenges that arrive at the same moment get different nonces", phase = Alone;
+    "auth/nonces-differ-in-run", Must, "§3", [NONCE_RANDOM], differ_in_run,
+        "No nonce was given twice in the whole run", phase = Finale;
+    "auth/nonce-looks-random", Should, "§3", [NONCE_LOOKS_RANDOM], looks_random,
+        "The bytes of nonces show no pattern";
+    "auth/nonce-never-issued", Must, "§3", [NONCE_ISSUED], never_issued,
+        "A nonce that nobody issued buys no token, however well it is signed";
+    "auth/nonce-reused", Must, "§3", [NONCE_SINGLE_USE], reused,
+        "The same token request doesn't work a second time";
+    "auth/nonce-reused-later", Must, "§3", [NONCE_SINGLE_USE], reused_later,
+        "A used nonce stays used after other logins of the same key";
+    "auth/nonce-reused-by-another-key", Must, "§3", [NONCE_SINGLE_USE], reused_by_another,
+        "A used nonce is used for everybody";
+    "auth/nonce-reused-respelled", Must, "§3", [NONCE_SINGLE_USE], reused_respelled,
+        "A used nonce doesn't become a new one by another spelling of its bytes";
+    "auth/nonce-redeemed-at-once", Must, "§3", [NONCE_SINGLE_USE], redeemed_at_once,
+        "Of several redemptions of one nonce at the same moment, one succeeds at most", phase = Alone;
+    "auth/nonce-bound-to-key", Should, "§3", [NONCE_BOUND], bound_to_key,
+        "A nonce issued for one key is useless to the holder of another";
+    "auth/nonce-expired", Must, "§3", [NONCE_EXPIRES], expired,
+        "An expired nonce buys no token", waits = true;
+    "auth/nonce-ttl", Should, "§3", [NONCE_TTL], ttl,
+        "A nonce has expired after two minutes", waits = true;
+}
+
+/// Requests at the same moment. Many servers accept no more than five connections in waiting.
+const AT_ONCE: usize = 5;
+
+/// A nonce whose absence breaks the rule, together with the answer.
+macro_rules! challenge {
+    ($cx:ident, $key:expr) => {{
+        let answer = $cx.challenge($key).await?;
+        let nonce = answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce;
+        (answer, nonce)
+    }};
+}
+
+/// 32 bytes at the least, spelled as §2 demands.
+async fn shape(cx: &Ctx) -> Outcome {
+    for _ in 0..4 {
+        let (answer, nonce) = challenge!(cx, &cx.identity().id);
+        match base64::decode(&nonce) {
+            Ok(bytes) => answer.must(bytes.len() >= 32, "a nonce of at least 32 bytes", || {
+                format!("{} bytes ({} characters of base64)", bytes.len(), nonce.len())
+            })?,
+            Err(error) => {
+                return Err(answer.broken("a nonce in padded standard base64", format!("{nonce:?}: {error}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Notes a nonce; broken if it was there already.
+fn note(seen: &mut BTreeMap<String, String>, nonce: String, whose: &str) -> Result<(), String> {
+    match seen.insert(nonce, whose.to_owned()) {
+        None => Ok(()),
+        Some(first) if first == whose => Err(format!("the same nonce twice for the key {whose}")),
+        Some(first) => Err(format!("the same nonce for the keys {first} and {whose}")),
+    }
+}
+
+/// 16 for one key, then one each for others.
+async fn differ(cx: &Ctx) -> Outcome {
+    let alice = cx.identity().id;
+    let others: Vec<_> = (0..8).map(|_| cx.identity().id).collect();
+    let mut seen = BTreeMap::new();
+    for key in std::iter::repeat_n(&alice, 16).chain(&others).chain([&alice]) {
+        let answer = cx.challenge(key).await?;
+        if answer.status == 429 && !seen.is_empty() {
+            // A limit on open challenges; those had so far are what can be judged.
+            break;
+        }
+        let nonce = answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce;
+        note(&mut seen, nonce, key).map_err(|observed| answer.broken("a fresh nonce for every challenge", observed))?;
+    }
+    cx.remark(format!("{} nonces", seen.len()));
+    Ok(())
+}
+
+/// A nonce computed outside of a lock, or from the time, shows when challenges meet.
+async fn differ_at_once(cx: &Ctx) -> Outcome {
+    let mut seen = BTreeMap::new();
+    for _ in 0..3 {
+        let alice = cx.identity().id;
+        let keys: Vec<_> = (0..AT_ONCE).map(|i| if i % 2 == 0 { alice.clone() } else { cx.identity().id }).collect();
+        let answers = join_all(keys.iter().map(|key| cx.challenge(key))).await;
+        for (key, answer) in keys.iter().zip(answers) {
+            let answer = answer?;
+            if answer.status == 429 {
+                continue;
+            }
+            let nonce = answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce;
+            note(&mut seen, nonce, key)
+                .map_err(|observed| answer.broken("a fresh nonce for every challenge", observed))?;
+        }
+    }
+    Ok(())
+}
+
+/// The same over everything that any check has got, as far as it asked for a proper key.
+async fn differ_in_run(cx: &Ctx) -> Outcome {
+    for _ in 0..2 {
+        let _ = challenge!(cx, &cx.identity().id);
+    }
+    let mut seen = BTreeMap::new();
+    for kept in cx.world.observer.answers().0 {
+        let exchange = &kept.exchange;
+        let is_challenge = exchange.operation == "challenge" && exchange.status.is_some_and(|status| status / 100 == 2);
+        if !is_challenge {
+            continue;
+        }
+        let asked = serde_json::from_str::<Value>(&exchange.request.text).unwrap_or_default();
+        let given = serde_json::from_slice::<Value>(&kept.body).unwrap_or_default();
+        let (Some(key), Some(nonce)) = (asked["ed25519PublicKey"].as_str(), given["nonce"].as_str()) else { continue };
+        if base64::decode_array::<32>(key).is_ok() {
+            note(&mut seen, nonce.to_owned(), key).map_err(|observed| {
+                let mut finding = cx.broken("a fresh nonce for every challenge of the run", observed);
+                if let Stop::Broken(finding) = &mut finding {
+                    finding.exchange = Some(exchange.clone());
+                }
+                finding
+            })?;
+        }
+    }
+    cx.remark(format!("{} nonces", seen.len()));
+    Ok(())
+}
+
+/// Statistics that a random generator passes but for one run in 2^40; `randomness` says how.
+async fn looks_random(cx: &Ctx) -> Outcome {
+    let (mut texts, mut nonces) = (Vec::new(), Vec::new());
+    let mut key = cx.identity().id;
+    for i in 0..SAMPLE {
+        if i % 4 == 0 {
+            key = cx.identity().id;
+        }
+        let nonce = challenge!(cx, &key).1;
+        nonces.push(bytes_of(cx, &nonce)?);
+        texts.push(nonce);
+    }
+    let expected = "nonces of at least 32 random bytes";
+    if texts.iter().all(|nonce| randomness::is_hex(nonce)) {
+        return Err(cx.broken(expected, "every nonce is written in hexadecimal digits, which only happen to be base64"));
+    }
+    randomness::pattern(&nonces).map_or(Ok(()), |pattern| Err(cx.broken(expected, pattern)))
+}
+
+/// The right key, a right signature, a nonce of our own making.
+async fn never_issued(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    let issued = bytes_of(cx, &cx.nonce(&alice).await?)?;
+    let mut made_up = vec![0; issued.len()];
+    random::fill(&mut made_up);
+    let mut altered = issued.clone();
+    altered[cx.choose(issued.len())] ^= 1 << cx.choose(8);
+    let inventions = [
+        ("a token request with a nonce that was never issued", made_up),
+        ("a token request with a nonce of zeros", vec![0; 32]),
+        ("a token request with an issued nonce, one bit of it changed", altered),
+    ];
+    for (what, nonce) in inventions {
+        redeem(cx, &alice.id, &base64::encode(&nonce), &alice.sign(&nonce)).await?.refused(what, &[401])?;
+    }
+    // How an empty nonce is refused is a matter of input checking; that it buys nothing isn't.
+    let answer = redeem(cx, &alice.id, "", &alice.sign(b"")).await?;
+    answer.must(!answer.is_success(), "a token request with an empty nonce is refused", || answer.summary())
+}
+
+/// Ed25519 is deterministic: a replayed request and a freshly signed one are the same.
+async fn reused(cx: &Ctx) -> Outcome {
+    let request = spend(cx, &cx.identity()).await?;
+    for _ in 0..3 {
+        cx.token(&request).await?.refused("a token request with a nonce that has bought a token", &[401])?;
+    }
+    Ok(())
+}
+
+/// Neither a newer challenge nor a newer login brings a nonce back.
+async fn reused_later(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    let first = spend(cx, &alice).await?;
+    let what = "a token request with a nonce that was used some logins ago";
+    cx.nonce(&alice).await?;
+    cx.token(&first).await?.refused(what, &[401])?;
+    let second = spend(cx, &alice).await?;
+    spend(cx, &cx.identity()).await?;
+    cx.token(&first).await?.refused(what, &[401])?;
+    cx.token(&second).await?.refused(what, &[401])
+}
+
+/// Used means used, not used by this key.
+async fn reused_by_another(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.identity(), cx.identity());
+    let nonce = spend(cx, &alice).await?.nonce;
+    cx.nonce(&mallory).await?;
+    let answer = cx.token(&cx.redeem(&mallory, &nonce)?).await?;
+    answer.refused("a token request with a nonce that another key has used", &[401])
+}
+
+/// What is single-use is the nonce, not the text it came in.
+async fn reused_respelled(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    for respell in [unpadded, url_alphabet, stray_bits, with_blank, with_line_break] {
+        let request = spend(cx, &alice).await?;
+        let Some(nonce) = respell(&request.nonce) else { continue };
+        let answer = cx.token(&TokenRequest { nonce, ..request }).await?;
+        answer.refused("a token request with a used nonce in another spelling", &[401, 400])?;
+    }
+    Ok(())
+}
+
+fn unpadded(text: &str) -> Option<String> {
+    text.ends_with('=').then(|| text.trim_end_matches('=').to_owned())
+}
+
+fn url_alphabet(text: &str) -> Option<String> {
+    text.contains(['+', '/']).then(|| text.replace('+', "-").replace('/', "_"))
+}
+
+/// Sets a bit of the last character that encodes nothing.
+pub(super) fn stray_bits(text: &str) -> Option<String> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.trim_end_matches('=');
+    let (last, padding) = (digits.bytes().last()?, &text[digits.len()..]);
+    let value = ALPHABET.iter().position(|&digit| digit == last).filter(|_| !padding.is_empty())?;
+    Some(format!("{}{}{padding}", &digits[..digits.len() - 1], char::from(ALPHABET[value | 1])))
+}
+
+fn with_blank(text: &str) -> Option<String> {
+    Some(format!(" {text}"))
+}
+
+fn with_line_break(text: &str) -> Option<String> {
+    Some(format!("{text}\n"))
+}
+
+/// Checking and using up a nonce are one step.
+async fn redeemed_at_once(cx: &Ctx) -> Outcome {
+    for _ in 0..4 {
+        let alice = cx.identity();
+        let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
+        let answers = join_all((0..AT_ONCE).map(|_| cx.token(&request))).await;
+        let mut tokens = Vec::new();
+        for answer in answers {
+            let answer = answer?;
+            if answer.is_success() {
+                tokens.push(answer);
+            }
+        }
+        if let [_, second, ..] = tokens.as_slice() {
+            let observed = format!("{} of {AT_ONCE} redemptions at the same moment succeeded", tokens.len());
+            return Err(second.broken("a nonce buys one token at most", observed));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever overhears a nonce can do nothing with it.
+async fn bound_to_key(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.identity(), cx.identity());
+    let nonce = cx.nonce(&alice).await?;
+    let answer = cx.token(&cx.redeem(&mallory, &nonce)?).await?;
+    answer.refused("another key's token request with a nonce that was issued for this key", &[401])
+}
+
+/// What the specification recommends at most.
+const RECOMMENDED: Duration = Duration::from_secs(120);
+
+/// Waits until a nonce must have expired and redeems it. The answer's success, and whether the lifetime was told.
+async fn redeem_late(cx: &Ctx) -> Result<(super::Answer<'_>, Duration), Stop> {
+    let lifetime = cx.world.nonce_ttl.unwrap_or(RECOMMENDED);
+    let alice = cx.identity();
+    let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
+    // Servers count in whole seconds, and sweep now and then.
+    tokio::time::sleep(lifetime + lifetime / 25 + Duration::from_millis(1500)).await;
+    let answer = cx.token(&request).await?;
+    // The key as such is still welcome: it was the nonce that was refused.
+    spend(cx, &alice).await?;
+    Ok((answer, lifetime))
+}
+
+/// Judged by the lifetime that was told; without one, only a nonce that is dead after two minutes proves anything.
+async fn expired(cx: &Ctx) -> Outcome {
+    let (answer, lifetime) = redeem_late(cx).await?;
+    if answer.is_success() && cx.world.nonce_ttl.is_none() {
+        let reason = "a nonce still works after two minutes, and its lifetime isn't known: give it with --nonce-ttl";
+        return Err(Stop::Skip(reason.into()));
+    }
+    answer.refused(&format!("a token request with a nonce that expired after {lifetime:?}"), &[401])
+}
+
+/// Two minutes are recommended at most.
+async fn ttl(cx: &Ctx) -> Outcome {
+    if let Some(told) = cx.world.nonce_ttl.filter(|told| *told > RECOMMENDED) {
+        return Err(cx.broken("nonces live two minutes at the most", format!("--nonce-ttl says {told:?}")));
+    }
+    let (answer, lifetime) = redeem_late(cx).await?;
+    answer.must(!answer.is_success(), &format!("a nonce is worth nothing after {lifetime:?}"), || answer.summary())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_differ_and_decode_alike_for_a_lenient_reader() {
+        let text = base64::encode(&[0xfb; 32]);
+        assert_eq!(stray_bits(&text).unwrap(), format!("{}t=", text.strip_suffix("s=").unwrap()));
+        assert_eq!(stray_bits(&base64::encode(&[1; 33])), None);
+        assert!(base64::decode(&stray_bits(&text).unwrap()).is_err());
+        assert_eq!(url_alphabet("AAAA"), None);
+    }
+}

@@ -1,0 +1,109 @@
+//! Patterns in nonces that random bytes don't show.
+//!
+//! Every rule here fires on truly random nonces with a probability far below 2^-40; the numbers stand beside the rules.
+
+/// How many nonces the rules are meant for.
+pub const SAMPLE: usize = 24;
+/// The specification's least size of a nonce, in bytes.
+const SIZE: usize = 32;
+
+/// The pattern in a sample of [`SAMPLE`] nonces of at least 32 bytes, in words; `None` when there is none.
+pub fn pattern(nonces: &[Vec<u8>]) -> Option<String> {
+    let length = nonces.iter().map(Vec::len).min().unwrap_or(0);
+    if nonces.len() < SAMPLE || length < SIZE {
+        return None;
+    }
+    constant(nonces, length)
+        .or_else(|| entropy(nonces, length))
+        .or_else(|| nonces.iter().find_map(|nonce| within(nonce)))
+}
+
+/// Fewer than 32 bytes ever change. One given byte of 24 random nonces never changes with probability 256^-23 = 2^-184.
+fn constant(nonces: &[Vec<u8>], length: usize) -> Option<String> {
+    let varying = (0..length).filter(|&at| nonces.iter().any(|nonce| nonce[at] != nonces[0][at])).count();
+    (varying < SIZE).then(|| {
+        format!("only {varying} of the {length} bytes differ between {} nonces, the others never change", nonces.len())
+    })
+}
+
+/// Equal bytes turn up at the same place too often: an estimate of the collision entropy of the whole is below 112 bits.
+///
+/// With c equal pairs among the 276 pairs at a place, the place is taken to hold log2(276 / max(c, 1)) bits. For random bytes
+/// E[c²] = 276/256·255/256 + (276/256)² < 2.3, so E[max(c, 1)²] < 3.3. The estimate is below 112 bits of 32·8.1 only if the product of
+/// the max(c, 1) is above 2^147, which by Markov's inequality for its square has a probability below 3.3^32 / 2^294 < 2^-238.
+fn entropy(nonces: &[Vec<u8>], length: usize) -> Option<String> {
+    let pairs = nonces.len() * (nonces.len() - 1) / 2;
+    let bits: f64 = (0..length)
+        .map(|at| {
+            let mut counts = [0_usize; 256];
+            nonces.iter().for_each(|nonce| counts[usize::from(nonce[at])] += 1);
+            let equal: usize = counts.iter().map(|&count| count * count.saturating_sub(1) / 2).sum();
+            (pairs as f64 / equal.max(1) as f64).log2()
+        })
+        .sum();
+    (bits < 112.0)
+        .then(|| format!("the nonces have some {bits:.0} bits of randomness, going by how often bytes repeat"))
+}
+
+/// A nonce whose first 32 bytes are few different ones, or one half twice. Eight values or fewer: C(256,8)·(8/256)^32 < 2^-111; the
+/// same half twice: 2^-128.
+fn within(nonce: &[u8]) -> Option<String> {
+    let mut values = nonce[..SIZE].to_vec();
+    values.sort_unstable();
+    values.dedup();
+    if values.len() <= 8 {
+        return Some(format!("a nonce is made of {} different bytes only", values.len()));
+    }
+    (nonce[..16] == nonce[16..32]).then(|| "the second 16 bytes of a nonce repeat the first".to_owned())
+}
+
+/// Nonces written in hex that were meant to be base64. One character of base64 is a hexadecimal digit with probability 22/64, and a
+/// nonce has 43 of them or more: (22/64)^43 < 2^-66 for one, let alone for all.
+pub fn is_hex(nonce: &str) -> bool {
+    let digits = nonce.trim_end_matches('=');
+    digits.len() >= 43 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::random;
+
+    fn sample(make: impl FnMut(usize) -> Vec<u8>) -> Vec<Vec<u8>> {
+        (0..SAMPLE).map(make).collect()
+    }
+
+    #[test]
+    fn random_nonces_show_none() {
+        for _ in 0..200 {
+            assert_eq!(pattern(&sample(|_| random::bytes::<32>().to_vec())), None);
+        }
+        // A timestamp in front of 32 random bytes, and 32 random bytes as hexadecimal text, are random enough.
+        assert_eq!(
+            pattern(&sample(|i| [&(1_760_000_000_000 + i as u64).to_be_bytes()[..], &random::bytes::<32>()].concat())),
+            None
+        );
+        assert_eq!(pattern(&sample(|_| random::hex(&random::bytes::<32>()).into_bytes())), None);
+        assert_eq!(pattern(&sample(|i| random::bytes::<48>()[..40 + i % 8].to_vec())), None);
+    }
+
+    #[test]
+    fn patterns_are_seen() {
+        let counter = sample(|i| [vec![0; 31], vec![i as u8]].concat());
+        let clock = sample(|i| format!("{:032}", 1_760_000_000_000_000_000_u64 + i as u64 * 12_345).into_bytes());
+        let prefix = sample(|_| [b"avp-challenge-nonce-prefix-000".to_vec(), random::bytes::<2>().to_vec()].concat());
+        let half_zero = sample(|_| [random::bytes::<8>().to_vec(), vec![0; 24]].concat());
+        let few_bits = sample(|_| random::bytes::<32>().map(|byte| byte & 1).to_vec());
+        let stretched = sample(|_| vec![random::bytes::<1>()[0]; 32]);
+        let twice = sample(|_| random::bytes::<16>().repeat(2));
+        for nonces in [counter, clock, prefix, half_zero, few_bits, stretched, twice] {
+            assert!(pattern(&nonces).is_some(), "{:?}", nonces[0]);
+        }
+    }
+
+    #[test]
+    fn hex_is_told_from_base64() {
+        assert!(is_hex(&random::hex(&random::bytes::<32>())));
+        assert!(!is_hex(&crate::codec::base64::encode(&random::bytes::<32>())));
+    }
+}

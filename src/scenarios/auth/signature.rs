@@ -1,0 +1,152 @@
+//! The signature: over the raw bytes of the nonce, by the key that the token is for, and nothing else.
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+use super::{bytes_of, forged, redeem};
+use crate::client::{Identity, random};
+use crate::codec::base64;
+use crate::scenarios::check::checks;
+use crate::scenarios::{Ctx, Outcome};
+use crate::wire::{ChallengeResponse, TokenResponse};
+
+checks! {
+    "auth/signature-over-raw-bytes", Must, "§3", [SIGNATURE_RAW], over_raw_bytes,
+        "A signature over the decoded bytes of the nonce buys a token, whatever characters the key's id holds";
+    "auth/signature-over-text", Must, "§3", [SIGNATURE_RAW, SIGNATURE_VERIFIED], over_text,
+        "A signature over the base64 text of the nonce buys none";
+    "auth/signature-over-other-message", Must, "§3", [SIGNATURE_VERIFIED], over_other_message,
+        "A signature over anything but the nonce buys none";
+    "auth/signature-over-another-nonce", Must, "§3", [SIGNATURE_VERIFIED], over_another_nonce,
+        "A signature over another nonce of the same key buys none";
+    "auth/signature-by-another-key", Must, "§3", [SIGNATURE_VERIFIED, SUBJECT_IS_CALLER], by_another_key,
+        "A signature by another key than the one named buys none, whoever asked for the nonce";
+    "auth/signature-empty", Must, "§3", [SIGNATURE_VERIFIED], empty,
+        "An empty signature buys no token";
+    "auth/signature-all-zero", Must, "§3", [SIGNATURE_VERIFIED], all_zero,
+        "64 zero bytes, and 64 arbitrary ones, buy no token";
+    "auth/signature-length", Must, "§3", [SIGNATURE_VERIFIED], wrong_length,
+        "A signature that is cut short or has bytes after its end buys no token";
+    "auth/signature-bit-flipped", Must, "§3", [SIGNATURE_VERIFIED], bit_flipped,
+        "A signature with any one bit flipped buys no token";
+}
+
+/// Base64 knows `+`, `/` and `=`; an id may hold them all.
+async fn over_raw_bytes(cx: &Ctx) -> Outcome {
+    let plus = cx.introduce(Identity::generate_with(|id| id.contains('+')));
+    let slash = cx.introduce(Identity::generate_with(|id| id.contains('/')));
+    for identity in [cx.identity(), plus, slash] {
+        for _ in 0..2 {
+            let nonce = cx.challenge(&identity.id).await?.accepted::<ChallengeResponse>("a challenge")?.nonce;
+            let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
+            if !answer.is_success() && takes_text(cx, &identity).await? {
+                return Err(answer.broken(
+                    "a signature over the decoded bytes of the nonce buys a token",
+                    format!("{}; the server takes one over its base64 text instead", answer.summary()),
+                ));
+            }
+            answer.accepted::<TokenResponse>("a signature over the decoded bytes of the nonce")?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a signature over the text of a nonce buys a token: it explains why the right one doesn't.
+async fn takes_text(cx: &Ctx, who: &Identity) -> Result<bool, crate::scenarios::Stop> {
+    let nonce = cx.nonce(who).await?;
+    Ok(redeem(cx, &who.id, &nonce, &who.sign(nonce.as_bytes())).await?.is_success())
+}
+
+/// The text, with and without its padding.
+async fn over_text(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    for text in
+        [base64::encode, |bytes: &[u8]| base64::encode(bytes).trim_end_matches('=').to_owned(), base64::encode_url]
+    {
+        let what = "a signature over the text of the nonce";
+        forged(cx, &alice, what, |nonce| alice.sign(text(nonce).as_bytes()).to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// Hashes of the nonce, parts of it, more than it, and none of it.
+async fn over_other_message(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    let messages: [(&str, &(dyn Fn(&[u8]) -> Vec<u8> + Sync)); 9] = [
+        ("the empty message", &|_| Vec::new()),
+        ("the SHA-256 of the nonce", &|nonce| Sha256::digest(nonce).to_vec()),
+        ("the SHA-512 of the nonce", &|nonce| Sha512::digest(nonce).to_vec()),
+        ("the nonce in hex", &|nonce| random::hex(nonce).into_bytes()),
+        ("all but the last byte of the nonce", &|nonce| nonce[..nonce.len().saturating_sub(1)].to_vec()),
+        ("the nonce and one more byte", &|nonce| [nonce, &[0]].concat()),
+        ("key and nonce", &|nonce| [&alice.public_key(), nonce].concat()),
+        ("the key", &|_| alice.public_key().to_vec()),
+        ("an unrelated message", &|_| b"I am who I say I am".to_vec()),
+    ];
+    for (name, message) in messages {
+        let what = format!("a signature over {name}");
+        forged(cx, &alice, &what, |nonce| alice.sign(&message(nonce)).to_vec()).await?;
+    }
+    Ok(())
+}
+
+/// Both nonces are alice's, and she signs the wrong one.
+async fn over_another_nonce(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    let earlier = bytes_of(cx, &cx.nonce(&alice).await?)?;
+    forged(cx, &alice, "a signature over an earlier nonce of the same key", |_| alice.sign(&earlier).to_vec()).await
+}
+
+/// mallory signs, and names alice.
+async fn by_another_key(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.identity(), cx.identity());
+    let what = "a signature by another key than the one named";
+    forged(cx, &alice, what, |nonce| mallory.sign(nonce).to_vec()).await?;
+    // The nonce is mallory's own: a server that verifies against the key of the challenge would take this.
+    let nonce = cx.nonce(&mallory).await?;
+    let signature = mallory.sign(&bytes_of(cx, &nonce)?);
+    redeem(cx, &alice.id, &nonce, &signature).await?.refused_somehow(what)
+}
+
+/// Nothing signed is nothing proven.
+async fn empty(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    forged(cx, &alice, "an empty signature", |_| Vec::new()).await
+}
+
+/// Of the right size, and nothing else.
+async fn all_zero(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    forged(cx, &alice, "a signature of 64 zero bytes", |_| vec![0; 64]).await?;
+    forged(cx, &alice, "a signature of 64 bytes of ones", |_| vec![0xff; 64]).await?;
+    forged(cx, &alice, "a signature of 64 random bytes", |_| random::bytes::<64>().to_vec()).await
+}
+
+/// The beginning of a right signature, and a right signature with more behind it or before it.
+async fn wrong_length(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    for length in [63, 32, 1] {
+        let what = format!("a right signature cut to {length} bytes");
+        forged(cx, &alice, &what, |nonce| alice.sign(nonce)[..length].to_vec()).await?;
+    }
+    let longer = "a right signature with one byte too many";
+    forged(cx, &alice, longer, |nonce| [&alice.sign(nonce)[..], &[0]].concat()).await?;
+    forged(cx, &alice, longer, |nonce| [&[0], &alice.sign(nonce)[..]].concat()).await?;
+    forged(cx, &alice, "a right signature twice", |nonce| alice.sign(nonce).repeat(2)).await?;
+    forged(cx, &alice, "signature and message in one", |nonce| [&alice.sign(nonce)[..], nonce].concat()).await
+}
+
+/// First and last bits of R and S, where an implementation might mask something, and some in between.
+async fn bit_flipped(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    let anywhere = [cx.choose(128), 128 + cx.choose(128), 256 + cx.choose(128), 384 + cx.choose(120)];
+    for bit in [0, 255, 256, 508, 509, 511].into_iter().chain(anywhere) {
+        let what = format!("a right signature whose bit {bit} is flipped");
+        forged(cx, &alice, &what, |nonce| {
+            let mut signature = alice.sign(nonce);
+            signature[bit / 8] ^= 1 << (bit % 8);
+            signature.to_vec()
+        })
+        .await?;
+    }
+    Ok(())
+}

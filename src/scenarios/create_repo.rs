@@ -1,0 +1,617 @@
+//! createRepo (SPEC §6, §8): what it stores, whom it refuses, and that repository ids are opaque and exact.
+
+use serde_json::json;
+
+use super::check::checks;
+use super::state::compare_manifest;
+use super::{Answer, Ctx, Member, Operation, Outcome, Stop, malformed, push};
+use crate::client::{Repo, random};
+use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
+
+checks! {
+    "create-repo/returns-manifest", Must, "§6", [CREATE_RETURNS, STORED_VERBATIM, READ_YOUR_WRITES, NO_ACCOUNT], returns_manifest,
+        "createRepo returns the manifest as sent, and pull serves manifest and envelope as sent";
+    "create-repo/initial-counters", Must, "§6", [CREATE_RETURNS, STORED_VERBATIM], initial_counters,
+        "The counters of a new repository are those of the manifest that the client built";
+    "create-repo/scheme-as-sent", Must, "§4", [CREATE_RETURNS, STORED_VERBATIM], scheme_as_sent,
+        "schemeId is opaque to the server: it comes back as it was sent";
+    "create-repo/several-of-one-owner", Must, "§6", [CREATE_RETURNS, CREATE_IDS_EXACT], several_of_one_owner,
+        "One member owns several repositories, and each keeps its own content";
+    "create-repo/no-member", Must, "§6", [CREATE_SOLE_MEMBER], no_member,
+        "A manifest without members is refused and leaves nothing behind";
+    "create-repo/caller-and-another", Must, "§6", [CREATE_SOLE_MEMBER], caller_and_another,
+        "A manifest of the caller and somebody else is refused and leaves nothing behind";
+    "create-repo/another-and-caller", Must, "§6", [CREATE_SOLE_MEMBER], another_and_caller,
+        "A manifest of somebody else and the caller is refused and leaves nothing behind";
+    "create-repo/another-sole-member", Must, "§6", [CREATE_SOLE_MEMBER, SUBJECT_IS_CALLER], another_sole_member,
+        "A manifest whose sole member isn't the caller is refused and leaves nothing behind";
+    "create-repo/caller-twice", Must, "§6", [CREATE_SOLE_MEMBER], caller_twice,
+        "A manifest that names the caller twice is refused and leaves nothing behind";
+    "create-repo/nearly-the-caller", Must, "§6", [CREATE_SOLE_MEMBER], nearly_the_caller,
+        "A sole member whose id only resembles the caller's is refused";
+    "create-repo/after-refusals", Must, "§6", [CREATE_SOLE_MEMBER, CREATE_RETURNS], after_refusals,
+        "createRepo works right after refused attempts at the same id";
+    "create-repo/malformed-leaves-nothing", Hardening, "§6", [BAD_INPUT], malformed_leaves_nothing,
+        "A createRepo that lacks what it needs is refused and doesn't take the id";
+    "create-repo/duplicate-by-owner", Must, "§6", [CREATE_DUPLICATE], duplicate_by_owner,
+        "An id that exists is refused to its owner, and the repository stays as it is";
+    "create-repo/duplicate-by-stranger", Must, "§6", [CREATE_DUPLICATE, PULL_MEMBERS_ONLY], duplicate_by_stranger,
+        "An id that exists is refused to a stranger, who gets no access by it";
+    "create-repo/duplicate-by-member", Must, "§6", [CREATE_DUPLICATE], duplicate_by_member,
+        "An id that exists is refused to a member who isn't the creator";
+    "create-repo/duplicate-by-former-owner", Must, "§6", [CREATE_DUPLICATE, REMOVE_REVOKES], duplicate_by_former_owner,
+        "An id that exists is refused to its creator after the creator's removal";
+    "create-repo/ids-differ-in-case", Must, "§8", [CREATE_IDS_EXACT], ids_differ_in_case,
+        "Ids that differ only in letter case are two repositories";
+    "create-repo/ids-differ-past-32", Must, "§8", [CREATE_IDS_EXACT], ids_differ_past_32,
+        "Ids that differ only past 32 characters are two repositories";
+    "create-repo/ids-differ-past-64", Must, "§8", [CREATE_IDS_EXACT], ids_differ_past_64,
+        "Ids that differ only past 64 characters are two repositories";
+    "create-repo/ids-differ-past-128", Must, "§8", [CREATE_IDS_EXACT], ids_differ_past_128,
+        "Ids that differ only past 128 characters are two repositories";
+    "create-repo/ids-with-a-common-beginning", Must, "§8", [CREATE_IDS_EXACT], ids_with_a_common_beginning,
+        "An id and its beginning are two repositories";
+    "create-repo/ids-with-a-common-end", Must, "§8", [CREATE_IDS_EXACT], ids_with_a_common_end,
+        "An id and its end are two repositories";
+    "create-repo/ids-like-numbers", Must, "§8", [CREATE_IDS_EXACT], ids_like_numbers,
+        "Ids that look like one number are two repositories";
+    "create-repo/ids-differ-in-punctuation", Must, "§8", [CREATE_IDS_EXACT], ids_differ_in_punctuation,
+        "Ids that differ only in an unreserved punctuation mark are two repositories";
+    "create-repo/id-with-slash", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_slash,
+        "An id with slashes works percent-encoded, or is refused at creation";
+    "create-repo/id-with-percent", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_percent,
+        "An id with a percent sign works percent-encoded, or is refused at creation";
+    "create-repo/id-like-an-escape", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_like_an_escape,
+        "An id that holds the characters %2F is decoded once, or refused at creation";
+    "create-repo/id-with-space", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_space,
+        "An id with a space inside or at the end works percent-encoded, or is refused at creation";
+    "create-repo/id-with-plus", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_plus,
+        "A plus sign in an id is no space, or is refused at creation";
+    "create-repo/id-with-dots", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_dots,
+        "Dots in an id are neither an extension nor a way up, or are refused at creation";
+    "create-repo/id-with-question-mark", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_question_mark,
+        "An encoded question mark in an id begins no query, or is refused at creation";
+    "create-repo/id-with-hash", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_hash,
+        "An encoded hash sign in an id begins no fragment, or is refused at creation";
+    "create-repo/id-with-semicolon", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_semicolon,
+        "A semicolon in an id begins no path parameter, or is refused at creation";
+    "create-repo/id-with-quotes", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_quotes,
+        "Quotes and backslashes in an id are characters like others, or are refused at creation";
+    "create-repo/id-with-accents", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_accents,
+        "Composed and decomposed letters are different ids, or are refused at creation";
+    "create-repo/id-beyond-the-bmp", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_beyond_the_bmp,
+        "An id with characters beyond the basic plane works percent-encoded, or is refused at creation";
+    "create-repo/foreign-envelope", Hardening, "§6", [CREATE_CONSISTENT], foreign_envelope,
+        "A first envelope of another repository is refused";
+    "create-repo/envelope-of-another-version", Hardening, "§6", [CREATE_CONSISTENT], envelope_of_another_version,
+        "A first envelope of another version than the manifest's is refused";
+    "create-repo/envelope-of-another-epoch", Hardening, "§6", [CREATE_CONSISTENT], envelope_of_another_epoch,
+        "A first envelope of another epoch than the manifest's is refused";
+}
+
+/// The server's answer to a creation that must work.
+fn created(repo: &Repo, answer: &Answer<'_>) -> Outcome {
+    let manifest: VaultManifest = answer.accepted("createRepo by the sole member")?;
+    match compare_manifest(&repo.manifest, &manifest) {
+        None => Ok(()),
+        Some(difference) => Err(answer.broken("createRepo returns the manifest as it was sent", difference)),
+    }
+}
+
+/// The repository is created, and its owner reads it.
+async fn create_and_read(cx: &Ctx, owner: &Member, repo: &Repo) -> Outcome {
+    cx.watch(repo);
+    created(repo, &cx.create(owner, &repo.create_request()).await?)?;
+    cx.readable(owner, repo, "its creation").await
+}
+
+/// What was sent is what is returned, stored and served: with a key binding, and without.
+async fn returns_manifest(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    create_and_read(cx, &alice, &Repo::new(&alice)).await?;
+    let mut bound = Repo::new(&alice);
+    bound.manifest.members[0].key_binding_sig = Some(push::binding_like_signature());
+    create_and_read(cx, &alice, &bound).await
+}
+
+/// The manifest is the client's: other counters than the usual (1, 0) are its business. A clean refusal is no failure.
+async fn initial_counters(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for (version, epoch) in [(7, 3), (0, 0), (1, 1), (12, 0)] {
+        let mut repo = Repo::with_counters(&alice, &random::uuid(), version, epoch);
+        cx.watch(&repo);
+        let answer = cx.create(&alice, &repo.create_request()).await?;
+        if answer.is_refusal() {
+            let expected = format!("a repository may begin at version {version} and epoch {epoch}");
+            answer.should(false, &expected, || answer.summary());
+            continue;
+        }
+        created(&repo, &answer)?;
+        cx.readable(&alice, &repo, "its creation").await?;
+        let answer = cx.pull(&alice, &repo.pull_request(version)).await?;
+        let pulled: PullResponse = answer.accepted("a pull at the initial version")?;
+        answer.must(pulled.unchanged, &format!("version {version} is the current one: unchanged is true"), || {
+            "unchanged: false".into()
+        })?;
+        let next = repo.push_request(&alice);
+        let answer = cx.push(&alice, &next).await?;
+        let applied: PushResponse = answer.accepted("a push at the initial version")?;
+        answer.must(applied.accepted, &format!("the push at version {version} applies"), || format!("{applied:?}"))?;
+        repo.apply_push(&next);
+        cx.holds(&alice, &repo, "a push at the initial version").await?;
+    }
+    Ok(())
+}
+
+/// A later scheme has another name, which is none of the server's business (§4); a server may refuse what it doesn't know.
+async fn scheme_as_sent(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = Repo::new(&alice);
+    "X448-HKDF-SHA512-ChaCha20Poly1305-v2+Test".clone_into(&mut repo.manifest.scheme_id);
+    "x448-Wrap_v2/Test".clone_into(&mut repo.manifest.members[0].wrapped_data_key.scheme_id);
+    cx.watch(&repo);
+    let answer = cx.create(&alice, &repo.create_request()).await?;
+    if answer.is_refusal() {
+        cx.remark("the server refuses a schemeId that it doesn't know");
+        return Ok(());
+    }
+    created(&repo, &answer)?;
+    cx.holds(&alice, &repo, "its creation").await
+}
+
+/// Nothing of one repository shows in another of the same member.
+async fn several_of_one_owner(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repos = Vec::new();
+    for _ in 0..3 {
+        let repo = Repo::new(&alice);
+        cx.watch(&repo);
+        created(&repo, &cx.create(&alice, &repo.create_request()).await?)?;
+        repos.push(repo);
+    }
+    let middle = &mut repos[1];
+    cx.advance(&alice, middle).await?;
+    for repo in &repos {
+        cx.readable(&alice, repo, "a push to another repository of the same owner").await?;
+    }
+    Ok(())
+}
+
+/// A creation that is refused because of its roster: nobody got anything by it, and the id is still free for `owner`.
+async fn refused_without_trace(
+    cx: &Ctx,
+    by: &Member,
+    named: &[&Member],
+    repo: &Repo,
+    (what, usual): (&str, &[u16]),
+) -> Outcome {
+    cx.watch(repo);
+    let answer = cx.create(by, &repo.create_request()).await?;
+    answer.refused(what, usual)?;
+    for reader in [&[by], named].concat() {
+        let answer = cx.pull(reader, &repo.pull_request(0)).await?;
+        answer.refused("a pull of a repository whose creation was refused", &[404])?;
+        answer.keeps_secret(repo)?;
+    }
+    // The id is free, for whoever was named as well as for the caller.
+    let owner = named.last().copied().unwrap_or(by);
+    create_and_read(cx, owner, &Repo::with_id(owner, repo.id())).await
+}
+
+async fn no_member(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = Repo::new(&alice);
+    repo.manifest.members.clear();
+    refused_without_trace(cx, &alice, &[], &repo, ("a manifest without members", &[400, 403])).await
+}
+
+async fn caller_and_another(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = Repo::new(&alice);
+    repo.manifest.members.push(repo.entry_for(&bob));
+    refused_without_trace(cx, &alice, &[&bob], &repo, ("a manifest with two members", &[403])).await
+}
+
+async fn another_and_caller(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = Repo::new(&alice);
+    repo.manifest.members.insert(0, repo.entry_for(&bob));
+    refused_without_trace(cx, &alice, &[&bob], &repo, ("a manifest with two members", &[403])).await
+}
+
+/// Nobody makes a repository in another's name; in particular, the other one can still use the id.
+async fn another_sole_member(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let repo = Repo::new(&alice);
+    let what = ("a manifest whose sole member isn't the caller", &[403_u16][..]);
+    refused_without_trace(cx, &mallory, &[&alice], &repo, what).await?;
+    let answer = cx.pull(&mallory, &repo.pull_request(0)).await?;
+    answer.refused("a pull by who tried to create the repository in another's name", &[403])
+}
+
+async fn caller_twice(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = Repo::new(&alice);
+    repo.manifest.members.push(repo.entry_for(&alice));
+    refused_without_trace(cx, &alice, &[], &repo, ("a manifest that names the caller twice", &[400, 403])).await
+}
+
+/// The key must equal the caller's: not by letter case, not by its beginning, not by another field of the entry.
+async fn nearly_the_caller(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let swapped = swap_case(alice.id());
+    for (what, id) in [
+        ("a sole member whose id is the caller's in other letter case", swapped.as_str()),
+        ("a sole member whose id is the beginning of the caller's", &alice.id()[..32]),
+        ("a sole member whose id is the caller's X25519 key", &alice.x25519_public_key),
+    ] {
+        let mut repo = Repo::new(&alice);
+        id.clone_into(&mut repo.manifest.members[0].ed25519_public_key);
+        refused_without_trace(cx, &alice, &[], &repo, (what, &[400, 403])).await?;
+    }
+    Ok(())
+}
+
+/// The same text with capital and small letters exchanged.
+pub(super) fn swap_case(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// Failed attempts, by the owner and by somebody else, don't stand in the way of the right one.
+async fn after_refusals(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let repo = Repo::new(&alice);
+    for roster in [vec![], vec![repo.entry_for(&alice), repo.entry_for(&mallory)], vec![repo.entry_for(&mallory)]] {
+        let mut wrong = repo.clone();
+        wrong.manifest.members = roster;
+        let answer = cx.create(&alice, &wrong.create_request()).await?;
+        answer.refused("a manifest whose members aren't exactly the caller", &[400, 403])?;
+    }
+    let answer = cx.create(&mallory, &repo.create_request()).await?;
+    answer.refused("a manifest whose sole member isn't the caller", &[403])?;
+    create_and_read(cx, &alice, &repo).await
+}
+
+/// Each required member missing, null and mistyped: refused, and the id is still free.
+async fn malformed_leaves_nothing(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = Repo::new(&alice);
+    let whole = json!(repo.create_request());
+    let mut requests = malformed::in_turn("CreateRepoRequest", &whole, "");
+    requests.extend(malformed::in_turn("EncryptedEnvelope", &whole, "/initialEnvelope"));
+    for request in requests {
+        let Some(answer) = cx.provoke(Operation::CreateRepo, "", &alice.auth(), &request.body).await? else { continue };
+        // A 5xx is the business of the checks of bad input.
+        answer.must(!answer.is_success(), &format!("createRepo {} is refused", request.what), || answer.summary())?;
+    }
+    create_and_read(cx, &alice, &repo).await
+}
+
+/// Retries and other creations by the owner: 409, and not a byte changes, also after the repository has moved on.
+async fn duplicate_by_owner(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let identical = repo.clone();
+    let other = Repo::with_id(&alice, repo.id());
+    let ahead = Repo::with_counters(&alice, repo.id(), 9, 4);
+    for attempt in [&identical, &other, &ahead] {
+        duplicate_refused(cx, &alice, &alice, attempt, &repo).await?;
+    }
+    cx.advance(&alice, &mut repo).await?;
+    for attempt in [&identical, &other] {
+        duplicate_refused(cx, &alice, &alice, attempt, &repo).await?;
+    }
+    Ok(())
+}
+
+/// `attempt` is refused to `by`, and the repository is as it was for its member `reader`.
+async fn duplicate_refused(cx: &Ctx, by: &Member, reader: &Member, attempt: &Repo, repo: &Repo) -> Outcome {
+    let answer = cx.create(by, &attempt.create_request()).await?;
+    answer.refused("createRepo with an id that exists", &[409])?;
+    cx.readable(reader, repo, "a refused duplicate").await
+}
+
+/// The stranger brings a manifest of its own, as it must; then the very one that exists.
+async fn duplicate_by_stranger(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo(&alice).await?;
+    for attempt in
+        [Repo::with_id(&mallory, repo.id()), Repo::with_counters(&mallory, repo.id(), repo.version() + 5, repo.epoch())]
+    {
+        duplicate_refused(cx, &mallory, &alice, &attempt, &repo).await?;
+        let answer = cx.pull(&mallory, &repo.pull_request(0)).await?;
+        answer.refused("a pull by who tried to take the id", &[403])?;
+        answer.keeps_secret(&repo)?;
+    }
+    let answer = cx.create(&mallory, &repo.create_request()).await?;
+    answer.refused("createRepo with another's manifest and an id that exists", &[403, 409])?;
+    let answer = cx.push(&mallory, &repo.push_request(&mallory)).await?;
+    answer.refused("a push by who tried to take the id", &[403])?;
+    cx.readable(&alice, &repo, "a refused duplicate").await
+}
+
+/// Being a member isn't a right to begin anew.
+async fn duplicate_by_member(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    duplicate_refused(cx, &bob, &alice, &Repo::with_id(&bob, repo.id()), &repo).await?;
+    cx.readable(&bob, &repo, "a refused duplicate").await
+}
+
+/// alice created it and was removed; the id belongs to the repository, not to her.
+async fn duplicate_by_former_owner(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let first = Repo::with_id(&alice, repo.id());
+    cx.expel(&bob, &mut repo, alice.id(), &[&bob]).await?;
+    duplicate_refused(cx, &alice, &bob, &first, &repo).await?;
+    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+    answer.refused("a pull by the removed creator", &[403])
+}
+
+/// Two ids that a careless server takes for one. `make` gives a new pair each time it is asked.
+async fn are_two(cx: &Ctx, make: impl Fn() -> (String, String) + Send + Sync) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let (first, second) = make();
+    let (mut one, two) = (Repo::with_id(&alice, &first), Repo::with_id(&bob, &second));
+    if !taken(cx, &alice, &one).await? {
+        return Ok(());
+    }
+    let answer = cx.pull(&alice, &two.pull_request(0)).await?;
+    answer.refused(&format!("a pull of {second:?} while only {first:?} exists"), &[404])?;
+    cx.watch(&two);
+    let answer = cx.create(&bob, &two.create_request()).await?;
+    if answer.is_refusal() {
+        // Is it the first one that stands in the way, or does the server not take such ids at all?
+        let (_, alone) = make();
+        if taken(cx, &bob, &Repo::with_id(&bob, &alone)).await? {
+            return Err(answer.broken(format!("{second:?} is free while {first:?} exists"), answer.summary()));
+        }
+        return Ok(());
+    }
+    created(&two, &answer)?;
+    cx.readable(&alice, &one, "the creation of a repository with a similar id").await?;
+    cx.readable(&bob, &two, "its creation beside one with a similar id").await?;
+    cx.pull(&alice, &two.pull_request(0)).await?.refused("a pull by the owner of a similar id", &[403])?;
+    cx.pull(&bob, &one.pull_request(0)).await?.refused("a pull by the owner of a similar id", &[403])?;
+    cx.advance(&alice, &mut one).await?;
+    cx.readable(&alice, &one, "a push").await?;
+    cx.readable(&bob, &two, "a push to a repository with a similar id").await
+}
+
+/// Creates a repository; a clean refusal of its id is a warning, and false.
+async fn taken(cx: &Ctx, owner: &Member, repo: &Repo) -> Result<bool, Stop> {
+    cx.watch(repo);
+    let answer = cx.create(owner, &repo.create_request()).await?;
+    if answer.is_refusal() {
+        answer.should(false, &format!("the id {:?} is taken", repo.id()), || answer.summary());
+        return Ok(false);
+    }
+    created(repo, &answer)?;
+    Ok(true)
+}
+
+/// `count` random hexadecimal digits, at most 32.
+fn hex(count: usize) -> String {
+    let mut digits = random::hex(&random::bytes::<16>());
+    digits.truncate(count);
+    digits
+}
+
+async fn ids_differ_in_case(cx: &Ctx) -> Outcome {
+    are_two(cx, || {
+        // Digits alone have no case.
+        let id = std::iter::repeat_with(random::uuid).find(|id| id.contains(char::is_alphabetic)).unwrap_or_default();
+        (id.clone(), id.to_uppercase())
+    })
+    .await
+}
+
+/// Two ids with the first `common` characters alike.
+fn alike_up_to(common: usize) -> (String, String) {
+    let mut shared = hex(32).repeat(common.div_ceil(32));
+    shared.truncate(common);
+    (format!("{shared}{}", hex(8)), format!("{shared}{}", hex(8)))
+}
+
+async fn ids_differ_past_32(cx: &Ctx) -> Outcome {
+    are_two(cx, || alike_up_to(32)).await
+}
+
+async fn ids_differ_past_64(cx: &Ctx) -> Outcome {
+    are_two(cx, || alike_up_to(64)).await
+}
+
+async fn ids_differ_past_128(cx: &Ctx) -> Outcome {
+    are_two(cx, || alike_up_to(128)).await
+}
+
+/// The longer one exists first, so that its beginning must not find it; shorter beginnings don't either.
+async fn ids_with_a_common_beginning(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = cx.repo(&alice).await?;
+    for length in [8, 35] {
+        let beginning = Repo::with_id(&alice, &repo.id()[..length]);
+        let answer = cx.pull(&alice, &beginning.pull_request(0)).await?;
+        answer.refused("a pull with the beginning of an id", &[404])?;
+        answer.keeps_secret(&repo)?;
+    }
+    are_two(cx, || {
+        let id = random::uuid();
+        (format!("{id}0"), id)
+    })
+    .await
+}
+
+async fn ids_with_a_common_end(cx: &Ctx) -> Outcome {
+    are_two(cx, || {
+        let id = random::uuid();
+        (format!("0{id}"), id)
+    })
+    .await
+}
+
+/// A leading zero, and a digit that a double can't hold.
+async fn ids_like_numbers(cx: &Ctx) -> Outcome {
+    let number = || format!("9{:017}", u64::from_le_bytes(random::bytes()) % 100_000_000_000_000_000);
+    are_two(cx, || {
+        let number = number();
+        (format!("0{number}"), number)
+    })
+    .await?;
+    are_two(cx, || {
+        let number = number();
+        (format!("{number}1"), format!("{number}2"))
+    })
+    .await
+}
+
+/// The marks that URIs leave alone: none stands for another, and none is a wildcard.
+async fn ids_differ_in_punctuation(cx: &Ctx) -> Outcome {
+    are_two(cx, || {
+        let id = hex(24);
+        (format!("r-{id}"), format!("r_{id}"))
+    })
+    .await?;
+    are_two(cx, || {
+        let id = hex(24);
+        (format!("r-{id}"), format!("r~{id}"))
+    })
+    .await
+}
+
+/// An odd id works in every operation, beside a `twin` that a careless server takes for the same; or it is refused cleanly.
+async fn works_or_is_refused(cx: &Ctx, odd: &str, twin: &str) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let other = Repo::with_id(&bob, twin);
+    cx.watch(&other);
+    let twin_exists = cx.create(&bob, &other.create_request()).await?.is_success();
+    let mut repo = Repo::with_id(&alice, odd);
+    cx.watch(&repo);
+    let answer = cx.create(&alice, &repo.create_request()).await?;
+    if answer.is_refusal() && answer.status != 409 {
+        cx.remark(format!("ids such as {odd:?} are refused with {}", answer.status));
+        return Ok(());
+    }
+    created(&repo, &answer)?;
+    cx.readable(&alice, &repo, "its creation").await?;
+    cx.advance(&alice, &mut repo).await?;
+    let added = repo.add_request(&bob);
+    let answer = cx.add(&alice, &added).await?;
+    answer.accepted::<VaultManifest>("addMember by a member")?;
+    repo.apply_add(&added.member);
+    cx.readable(&bob, &repo, "a push and an addMember").await?;
+    let answer = cx.fetch(&alice, odd, bob.id()).await?;
+    let fetched: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
+    answer
+        .must(fetched.ed25519_public_key == bob.id(), "the entry of the member asked for", || format!("{fetched:?}"))?;
+    if twin_exists {
+        cx.readable(&bob, &other, "all that happened to a repository with a similar id").await?;
+        let answer = cx.pull(&alice, &other.pull_request(0)).await?;
+        answer.refused("a pull by the owner of a similar id", &[403])?;
+    }
+    Ok(())
+}
+
+async fn id_with_slash(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id}/a/b"), &id).await?;
+    works_or_is_refused(cx, &format!("/{id}//pull"), &format!("/{id}/pull")).await
+}
+
+async fn id_with_percent(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("100%{id}%"), &format!("100{id}")).await
+}
+
+/// Decoded once it is `%41`, twice `A`.
+async fn id_like_an_escape(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id}%41b"), &format!("{id}Ab")).await?;
+    works_or_is_refused(cx, &format!("{id}%2Fb"), &format!("{id}/b")).await
+}
+
+async fn id_with_space(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("a {id}"), &format!("a+{id}")).await?;
+    works_or_is_refused(cx, &format!("{id} "), &id).await
+}
+
+async fn id_with_plus(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("b+{id}"), &format!("b {id}")).await
+}
+
+/// `.` and `..` alone aren't tried: they can't be random, and HTTP clients remove them from a path, encoded or not.
+async fn id_with_dots(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id}.one"), &format!("{id}.two")).await?;
+    works_or_is_refused(cx, &format!("..{id}."), &id).await?;
+    works_or_is_refused(cx, &format!("{id}/../{id}b"), &format!("{id}b")).await
+}
+
+async fn id_with_question_mark(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id}?v=1"), &id).await
+}
+
+async fn id_with_hash(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id}#v"), &id).await
+}
+
+async fn id_with_semicolon(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id};v=1"), &id).await
+}
+
+async fn id_with_quotes(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("{id}' OR ''='"), &format!("{id}''")).await?;
+    works_or_is_refused(cx, &format!("{id}\"\\u0041\\"), &format!("{id}\"A\\")).await
+}
+
+/// The same letter to the eye, and different strings.
+async fn id_with_accents(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("caf\u{e9}-{id}"), &format!("cafe\u{301}-{id}")).await?;
+    works_or_is_refused(cx, &format!("\u{dc}ber-{id}"), &format!("\u{fc}ber-{id}")).await
+}
+
+/// Two UTF-16 units, four bytes of UTF-8.
+async fn id_beyond_the_bmp(cx: &Ctx) -> Outcome {
+    let id = hex(24);
+    works_or_is_refused(cx, &format!("\u{1f511}{id}"), &format!("\u{1f512}{id}")).await
+}
+
+/// Refused, and nothing remains; a server that takes it serves what nobody can decrypt.
+async fn inconsistent(cx: &Ctx, what: &str, spoil: impl FnOnce(&mut Repo, &Repo)) -> Outcome {
+    let alice = cx.member().await?;
+    let right = Repo::new(&alice);
+    let mut wrong = right.clone();
+    spoil(&mut wrong, &Repo::new(&alice));
+    let answer = cx.create(&alice, &wrong.create_request()).await?;
+    answer.refused_somehow(what)?;
+    create_and_read(cx, &alice, &right).await
+}
+
+async fn foreign_envelope(cx: &Ctx) -> Outcome {
+    inconsistent(cx, "a first envelope of another repository", |wrong, other| {
+        wrong.envelope = other.envelope.clone();
+    })
+    .await
+}
+
+async fn envelope_of_another_version(cx: &Ctx) -> Outcome {
+    inconsistent(cx, "a first envelope of another version than the manifest's", |wrong, _| {
+        wrong.envelope.payload_version += 1;
+    })
+    .await
+}
+
+async fn envelope_of_another_epoch(cx: &Ctx) -> Outcome {
+    inconsistent(cx, "a first envelope of another epoch than the manifest's", |wrong, _| {
+        wrong.envelope.key_epoch += 1;
+    })
+    .await
+}

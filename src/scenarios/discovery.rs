@@ -1,0 +1,178 @@
+//! Discovery (SPEC §8.2): optional, but what is offered must be right.
+
+use serde_json::Value;
+use url::Url;
+
+use super::check::checks;
+use super::context::into_trouble;
+use super::{Answer, Auth, Call, Ctx, Operation, Outcome, Stop};
+use crate::codec::{base64, jwt::Jwt, signature};
+
+checks! {
+    "discovery/shape", Must, "§8.2", [DISCOVERY_SHAPE], shape,
+        "/.well-known/avp, if it answers, is an object that names the profiles, http-json among them";
+    "discovery/unauthenticated", Must, "§8.2", [DISCOVERY_SHAPE], unauthenticated,
+        "/.well-known/avp, if it is there, needs no token";
+    "discovery/issuer-address", Should, "§8.2", [DISCOVERY_SHAPE], issuer_address,
+        "issuerJwksUrl, if it is given, is an absolute http or https URL";
+    "discovery/key-set", Should, "§3", [KEY_SET], key_set,
+        "The key set that discovery names holds the key that signs the tokens";
+    "discovery/key-set-is-public", Hardening, "§3", [KEY_SET], key_set_is_public,
+        "The key set that discovery names holds no private key";
+}
+
+/// The profiles that the specification knows.
+const PROFILES: [&str; 2] = ["http-json", "grpc"];
+
+fn not_offered(answer: &Answer<'_>) -> Stop {
+    Stop::Skip(format!("the server offers no discovery (status {}); it needn't", answer.status))
+}
+
+async fn discover<'c>(cx: &'c Ctx, auth: &Auth) -> Result<Answer<'c>, Stop> {
+    // Not as an operation: the schema is closed, while §8.2 has "at least" these members.
+    cx.call(Call { operation: None, ..Call::operation(Operation::Discovery, "", "", auth, None) }).await
+}
+
+/// The document, for checks of what it says.
+async fn document(cx: &Ctx) -> Result<(Answer<'_>, Value), Stop> {
+    let answer = discover(cx, &Auth::None).await?;
+    if !answer.is_success() {
+        return Err(not_offered(&answer));
+    }
+    let body = answer.json().map_err(|reason| into_trouble(answer.broken("discovery is JSON", reason)))?;
+    Ok((answer, body))
+}
+
+/// A 2xx that isn't the document is worse than a 404: a client would believe it.
+async fn shape(cx: &Ctx) -> Outcome {
+    let answer = discover(cx, &Auth::None).await?;
+    if !answer.is_success() {
+        return Err(not_offered(&answer));
+    }
+    let body = answer.json().map_err(|reason| answer.broken("discovery is a JSON object", reason))?;
+    let profiles = body.get("profiles").cloned().unwrap_or_default();
+    let names: Option<Vec<&str>> = profiles.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
+    let Some(names) = names else {
+        return Err(answer.broken("profiles is an array of strings", format!("profiles is {profiles}")));
+    };
+    answer.must(
+        names.iter().any(|name| PROFILES.contains(name)),
+        "profiles names a profile that the specification knows: http-json or grpc",
+        || format!("profiles is {profiles}"),
+    )?;
+    // It speaks http-json: this answer, and every other check, show it.
+    answer.should(names.contains(&"http-json"), "profiles names http-json", || format!("profiles is {profiles}"));
+    answer.should(names.iter().all(|name| PROFILES.contains(name)), "profiles names http-json and grpc only", || {
+        format!("profiles is {profiles}")
+    });
+    let issuer = body.get("issuerJwksUrl").cloned().unwrap_or_default();
+    answer.must(issuer.is_string() || issuer.is_null(), "issuerJwksUrl is a string", || format!("it is {issuer}"))?;
+    let label = answer.exchange.content_type.as_deref().unwrap_or("none");
+    answer.should(label.to_ascii_lowercase().contains("json"), "discovery is labelled as JSON", || {
+        format!("Content-Type: {label}")
+    });
+    Ok(())
+}
+
+/// Who has no token yet is whom it is for. That a server has no discovery shows in its answer to somebody who has one.
+async fn unauthenticated(cx: &Ctx) -> Outcome {
+    let answer = discover(cx, &Auth::None).await?;
+    if answer.is_success() {
+        return Ok(());
+    }
+    let alice = cx.member().await?;
+    let known = discover(cx, &alice.auth()).await?;
+    let is_there = known.is_success() && known.json().is_ok_and(|body| body.get("profiles").is_some());
+    answer.must(!is_there, "discovery needs no token", || {
+        format!("{} without a token, {} with one", answer.summary(), known.summary())
+    })?;
+    Err(not_offered(&answer))
+}
+
+/// The URL of the key set; skips when there is none.
+async fn issuer(cx: &Ctx) -> Result<(Answer<'_>, String), Stop> {
+    let (answer, body) = document(cx).await?;
+    match body.get("issuerJwksUrl") {
+        Some(Value::String(url)) => Ok((answer, url.clone())),
+        _ => Err(Stop::Skip("discovery names no key set; it needn't".into())),
+    }
+}
+
+/// A client has nothing that it could resolve a relative one against.
+async fn issuer_address(cx: &Ctx) -> Outcome {
+    let (answer, url) = issuer(cx).await?;
+    let absolute = Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    answer.must(absolute, "issuerJwksUrl is an absolute http or https URL", || format!("it is {url:?}"))
+}
+
+/// The key set, if this very server publishes it; another host may be out of reach from here.
+async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
+    let (_, url) = issuer(cx).await?;
+    let path = Url::parse(&url).ok().and_then(|url| cx.world.vault.path_of(&url));
+    let Some(path) = path else {
+        return Err(Stop::Skip(format!("the key set is published elsewhere: {url}")));
+    };
+    let call = Call { operation: None, path, ..Call::operation(Operation::Discovery, "", "", &Auth::None, None) };
+    let answer = cx.call(call).await?;
+    let expected = "the key set that discovery names is a JSON Web Key Set";
+    answer.must(answer.is_success(), expected, || answer.summary())?;
+    let body = answer.json().map_err(|reason| answer.broken(expected, reason))?;
+    match body.get("keys").and_then(Value::as_array) {
+        Some(keys) => Ok((answer, keys.clone())),
+        None => Err(answer.broken(expected, "it has no array of keys")),
+    }
+}
+
+/// Whoever holds the key set verifies a token as RFC 7515 says: by `kid` if there is one, else by trying.
+async fn key_set(cx: &Ctx) -> Outcome {
+    let (answer, keys) = own_key_set(cx).await?;
+    let alice = cx.member().await?;
+    let Ok(jwt) = Jwt::parse(&alice.token) else {
+        cx.remark("the tokens are opaque");
+        return Ok(());
+    };
+    let alg = jwt.header.get("alg").and_then(Value::as_str).unwrap_or("absent");
+    if !matches!(alg, "EdDSA" | "Ed25519") {
+        cx.remark(format!("tokens are signed with alg {alg}, which isn't verified here"));
+        return Ok(());
+    }
+    let named = jwt.header.get("kid").filter(|kid| !kid.is_null());
+    let fits = |key: &&Value| named.is_none_or(|kid| key.get("kid").is_none_or(|its| its == kid));
+    let candidates: Vec<_> = keys.iter().filter(fits).filter_map(public_key).collect();
+    let verifies = |key: &[u8; 32]| signature::verify(key, jwt.signing_input.as_bytes(), &jwt.signature).is_ok();
+    answer.must(
+        candidates.iter().any(verifies),
+        "a token verifies under a key of the key set that discovery names",
+        || {
+            let kid = named.map_or_else(|| "no kid".to_owned(), |kid| format!("kid {kid}"));
+            format!(
+                "the token has {kid}; {} of {} keys come into question, and none verifies it",
+                candidates.len(),
+                keys.len()
+            )
+        },
+    )
+}
+
+/// RFC 8037: base64url without padding.
+fn public_key(key: &Value) -> Option<[u8; 32]> {
+    if key.get("crv").and_then(Value::as_str) != Some("Ed25519") {
+        return None;
+    }
+    base64::decode_url(key.get("x")?.as_str()?).ok()?.try_into().ok()
+}
+
+/// Members of a JSON Web Key that are nobody else's business (RFC 7518 §6, RFC 8037 §2).
+const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
+
+/// With the private key anybody makes tokens.
+async fn key_set_is_public(cx: &Ctx) -> Outcome {
+    let (answer, keys) = own_key_set(cx).await?;
+    for key in &keys {
+        let leaked = PRIVATE.into_iter().find(|name| key.get(name).is_some_and(|value| !value.is_null()));
+        answer.must(leaked.is_none(), "a published key set holds public keys only", || {
+            format!("a key has the private member {}", leaked.unwrap_or_default())
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,513 @@
+//! addMember and fetchMemberKey (SPEC §6, §9): the roster grows by exactly what was sent, and gives back exactly that.
+
+use serde_json::json;
+
+use super::check::checks;
+use super::create_repo::swap_case;
+use super::state::{compare_entry, compare_envelope, compare_manifest};
+use super::{Answer, Call, Ctx, Member, Operation, Outcome, Stop, malformed, push};
+use crate::client::{Identity, Repo};
+use crate::wire::{MemberEntry, PullResponse, PushResponse, Schema, VaultManifest};
+
+checks! {
+    "add-member/records-entry", Must, "§6", [ADD_RECORDS, STORED_VERBATIM, BINDING_OPAQUE], records_entry,
+        "addMember returns and stores the entry exactly as sent; counters and envelope stay";
+    "add-member/newcomer-reads", Must, "§6", [ADD_RECORDS, PULL_MEMBERS_ONLY], newcomer_reads,
+        "A newcomer, refused a moment ago, pulls, unwraps and decrypts with the token it has";
+    "add-member/several", Must, "§6", [ADD_RECORDS, READ_YOUR_WRITES], several,
+        "Members added one after the other are all there, each with its own entry";
+    "add-member/survives-writes", Must, "§6", [ADD_RECORDS, PUSH_APPLIES], survives_writes,
+        "Who was added is still there, as it was sent, after pushes and further additions";
+    "add-member/other-epoch-as-sent", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], other_epoch_as_sent,
+        "An entry of another epoch than the current one is refused or recorded as sent, never altered";
+    "add-member/newcomer-invites", Should, "§6", [ADD_ANY_MEMBER], newcomer_invites,
+        "A member who was added adds others";
+    "add-member/non-member", Must, "§6", [ADD_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member_adds,
+        "A stranger adds nobody, and not itself either";
+    "add-member/unknown-repository", Must, "§6", [ADD_MEMBERS_ONLY], add_to_unknown,
+        "addMember to an id that doesn't exist is refused and creates nothing";
+    "add-member/no-authority-elsewhere", Must, "§6", [ADD_MEMBERS_ONLY, SUBJECT_IS_CALLER], add_elsewhere,
+        "Authority over the repository in the path gives none over the one in the body, nor the reverse";
+    "add-member/twice", Should, "§6", [ADD_TWICE], twice,
+        "Adding the same member again leaves one entry and the counters alone";
+    "add-member/other-key-for-a-member", Hardening, "§6", [ADD_NO_REKEY], other_key,
+        "An addMember that brings another X25519 key for a member doesn't replace the key that it has";
+    "add-member/refused-changes-nothing", Must, "§6", [ADD_MEMBERS_ONLY], refused_changes_nothing,
+        "An addMember that lacks what it needs and is refused leaves everything as it was";
+    "add-member/bad-wrapped-key-changes-nothing", Must, "§6", [ADD_MEMBERS_ONLY], bad_wrapped_key,
+        "An addMember whose wrapped key is malformed and that is refused leaves everything as it was";
+    "fetch-member-key/among-many", Must, "§6", [FETCH_ENTRY, STORED_VERBATIM, BINDING_OPAQUE], among_many,
+        "fetchMemberKey gives the entry of the member asked for, whoever of the members asks";
+    "fetch-member-key/id-with-plus", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_with_plus,
+        "fetchMemberKey finds a member whose id holds a plus sign";
+    "fetch-member-key/id-with-slash", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_with_slash,
+        "fetchMemberKey finds a member whose id holds a slash";
+    "fetch-member-key/id-with-plus-and-slash", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_with_plus_and_slash,
+        "fetchMemberKey finds a member whose id holds a plus sign and a slash";
+    "fetch-member-key/id-beginning-with-slash", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_beginning_with_slash,
+        "fetchMemberKey finds a member whose id begins with a slash";
+    "fetch-member-key/id-with-two-slashes", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_with_two_slashes,
+        "fetchMemberKey finds a member whose id holds two slashes in a row";
+    "fetch-member-key/other-encodings", Should, "§6", [FETCH_ENTRY, HTTP_PROFILE], other_encodings,
+        "Equivalent percent-encodings of a member id in the path find the member as well";
+    "fetch-member-key/after-rotation", Must, "§6", [FETCH_ENTRY, READ_YOUR_WRITES, REMOVE_REPLACES, PUSH_ROTATES], after_rotation,
+        "fetchMemberKey gives the entry of now: after a removal and after a rotating push the rewrapped one";
+    "fetch-member-key/unknown-member", Must, "§6", [FETCH_ENTRY], unknown_member,
+        "An id that is no member's here is refused: unknown, of another repository, or nearly a member's";
+    "fetch-member-key/other-spellings", Hardening, "§6", [FETCH_EXACT], other_spellings,
+        "Other spellings of a member's key, and a path decoded twice, find nobody";
+    "fetch-member-key/removed-member", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES], removed_member,
+        "The entry of somebody who left, by removal or by rotation, is served no more";
+    "fetch-member-key/non-member", Must, "§6", [FETCH_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member_fetches,
+        "A stranger is given nobody's entry";
+    "fetch-member-key/unknown-repository", Must, "§6", [FETCH_MEMBERS_ONLY], fetch_from_unknown,
+        "fetchMemberKey on an id that doesn't exist is refused";
+}
+
+/// The answer to an addMember that must work: `repo` with the newcomer in its roster.
+fn added(repo: &Repo, answer: &Answer<'_>) -> Outcome {
+    let manifest: VaultManifest = answer.accepted("addMember by a member")?;
+    match compare_manifest(&repo.manifest, &manifest) {
+        None => Ok(()),
+        Some(difference) => Err(answer.broken("addMember returns the manifest with the newcomer as sent", difference)),
+    }
+}
+
+/// Adds somebody, and holds the answer to what it must be.
+async fn add(cx: &Ctx, by: &Member, repo: &mut Repo, newcomer: &Identity) -> Outcome {
+    let request = repo.add_request(newcomer);
+    repo.apply_add(&request.member);
+    added(repo, &cx.add(by, &request).await?)
+}
+
+/// The entry comes back as it went, the others' don't move, nor do version, epoch and envelope.
+async fn records_entry(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    add(cx, &alice, &mut repo, &cx.identity()).await?;
+    cx.readable(&alice, &repo, "addMember").await?;
+    let mut request = repo.add_request(&cx.identity());
+    request.member.key_binding_sig = Some(push::binding_like_signature());
+    repo.apply_add(&request.member);
+    added(&repo, &cx.add(&alice, &request).await?)?;
+    cx.readable(&alice, &repo, "addMember with a key binding").await
+}
+
+/// Membership is looked up when it is needed, not when the token was made or first used.
+async fn newcomer_reads(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
+    answer.refused("a pull before its addMember", &[403])?;
+    add(cx, &alice, &mut repo, &bob).await?;
+    cx.readable(&bob, &repo, "addMember").await?;
+    let answer = cx.pull(&bob, &repo.pull_request(repo.version())).await?;
+    let pulled: PullResponse = answer.accepted("a newcomer's pull")?;
+    answer.must(pulled.unchanged, "unchanged is true at the current version, also for a newcomer", || {
+        "unchanged: false".into()
+    })
+}
+
+/// By the creator; nobody replaces anybody, and there is no small limit.
+async fn several(cx: &Ctx) -> Outcome {
+    let (alice, last) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    for _ in 0..6 {
+        add(cx, &alice, &mut repo, &cx.identity()).await?;
+        cx.holds(&alice, &repo, "each of several addMembers").await?;
+    }
+    add(cx, &alice, &mut repo, &last).await?;
+    cx.readable(&last, &repo, "several addMembers").await?;
+    cx.readable(&alice, &repo, "several addMembers").await
+}
+
+async fn survives_writes(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    let mut request = repo.add_request(&bob);
+    request.member.key_binding_sig = Some(push::binding_like_signature());
+    repo.apply_add(&request.member);
+    added(&repo, &cx.add(&alice, &request).await?)?;
+    cx.advance(&alice, &mut repo).await?;
+    cx.readable(&bob, &repo, "a push after addMember").await?;
+    add(cx, &alice, &mut repo, &cx.identity()).await?;
+    cx.advance(&bob, &mut repo).await?;
+    cx.readable(&bob, &repo, "the newcomer's push").await?;
+    cx.readable(&alice, &repo, "the newcomer's push").await
+}
+
+/// An invitation that was wrapped before a rotation comes late: a server that takes it takes it as it is.
+async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let (bob, late) = (cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let request = repo.add_request(&late);
+    cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await?;
+    let answer = cx.add(&alice, &request).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("addMember of an entry that was wrapped before a rotation")?;
+        return cx.readable(&alice, &repo, "a refused addMember").await;
+    }
+    repo.apply_add(&request.member);
+    added(&repo, &answer)?;
+    cx.readable(&alice, &repo, "addMember of an entry of an earlier epoch").await?;
+    is_entry(&cx.fetch(&alice, repo.id(), &late.id).await?, &request.member)
+}
+
+/// v1 policy: any member may invite.
+async fn newcomer_invites(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    add(cx, &bob, &mut repo, &carol).await?;
+    cx.readable(&carol, &repo, "addMember by a member who was added").await?;
+    add(cx, &carol, &mut repo, &cx.identity()).await?;
+    cx.readable(&alice, &repo, "addMember by a member who was added").await
+}
+
+/// mallory adds herself, bob, and herself again.
+async fn non_member_adds(cx: &Ctx) -> Outcome {
+    let (alice, bob, mallory) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let repo = cx.repo(&alice).await?;
+    for newcomer in [&mallory, &bob, &mallory] {
+        let answer = cx.add(&mallory, &repo.add_request(newcomer)).await?;
+        answer.refused("addMember by a stranger", &[403])?;
+        answer.keeps_secret(&repo)?;
+        cx.holds(&alice, &repo, "addMember by a stranger").await?;
+    }
+    for reader in [&mallory, &bob] {
+        let answer = cx.pull(reader, &repo.pull_request(0)).await?;
+        answer.refused("a pull by who was added by a stranger", &[403])?;
+    }
+    Ok(())
+}
+
+/// There is nothing to add to, and nothing comes into being: neither readable nor in the way of its owner.
+async fn add_to_unknown(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let nowhere = Repo::new(&alice);
+    for newcomer in [&alice, &bob] {
+        let answer = cx.add(&alice, &nowhere.add_request(newcomer)).await?;
+        answer.refused("addMember to an unknown repository", &[404])?;
+    }
+    for reader in [&alice, &bob] {
+        let answer = cx.pull(reader, &nowhere.pull_request(0)).await?;
+        answer.refused("a pull of an unknown repository", &[404])?;
+    }
+    let answer = cx.create(&alice, &nowhere.create_request()).await?;
+    answer.accepted::<VaultManifest>("createRepo with an id that only a refused addMember has named")?;
+    cx.readable(&alice, &nowhere, "createRepo").await
+}
+
+/// mallory owns one repository, and names alice's in body or path. Whatever the answer is, alice's roster stays.
+async fn add_elsewhere(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let (target, own) = (cx.repo(&alice).await?, cx.repo(&mallory).await?);
+    let auth = mallory.auth();
+    for (path, body) in [(&own, &target), (&target, &own)] {
+        let request = body.add_request(&mallory);
+        let answer = cx.perform(Operation::AddMember, path.id(), &auth, &request).await?;
+        answer.keeps_secret(&target)?;
+        cx.holds(&alice, &target, "addMember where path and body name different repositories").await?;
+    }
+    let answer = cx.pull(&mallory, &target.pull_request(0)).await?;
+    answer.refused("a pull by who added itself by way of another repository", &[403])
+}
+
+/// A retry, and an addition by somebody who didn't know. Refused or not: one entry, and nothing else moves.
+async fn twice(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    let first = repo.add_request(&bob);
+    repo.apply_add(&first.member);
+    added(&repo, &cx.add(&alice, &first).await?)?;
+    let rewrapped = repo.add_request(&bob);
+    for (request, by) in [(&first, &alice), (&rewrapped, &alice), (&first, &bob)] {
+        let answer = cx.add(by, request).await?;
+        if !answer.is_success() {
+            answer.refused_somehow("adding a member again, unless it is accepted,")?;
+        }
+        let (answer, manifest, envelope) = cx.pull_all(&alice, &repo).await?;
+        // Either of the two wrapped keys opens the repository.
+        let mut other = repo.clone();
+        other.apply_add(&rewrapped.member);
+        let difference = compare_manifest(&repo.manifest, &manifest)
+            .filter(|_| compare_manifest(&other.manifest, &manifest).is_some())
+            .or_else(|| compare_envelope(&repo.envelope, &envelope));
+        if let Some(difference) = difference {
+            return Err(answer.broken("adding a member again leaves one entry and the counters alone", difference));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever wraps to bob next would wrap to that key; refusing or ignoring it keeps his.
+async fn other_key(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let stranger = cx.identity();
+    let mut request = repo.add_request(&stranger);
+    request.member.ed25519_public_key = bob.id().into();
+    let answer = cx.add(&alice, &request).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("another X25519 key for a member, unless it is ignored,")?;
+    }
+    cx.holds(&alice, &repo, "addMember with another X25519 key for a member").await?;
+    cx.readable(&bob, &repo, "addMember with another X25519 key for a member").await
+}
+
+/// Missing, null and mistyped: the request and its entry.
+async fn refused_changes_nothing(cx: &Ctx) -> Outcome {
+    malformed_additions(cx, &[("MemberAddRequest", ""), ("MemberEntry", "/member")]).await
+}
+
+async fn bad_wrapped_key(cx: &Ctx) -> Outcome {
+    malformed_additions(cx, &[("WrappedKey", "/member/wrappedDataKey")]).await
+}
+
+/// Malformed additions one after the other. A lenient server may add somebody by one; then everything else has stayed.
+async fn malformed_additions(cx: &Ctx, places: &[(&str, &str)]) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    for (definition, pointer) in places {
+        let count = malformed::in_turn(definition, &json!(repo.add_request(&cx.identity())), pointer).len();
+        for index in 0..count {
+            // A newcomer each time, so that an addition by one doesn't hide the next.
+            let newcomer = cx.identity();
+            let whole = json!(repo.add_request(&newcomer));
+            let malformed = malformed::in_turn(definition, &whole, pointer).swap_remove(index);
+            let answer = cx.provoke(Operation::AddMember, repo.id(), &alice.auth(), &malformed.body).await?;
+            let what = format!("addMember {}", malformed.what);
+            if answer.is_none_or(|answer| !answer.is_success()) {
+                cx.holds(&alice, &repo, &format!("a refused {what}")).await?;
+            } else {
+                repo = match taken_leniently(cx, &alice, &repo, &newcomer, &what).await? {
+                    Some(repo) => repo,
+                    None => cx.repo_with(&alice, &[&bob]).await?,
+                };
+            }
+        }
+    }
+    Ok(())
+}
+
+/// After an addition that shouldn't have been accepted: everybody else is as before, and the newcomer is there with a
+/// well-formed entry or not at all. That is the state from now on; `None`, with a warning, when the server serves nonsense.
+async fn taken_leniently(
+    cx: &Ctx,
+    reader: &Member,
+    repo: &Repo,
+    newcomer: &Identity,
+    what: &str,
+) -> Result<Option<Repo>, Stop> {
+    let answer = cx.pull(reader, &repo.pull_request(0)).await?;
+    let violations = Schema::violations(Operation::Pull.answer_kind(), &answer.json().unwrap_or_default(), 1);
+    if !answer.is_success() || !violations.is_empty() {
+        let expected = format!("{what} is refused, or completed to a well-formed entry");
+        answer.should(false, &expected, || match violations.first() {
+            Some(violation) if answer.is_success() => format!("pull serves what the schema doesn't allow: {violation}"),
+            _ => format!("pull is answered with status {} now", answer.status),
+        });
+        return Ok(None);
+    }
+    let pulled: PullResponse = answer.accepted("pull by a member")?;
+    let mut expected = repo.clone();
+    if let Some(entry) = pulled.manifest.member(&newcomer.id) {
+        expected.apply_add(entry);
+    }
+    let difference = compare_manifest(&expected.manifest, &pulled.manifest)
+        .or_else(|| pulled.envelope.and_then(|envelope| compare_envelope(&repo.envelope, &envelope)));
+    match difference {
+        None => Ok(Some(expected)),
+        Some(difference) => Err(answer.broken(format!("{what} changes nothing but the newcomer's entry"), difference)),
+    }
+}
+
+/// The answer is exactly this entry.
+fn is_entry(answer: &Answer<'_>, expected: &MemberEntry) -> Outcome {
+    let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
+    match compare_entry(expected, &entry) {
+        None => Ok(()),
+        Some(difference) => Err(answer.broken("the entry of the member asked for, as it was sent", difference)),
+    }
+}
+
+/// Six members, one of them with a key binding; the creator asks for all, others for each other and themselves.
+async fn among_many(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob, &cx.identity()]).await?;
+    let mut request = repo.add_request(&carol);
+    request.member.key_binding_sig = Some(push::binding_like_signature());
+    repo.apply_add(&request.member);
+    added(&repo, &cx.add(&alice, &request).await?)?;
+    for _ in 0..2 {
+        cx.enrol(&bob, &mut repo, &cx.identity()).await?;
+    }
+    for (index, entry) in repo.manifest.members.iter().enumerate() {
+        is_entry(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+        let other = if index % 2 == 0 { &bob } else { &carol };
+        is_entry(&cx.fetch(other, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+    }
+    Ok(())
+}
+
+/// A member with such an id is found by others, and asks for itself and for others.
+async fn finds(cx: &Ctx, wanted: impl FnMut(&str) -> bool) -> Outcome {
+    let alice = cx.member().await?;
+    let special = cx.authenticate(cx.introduce(Identity::generate_with(wanted))).await?;
+    let mut repo = cx.repo_with(&alice, &[&special]).await?;
+    cx.enrol(&alice, &mut repo, &cx.identity()).await?;
+    let [first, entry, last] = &repo.manifest.members[..] else { return Ok(()) };
+    is_entry(&cx.fetch(&alice, repo.id(), special.id()).await?, entry)?;
+    is_entry(&cx.fetch(&special, repo.id(), special.id()).await?, entry)?;
+    is_entry(&cx.fetch(&special, repo.id(), alice.id()).await?, first)?;
+    is_entry(&cx.fetch(&special, repo.id(), &last.ed25519_public_key).await?, last)?;
+    cx.readable(&special, &repo, "addMember").await
+}
+
+async fn id_with_plus(cx: &Ctx) -> Outcome {
+    finds(cx, |id| id.contains('+') && !id.contains('/')).await
+}
+
+async fn id_with_slash(cx: &Ctx) -> Outcome {
+    finds(cx, |id| id.contains('/') && !id.contains('+')).await
+}
+
+async fn id_with_plus_and_slash(cx: &Ctx) -> Outcome {
+    finds(cx, |id| id.contains('/') && id.contains('+')).await
+}
+
+async fn id_beginning_with_slash(cx: &Ctx) -> Outcome {
+    finds(cx, |id| id.starts_with('/')).await
+}
+
+async fn id_with_two_slashes(cx: &Ctx) -> Outcome {
+    finds(cx, |id| id.contains("//")).await
+}
+
+/// fetchMemberKey with a member id as it shall stand in the path.
+async fn fetch_raw<'c>(cx: &'c Ctx, by: &Member, repo: &Repo, segment: &str) -> Result<Answer<'c>, Stop> {
+    let auth = by.auth();
+    let mut call = Call::operation(Operation::FetchMemberKey, repo.id(), "", &auth, None);
+    call.path.push_str(segment);
+    cx.call(call).await
+}
+
+/// `+` and `=` may stand in a path segment as they are, hexadecimal digits may be small, and any character may be
+/// encoded (RFC 3986 §2.1, §2.3, §3.3).
+async fn other_encodings(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.introduce(Identity::generate_with(|id| id.contains('/') && id.contains('+')));
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let small = bob.id.replace('/', "%2f").replace('+', "%2b").replace('=', "%3d");
+    let bare = bob.id.replace('/', "%2F");
+    let all: String = bob.id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for spelled in [small, bare, all] {
+        is_entry(&fetch_raw(cx, &alice, &repo, &spelled).await?, &repo.manifest.members[1])?;
+    }
+    Ok(())
+}
+
+/// The list of members and the place where single entries are looked up are one.
+async fn after_rotation(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    for entry in &repo.manifest.members {
+        is_entry(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+    }
+    cx.expel(&alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    for entry in &repo.manifest.members {
+        is_entry(&cx.fetch(&bob, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+    }
+    let rotation = repo.rotation(&bob, &[&alice, &bob, &cx.identity()]);
+    let answer = cx.push(&bob, &repo.rotating_push(&rotation)).await?;
+    answer.accepted::<PushResponse>("a rotating push")?;
+    repo.apply_rotation(&rotation);
+    for entry in &repo.manifest.members {
+        is_entry(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+    }
+    Ok(())
+}
+
+async fn unknown_member(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let elsewhere = cx.identity();
+    cx.repo_with(&bob, &[&elsewhere]).await?;
+    for (what, id) in [
+        ("an id that nobody has", cx.identity().id.as_str()),
+        ("the id of a member of another repository", &elsewhere.id),
+        ("a member's id in other letter case", &swap_case(bob.id())),
+        ("the beginning of a member's id", &bob.id()[..16]),
+        ("a member's X25519 key", &bob.x25519_public_key),
+    ] {
+        let answer = cx.fetch(&alice, repo.id(), id).await?;
+        answer.refused(&format!("fetchMemberKey for {what}"), &[400, 404])?;
+    }
+    Ok(())
+}
+
+/// The id has one spelling, and the path is decoded once.
+async fn other_spellings(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.introduce(Identity::generate_with(|id| id.contains('/') && id.contains('+')));
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let once = super::answer::segment(&bob.id);
+    for (what, spelled) in [
+        ("a member id without its padding", once.trim_end_matches("%3D").to_owned()),
+        ("a member id in the URL alphabet", bob.id.replace('/', "_").replace('+', "-").replace('=', "%3D")),
+        ("a member id that is percent-encoded twice", once.replace('%', "%25")),
+        ("a member id with a space behind it", format!("{once}%20")),
+    ] {
+        let answer = fetch_raw(cx, &alice, &repo, &spelled).await?;
+        answer.refused_somehow(&format!("fetchMemberKey for {what}"))?;
+    }
+    Ok(())
+}
+
+/// By removeMember, by being left out of its roster, and by a rotating push.
+async fn removed_member(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let (bob, carol, dave) = (cx.identity(), cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol, &dave]).await?;
+    for entry in &repo.manifest.members {
+        is_entry(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, entry)?;
+    }
+    cx.expel(&alice, &mut repo, &bob.id, &[&alice, &carol, &dave]).await?;
+    let answer = cx.fetch(&alice, repo.id(), &bob.id).await?;
+    answer.refused("fetchMemberKey for a removed member", &[404])?;
+    let rotation = repo.rotation(&alice, &[&alice, &dave]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    answer.accepted::<PushResponse>("a rotating push")?;
+    repo.apply_rotation(&rotation);
+    for gone in [&bob, &carol] {
+        let answer = cx.fetch(&alice, repo.id(), &gone.id).await?;
+        answer.refused("fetchMemberKey for somebody who left by a rotation", &[404])?;
+    }
+    is_entry(&cx.fetch(&alice, repo.id(), &dave.id).await?, &repo.manifest.members[1])
+}
+
+/// Not even public keys, and not her own entry, which doesn't exist.
+async fn non_member_fetches(cx: &Ctx) -> Outcome {
+    let (alice, bob, mallory) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    cx.repo_with(&mallory, &[&bob]).await?;
+    for asked in [alice.id(), bob.id(), mallory.id(), alice.id()] {
+        let usual = if asked == mallory.id() { &[403, 404][..] } else { &[403] };
+        let answer = cx.fetch(&mallory, repo.id(), asked).await?;
+        answer.refused("fetchMemberKey by a stranger", usual)?;
+        answer.keeps_secret(&repo)?;
+    }
+    cx.holds(&alice, &repo, "fetchMemberKey by a stranger").await
+}
+
+async fn fetch_from_unknown(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let nowhere = Repo::new(&alice);
+    cx.repo(&alice).await?;
+    for asked in [alice.id(), &cx.identity().id] {
+        let answer = cx.fetch(&alice, nowhere.id(), asked).await?;
+        answer.refused("fetchMemberKey on an unknown repository", &[404])?;
+    }
+    Ok(())
+}

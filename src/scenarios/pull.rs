@@ -1,0 +1,518 @@
+//! pull (SPEC §6): what a member gets to see, byte for byte and number for number, and that nobody else does.
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::check::checks;
+use super::state::{compare_entry, compare_envelope, compare_manifest};
+use super::{Answer, Call, Ctx, Member, Operation, Outcome, Stop, push};
+use crate::client::{Repo, random};
+use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
+
+checks! {
+    "pull/unchanged", Must, "§6", [PULL_UNCHANGED], unchanged,
+        "At the current version, after every kind of write, pull says unchanged and gives the manifest";
+    "pull/unchanged-omits-envelope", Should, "§6", [PULL_OMITS_ENVELOPE], unchanged_omits_envelope,
+        "At the current version, pull leaves the envelope out";
+    "pull/unchanged-gives-current-roster", Must, "§6", [PULL_UNCHANGED, READ_YOUR_WRITES], unchanged_gives_current_roster,
+        "A roster that grew while the version stood still is in the manifest of an unchanged pull";
+    "pull/older-version-gives-envelope", Must, "§6", [PULL_CURRENT], older_version,
+        "At an older version, pull gives the current manifest and envelope";
+    "pull/newer-version-gives-envelope", Must, "§6", [PULL_CURRENT], newer_version,
+        "At a version that doesn't exist yet, pull gives the current manifest and envelope";
+    "pull/version-is-compared-as-a-number", Must, "§6", [PULL_CURRENT, INT64], compared_as_a_number,
+        "Versions that share digits with the current one aren't the current one";
+    "pull/after-push", Must, "§6", [PULL_CURRENT, READ_YOUR_WRITES], after_push,
+        "After a push, the version that was current gets the new envelope";
+    "pull/after-removal", Must, "§6", [PULL_CURRENT, READ_YOUR_WRITES, OLD_KEYS_USELESS], after_removal,
+        "After a removal, the version that was current gets the rotated envelope and the new roster";
+    "pull/read-your-writes", Must, "§10", [READ_YOUR_WRITES], read_your_writes,
+        "What was just written is what every member reads, on every connection";
+    "pull/changes-nothing", Must, "§6", [PULL_CURRENT, STORED_VERBATIM], changes_nothing,
+        "However often and with whatever version a repository is pulled, it stays as it is";
+    "pull/every-member-decrypts", Must, "§4", [PULL_CURRENT, STORED_VERBATIM], every_member_decrypts,
+        "Every member gets the whole roster, unwraps its own key and decrypts the payload";
+    "pull/verbatim", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE, BASE64, KEY_ENCODING], verbatim,
+        "Every stored string comes back byte for byte, with and without a key binding";
+    "pull/small-payloads", Must, "§4", [STORED_VERBATIM, BASE64], small_payloads,
+        "Payloads from nothing to a few blocks come back byte for byte";
+    "pull/payload-of-64-kib", Must, "§4", [STORED_VERBATIM], payload_of_64_kib,
+        "A payload of 64 KiB comes back byte for byte, or is refused cleanly";
+    "pull/payload-of-1-mib", Must, "§4", [STORED_VERBATIM], payload_of_1_mib,
+        "A payload of 1 MiB comes back byte for byte, or is refused cleanly";
+    "pull/versions-around-32-bits", Must, "§2", [INT64, PUSH_GATED, PULL_CURRENT], versions_around_32_bits,
+        "Payload versions around 2^31 and 2^32 are kept and compared exactly";
+    "pull/versions-around-53-bits", Must, "§2", [INT64, PUSH_GATED, PULL_CURRENT], versions_around_53_bits,
+        "Payload versions around 2^53 are kept and compared exactly";
+    "pull/versions-around-63-bits", Must, "§2", [INT64, PUSH_GATED, PULL_CURRENT], versions_around_63_bits,
+        "Payload versions up to 2^63-1 are kept and compared exactly";
+    "pull/epochs-exact", Must, "§2", [INT64, STORED_VERBATIM], epochs_exact,
+        "Key epochs up to 2^63-1, of repository and members, are kept exactly";
+    "pull/non-member", Must, "§6", [PULL_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member,
+        "A stranger's pull is refused, whatever version it claims to know";
+    "pull/unknown-repository", Must, "§6", [PULL_MEMBERS_ONLY], unknown_repository,
+        "A pull of an id that doesn't exist is refused";
+    "pull/no-authority-elsewhere", Must, "§6", [PULL_MEMBERS_ONLY, SUBJECT_IS_CALLER], no_authority_elsewhere,
+        "Where path and body name different repositories, neither opens the one that the caller isn't a member of";
+}
+
+/// A pull at the current version: unchanged, the manifest, and no envelope but the current one.
+async fn says_unchanged(cx: &Ctx, reader: &Member, repo: &Repo, after: &str) -> Outcome {
+    let answer = cx.pull(reader, &repo.pull_request(repo.version())).await?;
+    let pulled: PullResponse = answer.accepted("a pull at the current version")?;
+    let at = repo.version();
+    answer.must(
+        pulled.unchanged,
+        &format!("unchanged is true, as {at} is the current version after {after}"),
+        || "unchanged: false".into(),
+    )?;
+    let difference = compare_manifest(&repo.manifest, &pulled.manifest)
+        .or_else(|| pulled.envelope.and_then(|envelope| compare_envelope(&repo.envelope, &envelope)));
+    difference.map_or(Ok(()), |difference| {
+        Err(answer.broken(format!("an unchanged pull shows the repository as it is after {after}"), difference))
+    })
+}
+
+/// A pull at any other version than the current one: not unchanged, the manifest and the current envelope.
+async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known: i64) -> Outcome {
+    let answer = cx.pull(reader, &repo.pull_request(known)).await?;
+    if known < 0 && answer.is_refusal() {
+        // No repository was ever there; a server may say so.
+        return Ok(());
+    }
+    let pulled: PullResponse = answer.accepted("a pull by a member")?;
+    let at = repo.version();
+    answer.must(
+        !pulled.unchanged,
+        &format!("unchanged is false, as {known} isn't the current version {at}"),
+        || "unchanged: true".into(),
+    )?;
+    let Some(envelope) = pulled.envelope else {
+        return Err(answer.broken(format!("the current envelope, as {known} isn't the current version {at}"), "none"));
+    };
+    let difference =
+        compare_manifest(&repo.manifest, &pulled.manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
+    difference.map_or(Ok(()), |difference| {
+        Err(answer.broken(format!("a pull at version {known} shows the repository as it is"), difference))
+    })
+}
+
+/// After creation, addMember, push and removal; for whoever wrote and for whoever didn't.
+async fn unchanged(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo(&alice).await?;
+    says_unchanged(cx, &alice, &repo, "its creation").await?;
+    cx.enrol(&alice, &mut repo, &bob).await?;
+    cx.enrol(&alice, &mut repo, &carol).await?;
+    says_unchanged(cx, &bob, &repo, "addMember").await?;
+    cx.advance(&alice, &mut repo).await?;
+    says_unchanged(cx, &alice, &repo, "a push").await?;
+    says_unchanged(cx, &bob, &repo, "another's push").await?;
+    cx.expel(&alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    says_unchanged(cx, &alice, &repo, "a removal").await?;
+    says_unchanged(cx, &bob, &repo, "a removal by another").await
+}
+
+/// Who has the envelope needn't be sent it.
+async fn unchanged_omits_envelope(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    for _ in 0..2 {
+        let answer = cx.pull(&alice, &repo.pull_request(repo.version())).await?;
+        let pulled: PullResponse = answer.accepted("a pull at the current version")?;
+        answer.must(pulled.envelope.is_none(), "no envelope in an unchanged pull", || "an envelope".into())?;
+        cx.advance(&alice, &mut repo).await?;
+    }
+    Ok(())
+}
+
+/// addMember doesn't move the version; unchanged speaks of the payload, not of the roster.
+async fn unchanged_gives_current_roster(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    says_unchanged(cx, &alice, &repo, "its creation").await?;
+    for newcomer in [&bob.identity, &cx.identity()] {
+        cx.enrol(&alice, &mut repo, newcomer).await?;
+        says_unchanged(cx, &alice, &repo, "addMember").await?;
+        says_unchanged(cx, &bob, &repo, "addMember").await?;
+    }
+    Ok(())
+}
+
+/// A repository that has been pushed to a few times.
+async fn grown(cx: &Ctx, owner: &Member) -> Result<Repo, Stop> {
+    let mut repo = cx.repo(owner).await?;
+    for _ in 0..3 {
+        cx.advance(owner, &mut repo).await?;
+    }
+    Ok(repo)
+}
+
+async fn older_version(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = grown(cx, &alice).await?;
+    for known in [repo.version() - 1, repo.version() - 2, 0, -1, i64::MIN] {
+        gives_envelope(cx, &alice, &repo, known).await?;
+    }
+    Ok(())
+}
+
+async fn newer_version(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = grown(cx, &alice).await?;
+    for known in [repo.version() + 1, repo.version() + 2, 1 << 40, i64::MAX] {
+        gives_envelope(cx, &alice, &repo, known).await?;
+    }
+    Ok(())
+}
+
+/// Neither the low bits of a number nor the beginning of its digits are the number.
+async fn compared_as_a_number(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let Some(repo) = reached(cx, &alice, 12, 0).await? else { return Ok(()) };
+    for bits in [8, 16, 31, 32] {
+        gives_envelope(cx, &alice, &repo, repo.version() + (1 << bits)).await?;
+    }
+    for known in [1, 2, 120, 112, 21, -12] {
+        gives_envelope(cx, &alice, &repo, known).await?;
+    }
+    says_unchanged(cx, &alice, &repo, "pulls at other versions").await
+}
+
+/// Each version is current once, and old for ever after.
+async fn after_push(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    for _ in 0..3 {
+        let before = repo.version();
+        // Whoever keeps answers would keep these.
+        says_unchanged(cx, &bob, &repo, "a write").await?;
+        gives_envelope(cx, &bob, &repo, 0).await?;
+        cx.advance(&alice, &mut repo).await?;
+        gives_envelope(cx, &bob, &repo, before).await?;
+        gives_envelope(cx, &bob, &repo, 0).await?;
+    }
+    Ok(())
+}
+
+async fn after_removal(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let carol = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let before = repo.version();
+    says_unchanged(cx, &bob, &repo, "addMember").await?;
+    gives_envelope(cx, &bob, &repo, 0).await?;
+    cx.expel(&alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    gives_envelope(cx, &bob, &repo, before).await?;
+    gives_envelope(cx, &bob, &repo, 0).await?;
+    cx.readable(&bob, &repo, "a removal").await
+}
+
+/// Several connections at once: an answer that one of them keeps, or a copy that lags behind, shows.
+async fn read_your_writes(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo(&alice).await?;
+    cx.enrol(&alice, &mut repo, &bob).await?;
+    for round in 0..4 {
+        let writer = if round % 2 == 0 { &bob } else { &alice };
+        cx.advance(writer, &mut repo).await?;
+        let readers = [&alice, &bob, &alice, &bob];
+        let reads = readers.map(|reader| cx.holds(reader, &repo, "a push that was just answered"));
+        join_all(reads).await.into_iter().collect::<Result<(), _>>()?;
+    }
+    Ok(())
+}
+
+/// A pull is a read: it neither consumes nor notes anything.
+async fn changes_nothing(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    for known in [0, repo.version(), repo.version() + 1, 1 << 40] {
+        for reader in [&alice, &bob] {
+            cx.pull(reader, &repo.pull_request(known)).await?.accepted::<PullResponse>("a pull by a member")?;
+        }
+    }
+    says_unchanged(cx, &alice, &repo, "many pulls").await?;
+    cx.readable(&alice, &repo, "many pulls").await?;
+    cx.readable(&bob, &repo, "many pulls").await
+}
+
+/// All see the same; each unwraps its own key.
+async fn every_member_decrypts(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    for after in ["addMember", "a push"] {
+        for reader in [&alice, &bob, &carol] {
+            cx.readable(reader, &repo, after).await?;
+        }
+        cx.advance(&bob, &mut repo).await?;
+    }
+    Ok(())
+}
+
+/// A binding present, absent and `null`, by createRepo and addMember; all of it through two writes.
+async fn verbatim(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = Repo::new(&alice);
+    repo.manifest.members[0].key_binding_sig = Some(push::binding_like_signature());
+    let mut repo = cx.create_repo(&alice, repo).await?;
+    cx.holds(&alice, &repo, "createRepo with a key binding").await?;
+    for binding in [Some(Value::String(push::binding_like_signature())), Some(Value::Null), None] {
+        let mut request = repo.add_request(&cx.identity());
+        request.member.key_binding_sig = binding.as_ref().and_then(Value::as_str).map(str::to_owned);
+        let mut body = serde_json::json!(request);
+        if let Some(binding) = binding {
+            body["member"]["keyBindingSig"] = binding;
+        }
+        let answer = cx.perform(Operation::AddMember, repo.id(), &alice.auth(), &body).await?;
+        answer.accepted::<VaultManifest>("addMember, with a key binding and without")?;
+        repo.apply_add(&request.member);
+        cx.holds(&alice, &repo, "addMember, with a key binding and without").await?;
+    }
+    cx.advance(&alice, &mut repo).await?;
+    cx.readable(&alice, &repo, "a push").await
+}
+
+/// A payload of a given size that compresses badly.
+fn payload(size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    random::fill(&mut bytes);
+    bytes
+}
+
+/// All three paddings of base64, and both sides of a cipher block; at creation and by push.
+async fn small_payloads(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let empty = Repo::with_plaintext(&alice, &random::uuid(), 1, 0, Vec::new());
+    let mut repo = cx.create_repo(&alice, empty).await?;
+    cx.readable(&alice, &repo, "createRepo with an empty payload").await?;
+    for size in [1, 15, 16, 17, 0, 255] {
+        let request = repo.push_of(&payload(size), repo.version() + 1);
+        let answer = cx.push(&alice, &request).await?;
+        let applied: PushResponse = answer.accepted(&format!("a push of {size} bytes"))?;
+        answer.must(applied.accepted, &format!("a push of {size} bytes applies"), || format!("{applied:?}"))?;
+        repo.apply_push(&request);
+        cx.readable(&alice, &repo, &format!("a push of {size} bytes")).await?;
+    }
+    Ok(())
+}
+
+async fn payload_of_64_kib(cx: &Ctx) -> Outcome {
+    large_payload(cx, 64 << 10).await
+}
+
+async fn payload_of_1_mib(cx: &Ctx) -> Outcome {
+    large_payload(cx, 1 << 20).await
+}
+
+/// By push and by createRepo. What is refused has changed nothing.
+async fn large_payload(cx: &Ctx, size: usize) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let request = repo.push_of(&payload(size), repo.version() + 1);
+    let body = serde_json::to_vec(&request).unwrap_or_default();
+    if let Some(answer) = send_large(cx, &alice, Operation::Push, repo.id(), body).await? {
+        let applied: PushResponse = answer.accepted("a push")?;
+        answer.must(applied.accepted, "the push applies", || format!("{applied:?}"))?;
+        repo.apply_push(&request);
+    }
+    cx.readable(&alice, &repo, &format!("a push of {size} bytes")).await?;
+    let repo = Repo::with_plaintext(&alice, &random::uuid(), 1, 0, payload(size));
+    cx.watch(&repo);
+    let body = serde_json::to_vec(&repo.create_request()).unwrap_or_default();
+    if let Some(answer) = send_large(cx, &alice, Operation::CreateRepo, "", body).await? {
+        answer.accepted::<VaultManifest>("createRepo by the sole member")?;
+        cx.readable(&alice, &repo, &format!("createRepo with {size} bytes")).await?;
+    }
+    Ok(())
+}
+
+/// `None` when the server doesn't take as much: a 4xx, or, less cleanly, a connection that it closes while we still send.
+async fn send_large<'c>(
+    cx: &'c Ctx,
+    by: &Member,
+    operation: Operation,
+    repo_id: &str,
+    body: Vec<u8>,
+) -> Result<Option<Answer<'c>>, Stop> {
+    let auth = by.auth();
+    let length = body.len();
+    let (exchange, result) = cx.try_call(Call::operation(operation, repo_id, "", &auth, Some(body.into()))).await;
+    match result {
+        Ok(answer) if answer.is_refusal() => {
+            cx.remark(format!("{} with a body of {length} bytes is refused with {}", operation.name(), answer.status));
+            Ok(None)
+        }
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => {
+            let finding = super::Finding {
+                expected: format!("an answer to a body of {length} bytes, be it 413"),
+                observed: error.to_string(),
+                exchange: Some(exchange),
+            };
+            if error.is_unreachable() || cx.world.vault.open().await.is_err() {
+                return Err(Stop::Trouble(finding.into()));
+            }
+            cx.warn(finding);
+            Ok(None)
+        }
+    }
+}
+
+/// A repository at given counters: created there, or, where a server is particular about that, rotated there.
+///
+/// `None`, with a warning, when the server refuses to go there; what it must not do is go somewhere else.
+pub(super) async fn reached(cx: &Ctx, owner: &Member, version: i64, epoch: i64) -> Result<Option<Repo>, Stop> {
+    let created = Repo::with_counters(owner, &random::uuid(), version, epoch);
+    cx.watch(&created);
+    let answer = cx.create(owner, &created.create_request()).await?;
+    if answer.is_success() {
+        let manifest: VaultManifest = answer.accepted("createRepo by the sole member")?;
+        return match compare_manifest(&created.manifest, &manifest) {
+            None => Ok(Some(created)),
+            Some(difference) => Err(answer.broken("createRepo returns the counters as they were sent", difference)),
+        };
+    }
+    answer.refused_somehow("createRepo with counters that the server doesn't want")?;
+    let mut pushed = cx.repo(owner).await?;
+    let rotation = pushed.rotation_to(owner, &[owner], version, epoch.max(pushed.epoch()));
+    let answer = cx.push(owner, &pushed.rotating_push(&rotation)).await?;
+    if answer.is_refusal() {
+        let expected = format!("a repository may be at version {version} and epoch {epoch}");
+        answer.should(false, &expected, || answer.summary());
+        return Ok(None);
+    }
+    applied_at(&answer, version, rotation.envelope.key_epoch)?;
+    pushed.apply_rotation(&rotation);
+    Ok(Some(pushed))
+}
+
+/// The push applied, and the answer has exactly these counters.
+fn applied_at(answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
+    let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
+    let applied: PushResponse = answer.accepted("a push at the current version")?;
+    answer.must(applied == expected, &format!("the push is answered with {expected:?}"), || format!("{applied:?}"))
+}
+
+async fn versions_around_32_bits(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for version in [(1 << 31) - 1, 1 << 31, (1 << 32) + 1] {
+        version_is_exact(cx, &alice, version).await?;
+    }
+    Ok(())
+}
+
+async fn versions_around_53_bits(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for version in [(1 << 53) - 1, 1 << 53, (1 << 53) + 1] {
+        version_is_exact(cx, &alice, version).await?;
+    }
+    Ok(())
+}
+
+async fn versions_around_63_bits(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for version in [i64::MAX - 1, i64::MAX] {
+        version_is_exact(cx, &alice, version).await?;
+    }
+    Ok(())
+}
+
+/// Served as it is, equal only to itself, and followed by the next one.
+async fn version_is_exact(cx: &Ctx, alice: &Member, version: i64) -> Outcome {
+    let Some(mut repo) = reached(cx, alice, version, 0).await? else { return Ok(()) };
+    says_unchanged(cx, alice, &repo, "reaching that version").await?;
+    let low_half = version & 0xffff_ffff;
+    let near = [version.checked_sub(1), version.checked_add(1), (low_half != version).then_some(low_half)];
+    for known in near.into_iter().flatten() {
+        gives_envelope(cx, alice, &repo, known).await?;
+        let mut stale = repo.push_request(alice);
+        stale.expected_payload_version = known;
+        let answer = cx.push(alice, &stale).await?;
+        let expected =
+            PushResponse { accepted: false, payload_version: version, key_epoch: repo.epoch(), conflict: true };
+        let response: PushResponse = answer.accepted("a push with a wrong expectation")?;
+        let what = format!("a push that expects {known} at version {version} is answered with {expected:?}");
+        answer.must(response == expected, &what, || format!("{response:?}"))?;
+    }
+    let Some(next) = version.checked_add(1) else { return cx.readable(alice, &repo, "conflicts").await };
+    let request = repo.push_request_at(alice, next);
+    let answer = cx.push(alice, &request).await?;
+    if answer.is_refusal() {
+        // Taken for not above the current one? That is inexact if the number as such is welcome.
+        let welcome = reached(cx, alice, next, 0).await?.is_some();
+        return answer.must(!welcome, &format!("version {next} follows version {version}"), || answer.summary());
+    }
+    applied_at(&answer, next, repo.epoch())?;
+    repo.apply_push(&request);
+    cx.readable(alice, &repo, &format!("a push from version {version} to {next}")).await
+}
+
+/// In manifest, envelope and entry, by createRepo, addMember and a rotating push, and by itself in fetchMemberKey.
+async fn epochs_exact(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for epoch in [(1 << 31) - 1, 1 << 32, 1 << 53, i64::MAX - 1] {
+        let Some(mut repo) = reached(cx, &alice, 2, epoch).await? else { continue };
+        cx.enrol(&alice, &mut repo, &cx.identity()).await?;
+        cx.readable(&alice, &repo, "addMember at a high epoch").await?;
+        let rotation = repo.rotation(&alice, &[&alice]);
+        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+        applied_at(&answer, rotation.envelope.payload_version, epoch + 1)?;
+        repo.apply_rotation(&rotation);
+        cx.readable(&alice, &repo, &format!("a rotation from epoch {epoch} to the next")).await?;
+        let answer = cx.fetch(&alice, repo.id(), alice.id()).await?;
+        let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
+        if let Some(difference) = compare_entry(&repo.manifest.members[0], &entry) {
+            return Err(answer.broken("the entry as it was sent", difference));
+        }
+    }
+    Ok(())
+}
+
+/// Refused also where nothing but the manifest would be given, and also at the second attempt.
+async fn non_member(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo(&alice).await?;
+    // Owning something else is no entitlement either.
+    cx.repo(&mallory).await?;
+    for known in [0, repo.version(), repo.version() + 1, 0] {
+        let answer = cx.pull(&mallory, &repo.pull_request(known)).await?;
+        answer.refused("a pull by a stranger", &[403])?;
+        answer.keeps_secret(&repo)?;
+    }
+    cx.readable(&alice, &repo, "pulls by a stranger").await
+}
+
+/// At any version, and also for somebody who owns other repositories.
+async fn unknown_repository(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let nowhere = Repo::new(&alice);
+    for known in [0, 1] {
+        let answer = cx.pull(&alice, &nowhere.pull_request(known)).await?;
+        answer.refused("a pull of an unknown repository", &[404])?;
+    }
+    cx.repo(&alice).await?;
+    let answer = cx.pull(&alice, &nowhere.pull_request(0)).await?;
+    answer.refused("a pull of an unknown repository", &[404])
+}
+
+/// mallory owns one repository, and names alice's in body or path. Whatever the answer is, alice's isn't in it.
+async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let (target, own) = (cx.repo(&alice).await?, cx.repo(&mallory).await?);
+    for known in [0, target.version()] {
+        for (path, body) in [(&own, &target), (&target, &own)] {
+            let request = body.pull_request(known);
+            let answer = cx.perform(Operation::Pull, path.id(), &mallory.auth(), &request).await?;
+            answer.keeps_secret(&target)?;
+            if answer.is_success() {
+                let pulled: PullResponse = answer.message()?;
+                answer.must(pulled.manifest.repo_id == own.id(), "nothing of a repository of others", || {
+                    format!("the manifest of {}", pulled.manifest.repo_id)
+                })?;
+            }
+        }
+    }
+    Ok(())
+}

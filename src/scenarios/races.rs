@@ -1,0 +1,486 @@
+//! Contention (SPEC §3, §6, §10): requests that become whole at the same moment. A race that wasn't provoked is a pass with the
+//! number of attempts, never a proof.
+
+use tokio::time::Instant;
+
+use super::answer::Answer;
+use super::check::checks;
+use super::state::{compare_envelope, compare_manifest};
+use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
+use crate::client::{Repo, Rotation, TransportError};
+use crate::wire::{PushRequest, PushResponse};
+
+checks! {
+    "race/nonce-redeemed-once", Must, "§3", [NONCE_SINGLE_USE], nonce_redeemed_once,
+        "One nonce redeemed by many connections at once buys at most one token", phase = Alone;
+    "race/push-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED, PUSH_CONFLICT], push_has_one_winner,
+        "Of many pushes at the same version exactly one is accepted, and it is the one that is stored", phase = Alone;
+    "race/rotation-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED, PUSH_ROTATES], rotation_has_one_winner,
+        "Of many rotating pushes exactly one is accepted, with its own roster", phase = Alone;
+    "race/create-has-one-winner", Must, "§6", [WRITES_SERIALIZED, CREATE_DUPLICATE], create_has_one_winner,
+        "The same id created by many at once belongs to exactly one of them", phase = Alone;
+    "race/add-member-loses-none", Must, "§10", [WRITES_SERIALIZED, ADD_RECORDS], add_member_loses_none,
+        "Members added at the same moment are all in the roster", phase = Alone;
+    "race/removals-at-once", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC, REMOVE_DROPS, EPOCH_RISES], removals_at_once,
+        "Two removals to the same epoch don't both apply, and neither applies in part", phase = Alone;
+    "race/push-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC, VERSION_MONOTONIC], push_against_removal,
+        "A push and a removal to the same version don't both apply, and neither applies in part", phase = Alone;
+    "race/add-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC], add_against_removal,
+        "A member added during a removal leaves a state that one after the other would leave", phase = Alone;
+    "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
+        "Readers never see a manifest and an envelope of two different states", phase = Alone;
+}
+
+/// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
+fn crowd(cx: &Ctx) -> usize {
+    if cx.world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { 4 } else { 12 }
+}
+
+/// Counts rounds within the budget of the run.
+struct Rounds {
+    until: Instant,
+    limit: u32,
+    done: u32,
+}
+
+impl Rounds {
+    fn of(cx: &Ctx) -> Self {
+        Self { until: Instant::now() + cx.world.race_budget, limit: cx.world.race_rounds.max(1), done: 0 }
+    }
+
+    /// Whether there is another round; the first one always takes place.
+    fn next(&mut self) -> bool {
+        let more = self.done == 0 || (self.done < self.limit && Instant::now() < self.until);
+        self.done += u32::from(more);
+        more
+    }
+
+    fn remark(&self, cx: &Ctx, what: &str) {
+        cx.remark(format!("not provoked in {} rounds of {what}", self.done));
+    }
+}
+
+fn body(value: &impl serde::Serialize) -> Option<bytes::Bytes> {
+    serde_json::to_vec(value).ok().map(Into::into)
+}
+
+type Results<'c> = Vec<(std::sync::Arc<crate::client::Exchange>, Result<Answer<'c>, TransportError>)>;
+
+/// The answers that came, with their positions. A rate limit or a connection that a busy server dropped is no answer.
+fn answers<'r, 'c>(results: &'r Results<'c>) -> impl Iterator<Item = (usize, &'r Answer<'c>)> {
+    results
+        .iter()
+        .enumerate()
+        .filter_map(|(position, (_, result))| Some((position, result.as_ref().ok()?)))
+        .filter(|(_, answer)| answer.status != 429)
+}
+
+/// No answer at all may also have taken effect; a round with such a one proves less.
+fn all_answered(results: &Results<'_>) -> bool {
+    answers(results).count() == results.len()
+}
+
+fn no_server_error(results: &Results<'_>) -> Outcome {
+    for (_, answer) in answers(results) {
+        answer.must(answer.status < 500, "no 5xx under contention", || answer.summary())?;
+    }
+    Ok(())
+}
+
+/// Checking and burning a nonce is one step.
+async fn nonce_redeemed_once(cx: &Ctx) -> Outcome {
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let alice = cx.identity();
+        let nonce = cx.nonce(&alice).await?;
+        let request = body(&cx.redeem(&alice, &nonce)?);
+        let calls: Vec<_> =
+            (0..crowd(cx)).map(|_| Call::operation(Operation::Token, "", "", &Auth::None, request.clone())).collect();
+        let results = cx.volley(&calls).await;
+        let tokens: Vec<_> = answers(&results).filter(|(_, answer)| answer.is_success()).collect();
+        if let [_, (_, second), ..] = tokens.as_slice() {
+            let observed = format!("{} tokens for one nonce, redeemed {} times at once", tokens.len(), calls.len());
+            return Err(second.broken("at most one token for one nonce", observed));
+        }
+        no_server_error(&results)?;
+    }
+    rounds.remark(cx, &format!("{} redemptions", crowd(cx)));
+    Ok(())
+}
+
+/// The position of the only accepted push, if any.
+fn only_winner(results: &Results<'_>, expected_version: i64) -> Result<Option<usize>, Stop> {
+    let mut winner = None;
+    for (position, answer) in answers(results) {
+        let response: PushResponse = answer.accepted("a push, applied or in conflict,")?;
+        if !response.accepted {
+            answer.must(
+                response.conflict && response.payload_version == expected_version,
+                "a conflict with the winner's version",
+                || format!("{response:?}"),
+            )?;
+            continue;
+        }
+        answer.must(winner.is_none(), "exactly one of the pushes at the same expected version is accepted", || {
+            "a second one is accepted too".into()
+        })?;
+        winner = Some(position);
+    }
+    Ok(winner)
+}
+
+async fn contend(cx: &Ctx, alice: &Member, repo: &mut Repo, pushes: &[PushRequest]) -> Result<Option<usize>, Stop> {
+    let auth = alice.auth();
+    let calls: Vec<_> =
+        pushes.iter().map(|push| Call::operation(Operation::Push, repo.id(), "", &auth, body(push))).collect();
+    let results = cx.volley(&calls).await;
+    no_server_error(&results)?;
+    let winner = only_winner(&results, repo.version() + 1)?;
+    if winner.is_none() && all_answered(&results) {
+        return Err(cx.broken("exactly one push is accepted", format!("none of {} is", pushes.len())));
+    }
+    Ok(winner)
+}
+
+/// Comparing the version and writing are one step.
+async fn push_has_one_winner(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let pushes: Vec<_> = (0..crowd(cx)).map(|_| repo.push_request(&alice)).collect();
+        let Some(winner) = contend(cx, &alice, &mut repo, &pushes).await? else { break };
+        repo.apply_push(&pushes[winner]);
+        cx.holds(&alice, &repo, "the winner's push").await?;
+    }
+    rounds.remark(cx, &format!("{} pushes", crowd(cx)));
+    Ok(())
+}
+
+/// The same with a roster in every push.
+async fn rotation_has_one_winner(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let rotations: Vec<_> = (0..crowd(cx) / 2).map(|_| repo.rotation(&alice, &[&alice])).collect();
+        let pushes: Vec<_> = rotations.iter().map(|rotation| repo.rotating_push(rotation)).collect();
+        let Some(winner) = contend(cx, &alice, &mut repo, &pushes).await? else { break };
+        repo.apply_rotation(&rotations[winner]);
+        cx.readable(&alice, &repo, "the winner's rotation").await?;
+    }
+    rounds.remark(cx, &format!("{} rotations", crowd(cx) / 2));
+    Ok(())
+}
+
+/// Looking for the id and taking it are one step.
+async fn create_has_one_winner(cx: &Ctx) -> Outcome {
+    let owners = [cx.member().await?, cx.member().await?, cx.member().await?, cx.member().await?];
+    let auths: Vec<_> = owners.iter().map(Member::auth).collect();
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let id = crate::client::random::uuid();
+        let repos: Vec<_> = owners.iter().map(|owner| Repo::with_id(owner, &id)).collect();
+        let calls: Vec<_> = repos
+            .iter()
+            .zip(&auths)
+            .map(|(repo, auth)| Call::operation(Operation::CreateRepo, "", "", auth, body(&repo.create_request())))
+            .collect();
+        let results = cx.volley(&calls).await;
+        no_server_error(&results)?;
+        let winners: Vec<_> = answers(&results).filter(|(_, answer)| answer.is_success()).collect();
+        if let [_, (_, second), ..] = winners.as_slice() {
+            return Err(second.broken("exactly one creation of an id succeeds", format!("{} succeed", winners.len())));
+        }
+        let Some((winner, _)) = winners.first() else { break };
+        cx.holds(&owners[*winner], &repos[*winner], "the winner's creation").await?;
+        let loser = &owners[(winner + 1) % owners.len()];
+        cx.pull(loser, &repos[*winner].pull_request(0)).await?.refused("a pull by a loser", &[403])?;
+    }
+    rounds.remark(cx, &format!("{} creations", owners.len()));
+    Ok(())
+}
+
+/// Reading the roster and writing it back are one step.
+async fn add_member_loses_none(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let auth = alice.auth();
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let mut repo = cx.repo(&alice).await?;
+        let requests: Vec<_> = (0..crowd(cx) / 2).map(|_| repo.add_request(&cx.identity())).collect();
+        let calls: Vec<_> =
+            requests.iter().map(|add| Call::operation(Operation::AddMember, repo.id(), "", &auth, body(add))).collect();
+        let results = cx.volley(&calls).await;
+        no_server_error(&results)?;
+        for (position, answer) in answers(&results) {
+            if answer.is_success() {
+                repo.apply_add(&requests[position].member);
+            }
+        }
+        if !all_answered(&results) {
+            break;
+        }
+        cx.holds(&alice, &repo, &format!("{} members were added at once", repo.manifest.members.len() - 1)).await?;
+    }
+    rounds.remark(cx, &format!("{} additions", crowd(cx) / 2));
+    Ok(())
+}
+
+/// A repository and the people around it.
+struct Scene {
+    alice: Member,
+    dave: Member,
+    bob: crate::client::Identity,
+    carol: crate::client::Identity,
+}
+
+impl Scene {
+    async fn new(cx: &Ctx) -> Result<Self, Stop> {
+        Ok(Self { alice: cx.member().await?, dave: cx.member().await?, bob: cx.identity(), carol: cx.identity() })
+    }
+
+    /// A fresh repository of all four.
+    async fn repo(&self, cx: &Ctx) -> Result<Repo, Stop> {
+        cx.repo_with(&self.alice, &[&self.dave, &self.bob, &self.carol]).await
+    }
+}
+
+/// The server holds one of the states that are allowed.
+async fn holds_one_of(cx: &Ctx, reader: &Member, allowed: &[Repo], after: &str) -> Outcome {
+    let (answer, manifest, envelope) = cx.pull_all(reader, &allowed[0]).await?;
+    let mut differences = Vec::new();
+    for state in allowed {
+        match compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope)) {
+            None => return Ok(()),
+            Some(difference) => differences.push(difference),
+        }
+    }
+    Err(answer.broken(
+        format!("the state that one of the requests after the other leaves, after {after}"),
+        differences.join("; or, by the other order, "),
+    ))
+}
+
+/// Both are to epoch 1 and version 2; the one that comes second raises neither.
+async fn removals_at_once(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let (auth_a, auth_d) = (alice.auth(), dave.auth());
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let repo = scene.repo(cx).await?;
+        let first = repo.rotation(alice, &[alice, dave, carol]);
+        let second = repo.rotation(dave, &[alice, dave, bob]);
+        let calls = [
+            Call::operation(
+                Operation::RemoveMember,
+                repo.id(),
+                "",
+                &auth_a,
+                body(&repo.remove_request(&bob.id, &first)),
+            ),
+            Call::operation(
+                Operation::RemoveMember,
+                repo.id(),
+                "",
+                &auth_d,
+                body(&repo.remove_request(&carol.id, &second)),
+            ),
+        ];
+        one_applies(cx, &scene, &repo, &calls, &[Some(&first), Some(&second)], "two removals at once").await?;
+    }
+    rounds.remark(cx, "two removals");
+    Ok(())
+}
+
+/// Sends two writes to the same version at once: at most one applies, and the state is its own.
+async fn one_applies(
+    cx: &Ctx,
+    scene: &Scene,
+    repo: &Repo,
+    calls: &[Call<'_>],
+    rotations: &[Option<&Rotation>],
+    after: &str,
+) -> Outcome {
+    let results = cx.volley(calls).await;
+    no_server_error(&results)?;
+    let mut allowed = Vec::new();
+    for (position, answer) in answers(&results) {
+        let applied = answer.is_success()
+            && (calls[position].operation != Some(Operation::Push) || answer.message::<PushResponse>()?.accepted);
+        if !applied {
+            continue;
+        }
+        answer.must(allowed.is_empty(), "at most one of two writes to the same version applies", || {
+            "both apply".into()
+        })?;
+        let mut state = repo.clone();
+        match rotations[position] {
+            Some(rotation) => state.apply_rotation(rotation),
+            None => {
+                let push = calls[position].body.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
+                if let Some(push) = push {
+                    state.apply_push(&push);
+                }
+            }
+        }
+        allowed.push(state);
+    }
+    if allowed.is_empty() {
+        allowed.push(repo.clone());
+    }
+    if !all_answered(&results) {
+        return Ok(());
+    }
+    holds_one_of(cx, &scene.alice, &allowed, after).await
+}
+
+/// Both are to version 2.
+async fn push_against_removal(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let (auth_a, auth_d) = (alice.auth(), dave.auth());
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let repo = scene.repo(cx).await?;
+        let rotation = repo.rotation(dave, &[alice, dave, carol]);
+        let calls = [
+            Call::operation(Operation::Push, repo.id(), "", &auth_a, body(&repo.push_request(alice))),
+            Call::operation(
+                Operation::RemoveMember,
+                repo.id(),
+                "",
+                &auth_d,
+                body(&repo.remove_request(&bob.id, &rotation)),
+            ),
+        ];
+        one_applies(cx, &scene, &repo, &calls, &[None, Some(&rotation)], "a push and a removal at once").await?;
+    }
+    rounds.remark(cx, "a push and a removal");
+    Ok(())
+}
+
+/// Either order is allowed; what isn't is a roster that neither order leaves.
+async fn add_against_removal(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let (auth_a, auth_d) = (alice.auth(), dave.auth());
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let repo = scene.repo(cx).await?;
+        let (rotation, add) = (repo.rotation(dave, &[alice, dave, carol]), repo.add_request(&cx.identity()));
+        let calls = [
+            Call::operation(Operation::AddMember, repo.id(), "", &auth_a, body(&add)),
+            Call::operation(
+                Operation::RemoveMember,
+                repo.id(),
+                "",
+                &auth_d,
+                body(&repo.remove_request(&bob.id, &rotation)),
+            ),
+        ];
+        let results = cx.volley(&calls).await;
+        no_server_error(&results)?;
+        let done: Vec<_> = answers(&results).map(|(_, answer)| answer.is_success()).collect();
+        let [added, removed] = done[..] else { break };
+        let mut states = Vec::new();
+        let mut after_removal = repo.clone();
+        if removed {
+            after_removal.apply_rotation(&rotation);
+            states.push(after_removal.clone());
+        }
+        if added {
+            after_removal.apply_add(&add.member);
+            states.push(after_removal);
+        } else if !removed {
+            states.push(repo);
+        }
+        holds_one_of(cx, alice, &states, "an addition and a removal at once").await?;
+    }
+    rounds.remark(cx, "an addition and a removal");
+    Ok(())
+}
+
+/// One writer rotates; readers compare what they get with the states that were ever committed.
+async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let mut repo = scene.repo(cx).await?;
+    let states = std::sync::Mutex::new(vec![repo.clone()]);
+    let writing = std::sync::atomic::AtomicBool::new(true);
+    let (states, writing, alice, dave) = (&states, &writing, &scene.alice, &scene.dave);
+    let writer = async {
+        let mut rounds = Rounds::of(cx);
+        let mut outcome = Ok(());
+        while outcome.is_ok() && rounds.next() {
+            outcome = rotate_twice(cx, &scene, &mut repo, states).await;
+        }
+        writing.store(false, std::sync::atomic::Ordering::Relaxed);
+        outcome.map(|()| rounds.done)
+    };
+    let reader = |who: &'static str| async move {
+        let mut last = (0, 0);
+        let (mut reads, mut first) = (0_u32, true);
+        while first || writing.load(std::sync::atomic::Ordering::Relaxed) {
+            first = false;
+            last = read_once(cx, if who == "alice" { alice } else { dave }, states, last).await?;
+            reads += 1;
+        }
+        Ok::<_, Stop>(reads)
+    };
+    let (rounds, one, two, three) = tokio::join!(writer, reader("alice"), reader("dave"), reader("alice"));
+    let reads = one? + two? + three?;
+    cx.remark(format!("{reads} reads during {} rotations, none torn", rounds? * 2));
+    Ok(())
+}
+
+type States = std::sync::Mutex<Vec<Repo>>;
+
+fn lock(states: &States) -> std::sync::MutexGuard<'_, Vec<Repo>> {
+    states.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// A removal, and a rotating push that takes the removed member in again.
+async fn rotate_twice(cx: &Ctx, scene: &Scene, repo: &mut Repo, states: &States) -> Outcome {
+    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let removal = repo.rotation(alice, &[alice, dave, carol]);
+    let request = repo.remove_request(&bob.id, &removal);
+    repo.apply_rotation(&removal);
+    // A reader may see the state before the writer hears of it.
+    lock(states).push(repo.clone());
+    cx.remove(alice, &request).await?.accepted::<crate::wire::VaultManifest>("removeMember")?;
+    let back = repo.rotation(dave, &[alice, dave, bob, carol]);
+    let request = repo.rotating_push(&back);
+    repo.apply_rotation(&back);
+    lock(states).push(repo.clone());
+    let answer = cx.push(dave, &request).await?;
+    let response: PushResponse = answer.accepted("a rotating push")?;
+    answer.must(response.accepted, "a rotating push at the current version is accepted", || format!("{response:?}"))
+}
+
+/// One pull: a committed state, as a whole, and none older than what was seen before.
+async fn read_once(cx: &Ctx, reader: &Member, states: &States, last: (i64, i64)) -> Result<(i64, i64), Stop> {
+    let newest = lock(states)[0].clone();
+    let (answer, manifest, envelope) = cx.pull_all(reader, &newest_unknown(newest)).await?;
+    let seen = (manifest.payload_version, manifest.key_epoch);
+    answer.must(
+        seen.0 >= last.0 && seen.1 >= last.1,
+        &format!("counters at or above {last:?}, seen before"),
+        || format!("{seen:?}"),
+    )?;
+    let state = lock(states).iter().find(|state| state.version() == seen.0).cloned();
+    let Some(state) = state else {
+        return Err(answer.broken("a version that was written", format!("version {}", seen.0)));
+    };
+    let torn = compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope));
+    if let Some(torn) = torn {
+        return Err(answer.broken(format!("manifest and envelope of version {} as it was committed", seen.0), torn));
+    }
+    Ok(seen)
+}
+
+/// A view that never matches the server's version, so that every pull brings the envelope.
+fn newest_unknown(mut repo: Repo) -> Repo {
+    repo.manifest.payload_version = 1;
+    repo
+}

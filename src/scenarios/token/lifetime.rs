@@ -1,0 +1,79 @@
+//! How long a token lives.
+
+use std::time::Duration;
+
+use super::Answer;
+use crate::scenarios::auth::server_now;
+use crate::scenarios::check::checks;
+use crate::scenarios::context::into_trouble;
+use crate::scenarios::{Ctx, Member, Outcome, Stop};
+use crate::wire::TokenResponse;
+
+checks! {
+    "token/short-lived", Should, "§12", [TOKEN_SHORT_LIVED], short_lived,
+        "A token lives for a day at the most";
+    "token/expired", Must, "§3", [TOKEN_EXPIRES], expired,
+        "A token is refused after the expiry that was announced with it", waits = true;
+    "token/lives-as-announced", Should, "§3", [TOKEN_ANSWER], lives,
+        "A token still works after some seconds, well before the expiry that was announced", waits = true;
+}
+
+/// A member, when its token expires (epoch milliseconds), and the answer that said so.
+pub(super) async fn login(cx: &Ctx) -> Result<(Member, i64, Answer<'_>), Stop> {
+    let identity = cx.identity();
+    let nonce = cx.nonce(&identity).await?;
+    let answer = cx.token(&cx.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
+    let TokenResponse { token, expires_at } = answer.accepted("a signed nonce").map_err(into_trouble)?;
+    Ok((Member { identity, token }, expires_at, answer))
+}
+
+/// Milliseconds until then by the server's clock; a little too many rather than too few.
+fn remaining(answer: &Answer<'_>, expires_at: i64) -> u64 {
+    u64::try_from(expires_at.saturating_sub(server_now(answer))).unwrap_or(0)
+}
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// The specification says short; a day is where that ends for sure.
+async fn short_lived(cx: &Ctx) -> Outcome {
+    let (_, expires_at, answer) = login(cx).await?;
+    let lifetime = remaining(&answer, expires_at);
+    // Clocks may differ by some minutes.
+    answer.must(lifetime <= DAY_MS + 300_000, "a token that expires within a day", || {
+        format!("expiresAt is {} hours ahead", lifetime / 3_600_000)
+    })
+}
+
+/// Longest lifetime that is waited for, in milliseconds.
+const PATIENCE_MS: u64 = 180_000;
+
+/// On reading and writing operations alike.
+async fn expired(cx: &Ctx) -> Outcome {
+    let (alice, expires_at, answer) = login(cx).await?;
+    let lifetime = remaining(&answer, expires_at);
+    if lifetime > PATIENCE_MS {
+        let reason = format!(
+            "tokens live for {} s, too long to wait for; a server whose tokens live for some seconds can be tried",
+            lifetime / 1000
+        );
+        return Err(Stop::Skip(reason));
+    }
+    let repo = cx.repo(&alice).await?;
+    // Some servers count in whole seconds.
+    tokio::time::sleep(Duration::from_millis(lifetime + 1500)).await;
+    cx.pull(&alice, &repo.pull_request(0)).await?.refused("pull with an expired token", &[401])?;
+    cx.push(&alice, &repo.push_request(&alice)).await?.refused("push with an expired token", &[401])?;
+    cx.fetch(&alice, repo.id(), alice.id()).await?.refused("fetchMemberKey with an expired token", &[401])?;
+    let again = cx.authenticate(alice.identity).await?;
+    cx.holds(&again, &repo, "requests with an expired token").await
+}
+
+/// A client relies on the announced expiry to know when to log in again.
+async fn lives(cx: &Ctx) -> Outcome {
+    let (alice, expires_at, answer) = login(cx).await?;
+    let repo = cx.repo(&alice).await?;
+    let wait = (remaining(&answer, expires_at) / 2).min(10_000);
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+    answer.must(answer.is_success(), &format!("a token works {wait} ms after it was issued"), || answer.summary())
+}

@@ -1,0 +1,97 @@
+//! Bearer tokens on the six operations (SPEC §3): only a whole, living token of this server opens anything.
+
+mod bearer;
+mod forge;
+mod lifetime;
+mod required;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::to_vec;
+
+use super::context::into_trouble;
+use super::{Answer, Auth, Call, Check, Ctx, Member, Operation, Outcome, Stop};
+use crate::client::{Identity, Repo};
+use crate::codec::jwt::Jwt;
+
+/// The checks of bearer tokens.
+pub static CHECKS: [&[Check]; 3] = [required::CHECKS, bearer::CHECKS, lifetime::CHECKS];
+
+/// A request that is right in every respect, so that nothing but its token can be wrong.
+struct Stage {
+    operation: Operation,
+    /// The only one who may; bob is a member too.
+    alice: Member,
+    repo: Repo,
+    path: (String, String),
+    body: Option<Bytes>,
+}
+
+impl Stage {
+    /// For createRepo the repository is made ready, but not created.
+    async fn set(cx: &Ctx, operation: Operation) -> Result<Self, Stop> {
+        let (alice, bob) = (cx.member().await?, cx.identity());
+        let repo = if operation == Operation::CreateRepo {
+            let repo = Repo::new(&alice);
+            cx.watch(&repo);
+            repo
+        } else {
+            cx.repo_with(&alice, &[&bob]).await?
+        };
+        let body = body_of(cx, operation, &repo, &alice, &bob);
+        Ok(Self { operation, path: (repo.id().to_owned(), bob.id.clone()), alice, repo, body })
+    }
+
+    async fn attempt<'c>(&self, cx: &'c Ctx, auth: &Auth) -> Result<Answer<'c>, Stop> {
+        cx.call(self.call(auth)).await
+    }
+
+    fn call<'a>(&self, auth: &'a Auth) -> Call<'a> {
+        Call::operation(self.operation, &self.path.0, &self.path.1, auth, self.body.clone())
+    }
+
+    /// The request is refused with each of these values of `Authorization`, and has changed nothing; with the real one it works.
+    async fn refuses(&self, cx: &Ctx, attempts: Vec<(&'static str, Auth)>) -> Outcome {
+        let mut tried = 0;
+        for (what, auth) in attempts {
+            let answer = self.attempt(cx, &auth).await?;
+            // RFC 6750 §3.1 has 400 for a header that is malformed as such.
+            let usual: &[u16] = if matches!(auth, Auth::Header(_)) { &[401, 400] } else { &[401] };
+            answer.refused(&format!("{} with {what}", self.operation.name()), usual)?;
+            tried += 1;
+        }
+        self.untouched(cx).await?;
+        let answer = self.attempt(cx, &self.alice.auth()).await.map_err(into_trouble)?;
+        let works = answer.must(answer.is_success(), "the same request works with the real token", || answer.summary());
+        cx.remark(format!("{tried} ways"));
+        works.map_err(into_trouble)
+    }
+
+    async fn untouched(&self, cx: &Ctx) -> Outcome {
+        if self.operation != Operation::CreateRepo {
+            return cx.holds(&self.alice, &self.repo, "requests without a valid token").await;
+        }
+        let answer = cx.pull(&self.alice, &self.repo.pull_request(0)).await?;
+        answer.refused("a pull of a repository that was only created without a valid token", &[404, 403])
+    }
+}
+
+fn body_of(cx: &Ctx, operation: Operation, repo: &Repo, alice: &Identity, bob: &Identity) -> Option<Bytes> {
+    fn json(message: &impl Serialize) -> Option<Bytes> {
+        // Our own messages always serialize.
+        to_vec(message).ok().map(Bytes::from)
+    }
+    match operation {
+        Operation::CreateRepo => json(&repo.create_request()),
+        Operation::Pull => json(&repo.pull_request(0)),
+        Operation::Push => json(&repo.push_request(alice)),
+        Operation::AddMember => json(&repo.add_request(&cx.identity())),
+        Operation::RemoveMember => json(&repo.remove_request(&bob.id, &repo.rotation(alice, &[alice]))),
+        _ => None,
+    }
+}
+
+/// A token as a JWT, or the reason why checks of JWTs are left out.
+fn as_jwt(token: &str) -> Result<Jwt, Stop> {
+    Jwt::parse(token).map_err(|_| Stop::Skip("the server's tokens are opaque, not JWTs; that is fine".into()))
+}
