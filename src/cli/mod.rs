@@ -5,6 +5,7 @@
 
 mod args;
 mod backend;
+mod codec;
 mod list;
 mod output;
 mod rerun;
@@ -12,6 +13,7 @@ mod run;
 mod select;
 mod serve;
 mod values;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,8 @@ pub fn main() -> ExitCode {
         None => run::run(&cli.run),
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Serve(args)) => serve::serve(args),
+        Some(Command::Vectors(args)) => vectors::run(&args),
+        Some(Command::Codec(args)) => codec::run(args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -14,6 +14,7 @@ mod generate;
 mod judge;
 mod op;
 mod rfc;
+pub mod shim;
 
 pub use case::{Case, CaseError, Expect, Read, Step};
 pub use check::{CheckError, Checked, CheckedCase, CheckedFile, Verdict, check};
