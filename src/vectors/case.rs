@@ -65,13 +65,6 @@ pub struct Case {
     pub unchecked: Vec<String>,
 }
 
-impl Case {
-    /// Whether a codec may do as it likes in every step.
-    pub fn is_open(&self) -> bool {
-        !self.steps.is_empty() && self.steps.iter().all(|step| matches!(step.expect, Expect::Either { .. }))
-    }
-}
-
 /// A case that can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{case}: {error}")]

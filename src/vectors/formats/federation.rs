@@ -7,6 +7,8 @@ use super::super::fields::{FieldError, Fields, fields, object, string};
 use super::super::op::Op;
 use super::picked;
 use crate::codec::base64;
+use crate::codec::invite::InviteRequest;
+use crate::codec::locator::RepoLocator;
 
 /// `schema` of an invite request.
 pub(in super::super) const INVITE: &str = "InviteRequest";
@@ -34,6 +36,10 @@ pub(super) fn token(fields: &Fields) -> Result<Case, FieldError> {
     let steps: &[_] = match string(fields, "schema")? {
         INVITE => &[("decoding", Op::DecodeInvite), ("encoding", Op::EncodeInvite)],
         LOCATOR => &[("decoding", Op::DecodeLocator), ("encoding", Op::EncodeLocator)],
+        other if InviteRequest::decode(token).is_ok() || RepoLocator::decode(token).is_ok() => {
+            case.wrong.push(format!("`schema` is {other:?}, but the token is an invite request or a repo locator"));
+            return Ok(case);
+        }
         other => {
             case.unchecked.push(format!("schema {other:?} isn't known here: its members aren't checked"));
             return Ok(case);

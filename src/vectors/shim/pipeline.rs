@@ -105,7 +105,8 @@ pub struct Pipeline<'a> {
     last_id: u64,
     answers: u64,
     broken: HashMap<Op, usize>,
-    last_breakage: Option<Breakage>,
+    strays: usize,
+    notes: Vec<String>,
 }
 
 struct Open<T> {
@@ -133,6 +134,11 @@ impl<'a> Pipeline<'a> {
     /// Questions answered so far.
     pub fn answers(&self) -> u64 {
         self.answers
+    }
+
+    /// Breakages that no question can be blamed for, in words.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Asks everything that an asker has.
@@ -191,12 +197,22 @@ impl<'a> Pipeline<'a> {
             asker.reply(question, Reply::NotAsked(reason));
             return Ok(());
         }
-        let sent = self.send(question)?;
-        let reply = match self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))? {
+        let used = self.process.is_some();
+        let mut sent = self.send(question)?;
+        let mut received = self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))?;
+        if let (Err(breakage), true) = (&received, used) {
+            // Perhaps an earlier question did it: only a fresh process tells.
+            let breakage = breakage.clone();
+            sent = self.send(sent.question)?;
+            received = self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))?;
+            if received.is_ok() {
+                self.stray(&breakage);
+            }
+        }
+        let reply = match received {
             Ok((_, answer)) => Reply::Answer(answer),
             Err(breakage) => {
                 *self.broken.entry(op).or_default() += 1;
-                self.last_breakage = Some(breakage.clone());
                 if self.answers == 0 && self.broken.values().sum::<usize>() >= PATIENCE_PER_OP {
                     return Err(ShimError::Mute(breakage));
                 }
@@ -207,12 +223,21 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
+    /// Remembers a breakage that no question can be blamed for.
+    fn stray(&mut self, breakage: &Breakage) {
+        self.strays += 1;
+        let note = format!("between two questions: {breakage}");
+        if self.notes.len() < 3 && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
     fn given_up(&self, op: Op) -> Option<String> {
         let (of_op, all) = (self.broken.get(&op).copied().unwrap_or(0), self.broken.values().sum::<usize>());
         if of_op >= PATIENCE_PER_OP {
             Some(format!("not asked any more: {} broke the shim {of_op} times", op.name()))
-        } else if all >= PATIENCE {
-            Some(format!("not asked any more: the shim broke {all} times"))
+        } else if all + self.strays >= PATIENCE {
+            Some(format!("not asked any more: the shim broke {} times", all + self.strays))
         } else {
             None
         }

@@ -57,6 +57,9 @@ pub fn run(options: &Options, plan: Plan, stop: &(dyn Fn() -> bool + Sync), emit
         Err(ShimError::Stopped) => Ending::Deadline,
         Err(error) => Ending::Aborted(abort(&error)),
     };
+    for note in pipeline.notes() {
+        (report.emit)(Event::Note(note.clone()));
+    }
     report.finish(options, &ending, pipeline.answers(), started)
 }
 
