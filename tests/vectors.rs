@@ -48,8 +48,21 @@ mod tampering {
     use super::committed;
 
     /// Members whose change changes nothing that can be computed.
-    const REMARKS: &[&str] =
-        &["name", "reason", "flags", "source", "description", "direction", "tamperEpoch", "expiresAt", "mustFail", "expects", "specSection", "anchors", "id"];
+    const REMARKS: &[&str] = &[
+        "name",
+        "reason",
+        "flags",
+        "source",
+        "description",
+        "direction",
+        "tamperEpoch",
+        "expiresAt",
+        "mustFail",
+        "expects",
+        "specSection",
+        "anchors",
+        "id",
+    ];
 
     /// Pointers to every value in a case, remarks left out.
     fn leaves(value: &Value, pointer: String, out: &mut Vec<String>) {
@@ -72,7 +85,7 @@ mod tampering {
     /// Another value of the same kind.
     fn tampered(value: &Value) -> Value {
         match value {
-            Value::String(text) if text.is_empty() => "x".into(),
+            Value::String(text) if text.is_empty() => "00".into(),
             Value::String(text) => {
                 let mut characters: Vec<char> = text.chars().collect();
                 let middle = characters.len() / 2;
@@ -94,8 +107,20 @@ mod tampering {
     fn every_changed_value_is_found() {
         let mut tried = 0;
         for name in [
-            "aad", "key-binding-message", "hkdf", "x25519", "ed25519", "payload-aead", "key-wrap", "federation", "base64",
-            "payload", "key-binding-signature", "auth-exchange", "rotation", "index",
+            "aad",
+            "key-binding-message",
+            "hkdf",
+            "x25519",
+            "ed25519",
+            "payload-aead",
+            "key-wrap",
+            "federation",
+            "base64",
+            "payload",
+            "key-binding-signature",
+            "auth-exchange",
+            "rotation",
+            "index",
         ] {
             let name = &format!("{name}.json");
             let folder = tempfile::tempdir().unwrap();
@@ -104,7 +129,9 @@ mod tampering {
                 if let Some(cases) = file[list].as_array_mut() {
                     cases.truncate(6);
                     if name == "index.json" {
-                        cases.iter().for_each(|row| std::fs::write(folder.path().join(row["file"].as_str().unwrap()), "").unwrap());
+                        cases.iter().for_each(|row| {
+                            std::fs::write(folder.path().join(row["file"].as_str().unwrap()), "").unwrap()
+                        });
                     }
                 }
             }
@@ -135,7 +162,8 @@ mod tampering {
     #[test]
     fn a_negative_case_that_is_valid_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        let valid: Value = serde_json::from_slice(&std::fs::read(committed().join("payload-aead.json")).unwrap()).unwrap();
+        let valid: Value =
+            serde_json::from_slice(&std::fs::read(committed().join("payload-aead.json")).unwrap()).unwrap();
         let mut case = valid["cases"][3].clone();
         case["op"] = "payload-decrypt".into();
         case["expect"] = "reject".into();
@@ -158,20 +186,30 @@ mod tampering {
             let checked = check(folder.path()).unwrap();
             assert_eq!(checked.exit_code(), 2, "{text}");
             let file = &checked.files[0];
-            let cases = file.cases.iter().flat_map(|case| case.problems.iter().map(|problem| format!("{}: {problem}", case.name)));
+            let cases = file
+                .cases
+                .iter()
+                .flat_map(|case| case.problems.iter().map(|problem| format!("{}: {problem}", case.name)));
             cases.chain(file.unreadable.clone()).collect::<Vec<_>>().join("; ")
         };
-        let mut said = |text: &str| problems("aad.json", text);
+        let said = |text: &str| problems("aad.json", text);
         assert!(said("{").starts_with("isn't JSON"));
         assert!(said("[]").contains("an array instead of an object"));
         assert_eq!(said("{}"), "`cases` is missing");
         assert_eq!(said(r#"{"cases":7}"#), "`cases` is an integer instead of an array");
         assert_eq!(said(r#"{"cases":[]}"#), "has no cases");
         assert_eq!(said(r#"{"cases":[7]}"#), "case 1: `cases` is an integer instead of an object");
-        let case = |version: &str| format!(r#"{{"cases":[{{"name":"n","repoId":"r","payloadVersion":{version},"keyEpoch":0,"expectedAadHex":""}}]}}"#);
+        let case = |version: &str| {
+            format!(
+                r#"{{"cases":[{{"name":"n","repoId":"r","payloadVersion":{version},"keyEpoch":0,"expectedAadHex":""}}]}}"#
+            )
+        };
         assert_eq!(said(&case("\"1\"")), "n: `payloadVersion` is a string instead of an integer of 64 bits");
         assert_eq!(said(&case("1.0")), "n: `payloadVersion` is a number instead of an integer of 64 bits");
-        assert_eq!(said(&case("9223372036854775808")), "n: `payloadVersion` is an integer instead of an integer of 64 bits");
+        assert_eq!(
+            said(&case("9223372036854775808")),
+            "n: `payloadVersion` is an integer instead of an integer of 64 bits"
+        );
         assert_eq!(said(r#"{"cases":[{"repoId":"r"}]}"#), "case 1: `payloadVersion` is missing");
         std::fs::remove_file(folder.path().join("aad.json")).unwrap();
         assert_eq!(check(folder.path()).unwrap().exit_code(), 2, "no vectors at all");
@@ -184,7 +222,10 @@ fn files_of_another_publisher_with_quirks_are_right() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     // No names, members of their own, capitals, a byte order mark, a placeholder instead of a key, foreign files.
-    write("aad.json", "\u{feff}{\r\n\"cases\":[{\"repoId\":\"r\",\"payloadVersion\":1,\"keyEpoch\":0,\"expectedAadHex\":\"721F00000000000000010000000000000000\",\"mood\":\"fine\"}]}");
+    write(
+        "aad.json",
+        "\u{feff}{\r\n\"cases\":[{\"repoId\":\"r\",\"payloadVersion\":1,\"keyEpoch\":0,\"expectedAadHex\":\"721F00000000000000010000000000000000\",\"mood\":\"fine\"}]}",
+    );
     write("README.md", "hello");
     write("future.json", "not even JSON");
     let invite = r#"{"v":1,"ed25519PublicKey":"Ym9iLWVkMjU1MTktcHVibGljLWtleQ","x25519PublicKey":"Ym9iLXgyNTUxOS1wdWJsaWMta2V5"}"#;
@@ -196,7 +237,10 @@ fn files_of_another_publisher_with_quirks_are_right() {
         "uris": [{ "name": "u", "uri": "avp://vault.example/r", "host": "vault.example", "repoId": "r" }],
     });
     write("federation.json", &federation.to_string());
-    write("hkdf.json", r#"{"cases":[{"name":"sha-1","hash":"SHA-1","ikmHex":"00","saltHex":"","infoHex":"","length":20,"prkHex":"00","okmHex":"00"}]}"#);
+    write(
+        "hkdf.json",
+        r#"{"cases":[{"name":"sha-1","hash":"SHA-1","ikmHex":"00","saltHex":"","infoHex":"","length":20,"prkHex":"00","okmHex":"00"}]}"#,
+    );
     write("negative.json", r#"{"cases":[{"name":"n","op":"time-travel","mutation":"m","expect":"reject","x":1}]}"#);
     let checked = check(folder.path()).unwrap();
     assert_eq!(checked.exit_code(), 0, "{checked:#?}");
@@ -215,8 +259,10 @@ fn files_of_another_publisher_with_quirks_are_right() {
 
 #[test]
 fn the_committed_files_conform_to_the_schema() {
-    let schema: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/vectors.schema.json")).unwrap()).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(
+        &std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema/vectors.schema.json")).unwrap(),
+    )
+    .unwrap();
     jsonschema::meta::validate(&schema).unwrap();
     for file in bank().unwrap() {
         let mut one = schema.clone();
@@ -224,9 +270,14 @@ fn the_committed_files_conform_to_the_schema() {
         one.as_object_mut().unwrap().remove("anyOf");
         let validator = jsonschema::validator_for(&one).unwrap();
         let value = serde_json::from_str(&file.text).unwrap();
-        let errors: Vec<_> = validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<_> =
+            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert_eq!(errors, [] as [String; 0], "{}", file.name);
-        assert!(!validator.is_valid(&serde_json::json!({ "description": "d", "cases": [{}], "tokens": [{}], "uris": [] })), "{}", file.name);
+        assert!(
+            !validator.is_valid(&serde_json::json!({ "description": "d", "cases": [{}], "tokens": [{}], "uris": [] })),
+            "{}",
+            file.name
+        );
     }
 }
 

@@ -59,7 +59,10 @@ fn opens(fields: &Fields, when: &str, phase: &Fields, repo: &str, case: &mut Cas
             .iter()
             .filter_map(Value::as_object)
             .find(|person| person.get("ed25519PublicKey") == Some(&id.into()));
-        let person = person.ok_or_else(|| FieldError::new("members", format!("doesn't know the member {id}")))?;
+        let Some(person) = person else {
+            case.wrong.push(format!("the roster {when} the removal has the member {id}, which `members` hasn't"));
+            continue;
+        };
         let private = string(person, "x25519PrivateKeyB64")?;
         let name = person.get("name").and_then(Value::as_str).unwrap_or(id);
         let (wrapped, result) = (object(member, "wrappedDataKey")?.clone(), fields! { "dataKeyB64": key });

@@ -1,5 +1,7 @@
 //! `negative.json`: one mutation each. The cases of `payload-decrypt` stand here, the others in the files beside.
 
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes128Gcm, Nonce};
 use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
@@ -105,7 +107,6 @@ fn payload() -> Made<Vec<Value>> {
         );
         add(&format!("empty {what}"), "nothing is no length", what, name, "".into());
     }
-    add("half a key", "AES-128 isn't AES-256", "key", "keyB64", changed(&valid["keyB64"], |bytes| bytes.truncate(16)));
     for (mutation, reason, id) in ids() {
         add(mutation, reason, "repo-id", "repoId", id.into());
     }
@@ -123,7 +124,21 @@ fn payload() -> Made<Vec<Value>> {
         swapped,
     ));
     cases.extend(other_layouts(&valid)?);
+    cases.push(by_half_a_key(&valid)?);
     Ok(cases)
+}
+
+/// A ciphertext that is sound under AES-128, for whoever takes the size of a key as it comes.
+fn by_half_a_key(valid: &Fields) -> Made<Value> {
+    let half = &decoded(&valid["keyB64"])[..16];
+    let aad = Binding { repo_id: REPO, payload_version: VERSION, key_epoch: EPOCH }.to_aad();
+    let payload = Payload { msg: TEXT.as_bytes(), aad: &aad };
+    let cipher = Aes128Gcm::new_from_slice(half).map_err(primitive)?;
+    let sealed = cipher.encrypt(&Nonce::from(sized::<12>(&valid["ivB64"])?), payload).map_err(primitive)?;
+    let mut members = valid.clone();
+    members.insert("keyB64".into(), base64::encode(half).into());
+    members.insert("ciphertextB64".into(), base64::encode(&sealed).into());
+    Ok(rejected("payload-decrypt", "half a key", "sealed so: AES-128 isn't AES-256", &["key"], members))
 }
 
 type Change = fn(&mut Vec<u8>);

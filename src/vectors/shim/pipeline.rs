@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::super::fields::fields;
 use super::super::judge::shorten;
 use super::super::op::{Answer, Op, Request};
 use super::process::{Output, Process, Waited};
@@ -127,7 +128,8 @@ impl<'a> Pipeline<'a> {
             last_id: 0,
             answers: 0,
             broken: HashMap::new(),
-            last_breakage: None,
+            strays: 0,
+            notes: Vec::new(),
         }
     }
 
@@ -212,15 +214,25 @@ impl<'a> Pipeline<'a> {
         let reply = match received {
             Ok((_, answer)) => Reply::Answer(answer),
             Err(breakage) => {
-                *self.broken.entry(op).or_default() += 1;
-                if self.answers == 0 && self.broken.values().sum::<usize>() >= PATIENCE_PER_OP {
-                    return Err(ShimError::Mute(breakage));
+                if self.answers == 0 {
+                    self.probe(&breakage)?;
                 }
+                *self.broken.entry(op).or_default() += 1;
                 Reply::Broke(breakage)
             }
         };
         asker.reply(sent.question, reply);
         Ok(())
+    }
+
+    /// Finds out whether a shim that has never answered answers anything at all: it is asked the simplest thing there is.
+    fn probe(&mut self, breakage: &Breakage) -> Result<(), ShimError> {
+        let request = Request::new(Op::EncodeBase64, fields! { "hex": "00" });
+        let sent = self.send(Question { mark: (), request })?;
+        match self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))? {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ShimError::Mute(breakage.clone())),
+        }
     }
 
     /// Remembers a breakage that no question can be blamed for.
@@ -258,7 +270,6 @@ impl<'a> Pipeline<'a> {
     }
 
     /// The next answer with the place of its question; a breakage ends the process.
-    #[expect(clippy::type_complexity, reason = "an answer, what the shim did instead, or the end of everything")]
     fn receive(
         &mut self,
         until: Instant,

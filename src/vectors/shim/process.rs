@@ -14,6 +14,8 @@ const LONGEST: u64 = 16 << 20;
 const KEPT_STDERR: usize = 2048;
 /// How long a shim may take to end after its input has ended.
 const FAREWELL: Duration = Duration::from_millis(500);
+/// How long to wait for the end of standard error.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What comes from a shim.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Process {
     lines: Option<Sender<String>>,
     output: Receiver<Output>,
     stderr: Arc<Mutex<VecDeque<u8>>>,
+    /// Reads standard error until its end.
+    listener: Option<thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -62,11 +66,9 @@ impl Process {
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || read_lines(stdout, &from_shim));
         }
-        if let Some(pipe) = child.stderr.take() {
-            let kept = Arc::clone(&stderr);
-            thread::spawn(move || keep_end(pipe, &kept));
-        }
-        Ok(Self { child, lines: Some(lines), output, stderr })
+        let kept = Arc::clone(&stderr);
+        let listener = child.stderr.take().map(|pipe| thread::spawn(move || keep_end(pipe, &kept)));
+        Ok(Self { child, lines: Some(lines), output, stderr, listener })
     }
 
     /// Sends a line. A shim that is gone doesn't get it; waiting for the answer tells.
@@ -102,8 +104,12 @@ impl Process {
         let _ = self.child.kill();
     }
 
-    /// The last lines of its standard error.
+    /// The last lines of its standard error. Those of a shim that has just died may still be on their way.
     pub(super) fn last_words(&self) -> String {
+        let until = Instant::now() + LAST_WORDS;
+        while self.listener.as_ref().is_some_and(|listener| !listener.is_finished()) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
         let mut kept = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(kept.make_contiguous()).trim().to_owned();
         let lines: Vec<&str> = text.lines().collect();

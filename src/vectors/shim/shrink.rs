@@ -76,8 +76,8 @@ fn texts(text: &str) -> Vec<String> {
     for place in 0..length.min(12) {
         out.push(part(0, place) + &part(place + 1, length));
     }
-    for place in 0..length.min(12) {
-        if characters[place] != 'a' {
+    for (place, character) in characters.iter().enumerate().take(12) {
+        if *character != 'a' {
             out.push(part(0, place) + "a" + &part(place + 1, length));
         }
     }
