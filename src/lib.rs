@@ -16,4 +16,5 @@ pub mod scan;
 pub mod scenarios;
 pub mod selftest;
 pub mod server;
+pub mod vectors;
 pub mod wire;

@@ -6,14 +6,18 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::codec::CodecArgs;
 use super::values;
+use super::vectors::VectorsArgs;
 use crate::report::ReportSpec;
 use crate::requirements::Revision;
 
 const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform --embedded [OPTIONS]
        avp-conform list [--requirements] [--format human|json]
-       avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]";
+       avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]
+       avp-conform vectors generate|check [DIR]
+       avp-conform codec --shim 'CMD ARGS' [--cases N]";
 
 const AFTER: &str = "\
 Exit status:
@@ -48,6 +52,10 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Judge the suite itself: by the built-in server, its faults and its quirks
     Selftest(super::selftest::SelftestArgs),
+    /// Make vector files, or check anybody's
+    Vectors(VectorsArgs),
+    /// Test a codec in any language, over a small protocol on standard input and output
+    Codec(CodecArgs),
 }
 
 /// Options of the judging command.

@@ -5,6 +5,7 @@
 
 mod args;
 mod backend;
+mod codec;
 mod list;
 mod output;
 mod rerun;
@@ -13,6 +14,7 @@ mod select;
 mod selftest;
 mod serve;
 mod values;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -50,6 +52,8 @@ pub fn main() -> ExitCode {
         Some(Command::List(args)) => list::list(&args),
         Some(Command::Serve(args)) => serve::serve(args),
         Some(Command::Selftest(args)) => selftest::selftest(&args),
+        Some(Command::Vectors(args)) => vectors::run(&args),
+        Some(Command::Codec(args)) => codec::run(args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::args::RunArgs;
+use super::args::{ColorArgs, RunArgs};
 use super::serve::asked_to_end;
 use super::{USAGE, UsageError, backend, output, runtime};
 use crate::report::human::{Live, LiveOptions, Screen, summary};
-use crate::report::{Destination, Recorder, Redactor, Run};
+use crate::report::{Destination, Recorder, Redactor, ReportSpec, Run};
 use crate::runner::{self, Event, RunConfig, Target};
 use crate::server::Running;
 
 /// Time between two looks at the clock for the progress display.
-const TICK: Duration = Duration::from_millis(200);
+pub(super) const TICK: Duration = Duration::from_millis(200);
 /// Exit status of a second Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     });
     // A name that is still being looked up, say, must not hold up the end.
     runtime.shutdown_background();
-    report(args, &finished?)
+    report(&args.report, args.verbose, args.color, &finished?)
 }
 
 /// Starts the built-in server and makes it the target.
@@ -85,7 +85,7 @@ async fn judge(args: &RunArgs, config: RunConfig) -> Result<Run, UsageError> {
 }
 
 /// The first Ctrl-C (or SIGTERM) ends the run with the report so far, the second ends the program.
-async fn interrupts(stop: watch::Sender<bool>) {
+pub(super) async fn interrupts(stop: watch::Sender<bool>) {
     asked_to_end().await;
     let _ = stop.send(true);
     asked_to_end().await;
@@ -93,23 +93,23 @@ async fn interrupts(stop: watch::Sender<bool>) {
 }
 
 /// Writes the reports and the summary, which makes way on standard output for a report there.
-fn report(args: &RunArgs, run: &Run) -> Result<u8, UsageError> {
+pub(super) fn report(reports: &[ReportSpec], verbose: bool, color: ColorArgs, run: &Run) -> Result<u8, UsageError> {
     let mut status = run.end.exit_code;
     let (to_stdout, to_files): (Vec<_>, Vec<_>) =
-        args.report.iter().partition(|report| report.destination == Destination::Stdout);
+        reports.iter().partition(|report| report.destination == Destination::Stdout);
     let size = output::size();
-    let screen = Screen { columns: size.columns, lines: size.lines, verbose: args.verbose };
+    let screen = Screen { columns: size.columns, lines: size.lines, verbose };
     let text = summary(run, screen);
     for report in to_files {
         if let Err(error) = report.write(run) {
-            output::print_error(&format!("error: the report wasn't written: {error}\n"), args.color.choice())?;
+            output::print_error(&format!("error: the report wasn't written: {error}\n"), color.choice())?;
             status = if status == 0 { USAGE } else { status };
         }
     }
     if to_stdout.is_empty() {
-        output::print(&text, args.color.choice())?;
+        output::print(&text, color.choice())?;
     } else {
-        output::print_error(&text, args.color.choice())?;
+        output::print_error(&text, color.choice())?;
         for report in to_stdout {
             output::print(&report.format.render(run), anstream::ColorChoice::Never)?;
         }

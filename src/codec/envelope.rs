@@ -52,7 +52,7 @@ pub fn open(
     open_with_aad(key.as_bytes(), iv, &binding.to_aad(), ciphertext)
 }
 
-pub(super) fn seal_with_aad(
+pub(crate) fn seal_with_aad(
     key: &[u8; 32],
     iv: &[u8; IV_LEN],
     aad: &[u8],
@@ -63,7 +63,7 @@ pub(super) fn seal_with_aad(
         .map_err(|_| EnvelopeError::TooLong)
 }
 
-pub(super) fn open_with_aad(
+pub(crate) fn open_with_aad(
     key: &[u8; 32],
     iv: &[u8; IV_LEN],
     aad: &[u8],

@@ -21,7 +21,7 @@ pub use select::{Selection, matches, select};
 
 use crate::client::{clock, random};
 use crate::scenarios::{Abort, Check, World};
-use verdict::{Ending, Tally};
+pub(crate) use verdict::{Ending, Tally};
 
 /// What `run` calls for every event.
 pub type Emit<'a> = &'a mut (dyn FnMut(Event) + Send);

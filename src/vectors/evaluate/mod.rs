@@ -1,0 +1,89 @@
+//! Our codec behind [`Request`]s: what answers the checker's and the driver's questions, and what `codec --serve` runs.
+
+mod crypto;
+mod inputs;
+mod lenient;
+mod strings;
+
+use super::fields::{FieldError, Fields};
+use super::op::{Answer, Op, Request};
+
+/// How to read what the specification leaves open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// As our codec does: whatever may be refused is refused.
+    Strict,
+    /// Whatever needn't be refused is accepted: small-order and non-canonical points, unknown schemes, unused bits in base64.
+    Lenient,
+}
+
+/// Why there is no result.
+enum Stop {
+    /// The request itself is malformed: nothing can be said about the input.
+    Malformed(FieldError),
+    /// The input isn't valid.
+    Reject(String),
+}
+
+impl From<FieldError> for Stop {
+    fn from(error: FieldError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+type Outcome = Result<Fields, Stop>;
+
+/// What our codec says, strictly.
+///
+/// # Errors
+/// [`FieldError`] when the request lacks a member or has one of a wrong type. Malformed base64 is no such error: a codec
+/// has to refuse it.
+pub fn evaluate(request: &Request) -> Result<Answer, FieldError> {
+    read(request, Reading::Strict)
+}
+
+/// What our codec's parts say in one of two readings.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn read(request: &Request, reading: Reading) -> Result<Answer, FieldError> {
+    match outcome(request.op, &request.fields, reading) {
+        Ok(fields) => Ok(Answer::Result(fields)),
+        Err(Stop::Reject(reason)) => Ok(Answer::Reject(reason)),
+        Err(Stop::Malformed(error)) => Err(error),
+    }
+}
+
+fn outcome(op: Op, fields: &Fields, reading: Reading) -> Outcome {
+    match op {
+        Op::Aad => crypto::aad(fields),
+        Op::Encrypt => crypto::encrypt(fields),
+        Op::Decrypt => crypto::decrypt(fields, reading),
+        Op::Wrap => crypto::wrap(fields),
+        Op::Unwrap => crypto::unwrap(fields, reading),
+        Op::X25519 => crypto::x25519(fields, reading),
+        Op::X25519PublicKey => crypto::x25519_public_key(fields),
+        Op::Hkdf => crypto::hkdf(fields),
+        Op::Ed25519PublicKey => crypto::ed25519_public_key(fields),
+        Op::Sign => crypto::sign(fields),
+        Op::Verify => crypto::verify(fields, reading),
+        Op::SignNonce => crypto::sign_nonce(fields),
+        Op::VerifyBinding => crypto::verify_binding(fields),
+        Op::BindingMessage => strings::binding_message(fields),
+        Op::EncodeInvite => strings::encode_invite(fields),
+        Op::DecodeInvite => strings::decode_invite(fields, reading),
+        Op::EncodeLocator => strings::encode_locator(fields),
+        Op::DecodeLocator => strings::decode_locator(fields, reading),
+        Op::ParseAddress => strings::parse_address(fields),
+        Op::FormatAddress => strings::format_address(fields),
+        Op::ParsePayload => strings::parse_payload(fields),
+        Op::EncodeBase64 => strings::encode_base64(fields),
+        Op::DecodeBase64 => strings::decode_base64(fields, reading),
+    }
+}
+
+/// `SHA-256`, `sha256` and `HMAC-SHA-256` are one.
+pub(crate) fn hash_name(text: &str) -> String {
+    let name: String = text.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    name.trim_start_matches("hkdf").trim_start_matches("hmac").to_owned()
+}

@@ -1,0 +1,38 @@
+//! Key bindings.
+
+use super::super::case::{Case, Step};
+use super::super::fields::{FieldError, Fields, fields, hex_of, string};
+use super::super::op::Op;
+use super::{picked, renamed};
+use crate::codec::base64;
+
+const KEYS: &[&str] = &["ed25519PublicKey", "x25519PublicKey"];
+
+pub(super) fn message(fields: &Fields) -> Result<Case, FieldError> {
+    let (input, message) = (picked(fields, KEYS)?, string(fields, "expectedMessageUtf8")?);
+    string(fields, "ed25519PublicKey")?;
+    string(fields, "x25519PublicKey")?;
+    let step = Step::gives("binding message", Op::BindingMessage, input, fields! { "messageUtf8": message });
+    Ok(Case { steps: vec![step], ..Case::default() })
+}
+
+pub(super) fn signature(fields: &Fields) -> Result<Case, FieldError> {
+    let mut case = message(fields)?;
+    let message = string(fields, "expectedMessageUtf8")?;
+    let signature = base64::decode(string(fields, "keyBindingSig")?).unwrap_or_default();
+    let issuer = base64::decode(string(fields, "issuerPublicKeyB64")?).unwrap_or_default();
+    let seed = picked(fields, &["issuerSeedHex"]).and_then(|_| renamed(fields, &[("issuerSeedHex", "seedHex")]))?;
+    let mut signing = seed.clone();
+    signing.insert("messageHex".into(), hex_of(message.as_bytes()).into());
+    case.steps.extend([
+        Step::gives("issuer's public key", Op::Ed25519PublicKey, seed, fields! { "publicKeyHex": hex_of(&issuer) }),
+        Step::gives("binding signature", Op::Sign, signing, fields! { "signatureHex": hex_of(&signature) }),
+        Step::gives(
+            "binding",
+            Op::VerifyBinding,
+            picked(fields, &[&["issuerPublicKeyB64", "keyBindingSig"][..], KEYS].concat())?,
+            Fields::new(),
+        ),
+    ]);
+    Ok(case)
+}

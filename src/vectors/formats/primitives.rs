@@ -1,0 +1,106 @@
+//! Additional data, base64, and the primitives of the RFCs.
+
+use super::super::case::{Case, Step};
+use super::super::fields::{FieldError, Fields, fields, hex, integer, string};
+use super::super::op::Op;
+use super::super::rfc;
+use super::{picked, renamed};
+
+pub(super) fn aad(fields: &Fields) -> Result<Case, FieldError> {
+    let input = picked(fields, &["repoId", "payloadVersion", "keyEpoch"])?;
+    string(fields, "repoId")?;
+    integer(fields, "payloadVersion")?;
+    integer(fields, "keyEpoch")?;
+    let expected = lower(fields, "expectedAadHex")?;
+    let step = Step::gives("additional data", Op::Aad, input, fields! { "aadHex": expected });
+    Ok(Case { steps: vec![step], odd: upper_case(fields, &["expectedAadHex"]), ..Case::default() })
+}
+
+pub(super) fn hkdf(fields: &Fields) -> Result<Case, FieldError> {
+    let hash = string(fields, "hash")?;
+    let input = picked(fields, &["hash", "ikmHex", "saltHex", "infoHex", "length"])?;
+    for name in ["ikmHex", "saltHex", "infoHex"] {
+        hex(fields, name)?;
+    }
+    integer(fields, "length")?;
+    let result = fields! { "prkHex": lower(fields, "prkHex")?, "okmHex": lower(fields, "okmHex")? };
+    let mut case =
+        Case { odd: upper_case(fields, &["ikmHex", "saltHex", "infoHex", "prkHex", "okmHex"]), ..Case::default() };
+    let known = ["sha256", "sha384", "sha512"].contains(&super::super::evaluate::hash_name(hash).as_str());
+    if known {
+        case.steps.push(Step::gives("derivation", Op::Hkdf, input, result));
+        case.odd.extend(rfc::unfounded_claim(fields));
+    } else {
+        let mut retry = input;
+        retry.insert("hash".into(), "SHA-256".into());
+        if super::super::judge::holds(&Step::gives("derivation", Op::Hkdf, retry, result)) {
+            case.wrong.push(format!("`hash` is {hash:?}, but the values are those of SHA-256"));
+        } else {
+            case.unchecked.push(format!("HKDF over {hash:?} isn't computed here; the protocol uses SHA-256"));
+        }
+    }
+    Ok(case)
+}
+
+pub(super) fn x25519(fields: &Fields) -> Result<Case, FieldError> {
+    let input = picked(fields, &["scalarHex", "uCoordinateHex"])?;
+    let output = lower(fields, "outputHex")?;
+    let zero = output.len() == 64 && output.bytes().all(|digit| digit == b'0');
+    let mut step = Step::gives("scalar multiplication", Op::X25519, input, fields! { "outputHex": output });
+    if zero {
+        // The specification of X25519 lets an implementation refuse this output.
+        if let super::super::case::Expect::Result(accepted) = step.expect {
+            step.expect = super::super::case::Expect::Either { accepted, warn: false };
+        }
+    }
+    let mut odd = upper_case(fields, &["scalarHex", "uCoordinateHex", "outputHex"]);
+    odd.extend(rfc::unfounded_claim(fields));
+    Ok(Case { steps: vec![step], odd, ..Case::default() })
+}
+
+pub(super) fn ed25519(fields: &Fields) -> Result<Case, FieldError> {
+    let (public, signature) = (lower(fields, "publicKeyHex")?, lower(fields, "signatureHex")?);
+    hex(fields, "messageHex")?;
+    let steps = vec![
+        Step::gives(
+            "public key",
+            Op::Ed25519PublicKey,
+            picked(fields, &["seedHex"])?,
+            fields! { "publicKeyHex": public },
+        ),
+        Step::gives(
+            "signature",
+            Op::Sign,
+            picked(fields, &["seedHex", "messageHex"])?,
+            fields! { "signatureHex": signature },
+        ),
+        Step::gives(
+            "verification",
+            Op::Verify,
+            picked(fields, &["publicKeyHex", "messageHex", "signatureHex"])?,
+            Fields::new(),
+        ),
+    ];
+    let mut odd = upper_case(fields, &["seedHex", "publicKeyHex", "messageHex", "signatureHex"]);
+    odd.extend(rfc::unfounded_claim(fields));
+    Ok(Case { steps, odd, ..Case::default() })
+}
+
+pub(super) fn base64(fields: &Fields) -> Result<Case, FieldError> {
+    let steps = vec![
+        Step::gives("encoding", Op::EncodeBase64, picked(fields, &["hex"])?, picked(fields, &["base64"])?),
+        Step::gives("decoding", Op::DecodeBase64, picked(fields, &["base64"])?, renamed(fields, &[("hex", "hex")])?),
+    ];
+    Ok(Case { steps, section: Some("§2"), ..Case::default() })
+}
+
+/// An expected value, in the letter case that the format has.
+pub(super) fn lower(fields: &Fields, name: &str) -> Result<String, FieldError> {
+    Ok(string(fields, name)?.to_ascii_lowercase())
+}
+
+/// A remark on digits in capitals, which the format doesn't have but which mean the same.
+pub(super) fn upper_case(fields: &Fields, names: &[&str]) -> Vec<String> {
+    let capital = |name: &&&str| string(fields, name).is_ok_and(|text| text.bytes().any(|b| b.is_ascii_uppercase()));
+    names.iter().filter(capital).map(|name| format!("`{name}` has hexadecimal digits in capitals")).collect()
+}

@@ -1,0 +1,123 @@
+//! A rotation: what opens before and after a removal, and what must stop opening (SPEC §6, §10).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::super::case::{Case, Step};
+use super::super::fields::{FieldError, Fields, array, fields, integer, object, string};
+use super::super::op::Op;
+use super::negative;
+
+pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
+    let mut case = Case { section: Some("§10"), ..Case::default() };
+    let (before, after) = (object(fields, "before")?, object(fields, "after")?);
+    let (removed, repo) = (string(fields, "removed")?, string(fields, "repoId")?);
+    for (when, phase) in [("before", before), ("after", after)] {
+        opens(fields, when, phase, repo, &mut case)?;
+    }
+    for counter in ["keyEpoch", "payloadVersion"] {
+        if integer(after, counter)? <= integer(before, counter)? {
+            case.wrong.push(format!("`{counter}` doesn't rise"));
+        }
+    }
+    if before.get("dataKeyB64") == after.get("dataKeyB64") {
+        case.wrong.push("the data key is the same before and after".into());
+    }
+    if roster(after)?.iter().any(|member| member.get("ed25519PublicKey") == Some(&removed.into())) {
+        case.wrong.push("the removed member is still in the roster".into());
+    }
+    fresh(before, after, &mut case)?;
+    request(fields, after, &mut case)?;
+    for value in array(fields, "mustFail")? {
+        let Value::Object(attempt) = value else {
+            return Err(FieldError::new("mustFail", "has an entry that is no object"));
+        };
+        let name = string(attempt, "name")?;
+        let mut refused = attempt.clone();
+        refused.insert("expect".into(), "reject".into());
+        refused.insert("mutation".into(), name.into());
+        case.steps.extend(negative::read(&refused)?.steps);
+    }
+    Ok(case)
+}
+
+fn roster(phase: &Fields) -> Result<Vec<&Fields>, FieldError> {
+    let entries = array(phase, "members")?
+        .iter()
+        .map(|member| member.as_object().ok_or_else(|| FieldError::new("members", "has an entry that is no object")));
+    entries.collect()
+}
+
+/// Every member of a phase unwraps its data key, and that opens its envelope.
+fn opens(fields: &Fields, when: &str, phase: &Fields, repo: &str, case: &mut Case) -> Result<(), FieldError> {
+    let key = string(phase, "dataKeyB64")?;
+    let keyring = array(fields, "members")?;
+    for member in roster(phase)? {
+        let id = string(member, "ed25519PublicKey")?;
+        let person = keyring
+            .iter()
+            .filter_map(Value::as_object)
+            .find(|person| person.get("ed25519PublicKey") == Some(&id.into()));
+        let Some(person) = person else {
+            case.wrong.push(format!("the roster {when} the removal has the member {id}, which `members` hasn't"));
+            continue;
+        };
+        let private = string(person, "x25519PrivateKeyB64")?;
+        let name = person.get("name").and_then(Value::as_str).unwrap_or(id);
+        let (wrapped, result) = (object(member, "wrappedDataKey")?.clone(), fields! { "dataKeyB64": key });
+        let public = fields! { "publicKeyB64": string(member, "x25519PublicKey")? };
+        let input = fields! { "recipientPrivateKeyB64": private, "wrappedKey": wrapped };
+        let derive = fields! { "privateKeyB64": private };
+        case.steps.push(Step::gives(format!("{name}'s public key"), Op::X25519PublicKey, derive, public));
+        case.steps.push(Step::gives(format!("{name} unwraps {when} the removal"), Op::Unwrap, input, result));
+        if integer(member, "keyEpoch")? != integer(phase, "keyEpoch")? {
+            case.wrong.push(format!("{name}'s `keyEpoch` {when} the removal isn't the repository's"));
+        }
+    }
+    let envelope = object(phase, "envelope")?;
+    for counter in ["payloadVersion", "keyEpoch"] {
+        if integer(envelope, counter)? != integer(phase, counter)? {
+            case.wrong.push(format!("`{counter}` of the envelope {when} the removal isn't the repository's"));
+        }
+    }
+    if string(envelope, "repoId")? != repo {
+        case.wrong.push(format!("`repoId` of the envelope {when} the removal isn't the repository's"));
+    }
+    let input = fields! {
+        "keyB64": key, "ivB64": string(envelope, "iv")?, "repoId": string(envelope, "repoId")?,
+        "payloadVersion": integer(envelope, "payloadVersion")?, "keyEpoch": integer(envelope, "keyEpoch")?,
+        "ciphertextB64": string(envelope, "ciphertext")?,
+    };
+    let result = fields! { "plaintextUtf8": string(phase, "plaintextUtf8")? };
+    case.steps.push(Step::gives(format!("the envelope {when} the removal"), Op::Decrypt, input, result));
+    Ok(())
+}
+
+/// Ephemeral keys and IVs are never used twice.
+fn fresh(before: &Fields, after: &Fields, case: &mut Case) -> Result<(), FieldError> {
+    let mut seen = HashSet::new();
+    for member in roster(before)?.into_iter().chain(roster(after)?) {
+        if !seen.insert(string(object(member, "wrappedDataKey")?, "ephemeralPublicKey")?) {
+            case.wrong.push("an ephemeral key is used for two wraps".into());
+        }
+    }
+    Ok(())
+}
+
+/// The request that carries the removal out is made of what comes after it.
+fn request(fields: &Fields, after: &Fields, case: &mut Case) -> Result<(), FieldError> {
+    let request = object(fields, "removeMemberRequest")?;
+    for (name, wanted) in [
+        ("repoId", fields.get("repoId")),
+        ("removedMemberId", fields.get("removed")),
+        ("rotatedEnvelope", after.get("envelope")),
+        ("rewrappedMembers", after.get("members")),
+        ("newKeyEpoch", after.get("keyEpoch")),
+    ] {
+        if request.get(name) != wanted {
+            case.wrong.push(format!("`removeMemberRequest.{name}` isn't what comes after the removal"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Does an answer meet an expectation?
+
+use serde_json::Value;
+
+use super::case::{Expect, Step};
+use super::evaluate::evaluate;
+use super::fields::{Fields, fields, object, string};
+use super::op::{Answer, Op, Request};
+use crate::codec::base64;
+
+/// Judgement on one answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// As it has to be.
+    Right,
+    /// Allowed, but not what a careful author does, or worth a remark; the text says what.
+    Allowed(String),
+    /// Not as it has to be.
+    Wrong {
+        /// What had to come.
+        expected: String,
+        /// What came.
+        observed: String,
+    },
+    /// The codec doesn't have the operation.
+    Unsupported(String),
+    /// The codec says that something went wrong which tells nothing about the input.
+    Trouble(String),
+}
+
+/// Judges an answer to a step.
+pub fn judge(step: &Step, answer: &Answer) -> Judgement {
+    match (answer, &step.expect) {
+        (Answer::Unsupported(text), _) => Judgement::Unsupported(text.clone()),
+        (Answer::Error(text), _) => Judgement::Trouble(text.clone()),
+        (Answer::Reject(_), Expect::Reject | Expect::Either { .. }) => Judgement::Right,
+        (Answer::Reject(reason), Expect::Result(expected)) => Judgement::Wrong {
+            expected: describe(expected),
+            observed: if reason.is_empty() { "refused".into() } else { format!("refused: {reason}") },
+        },
+        (Answer::Result(actual), Expect::Reject) => {
+            Judgement::Wrong { expected: "a refusal".into(), observed: accepted(actual) }
+        }
+        (Answer::Result(actual), Expect::Either { accepted: expected, warn }) => {
+            match compare(step, expected, actual) {
+                Judgement::Right if *warn => {
+                    Judgement::Allowed(format!("{} is accepted, where refusing is safer", step.what))
+                }
+                judgement => judgement,
+            }
+        }
+        (Answer::Result(actual), Expect::Result(expected)) => compare(step, expected, actual),
+    }
+}
+
+/// Whether our codec gives what a step expects.
+pub(super) fn holds(step: &Step) -> bool {
+    evaluate(&step.request).is_ok_and(|answer| judge(step, &answer) == Judgement::Right)
+}
+
+fn compare(step: &Step, expected: &Fields, actual: &Fields) -> Judgement {
+    if contains(&Value::Object(actual.clone()), &Value::Object(expected.clone())) {
+        return Judgement::Right;
+    }
+    let own_choice = match step.request.op {
+        Op::Encrypt => opens(step, actual),
+        Op::Wrap => unwraps(step, actual),
+        Op::EncodeInvite | Op::EncodeLocator => same_token(expected, actual),
+        _ => None,
+    };
+    own_choice.unwrap_or_else(|| different(expected, actual))
+}
+
+/// Whether `actual` has everything that `expected` has. Further members don't matter, and null is as good as absent.
+fn contains(actual: &Value, expected: &Value) -> bool {
+    match (actual, expected) {
+        (Value::Object(actual), Value::Object(expected)) => {
+            expected.iter().all(|(name, value)| contains(actual.get(name).unwrap_or(&Value::Null), value))
+        }
+        (Value::Array(actual), Value::Array(expected)) => {
+            actual.len() == expected.len() && actual.iter().zip(expected).all(|(a, e)| contains(a, e))
+        }
+        _ => actual == expected,
+    }
+}
+
+/// A ciphertext under an IV of the codec's own choice is judged by decrypting it.
+fn opens(step: &Step, actual: &Fields) -> Option<Judgement> {
+    let asked = &step.request.fields;
+    let (iv, ciphertext) = (string(actual, "ivB64").ok()?, string(actual, "ciphertextB64").ok()?);
+    if Some(iv) == string(asked, "ivB64").ok() {
+        return None;
+    }
+    let mut request = Request::new(Op::Decrypt, asked.clone());
+    let wanted = request.fields.remove("plaintextUtf8")?;
+    request.fields.insert("ivB64".into(), iv.into());
+    request.fields.insert("ciphertextB64".into(), ciphertext.into());
+    Some(opened(&request, &Value::Object(fields! { "plaintextUtf8": wanted }), "decrypt"))
+}
+
+/// A wrap with an ephemeral key or IV of the codec's own choice is judged by unwrapping it.
+fn unwraps(step: &Step, actual: &Fields) -> Option<Judgement> {
+    let private = step.recipient_private.as_ref()?;
+    let Expect::Result(expected) = &step.expect else { return None };
+    let (wanted, made) = (object(expected, "wrappedKey").ok()?, object(actual, "wrappedKey").ok()?);
+    let chosen = |name: &str| made.get(name) != wanted.get(name);
+    if !chosen("iv") && !chosen("ephemeralPublicKey") {
+        return None;
+    }
+    let request =
+        Request::new(Op::Unwrap, fields! { "recipientPrivateKeyB64": private.as_str(), "wrappedKey": made.clone() });
+    let data_key = step.request.fields.get("dataKeyB64")?.clone();
+    Some(opened(&request, &Value::Object(fields! { "dataKeyB64": data_key }), "unwrap"))
+}
+
+fn opened(request: &Request, wanted: &Value, verb: &str) -> Judgement {
+    let expected = format!("something that our codec can {verb}");
+    match evaluate(request) {
+        Ok(Answer::Result(found)) if contains(&Value::Object(found.clone()), wanted) => Judgement::Right,
+        Ok(Answer::Result(found)) => {
+            Judgement::Wrong { expected, observed: format!("it gives {} instead", describe(&found)) }
+        }
+        Ok(Answer::Reject(reason)) => {
+            Judgement::Wrong { expected, observed: format!("{}: {reason}", describe(&request.fields)) }
+        }
+        Ok(_) => Judgement::Trouble(format!("our codec can't {verb}")),
+        Err(error) => Judgement::Wrong { expected, observed: error.to_string() },
+    }
+}
+
+/// A token whose JSON has the right members in another order is odd, not wrong: no text fixes the order.
+fn same_token(expected: &Fields, actual: &Fields) -> Option<Judgement> {
+    let (expected, actual) = (string(expected, "token").ok()?, string(actual, "token").ok()?);
+    let json = |token: &str| -> Option<(Value, usize)> {
+        let bytes = base64::decode_url(token).ok()?;
+        Some((serde_json::from_slice(&bytes).ok()?, bytes.len()))
+    };
+    let ((wanted, length), (made, made_length)) = (json(expected)?, json(actual)?);
+    (wanted == made && length == made_length)
+        .then(|| Judgement::Allowed("the token's members stand in another order than the specification's".into()))
+}
+
+/// Names the members that differ, with both values.
+fn different(expected: &Fields, actual: &Fields) -> Judgement {
+    let differs = |name: &String, value: &Value| !contains(actual.get(name).unwrap_or(&Value::Null), value);
+    let pick = |from: &Fields| -> Fields {
+        let names = expected.iter().filter(|(name, value)| differs(name, value)).map(|(name, _)| name);
+        names.map(|name| (name.clone(), from.get(name).cloned().unwrap_or_default())).collect()
+    };
+    let (wanted, found) = (describe(&pick(expected)), describe(&pick(actual)));
+    Judgement::Wrong { expected: wanted, observed: found }
+}
+
+fn accepted(fields: &Fields) -> String {
+    if fields.is_empty() { "accepted".into() } else { format!("accepted: {}", describe(fields)) }
+}
+
+/// Members on one line, long values shortened in the middle.
+pub(crate) fn describe(fields: &Fields) -> String {
+    if fields.is_empty() {
+        return "acceptance".into();
+    }
+    let parts = fields.iter().map(|(name, value)| format!("{name} = {}", shorten(&value.to_string(), 200)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// The beginning and the end of a long text, and how long it is.
+pub(crate) fn shorten(text: &str, most: usize) -> String {
+    let characters = text.chars().count();
+    if characters <= most {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(most * 3 / 4).collect();
+    let tail: String = text.chars().skip(characters - most / 5).collect();
+    format!("{head} … {tail} ({characters} characters)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(expect: Expect) -> Step {
+        let request = Request::new(Op::Aad, fields! { "repoId": "r" });
+        Step { what: "it".into(), request, expect, recipient_private: None }
+    }
+
+    #[test]
+    fn results_and_refusals() {
+        let expected = fields! { "a": 1, "b": Value::Null };
+        let gives = step(Expect::Result(expected.clone()));
+        assert_eq!(judge(&gives, &Answer::Result(fields! { "a": 1, "z": 2 })), Judgement::Right);
+        let wrong = judge(&gives, &Answer::Result(fields! { "a": 2 }));
+        assert_eq!(wrong, Judgement::Wrong { expected: "a = 1".into(), observed: "a = 2".into() });
+        assert!(matches!(judge(&gives, &Answer::Reject("x".into())), Judgement::Wrong { .. }));
+        assert_eq!(judge(&step(Expect::Reject), &Answer::Reject(String::new())), Judgement::Right);
+        assert!(matches!(judge(&step(Expect::Reject), &Answer::Result(Fields::new())), Judgement::Wrong { .. }));
+        let open = step(Expect::Either { accepted: expected, warn: true });
+        assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 1 })), Judgement::Allowed(_)));
+        assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 2 })), Judgement::Wrong { .. }));
+        assert_eq!(judge(&open, &Answer::Reject(String::new())), Judgement::Right);
+    }
+
+    #[test]
+    fn an_iv_of_ones_own_is_judged_by_decrypting() {
+        let asked = fields! { "keyB64": base64::encode(&[1; 32]), "ivB64": base64::encode(&[2; 12]), "repoId": "r",
+        "payloadVersion": 1, "keyEpoch": 0, "plaintextUtf8": "hello" };
+        let ask = |iv: [u8; 12], text: &str| {
+            let mut fields = asked.clone();
+            fields.insert("ivB64".into(), base64::encode(&iv).into());
+            fields.insert("plaintextUtf8".into(), text.into());
+            match evaluate(&Request::new(Op::Encrypt, fields)).unwrap() {
+                Answer::Result(fields) => fields,
+                other => panic!("{other:?}"),
+            }
+        };
+        let step = Step::gives("encrypt", Op::Encrypt, asked.clone(), ask([2; 12], "hello"));
+        assert_eq!(judge(&step, &Answer::Result(ask([9; 12], "hello"))), Judgement::Right);
+        assert!(matches!(judge(&step, &Answer::Result(ask([9; 12], "other"))), Judgement::Wrong { .. }));
+        assert!(matches!(judge(&step, &Answer::Result(ask([2; 12], "other"))), Judgement::Wrong { .. }));
+    }
+
+    #[test]
+    fn a_token_in_another_order_is_odd() {
+        let token = |json: &str| fields! { "token": base64::encode_url(json.as_bytes()) };
+        let expected = token(r#"{"v":1,"host":"h"}"#);
+        let step = Step::gives("encode", Op::EncodeLocator, Fields::new(), expected);
+        assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h","v":1}"#))), Judgement::Allowed(_)));
+        assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h", "v":1}"#))), Judgement::Wrong { .. }));
+    }
+
+    #[test]
+    fn long_values_are_shortened() {
+        assert_eq!(shorten("abc", 3), "abc");
+        assert!(shorten(&"x".repeat(999), 40).ends_with("(999 characters)"));
+    }
+}

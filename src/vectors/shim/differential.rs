@@ -1,0 +1,245 @@
+//! Random cases against our own codec, and the shrinking of those in which the two differ.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::super::case::{Expect, Step};
+use super::super::evaluate::evaluate;
+use super::super::fields::{object, string};
+use super::super::judge::{Judgement, judge, shorten};
+use super::super::op::{Answer, Op};
+use super::pipeline::{Asker, Breakage, Pipeline, Question, Reply, ShimError};
+use super::random::Recipe;
+use super::shrink::simpler;
+use crate::client::random::Choices;
+
+/// Counterexamples kept for an operation, one of each kind at most.
+const KEPT: usize = 3;
+/// Steps of shrinking.
+const STEPS: usize = 64;
+/// Time for the shrinking of one counterexample.
+const SHRINKING: Duration = Duration::from_secs(5);
+
+/// In which way two codecs differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Difference {
+    /// It accepts what is to be refused.
+    Accepts,
+    /// It refuses what is valid.
+    Refuses,
+    /// Both accept, with different results.
+    Otherwise,
+}
+
+/// A case in which the shim is wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Counterexample {
+    recipe: Recipe,
+    difference: Difference,
+    /// What our codec says.
+    pub expected: String,
+    /// What the shim says.
+    pub observed: String,
+    /// The question, as a line of the protocol.
+    pub line: String,
+}
+
+/// What is known about an operation.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Cases that agree.
+    pub agreed: u64,
+    /// Cases that differ.
+    pub differed: u64,
+    /// One of each kind.
+    pub counterexamples: Vec<Counterexample>,
+    /// Why the shim doesn't do it.
+    pub unsupported: Option<String>,
+    /// What it said when it couldn't tell.
+    pub trouble: Option<String>,
+    /// What it did instead of answering, with the question.
+    pub breakages: Vec<(Breakage, String)>,
+    /// Why no more cases were put.
+    pub cut_short: Option<String>,
+    /// IVs that the shim chose itself.
+    own_ivs: HashSet<String>,
+    /// One that it chose twice.
+    pub repeated_iv: Option<String>,
+}
+
+/// Random cases of some operations, in turns.
+pub(super) struct Random<'a> {
+    ops: &'a [Op],
+    pub(super) tallies: Vec<Tally>,
+    choices: Choices,
+    left: usize,
+    turn: usize,
+}
+
+impl<'a> Random<'a> {
+    pub(super) fn new(ops: &'a [Op], cases: usize, seed: u64) -> Self {
+        let tallies = ops.iter().map(|_| Tally::default()).collect();
+        Self { ops, tallies, choices: Choices::new(seed, "differential"), left: cases, turn: 0 }
+    }
+}
+
+/// The step that a recipe makes: its question with our codec's answer as expectation.
+fn step(recipe: &Recipe) -> Option<Step> {
+    let made = recipe.make()?;
+    let expect = match evaluate(&made.request).ok()? {
+        Answer::Result(result) => Expect::Result(result),
+        Answer::Reject(_) => Expect::Reject,
+        Answer::Unsupported(_) | Answer::Error(_) => return None,
+    };
+    Some(Step { what: String::new(), request: made.request, expect, recipient_private: made.recipient_private })
+}
+
+/// What a random question is known by.
+pub(super) struct Mark {
+    place: usize,
+    recipe: Recipe,
+    step: Step,
+}
+
+impl Asker for Random<'_> {
+    type Mark = Mark;
+
+    fn next(&mut self) -> Option<Question<Mark>> {
+        while self.left > 0 && self.tallies.iter().any(|tally| tally.unsupported.is_none()) {
+            self.turn = (self.turn + 1) % self.ops.len();
+            if self.tallies[self.turn].unsupported.is_some() {
+                continue;
+            }
+            self.left -= 1;
+            let recipe = Recipe::random(self.ops[self.turn], &mut self.choices);
+            if let Some(step) = step(&recipe) {
+                let request = step.request.clone();
+                return Some(Question { mark: Mark { place: self.turn, recipe, step }, request });
+            }
+        }
+        None
+    }
+
+    fn reply(&mut self, question: Question<Mark>, reply: Reply) {
+        let Mark { place, recipe, step } = question.mark;
+        let tally = &mut self.tallies[place];
+        match reply {
+            Reply::Answer(answer) => tally.answer(recipe, &step, &answer),
+            Reply::Broke(breakage) => tally.breakages.push((breakage, step.request.to_line(0))),
+            Reply::NotAsked(reason) => tally.cut_short = Some(reason),
+        }
+    }
+}
+
+impl Tally {
+    fn answer(&mut self, recipe: Recipe, step: &Step, answer: &Answer) {
+        self.watch_iv(step, answer);
+        match judge(step, answer) {
+            Judgement::Right | Judgement::Allowed(_) => self.agreed += 1,
+            Judgement::Wrong { expected, observed } => {
+                self.differed += 1;
+                let difference = difference(step, answer);
+                let known = self.counterexamples.iter().any(|other| other.difference == difference);
+                if !known && self.counterexamples.len() < KEPT {
+                    let line = step.request.to_line(0);
+                    self.counterexamples.push(Counterexample { recipe, difference, expected, observed, line });
+                }
+            }
+            Judgement::Unsupported(text) => self.unsupported = Some(text),
+            Judgement::Trouble(text) => self.trouble = Some(text),
+        }
+    }
+
+    /// A codec that draws its own IVs must never draw one twice.
+    fn watch_iv(&mut self, step: &Step, answer: &Answer) {
+        let Answer::Result(result) = answer else { return };
+        let iv = match step.request.op {
+            Op::Encrypt => string(result, "ivB64"),
+            Op::Wrap => object(result, "wrappedKey").and_then(|wrapped| string(wrapped, "iv")),
+            _ => return,
+        };
+        let asked = string(&step.request.fields, "ivB64").unwrap_or_default();
+        if let Ok(iv) = iv
+            && iv != asked
+            && !self.own_ivs.insert(iv.to_owned())
+        {
+            self.repeated_iv = Some(iv.to_owned());
+        }
+    }
+}
+
+fn difference(step: &Step, answer: &Answer) -> Difference {
+    match (&step.expect, answer) {
+        (Expect::Reject, Answer::Result(_)) => Difference::Accepts,
+        (_, Answer::Reject(_)) => Difference::Refuses,
+        _ => Difference::Otherwise,
+    }
+}
+
+/// Simpler recipes, put to the shim at once; remembers the first that differs in the same way.
+struct Candidates<'a> {
+    waiting: std::vec::IntoIter<Recipe>,
+    asked: usize,
+    difference: Difference,
+    best: Option<(usize, Counterexample)>,
+    going: &'a dyn Fn() -> bool,
+}
+
+impl Asker for Candidates<'_> {
+    type Mark = (usize, Recipe, Step);
+
+    fn next(&mut self) -> Option<Question<Self::Mark>> {
+        while (self.going)() {
+            let recipe = self.waiting.next()?;
+            if let Some(step) = step(&recipe) {
+                self.asked += 1;
+                let request = step.request.clone();
+                return Some(Question { mark: (self.asked, recipe, step), request });
+            }
+        }
+        None
+    }
+
+    fn reply(&mut self, question: Question<Self::Mark>, reply: Reply) {
+        let (place, recipe, step) = question.mark;
+        let Reply::Answer(answer) = reply else { return };
+        let Judgement::Wrong { expected, observed } = judge(&step, &answer) else { return };
+        let better = self.best.as_ref().is_none_or(|(best, _)| place < *best);
+        if better && difference(&step, &answer) == self.difference {
+            let line = step.request.to_line(0);
+            let found = Counterexample { recipe, difference: self.difference, expected, observed, line };
+            self.best = Some((place, found));
+        }
+    }
+}
+
+/// Makes a counterexample as simple as it gets.
+///
+/// # Errors
+/// Only when nothing can be asked any more; the counterexample is as simple as it was until then.
+pub(super) fn shrink(pipeline: &mut Pipeline<'_>, found: &mut Counterexample) -> Result<(), ShimError> {
+    let until = Instant::now() + SHRINKING;
+    let going = || Instant::now() < until;
+    for _ in 0..STEPS {
+        let mut candidates = Candidates {
+            waiting: simpler(&found.recipe).into_iter(),
+            asked: 0,
+            difference: found.difference,
+            best: None,
+            going: &going,
+        };
+        pipeline.ask(&mut candidates)?;
+        match candidates.best {
+            Some((_, better)) => *found = better,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+impl Counterexample {
+    /// What came, and the question that shows it, ready to be sent again.
+    pub(super) fn observed_with_question(&self) -> String {
+        format!("{}; asked: {}", self.observed, shorten(&self.line, 1200))
+    }
+}
