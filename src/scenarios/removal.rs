@@ -23,6 +23,8 @@ checks! {
         "The roster is the rewrapped one: who is new in it reads the repository";
     "remove-member/many-stay", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], many_stay,
         "A roster of forty is stored and served whole, or refused cleanly";
+    "remove-member/new-x25519-key-as-sent", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], new_x25519_key_as_sent,
+        "A rewrapped entry with a new X25519 key is refused, or stored exactly as it was sent";
     "remove-member/counters-as-sent", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], counters_as_sent,
         "A removal that skips versions and epochs is refused, or stored with exactly these counters";
     "remove-member/epoch-is-new-key-epoch", Must, "§6", [REMOVE_REPLACES], epoch_is_new_key_epoch,
@@ -224,6 +226,24 @@ async fn many_stay(cx: &Ctx) -> Outcome {
     cx.watch(&repo);
     removed(&repo, &answer)?;
     cx.readable(&alice, &repo, "a removal that left forty members").await
+}
+
+/// The entries replace the old ones whole: what was wrapped to a new key is of no use beside the old one.
+async fn new_x25519_key_as_sent(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let (bob, carol, fresh) = (cx.identity(), cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let mut rotation = repo.rotation(&alice, &[&alice, &fresh]);
+    rotation.members[1].ed25519_public_key.clone_from(&carol.id);
+    let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a new X25519 key in a rewrapped entry, unless it is accepted,")?;
+        return cx.readable(&alice, &repo, "a refused removal").await;
+    }
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&alice, &repo, "a removal that brought a member's new X25519 key").await
 }
 
 /// A server may insist on the next epoch, but not put a number in the place of the one that was sent: it is in the AAD.

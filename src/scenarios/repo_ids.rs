@@ -177,6 +177,11 @@ async fn ids_differ_in_punctuation(cx: &Ctx) -> Outcome {
         let id = hex(24);
         (format!("r-{id}"), format!("r~{id}"))
     })
+    .await?;
+    are_two(cx, || {
+        let id = random::uuid();
+        (id.clone(), id.replace('-', ""))
+    })
     .await
 }
 
