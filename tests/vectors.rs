@@ -156,7 +156,7 @@ mod tampering {
                 tried += 1;
             }
         }
-        assert!(tried > 300, "{tried}");
+        assert!(tried > 250, "{tried}");
     }
 
     #[test]
@@ -206,10 +206,7 @@ mod tampering {
         };
         assert_eq!(said(&case("\"1\"")), "n: `payloadVersion` is a string instead of an integer of 64 bits");
         assert_eq!(said(&case("1.0")), "n: `payloadVersion` is a number instead of an integer of 64 bits");
-        assert_eq!(
-            said(&case("9223372036854775808")),
-            "n: `payloadVersion` is an integer instead of an integer of 64 bits"
-        );
+        assert_eq!(said(&case("9223372036854775808")), "n: `payloadVersion` is beyond int64");
         assert_eq!(said(r#"{"cases":[{"repoId":"r"}]}"#), "case 1: `payloadVersion` is missing");
         std::fs::remove_file(folder.path().join("aad.json")).unwrap();
         assert_eq!(check(folder.path()).unwrap().exit_code(), 2, "no vectors at all");
@@ -241,10 +238,17 @@ fn files_of_another_publisher_with_quirks_are_right() {
         "hkdf.json",
         r#"{"cases":[{"name":"sha-1","hash":"SHA-1","ikmHex":"00","saltHex":"","infoHex":"","length":20,"prkHex":"00","okmHex":"00"}]}"#,
     );
+    let nine = format!("09{}", "00".repeat(31));
+    let iterated = |output: &str| {
+        format!(
+            r#"{{"cases":[{{"iterations":1000,"scalarHex":"{nine}","uCoordinateHex":"{nine}","outputHex":"{output}"}}]}}"#
+        )
+    };
+    write("x25519.json", &iterated("684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"));
     write("negative.json", r#"{"cases":[{"name":"n","op":"time-travel","mutation":"m","expect":"reject","x":1}]}"#);
     let checked = check(folder.path()).unwrap();
     assert_eq!(checked.exit_code(), 0, "{checked:#?}");
-    assert_eq!((checked.count(Verdict::Right), checked.count(Verdict::NotChecked)), (3, 2));
+    assert_eq!((checked.count(Verdict::Right), checked.count(Verdict::NotChecked)), (4, 2));
     assert_eq!(checked.unknown_files, ["README.md", "future.json"]);
     assert!(checked.absent_files.contains(&"key-wrap.json") && checked.absent_files.contains(&"index.json"));
     let case = |file: &str, place: usize| {

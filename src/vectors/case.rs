@@ -57,6 +57,8 @@ pub struct Case {
     pub section: Option<&'static str>,
     /// What is asked of a codec.
     pub steps: Vec<Step>,
+    /// Whether there was something to be checked without asking a codec.
+    pub settled: bool,
     /// What is wrong with the case as it stands, before any codec is asked.
     pub wrong: Vec<String>,
     /// What is odd but not wrong.

@@ -206,8 +206,7 @@ fn judge_case(case: Case) -> CheckedCase {
         Verdict::Wrong
     } else if !unreadable.is_empty() {
         Verdict::Unreadable
-    } else if nothing_said && !case.unchecked.is_empty() && !case.unchecked.iter().all(|text| text.ends_with("remarks"))
-    {
+    } else if nothing_said && !case.settled {
         Verdict::NotChecked
     } else {
         Verdict::Right
@@ -241,8 +240,8 @@ fn put(step: &Step) -> Put {
     };
     match judgement {
         Judgement::Right => Put::Right,
-        Judgement::Allowed(_) if open => Put::Right,
-        Judgement::Allowed(remark) => Put::Odd(remark),
+        Judgement::Allowed { .. } if open => Put::Right,
+        Judgement::Allowed { observed, .. } => Put::Odd(format!("{}: {observed}", step.what)),
         Judgement::Wrong { expected, observed } => {
             Put::Wrong(format!("{}: the vector says {expected}; computed: {observed}", step.what))
         }

@@ -41,6 +41,7 @@ pub(crate) fn optional_string<'a>(fields: &'a Fields, name: &str) -> Result<Opti
 pub(crate) fn integer(fields: &Fields, name: &str) -> Result<i64, FieldError> {
     match fields.get(name).map(|value| (value, value.as_i64())) {
         Some((_, Some(number))) => Ok(number),
+        Some((Value::Number(number), None)) if number.is_u64() => Err(FieldError::new(name, "is beyond int64")),
         Some((value, None)) => Err(mistyped(name, Some(value), "an integer of 64 bits")),
         None => Err(mistyped(name, None, "an integer")),
     }

@@ -13,8 +13,13 @@ use crate::codec::base64;
 pub enum Judgement {
     /// As it has to be.
     Right,
-    /// Allowed, but not what a careful author does, or worth a remark; the text says what.
-    Allowed(String),
+    /// Allowed, but not what a careful author does.
+    Allowed {
+        /// What a careful author does.
+        expected: String,
+        /// What came.
+        observed: String,
+    },
     /// Not as it has to be.
     Wrong {
         /// What had to come.
@@ -43,9 +48,10 @@ pub fn judge(step: &Step, answer: &Answer) -> Judgement {
         }
         (Answer::Result(actual), Expect::Either { accepted: expected, warn }) => {
             match compare(step, expected, actual) {
-                Judgement::Right if *warn => {
-                    Judgement::Allowed(format!("{} is accepted, where refusing is safer", step.what))
-                }
+                Judgement::Right if *warn => Judgement::Allowed {
+                    expected: format!("{}: a refusal, though nothing demands it", step.what),
+                    observed: accepted(actual),
+                },
                 judgement => judgement,
             }
         }
@@ -128,16 +134,31 @@ fn opened(request: &Request, wanted: &Value, verb: &str) -> Judgement {
     }
 }
 
-/// A token whose JSON has the right members in another order is odd, not wrong: no text fixes the order.
+/// A token whose JSON has the right members in another order, or characters escaped that needn't be, is odd but not wrong:
+/// all that is fixed is that it is compact.
 fn same_token(expected: &Fields, actual: &Fields) -> Option<Judgement> {
     let (expected, actual) = (string(expected, "token").ok()?, string(actual, "token").ok()?);
-    let json = |token: &str| -> Option<(Value, usize)> {
-        let bytes = base64::decode_url(token).ok()?;
-        Some((serde_json::from_slice(&bytes).ok()?, bytes.len()))
-    };
-    let ((wanted, length), (made, made_length)) = (json(expected)?, json(actual)?);
-    (wanted == made && length == made_length)
-        .then(|| Judgement::Allowed("the token's members stand in another order than the specification's".into()))
+    let json = |token: &str| String::from_utf8(base64::decode_url(token).ok()?).ok();
+    let (wanted, made) = (json(expected)?, json(actual)?);
+    let value = |json: &str| serde_json::from_str::<Value>(json).ok();
+    (is_compact(&made) && value(&made)? == value(&wanted)?).then(|| Judgement::Allowed {
+        expected: "the token's members in the specification's order".into(),
+        observed: "another spelling of the same JSON".into(),
+    })
+}
+
+/// Whether JSON has no blanks outside its strings.
+fn is_compact(json: &str) -> bool {
+    let (mut inside, mut escaped) = (false, false);
+    json.chars().all(|c| {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if inside => escaped = true,
+            '"' => inside = !inside,
+            _ => {}
+        }
+        inside || !c.is_whitespace()
+    })
 }
 
 /// Names the members that differ, with both values.
@@ -195,7 +216,7 @@ mod tests {
         assert_eq!(judge(&step(Expect::Reject), &Answer::Reject(String::new())), Judgement::Right);
         assert!(matches!(judge(&step(Expect::Reject), &Answer::Result(Fields::new())), Judgement::Wrong { .. }));
         let open = step(Expect::Either { accepted: expected, warn: true });
-        assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 1 })), Judgement::Allowed(_)));
+        assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 1 })), Judgement::Allowed { .. }));
         assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 2 })), Judgement::Wrong { .. }));
         assert_eq!(judge(&open, &Answer::Reject(String::new())), Judgement::Right);
     }
@@ -224,7 +245,7 @@ mod tests {
         let token = |json: &str| fields! { "token": base64::encode_url(json.as_bytes()) };
         let expected = token(r#"{"v":1,"host":"h"}"#);
         let step = Step::gives("encode", Op::EncodeLocator, Fields::new(), expected);
-        assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h","v":1}"#))), Judgement::Allowed(_)));
+        assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h","v":1}"#))), Judgement::Allowed { .. }));
         assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h", "v":1}"#))), Judgement::Wrong { .. }));
     }
 

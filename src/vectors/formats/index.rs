@@ -28,7 +28,7 @@ pub(in super::super) fn read(file: &Fields, exists: &dyn Fn(&str) -> bool) -> Re
 }
 
 fn whole(scheme: &str) -> Case {
-    let mut case = Case { name: "schemeId".into(), ..Case::default() };
+    let mut case = Case { name: "schemeId".into(), settled: true, ..Case::default() };
     if scheme != SCHEME_ID {
         case.wrong.push(format!("`schemeId` is {scheme:?} instead of {SCHEME_ID:?}"));
     }
@@ -43,7 +43,7 @@ fn entry(
     exists: &dyn Fn(&str) -> bool,
 ) -> Read {
     let name = value.get("id").and_then(Value::as_str).map_or_else(|| format!("vector {}", index + 1), str::to_owned);
-    let mut case = Case { name: name.clone(), ..Case::default() };
+    let mut case = Case { name: name.clone(), settled: true, ..Case::default() };
     let mut read = |case: &mut Case| -> Result<(), FieldError> {
         let fields =
             value.as_object().ok_or_else(|| FieldError::new("vectors", format!("has {} in it", kind(value))))?;
@@ -61,7 +61,7 @@ fn entry(
         } else if !plain {
             case.unchecked.push(format!("`file` is {file:?}, which lies elsewhere"));
         }
-        let anchors = array(fields, "anchors")?;
+        let anchors = fields.get("anchors").map_or(Ok(&[][..]), |_| array(fields, "anchors"))?;
         if !anchors.iter().all(Value::is_string) {
             return Err(FieldError::new("anchors", "has something else than strings in it"));
         }

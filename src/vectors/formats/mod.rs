@@ -58,7 +58,7 @@ formats! {
     "hkdf.json" true {
         "cases" => primitives::hkdf, ["hash", "ikmHex", "saltHex", "infoHex", "length", "prkHex", "okmHex"]
     }
-    "x25519.json" true { "cases" => primitives::x25519, ["scalarHex", "uCoordinateHex", "outputHex"] }
+    "x25519.json" true { "cases" => primitives::x25519, ["scalarHex", "uCoordinateHex", "outputHex", "iterations"] }
     "ed25519.json" true {
         "cases" => primitives::ed25519, ["seedHex", "publicKeyHex", "messageHex", "signatureHex"]
     }

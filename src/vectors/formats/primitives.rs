@@ -1,7 +1,7 @@
 //! Additional data, base64, and the primitives of the RFCs.
 
 use super::super::case::{Case, Step};
-use super::super::fields::{FieldError, Fields, fields, hex, integer, string};
+use super::super::fields::{FieldError, Fields, fields, hex, hex_array, hex_of, integer, string};
 use super::super::op::Op;
 use super::super::rfc;
 use super::{picked, renamed};
@@ -43,6 +43,11 @@ pub(super) fn hkdf(fields: &Fields) -> Result<Case, FieldError> {
 }
 
 pub(super) fn x25519(fields: &Fields) -> Result<Case, FieldError> {
+    if let Ok(times) = integer(fields, "iterations")
+        && times != 1
+    {
+        return iterated(fields, times);
+    }
     let input = picked(fields, &["scalarHex", "uCoordinateHex"])?;
     let output = lower(fields, "outputHex")?;
     let zero = output.len() == 64 && output.bytes().all(|digit| digit == b'0');
@@ -56,6 +61,25 @@ pub(super) fn x25519(fields: &Fields) -> Result<Case, FieldError> {
     let mut odd = upper_case(fields, &["scalarHex", "uCoordinateHex", "outputHex"]);
     odd.extend(rfc::unfounded_claim(fields));
     Ok(Case { steps: vec![step], odd, ..Case::default() })
+}
+
+/// The iterated test of RFC 7748 5.2, which some publishers have: output becomes scalar, scalar becomes point.
+fn iterated(fields: &Fields, times: i64) -> Result<Case, FieldError> {
+    let mut case = Case { settled: true, ..Case::default() };
+    let (mut scalar, mut point) = (hex_array(fields, "scalarHex")?, hex_array(fields, "uCoordinateHex")?);
+    let expected = lower(fields, "outputHex")?;
+    if !(1..=10_000).contains(&times) {
+        case.settled = false;
+        case.unchecked.push(format!("{times} iterations: more than 10000 aren't computed here"));
+        return Ok(case);
+    }
+    for _ in 0..times {
+        (scalar, point) = (x25519_dalek::x25519(scalar, point), scalar);
+    }
+    if hex_of(&scalar) != expected {
+        case.wrong.push(format!("`outputHex` isn't what {times} iterations give: {}", hex_of(&scalar)));
+    }
+    Ok(case)
 }
 
 pub(super) fn ed25519(fields: &Fields) -> Result<Case, FieldError> {

@@ -66,6 +66,9 @@ fn opens(fields: &Fields, when: &str, phase: &Fields, repo: &str, case: &mut Cas
         let private = string(person, "x25519PrivateKeyB64")?;
         let name = person.get("name").and_then(Value::as_str).unwrap_or(id);
         let (wrapped, result) = (object(member, "wrappedDataKey")?.clone(), fields! { "dataKeyB64": key });
+        if person.get("x25519PublicKey") != member.get("x25519PublicKey") {
+            case.wrong.push(format!("{name} has another `x25519PublicKey` {when} the removal"));
+        }
         let public = fields! { "publicKeyB64": string(member, "x25519PublicKey")? };
         let input = fields! { "recipientPrivateKeyB64": private, "wrappedKey": wrapped };
         let derive = fields! { "privateKeyB64": private };

@@ -135,7 +135,7 @@ impl Tally {
     fn answer(&mut self, recipe: Recipe, step: &Step, answer: &Answer) {
         self.watch_iv(step, answer);
         match judge(step, answer) {
-            Judgement::Right | Judgement::Allowed(_) => self.agreed += 1,
+            Judgement::Right | Judgement::Allowed { .. } => self.agreed += 1,
             Judgement::Wrong { expected, observed } => {
                 self.differed += 1;
                 let difference = difference(step, answer);

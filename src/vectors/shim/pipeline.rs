@@ -13,6 +13,8 @@ use super::process::{Output, Process, Waited};
 const WINDOW: usize = 128;
 /// Bytes of questions under way at once, so that a slow reader isn't drowned.
 const WINDOW_BYTES: usize = 1 << 20;
+/// The first answer of a process may take so many times as long: virtual machines and compilers have to start.
+const START_UP: u32 = 3;
 /// After so many breakages by questions of one operation, no further ones are asked.
 const PATIENCE_PER_OP: usize = 3;
 /// After so many breakages in all, nothing is asked any more.
@@ -62,6 +64,9 @@ pub enum Reply {
     NotAsked(String),
 }
 
+/// An answer, or what came instead.
+type Received = Result<Answer, Breakage>;
+
 /// Why no question can be asked at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShimError {
@@ -103,6 +108,8 @@ pub struct Pipeline<'a> {
     /// Whether to go on.
     go_on: Box<dyn Fn() -> bool + 'a>,
     process: Option<Process>,
+    /// Whether it hasn't answered yet.
+    fresh: bool,
     last_id: u64,
     answers: u64,
     broken: HashMap<Op, usize>,
@@ -125,6 +132,7 @@ impl<'a> Pipeline<'a> {
             timeout,
             go_on,
             process: None,
+            fresh: true,
             last_id: 0,
             answers: 0,
             broken: HashMap::new(),
@@ -173,7 +181,7 @@ impl<'a> Pipeline<'a> {
                 return Ok(());
             }
             let ids = |id| open.iter().position(|open| open.id == id);
-            match self.receive(since + self.timeout, ids)? {
+            match self.receive(since, ids)? {
                 Ok((place, answer)) => {
                     since = Instant::now();
                     if let Some(done) = open.remove(place) {
@@ -200,39 +208,43 @@ impl<'a> Pipeline<'a> {
             return Ok(());
         }
         let used = self.process.is_some();
-        let mut sent = self.send(question)?;
-        let mut received = self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))?;
-        if let (Err(breakage), true) = (&received, used) {
+        let mut tried = self.try_alone(question)?;
+        if let (Err(breakage), true) = (&tried.1, used) {
             // Perhaps an earlier question did it: only a fresh process tells.
             let breakage = breakage.clone();
-            sent = self.send(sent.question)?;
-            received = self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))?;
-            if received.is_ok() {
+            tried = self.try_alone(tried.0)?;
+            if tried.1.is_ok() {
                 self.stray(&breakage);
             }
         }
-        let reply = match received {
-            Ok((_, answer)) => Reply::Answer(answer),
+        let reply = match tried.1 {
+            Ok(answer) => Reply::Answer(answer),
             Err(breakage) => {
-                if self.answers == 0 {
-                    self.probe(&breakage)?;
-                }
                 *self.broken.entry(op).or_default() += 1;
                 Reply::Broke(breakage)
             }
         };
-        asker.reply(sent.question, reply);
+        asker.reply(tried.0, reply);
         Ok(())
     }
 
-    /// Finds out whether a shim that has never answered answers anything at all: it is asked the simplest thing there is.
-    fn probe(&mut self, breakage: &Breakage) -> Result<(), ShimError> {
+    fn try_alone<T>(&mut self, question: Question<T>) -> Result<(Question<T>, Received), ShimError> {
+        if self.process.is_none()
+            && let Err(breakage) = self.greet()?
+        {
+            return if self.answers == 0 { Err(ShimError::Mute(breakage)) } else { Ok((question, Err(breakage))) };
+        }
+        let sent = self.send(question)?;
+        let received = self.receive(Instant::now(), |id| (id == sent.id).then_some(0))?;
+        Ok((sent.question, received.map(|(_, answer)| answer)))
+    }
+
+    /// Starts the shim and asks the simplest thing there is, so that what happens next isn't a matter of starting.
+    fn greet(&mut self) -> Result<Received, ShimError> {
         let request = Request::new(Op::EncodeBase64, fields! { "hex": "00" });
         let sent = self.send(Question { mark: (), request })?;
-        match self.receive(Instant::now() + self.timeout, |id| (id == sent.id).then_some(0))? {
-            Ok(_) => Ok(()),
-            Err(_) => Err(ShimError::Mute(breakage.clone())),
-        }
+        let received = self.receive(Instant::now(), |id| (id == sent.id).then_some(0))?;
+        Ok(received.map(|(_, answer)| answer))
     }
 
     /// Remembers a breakage that no question can be blamed for.
@@ -259,6 +271,7 @@ impl<'a> Pipeline<'a> {
         if self.process.is_none() {
             let failed = |error: std::io::Error| ShimError::Start(format!("{}: {error}", self.words.join(" ")));
             self.process = Some(Process::start(&self.words).map_err(failed)?);
+            self.fresh = true;
         }
         self.last_id += 1;
         let line = question.request.to_line(self.last_id);
@@ -269,12 +282,14 @@ impl<'a> Pipeline<'a> {
         Ok(Open { id: self.last_id, bytes, question })
     }
 
-    /// The next answer with the place of its question; a breakage ends the process.
+    /// The next answer with the place of its question; a breakage ends the process. Time runs from `since`.
     fn receive(
         &mut self,
-        until: Instant,
+        since: Instant,
         place: impl Fn(u64) -> Option<usize>,
     ) -> Result<Result<(usize, Answer), Breakage>, ShimError> {
+        let limit = if self.fresh { self.timeout * START_UP } else { self.timeout };
+        let until = since + limit;
         loop {
             if !(self.go_on)() {
                 self.process = None;
@@ -284,7 +299,7 @@ impl<'a> Pipeline<'a> {
             let look_up = until.min(Instant::now() + Duration::from_millis(100));
             let breakage = match process.wait(look_up) {
                 Waited::InVain if Instant::now() < until => continue,
-                Waited::InVain => Breakage::Hangs { limit: self.timeout, stderr: process.last_words() },
+                Waited::InVain => Breakage::Hangs { limit, stderr: process.last_words() },
                 Waited::For(Output::Closed) => {
                     let status = process.ending();
                     Breakage::Dies { status, stderr: process.last_words() }
@@ -294,6 +309,7 @@ impl<'a> Pipeline<'a> {
                     Ok((id, answer)) => match place(id) {
                         Some(place) => {
                             self.answers += 1;
+                            self.fresh = false;
                             return Ok(Ok((place, answer)));
                         }
                         None => garbage(&format!("that answers {id}, which isn't asked"), &line),

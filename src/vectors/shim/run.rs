@@ -110,12 +110,13 @@ fn ask_everything(
         (report.emit)(Event::CheckStarted(check));
     }
     let mut random = Random::new(&ops, if ops.is_empty() { 0 } else { options.cases }, options.seed);
-    let mut asked = pipeline.ask(&mut random);
+    let asked = pipeline.ask(&mut random);
+    let mut shrunk = Ok(());
     for (place, (check, _)) in plan.ops.iter().enumerate() {
         let tally = &mut random.tallies[place];
         for found in &mut tally.counterexamples {
-            if asked.is_ok() {
-                asked = shrink(pipeline, found);
+            if asked.is_ok() && shrunk.is_ok() {
+                shrunk = shrink(pipeline, found);
             }
         }
         match &asked {
@@ -123,7 +124,7 @@ fn ask_everything(
             _ => report.random(check, tally, started.elapsed()),
         }
     }
-    asked
+    asked.and(shrunk)
 }
 
 /// A case under way.
@@ -134,7 +135,7 @@ struct Progress {
     waiting: usize,
     started: Option<Instant>,
     findings: Vec<Finding>,
-    remarks: Vec<String>,
+    remarks: Vec<Finding>,
     unsupported: Vec<String>,
     trouble: Option<String>,
     not_asked: Option<String>,
@@ -175,7 +176,9 @@ impl Progress {
         };
         match judge(step, &answer) {
             Judgement::Right => {}
-            Judgement::Allowed(remark) => self.remarks.push(remark),
+            Judgement::Allowed { expected, observed } => {
+                self.remarks.push(Finding { expected, observed: with_question(&observed, step), exchange: None });
+            }
             Judgement::Wrong { expected, observed } => {
                 let expected = format!("{}: {expected}", step.what);
                 self.findings.push(Finding { expected, observed: with_question(&observed, step), exchange: None });
@@ -202,7 +205,7 @@ impl Progress {
             return (Status::Skip, format!("the shim doesn't do {}", missing.join(", ")));
         }
         match self.remarks.first() {
-            Some(remark) => (Status::Warn, remark.clone()),
+            Some(remark) => (Status::Warn, remark.observed.clone()),
             None if missing.is_empty() => (Status::Pass, String::new()),
             None => (Status::Pass, format!("without {}, which the shim doesn't do", missing.join(", "))),
         }
@@ -244,7 +247,8 @@ impl Asker for Bank<'_, '_> {
         progress.waiting -= 1;
         if progress.waiting == 0 {
             let (status, message) = progress.outcome();
-            let findings = std::mem::take(&mut progress.findings);
+            let mut findings = std::mem::take(&mut progress.findings);
+            findings.append(&mut progress.remarks);
             let duration = progress.started.map_or(Duration::ZERO, |started| started.elapsed());
             self.report.result(progress.check, status, message, findings, duration);
         }
@@ -263,15 +267,12 @@ impl Report<'_> {
         check: &'static CheckInfo,
         status: Status,
         message: String,
-        mut findings: Vec<Finding>,
+        findings: Vec<Finding>,
         duration: Duration,
     ) {
         if status == Status::Skip {
             self.leave_out(check, &message);
             return;
-        }
-        if status == Status::Warn {
-            findings.push(Finding { expected: "a refusal".into(), observed: message.clone(), exchange: None });
         }
         self.tally.count(check, status);
         let result = CheckResult { check, status, message, findings, exchanges: Vec::new(), duration };

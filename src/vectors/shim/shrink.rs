@@ -3,7 +3,7 @@
 use super::random::Recipe;
 
 /// How many simpler recipes are tried at once.
-const MOST: usize = 96;
+const MOST: usize = 256;
 
 /// Recipes that are a step simpler and make another question.
 pub(super) fn simpler(recipe: &Recipe) -> Vec<Recipe> {
@@ -56,12 +56,16 @@ fn lengths(length: usize) -> Vec<usize> {
     lengths
 }
 
+/// Zero, one, and then ever smaller steps towards zero, so that a border is found as by bisection.
 fn integers(number: i64) -> Vec<i64> {
     let mut numbers = vec![0, 1];
-    // The same size of number, but round.
-    if number.unsigned_abs() > 1 {
-        numbers.extend([number / 2, number - number.signum()]);
+    for shift in 1..63 {
+        match number / (1 << shift) {
+            0 => break,
+            step => numbers.push(number - step),
+        }
     }
+    numbers.push(number - number.signum());
     numbers.retain(|simple| simple.unsigned_abs() < number.unsigned_abs());
     numbers
 }
