@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub use matrix::{coverage, json, markdown};
 
 use crate::client::Header;
-use crate::requirements::Level;
+use crate::requirements::{self, Level};
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
 use crate::scenarios;
 use crate::server::{self, Fault, FaultKind, Quirk};
@@ -182,6 +182,9 @@ async fn run_suite(
         vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];
     if is_slow(subject) {
         (config.slow, config.nonce_ttl) = (true, Some(SHORT_LIVED));
+    }
+    if let Subject::Fault(fault) = subject {
+        config.spec = requirements::by_id(fault.info().requirement).map_or(config.spec, |rule| rule.since);
     }
     if let (Subject::Fault(fault), true) = (subject, related_only) {
         let rule = fault.info().requirement;

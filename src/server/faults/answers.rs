@@ -221,6 +221,9 @@ faults! {
             }
         }
     }
+    "key-set-empty" breaks KEY_SET: "The published key set has no key." => { is Serving(Some(Route::Jwks), |answer| answer["keys"] = json!([])) }
+    "key-set-other-key" breaks KEY_SET: "The published key is not the one that signs." => { is Serving(Some(Route::Jwks), |answer| answer["keys"][0]["x"] = json!("O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik")) }
+    "key-set-private" breaks KEY_SET: "The published key comes with a private member." => { is Serving(Some(Route::Jwks), |answer| answer["keys"][0]["d"] = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")) }
     "discovery-html" breaks DISCOVERY_SHAPE: "Discovery answers with the start page of a web site." => {
         is Instead(StatusCode::OK, |route, response| if route == Route::Discovery { html(response) } else { response })
     }

@@ -1,6 +1,7 @@
 //! Bad input that does damage, or passes for good (hardening).
 
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::header::CONTENT_LENGTH;
@@ -8,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::tools::{each_object, edit_body, with_status};
 use crate::server::edge::{Edge, HangUp};
@@ -234,6 +236,15 @@ faults! {
                 object.insert("knownPayloadVersion".to_owned(), json!(0));
             }
         })
+    }
+    "stalled-request-blocks" breaks STALLED_REQUEST: "A lock is held from a request's head to its answer, so that one that stalls stops all others." => {
+        state { lock: Arc<Mutex<()>> }
+        edge {
+            fn turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
+                let lock = Arc::clone(&self.lock);
+                Some(Box::pin(async move { Box::new(lock.lock_owned().await) as Box<dyn Send> }))
+            }
+        }
     }
     "body-left-behind" breaks BODY_CONSUMED: "A request without a token is refused without reading its body, which is then taken for the next request." => {
         edge {

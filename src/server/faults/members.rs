@@ -203,6 +203,21 @@ faults! {
             }
         }
     }
+    "add-rekeys" breaks ADD_NO_REKEY: "Adding a member again under another X25519 key replaces the key." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                let entry = &request.member;
+                let there = repo.manifest.member(&entry.ed25519_public_key);
+                if there.is_some_and(|there| there.x25519_public_key != entry.x25519_public_key) {
+                    let mut next = repo.clone();
+                    next.manifest.members.retain(|other| other.ed25519_public_key != entry.ed25519_public_key);
+                    next.manifest.members.push(entry.clone());
+                    return Outcome::write(next.manifest.clone(), next);
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
     "add-misspelled-id" breaks IDENTITY_CANONICAL: "addMember takes any text for a member id." => {
         vault {
             fn shape(&self, call: &Call) -> Result<(), Refusal> {
@@ -229,6 +244,15 @@ faults! {
     }
     "fetch-without-slash" breaks FETCH_ENTRY: "fetchMemberKey doesn't find ids with a slash." => { is Find(|_, repo, id| entry(repo, |other| other == id && !id.contains('/'))) }
     "fetch-without-plus" breaks FETCH_ENTRY: "fetchMemberKey doesn't find ids with a plus." => { is Find(|_, repo, id| entry(repo, |other| other == id && !id.contains('+'))) }
+    "fetch-unpadded" breaks FETCH_EXACT: "fetchMemberKey finds ids without their padding." => { is Find(|_, repo, id| entry(repo, |other| other.trim_end_matches('=') == id.trim_end_matches('='))) }
+    "fetch-url-alphabet" breaks FETCH_EXACT: "fetchMemberKey finds ids in the URL-safe alphabet." => { is Find(|_, repo, id| entry(repo, |other| other == id.replace('-', "+").replace('_', "/"))) }
+    "fetch-trimmed" breaks FETCH_EXACT: "fetchMemberKey finds ids with white space around them." => { is Find(|_, repo, id| entry(repo, |other| other == id.trim())) }
+    "fetch-decoded-twice" breaks FETCH_EXACT: "fetchMemberKey decodes the id twice." => {
+        is Find(|_, repo, id| {
+            let twice = crate::server::credentials::decode_segment(id).unwrap_or_else(|_| id.to_owned());
+            entry(repo, |other| other == twice)
+        })
+    }
     "fetch-unknown-is-first" breaks FETCH_ENTRY: "fetchMemberKey answers with the first member for an id that isn't there." => {
         is Find(|_, repo, id| entry(repo, |other| other == id).or_else(|| repo.manifest.members.first().cloned()))
     }

@@ -124,15 +124,15 @@ faults! {
     "push-ungated" breaks PUSH_GATED: "The expected version isn't looked at." => { is Gate(|_, _| true) }
     "push-gate-at-least" breaks PUSH_GATED: "An expectation above the current version passes." => { is Gate(|expected, current| expected >= current) }
     "push-gate-at-most" breaks PUSH_GATED: "An expectation below the current version passes." => { is Gate(|expected, current| expected <= current) }
-    "push-gate-one-behind" breaks PUSH_GATED: "An expectation one below the current version passes." => { is Gate(|expected, current| expected == current || expected == current - 1) }
-    "push-gate-one-ahead" breaks PUSH_GATED: "An expectation one above the current version passes." => { is Gate(|expected, current| expected == current || expected == current + 1) }
+    "push-gate-one-behind" breaks PUSH_GATED: "An expectation one below the current version passes." => { is Gate(|expected, current| expected == current || Some(expected) == current.checked_sub(1)) }
+    "push-gate-one-ahead" breaks PUSH_GATED: "An expectation one above the current version passes." => { is Gate(|expected, current| expected == current || Some(expected) == current.checked_add(1)) }
     "push-gate-zero-is-none" breaks PUSH_GATED: "An expectation of 0 is taken for none, and passes." => { is Gate(|expected, current| expected == 0 || expected == current) }
     "push-gate-negative-is-none" breaks PUSH_GATED: "A negative expectation is taken for none, and passes." => { is Gate(|expected, current| expected < 0 || expected == current) }
     "push-gate-on-envelope" breaks PUSH_GATED: "The gate is on the envelope's version, which must be the next one; the expectation isn't looked at." => {
         vault {
             fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
                 let mut request = request.clone();
-                request.expected_payload_version = request.envelope.payload_version - 1;
+                request.expected_payload_version = request.envelope.payload_version.saturating_sub(1);
                 operations::push(self, visit, repo, &request)
             }
         }
@@ -198,7 +198,7 @@ faults! {
         is Conflict(|repo, request| PushResponse { payload_version: request.envelope.payload_version, ..current(repo) })
     }
     "conflict-version-zero" breaks PUSH_CONFLICT: "A conflict tells version 0." => { is Conflict(|repo, _| PushResponse { payload_version: 0, ..current(repo) }) }
-    "conflict-next-version" breaks PUSH_CONFLICT: "A conflict tells the version that would come next." => { is Conflict(|repo, _| PushResponse { payload_version: repo.manifest.payload_version + 1, ..current(repo) }) }
+    "conflict-next-version" breaks PUSH_CONFLICT: "A conflict tells the version that would come next." => { is Conflict(|repo, _| PushResponse { payload_version: repo.manifest.payload_version.saturating_add(1), ..current(repo) }) }
     "conflict-echoes-epoch" breaks PUSH_CONFLICT: "A conflict tells the epoch of the envelope that was refused." => { is Conflict(|repo, request| PushResponse { key_epoch: request.envelope.key_epoch, ..current(repo) }) }
     "conflict-epoch-zero" breaks PUSH_CONFLICT: "A conflict tells epoch 0." => { is Conflict(|repo, _| PushResponse { key_epoch: 0, ..current(repo) }) }
     "conflict-unflagged" breaks PUSH_CONFLICT: "A conflict is neither accepted nor a conflict." => { is Conflict(|repo, _| PushResponse { conflict: false, ..current(repo) }) }

@@ -194,20 +194,20 @@ faults! {
         }
     }
     [Race] "race-create" breaks CREATE_DUPLICATE: "Whether an id is free is checked a little before it is taken." => { is CheckThenAct(Route::CreateRepo) }
-    [Race] "race-push" breaks PUSH_GATED: "The expected version is checked a little before the push is stored." => { is CheckThenAct(Route::Push) }
-    [Race] "race-push-loses-members" breaks ADD_RECORDS: "A push writes back a roster that it has read a little earlier." => { is CompareAndSwap(Route::Push) }
+    [Race] "race-push" breaks WRITES_SERIALIZED: "The expected version is checked a little before the push is stored." => { is CheckThenAct(Route::Push) }
+    [Race] "race-push-loses-members" breaks WRITES_SERIALIZED: "A push writes back a roster that it has read a little earlier." => { is CompareAndSwap(Route::Push) }
     [Race] "race-add" breaks ADD_RECORDS: "addMember writes back a roster that it has read a little earlier." => { is CheckThenAct(Route::AddMember) }
     [Race] "race-add-compare-and-swap" breaks ADD_RECORDS: "addMember writes back a roster if the version hasn't moved, which other additions don't move." => { is CompareAndSwap(Route::AddMember) }
-    [Race] "race-remove" breaks REMOVE_ATOMIC: "removeMember writes back a state that it has read a little earlier." => { is CheckThenAct(Route::RemoveMember) }
-    [Race] "race-pull-old-manifest" breaks REMOVE_ATOMIC: "A pull reads the manifest a little before the envelope." => { is TornPull(|first, second| Repo { manifest: first.manifest, ..second }) }
-    [Race] "race-pull-old-envelope" breaks REMOVE_ATOMIC: "A pull reads the envelope a little before the manifest." => { is TornPull(|first, second| Repo { envelope: first.envelope, ..second }) }
-    [Race] "race-pull-old-roster" breaks REMOVE_ATOMIC: "A pull reads the roster a little before the rest." => {
+    [Race] "race-remove" breaks WRITES_SERIALIZED: "removeMember writes back a state that it has read a little earlier." => { is CheckThenAct(Route::RemoveMember) }
+    [Race] "race-pull-old-manifest" breaks SNAPSHOT_READS: "A pull reads the manifest a little before the envelope." => { is TornPull(|first, second| Repo { manifest: first.manifest, ..second }) }
+    [Race] "race-pull-old-envelope" breaks SNAPSHOT_READS: "A pull reads the envelope a little before the manifest." => { is TornPull(|first, second| Repo { envelope: first.envelope, ..second }) }
+    [Race] "race-pull-old-roster" breaks SNAPSHOT_READS: "A pull reads the roster a little before the rest." => {
         is TornPull(|first, mut second| {
             second.manifest.members = first.manifest.members;
             second
         })
     }
-    [Race] "race-rotation-envelope-first" breaks PUSH_ROTATES: "A rotating push stores the envelope a little before the roster." => {
+    [Race] "race-rotation-envelope-first" breaks SNAPSHOT_READS: "A rotating push stores the envelope a little before the roster." => {
         is TwoSteps {
             route: Route::Push,
             between: |before, next| {
@@ -217,7 +217,7 @@ faults! {
             },
         }
     }
-    [Race] "race-rotation-roster-first" breaks PUSH_ROTATES: "A rotating push stores the roster a little before the envelope." => {
+    [Race] "race-rotation-roster-first" breaks SNAPSHOT_READS: "A rotating push stores the roster a little before the envelope." => {
         is TwoSteps {
             route: Route::Push,
             between: |before, next| {
@@ -227,7 +227,7 @@ faults! {
             },
         }
     }
-    [Race] "race-rotation-roster-cleared" breaks PUSH_ROTATES: "A rotating push clears the roster a little before it fills it." => {
+    [Race] "race-rotation-roster-cleared" breaks SNAPSHOT_READS: "A rotating push clears the roster a little before it fills it." => {
         is TwoSteps {
             route: Route::Push,
             between: |_, next| {
@@ -270,7 +270,7 @@ faults! {
             },
         }
     }
-    [Race] "race-conflict-visible" breaks PUSH_GATED: "A push is stored, and taken back a little later if its expectation was wrong." => {
+    [Race] "race-conflict-visible" breaks SNAPSHOT_READS: "A push is stored, and taken back a little later if its expectation was wrong." => {
         vault {
             fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
                 let Call::Push(request) = &visit.call else { return conformant(self, store, visit) };
@@ -289,7 +289,7 @@ faults! {
             }
         }
     }
-    [Race] "race-answer-read-later" breaks PUSH_APPLIES: "An accepted push is answered with the counters as they are a little later." => {
+    [Race] "race-answer-read-later" breaks WRITES_SERIALIZED: "An accepted push is answered with the counters as they are a little later." => {
         vault {
             fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
                 let done = operations::execute(self, store, visit);
@@ -303,7 +303,7 @@ faults! {
             }
         }
     }
-    [Race] "race-lagging-replica" breaks READ_YOUR_WRITES: "Every other pull goes to a replica that is up to half a millisecond behind." => {
+    [Race] "race-lagging-replica" breaks SNAPSHOT_READS: "Every other pull goes to a replica that is up to half a millisecond behind." => {
         state { behind: Mutex<HashMap<String, (Instant, Repo)>>, turn: Mutex<bool> }
         vault {
             fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
@@ -325,13 +325,13 @@ faults! {
             }
         }
     }
-    [Race] "race-early-authority-pull" breaks REMOVE_REVOKES: "A pull's authority is checked when its head arrives." => { is EarlyAuthority(Route::Pull) }
-    [Race] "race-early-authority-push" breaks REMOVE_REVOKES: "A push's authority is checked when its head arrives." => { is EarlyAuthority(Route::Push) }
-    [Race] "race-early-authority-add" breaks REMOVE_REVOKES: "An addMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::AddMember) }
-    [Race] "race-early-authority-remove" breaks REMOVE_REVOKES: "A removeMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::RemoveMember) }
-    [Race] "race-authority-then-push" breaks REMOVE_REVOKES: "A push's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::Push) }
-    [Race] "race-authority-then-add" breaks REMOVE_REVOKES: "An addMember's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::AddMember) }
-    [Race] "race-add-checked-earlier" breaks ADD_TWICE: "addMember is checked against a state of a little earlier, and appended to the current one." => {
+    [Race] "race-early-authority-pull" breaks EFFECT_AUTHORITY: "A pull's authority is checked when its head arrives." => { is EarlyAuthority(Route::Pull) }
+    [Race] "race-early-authority-push" breaks EFFECT_AUTHORITY: "A push's authority is checked when its head arrives." => { is EarlyAuthority(Route::Push) }
+    [Race] "race-early-authority-add" breaks EFFECT_AUTHORITY: "An addMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::AddMember) }
+    [Race] "race-early-authority-remove" breaks EFFECT_AUTHORITY: "A removeMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::RemoveMember) }
+    [Race] "race-authority-then-push" breaks EFFECT_AUTHORITY: "A push's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::Push) }
+    [Race] "race-authority-then-add" breaks EFFECT_AUTHORITY: "An addMember's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::AddMember) }
+    [Race] "race-add-checked-earlier" breaks WRITES_SERIALIZED: "addMember is checked against a state of a little earlier, and appended to the current one." => {
         vault {
             fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
                 let Call::Add(request) = &visit.call else { return conformant(self, store, visit) };

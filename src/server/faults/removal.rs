@@ -146,7 +146,7 @@ faults! {
             fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
                 let mut before = repo.clone();
                 if request.rotated_envelope.payload_version == repo.manifest.payload_version {
-                    before.manifest.payload_version -= 1;
+                    before.manifest.payload_version = repo.manifest.payload_version.saturating_sub(1);
                 }
                 operations::remove(self, visit, &before, request)
             }
@@ -249,7 +249,7 @@ faults! {
             fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
                 if is_repeated(repo, request) {
                     let mut next = repo.clone();
-                    next.manifest.key_epoch += 1;
+                    next.manifest.key_epoch = next.manifest.key_epoch.saturating_add(1);
                     return Outcome::write(next.manifest.clone(), next);
                 }
                 operations::remove(self, visit, repo, request)

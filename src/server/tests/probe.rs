@@ -138,6 +138,18 @@ impl Probe {
         token
     }
 
+    /// Whether the published key verifies a token, and what is published beside it.
+    pub async fn key_set(&mut self, token: &str) {
+        let (status, _, body) = self.exchange("GET", "/.well-known/jwks.json", "", Bytes::new()).await;
+        let keys: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let key = &keys["keys"][0];
+        let public = key["x"].as_str().and_then(|x| base64::decode_url(x).ok()?.try_into().ok());
+        let verifies = Jwt::parse(token).ok().zip(public).is_some_and(|(token, public)| {
+            signature::verify(&public, token.signing_input.as_bytes(), &token.signature).is_ok()
+        });
+        writeln!(self.log, "key set -> {status} {verifies} {}", key.get("d").is_some()).unwrap();
+    }
+
     pub async fn login(&mut self, member: &Member) -> String {
         let nonce = self.challenge(&member.id).await;
         let signature = sign(member, &nonce);
