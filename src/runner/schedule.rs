@@ -41,6 +41,9 @@ async fn worker(
     events: mpsc::UnboundedSender<Event>,
 ) {
     while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
+        if world.abort().is_some() {
+            break;
+        }
         // The receiver goes when the run is being ended; then nobody needs the events.
         let _ = events.send(Event::CheckStarted(&check.info));
         let result = run_one(&world, check).await;

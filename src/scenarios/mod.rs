@@ -24,6 +24,7 @@ mod repo_ids;
 mod revisions;
 mod schema;
 mod state;
+mod status;
 mod token;
 mod world;
 mod zero_knowledge;
@@ -47,6 +48,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         member_key::CHECKS,
         removal::CHECKS,
         removal_refused::CHECKS,
+        status::CHECKS,
         discovery::CHECKS,
         key_binding::CHECKS,
         zero_knowledge::CHECKS,
