@@ -47,7 +47,7 @@ impl Choices {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -58,7 +58,7 @@ impl Choices {
     /// A number below `bound` (which is at least 1).
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = bound.max(1) as u64;
-        usize::try_from(self.next() % bound).unwrap_or(0)
+        usize::try_from(self.draw() % bound).unwrap_or(0)
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn choices_repeat_and_differ_by_check() {
-        let draw = |seed, check| Choices::new(seed, check).next();
+        let draw = |seed, check| Choices::new(seed, check).draw();
         assert_eq!(draw(1, "a/b"), draw(1, "a/b"));
         assert_ne!(draw(1, "a/b"), draw(1, "a/c"));
         assert_ne!(draw(1, "a/b"), draw(2, "a/b"));

@@ -347,50 +347,42 @@ impl Ctx {
     ///
     /// # Errors
     /// [`Stop`] when no answer comes; the same for all operations.
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn challenge(&self, key: &str) -> Result<Answer<'_>, Stop> {
         let body = ChallengeRequest { ed25519_public_key: key.into() };
         self.perform(Operation::Challenge, "", &Auth::None, &body).await
     }
 
     /// token
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn token(&self, request: &TokenRequest) -> Result<Answer<'_>, Stop> {
         self.perform(Operation::Token, "", &Auth::None, request).await
     }
 
     /// createRepo
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn create(&self, by: &Member, request: &CreateRepoRequest) -> Result<Answer<'_>, Stop> {
         self.perform(Operation::CreateRepo, "", &by.auth(), request).await
     }
 
     /// pull
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn pull(&self, by: &Member, request: &PullRequest) -> Result<Answer<'_>, Stop> {
         self.perform(Operation::Pull, &request.repo_id, &by.auth(), request).await
     }
 
     /// push
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn push(&self, by: &Member, request: &PushRequest) -> Result<Answer<'_>, Stop> {
         self.perform(Operation::Push, &request.repo_id, &by.auth(), request).await
     }
 
     /// addMember
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn add(&self, by: &Member, request: &MemberAddRequest) -> Result<Answer<'_>, Stop> {
         self.perform(Operation::AddMember, &request.repo_id, &by.auth(), request).await
     }
 
     /// removeMember
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn remove(&self, by: &Member, request: &MemberRemoveRequest) -> Result<Answer<'_>, Stop> {
         self.perform(Operation::RemoveMember, &request.repo_id, &by.auth(), request).await
     }
 
     /// fetchMemberKey
-    #[expect(clippy::missing_errors_doc, reason = "said once, for all operations")]
     pub async fn fetch(&self, by: &Member, repo_id: &str, member_id: &str) -> Result<Answer<'_>, Stop> {
         let auth = by.auth();
         self.call(Call::operation(Operation::FetchMemberKey, repo_id, member_id, &auth, None)).await

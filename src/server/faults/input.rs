@@ -231,11 +231,10 @@ faults! {
         }))
     }
     "missing-version-is-zero" breaks BAD_INPUT: "A pull may leave out the version that it knows." => {
-        is Lenient(|request| if let Some(object) = request.as_object_mut().filter(|object| object.len() == 1) {
-            if object.contains_key("repoId") {
+        is Lenient(|request| if let Some(object) = request.as_object_mut().filter(|object| object.len() == 1)
+            && object.contains_key("repoId") {
                 object.insert("knownPayloadVersion".to_owned(), json!(0));
-            }
-        })
+            })
     }
     "stalled-request-blocks" breaks STALLED_REQUEST: "A lock is held from a request's head to its answer, so that one that stalls stops all others." => {
         state { lock: Arc<Mutex<()>> }

@@ -213,7 +213,7 @@ impl Edge for Occasional429 {
     fn response(&self, _: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
             // The date is the one of RFC 9110 and long past: come back at once.
-            let dated = self.0.load(Ordering::Relaxed) % 2 == 0;
+            let dated = self.0.load(Ordering::Relaxed).is_multiple_of(2);
             let after = if dated { "Sun, 06 Nov 1994 08:49:37 GMT" } else { "0" };
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(after));
         }

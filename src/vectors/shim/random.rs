@@ -43,9 +43,9 @@ impl Recipe {
     /// A random recipe for an operation.
     pub(super) fn random(op: Op, choices: &mut Choices) -> Self {
         let mut iv = [0; 12];
-        iv.iter_mut().for_each(|byte| *byte = choices.next().to_le_bytes()[0]);
+        iv.iter_mut().for_each(|byte| *byte = choices.draw().to_le_bytes()[0]);
         let length = size(choices);
-        let bytes = (0..length).map(|_| choices.next().to_le_bytes()[0]).collect();
+        let bytes = (0..length).map(|_| choices.draw().to_le_bytes()[0]).collect();
         let mutable = super::mutate::targets(op).len();
         let mutation = (mutable > 0 && choices.below(3) == 0).then(|| Mutation::random(op, choices));
         Self {
@@ -58,7 +58,7 @@ impl Recipe {
             iv,
             bytes,
             host: host(choices),
-            options: choices.next().to_le_bytes()[0],
+            options: choices.draw().to_le_bytes()[0],
             mutation,
         }
     }
@@ -202,7 +202,7 @@ fn size(choices: &mut Choices) -> usize {
 
 /// An integer with a liking for borders.
 fn integer(choices: &mut Choices) -> i64 {
-    let any = choices.next().cast_signed();
+    let any = choices.draw().cast_signed();
     match choices.below(4) {
         0 => {
             let border = [0, 1 << 31, 1 << 32, 1 << 53, i64::MAX, i64::MIN][choices.below(6)];
@@ -220,7 +220,7 @@ fn key(choices: &mut Choices) -> [u8; 32] {
         1 => [0x01; 32],
         _ => {
             let mut key = [0; 32];
-            key.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&choices.next().to_le_bytes()));
+            key.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&choices.draw().to_le_bytes()));
             key
         }
     }
