@@ -14,7 +14,9 @@ checks! {
 async fn usual_codes(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);
     let repo = Repo::new(&alice);
-    cx.create(&alice, &repo.create_request()).await?.accepted::<VaultManifest>("createRepo")?;
+    let answer = cx.create(&alice, &repo.create_request()).await?;
+    answer.accepted::<VaultManifest>("createRepo")?;
+    answer.should(answer.status == 200, "success is status 200", || answer.summary());
     let pull = repo.pull_request(0);
     let answer = cx.perform(Operation::Pull, repo.id(), &Auth::None, &pull).await?;
     answer.refused("a pull without a token", &[401])?;
