@@ -235,7 +235,9 @@ impl World {
             None if tries >= 3 => return false,
             None => Duration::from_millis(100 << tries),
         };
-        if self.limited.fetch_add(1, Ordering::Relaxed) >= 60 {
+        // Many in a row from everybody, or one request again and again with nobody else getting through.
+        let in_a_row = self.limited.fetch_add(1, Ordering::Relaxed);
+        if in_a_row >= 60 || (tries >= 10 && in_a_row >= 10) {
             self.give_up(
                 "the target answers every request with 429, also after the wait it asks for".into(),
                 "lift the rate limit for the address that runs the suite, or lower --jobs",
