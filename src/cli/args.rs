@@ -61,7 +61,7 @@ pub(super) enum Command {
 /// Options of the judging command.
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// Server to judge: http://, https:// (a path prefix is fine) or avp://host[:port]
+    /// Server to judge: http://, https:// (a path prefix is fine) or avp://host, with or without a port
     #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
     pub server: Option<String>,
     /// Judge the built-in reference server instead

@@ -40,7 +40,7 @@ impl SearcherBuilder {
         }
     }
 
-    /// Looks for these bytes in all their [`forms`].
+    /// Looks for these bytes in all their [`forms()`].
     pub fn add_forms(&mut self, tag: usize, secret: &[u8]) {
         for form in forms(secret) {
             self.add(tag, form.name, form.bytes);

@@ -60,7 +60,7 @@ pub struct Visit {
     pub caller: String,
     /// The repository that the request is about: the one in the path, or for createRepo the one in the manifest.
     pub repo_id: String,
-    /// What [`super::rules::Rules::on_headers`] found out before the body was there; the conformant server finds nothing.
+    /// What `on_headers` found out before the body was there; the conformant server finds nothing.
     pub early: Option<bool>,
     /// The operation and its arguments.
     pub call: Call,

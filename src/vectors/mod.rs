@@ -2,7 +2,7 @@
 //! the bank and random cases to anybody's codec.
 //!
 //! Everything meets in one vocabulary: a [`Request`] asks a codec one thing, an [`Answer`] is what it says. A vector file
-//! is read into cases whose steps are requests with expectations; the checker puts them to our codec ([`evaluate`]), the
+//! is read into cases whose steps are requests with expectations; the checker puts them to our codec ([`evaluate()`]), the
 //! driver to a shim.
 
 mod case;

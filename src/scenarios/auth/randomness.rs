@@ -29,7 +29,7 @@ fn constant(nonces: &[Vec<u8>], length: usize) -> Option<String> {
 /// Equal bytes turn up at the same place too often: an estimate of the collision entropy of the whole is below 112 bits.
 ///
 /// With c equal pairs among the 276 pairs at a place, the place is taken to hold log2(276 / max(c, 1)) bits. For random bytes
-/// E[c²] = 276/256·255/256 + (276/256)² < 2.3, so E[max(c, 1)²] < 3.3. The estimate is below 112 bits of 32·8.1 only if the product of
+/// E(c²) = 276/256·255/256 + (276/256)² < 2.3, so E(max(c, 1)²) < 3.3. The estimate is below 112 bits of 32·8.1 only if the product of
 /// the max(c, 1) is above 2^147, which by Markov's inequality for its square has a probability below 3.3^32 / 2^294 < 2^-238.
 fn entropy(nonces: &[Vec<u8>], length: usize) -> Option<String> {
     let pairs = nonces.len() * (nonces.len() - 1) / 2;
