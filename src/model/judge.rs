@@ -1,0 +1,81 @@
+//! Holding an answer to what is allowed.
+
+use super::rules::{Allowed, Expected, Outcome, allowed};
+use super::{Answer, Call, State, Words};
+use crate::requirements::{self as rule, Requirement};
+
+/// What came of a call, by an answer that is allowed.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The state afterwards, if it changed.
+    pub next: Option<State>,
+    /// What a careful server would have done better, though this breaks no MUST.
+    pub missed: Option<&'static Requirement>,
+    /// Whether the specification fixes what the server holds afterwards.
+    pub settled: bool,
+}
+
+/// An answer that isn't allowed.
+#[derive(Clone, Debug)]
+pub struct Mismatch {
+    /// The rule that it breaks.
+    pub rule: &'static Requirement,
+    /// What would have been allowed.
+    pub allowed: Vec<Expected>,
+    /// What came.
+    pub answer: Answer,
+}
+
+/// What comes of a call by this answer.
+///
+/// # Errors
+/// [`Mismatch`]: the answer isn't allowed in this state.
+pub fn judge(state: Option<&State>, call: &Call, answer: &Answer) -> Result<Step, Box<Mismatch>> {
+    let Allowed { rule, outcomes } = allowed(state, call);
+    if let Some(step) = outcomes.iter().find_map(|outcome| outcome.explains(answer)) {
+        return Ok(step);
+    }
+    let rule = broken_rule(rule, answer);
+    let allowed = outcomes.into_iter().map(|outcome| outcome.expected).collect();
+    Err(Box::new(Mismatch { rule, allowed, answer: answer.clone() }))
+}
+
+/// As [`judge`], for callers that ask very often and don't want to know why not.
+pub fn step(state: Option<&State>, call: &Call, answer: &Answer) -> Option<Step> {
+    allowed(state, call).outcomes.iter().find_map(|outcome| outcome.explains(answer))
+}
+
+/// An accepted push where a conflict was due breaks the gate, not the form of conflicts.
+fn broken_rule(rule: &'static Requirement, answer: &Answer) -> &'static Requirement {
+    match answer {
+        Answer::Push { accepted: true, .. } if rule.id == rule::PUSH_CONFLICT.id => &rule::PUSH_GATED,
+        Answer::Push { accepted: false, .. } if rule.id == rule::PUSH_ROTATES.id => &rule::PUSH_APPLIES,
+        _ => rule,
+    }
+}
+
+impl Outcome {
+    fn explains(&self, answer: &Answer) -> Option<Step> {
+        let step = |missed| Step { next: self.next.clone(), missed, settled: self.settled };
+        match (&self.expected, answer) {
+            (Expected::Is(expected), answer) => (expected == answer).then(|| step(self.missed)),
+            (Expected::Refusal(usual), Answer::Refused(status)) => {
+                let unusual = !usual.is_empty() && !usual.contains(status);
+                Some(step(self.missed.or(unusual.then_some(&rule::USUAL_STATUS))))
+            }
+            (Expected::Refusal(_), _) => None,
+        }
+    }
+}
+
+impl Mismatch {
+    /// What would have been allowed, and what came, in words.
+    pub fn explain(&self, words: &Words) -> (String, String) {
+        let expected: Vec<_> = self.allowed.iter().map(|expected| words.expected(expected)).collect();
+        let observed = match (self.allowed.first(), &self.answer) {
+            (Some(Expected::Is(expected)), answer) => words.difference(expected, answer),
+            _ => None,
+        };
+        (expected.join(", or "), observed.unwrap_or_else(|| words.answer(&self.answer)))
+    }
+}

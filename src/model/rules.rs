@@ -1,0 +1,273 @@
+//! Each operation as a list of what may come of it, read beside SPEC §6.
+
+use super::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, State, Word};
+use crate::requirements::{self as rule, Requirement};
+
+/// An answer that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Exactly this 2xx answer.
+    Is(Answer),
+    /// Any 4xx, best one of the usual codes; none is usual where the specification names none.
+    Refusal(&'static [u16]),
+}
+
+/// One thing that may come of a call.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The answer.
+    pub expected: Expected,
+    /// The state afterwards, if it changes.
+    pub next: Option<State>,
+    /// What a careful server would have done better, though this breaks no MUST.
+    pub missed: Option<&'static Requirement>,
+    /// Whether the specification fixes what the server holds afterwards.
+    pub settled: bool,
+}
+
+/// Everything that may come of a call.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// The rule that any other answer breaks.
+    pub rule: &'static Requirement,
+    /// What may come, the usual first. No two of them have one answer and different states afterwards.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Allowed {
+    fn only(rule: &'static Requirement, outcome: Outcome) -> Self {
+        Self { rule, outcomes: vec![outcome] }
+    }
+
+    /// Allows one thing more.
+    fn or(mut self, outcome: Outcome) -> Self {
+        self.outcomes.push(outcome);
+        self
+    }
+
+    /// Allows one thing more on a condition.
+    fn or_if(mut self, condition: bool, outcome: impl FnOnce() -> Outcome) -> Self {
+        if condition {
+            self.outcomes.push(outcome());
+        }
+        self
+    }
+}
+
+impl Outcome {
+    fn refuse(usual: &'static [u16]) -> Self {
+        Self { expected: Expected::Refusal(usual), next: None, missed: None, settled: true }
+    }
+
+    fn answer(answer: Answer) -> Self {
+        Self { expected: Expected::Is(answer), next: None, missed: None, settled: true }
+    }
+
+    /// The new manifest is the answer, and everything is as it says.
+    fn becomes(next: State) -> Self {
+        Self { next: Some(next.clone()), ..Self::answer(Answer::Manifest(next.manifest)) }
+    }
+
+    fn missing(self, missed: &'static Requirement) -> Self {
+        Self { missed: Some(missed), ..self }
+    }
+
+    fn unsettled(self) -> Self {
+        Self { settled: false, ..self }
+    }
+}
+
+/// A counter that no server may shy away from; above, some storages end.
+fn ordinary(counter: i64) -> bool {
+    (0..1 << 31).contains(&counter)
+}
+
+/// What may come of a call in a state; `None` is a repository that doesn't exist.
+pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
+    let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, Outcome::refuse(&[401])) };
+    if let Operation::CreateRepo { manifest, envelope } = &call.operation {
+        return create(state, caller, manifest, envelope);
+    }
+    let members_only = members_only(&call.operation);
+    let Some(repo) = state else { return Allowed::only(members_only, Outcome::refuse(&[404])) };
+    if !repo.manifest.members.has(caller) {
+        return Allowed::only(members_only, Outcome::refuse(&[403]));
+    }
+    match &call.operation {
+        Operation::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope),
+        Operation::Pull { known } => pull(repo, *known),
+        Operation::Push { envelope, expected, rotated } => push(repo, caller, envelope, *expected, rotated.as_ref()),
+        Operation::AddMember { entry } => add(repo, entry),
+        Operation::RemoveMember { removed, envelope, members, epoch } => {
+            let next = State {
+                manifest: Manifest {
+                    version: envelope.version,
+                    epoch: *epoch,
+                    // Out of the roster, even if the rewrapped members name it.
+                    members: members.without(*removed),
+                    ..repo.manifest.clone()
+                },
+                envelope: *envelope,
+            };
+            remove(repo, caller, *removed, members, next)
+        }
+        Operation::FetchMemberKey { member } => fetch(repo, *member),
+    }
+}
+
+fn members_only(operation: &Operation) -> &'static Requirement {
+    match operation {
+        Operation::CreateRepo { .. } => &rule::CREATE_SOLE_MEMBER,
+        Operation::Pull { .. } => &rule::PULL_MEMBERS_ONLY,
+        Operation::Push { .. } => &rule::PUSH_MEMBERS_ONLY,
+        Operation::AddMember { .. } => &rule::ADD_MEMBERS_ONLY,
+        Operation::RemoveMember { .. } => &rule::REMOVE_MEMBERS_ONLY,
+        Operation::FetchMemberKey { .. } => &rule::FETCH_MEMBERS_ONLY,
+    }
+}
+
+/// The caller's own repository, under an id that is free.
+fn create(existing: Option<&State>, caller: Word, manifest: &Manifest, envelope: &Envelope) -> Allowed {
+    let own = matches!(manifest.members.entries(), [only] if only.member == caller);
+    match (own, existing) {
+        (false, None) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Outcome::refuse(&[403, 400])),
+        (false, Some(_)) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Outcome::refuse(&[403, 400, 409])),
+        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, Outcome::refuse(&[409])),
+        (true, None) => {}
+    }
+    let consistent = belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch);
+    let created = Outcome::becomes(State { manifest: manifest.clone(), envelope: *envelope });
+    if !consistent {
+        return contradiction(&rule::CREATE_RETURNS, created.missing(&rule::CREATE_CONSISTENT));
+    }
+    let odd = !ordinary(manifest.version) || !ordinary(manifest.epoch);
+    Allowed::only(&rule::CREATE_RETURNS, created).or_if(odd, || Outcome::refuse(&[]))
+}
+
+/// An envelope that names the repository, version and epoch of a manifest.
+fn belongs(envelope: &Envelope, manifest: &Manifest) -> bool {
+    (envelope.repo, envelope.version, envelope.epoch) == (manifest.repo, manifest.version, manifest.epoch)
+}
+
+/// A request that contradicts itself: best refused; once accepted, nothing says what must be held.
+fn contradiction(rule: &'static Requirement, accepted: Outcome) -> Allowed {
+    Allowed::only(rule, Outcome::refuse(&[])).or(accepted.unsettled())
+}
+
+/// The manifest, and the envelope unless the caller has it.
+fn pull(repo: &State, known: i64) -> Allowed {
+    let unchanged = known == repo.manifest.version;
+    let with = |envelope| Outcome::answer(Answer::Pull { manifest: repo.manifest.clone(), envelope, unchanged });
+    let current = || with(Some(repo.envelope));
+    let allowed = if unchanged {
+        Allowed::only(&rule::PULL_UNCHANGED, with(None)).or(current().missing(&rule::PULL_OMITS_ENVELOPE))
+    } else {
+        Allowed::only(&rule::PULL_CURRENT, current())
+    };
+    allowed.or_if(!ordinary(known), || Outcome::refuse(&[]))
+}
+
+/// The gate, then the new state.
+fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated: Option<&Roster>) -> Allowed {
+    let manifest = &repo.manifest;
+    let (version, epoch) = (manifest.version, manifest.epoch);
+    let not_accepted = |conflict| Outcome::answer(Answer::Push { accepted: false, version, epoch, conflict });
+    // What is wrong with the request by itself, whatever the state.
+    let sound = envelope.repo == manifest.repo && rotated.is_none_or(|members| members.makes_sense(envelope.epoch));
+    let odd = !ordinary(expected) || !ordinary(envelope.version) || !ordinary(envelope.epoch);
+    if expected != version {
+        let wrong = odd || !sound || envelope.version <= expected;
+        return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Outcome::refuse(&[]));
+    }
+    if envelope.version <= version {
+        return Allowed::only(&rule::VERSION_MONOTONIC, Outcome::refuse(&[]))
+            .or(not_accepted(true))
+            .or(not_accepted(false));
+    }
+    let members = rotated.unwrap_or(&manifest.members);
+    let next = State {
+        manifest: Manifest {
+            version: envelope.version,
+            epoch: envelope.epoch,
+            members: members.clone(),
+            ..manifest.clone()
+        },
+        envelope: *envelope,
+    };
+    let counters = Answer::Push { accepted: true, version: envelope.version, epoch: envelope.epoch, conflict: false };
+    let applied = Outcome { next: Some(next), ..Outcome::answer(counters) };
+    let follows = if rotated.is_some() { envelope.epoch >= epoch } else { envelope.epoch == epoch };
+    if !sound || !follows {
+        return contradiction(&rule::PUSH_APPLIES, applied.missing(&rule::PUSH_CONSISTENT));
+    }
+    let gap = envelope.version - version > 1;
+    // Nothing says how far an epoch may go in one step, or whether a rotation may stay in its epoch or leave its author out.
+    let unusual = rotated.is_some() && (envelope.epoch - epoch != 1 || !members.has(caller));
+    let rule = if rotated.is_some() { &rule::PUSH_ROTATES } else { &rule::PUSH_APPLIES };
+    Allowed::only(rule, applied)
+        .or_if(gap, || Outcome::refuse(&[]).missing(&rule::PUSH_GAP))
+        .or_if(odd || unusual, || Outcome::refuse(&[]))
+}
+
+/// One entry more; or nothing, or a new wrapped key, for who is there already. The counters stay.
+fn add(repo: &State, entry: &Entry) -> Allowed {
+    let manifest = &repo.manifest;
+    let next = State {
+        manifest: Manifest { members: manifest.members.with(*entry), ..manifest.clone() },
+        envelope: repo.envelope,
+    };
+    let added = Outcome::becomes(next);
+    match manifest.members.get(entry.member) {
+        Some(old) => {
+            let replaced = if old.x25519 == entry.x25519 { added } else { added.missing(&rule::ADD_NO_REKEY) };
+            let same = old == entry;
+            Allowed::only(&rule::ADD_RECORDS, Outcome::answer(Answer::Manifest(manifest.clone())))
+                .or_if(!same, || replaced)
+                .or(Outcome::refuse(&[]))
+        }
+        None => Allowed::only(&rule::ADD_RECORDS, added).or_if(entry.epoch != manifest.epoch, || Outcome::refuse(&[])),
+    }
+}
+
+/// Drop, new roster, new envelope and new epoch in one step. `next` is the state that the request asks for.
+fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: State) -> Allowed {
+    let (before, after) = (&repo.manifest, &next.manifest);
+    let ignored = || Outcome::answer(Answer::Manifest(before.clone())).missing(&rule::REMOVE_CONSISTENT);
+    let known = before.members.has(removed);
+    if after.version <= before.version || after.epoch <= before.epoch {
+        let broken = if after.epoch <= before.epoch { &rule::EPOCH_RISES } else { &rule::VERSION_MONOTONIC };
+        return Allowed::only(broken, Outcome::refuse(if known { &[] } else { &[404] })).or(ignored());
+    }
+    let consistent =
+        belongs(&next.envelope, after) && members.makes_sense(after.epoch) && !after.members.entries().is_empty();
+    let named = members.has(removed);
+    let steps = (after.version - before.version, after.epoch - before.epoch);
+    let expected = before.members.without(removed);
+    let same_people =
+        expected.entries().iter().map(|old| old.member).eq(after.members.entries().iter().map(|new| new.member));
+    let odd = !ordinary(after.version) || !ordinary(after.epoch);
+    let removal = Outcome::becomes(next);
+    if !known {
+        let whole = removal.missing(&rule::REMOVE_UNKNOWN);
+        return Allowed::only(&rule::REMOVE_ATOMIC, Outcome::refuse(&[404]))
+            .or(ignored().missing(&rule::REMOVE_UNKNOWN))
+            .or(if consistent { whole } else { whole.unsettled() });
+    }
+    if !consistent {
+        return contradiction(&rule::REMOVE_REPLACES, removal.missing(&rule::REMOVE_CONSISTENT));
+    }
+    let tolerated = named || odd || steps != (1, 1);
+    let allowed = Allowed::only(&rule::REMOVE_REPLACES, removal).or_if(tolerated, || Outcome::refuse(&[]));
+    // Refusing a roster of other people, or a member that removes itself, is narrow-minded and breaks nothing.
+    let narrow = !tolerated && (!same_people || removed == caller);
+    allowed.or_if(narrow, || Outcome::refuse(&[]).missing(&rule::REMOVE_REPLACES))
+}
+
+/// The entry of exactly this member.
+fn fetch(repo: &State, member: Word) -> Allowed {
+    let outcome = match repo.manifest.members.get(member) {
+        Some(entry) => Outcome::answer(Answer::Entry(*entry)),
+        None => Outcome::refuse(&[404]),
+    };
+    Allowed::only(&rule::FETCH_ENTRY, outcome)
+}

@@ -1,0 +1,275 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::requirements as rule;
+
+const REPO: Word = Word(100);
+const ALICE: Word = Word(0);
+const BOB: Word = Word(1);
+
+fn entry(member: Word, epoch: i64, rest: u32) -> Entry {
+    Entry { member, x25519: Word(member.0 + 50), epoch, rest: Word(rest) }
+}
+
+fn envelope(version: i64, epoch: i64, sealed: u32) -> Envelope {
+    Envelope { repo: REPO, version, epoch, sealed: Word(sealed) }
+}
+
+fn state(version: i64, epoch: i64, members: &[Word]) -> State {
+    let members = Roster::new(members.iter().map(|member| entry(*member, epoch, 7)).collect());
+    let manifest = Manifest { repo: REPO, scheme: Word(99), version, epoch, members };
+    State { manifest, envelope: envelope(version, epoch, 8) }
+}
+
+fn by(caller: Word, operation: Operation) -> Call {
+    Call { caller: Some(caller), operation }
+}
+
+fn push(expected: i64, to: Envelope, rotated: Option<Roster>) -> Operation {
+    Operation::Push { envelope: to, expected, rotated }
+}
+
+fn pushed(version: i64, epoch: i64) -> Answer {
+    Answer::Push { accepted: true, version, epoch, conflict: false }
+}
+
+fn conflict(version: i64, epoch: i64) -> Answer {
+    Answer::Push { accepted: false, version, epoch, conflict: true }
+}
+
+#[test]
+fn a_push_applies_once() {
+    let before = state(3, 1, &[ALICE, BOB]);
+    let call = by(BOB, push(3, envelope(4, 1, 9), None));
+    let after = judge(Some(&before), &call, &pushed(4, 1)).unwrap().next.unwrap();
+    assert_eq!(after.envelope, envelope(4, 1, 9));
+    assert_eq!((after.manifest.version, &after.manifest.members), (4, &before.manifest.members));
+    assert!(judge(Some(&after), &call, &conflict(4, 1)).unwrap().next.is_none());
+    assert_eq!(judge(Some(&after), &call, &pushed(4, 1)).unwrap_err().rule.id, rule::PUSH_GATED.id);
+    // The counters of an earlier state, and a 409, are no conflict.
+    assert_eq!(judge(Some(&after), &call, &conflict(3, 1)).unwrap_err().rule.id, rule::PUSH_CONFLICT.id);
+    assert!(judge(Some(&after), &call, &Answer::Refused(409)).is_err());
+    assert!(judge(Some(&before), &call, &Answer::Broken(500)).is_err());
+}
+
+#[test]
+fn versions_may_skip_and_never_stay() {
+    let before = state(3, 1, &[ALICE]);
+    let gap = by(ALICE, push(3, envelope(9, 1, 9), None));
+    assert!(judge(Some(&before), &gap, &pushed(9, 1)).unwrap().missed.is_none());
+    assert_eq!(judge(Some(&before), &gap, &Answer::Refused(400)).unwrap().missed.unwrap().id, rule::PUSH_GAP.id);
+    let same = by(ALICE, push(3, envelope(3, 1, 9), None));
+    assert_eq!(judge(Some(&before), &same, &pushed(3, 1)).unwrap_err().rule.id, rule::VERSION_MONOTONIC.id);
+    assert!(judge(Some(&before), &same, &Answer::Refused(400)).is_ok());
+    // A plain step must be taken; a negative expectation may be refused.
+    let step = by(ALICE, push(3, envelope(4, 1, 9), None));
+    assert!(judge(Some(&before), &step, &Answer::Refused(400)).is_err());
+    let negative = by(ALICE, push(-1, envelope(4, 1, 9), None));
+    assert!(judge(Some(&before), &negative, &Answer::Refused(400)).is_ok());
+    assert!(judge(Some(&before), &negative, &conflict(3, 1)).is_ok());
+}
+
+#[test]
+fn a_removal_happens_as_a_whole() {
+    let before = state(3, 1, &[ALICE, BOB]);
+    let after = state(4, 2, &[ALICE]);
+    let remove = |envelope, members: &Roster, epoch| {
+        by(ALICE, Operation::RemoveMember { removed: BOB, envelope, members: members.clone(), epoch })
+    };
+    let members = &after.manifest.members;
+    let call = remove(envelope(4, 2, 8), members, 2);
+    let step = judge(Some(&before), &call, &Answer::Manifest(after.manifest.clone())).unwrap();
+    assert_eq!(step.next.as_ref(), Some(&after));
+    assert!(judge(Some(&before), &call, &Answer::Manifest(before.manifest.clone())).is_err());
+    // Again: 404, or nothing.
+    assert!(judge(Some(&after), &call, &Answer::Refused(404)).unwrap().missed.is_none());
+    assert!(judge(Some(&after), &call, &Answer::Manifest(after.manifest.clone())).unwrap().next.is_none());
+    // Neither the version nor the epoch may stay.
+    for call in [remove(envelope(3, 2, 8), members, 2), remove(envelope(4, 1, 8), members, 1)] {
+        let manifest = Manifest { members: members.clone(), ..before.manifest.clone() };
+        assert!(judge(Some(&before), &call, &Answer::Manifest(manifest)).is_err());
+        assert!(judge(Some(&before), &call, &Answer::Refused(400)).is_ok());
+    }
+    // Named in the new roster, and out of it all the same.
+    let both = remove(envelope(4, 2, 8), &state(4, 2, &[ALICE, BOB]).manifest.members, 2);
+    assert_eq!(judge(Some(&before), &both, &Answer::Manifest(after.manifest.clone())).unwrap().next, Some(after));
+}
+
+#[test]
+fn additions_keep_the_counters_and_may_come_twice() {
+    let before = state(3, 1, &[ALICE]);
+    let add = |rest| by(ALICE, Operation::AddMember { entry: entry(BOB, 1, rest) });
+    let manifest =
+        |rest| Manifest { members: before.manifest.members.with(entry(BOB, 1, rest)), ..before.manifest.clone() };
+    let after = judge(Some(&before), &add(7), &Answer::Manifest(manifest(7))).unwrap().next.unwrap();
+    assert_eq!(after, state(3, 1, &[ALICE, BOB]));
+    let stays = judge(Some(&after), &add(8), &Answer::Manifest(manifest(7))).unwrap();
+    assert!(stays.next.is_none());
+    let replaced = judge(Some(&after), &add(8), &Answer::Manifest(manifest(8))).unwrap().next.unwrap();
+    assert_eq!(replaced.manifest.members.get(BOB).unwrap().rest, Word(8));
+    assert!(judge(Some(&after), &add(8), &Answer::Refused(409)).is_ok());
+    assert!(judge(Some(&before), &add(7), &Answer::Refused(409)).is_err());
+}
+
+#[test]
+fn strangers_and_nobody_learn_nothing() {
+    let here = state(3, 1, &[ALICE]);
+    let pull = Operation::Pull { known: 0 };
+    let all = Answer::Pull { manifest: here.manifest.clone(), envelope: Some(here.envelope), unchanged: false };
+    assert!(judge(Some(&here), &by(ALICE, pull.clone()), &all).is_ok());
+    assert_eq!(judge(Some(&here), &by(BOB, pull.clone()), &all).unwrap_err().rule.id, rule::PULL_MEMBERS_ONLY.id);
+    let missed = judge(Some(&here), &by(BOB, pull.clone()), &Answer::Refused(404)).unwrap().missed;
+    assert_eq!(missed.unwrap().id, rule::USUAL_STATUS.id);
+    assert!(judge(None, &by(ALICE, pull.clone()), &Answer::Refused(404)).unwrap().missed.is_none());
+    let nobody = Call { caller: None, operation: pull };
+    assert_eq!(judge(Some(&here), &nobody, &all).unwrap_err().rule.id, rule::TOKEN_REQUIRED.id);
+}
+
+#[test]
+fn a_contradiction_is_refused_or_unsettled() {
+    let here = state(3, 1, &[ALICE]);
+    let foreign = Envelope { repo: Word(101), ..envelope(4, 1, 9) };
+    let call = by(ALICE, push(3, foreign, None));
+    assert!(judge(Some(&here), &call, &Answer::Refused(400)).unwrap().settled);
+    let accepted = judge(Some(&here), &call, &pushed(4, 1)).unwrap();
+    assert!(!accepted.settled);
+    assert_eq!(accepted.missed.unwrap().id, rule::PUSH_CONSISTENT.id);
+}
+
+#[test]
+fn differences_are_told_in_words() {
+    let mut words = Words::default();
+    let members: Vec<_> = ["alice", "bob"].iter().map(|name| words.word(name)).collect();
+    let due = state(3, 1, &members).manifest;
+    let came = Manifest { members: due.members.without(members[1]), ..due.clone() };
+    let said = words.difference(&Answer::Manifest(due.clone()), &Answer::Manifest(came.clone())).unwrap();
+    assert_eq!(said, "member bob is missing");
+    let call = by(members[0], Operation::Pull { known: 3 });
+    let pulled = |manifest| Answer::Pull { manifest, envelope: None, unchanged: true };
+    let here = State { manifest: due, envelope: envelope(3, 1, 8) };
+    let (expected, observed) = judge(Some(&here), &call, &pulled(came)).unwrap_err().explain(&words);
+    assert!(
+        expected.starts_with("version 3, epoch 1, members alice bob and no envelope, unchanged, or "),
+        "{expected}"
+    );
+    assert_eq!(observed, "member bob is missing");
+}
+
+// Laws, over small worlds in which everything happens to everything.
+
+fn a_word() -> impl Strategy<Value = Word> {
+    (0_u32..4).prop_map(Word)
+}
+
+fn an_entry() -> impl Strategy<Value = Entry> {
+    (a_word(), 0_i64..4, 0_u32..3, 0_u32..2).prop_map(|(member, epoch, rest, key)| Entry {
+        x25519: Word(member.0 + 50 + key),
+        ..entry(member, epoch, rest)
+    })
+}
+
+fn a_roster() -> impl Strategy<Value = Roster> {
+    prop::collection::vec(an_entry(), 0..4).prop_map(Roster::new)
+}
+
+fn an_envelope() -> impl Strategy<Value = Envelope> {
+    (0_i64..6, 0_i64..4, 0_u32..3, 0_u32..5).prop_map(|(version, epoch, sealed, repo)| Envelope {
+        repo: Word(if repo == 0 { 101 } else { 100 }),
+        ..envelope(version, epoch, sealed)
+    })
+}
+
+fn a_manifest() -> impl Strategy<Value = Manifest> {
+    (0_i64..5, 0_i64..3, a_roster()).prop_map(|(version, epoch, members)| Manifest {
+        repo: REPO,
+        scheme: Word(99),
+        version,
+        epoch,
+        members,
+    })
+}
+
+fn a_state() -> impl Strategy<Value = Option<State>> {
+    prop::option::weighted(
+        0.9,
+        (a_manifest(), 0_u32..3).prop_map(|(manifest, sealed)| State {
+            envelope: envelope(manifest.version, manifest.epoch, sealed),
+            manifest,
+        }),
+    )
+}
+
+fn a_call() -> impl Strategy<Value = Call> {
+    let operation = prop_oneof![
+        (a_manifest(), an_envelope()).prop_map(|(manifest, envelope)| Operation::CreateRepo { manifest, envelope }),
+        (-1_i64..6).prop_map(|known| Operation::Pull { known }),
+        (an_envelope(), -1_i64..6, prop::option::of(a_roster()))
+            .prop_map(|(to, expected, rotated)| push(expected, to, rotated)),
+        an_entry().prop_map(|entry| Operation::AddMember { entry }),
+        (a_word(), an_envelope(), a_roster(), 0_i64..5).prop_map(|(removed, envelope, members, epoch)| {
+            Operation::RemoveMember { removed, envelope, members, epoch }
+        }),
+        a_word().prop_map(|member| Operation::FetchMemberKey { member }),
+    ];
+    (prop::option::weighted(0.95, a_word()), operation).prop_map(|(caller, operation)| Call { caller, operation })
+}
+
+fn answer_of(expected: &Expected) -> Answer {
+    match expected {
+        Expected::Is(answer) => answer.clone(),
+        Expected::Refusal(usual) => Answer::Refused(usual.first().copied().unwrap_or(400)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn laws(state in a_state(), call in a_call()) {
+        let allowed = allowed(state.as_ref(), &call);
+        prop_assert!(!allowed.outcomes.is_empty());
+        for outcome in &allowed.outcomes {
+            let answer = answer_of(&outcome.expected);
+            let Some(step) = step(state.as_ref(), &call, &answer) else { panic!("{answer:?} is listed and not allowed") };
+            // The answer tells which state is left.
+            prop_assert_eq!(&step.next, &outcome.next);
+            let read = matches!(call.operation, Operation::Pull { .. } | Operation::FetchMemberKey { .. });
+            let rejected = matches!(answer, Answer::Refused(_) | Answer::Push { accepted: false, .. });
+            if read || rejected {
+                prop_assert!(step.next.is_none(), "a read or a rejected write changes the state");
+            }
+            let Some(next) = &step.next else { continue };
+            let Some(before) = &state else {
+                let creates = matches!(call.operation, Operation::CreateRepo { .. });
+                prop_assert!(creates, "only createRepo makes a repository");
+                continue;
+            };
+            let add = matches!(call.operation, Operation::AddMember { .. });
+            let removal = matches!(call.operation, Operation::RemoveMember { .. });
+            prop_assert_eq!(next.manifest.version == before.manifest.version, add);
+            prop_assert!(next.manifest.version >= before.manifest.version, "versions never fall");
+            prop_assert!(!removal || next.manifest.epoch > before.manifest.epoch, "a removal raises the epoch");
+            if step.settled {
+                prop_assert!(next.manifest.epoch >= before.manifest.epoch, "epochs never fall");
+                prop_assert_eq!(next.envelope.version, next.manifest.version);
+                prop_assert_eq!(next.envelope.epoch, next.manifest.epoch);
+            }
+            prop_assert!(before.manifest.members.has(call.caller.unwrap()), "strangers change nothing");
+            if let Operation::RemoveMember { removed, .. } = call.operation {
+                prop_assert!(!next.manifest.members.has(removed));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_allowed(state in a_state(), call in a_call(), other in a_state(), status in 200_u16..600) {
+        let allowed = allowed(state.as_ref(), &call);
+        let refusable = allowed.outcomes.iter().any(|outcome| matches!(outcome.expected, Expected::Refusal(_)));
+        prop_assert_eq!(judge(state.as_ref(), &call, &Answer::Refused(400)).is_ok(), refusable);
+        prop_assert!(judge(state.as_ref(), &call, &Answer::Broken(status)).is_err());
+        let Some(other) = other else { return Ok(()) };
+        let answer = Answer::Manifest(other.manifest);
+        let listed = allowed.outcomes.iter().any(|outcome| outcome.expected == Expected::Is(answer.clone()));
+        prop_assert_eq!(judge(state.as_ref(), &call, &answer).is_ok(), listed);
+    }
+}

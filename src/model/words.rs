@@ -1,0 +1,279 @@
+//! Between the messages on the wire and the words that the model compares.
+
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Answer, Entry, Envelope, Expected, Manifest, Operation, Roster, Word};
+use crate::wire::{
+    self, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind,
+    PullRequest, PullResponse, PushRequest, PushResponse, VaultManifest,
+};
+
+/// What separates the parts of a word that stands for several members of a message; in none of them, as they are base64 or ids.
+const SEPARATOR: &str = "\u{1f}";
+
+/// A 2xx body that isn't the message of its operation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body isn't a {message}: {reason}")]
+pub struct WireError {
+    /// Name of the message.
+    pub message: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The texts that words stand for. Words of one collection mean nothing to another.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    numbers: HashMap<Box<str>, u32>,
+    texts: Vec<Box<str>>,
+}
+
+impl Words {
+    /// The word for a text, the same for the same text.
+    pub fn word(&mut self, text: &str) -> Word {
+        if let Some(number) = self.numbers.get(text) {
+            return Word(*number);
+        }
+        let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.texts.push(text.into());
+        self.numbers.insert(text.into(), number);
+        Word(number)
+    }
+
+    /// The text of a word; empty for a word of another collection.
+    pub fn text(&self, word: Word) -> &str {
+        usize::try_from(word.0).ok().and_then(|at| self.texts.get(at)).map_or("", |text| text)
+    }
+
+    /// A member entry.
+    pub fn entry(&mut self, entry: &MemberEntry) -> Entry {
+        let key = &entry.wrapped_data_key;
+        let binding = entry.key_binding_sig.as_deref().unwrap_or_default();
+        let rest = [&key.ciphertext, &key.scheme_id, &key.ephemeral_public_key, &key.iv, binding].join(SEPARATOR);
+        Entry {
+            member: self.word(&entry.ed25519_public_key),
+            x25519: self.word(&entry.x25519_public_key),
+            epoch: entry.key_epoch,
+            rest: self.word(&rest),
+        }
+    }
+
+    /// A roster.
+    pub fn roster(&mut self, members: &[MemberEntry]) -> Roster {
+        Roster::new(members.iter().map(|entry| self.entry(entry)).collect())
+    }
+
+    /// A manifest. `shareRefreshTokens`, a member of revision 0.4, isn't modelled.
+    pub fn manifest(&mut self, manifest: &VaultManifest) -> Manifest {
+        Manifest {
+            repo: self.word(&manifest.repo_id),
+            scheme: self.word(&manifest.scheme_id),
+            version: manifest.payload_version,
+            epoch: manifest.key_epoch,
+            members: self.roster(&manifest.members),
+        }
+    }
+
+    /// An envelope.
+    pub fn envelope(&mut self, envelope: &EncryptedEnvelope) -> Envelope {
+        Envelope {
+            repo: self.word(&envelope.repo_id),
+            version: envelope.payload_version,
+            epoch: envelope.key_epoch,
+            sealed: self.word(&[envelope.ciphertext.as_str(), &envelope.iv].join(SEPARATOR)),
+        }
+    }
+
+    /// createRepo.
+    pub fn create(&mut self, request: &CreateRepoRequest) -> Operation {
+        let (manifest, envelope) = (self.manifest(&request.manifest), self.envelope(&request.initial_envelope));
+        Operation::CreateRepo { manifest, envelope }
+    }
+
+    /// pull.
+    pub fn pull(request: &PullRequest) -> Operation {
+        Operation::Pull { known: request.known_payload_version }
+    }
+
+    /// push.
+    pub fn push(&mut self, request: &PushRequest) -> Operation {
+        Operation::Push {
+            envelope: self.envelope(&request.envelope),
+            expected: request.expected_payload_version,
+            rotated: request.rotated_members.as_ref().map(|members| self.roster(members)),
+        }
+    }
+
+    /// addMember.
+    pub fn add(&mut self, request: &MemberAddRequest) -> Operation {
+        Operation::AddMember { entry: self.entry(&request.member) }
+    }
+
+    /// removeMember.
+    pub fn remove(&mut self, request: &MemberRemoveRequest) -> Operation {
+        Operation::RemoveMember {
+            removed: self.word(&request.removed_member_id),
+            envelope: self.envelope(&request.rotated_envelope),
+            members: self.roster(&request.rewrapped_members),
+            epoch: request.new_key_epoch,
+        }
+    }
+
+    /// fetchMemberKey.
+    pub fn fetch(&mut self, member_id: &str) -> Operation {
+        Operation::FetchMemberKey { member: self.word(member_id) }
+    }
+}
+
+/// The answer to an operation, from status and body. Members that the schema doesn't know are left out.
+///
+/// # Errors
+/// [`WireError`]: a 2xx whose body isn't the operation's message.
+pub fn read_answer(words: &mut Words, operation: &Operation, status: u16, body: &[u8]) -> Result<Answer, WireError> {
+    match status {
+        200..300 => {}
+        400..500 => return Ok(Answer::Refused(status)),
+        _ => return Ok(Answer::Broken(status)),
+    }
+    Ok(match operation {
+        Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
+            Answer::Manifest(words.manifest(&message(MessageKind::VaultManifest, body)?))
+        }
+        Operation::Pull { .. } => {
+            let pulled: PullResponse = message(MessageKind::PullResponse, body)?;
+            Answer::Pull {
+                manifest: words.manifest(&pulled.manifest),
+                envelope: pulled.envelope.map(|envelope| words.envelope(&envelope)),
+                unchanged: pulled.unchanged,
+            }
+        }
+        Operation::Push { .. } => {
+            let PushResponse { accepted, payload_version, key_epoch, conflict } =
+                message(MessageKind::PushResponse, body)?;
+            Answer::Push { accepted, version: payload_version, epoch: key_epoch, conflict }
+        }
+        Operation::FetchMemberKey { .. } => Answer::Entry(words.entry(&message(MessageKind::MemberEntry, body)?)),
+    })
+}
+
+fn message<T: DeserializeOwned>(kind: MessageKind, body: &[u8]) -> Result<T, WireError> {
+    let wrong = |error: serde_json::Error| WireError { message: kind.name(), reason: error.to_string() };
+    let mut value: Value = serde_json::from_slice(body).map_err(wrong)?;
+    wire::prune(kind, &mut value);
+    serde_json::from_value(value).map_err(wrong)
+}
+
+/// Describing things to a person.
+impl Words {
+    /// What a word stands for, shortened to what is recognisable.
+    pub fn short(&self, word: Word) -> String {
+        let text = self.text(word).split(SEPARATOR).next().unwrap_or_default();
+        if text.chars().count() <= 12 {
+            return text.to_owned();
+        }
+        text.chars().take(8).chain(['…']).collect()
+    }
+
+    /// An expectation.
+    pub fn expected(&self, expected: &Expected) -> String {
+        match expected {
+            Expected::Is(answer) => self.answer(answer),
+            Expected::Refusal([]) => "a 4xx".into(),
+            Expected::Refusal(usual) => {
+                let usual: Vec<_> = usual.iter().map(u16::to_string).collect();
+                format!("a 4xx (usually {})", usual.join(" or "))
+            }
+        }
+    }
+
+    /// An answer.
+    pub fn answer(&self, answer: &Answer) -> String {
+        match answer {
+            Answer::Manifest(manifest) => self.manifest_text(manifest),
+            Answer::Pull { manifest, envelope, unchanged } => {
+                let sealed = envelope.map(|envelope| self.envelope_text(&envelope));
+                let with = sealed.unwrap_or_else(|| "no envelope".into());
+                format!("{} and {with}{}", self.manifest_text(manifest), if *unchanged { ", unchanged" } else { "" })
+            }
+            Answer::Push { accepted, version, epoch, conflict } => {
+                let outcome = match (accepted, conflict) {
+                    (true, false) => "accepted",
+                    (false, true) => "a conflict",
+                    (false, false) => "not accepted",
+                    (true, true) => "accepted and a conflict",
+                };
+                format!("{outcome} at version {version}, epoch {epoch}")
+            }
+            Answer::Entry(entry) => format!("the entry {}", self.entry_text(entry)),
+            Answer::Refused(status) => format!("refused with {status}"),
+            Answer::Broken(status) => format!("status {status}"),
+        }
+    }
+
+    fn manifest_text(&self, manifest: &Manifest) -> String {
+        let members: Vec<_> = manifest.members.entries().iter().take(6).map(|entry| self.short(entry.member)).collect();
+        let more = manifest.members.entries().len().saturating_sub(members.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("version {}, epoch {}, members {}{more}", manifest.version, manifest.epoch, members.join(" "))
+    }
+
+    fn envelope_text(&self, envelope: &Envelope) -> String {
+        format!("envelope {} of version {}, epoch {}", self.short(envelope.sealed), envelope.version, envelope.epoch)
+    }
+
+    fn entry_text(&self, entry: &Entry) -> String {
+        format!("{} of {} at epoch {}", self.short(entry.rest), self.short(entry.member), entry.epoch)
+    }
+
+    /// The first difference between an answer that was due and the one that came; `None` when they are of different kinds.
+    pub fn difference(&self, due: &Answer, came: &Answer) -> Option<String> {
+        match (due, came) {
+            (Answer::Manifest(due), Answer::Manifest(came)) => self.manifests_differ(due, came),
+            (
+                Answer::Pull { manifest, envelope, unchanged },
+                Answer::Pull { manifest: served, envelope: sealed, unchanged: said },
+            ) => self.manifests_differ(manifest, served).or_else(|| {
+                if unchanged != said {
+                    return Some(format!("unchanged is {said}"));
+                }
+                match (envelope, sealed) {
+                    (Some(due), Some(came)) if due != came => {
+                        Some(format!("{}, not {}", self.envelope_text(came), self.envelope_text(due)))
+                    }
+                    (Some(_), None) => Some("no envelope".into()),
+                    _ => None,
+                }
+            }),
+            _ => None,
+        }
+    }
+
+    fn manifests_differ(&self, due: &Manifest, came: &Manifest) -> Option<String> {
+        if (due.version, due.epoch) != (came.version, came.epoch) {
+            let (version, epoch) = (came.version, came.epoch);
+            return Some(format!("version {version} and epoch {epoch}, not {} and {}", due.version, due.epoch));
+        }
+        if due.repo != came.repo || due.scheme != came.scheme {
+            return Some("another repoId or schemeId".into());
+        }
+        self.rosters_differ(&due.members, &came.members)
+    }
+
+    fn rosters_differ(&self, due: &Roster, came: &Roster) -> Option<String> {
+        for entry in due.entries() {
+            match came.get(entry.member) {
+                None => return Some(format!("member {} is missing", self.short(entry.member))),
+                Some(other) if other != entry => {
+                    return Some(format!("entry {}, not {}", self.entry_text(other), self.entry_text(entry)));
+                }
+                Some(_) => {}
+            }
+        }
+        let stranger = came.entries().iter().find(|entry| !due.has(entry.member));
+        let strange = stranger.map(|entry| format!("member {} is in it and shouldn't be", self.short(entry.member)));
+        strange.or_else(|| (due != came).then(|| "a member is in it twice".into()))
+    }
+}
