@@ -1,7 +1,7 @@
 //! Conformance suite for the Alt Vault Protocol (AVP).
 //!
 //! The library behind the `avp-conform` program. The README's "Map of the source" tells what lives where; arrows between
-//! the modules point one way: `codec ← wire ← {client, server} ← scenarios ← runner ← report ← cli`.
+//! the modules point one way: `codec ← wire ← {client, model, server} ← scenarios ← runner ← report ← cli`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

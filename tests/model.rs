@@ -13,6 +13,7 @@ use avp_conform::wire::{
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
 
 const IDS: [&str; 2] = ["first", "second"];
@@ -157,50 +158,59 @@ impl World {
         }
     }
 
-    async fn play(&mut self, dice: Dice) {
+    /// One request.
+    ///
+    /// # Errors
+    /// In words, what the model doesn't allow.
+    async fn play(&mut self, dice: Dice) -> Result<(), String> {
         let repo = usize::from(dice[7] % 2);
         let (op, operation, member, body) = self.request(repo, dice);
         let person = &self.people[usize::from(dice[1]) % self.people.len()];
         let token = (dice[1] < 250).then(|| person.1.clone());
         let caller = token.is_some().then(|| person.0.id.clone()).map(|id| self.words.word(&id));
         let (status, answer) = self.send(op, IDS[repo], &member, token.as_deref(), body.clone()).await;
-        let answer = model::read_answer(&mut self.words, &operation, status, &answer).unwrap();
+        let answer = model::read_answer(&mut self.words, &operation, status, &answer).map_err(|e| e.to_string())?;
         let call = Call { caller, operation };
-        match model::judge(self.states[repo].as_ref(), &call, &answer) {
-            Ok(step) => {
-                assert!(step.settled, "the built-in server accepts a contradiction: {call:?}");
-                if step.next.is_some() {
-                    self.states[repo] = step.next;
-                }
-            }
-            Err(mismatch) => panic!("{:?}\n{}\n{:?}", mismatch.explain(&self.words), json!(body), call.operation),
+        let step = model::judge(self.states[repo].as_ref(), &call, &answer)
+            .map_err(|mismatch| format!("{} {:?} {}", mismatch.rule.id, mismatch.explain(&self.words), json!(body)))?;
+        if !step.settled {
+            return Err(format!("a contradiction is accepted: {}", json!(body)));
         }
+        if step.next.is_some() {
+            self.states[repo] = step.next;
+        }
+        Ok(())
     }
 
     /// Whoever is a member sees exactly the model's state, and the others see nothing.
-    async fn pulled_is_modelled(&mut self) {
+    async fn pulled_is_modelled(&mut self) -> Result<(), String> {
         for (repo, id) in IDS.into_iter().enumerate() {
             for (identity, token) in self.people.clone() {
                 let request = PullRequest { repo_id: id.into(), known_payload_version: -1 };
                 let (status, body) = self.send(Op::Pull, id, "", Some(&token), Some(json!(request))).await;
                 let operation = Words::pull(&request);
-                let answer = model::read_answer(&mut self.words, &operation, status, &body).unwrap();
+                let answer =
+                    model::read_answer(&mut self.words, &operation, status, &body).map_err(|e| e.to_string())?;
                 let caller = self.words.word(&identity.id);
-                match self.states[repo].as_ref().filter(|state| state.manifest.members.has(caller)) {
-                    None => assert!(matches!(answer, Answer::Refused(403 | 404)), "{answer:?}"),
-                    Some(State { manifest, envelope }) => assert_eq!(
-                        answer,
-                        Answer::Pull { manifest: manifest.clone(), envelope: Some(*envelope), unchanged: false }
-                    ),
+                let same = match self.states[repo].as_ref().filter(|state| state.manifest.members.has(caller)) {
+                    None => matches!(answer, Answer::Refused(403 | 404)),
+                    Some(State { manifest, envelope }) => {
+                        let (manifest, envelope) = (manifest.clone(), Some(*envelope));
+                        answer == Answer::Pull { manifest, envelope, unchanged: false }
+                    }
+                };
+                if !same {
+                    return Err(format!("pull serves {}, not {:?}", self.words.answer(&answer), self.states[repo]));
                 }
             }
         }
+        Ok(())
     }
 }
 
-async fn sequence(rolls: &[Dice]) {
+async fn sequence(fault: Option<server::Fault>, rolls: &[Dice]) -> Result<(), String> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = server::start(server::Config::default(), listener).await.unwrap();
+    let server = server::start(server::Config { fault, ..server::Config::default() }, listener).await.unwrap();
     let url = format!("http://{}", server.addr()).parse().unwrap();
     let transport = Transport::new(&url, None, Vec::new(), Duration::from_secs(10)).unwrap();
     let mut world = World { transport, people: Vec::new(), words: Words::default(), states: [None, None], stamp: 0 };
@@ -208,20 +218,59 @@ async fn sequence(rolls: &[Dice]) {
         world.join().await;
     }
     for (turn, dice) in rolls.iter().enumerate() {
-        world.play(*dice).await;
+        world.play(*dice).await?;
         if turn % 16 == 15 {
-            world.pulled_is_modelled().await;
+            world.pulled_is_modelled().await?;
         }
     }
-    world.pulled_is_modelled().await;
+    world.pulled_is_modelled().await
+}
+
+fn run(fault: Option<server::Fault>, rolls: &[Dice]) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(sequence(fault, rolls))
+}
+
+fn rolls() -> impl Strategy<Value = Vec<Dice>> {
+    prop::collection::vec(any::<Dice>(), 60..160)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_answer_of_the_built_in_server_is_allowed(rolls in prop::collection::vec(any::<Dice>(), 60..160)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(sequence(&rolls));
+    fn every_answer_of_the_built_in_server_is_allowed(rolls in rolls()) {
+        prop_assert_eq!(run(None, &rolls), Ok(()));
+    }
+}
+
+/// The same sequences tell a broken server, and which rule it breaks.
+#[test]
+fn broken_servers_are_told() {
+    for (name, rule) in [
+        ("push-ungated", "AVP-6-push-gated"),
+        ("conflict-echoes-expectation", "AVP-6-push-conflict-answer"),
+        ("push-same-version", "AVP-10-version-monotonic"),
+        ("rotation-merges", "-members-only"),
+        ("add-raises-version", "AVP-6-add-records"),
+        ("add-not-stored", "pull serves"),
+        ("remove-any-epoch", "AVP-10-epoch-rises"),
+        ("remove-keeps-member", "AVP-6-remove-replaces"),
+        ("duplicate-overwrites", "AVP-6-create-duplicate"),
+        ("stranger-may-pull", "AVP-6-pull-members-only"),
+        ("pull-previous-envelope", "AVP-6-pull-current"),
+        ("fetch-removed", "AVP-6-fetch-entry"),
+    ] {
+        let fault = server::Fault::by_name(name).unwrap();
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let mut told = Vec::new();
+        for _ in 0..100 {
+            let rolls = rolls().new_tree(&mut runner).unwrap().current();
+            told.extend(run(Some(fault), &rolls).err());
+            if told.iter().any(|told| told.contains(rule)) {
+                break;
+            }
+        }
+        assert!(told.iter().any(|told| told.contains(rule)), "{name}: {told:#?}");
     }
 }
