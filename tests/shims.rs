@@ -48,7 +48,7 @@ fn python() -> bool {
 }
 
 fn node() -> bool {
-    present(&["node", "-e", "process.exit(+process.versions.node.split('.')[0] < 18)"])
+    present(&["node", "-e", "process.exit(process.versions.node.split('.')[0] < 18 ? 1 : 0)"])
 }
 
 fn java() -> bool {
@@ -253,7 +253,7 @@ const NODE: &[Mistake] = &[
     mistake(
         "const q = parseJson(line);",
         "const q = JSON.parse(line);",
-        &["aad/version-2-53-plus-1", "federation/locator-large-epoch"],
+        &["federation/locator-large-epoch", "federation/locator-max-epoch"],
     ),
     mistake("Buffer.from(q.repoId, \"utf8\")", "Buffer.from(q.repoId, \"latin1\")", &["aad/latin-id"]),
     mistake(

@@ -19,6 +19,6 @@ run() {
 }
 
 run Python "python3 -c 'import cryptography'" "python3 '$here/shim.py'" "$@"
-run Node "node -e 'process.exit(+process.versions.node.split(\".\")[0] < 18)'" "node '$here/shim.mjs'" "$@"
+run Node "node -e 'process.exit(process.versions.node.split(\".\")[0] < 18 ? 1 : 0)'" "node '$here/shim.mjs'" "$@"
 run Java "java --version | grep -E '^[a-z]* (1[7-9]|[2-9][0-9])'" "java '$here/Shim.java'" "$@"
 exit $failed

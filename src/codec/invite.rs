@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::base64::{self, Base64Error};
+use super::strict_json;
 
 /// Why a token isn't an invite request or a repo locator.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,7 @@ impl InviteRequest {
     /// # Errors
     /// [`TokenError`]: encoding, JSON shape (unknown, missing or mistyped members), version.
     pub fn decode(token: &str) -> Result<Self, TokenError> {
-        let invite: Self = serde_json::from_slice(&base64::decode_url(token)?)?;
+        let invite: Self = strict_json::read(&base64::decode_url(token)?)?;
         if invite.v == 1 { Ok(invite) } else { Err(TokenError::Version(invite.v)) }
     }
 

@@ -42,7 +42,7 @@ impl RepoLocator {
     /// # Errors
     /// [`TokenError`]: encoding, JSON shape (unknown, missing or mistyped members), version.
     pub fn decode(token: &str) -> Result<Self, TokenError> {
-        let locator: Self = serde_json::from_slice(&base64::decode_url(token)?)?;
+        let locator: Self = super::strict_json::read(&base64::decode_url(token)?)?;
         if locator.v == 1 { Ok(locator) } else { Err(TokenError::Version(locator.v)) }
     }
 }

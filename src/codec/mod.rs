@@ -14,6 +14,7 @@ pub mod key_wrap;
 pub mod locator;
 pub mod payload;
 pub mod signature;
+mod strict_json;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 

@@ -75,7 +75,7 @@ impl AltPayload {
     /// # Errors
     /// A [`serde_json::Error`] with line and column for anything but such an object.
     pub fn parse(plaintext: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(plaintext)
+        super::strict_json::read(plaintext)
     }
 
     /// The plaintext: compact JSON, absent optional members as `null`.
@@ -100,5 +100,7 @@ mod tests {
     fn mistyped_members_are_refused() {
         assert!(AltPayload::parse(br#"{"alts":[],"payloadVersion":"7"}"#).is_err());
         assert!(AltPayload::parse(br#"{"alts":[{}],"payloadVersion":7}"#).is_err());
+        assert!(AltPayload::parse(br"[[],7]").is_err());
+        assert!(AltPayload::parse(br#"{"alts":[["u","n","t","OFFLINE",1]],"payloadVersion":7}"#).is_err());
     }
 }

@@ -11,7 +11,7 @@ use super::case::{Case, CaseError, Expect, Read, Step};
 use super::evaluate::{Reading, read};
 use super::fields::Fields;
 use super::formats::{self, Contents, FORMATS, Format, INDEX};
-use super::judge::{Judgement, judge};
+use super::judge::{Judgement, contains, describe, judge};
 use super::op::Answer;
 
 /// Larger files aren't vectors.
@@ -239,12 +239,29 @@ fn put(step: &Step) -> Put {
         _ => judge(step, &answer),
     };
     match judgement {
-        Judgement::Right => Put::Right,
-        Judgement::Allowed { .. } if open => Put::Right,
+        Judgement::Right => complete(step, &answer),
+        Judgement::Allowed { .. } if open => complete(step, &answer),
         Judgement::Allowed { observed, .. } => Put::Odd(format!("{}: {observed}", step.what)),
         Judgement::Wrong { expected, observed } => {
             Put::Wrong(format!("{}: the vector says {expected}; computed: {observed}", step.what))
         }
         Judgement::Unsupported(text) | Judgement::Trouble(text) => Put::Unreadable(text),
+    }
+}
+
+/// A codec may answer more than a vector says, but a vector has to say everything about what it does say: an account
+/// without its name would let every name pass.
+fn complete(step: &Step, answer: &Answer) -> Put {
+    let (Expect::Result(expected) | Expect::Either { accepted: expected, .. }, Answer::Result(computed)) =
+        (&step.expect, answer)
+    else {
+        return Put::Right;
+    };
+    let lacking = expected.iter().find(|(name, value)| computed.get(*name).is_some_and(|all| !contains(value, all)));
+    match lacking {
+        None => Put::Right,
+        Some((name, _)) => {
+            Put::Wrong(format!("{}: `{name}` lacks something; computed: {}", step.what, describe(computed)))
+        }
     }
 }

@@ -78,7 +78,7 @@ fn compare(step: &Step, expected: &Fields, actual: &Fields) -> Judgement {
 }
 
 /// Whether `actual` has everything that `expected` has. Further members don't matter, and null is as good as absent.
-fn contains(actual: &Value, expected: &Value) -> bool {
+pub(super) fn contains(actual: &Value, expected: &Value) -> bool {
     match (actual, expected) {
         (Value::Object(actual), Value::Object(expected)) => {
             expected.iter().all(|(name, value)| contains(actual.get(name).unwrap_or(&Value::Null), value))

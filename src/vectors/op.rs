@@ -72,6 +72,11 @@ ops! {
 }
 
 impl Op {
+    /// Whether its success says anything beyond success.
+    pub fn has_result(self) -> bool {
+        !matches!(self, Self::Verify | Self::VerifyBinding)
+    }
+
     /// The operation of a name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|op| op.name() == name)

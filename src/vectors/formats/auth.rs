@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::case::{Case, Step};
-use super::super::fields::{FieldError, Fields, array, fields, hex_of, object, string};
+use super::super::fields::{FieldError, Fields, array, fields, hex_of, integer, object, string};
 use super::super::op::Op;
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
@@ -72,6 +72,11 @@ fn token(fields: &Fields, member: &str, case: &mut Case) -> Result<(), FieldErro
     };
     if &jwt.claims != object(fields, "claims")? {
         case.wrong.push("`claims` aren't those of the token".into());
+    }
+    let expires = integer(object(fields, "tokenResponse")?, "expiresAt")?;
+    let claimed = jwt.claims.get("exp").and_then(Value::as_i64).and_then(|seconds| seconds.checked_mul(1000));
+    if claimed.is_some_and(|claimed| claimed != expires) {
+        case.wrong.push("`tokenResponse.expiresAt` isn't the token's `exp` in milliseconds".into());
     }
     if jwt.subject() != Some(format!("key:{member}").as_str()) {
         case.wrong.push("the token's `sub` isn't key: and the member id".into());

@@ -1,7 +1,7 @@
 //! Input that has to be refused, or that may be.
 
 use super::super::case::{Case, Expect, Step};
-use super::super::fields::{FieldError, Fields, fields, object, string};
+use super::super::fields::{FieldError, Fields, fields, integer, object, string};
 use super::super::op::{Op, Request};
 use super::{picked, renamed};
 use crate::codec::key_wrap::SCHEME_ID;
@@ -42,8 +42,12 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
         }
         other => return Err(FieldError::new("expect", format!("is {other:?}: neither reject, either nor accept"))),
     };
+    let mut unchecked = Vec::new();
+    if wanted != "reject" && accepted()?.is_empty() && op.has_result() {
+        unchecked.push("`accepted` says nothing of what comes of an input that is accepted".to_owned());
+    }
     let step = Step { what: mutation.into(), request: Request::new(op, input), expect, recipient_private: None };
-    Ok(Case { steps: vec![step], ..Case::default() })
+    Ok(Case { steps: vec![step], unchecked, ..Case::default() })
 }
 
 /// The operation and its input; `None` for an operation that we don't know.
@@ -51,6 +55,12 @@ fn input(op: &str, fields: &Fields) -> Result<Option<(Op, Fields)>, FieldError> 
     Ok(Some(match op {
         "payload-decrypt" => {
             let names = ["keyB64", "ivB64", "repoId", "payloadVersion", "keyEpoch", "ciphertextB64"];
+            for name in ["keyB64", "ivB64", "repoId", "ciphertextB64"] {
+                string(fields, name)?;
+            }
+            for name in ["payloadVersion", "keyEpoch"] {
+                integer(fields, name)?;
+            }
             (Op::Decrypt, picked(fields, &names)?)
         }
         "key-unwrap" => {
@@ -59,6 +69,9 @@ fn input(op: &str, fields: &Fields) -> Result<Option<(Op, Fields)>, FieldError> 
             let mut wrapped = renamed(fields, &names)?;
             let scheme = fields.get("schemeId").cloned().unwrap_or_else(|| SCHEME_ID.into());
             wrapped.insert("schemeId".into(), scheme);
+            for (name, _) in names {
+                string(fields, name)?;
+            }
             let private = string(fields, "recipientPrivateKeyB64")?;
             (Op::Unwrap, fields! { "recipientPrivateKeyB64": private, "wrappedKey": wrapped })
         }

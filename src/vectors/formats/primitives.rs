@@ -28,6 +28,9 @@ pub(super) fn hkdf(fields: &Fields) -> Result<Case, FieldError> {
         Case { odd: upper_case(fields, &["ikmHex", "saltHex", "infoHex", "prkHex", "okmHex"]), ..Case::default() };
     let known = ["sha256", "sha384", "sha512"].contains(&super::super::evaluate::hash_name(hash).as_str());
     if known {
+        if hash.trim() != hash {
+            case.odd.push(format!("`hash` is {hash:?}, with blanks around it"));
+        }
         case.steps.push(Step::gives("derivation", Op::Hkdf, input, result));
         case.odd.extend(rfc::unfounded_claim(fields));
     } else {

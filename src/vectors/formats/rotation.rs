@@ -27,8 +27,32 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
     if roster(after)?.iter().any(|member| member.get("ed25519PublicKey") == Some(&removed.into())) {
         case.wrong.push("the removed member is still in the roster".into());
     }
+    members_stay(before, after, removed, &mut case)?;
     fresh(before, after, &mut case)?;
     request(fields, after, &mut case)?;
+    attempts(fields, &mut case)?;
+    Ok(case)
+}
+
+/// Nobody but those who were members comes after a removal, and who is removed was one.
+fn members_stay(before: &Fields, after: &Fields, removed: &str, case: &mut Case) -> Result<(), FieldError> {
+    let ids = |phase| -> Result<HashSet<&str>, FieldError> {
+        roster(phase)?.into_iter().map(|member| string(member, "ed25519PublicKey")).collect()
+    };
+    let (old, new) = (ids(before)?, ids(after)?);
+    if !old.contains(removed) {
+        case.wrong.push("the removed member isn't in the roster before the removal".into());
+    }
+    case.wrong.extend(new.difference(&old).map(|id| format!("{id} is a member after the removal, but wasn't before")));
+    Ok(())
+}
+
+/// What must stop opening. An attempt that mixes in what occurs nowhere else in the case would fail for that alone.
+fn attempts(fields: &Fields, case: &mut Case) -> Result<(), FieldError> {
+    let mut known = HashSet::new();
+    for phase in ["members", "before", "after", "repoId"] {
+        texts(fields.get(phase).unwrap_or(&Value::Null), &mut known);
+    }
     for value in array(fields, "mustFail")? {
         let Value::Object(attempt) = value else {
             return Err(FieldError::new("mustFail", "has an entry that is no object"));
@@ -37,9 +61,28 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
         let mut refused = attempt.clone();
         refused.insert("expect".into(), "reject".into());
         refused.insert("mutation".into(), name.into());
-        case.steps.extend(negative::read(&refused)?.steps);
+        let read = negative::read(&refused)?;
+        case.unchecked.extend(read.unchecked.into_iter().map(|reason| format!("{name}: {reason}")));
+        case.steps.extend(read.steps);
+        for (member, value) in attempt {
+            let input = ["repoId", "payloadVersion", "keyEpoch"].contains(&member.as_str()) || member.ends_with("B64");
+            if input && !known.contains(&value.to_string()) {
+                case.wrong.push(format!("{name}: `{member}` is nothing that occurs before or after the removal"));
+            }
+        }
     }
-    Ok(case)
+    Ok(())
+}
+
+/// Every text and number in a value.
+fn texts(value: &Value, found: &mut HashSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(members) => members.values().for_each(|member| texts(member, found)),
+        other => {
+            found.insert(other.to_string());
+        }
+    }
 }
 
 fn roster(phase: &Fields) -> Result<Vec<&Fields>, FieldError> {

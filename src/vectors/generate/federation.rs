@@ -75,6 +75,11 @@ pub(super) fn file() -> Made<Value> {
             "an id that JSON has to escape",
             fields! { "host": "vault.example", "repoId": "a\"b\\c/d\u{1f}" },
         ),
+        (
+            "locator-url-alphabet",
+            "a token with both characters that the standard alphabet spells otherwise",
+            fields! { "host": "vault.example", "repoId": "???>>>~~~" },
+        ),
         ("locator-one-more-byte", "another length: the token ends otherwise", fields! { "host": "h", "repoId": "rr" }),
         ("locator-two-more-bytes", "and another", fields! { "host": "h", "repoId": "rrr" }),
     ] {

@@ -192,6 +192,7 @@ fn token(text: &str, change: Change) -> String {
     match change {
         Change::Shorten => text.get(..text.len().saturating_sub(2)).unwrap_or_default().to_owned(),
         Change::Lengthen => format!("{text}===="),
+        Change::Respell(_) if text.contains(['-', '_']) => text.replace('-', "+").replace('_', "/"),
         other => match pick(other) % 4 {
             0 => format!("{head}!{tail}"),
             1 => format!("{head}+{tail}"),
