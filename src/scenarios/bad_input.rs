@@ -176,7 +176,9 @@ async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
     if let Some(quote) = invalid_utf8.iter().rposition(|byte| *byte == b'"') {
         invalid_utf8.splice(quote..quote, [0xff, 0xc0]);
     }
-    let variants: [(&str, Vec<u8>); 9] = [
+    let garbage = [&right[..], b" and more"].concat();
+    let variants: [(&str, Vec<u8>); 10] = [
+        ("a right request with something after it", garbage),
         ("malformed JSON", b"{\"repoId\": ".to_vec()),
         ("a truncated body", right[..right.len() - 1].to_vec()),
         ("an empty body", Vec::new()),

@@ -461,7 +461,13 @@ impl Ctx {
         let transport = self.transport_of(&call);
         let (request, authorization) = prepare(&call);
         let started = Instant::now();
-        let result = self.world.send(transport, &request, call.bound.unwrap_or(transport.timeout())).await;
+        let mut limits = Vec::new();
+        let bound = call.bound.unwrap_or(transport.timeout());
+        let result = self.world.send(transport, &request, bound, &mut limits).await;
+        for limit in limits {
+            // Waited out, but an answer like any other.
+            let _ = self.conclude(&call, &request, authorization.clone(), Ok(limit), started.elapsed());
+        }
         self.conclude(&call, &request, authorization, result, started.elapsed())
     }
 

@@ -7,12 +7,13 @@ use super::member_key::is_entry;
 use super::state::{compare_envelope, compare_manifest};
 use super::{Answer, Ctx, Member, Operation, Outcome, Provoked, Stop, malformed, push};
 use crate::client::{Identity, Repo};
+use crate::codec::base64;
 use crate::wire::{PullResponse, Schema, VaultManifest};
 
 checks! {
     "add-member/records-entry", Must, "§6", [ADD_RECORDS, STORED_VERBATIM, BINDING_OPAQUE], records_entry,
         "addMember returns and stores the entry exactly as sent; counters and envelope stay";
-    "add-member/newcomer-reads", Must, "§6", [ADD_RECORDS, PULL_MEMBERS_ONLY], newcomer_reads,
+    "add-member/newcomer-reads", Must, "§6", [ADD_RECORDS, PULL_MEMBERS_ONLY, NO_ACCOUNT], newcomer_reads,
         "A newcomer, refused a moment ago, pulls, unwraps and decrypts with the token it has";
     "add-member/several", Must, "§6", [ADD_RECORDS, READ_YOUR_WRITES], several,
         "Members added one after the other are all there, each with its own entry";
@@ -32,6 +33,8 @@ checks! {
         "Adding the same member again leaves one entry and the counters alone";
     "add-member/other-key-for-a-member", Hardening, "§6", [ADD_NO_REKEY], other_key,
         "An addMember that brings another X25519 key for a member doesn't replace the key that it has";
+    "add-member/misspelled-id", Hardening, "§6", [IDENTITY_CANONICAL], misspelled_id,
+        "An addMember whose member id isn't the base64 of 32 bytes is refused";
     "add-member/refused-changes-nothing", Must, "§6", [ADD_MEMBERS_ONLY], refused_changes_nothing,
         "An addMember that lacks what it needs and is refused leaves everything as it was";
     "add-member/bad-wrapped-key-changes-nothing", Must, "§6", [ADD_MEMBERS_ONLY], bad_wrapped_key,
@@ -227,6 +230,22 @@ async fn other_key(cx: &Ctx) -> Outcome {
     }
     cx.holds(&alice, &repo, "addMember with another X25519 key for a member").await?;
     cx.readable(&bob, &repo, "addMember with another X25519 key for a member").await
+}
+
+/// Nobody can ever log in as such a member.
+async fn misspelled_id(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = cx.repo(&alice).await?;
+    let newcomer = cx.identity();
+    let short = base64::encode(&newcomer.public_key()[..31]);
+    let bare = newcomer.id.trim_end_matches('=').to_owned();
+    for (what, id) in [("a name", "bob".to_owned()), ("31 bytes", short), ("a key without its padding", bare)] {
+        let mut request = repo.add_request(&newcomer);
+        request.member.ed25519_public_key = id;
+        let answer = cx.add(&alice, &request).await?;
+        answer.refused_somehow(&format!("addMember of {what} for a member id"))?;
+    }
+    cx.holds(&alice, &repo, "refused addMembers").await
 }
 
 /// Missing, null and mistyped: the request and its entry.

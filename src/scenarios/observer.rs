@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::client::Exchange;
+use crate::client::{Exchange, clock};
 use crate::wire::{MessageKind, Schema, Violation};
 
 /// How much of the answers is kept for the search, in bytes; beyond it they are only counted.
@@ -138,8 +138,17 @@ impl Observer {
         if status == 413 && code != Some("too_large") {
             note(&mut list, format!("status 413 with code {code:?} instead of \"too_large\""), check, exchange);
         }
-        if status == 429 && code != Some("quota_exceeded") && !headers.contains_key(http::header::RETRY_AFTER) {
-            note(&mut list, "a rate limit (429) without Retry-After".into(), check, exchange);
+        // A quota is told by its code, and nobody knows when there is room again; any other 429 is a rate limit.
+        if status == 429 && code != Some("quota_exceeded") {
+            let after = headers.get(http::header::RETRY_AFTER).map(|value| String::from_utf8_lossy(value.as_bytes()));
+            match after {
+                None => note(&mut list, "a rate limit (429) without Retry-After".into(), check, exchange),
+                Some(after) if clock::retry_after(&after).is_none() => {
+                    let what = format!("a rate limit (429) with Retry-After: {after}, neither seconds nor a date");
+                    note(&mut list, what, check, exchange);
+                }
+                Some(_) => {}
+            }
         }
     }
 

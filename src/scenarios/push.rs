@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::checks;
+use super::counters::reached;
 use super::{Answer, Ctx, Operation, Outcome};
 use crate::client::{Repo, random};
 use crate::wire::PushResponse;
@@ -16,24 +17,36 @@ checks! {
         "A member who was added pushes as the creator does";
     "push/stale-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_is_conflict,
         "A stale expectation is a 200 conflict with the current counters, and changes nothing";
+    "push/sent-again-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], sent_again,
+        "A push that has applied is a conflict when it is sent again, rotating or not";
+    "push/negative-expectation", Must, "§6", [PUSH_GATED], negative_expectation,
+        "A negative expectation isn't the current version either: a conflict, or refused";
     "push/future-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], future_is_conflict,
         "An expectation above the current version is a conflict too";
     "push/stale-rotation-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT, PUSH_ROTATES], stale_rotation_is_conflict,
         "A stale rotating push is a conflict and changes neither roster nor epoch";
     "push/conflict-after-rotation", Must, "§6", [PUSH_CONFLICT], conflict_after_rotation,
         "A conflict reports the current epoch, also after a rotation";
-    "push/version-never-falls", Must, "§10", [VERSION_MONOTONIC], version_never_falls,
+    "push/version-never-falls", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], version_never_falls,
         "A push whose envelope is at the current version or below is never accepted";
-    "push/version-never-falls-when-rotating", Must, "§10", [VERSION_MONOTONIC, PUSH_ROTATES], version_never_falls_rotating,
-        "A rotating push doesn't lower the version either";
+    "push/version-never-falls-from-far-up", Must, "§10", [VERSION_MONOTONIC, INT64], version_never_falls_far_up,
+        "Beyond 32 bits, too, a lower version is never accepted";
+    "push/version-never-falls-when-rotating", Must, "§10", [VERSION_MONOTONIC, PUSH_ROTATES, PUSH_REFUSED_WHOLE],
+        version_never_falls_rotating, "A rotating push doesn't lower the version either";
     "push/gap-is-accepted", Should, "§6", [PUSH_GAP], gap_is_accepted,
         "The new version may be more than one above the old one";
+    "push/gap-applies-as-sent", Must, "§6", [PUSH_APPLIES, VERSION_MONOTONIC], gap_applies_as_sent,
+        "A push that skips versions is refused, or sets the version that its envelope is at";
     "push/rotated-members-replace", Must, "§6", [PUSH_ROTATES, STORED_VERBATIM], rotated_members_replace,
         "rotatedMembers replaces the roster, the epoch and the envelope in one step";
     "push/rotated-members-null", Must, "§6", [PUSH_ROTATES], rotated_members_null,
         "rotatedMembers null leaves the roster alone, as its absence does";
     "push/rotation-drops-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_access,
         "Who isn't in rotatedMembers has lost access to the repository";
+    "push/rotation-drops-creator", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_creator,
+        "A rotation that leaves the creator out leaves the creator out";
+    "push/rotation-within-epoch", Must, "§6", [PUSH_ROTATES], rotation_within_epoch,
+        "rotatedMembers without a new epoch is refused, or replaces the roster";
     "push/rotation-adds-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_adds_access,
         "Who comes in by rotatedMembers reads the repository";
     "push/non-member", Must, "§6", [PUSH_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member,
@@ -42,7 +55,7 @@ checks! {
         "A push to an id that doesn't exist is refused and creates nothing";
     "push/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE, PUSH_MEMBERS_ONLY], no_authority_elsewhere,
         "Authority over the repository in the path gives none over the one in the body";
-    "push/refused-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE], refused_changes_nothing,
+    "push/refused-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED], refused_changes_nothing,
         "A push without envelope or expectation, or with wrong types, leaves everything as it was";
     "push/malformed-roster-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_ROTATES], malformed_roster,
         "A push whose rotatedMembers is malformed leaves the roster as it was";
@@ -51,7 +64,7 @@ checks! {
     "push/foreign-envelope", Hardening, "§6", [PUSH_CONSISTENT], foreign_envelope,
         "A push whose envelope names another repository is refused";
     "push/impossible-roster", Hardening, "§6", [PUSH_CONSISTENT], impossible_roster,
-        "A rotation to an empty or malformed roster is refused";
+        "A rotation to an empty roster, or one that can't open the envelope, is refused";
 }
 
 /// The server's answer to a push that must apply.
@@ -132,6 +145,39 @@ async fn stale_is_conflict(cx: &Ctx) -> Outcome {
     cx.holds(&alice, &repo, "a stale push").await
 }
 
+/// A writer who got no answer sends again, and learns from the conflict that the push had applied.
+async fn sent_again(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let push = repo.push_request(&alice);
+    applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
+    repo.apply_push(&push);
+    conflicts(&repo, &cx.push(&alice, &push).await?)?;
+    let rotation = repo.rotation(&alice, &[&alice]);
+    let rotating = repo.rotating_push(&rotation);
+    let answer = cx.push(&alice, &rotating).await?;
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    conflicts(&repo, &cx.push(&alice, &rotating).await?)?;
+    cx.holds(&alice, &repo, "pushes that were sent twice").await
+}
+
+/// -1 is what some clients have for "none"; some servers have no such number at all, and say so.
+async fn negative_expectation(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = cx.repo(&alice).await?;
+    for expectation in [-1, i64::MIN] {
+        let mut push = repo.push_request(&alice);
+        push.expected_payload_version = expectation;
+        let answer = cx.push(&alice, &push).await?;
+        if !answer.is_refusal() {
+            conflicts(&repo, &answer)?;
+        }
+        cx.holds(&alice, &repo, &format!("a push that expects version {expectation}")).await?;
+    }
+    Ok(())
+}
+
 /// The gate is equality: an expectation above the current version is as wrong as one below.
 async fn future_is_conflict(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -189,6 +235,18 @@ async fn version_never_falls(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
+/// Where the low 32 bits, or the first digits, say that the number rises.
+async fn version_never_falls_far_up(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let Some(repo) = reached(cx, &alice, (1 << 32) + 1, 0).await? else { return Ok(()) };
+    for version in [5, 1 << 31, 1 << 32, 999] {
+        let answer = cx.push(&alice, &repo.push_request_at(&alice, version)).await?;
+        not_accepted(&answer, version, repo.version())?;
+        cx.holds(&alice, &repo, "a push that lowers the version").await?;
+    }
+    Ok(())
+}
+
 /// The same, dressed up as a rotation.
 async fn version_never_falls_rotating(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -226,6 +284,21 @@ async fn gap_is_accepted(cx: &Ctx) -> Outcome {
     applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 41, repo.epoch())?;
     repo.apply_push(&push);
     cx.holds(&alice, &repo, "a push that skips versions").await
+}
+
+/// The version is the writer's to choose, and bound into the ciphertext: a server that counts by itself serves what nobody can read.
+async fn gap_applies_as_sent(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let push = repo.push_request_at(&alice, repo.version() + 7);
+    let answer = cx.push(&alice, &push).await?;
+    if answer.is_success() {
+        applied(&repo, &answer, repo.version() + 7, repo.epoch())?;
+        repo.apply_push(&push);
+    } else {
+        answer.refused_somehow("a push that skips versions, unless it is accepted,")?;
+    }
+    cx.readable(&alice, &repo, "a push that skips versions").await
 }
 
 /// Replaces, not merges: one leaves, one stays with a new key, one comes.
@@ -272,6 +345,34 @@ async fn rotation_drops_access(cx: &Ctx) -> Outcome {
     let answer = cx.push(&bob, &repo.push_request(&bob)).await?;
     answer.refused("a push by a member whom a rotation left out", &[403])?;
     cx.holds(&alice, &repo, "refused requests of a former member").await
+}
+
+/// The protocol knows no owner: bob's roster is the roster.
+async fn rotation_drops_creator(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&bob, &[&bob]);
+    let answer = cx.push(&bob, &repo.rotating_push(&rotation)).await?;
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+    answer.refused("a pull by the creator, whom a rotation left out", &[403])?;
+    cx.readable(&bob, &repo, "a rotation that left the creator out").await
+}
+
+/// A roster may change and the key stay; whoever wants a new epoch for that has to say so.
+async fn rotation_within_epoch(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation_to(&alice, &[&alice], repo.version() + 1, repo.epoch());
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    if answer.is_success() {
+        applied(&repo, &answer, rotation.envelope.payload_version, repo.epoch())?;
+        repo.apply_rotation(&rotation);
+    } else {
+        answer.refused_somehow("a rotation without a new epoch, unless it is accepted,")?;
+    }
+    cx.readable(&alice, &repo, "a rotating push without a new epoch").await
 }
 
 /// The rotation path may bring somebody in as well.
@@ -416,16 +517,25 @@ async fn foreign_envelope(cx: &Ctx) -> Outcome {
     cx.holds(&alice, &repo, "a push of another repository's envelope").await
 }
 
-/// A repository without members is lost for everybody.
+/// A repository without members is lost for everybody, and a member without a usable key for that member.
 async fn impossible_roster(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let repo = cx.repo(&alice).await?;
     let rotation = repo.rotation(&alice, &[&alice]);
     let mut twice = rotation.clone();
     twice.members.push(twice.members[0].clone());
-    let mut empty = rotation;
+    let mut empty = rotation.clone();
     empty.members.clear();
-    for (what, rotation) in [("an empty roster", empty), ("a roster that names a member twice", twice)] {
+    let mut of_another_epoch = rotation.clone();
+    of_another_epoch.members[0].key_epoch -= 1;
+    let mut garbled = rotation;
+    garbled.members[0].wrapped_data_key.ciphertext = "not base64 at all".into();
+    for (what, rotation) in [
+        ("an empty roster", empty),
+        ("a roster that names a member twice", twice),
+        ("a roster of another epoch than its envelope", of_another_epoch),
+        ("a roster whose wrapped keys aren't base64", garbled),
+    ] {
         let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
         answer.refused_somehow(&format!("a rotation to {what}"))?;
         cx.holds(&alice, &repo, "a refused rotation").await?;

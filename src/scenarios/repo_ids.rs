@@ -23,6 +23,10 @@ checks! {
         "Ids that look like one number are two repositories";
     "create-repo/ids-differ-in-punctuation", Must, "§8", [CREATE_IDS_EXACT], ids_differ_in_punctuation,
         "Ids that differ only in an unreserved punctuation mark are two repositories";
+    "create-repo/ids-differ-after-a-dot", Must, "§8", [CREATE_IDS_EXACT], ids_differ_after_a_dot,
+        "Ids that differ only after a dot are two repositories";
+    "create-repo/ids-differ-in-white-space", Must, "§8", [CREATE_IDS_EXACT], ids_differ_in_white_space,
+        "White space at the ends of an id is part of it, or such an id is refused";
     "create-repo/id-with-slash", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_slash,
         "An id with slashes works percent-encoded, or is refused at creation";
     "create-repo/id-with-percent", Should, "§6", [CREATE_ODD_IDS, HTTP_PROFILE], id_with_percent,
@@ -63,11 +67,10 @@ async fn are_two(cx: &Ctx, make: impl Fn() -> (String, String) + Send + Sync) ->
     let answer = cx.create(&bob, &two.create_request()).await?;
     if answer.is_refusal() {
         // Is it the first one that stands in the way, or does the server not take such ids at all?
-        let (_, alone) = make();
-        if taken(cx, &bob, &Repo::with_id(&bob, &alone)).await? {
-            return Err(answer.broken(format!("{second:?} is free while {first:?} exists"), answer.summary()));
-        }
-        return Ok(());
+        let alone = Repo::with_id(&bob, &make().1);
+        cx.watch(&alone);
+        let taken = cx.create(&bob, &alone.create_request()).await?.is_success();
+        return answer.must(!taken, &format!("{second:?} is free while {first:?} exists"), || answer.summary());
     }
     created(&two, &answer)?;
     cx.readable(&alice, &one, "the creation of a repository with a similar id").await?;
@@ -183,6 +186,33 @@ async fn ids_differ_in_punctuation(cx: &Ctx) -> Outcome {
         (id.clone(), id.replace('-', ""))
     })
     .await
+}
+
+/// A dot is unreserved; it begins no file extension, and stands for no other mark.
+async fn ids_differ_after_a_dot(cx: &Ctx) -> Outcome {
+    are_two(cx, || {
+        let id = hex(24);
+        (format!("{id}.one"), format!("{id}.two"))
+    })
+    .await?;
+    are_two(cx, || {
+        let id = hex(24);
+        (format!("r.{id}"), format!("r_{id}"))
+    })
+    .await
+}
+
+/// Percent-encoded in the path, so that no HTTP library has a reason to trim it.
+async fn ids_differ_in_white_space(cx: &Ctx) -> Outcome {
+    for with_space in [|id: &str| format!("{id} "), |id: &str| format!(" {id}"), |id: &str| format!("{id}\n")] {
+        are_two(cx, || {
+            let id = random::uuid();
+            let odd = with_space(&id);
+            (id, odd)
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 /// An odd id works in every operation, beside a `twin` that a careless server takes for the same; or it is refused cleanly.

@@ -1,9 +1,10 @@
 //! What revisions 0.3 and 0.4 add (`--spec 0.3`, `--spec 0.4`).
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::{Answer, Ctx, Member, Operation, Outcome, Seen};
+use super::{Answer, Call, Ctx, Member, Operation, Outcome, Seen};
 use crate::client::{Repo, random};
 use crate::wire::{MessageKind, PullResponse, PushResponse, VaultManifest};
 
@@ -12,6 +13,8 @@ checks! {
         "Every answer that isn't 2xx is an error object", phase = Finale, since = V0_3;
     "errors/codes-and-limits", Must, "§6", [ERROR_OBJECT, LIMITS], codes_and_limits,
         "Error codes go with their status, a 413 is too_large, and a rate limit says Retry-After", phase = Finale, since = V0_3;
+    "errors/oversize-body", Must, "§6", [LIMITS], oversize_body,
+        "A body beyond the server's limit is a 413 too_large, never a conflict", phase = Dangerous, since = V0_3;
     "retries/add-member", Must, "§6", [RETRY_ADD], retried_add,
         "addMember sent again is a no-op that returns the current manifest", since = V0_3;
     "retries/remove-member", Must, "§6", [RETRY_REMOVE], retried_remove,
@@ -49,8 +52,30 @@ async fn provoke_refusals(cx: &Ctx) -> Outcome {
     cx.pull(&mallory, &repo.pull_request(0)).await?;
     cx.pull(&alice, &Repo::new(&alice).pull_request(0)).await?;
     cx.create(&alice, &repo.create_request()).await?;
+    cx.perform(Operation::Pull, repo.id(), &alice.auth(), &json!({})).await?;
+    framework_refusals(cx, &alice, &repo).await
+}
+
+/// Routes and methods that don't exist: often answered by a framework, and by no handler.
+async fn framework_refusals(cx: &Ctx, alice: &Member, repo: &Repo) -> Outcome {
+    let auth = alice.auth();
+    let pull = Operation::Pull.path(repo.id(), "");
+    for (method, path) in [(Method::DELETE, pull), (Method::GET, "/v1/nothing-here".into())] {
+        let mut call = Call::operation(Operation::Pull, repo.id(), "", &auth, None);
+        (call.method, call.path) = (method, path);
+        // An answer that isn't a refusal is no pull; that it should be one is the business of the checks of bad input.
+        call.operation = None;
+        let answer = cx.call(call).await?;
+        if !answer.is_success() && answer.status != 501 {
+            let body = answer.json().unwrap_or_else(|_| "not JSON".into());
+            cx.world.observer.validate(MessageKind::ErrorObject, &body, cx.check_id(), &answer.exchange);
+        }
+    }
     Ok(())
 }
+
+/// Requests in quick succession: what a rate limit is there for.
+const BURST: usize = 60;
 
 /// Every refusal of the run, of every operation.
 async fn error_object(cx: &Ctx) -> Outcome {
@@ -62,7 +87,35 @@ async fn error_object(cx: &Ctx) -> Outcome {
 /// The codes that go with a status.
 async fn codes_and_limits(cx: &Ctx) -> Outcome {
     provoke_refusals(cx).await?;
-    report_seen(cx, "the code that goes with the status", &cx.world.observer.error_code_findings())
+    let alice = cx.identity();
+    for _ in 0..BURST {
+        cx.challenge(&alice.id).await?;
+    }
+    let expected = "the code that goes with the status, and Retry-After with a rate limit";
+    report_seen(cx, expected, &cx.world.observer.error_code_findings())
+}
+
+/// A push that would apply, were it not for 8 MiB of blanks in it. A server without such a limit takes it.
+async fn oversize_body(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = cx.repo(&alice).await?;
+    let body = json!(repo.push_request(&alice)).to_string();
+    let body = format!("{{{}{}", " ".repeat(8 << 20), &body[1..]);
+    let auth = alice.auth();
+    let (_, result) = cx.try_call(Call::operation(Operation::Push, repo.id(), "", &auth, Some(body.into()))).await;
+    let Ok(answer) = result else {
+        cx.remark("the server closed the connection while the body was on its way");
+        return Ok(());
+    };
+    if answer.is_success() {
+        let response: PushResponse = answer.message()?;
+        return answer.must(response.accepted, "a limit is no conflict, and the expectation is right", || {
+            format!("{response:?}")
+        });
+    }
+    answer.must(answer.status == 413, "a body that is too large is refused with 413", || answer.summary())?;
+    let error = answer.json().unwrap_or_default();
+    answer.must(error["code"] == "too_large", "the code of a 413 is too_large", || error.to_string())
 }
 
 /// A client that got no answer sends again.
@@ -70,6 +123,10 @@ async fn retried_add(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let bob = cx.identity();
     let mut repo = cx.repo(&alice).await?;
+    // At another epoch than the first, so that an entry that starts over shows.
+    let rotation = repo.rotation(&alice, &[&alice]);
+    cx.push(&alice, &repo.rotating_push(&rotation)).await?.accepted::<PushResponse>("a rotating push")?;
+    repo.apply_rotation(&rotation);
     let request = repo.add_request(&bob);
     cx.add(&alice, &request).await?.accepted::<VaultManifest>("addMember")?;
     repo.apply_add(&request.member);

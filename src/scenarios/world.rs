@@ -164,7 +164,7 @@ impl World {
         })
     }
 
-    /// Sends a request, waits out rate limits, and notices when the target is gone.
+    /// Sends a request, waits out rate limits, and notices when the target is gone. `limits` gets the 429 that were waited out.
     ///
     /// # Errors
     /// [`TransportError`]; a 429 that can't be waited out is the answer.
@@ -173,6 +173,7 @@ impl World {
         transport: &Transport,
         request: &RawRequest,
         bound: Duration,
+        limits: &mut Vec<RawAnswer>,
     ) -> Result<RawAnswer, TransportError> {
         let mut tries = 0;
         loop {
@@ -185,6 +186,7 @@ impl World {
                         self.limited.store(0, Ordering::Relaxed);
                     } else if tries < RATE_LIMIT_TRIES && self.back_off(answer, tries) {
                         tries += 1;
+                        limits.extend(result);
                         continue;
                     }
                 }

@@ -15,6 +15,7 @@ pub fn pattern(nonces: &[Vec<u8>]) -> Option<String> {
     }
     constant(nonces, length)
         .or_else(|| entropy(nonces, length))
+        .or_else(|| alphabet(nonces, length))
         .or_else(|| nonces.iter().find_map(|nonce| within(nonce)))
 }
 
@@ -43,6 +44,16 @@ fn entropy(nonces: &[Vec<u8>], length: usize) -> Option<String> {
         .sum();
     (bits < 112.0)
         .then(|| format!("the nonces have some {bits:.0} bits of randomness, going by how often bytes repeat"))
+}
+
+/// Text of a small alphabet, too short to hold 32 random bytes, such as 32 hexadecimal digits: below 200 bits by the number of
+/// different bytes in the sample. For 32 bytes that takes 76 values or fewer in 768 places: C(256,76)·(76/256)^768 < 2^-1000.
+fn alphabet(nonces: &[Vec<u8>], length: usize) -> Option<String> {
+    let values: std::collections::BTreeSet<u8> = nonces.iter().flatten().copied().collect();
+    let bits = length as f64 * (values.len() as f64).log2();
+    (bits < 200.0).then(|| {
+        format!("{length} bytes that are made of {} different ones only hold {bits:.0} bits at the most", values.len())
+    })
 }
 
 /// A nonce whose first 32 bytes are few different ones, or one half twice. Eight values or fewer: C(256,8)·(8/256)^32 < 2^-111; the
@@ -96,7 +107,8 @@ mod tests {
         let few_bits = sample(|_| random::bytes::<32>().map(|byte| byte & 1).to_vec());
         let stretched = sample(|_| vec![random::bytes::<1>()[0]; 32]);
         let twice = sample(|_| random::bytes::<16>().repeat(2));
-        for nonces in [counter, clock, prefix, half_zero, few_bits, stretched, twice] {
+        let half_as_text = sample(|_| random::hex(&random::bytes::<16>()).into_bytes());
+        for nonces in [counter, clock, prefix, half_zero, few_bits, stretched, twice, half_as_text] {
             assert!(pattern(&nonces).is_some(), "{:?}", nonces[0]);
         }
     }

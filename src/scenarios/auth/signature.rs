@@ -103,7 +103,10 @@ async fn over_another_nonce(cx: &Ctx) -> Outcome {
 async fn by_another_key(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.identity(), cx.identity());
     let what = "a signature by another key than the one named";
+    // A key that the server knows, and one that it has never seen.
+    cx.nonce(&mallory).await?;
     forged(cx, what, |_, nonce| mallory.sign(nonce).to_vec()).await?;
+    forged(cx, what, |_, nonce| Identity::generate().sign(nonce).to_vec()).await?;
     // The nonce is mallory's own: a server that verifies against the key of the challenge would take this.
     let nonce = cx.nonce(&mallory).await?;
     let signature = mallory.sign(&bytes_of(cx, &nonce)?);

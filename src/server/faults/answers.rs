@@ -9,9 +9,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::tools::{
-    Object, each_object, edit, edit_any, edit_body, entries, lock, manifest, rename, take_unknown, with_status,
-};
+use super::tools::{Object, each_object, edit, edit_body, entries, lock, manifest, rename, take_unknown, with_status};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
@@ -200,24 +198,6 @@ faults! {
                         object.extend(kept.clone());
                     }
                 }))
-            }
-        }
-    }
-    "errors-echo-requests" breaks NO_SECRET_ECHO: "The answer to a bad request repeats the request." => {
-        state { bodies: Mutex<HashMap<String, String>> }
-        edge {
-            fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                if body.len() < 100_000 {
-                    lock(&self.bodies).insert(parts.uri.to_string(), String::from_utf8_lossy(&body).into_owned());
-                }
-                Ok(body)
-            }
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if response.status() != StatusCode::BAD_REQUEST {
-                    return response;
-                }
-                let body = lock(&self.bodies).remove(&parts.uri.to_string());
-                edit_any(response, |answer| answer["detail"] = json!(format!("can't handle {}", body.unwrap_or_default())))
             }
         }
     }

@@ -71,7 +71,7 @@ impl Edge for RateLimit {
         if self.0.fetch_add(1, Ordering::Relaxed) % 40 != 39 {
             return Ok(());
         }
-        Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: Some("quota_exceeded"), detail: "slow down".into() })
+        Err(Refusal { status: StatusCode::TOO_MANY_REQUESTS, code: None, detail: "slow down".into() })
     }
 
     fn response(&self, _: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {

@@ -176,7 +176,7 @@ faults! {
             done: |request, next| store_envelope(next, read(&request["envelope"])),
         }
     }
-    "push-expectation-defaults-to-zero" breaks PUSH_GATED: "A push without an expectation expects 0." => {
+    "push-expectation-defaults-to-zero" breaks BAD_INPUT: "A push without an expectation expects 0." => {
         is FillIn(Route::Push, "expectedPayloadVersion", || json!(0))
     }
     "refused-add-is-stored" breaks ADD_RECORDS: "An addMember that is answered with 400 has added the member." => {

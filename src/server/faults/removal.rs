@@ -229,21 +229,6 @@ faults! {
             }
         }
     }
-    "remove-again-404" breaks RETRY_REMOVE: "A removal that is sent again is answered with 404." => {
-        vault {
-            fn removal_is_retry(&self, _: &Repo, _: &[u8]) -> bool { false }
-        }
-    }
-    "remove-again-is-conflict" breaks RETRY_REMOVE: "A removal that is sent again is answered with 409." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                if is_repeated(repo, request) {
-                    return Outcome::refuse(Refusal { status: StatusCode::CONFLICT, ..Refusal::bad_request("stale") });
-                }
-                operations::remove(self, visit, repo, request)
-            }
-        }
-    }
     "remove-again-raises-epoch" breaks RETRY_REMOVE: "A removal that is sent again raises the epoch once more." => {
         vault {
             fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {

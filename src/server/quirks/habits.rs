@@ -15,7 +15,7 @@ use crate::codec::base64;
 use crate::codec::jwt::Jwt;
 use crate::server::credentials;
 use crate::server::edge::Edge;
-use crate::server::edits::{each_object, edit, edit_body, lock, take_unknown};
+use crate::server::edits::{each_object, edit, edit_any, edit_body, lock, take_unknown};
 use crate::server::issuer::random;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
@@ -227,6 +227,50 @@ pub struct DropsUnknown;
 impl Edge for DropsUnknown {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         Ok(edit_body(body, |request| drop(take_unknown(request))))
+    }
+}
+
+/// Reads `"7"` where a counter is due.
+pub struct NumbersFromText;
+
+impl Edge for NumbersFromText {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let number = |value: &Value| value.as_str().and_then(|text| text.parse::<i64>().ok());
+        Ok(edit_body(body, |request| {
+            each_object(request, &mut |object| {
+                for (name, value) in object.iter_mut() {
+                    if let Some(number) = number(value).filter(|_| name.ends_with("Version") || name.ends_with("Epoch"))
+                    {
+                        *value = json!(number);
+                    }
+                }
+            });
+        }))
+    }
+}
+
+/// Frameworks that validate say what they were given.
+#[derive(Default)]
+pub struct ErrorsQuote {
+    /// What is being answered, by connection: a connection is a task, and has one request at a time.
+    bodies: Mutex<HashMap<Option<tokio::task::Id>, Bytes>>,
+}
+
+impl Edge for ErrorsQuote {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if body.len() < 100_000 {
+            lock(&self.bodies).insert(tokio::task::try_id(), body.clone());
+        }
+        Ok(body)
+    }
+
+    fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let body = lock(&self.bodies).remove(&tokio::task::try_id());
+        if response.status() != StatusCode::BAD_REQUEST {
+            return response;
+        }
+        let quoted = body.map(|body| String::from_utf8_lossy(&body).into_owned()).unwrap_or_default();
+        edit_any(response, |error| error["detail"] = json!(format!("can't handle {quoted}")))
     }
 }
 

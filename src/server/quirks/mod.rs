@@ -75,6 +75,14 @@ static ALL: &[Quirk] = &[
     quirk("unknown-members-dropped", "Members of requests that nobody knows are dropped in silence.", || {
         Arc::new(habits::DropsUnknown)
     }),
+    quirk(
+        "numbers-from-text",
+        "Counters in requests may be strings of digits, as the JSON of Protocol Buffers has them.",
+        || Arc::new(habits::NumbersFromText),
+    ),
+    quirk("errors-quote-requests", "What is wrong with a request is explained by quoting it.", || {
+        Arc::new(habits::ErrorsQuote::default())
+    }),
     quirk("plain-ids-only", "Repository ids other than unreserved characters are refused at creation.", || {
         Arc::new(habits::PlainIds)
     }),
@@ -86,6 +94,9 @@ static ALL: &[Quirk] = &[
     quirk("connection-close", "Every answer closes the connection.", || Arc::new(connections::ConnectionClose)),
     quirk("close-delimited", "Answers are HTTP/1.0 and end with the connection.", || {
         Arc::new(connections::CloseDelimited)
+    }),
+    quirk("large-body-closes", "A body of more than 4 MiB gets the connection closed.", || {
+        Arc::new(connections::LargeBodyCloses)
     }),
     quirk("title-case-headers", "Header names are in title case.", || Arc::new(connections::TitleCase)),
     quirk("two-segments", "Head and body leave in two segments, without TCP_NODELAY.", || {
