@@ -8,10 +8,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome};
+use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, malformed};
 use crate::client::{Identity, RawRequest, Repo, TransportError, random};
 use crate::codec::base64;
-use crate::wire::{MessageKind, Schema};
 
 macro_rules! per_operation {
     ($($name:ident = $operation:ident),* $(,)?) => {
@@ -20,7 +19,7 @@ macro_rules! per_operation {
 
             /// Bodies that aren't JSON, or not an object.
             pub(super) async fn not_json(cx: &Ctx) -> Outcome { super::not_json(cx, $operation).await }
-            /// Every required member missing, and of the wrong type.
+            /// Every required member missing, null and of the wrong type.
             pub(super) async fn members(cx: &Ctx) -> Outcome { super::members(cx, $operation).await }
             /// A hundred thousand levels of nesting.
             pub(super) async fn nesting(cx: &Ctx) -> Outcome { super::nesting(cx, $operation).await }
@@ -198,73 +197,19 @@ async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
     if untouched { cx.holds(&scene.alice, &scene.repo, "refused bodies").await } else { Ok(()) }
 }
 
-/// JSON pointers of every required member of a message, at every level, and values that it can't have.
-fn required_members(kind: MessageKind) -> Vec<(String, Vec<Value>)> {
-    let mut found = Vec::new();
-    collect(&Schema::document()["$defs"][kind.name()], String::new(), &mut found);
-    found
-}
-
-fn collect(schema: &Value, pointer: String, found: &mut Vec<(String, Vec<Value>)>) {
-    let schema = resolve(schema);
-    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        let (member, pointer) = (resolve(&schema["properties"][name]), format!("{pointer}/{name}"));
-        let wrong = match member["type"].as_str() {
-            Some("string") => vec![json!(7)],
-            // No integer at all, and one past the end of int64.
-            Some("integer") => vec![json!("x"), json!(1.5), json!(9_223_372_036_854_775_808_u64)],
-            _ => vec![json!("x")],
-        };
-        found.push((pointer.clone(), wrong));
-        if member["type"] == "array" {
-            collect(&member["items"], format!("{pointer}/0"), found);
-        } else {
-            collect(member, pointer, found);
-        }
-    }
-}
-
-fn resolve(schema: &Value) -> &Value {
-    match schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
-        Some(name) => &Schema::document()["$defs"][name],
-        None => schema,
-    }
-}
-
-/// Removes the member at a pointer.
-fn remove_at(body: &mut Value, pointer: &str) {
-    if let Some((parent, name)) = pointer.rsplit_once('/')
-        && let Some(parent) = body.pointer_mut(parent).and_then(Value::as_object_mut)
-    {
-        parent.remove(name);
-    }
-}
-
 /// Each required member in turn, as the schema has them.
 async fn members(cx: &Ctx, operation: Operation) -> Outcome {
     let scene = Scene::new(cx).await?;
     let Some(kind) = operation.request_kind() else { return Ok(()) };
     let mut misses = Misses::default();
     let right = scene.right_body(cx, operation).await?;
-    for (pointer, wrong) in required_members(kind) {
-        let mut missing = right.clone();
-        remove_at(&mut missing, &pointer);
-        let mut variants = vec![("missing".to_owned(), missing)];
-        for wrong in wrong {
-            let mut mistyped = right.clone();
-            if let Some(place) = mistyped.pointer_mut(&pointer) {
-                *place = wrong.clone();
-            }
-            variants.push((format!("= {wrong}"), mistyped));
-        }
-        for (what, body) in variants {
-            let answer = scene.send(cx, operation, body.to_string()).await?;
-            // What was accepted may have changed anything; from here on the bodies would be judged against another state.
-            let accepted = answer.is_success();
-            misses.look_at(format!("{} {what}", &pointer[1..]), answer);
-            if accepted && operation != Operation::Pull && operation != Operation::Challenge {
-                return misses.report();
-            }
+    for malformed in malformed::everywhere(kind, &right) {
+        let answer = scene.send(cx, operation, malformed.body.to_string()).await?;
+        // What was accepted may have changed anything; from here on the bodies would be judged against another state.
+        let accepted = answer.is_success();
+        misses.look_at(format!("a body {}", malformed.what), answer);
+        if accepted && operation != Operation::Pull && operation != Operation::Challenge {
+            return misses.report();
         }
     }
     let untouched = misses.accepted.is_empty();
@@ -457,31 +402,5 @@ async fn send_large(cx: &Ctx, scene: &Scene, operation: Operation, auth: &Auth, 
             observed: error.to_string(),
             exchange: Some(exchange),
         }))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_come_from_the_schema_at_every_level() {
-        let found: Vec<_> =
-            required_members(MessageKind::PushRequest).into_iter().map(|(pointer, _)| pointer).collect();
-        assert_eq!(
-            found,
-            [
-                "/repoId",
-                "/envelope",
-                "/envelope/repoId",
-                "/envelope/payloadVersion",
-                "/envelope/keyEpoch",
-                "/envelope/iv",
-                "/envelope/ciphertext",
-                "/expectedPayloadVersion"
-            ]
-        );
-        let create = required_members(MessageKind::CreateRepoRequest);
-        assert!(create.iter().any(|(pointer, _)| pointer == "/manifest/members/0/wrappedDataKey/iv"));
     }
 }

@@ -123,6 +123,19 @@ pub enum Provoked<'c> {
     Silence,
 }
 
+impl Provoked<'_> {
+    /// A clean refusal, or no answer at all, which other checks report.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] for any answer but a 4xx.
+    pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
+        match self {
+            Self::Answer(answer) => answer.refused_somehow(what),
+            Self::Closed | Self::Silence => Ok(()),
+        }
+    }
+}
+
 /// The context of one check.
 pub struct Ctx {
     /// What all checks share.

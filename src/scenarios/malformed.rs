@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::wire::Schema;
+use crate::wire::{MessageKind, Schema};
 
 /// A request with one thing wrong.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed>
     required
         .flat_map(|member| {
             let wrong = wrong_type(definitions, &schema["properties"][member]);
-            let place = format!("{}{}", pointer.trim_start_matches('/'), if pointer.is_empty() { "" } else { "/" });
+            let place = place(pointer);
             [("without", None), ("with null as", Some(Value::Null)), ("with the wrong type of", Some(wrong))].map(
                 |(how, value)| Malformed {
                     what: format!("{how} {place}{member}"),
@@ -32,6 +32,65 @@ pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed>
             )
         })
         .collect()
+}
+
+/// The same for every object in a message, however deep, as far as `whole` has them; and counters that aren't int64.
+pub fn everywhere(kind: MessageKind, whole: &Value) -> Vec<Malformed> {
+    let mut objects = Vec::new();
+    find_objects(kind.name(), whole, String::new(), &mut objects);
+    objects
+        .iter()
+        .flat_map(|(definition, pointer)| {
+            in_turn(definition, whole, pointer).into_iter().chain(out_of_range(definition, whole, pointer))
+        })
+        .collect()
+}
+
+/// Names and places of the objects that make up a message; of an array, the first.
+fn find_objects<'a>(definition: &'a str, whole: &Value, pointer: String, found: &mut Vec<(&'a str, String)>) {
+    let properties = &Schema::document()["$defs"][definition]["properties"];
+    found.push((definition, pointer.clone()));
+    for (member, schema) in properties.as_object().into_iter().flatten() {
+        let options = schema["anyOf"].as_array().map_or(std::slice::from_ref(schema), Vec::as_slice);
+        for schema in options {
+            let (place, schema) = match schema["items"].is_object() {
+                true => (format!("{pointer}/{member}/0"), &schema["items"]),
+                false => (format!("{pointer}/{member}"), schema),
+            };
+            if let Some(definition) = referred(schema)
+                && whole.pointer(&place).is_some_and(Value::is_object)
+            {
+                find_objects(definition, whole, place, found);
+            }
+        }
+    }
+}
+
+/// Counters of one object with a fraction, and one past the end of int64.
+fn out_of_range(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed> {
+    let properties = Schema::document()["$defs"][definition]["properties"].as_object();
+    let counters = properties.into_iter().flatten().filter(|(_, schema)| referred(schema) == Some("int64"));
+    let place = place(pointer);
+    let wrong = [json!(1.5), json!(9_223_372_036_854_775_808_u64)];
+    counters
+        .flat_map(|(member, _)| {
+            wrong.each_ref().map(|value| Malformed {
+                what: format!("with {value} as {place}{member}"),
+                body: with(whole, pointer, member, Some(value.clone())),
+            })
+        })
+        .collect()
+}
+
+/// The definition that a schema refers to.
+fn referred(schema: &'static Value) -> Option<&'static str> {
+    schema["$ref"].as_str()?.rsplit('/').next()
+}
+
+/// A JSON pointer to an object, as the beginning of the name of its member.
+fn place(pointer: &str) -> String {
+    let path = pointer.trim_start_matches('/');
+    if path.is_empty() { String::new() } else { format!("{path}/") }
 }
 
 /// A value of another JSON type than a schema asks for.
@@ -62,7 +121,6 @@ fn with(whole: &Value, pointer: &str, member: &str, value: Option<Value>) -> Val
 mod tests {
     use super::*;
     use crate::client::{Identity, Repo};
-    use crate::wire::MessageKind;
 
     #[test]
     fn every_one_breaks_the_schema_in_its_own_way() {
@@ -83,6 +141,27 @@ mod tests {
             }
         }
         assert_eq!(count, 3 * (5 + 5 + 4 + 4));
+    }
+
+    #[test]
+    fn a_message_is_taken_apart_to_its_leaves() {
+        let alice = Identity::generate();
+        let create = json!(Repo::new(&alice).create_request());
+        let found = everywhere(MessageKind::CreateRepoRequest, &create);
+        for malformed in &found {
+            let violations = Schema::violations(MessageKind::CreateRepoRequest, &malformed.body, 9);
+            assert!(!violations.is_empty(), "{}", malformed.what);
+        }
+        let named: Vec<_> = found.iter().map(|malformed| malformed.what.as_str()).collect();
+        for expected in [
+            "without manifest",
+            "with null as manifest/members/0/wrappedDataKey/iv",
+            "with 1.5 as initialEnvelope/payloadVersion",
+        ] {
+            assert!(named.contains(&expected), "{expected}: {named:?}");
+        }
+        // 2 + 5 + 5 + 4 + 4 required members, and 2 + 2 + 1 counters.
+        assert_eq!(found.len(), 3 * 20 + 2 * 5);
     }
 
     #[test]

@@ -242,7 +242,7 @@ async fn misspelled_id(cx: &Ctx) -> Outcome {
     for (what, id) in [("a name", "bob".to_owned()), ("31 bytes", short), ("a key without its padding", bare)] {
         let mut request = repo.add_request(&newcomer);
         request.member.ed25519_public_key = id;
-        let answer = cx.add(&alice, &request).await?;
+        let answer = cx.provoke(Operation::AddMember, repo.id(), &alice.auth(), &request).await?;
         answer.refused_somehow(&format!("addMember of {what} for a member id"))?;
     }
     cx.holds(&alice, &repo, "refused addMembers").await

@@ -22,6 +22,7 @@ mod removal;
 mod removal_refused;
 mod repo_ids;
 mod revisions;
+mod rotation;
 mod schema;
 mod state;
 mod status;
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         pull::CHECKS,
         counters::CHECKS,
         push::CHECKS,
+        rotation::CHECKS,
         members::CHECKS,
         member_key::CHECKS,
         removal::CHECKS,

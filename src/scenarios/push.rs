@@ -1,4 +1,4 @@
-//! push (SPEC §6, §10): optimistic concurrency and the rotation path.
+//! push (SPEC §6, §10): optimistic concurrency, and who may.
 
 use serde_json::{Value, json};
 
@@ -23,32 +23,14 @@ checks! {
         "A negative expectation isn't the current version either: a conflict, or refused";
     "push/future-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], future_is_conflict,
         "An expectation above the current version is a conflict too";
-    "push/stale-rotation-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT, PUSH_ROTATES], stale_rotation_is_conflict,
-        "A stale rotating push is a conflict and changes neither roster nor epoch";
-    "push/conflict-after-rotation", Must, "§6", [PUSH_CONFLICT], conflict_after_rotation,
-        "A conflict reports the current epoch, also after a rotation";
     "push/version-never-falls", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], version_never_falls,
         "A push whose envelope is at the current version or below is never accepted";
     "push/version-never-falls-from-far-up", Must, "§10", [VERSION_MONOTONIC, INT64], version_never_falls_far_up,
         "Beyond 32 bits, too, a lower version is never accepted";
-    "push/version-never-falls-when-rotating", Must, "§10", [VERSION_MONOTONIC, PUSH_ROTATES, PUSH_REFUSED_WHOLE],
-        version_never_falls_rotating, "A rotating push doesn't lower the version either";
     "push/gap-is-accepted", Should, "§6", [PUSH_GAP], gap_is_accepted,
         "The new version may be more than one above the old one";
     "push/gap-applies-as-sent", Must, "§6", [PUSH_APPLIES, VERSION_MONOTONIC], gap_applies_as_sent,
         "A push that skips versions is refused, or sets the version that its envelope is at";
-    "push/rotated-members-replace", Must, "§6", [PUSH_ROTATES, STORED_VERBATIM], rotated_members_replace,
-        "rotatedMembers replaces the roster, the epoch and the envelope in one step";
-    "push/rotated-members-null", Must, "§6", [PUSH_ROTATES], rotated_members_null,
-        "rotatedMembers null leaves the roster alone, as its absence does";
-    "push/rotation-drops-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_access,
-        "Who isn't in rotatedMembers has lost access to the repository";
-    "push/rotation-drops-creator", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_creator,
-        "A rotation that leaves the creator out leaves the creator out";
-    "push/rotation-within-epoch", Must, "§6", [PUSH_ROTATES], rotation_within_epoch,
-        "rotatedMembers without a new epoch is refused, or replaces the roster";
-    "push/rotation-adds-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_adds_access,
-        "Who comes in by rotatedMembers reads the repository";
     "push/non-member", Must, "§6", [PUSH_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member,
         "A stranger's push is refused and changes nothing";
     "push/unknown-repository", Must, "§6", [PUSH_MEMBERS_ONLY], unknown_repository,
@@ -57,18 +39,14 @@ checks! {
         "Authority over the repository in the path gives none over the one in the body";
     "push/refused-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED], refused_changes_nothing,
         "A push without envelope or expectation, or with wrong types, leaves everything as it was";
-    "push/malformed-roster-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_ROTATES], malformed_roster,
-        "A push whose rotatedMembers is malformed leaves the roster as it was";
     "push/epoch-falls", Hardening, "§6", [PUSH_CONSISTENT], epoch_falls,
         "A push whose epoch is below the current one is refused";
     "push/foreign-envelope", Hardening, "§6", [PUSH_CONSISTENT], foreign_envelope,
         "A push whose envelope names another repository is refused";
-    "push/impossible-roster", Hardening, "§6", [PUSH_CONSISTENT], impossible_roster,
-        "A rotation to an empty roster, or one that can't open the envelope, is refused";
 }
 
 /// The server's answer to a push that must apply.
-fn applied(repo: &Repo, answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
+pub(super) fn applied(repo: &Repo, answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
     let response: PushResponse = answer.accepted("a push at the current version")?;
     let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
     let at = repo.version();
@@ -78,7 +56,7 @@ fn applied(repo: &Repo, answer: &Answer<'_>, version: i64, epoch: i64) -> Outcom
 }
 
 /// The server's answer to a push that must not apply because of its expectation.
-fn conflicts(repo: &Repo, answer: &Answer<'_>) -> Outcome {
+pub(super) fn conflicts(repo: &Repo, answer: &Answer<'_>) -> Outcome {
     answer.must(
         answer.is_success(),
         "a wrong expectation is answered with 200 and conflict, not with an error",
@@ -193,32 +171,6 @@ async fn future_is_conflict(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-/// The rotation path goes through the same gate, as a whole.
-async fn stale_rotation_is_conflict(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    cx.advance(&alice, &mut repo).await?;
-    let rotation = repo.rotation(&alice, &[&alice]);
-    let mut push = repo.rotating_push(&rotation);
-    push.expected_payload_version -= 1;
-    conflicts(&repo, &cx.push(&alice, &push).await?)?;
-    cx.holds(&alice, &repo, "a stale rotating push").await?;
-    cx.readable(&bob, &repo, "a stale rotating push").await
-}
-
-/// The counters of a conflict are both current.
-async fn conflict_after_rotation(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
-    let mut repo = cx.repo(&alice).await?;
-    let rotation = repo.rotation(&alice, &[&alice]);
-    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
-    repo.apply_rotation(&rotation);
-    let mut push = repo.push_request(&alice);
-    push.expected_payload_version -= 1;
-    conflicts(&repo, &cx.push(&alice, &push).await?)
-}
-
 /// Right expectation, but an envelope that doesn't move on. Whatever the server answers, it has not stored it.
 async fn version_never_falls(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -247,24 +199,8 @@ async fn version_never_falls_far_up(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-/// The same, dressed up as a rotation.
-async fn version_never_falls_rotating(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
-    let mut repo = cx.repo(&alice).await?;
-    for _ in 0..2 {
-        cx.advance(&alice, &mut repo).await?;
-    }
-    for version in [repo.version(), repo.version() - 1] {
-        let rotation = repo.rotation_to(&alice, &[&alice], version, repo.epoch() + 1);
-        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-        not_accepted(&answer, version, repo.version())?;
-        cx.holds(&alice, &repo, "a rotating push that doesn't raise the version").await?;
-    }
-    Ok(())
-}
-
 /// A 4xx or `accepted: false`; never acceptance, never a 5xx.
-fn not_accepted(answer: &Answer<'_>, version: i64, current: i64) -> Outcome {
+pub(super) fn not_accepted(answer: &Answer<'_>, version: i64, current: i64) -> Outcome {
     if answer.is_refusal() {
         return Ok(());
     }
@@ -301,89 +237,9 @@ async fn gap_applies_as_sent(cx: &Ctx) -> Outcome {
     cx.readable(&alice, &repo, "a push that skips versions").await
 }
 
-/// Replaces, not merges: one leaves, one stays with a new key, one comes.
-async fn rotated_members_replace(cx: &Ctx) -> Outcome {
-    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    let mut rotation = repo.rotation(&alice, &[&alice, &carol]);
-    rotation.members[1].key_binding_sig = Some(binding_like_signature());
-    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
-    repo.apply_rotation(&rotation);
-    cx.readable(&alice, &repo, "a rotating push").await?;
-    cx.readable(&carol, &repo, "a rotating push").await
-}
-
 /// 64 bytes of base64, to be stored as they are.
 pub(super) fn binding_like_signature() -> String {
     crate::codec::base64::encode(&random::bytes::<64>())
-}
-
-/// `null` means absent.
-async fn rotated_members_null(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    let push = repo.push_request(&alice);
-    let mut body = json!(push);
-    body["rotatedMembers"] = Value::Null;
-    let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
-    applied(&repo, &answer, repo.version() + 1, repo.epoch())?;
-    repo.apply_push(&push);
-    cx.holds(&bob, &repo, "a push with rotatedMembers null").await
-}
-
-/// A roster without bob means no bob, on every operation.
-async fn rotation_drops_access(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    let rotation = repo.rotation(&alice, &[&alice]);
-    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
-    repo.apply_rotation(&rotation);
-    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
-    answer.refused("a pull by a member whom a rotation left out", &[403])?;
-    let answer = cx.push(&bob, &repo.push_request(&bob)).await?;
-    answer.refused("a push by a member whom a rotation left out", &[403])?;
-    cx.holds(&alice, &repo, "refused requests of a former member").await
-}
-
-/// The protocol knows no owner: bob's roster is the roster.
-async fn rotation_drops_creator(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    let rotation = repo.rotation(&bob, &[&bob]);
-    let answer = cx.push(&bob, &repo.rotating_push(&rotation)).await?;
-    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
-    repo.apply_rotation(&rotation);
-    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
-    answer.refused("a pull by the creator, whom a rotation left out", &[403])?;
-    cx.readable(&bob, &repo, "a rotation that left the creator out").await
-}
-
-/// A roster may change and the key stay; whoever wants a new epoch for that has to say so.
-async fn rotation_within_epoch(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    let rotation = repo.rotation_to(&alice, &[&alice], repo.version() + 1, repo.epoch());
-    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-    if answer.is_success() {
-        applied(&repo, &answer, rotation.envelope.payload_version, repo.epoch())?;
-        repo.apply_rotation(&rotation);
-    } else {
-        answer.refused_somehow("a rotation without a new epoch, unless it is accepted,")?;
-    }
-    cx.readable(&alice, &repo, "a rotating push without a new epoch").await
-}
-
-/// The rotation path may bring somebody in as well.
-async fn rotation_adds_access(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo(&alice).await?;
-    let rotation = repo.rotation(&alice, &[&alice, &bob]);
-    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
-    repo.apply_rotation(&rotation);
-    cx.readable(&bob, &repo, "a rotation that brought the reader in").await
 }
 
 /// A valid token isn't membership.
@@ -473,22 +329,6 @@ pub(super) fn with(whole: &Value, member: &str, replacement: Option<Value>) -> V
     body
 }
 
-/// A roster that is none: refused as a whole, or, by a lenient reader, taken for an absent one.
-async fn malformed_roster(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    for wrong in [json!("all"), json!({}), json!([{}]), json!([7])] {
-        let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-        let push = repo.push_request(&alice);
-        let body = with(&json!(push), "rotatedMembers", Some(wrong));
-        let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
-        if answer.is_success() && answer.message::<PushResponse>()?.accepted {
-            repo.apply_push(&push);
-        }
-        cx.holds(&alice, &repo, "a push whose rotatedMembers is malformed").await?;
-    }
-    Ok(())
-}
-
 /// An epoch never falls; nothing in §6 says so for push, hence hardening.
 async fn epoch_falls(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -515,30 +355,4 @@ async fn foreign_envelope(cx: &Ctx) -> Outcome {
     let answer = cx.push(&alice, &push).await?;
     answer.refused_somehow("a push of another repository's envelope")?;
     cx.holds(&alice, &repo, "a push of another repository's envelope").await
-}
-
-/// A repository without members is lost for everybody, and a member without a usable key for that member.
-async fn impossible_roster(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
-    let repo = cx.repo(&alice).await?;
-    let rotation = repo.rotation(&alice, &[&alice]);
-    let mut twice = rotation.clone();
-    twice.members.push(twice.members[0].clone());
-    let mut empty = rotation.clone();
-    empty.members.clear();
-    let mut of_another_epoch = rotation.clone();
-    of_another_epoch.members[0].key_epoch -= 1;
-    let mut garbled = rotation;
-    garbled.members[0].wrapped_data_key.ciphertext = "not base64 at all".into();
-    for (what, rotation) in [
-        ("an empty roster", empty),
-        ("a roster that names a member twice", twice),
-        ("a roster of another epoch than its envelope", of_another_epoch),
-        ("a roster whose wrapped keys aren't base64", garbled),
-    ] {
-        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-        answer.refused_somehow(&format!("a rotation to {what}"))?;
-        cx.holds(&alice, &repo, "a refused rotation").await?;
-    }
-    Ok(())
 }

@@ -37,12 +37,14 @@ async fn acts_for_itself(cx: &Ctx, member: &Member) -> Result<Repo, Stop> {
     Ok(repo)
 }
 
-/// Also when the server knows others already, of whom this one isn't.
+/// Also when the server knows others already, of whom this one isn't; and when the same key comes back.
 async fn fresh_keypair(cx: &Ctx) -> Outcome {
     for _ in 0..2 {
         let member = login(cx, cx.identity()).await?;
         let repo = acts_for_itself(cx, &member).await?;
         cx.readable(&member, &repo, "createRepo").await?;
+        let again = login(cx, member.identity).await?;
+        cx.readable(&again, &repo, "a second login of the same key").await?;
     }
     Ok(())
 }

@@ -62,6 +62,14 @@ faults! {
             }
         }
     }
+    "login-once" breaks PORTABLE_IDENTITY: "A keypair logs in once, as if it were a one-time code." => {
+        state { keys: Mutex<HashSet<[u8; 32]>> }
+        identity {
+            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+                base64::decode(signature).is_ok_and(|signature| holds(key, nonce, &signature)) && lock(&self.keys).insert(*key)
+            }
+        }
+    }
     "signature-empty" breaks SIGNATURE_VERIFIED: "An empty signature passes, because only a signature that is there is checked." => {
         identity {
             fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
