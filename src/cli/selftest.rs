@@ -59,7 +59,9 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
 
 fn table(trials: &[Trial], took: std::time::Duration) -> String {
     let mut text = String::new();
-    for trial in trials {
+    // What is wrong comes last, where a terminal shows it.
+    let (right, wrong): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.right);
+    for trial in right.into_iter().chain(wrong) {
         let (what, requirement) = match trial.subject {
             Subject::Fault(fault) => ("fault", fault.info().requirement),
             Subject::Quirk(_) | Subject::AllQuirks => ("quirk", ""),
