@@ -29,7 +29,9 @@ checks! {
     "push/malformed-roster-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_ROTATES], malformed_roster,
         "A push whose rotatedMembers is malformed leaves the roster as it was";
     "push/impossible-roster", Hardening, "§6", [PUSH_CONSISTENT], impossible_roster,
-        "A rotation to an empty roster, or one that can't open the envelope, is refused";
+        "A rotation to a roster that can't open the envelope is refused";
+    "push/empty-roster", Hardening, "§6", [PUSH_CONSISTENT, PUSH_ROTATES], empty_roster,
+        "An empty rotatedMembers is refused or taken for none; it doesn't empty the roster";
 }
 
 /// The rotation path goes through the same gate, as a whole.
@@ -170,21 +172,32 @@ async fn malformed_roster(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-/// A repository without members is lost for everybody, and a member without a usable key for that member.
+/// A repository without members is lost for everybody. In Protocol Buffers an empty list and none are the same, so it may be
+/// taken for none.
+async fn empty_roster(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let push = repo.push_request(&alice);
+    let body = with(&json!(push), "rotatedMembers", Some(json!([])));
+    let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
+    if answer.is_success() && answer.message::<PushResponse>()?.accepted {
+        repo.apply_push(&push);
+    }
+    cx.readable(&alice, &repo, "a push with an empty rotatedMembers").await
+}
+
+/// A member without a usable key is locked out.
 async fn impossible_roster(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let repo = cx.repo(&alice).await?;
     let rotation = repo.rotation(&alice, &[&alice]);
     let mut twice = rotation.clone();
     twice.members.push(twice.members[0].clone());
-    let mut empty = rotation.clone();
-    empty.members.clear();
     let mut of_another_epoch = rotation.clone();
     of_another_epoch.members[0].key_epoch -= 1;
     let mut garbled = rotation;
     garbled.members[0].wrapped_data_key.ciphertext = "not base64 at all".into();
     for (what, rotation) in [
-        ("an empty roster", empty),
         ("a roster that names a member twice", twice),
         ("a roster of another epoch than its envelope", of_another_epoch),
         ("a roster whose wrapped keys aren't base64", garbled),
