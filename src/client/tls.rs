@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -31,18 +33,47 @@ pub enum TlsError {
 pub fn client_config(ca_certs: &[Vec<u8>], insecure: bool) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let config = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))).with_no_client_auth()
-    } else {
-        builder.with_root_certificates(roots(ca_certs)?).with_no_client_auth()
-    };
-    Ok(Arc::new(config))
+    let trust = if insecure { Trust::Anybody } else { Trust::Authorities(authorities(ca_certs, &provider)?) };
+    let verifier = Arc::new(Verifier { trust, provider });
+    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
-fn roots(ca_certs: &[Vec<u8>]) -> Result<RootCertStore, TlsError> {
+/// The system's authorities and the given ones, or nobody's word at all.
+#[derive(Debug)]
+enum Trust {
+    Anybody,
+    Authorities(Authorities),
+}
+
+#[derive(Debug)]
+struct Authorities {
+    /// `None` where there is no authority at all.
+    chains: Option<Arc<WebPkiServerVerifier>>,
+    /// The certificates of the given files.
+    given: Vec<CertificateDer<'static>>,
+}
+
+fn authorities(ca_certs: &[Vec<u8>], provider: &Arc<CryptoProvider>) -> Result<Authorities, TlsError> {
+    let given = given_certificates(ca_certs)?;
     let mut store = RootCertStore::empty();
     // A system without a store is fine as long as an authority is given; a handshake says so otherwise.
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    for (index, certificate) in &given {
+        let wrong = |error: rustls::Error| TlsError::CaCert { index: *index, reason: error.to_string() };
+        store.add(certificate.clone()).map_err(wrong)?;
+    }
+    let chains = if store.is_empty() {
+        None
+    } else {
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone());
+        Some(builder.build().map_err(|error| rustls::Error::General(error.to_string()))?)
+    };
+    Ok(Authorities { chains, given: given.into_iter().map(|(_, certificate)| certificate).collect() })
+}
+
+/// The certificates of PEM files, each with the position of its file, from 1.
+fn given_certificates(ca_certs: &[Vec<u8>]) -> Result<Vec<(usize, CertificateDer<'static>)>, TlsError> {
+    let mut given = Vec::new();
     for (position, pem) in ca_certs.iter().enumerate() {
         let wrong = |reason: String| TlsError::CaCert { index: position + 1, reason };
         let certificates: Vec<CertificateDer<'static>> =
@@ -50,27 +81,43 @@ fn roots(ca_certs: &[Vec<u8>]) -> Result<RootCertStore, TlsError> {
         if certificates.is_empty() {
             return Err(wrong("no PEM certificate in the file".into()));
         }
-        for certificate in certificates {
-            store.add(certificate).map_err(|error| wrong(error.to_string()))?;
-        }
+        given.extend(certificates.into_iter().map(|certificate| (position + 1, certificate)));
     }
-    Ok(store)
+    Ok(given)
 }
 
-/// For `--insecure`: any certificate will do, but the handshake itself is still checked.
+/// Whatever is trusted, the handshake itself is checked.
 #[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
+struct Verifier {
+    trust: Trust,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for AcceptAny {
+/// Whether a certificate is refused only for being an authority's, as what `openssl req -x509` makes by default is.
+fn is_authority_itself(error: &rustls::Error) -> bool {
+    matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(reason))
+        if format!("{reason:?}").contains("CaUsedAsEndEntity"))
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        let Trust::Authorities(authorities) = &self.trust else { return Ok(ServerCertVerified::assertion()) };
+        let chains = authorities.chains.as_ref().ok_or(CertificateError::UnknownIssuer)?;
+        match chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            // Validity has been looked at by then; the very certificate was given to be trusted.
+            Err(error) if is_authority_itself(&error) && authorities.given.contains(end_entity) => {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
     }
 
     fn verify_tls12_signature(
@@ -79,7 +126,7 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -88,10 +135,10 @@ impl ServerCertVerifier for AcceptAny {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
