@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::codec::CodecArgs;
+use super::fuzz::FuzzArgs;
 use super::values;
 use super::vectors::VectorsArgs;
 use crate::report::ReportSpec;
@@ -17,7 +18,8 @@ const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform list [--requirements] [--format human|json]
        avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]
        avp-conform vectors generate|check [DIR]
-       avp-conform codec --shim 'CMD ARGS' [--cases N]";
+       avp-conform codec --shim 'CMD ARGS' [--cases N]
+       avp-conform fuzz --server URL|--embedded [--duration TIME | --cases N]";
 
 const AFTER: &str = "\
 Exit status:
@@ -56,6 +58,8 @@ pub(super) enum Command {
     Vectors(VectorsArgs),
     /// Test a codec in any language, over a small protocol on standard input and output
     Codec(CodecArgs),
+    /// Fuzz a server: random sequences of requests, every answer held to the model of a repository
+    Fuzz(FuzzArgs),
 }
 
 /// Options of the judging command.

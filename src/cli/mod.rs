@@ -6,6 +6,7 @@
 mod args;
 mod backend;
 mod codec;
+mod fuzz;
 mod list;
 mod output;
 mod rerun;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Some(Command::Selftest(args)) => selftest::selftest(&args),
         Some(Command::Vectors(args)) => vectors::run(&args),
         Some(Command::Codec(args)) => codec::run(args),
+        Some(Command::Fuzz(args)) => fuzz::run(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

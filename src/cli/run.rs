@@ -1,6 +1,6 @@
 //! The default command: judge a server.
 
-mod config;
+pub(super) mod config;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
 }
 
 /// Starts the built-in server and makes it the target.
-async fn embed(server: crate::server::Config, config: &mut RunConfig) -> Result<Running, UsageError> {
+pub(super) async fn embed(server: crate::server::Config, config: &mut RunConfig) -> Result<Running, UsageError> {
     let running = backend::start(server, backend::bind("127.0.0.1:0")?).await?;
     let url = format!("http://{}", running.addr());
     let url = url.parse().map_err(|error| UsageError(format!("{url}: {error}")))?;

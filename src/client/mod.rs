@@ -9,6 +9,7 @@ mod io;
 pub mod jwks;
 pub mod random;
 mod repo;
+mod rewrite;
 mod tls;
 mod transport;
 
@@ -18,5 +19,6 @@ pub use header::Header;
 pub use identity::Identity;
 pub use io::Stream;
 pub use repo::{CANARY_PREFIX, Repo, Rotation, VERSION_AT_CREATION, open, read_as};
+pub use rewrite::Rewrite;
 pub use tls::{TlsError, client_config};
 pub use transport::{Held, RawAnswer, RawRequest, Transport, TransportError};

@@ -2,6 +2,8 @@
 //!
 //! They live here so that a stable compiler replays the seeds through them (`tests/fuzz_seeds.rs`).
 
+pub mod server;
+
 use crate::codec::aad::Binding;
 use crate::codec::address::{self, Address};
 use crate::codec::invite::InviteRequest;

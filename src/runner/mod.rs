@@ -21,6 +21,7 @@ pub use select::{Selection, matches, select};
 
 use crate::client::{clock, random};
 use crate::scenarios::{Abort, Check, World};
+pub(crate) use preflight::{connect, greet};
 pub(crate) use verdict::{Ending, Tally};
 
 /// What `run` calls for every event.

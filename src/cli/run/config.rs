@@ -13,7 +13,7 @@ use crate::server::Config;
 const EMBEDDED_NONCE_TTL: Duration = Duration::from_secs(2);
 
 /// The run that was asked for. The target of `--embedded` is filled in when its server listens.
-pub(super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
+pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
     let target = target(args)?;
     let only = select::globs("--only", &args.only, args.spec)?;
     let skip = select::globs("--skip", &args.skip, args.spec)?;
@@ -46,7 +46,7 @@ pub(super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
 }
 
 /// The built-in server that was asked for, if it was.
-pub(super) fn embedded(args: &RunArgs) -> Result<Option<Config>, UsageError> {
+pub(in super::super) fn embedded(args: &RunArgs) -> Result<Option<Config>, UsageError> {
     if !args.embedded {
         return Ok(None);
     }

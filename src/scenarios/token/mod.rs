@@ -5,6 +5,8 @@ mod forge;
 mod lifetime;
 mod required;
 
+pub(crate) use forge::{forgeries, jwt_forgeries, more_jwt_forgeries};
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::to_vec;

@@ -1,0 +1,198 @@
+//! `avp-conform fuzz`: random sequences of requests against a server, every answer held to the model.
+
+mod human;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+
+use super::args::{Cli, ColorArgs, RunArgs};
+use super::run::{config, embed, interrupts};
+use super::{UsageError, output, rerun, runtime, values};
+use crate::client::random;
+use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
+use crate::runner::RunConfig;
+
+const AFTER: &str = "\
+Exit status:
+  0    nothing failed
+  1    the server failed (or was warned of, with --strict)
+  2    usage: options that can't be, a file that can't be read or written
+  3    the target could not be judged: unreachable, died, no AVP server
+  130  interrupted
+
+Examples:
+  avp-conform fuzz --embedded --fault push-any-version --cases 50
+  avp-conform fuzz --server http://127.0.0.1:8787 --duration 10m
+  avp-conform fuzz --server http://127.0.0.1:8787 --replay avp-fuzz.json";
+
+/// How long it goes on when nothing is said.
+const DURATION: Duration = Duration::from_secs(60);
+
+/// Options of `fuzz`.
+#[derive(Args, Debug)]
+#[command(after_help = AFTER)]
+pub(super) struct FuzzArgs {
+    /// Server to fuzz: http://, https:// (a path prefix is fine) or avp://host, with or without a port
+    #[arg(long, value_name = "URL", conflicts_with = "embedded")]
+    server: Option<String>,
+    /// Fuzz the built-in reference server instead
+    #[arg(long)]
+    embedded: bool,
+    /// Identity provider, when challenge and token live elsewhere
+    #[arg(long, value_name = "URL", conflicts_with = "embedded")]
+    idp: Option<String>,
+    /// Break this rule of the built-in server (list --faults)
+    #[arg(long, value_name = "NAME", requires = "embedded")]
+    fault: Option<String>,
+    /// Give the built-in server this odd habit (list --quirks); repeatable
+    #[arg(long, value_name = "NAME", requires = "embedded")]
+    quirk: Vec<String>,
+    /// Send this header with every request; never shown; repeatable
+    #[arg(long, value_name = "K: V")]
+    header: Vec<String>,
+    /// Trust these certificate authorities (PEM) besides the system's; repeatable
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Vec<PathBuf>,
+    /// Accept any TLS certificate
+    #[arg(long)]
+    insecure: bool,
+    /// End after this time; 60s unless --cases is given
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    duration: Option<Duration>,
+    /// End after so many cases, each a sequence of some dozens of requests
+    #[arg(long, value_name = "N")]
+    cases: Option<u64>,
+    /// Repeat the cases of an earlier campaign, which printed this seed (keys and ids are always fresh)
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Cases at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Bound on one request
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::time)]
+    timeout: Duration,
+    /// End with the first finding
+    #[arg(long)]
+    first: bool,
+    /// Play the cases of this file again, and nothing else
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "cases", "seed"])]
+    replay: Option<PathBuf>,
+    /// Where findings are saved, if there are any
+    #[arg(long, value_name = "FILE", default_value = "avp-fuzz.json")]
+    save: PathBuf,
+    /// Warnings fail
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    color: ColorArgs,
+}
+
+impl FuzzArgs {
+    /// As options of the judging command, which reads targets and headers.
+    fn target(&self) -> Result<RunArgs, UsageError> {
+        // The defaults of the judging command.
+        let mut args = Cli::try_parse_from(["avp-conform"]).map_err(|error| error.to_string())?.run;
+        (args.server, args.idp) = (self.server.clone(), self.idp.clone());
+        (args.embedded, args.fault, args.quirk) = (self.embedded, self.fault.clone(), self.quirk.clone());
+        (args.header, args.ca_cert, args.insecure) = (self.header.clone(), self.ca_cert.clone(), self.insecure);
+        (args.jobs, args.timeout, args.seed) = (self.jobs, self.timeout, self.seed);
+        Ok(args)
+    }
+}
+
+/// Carries `fuzz` out and tells the exit status.
+pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
+    let target = args.target()?;
+    let mut config = config::of(&target)?;
+    let embedded = config::embedded(&target)?;
+    let saved = args.replay.as_deref().map(read).transpose()?;
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
+        let running = match embedded {
+            None => None,
+            Some(server) => Some(embed(server, &mut config).await?),
+        };
+        let done = match &saved {
+            Some(saved) => replay(args, &config, saved).await,
+            None => campaign(args, &config, &rerun::options(&target)).await,
+        };
+        drop(running);
+        done
+    });
+    runtime.shutdown_background();
+    done
+}
+
+async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<u8, UsageError> {
+    let seed = args.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(random::bytes())));
+    let duration = args.duration.or(args.cases.is_none().then_some(DURATION));
+    let limits = Limits { cases: args.cases, duration, first: args.first };
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+        bar.set_style(style);
+    }
+    let (stop, stopped) = watch::channel(false);
+    let signals = tokio::spawn(interrupts(stop));
+    let mut show = |progress: Progress| {
+        bar.tick();
+        bar.set_message(human::progress(&progress));
+    };
+    let campaign = fuzzer::run(config, seed, limits, stopped, &mut show).await;
+    signals.abort();
+    bar.finish_and_clear();
+    let mut text = String::new();
+    for (number, report) in campaign.reports.iter().enumerate() {
+        text += &human::report(number + 1, report, config);
+    }
+    if !campaign.reports.is_empty() {
+        save(&args.save, &campaign)?;
+        text += &human::replay_hint(options, &args.save);
+    }
+    text += &human::ending(&campaign, seed);
+    output::print(&text, args.color.choice())?;
+    Ok(status(&campaign, args.strict))
+}
+
+/// As in the judging command.
+fn status(campaign: &Campaign, strict: bool) -> u8 {
+    let failed = campaign.reports.iter().any(|report| strict || report.found.fails());
+    match campaign.end {
+        End::Aborted(_) => 3,
+        End::Interrupted => 130,
+        End::Done => u8::from(failed),
+    }
+}
+
+fn save(path: &Path, campaign: &Campaign) -> Result<(), UsageError> {
+    let saved: Vec<_> = campaign.reports.iter().map(Saved::from).collect();
+    let text = serde_json::to_string_pretty(&saved).map_err(|error| error.to_string())?;
+    std::fs::write(path, text + "\n").map_err(|error| UsageError(format!("--save {}: {error}", path.display())))
+}
+
+fn read(path: &Path) -> Result<Vec<Saved>, UsageError> {
+    let failed = |error: String| UsageError(format!("--replay {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+}
+
+async fn replay(args: &FuzzArgs, config: &RunConfig, saved: &[Saved]) -> Result<u8, UsageError> {
+    let played = match fuzzer::replay(config, saved).await {
+        Ok(played) => played,
+        Err(abort) => {
+            output::print_error(&human::aborted(&abort), args.color.choice())?;
+            return Ok(3);
+        }
+    };
+    let mut text = String::new();
+    let mut failed = false;
+    for (number, (saved, played)) in saved.iter().zip(&played).enumerate() {
+        failed |= played.found.as_ref().is_some_and(|found| args.strict || found.fails());
+        text += &human::replayed(number + 1, saved, played, config);
+    }
+    output::print(&text, args.color.choice())?;
+    Ok(u8::from(failed))
+}

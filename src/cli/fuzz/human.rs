@@ -1,0 +1,152 @@
+//! Findings of the fuzzer for a person: what, why it matters, and the requests that show it, with curl commands.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::super::rerun::quote;
+use crate::client::RecordedBody;
+use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
+use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
+use crate::report::text::{clean, count};
+use crate::runner::{RunConfig, Target};
+use crate::scenarios::Abort;
+
+/// Characters of a body that are shown; the saved file has more.
+const SHOWN: usize = 700;
+/// Requests before the last one that are shown.
+const REQUESTS: usize = 24;
+
+/// One line: how far it is.
+pub(super) fn progress(progress: &Progress) -> String {
+    let seconds = progress.elapsed.as_secs_f64().max(0.001);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = progress.requests as f64 / seconds;
+    format!(
+        "{} cases, {} requests ({rate:.0}/s), {} behaviours, {} · {seconds:.0} s",
+        progress.cases,
+        progress.requests,
+        progress.behaviours,
+        count(progress.findings, "finding"),
+    )
+}
+
+/// A finding in full.
+pub(super) fn report(number: usize, report: &Report, config: &RunConfig) -> String {
+    let mut out = headline(number, &report.found);
+    let times = usize::try_from(report.times).unwrap_or(usize::MAX);
+    let _ = writeln!(out, "  {}", paint(DIM, format!("in {}, first in case {}", count(times, "case"), report.case)));
+    out + &transcript(&report.transcript, config) + "\n"
+}
+
+fn headline(number: usize, found: &Found) -> String {
+    let style = if found.fails() { RED.bold() } else { YELLOW };
+    let word = if found.fails() { "failure" } else { "warning" };
+    let rule = found.rule;
+    let mut out = format!("{}\n", paint(style, format!("{number}. {word}: {} · {}", found.operation, rule.id)));
+    let _ = writeln!(out, "  rule      {} ({}, {})", rule.text, rule.section, rule.level.name());
+    let _ = writeln!(out, "  expected  {}", clean(&found.expected));
+    let _ = writeln!(out, "  observed  {}", clean(&found.observed));
+    out
+}
+
+/// The requests, numbered; tokens are shell variables that the reader fills in.
+fn transcript(recorded: &[Recorded], config: &RunConfig) -> String {
+    let mut out = String::new();
+    let skipped = recorded.len().saturating_sub(REQUESTS);
+    if skipped > 0 {
+        let _ = writeln!(out, "  {}", paint(DIM, format!("… {} before these", count(skipped, "request"))));
+    }
+    for (number, recorded) in recorded.iter().enumerate().skip(skipped) {
+        let exchange = &recorded.exchange;
+        let answer = match (exchange.status, &exchange.error) {
+            (Some(status), _) => status.to_string(),
+            (None, Some(error)) => clean(error).into_owned(),
+            (None, None) => "no answer".into(),
+        };
+        let twist = if recorded.twist.is_empty() { String::new() } else { format!(" ({})", clean(&recorded.twist)) };
+        let line = format!("{:>3}. {} {}{twist} → {answer}", number + 1, recorded.by, exchange.operation);
+        let _ = writeln!(out, "  {}", paint(BOLD, line));
+        let _ = writeln!(out, "       {}", curl(recorded, config));
+        if !exchange.response.text.is_empty() {
+            let _ = writeln!(out, "       {}", paint(DIM, shown(&exchange.response)));
+        }
+    }
+    out
+}
+
+fn curl(recorded: &Recorded, config: &RunConfig) -> String {
+    let exchange = &recorded.exchange;
+    let base = match (&config.server, &config.idp) {
+        (_, Some(idp)) if ["challenge", "token"].contains(&exchange.operation) => idp.to_string(),
+        (Target::Url(url), _) => url.to_string(),
+        (Target::Avp(authority), _) => format!("https://{authority}"),
+    };
+    let mut line = format!(
+        "curl -sS -X {} {}",
+        exchange.method,
+        quote(&format!("{}{}", base.trim_end_matches('/'), clean(&exchange.path)))
+    );
+    if let Some(authorization) = &exchange.authorization {
+        let own = authorization.starts_with("Bearer ") && recorded.twist.is_empty();
+        let shown =
+            if own { format!("Bearer ${}", recorded.by.to_uppercase()) } else { clean(authorization).into_owned() };
+        let _ = write!(line, " -H \"Authorization: {shown}\"");
+    }
+    for header in &config.headers {
+        let _ = write!(line, " -H '{}: ***'", header.name);
+    }
+    if !exchange.request.text.is_empty() {
+        let _ = write!(line, " -H 'Content-Type: application/json' -d {}", quote(&shown(&exchange.request)));
+    }
+    line
+}
+
+fn shown(body: &RecordedBody) -> String {
+    let text = clean(&body.text);
+    if text.chars().count() <= SHOWN && !body.is_cut() {
+        return text.into_owned();
+    }
+    let head: String = text.chars().take(SHOWN).collect();
+    format!("{head}… ({} bytes)", body.length)
+}
+
+/// How to see saved findings again.
+pub(super) fn replay_hint(options: &str, saved: &Path) -> String {
+    format!("rerun  avp-conform fuzz {options} --replay {}\n", quote(&saved.to_string_lossy()))
+}
+
+/// The verdict.
+pub(super) fn ending(campaign: &Campaign, seed: u64) -> String {
+    let mut out = String::new();
+    if let End::Aborted(abort) = &campaign.end {
+        out += &aborted(abort);
+    }
+    let failures = campaign.reports.iter().filter(|report| report.found.fails()).count();
+    let warnings = campaign.reports.len() - failures;
+    let said = match (failures, warnings) {
+        (0, 0) => paint(GREEN.bold(), "nothing found".to_owned()),
+        (0, _) => paint(YELLOW, count(warnings, "warning")),
+        (_, 0) => paint(RED.bold(), count(failures, "failure")),
+        _ => paint(RED.bold(), format!("{}, {}", count(failures, "failure"), count(warnings, "warning"))),
+    };
+    let interrupted = if matches!(campaign.end, End::Interrupted) { "interrupted: " } else { "" };
+    let _ = writeln!(out, "{interrupted}{said}\n{}, seed {seed}", progress(&campaign.progress));
+    out
+}
+
+/// Why the target can't be judged.
+pub(super) fn aborted(abort: &Abort) -> String {
+    let said = paint(RED.bold(), format!("NOT JUDGED  {}", clean(&abort.reason)));
+    format!("{said}\n  {}\n", clean(&abort.advice))
+}
+
+/// What a saved case shows now.
+pub(super) fn replayed(number: usize, saved: &Saved, played: &Played, config: &RunConfig) -> String {
+    match &played.found {
+        Some(found) => format!("{}{}\n", headline(number, found), transcript(&played.transcript, config)),
+        None => {
+            let was = format!("{number}. {} · {} doesn't show any more", clean(&saved.operation), clean(&saved.rule));
+            format!("{}\n", paint(GREEN, was))
+        }
+    }
+}

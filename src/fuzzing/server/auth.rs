@@ -1,0 +1,374 @@
+//! Challenge, token and discovery, right and wrong.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method};
+use serde_json::{Value, json};
+
+use super::finding::Kind;
+use super::mutate;
+use super::plan::{Redemption, Step, Twist};
+use super::play::{Going, Play};
+use super::request::{Judged, Prepared};
+use super::scene::Nonce;
+use crate::client::random::{self, Choices};
+use crate::client::{RawAnswer, RawRequest, clock};
+use crate::codec::base64;
+use crate::codec::jwt::Jwt;
+use crate::requirements::{self as rule, Requirement};
+use crate::scenarios::Operation;
+use crate::wire::TokenResponse;
+
+/// The order of Ed25519's group (RFC 8032 §5.1), little-endian.
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+/// Tokens that live longer than a day aren't short lived.
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+impl Play {
+    fn prepared(&self, by: usize, operation: Operation, body: Option<Vec<u8>>, twist: String) -> Prepared {
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = RawRequest {
+            method: if body.is_some() { Method::POST } else { Method::GET },
+            path: operation.path("", ""),
+            headers: body.iter().map(|_| json.clone()).collect(),
+            body: body.map(Into::into),
+            answer_limit: 1 << 20,
+        };
+        Prepared { by, repo: 0, operation, request, wire: None, judged: Judged::Answered, rule: None, twist }
+    }
+
+    /// Sends a request of the identity provider; whatever is wrong with every answer is wrong here, too.
+    async fn exchange(&mut self, prepared: &Prepared) -> Result<RawAnswer, Box<super::finding::Found>> {
+        match self.send(prepared).await {
+            Ok(answer) => {
+                let status = answer.status.as_u16();
+                let class = (prepared.operation.name(), prepared.twist.clone(), status.to_string());
+                self.behaviours.push(class);
+                if status >= 500 {
+                    let rule = prepared.rule.unwrap_or(&rule::BAD_INPUT);
+                    return Err(self.found(Kind::ServerError, rule, prepared, "no 5xx", format!("status {status}")));
+                }
+                Ok(answer)
+            }
+            Err(error) => Err(self.no_answer(prepared, &error).await),
+        }
+    }
+
+    /// A token for an actor that has none.
+    pub(super) async fn authenticate(&mut self, by: usize) -> Going {
+        if self.scene.actors[by].token.is_none() {
+            self.redeem_with(by, Redemption::Right, None).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn challenge(&mut self, step: &Step) -> Going {
+        match &step.twist {
+            Some(twist) => self.twisted(step, Operation::Challenge, twist).await,
+            None => self.nonce(step.by).await,
+        }
+    }
+
+    pub(super) async fn redeem(&mut self, step: &Step, with: Redemption) -> Going {
+        match &step.twist {
+            Some(twist) => self.twisted(step, Operation::Token, twist).await,
+            None => self.redeem_with(step.by, with, Some(step.dice)).await,
+        }
+    }
+
+    /// A challenge or token request that no client sends.
+    async fn twisted(&mut self, step: &Step, operation: Operation, twist: &Twist) -> Going {
+        let mut dice = Choices::new(step.dice, "body");
+        let body = if operation == Operation::Challenge {
+            json!({ "ed25519PublicKey": self.scene.id(step.by) })
+        } else {
+            self.nonce(step.by).await?;
+            self.request(step.by, Redemption::Right, &mut dice)
+        };
+        let (bytes, what, harmless) = match twist {
+            Twist::Member(change) => {
+                let changed = mutate::change(&body, *change, &mut dice);
+                self.scene.canaries.extend(changed.canary);
+                let value = serde_json::from_slice::<Value>(&changed.bytes).unwrap_or_default();
+                let kind = operation.request_kind();
+                let invalid = kind.is_some_and(|kind| !crate::wire::Schema::violations(kind, &value, 1).is_empty());
+                use super::plan::Change::{Deep, Twice, Unknown};
+                (changed.bytes, changed.what, !invalid || matches!(change, Deep | Twice | Unknown))
+            }
+            Twist::Body(whole) => {
+                let (bytes, what) = mutate::whole(body.to_string().as_bytes(), *whole);
+                let same = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| value == body);
+                (bytes, what.to_owned(), same)
+            }
+            _ => return Ok(()),
+        };
+        if let Some(nonce) = self.scene.actors[step.by].nonces.last_mut() {
+            nonce.tried = true;
+        }
+        let prepared = self.prepared(step.by, operation, Some(bytes), what);
+        let answer = self.exchange(&prepared).await?;
+        let status = answer.status.as_u16();
+        if status < 400 && !harmless {
+            let observed = format!("status {status} for {}", prepared.twist);
+            return Err(self.found(Kind::Accepted, &rule::BAD_INPUT, &prepared, "a 4xx", observed));
+        }
+        if status < 400 && operation == Operation::Token {
+            // It may have bought a token.
+            self.scene.actors[step.by].nonces.clear();
+        }
+        Ok(())
+    }
+
+    /// A nonce for an actor.
+    async fn nonce(&mut self, by: usize) -> Going {
+        let body = json!({ "ed25519PublicKey": self.scene.id(by) });
+        let prepared = self.prepared(by, Operation::Challenge, Some(body.to_string().into_bytes()), String::new());
+        let answer = self.exchange(&prepared).await?;
+        let wrong = |rule: &'static Requirement, expected: &str, observed: String| {
+            self.found(Kind::Authentication, rule, &prepared, expected, observed)
+        };
+        let status = answer.status.as_u16();
+        if !(200..300).contains(&status) {
+            return Err(wrong(&rule::NO_ACCOUNT, "a nonce for any key", format!("status {status}")));
+        }
+        self.is_in_shape(&prepared, &answer)?;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let text = body["nonce"].as_str().unwrap_or_default().to_owned();
+        match base64::decode(&text) {
+            Err(error) => return Err(wrong(&rule::BASE64, "a nonce in base64", error.to_string())),
+            Ok(bytes) if bytes.len() < 32 => {
+                return Err(wrong(&rule::NONCE_SIZE, "at least 32 bytes", format!("{} bytes", bytes.len())));
+            }
+            Ok(bytes) => {
+                let distinct = bytes.iter().collect::<std::collections::HashSet<_>>().len();
+                if distinct < 12 || bytes[..16] == bytes[16..32] {
+                    return Err(wrong(&rule::NONCE_LOOKS_RANDOM, "bytes without a pattern", format!("{bytes:02x?}")));
+                }
+            }
+        }
+        if self.scene.nonces.contains(&text) {
+            return Err(wrong(&rule::NONCE_RANDOM, "a fresh nonce", "one that was issued before".into()));
+        }
+        self.scene.nonces.insert(text.clone());
+        self.scene.actors[by].nonces.push(Nonce { text, tried: false, used: false });
+        Ok(())
+    }
+
+    /// What has to be there for a redemption.
+    async fn set_up(&mut self, by: usize, with: Redemption) -> Going {
+        use Redemption::{ForeignNonce, Right, SignatureOfEarlierNonce, UsedNonce};
+        match with {
+            UsedNonce if !self.scene.actors[by].nonces.iter().any(|nonce| nonce.used) => {
+                Box::pin(self.redeem_with(by, Right, None)).await
+            }
+            UsedNonce => Ok(()),
+            ForeignNonce => self.nonce((by + 1) % self.scene.actors.len()).await,
+            SignatureOfEarlierNonce => {
+                self.nonce(by).await?;
+                self.nonce(by).await
+            }
+            _ if self.scene.actors[by].nonces.last().is_some_and(|nonce| !nonce.tried) => Ok(()),
+            _ => self.nonce(by).await,
+        }
+    }
+
+    async fn redeem_with(&mut self, by: usize, with: Redemption, dice: Option<u64>) -> Going {
+        if with == Redemption::KeySmallOrder {
+            return self.small_order(by).await;
+        }
+        self.set_up(by, with).await?;
+        let body = self.request(by, with, &mut Choices::new(dice.unwrap_or_default(), "redeem"));
+        let text = body["nonce"].as_str().unwrap_or_default().to_owned();
+        let twist = if with == Redemption::Right { String::new() } else { said(with).1.to_owned() };
+        let mut prepared = self.prepared(by, Operation::Token, Some(body.to_string().into_bytes()), twist);
+        prepared.rule = (with != Redemption::Right).then(|| said(with).0);
+        let answer = self.exchange(&prepared).await?;
+        let status = answer.status.as_u16();
+        let success = (200..300).contains(&status);
+        for nonce in self.scene.actors.iter_mut().flat_map(|actor| &mut actor.nonces) {
+            if nonce.text == text {
+                nonce.tried = true;
+                nonce.used |= success;
+            }
+        }
+        match (with, success) {
+            (Redemption::Right, true) => self.token(&prepared, &answer),
+            (Redemption::Right, false) => {
+                let rule = &rule::PORTABLE_IDENTITY;
+                Err(self.found(Kind::Authentication, rule, &prepared, "a token", format!("status {status}")))
+            }
+            (_, true) => {
+                let observed = format!("status {status} for {}", prepared.twist);
+                Err(self.found(Kind::Authentication, said(with).0, &prepared, "a 4xx", observed))
+            }
+            (_, false) => Ok(()),
+        }
+    }
+
+    /// The token request of a redemption.
+    fn request(&self, by: usize, with: Redemption, dice: &mut Choices) -> Value {
+        let actor = &self.scene.actors[by];
+        let other = &self.scene.actors[(by + 1) % self.scene.actors.len()];
+        let latest = |nonces: &[Nonce]| nonces.last().map(|nonce| nonce.text.clone()).unwrap_or_default();
+        let nonce = match with {
+            Redemption::UsedNonce => {
+                let used = actor.nonces.iter().rfind(|nonce| nonce.used);
+                used.map(|nonce| nonce.text.clone()).unwrap_or_default()
+            }
+            Redemption::ForeignNonce => latest(&other.nonces),
+            Redemption::InventedNonce => base64::encode(&random::bytes::<32>()),
+            _ => latest(&actor.nonces),
+        };
+        let bytes = base64::decode(&nonce).unwrap_or_default();
+        let mut signature = match with {
+            Redemption::SignatureOfAnother => other.identity.sign(&bytes),
+            Redemption::SignatureOverText => actor.identity.sign(nonce.as_bytes()),
+            Redemption::SignatureOfEarlierNonce => {
+                let earlier = actor.nonces.iter().rev().nth(1).map(|nonce| nonce.text.clone()).unwrap_or_default();
+                actor.identity.sign(&base64::decode(&earlier).unwrap_or_default())
+            }
+            Redemption::SignatureZeros => [0; 64],
+            Redemption::SignatureRandom => random::bytes(),
+            _ => actor.identity.sign(&bytes),
+        }
+        .to_vec();
+        match with {
+            Redemption::SignatureEmpty => signature.clear(),
+            Redemption::SignatureFlipped => signature[dice.below(63)] ^= 1 << dice.below(8),
+            Redemption::SignatureTopBits => signature[63] |= 0x20 << dice.below(3),
+            Redemption::SignatureLonger => signature.push(0),
+            Redemption::SignatureUnreduced => unreduced(&mut signature),
+            _ => {}
+        }
+        json!({ "ed25519PublicKey": actor.identity.id, "nonce": nonce, "signature": base64::encode(&signature) })
+    }
+
+    /// The token of a right redemption.
+    fn token(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
+        self.is_in_shape(prepared, answer)?;
+        let response: TokenResponse = match serde_json::from_slice(&answer.body) {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(self.found(Kind::Schema, &rule::FIELD_NAMES, prepared, "a token", error.to_string()));
+            }
+        };
+        let wrong = |rule: &'static Requirement, expected: &str, observed: String| {
+            Err(self.found(Kind::Authentication, rule, prepared, expected, observed))
+        };
+        let left = response.expires_at.saturating_sub(clock::now_ms());
+        if left <= 0 || left > 100 * 366 * DAY_MS {
+            return wrong(
+                &rule::TOKEN_ANSWER,
+                "an expiry ahead, in epoch milliseconds",
+                format!("expiresAt {}", response.expires_at),
+            );
+        }
+        let odd_claims = Jwt::parse(&response.token).ok().and_then(|jwt| odd_claims(&jwt, self.scene.id(prepared.by)));
+        if let Some(odd) = odd_claims {
+            return wrong(&rule::TOKEN_CLAIMS, "the claims of a member's token", odd);
+        }
+        if left > DAY_MS + 60_000 {
+            return wrong(&rule::TOKEN_SHORT_LIVED, "a day at the most", format!("{left} ms"));
+        }
+        self.scene.actors[prepared.by].token = Some(response.token);
+        Ok(())
+    }
+
+    /// A key for which anybody can sign: the neutral element, with R the same and S zero.
+    async fn small_order(&mut self, by: usize) -> Going {
+        let mut point = [0; 32];
+        point[0] = 1;
+        let key = base64::encode(&point);
+        let what = || said(Redemption::KeySmallOrder).1.to_owned();
+        let asking = json!({ "ed25519PublicKey": key });
+        let prepared = self.prepared(by, Operation::Challenge, Some(asking.to_string().into_bytes()), what());
+        let answer = self.exchange(&prepared).await?;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Some(nonce) = body["nonce"].as_str() else { return Ok(()) };
+        let signature = base64::encode(&[&point[..], &[0; 32]].concat());
+        let redeeming = json!({ "ed25519PublicKey": key, "nonce": nonce, "signature": signature });
+        let prepared = self.prepared(by, Operation::Token, Some(redeeming.to_string().into_bytes()), what());
+        let answer = self.exchange(&prepared).await?;
+        if answer.status.is_success() {
+            let rule = said(Redemption::KeySmallOrder).0;
+            return Err(self.found(Kind::Authentication, rule, &prepared, "a 4xx", what()));
+        }
+        Ok(())
+    }
+
+    /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
+    pub(super) async fn discovery(&mut self, step: &Step) -> Going {
+        let prepared = self.prepared(step.by, Operation::Discovery, None, String::new());
+        let answer = self.exchange(&prepared).await?;
+        if !answer.status.is_success() {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let profiles = body["profiles"].as_array().cloned().unwrap_or_default();
+        let known = |profile: &Value| profile == "http-json" || profile == "grpc";
+        if !profiles.iter().any(known) {
+            let observed = format!("profiles {}", body["profiles"]);
+            let expected = "profiles that name http-json or grpc";
+            return Err(self.found(Kind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
+        }
+        let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.vault.path_of(&url.parse().ok()?));
+        let Some(path) = path else { return Ok(()) };
+        let mut keys = self.prepared(step.by, Operation::Discovery, None, "the key set".into());
+        keys.request.path = path;
+        let answer = self.exchange(&keys).await?;
+        let set: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let private = ["d", "p", "q", "k"];
+        let leaks = set["keys"]
+            .as_array()
+            .is_some_and(|keys| keys.iter().any(|key| private.iter().any(|name| key.get(name).is_some())));
+        if leaks {
+            return Err(self.found(Kind::Secret, &rule::KEY_SET, &keys, "public keys alone", "a private member"));
+        }
+        Ok(())
+    }
+}
+
+/// What a reference token says that it shouldn't, or doesn't say.
+fn odd_claims(jwt: &Jwt, id: &str) -> Option<String> {
+    if jwt.subject() != Some(format!("key:{id}").as_str()) {
+        return Some(format!("sub {:?}", jwt.subject()));
+    }
+    if jwt.claims.get("kind").is_none_or(|kind| kind != "keypair") {
+        return Some(format!("kind {:?}", jwt.claims.get("kind")));
+    }
+    let personal = ["account", "accountId", "account_id", "email", "role", "roles"];
+    personal.into_iter().find(|name| jwt.claims.contains_key(*name)).map(|name| format!("a claim {name}"))
+}
+
+/// The rule that a wrong redemption would break, and what it is.
+fn said(with: Redemption) -> (&'static Requirement, &'static str) {
+    match with {
+        Redemption::Right => (&rule::PORTABLE_IDENTITY, "a right token request"),
+        Redemption::UsedNonce => (&rule::NONCE_SINGLE_USE, "a nonce that was used"),
+        Redemption::ForeignNonce => (&rule::NONCE_BOUND, "a nonce of another key"),
+        Redemption::InventedNonce => (&rule::NONCE_ISSUED, "a nonce that was never issued"),
+        Redemption::SignatureOfAnother => (&rule::SIGNATURE_VERIFIED, "another key's signature"),
+        Redemption::SignatureOfEarlierNonce => (&rule::SIGNATURE_VERIFIED, "an earlier nonce's signature"),
+        Redemption::SignatureOverText => (&rule::SIGNATURE_RAW, "a signature over the base64 text"),
+        Redemption::SignatureEmpty => (&rule::SIGNATURE_VERIFIED, "an empty signature"),
+        Redemption::SignatureZeros => (&rule::SIGNATURE_VERIFIED, "a signature of zeros"),
+        Redemption::SignatureRandom => (&rule::SIGNATURE_VERIFIED, "a random signature"),
+        Redemption::SignatureFlipped => (&rule::SIGNATURE_VERIFIED, "a signature with one bit changed"),
+        Redemption::SignatureTopBits => (&rule::SIGNATURE_VERIFIED, "a signature with a top bit set"),
+        Redemption::SignatureLonger => (&rule::SIGNATURE_VERIFIED, "a signature of 65 bytes"),
+        Redemption::SignatureUnreduced => (&rule::SIGNATURE_STRICT, "a signature with an unreduced S"),
+        Redemption::KeySmallOrder => (&rule::SIGNATURE_STRICT, "a key of small order"),
+    }
+}
+
+/// Adds the group order to S.
+fn unreduced(signature: &mut [u8]) {
+    let mut carry = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        *byte = sum.to_le_bytes()[0];
+        carry = sum >> 8;
+    }
+}

@@ -1,0 +1,285 @@
+//! Many cases at once, until time or patience is over, or the target is.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::finding::{Found, Key, Kind, Recorded};
+use super::generate;
+use super::plan::Step;
+use super::play::{Behaviour, Played, play};
+use super::shrink::shrink;
+use crate::client::random::Choices;
+use crate::runner::{RunConfig, connect, greet};
+use crate::scenarios::{Abort, World};
+
+/// Time between two looks at how far it is.
+const TICK: Duration = Duration::from_millis(200);
+/// What is still under way when time is over gets so long to end, shrinking included.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// When a campaign ends by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// After so many cases.
+    pub cases: Option<u64>,
+    /// After so long.
+    pub duration: Option<Duration>,
+    /// With the first finding.
+    pub first: bool,
+}
+
+/// How far a campaign is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Cases played, those of shrinking not counted.
+    pub cases: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Distinct behaviours seen: operation, twist, class of answer.
+    pub behaviours: usize,
+    /// Distinct findings.
+    pub findings: usize,
+    /// Since the start.
+    pub elapsed: Duration,
+}
+
+/// A finding with the shortest case that shows it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What was found.
+    pub found: Found,
+    /// The case.
+    pub steps: Vec<Step>,
+    /// What was sent and answered when it was played last.
+    pub transcript: Vec<Recorded>,
+    /// Number of the case that showed it first.
+    pub case: u64,
+    /// In how many cases it showed.
+    pub times: u64,
+}
+
+/// How a campaign ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// By its limits.
+    Done,
+    /// Somebody wanted it to.
+    Interrupted,
+    /// The target is gone, or never was there.
+    Aborted(Abort),
+}
+
+/// What came of a campaign.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// What was found, failures first.
+    pub reports: Vec<Report>,
+    /// How far it came.
+    pub progress: Progress,
+    /// How it ended.
+    pub end: End,
+}
+
+/// A finding as a file keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    /// The rule that is broken.
+    pub rule: String,
+    /// What kind of thing.
+    pub kind: String,
+    /// The operation.
+    pub operation: String,
+    /// What should have come.
+    pub expected: String,
+    /// What came.
+    pub observed: String,
+    /// The case, to be played again.
+    pub steps: Vec<Step>,
+    /// What was sent and answered; for people.
+    #[serde(default)]
+    pub transcript: serde_json::Value,
+}
+
+impl From<&Report> for Saved {
+    fn from(report: &Report) -> Self {
+        let kind = serde_json::to_value(report.found.kind).unwrap_or_default();
+        Self {
+            rule: report.found.rule.id.into(),
+            kind: kind.as_str().unwrap_or_default().into(),
+            operation: report.found.operation.into(),
+            expected: report.found.expected.clone(),
+            observed: report.found.observed.clone(),
+            steps: report.steps.clone(),
+            transcript: serde_json::to_value(&report.transcript).unwrap_or_default(),
+        }
+    }
+}
+
+/// What the workers share.
+struct Shared {
+    world: Arc<World>,
+    seed: u64,
+    limits: Limits,
+    next: AtomicU64,
+    played: AtomicU64,
+    over: AtomicBool,
+    dead: AtomicBool,
+    behaviours: Mutex<HashSet<Behaviour>>,
+    reports: Mutex<BTreeMap<Key, Report>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fuzzes a target. `stop` turning true ends it, with what was found; `tick` hears how far it is a few times a second.
+pub async fn run(
+    config: &RunConfig,
+    seed: u64,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+    tick: &mut (dyn FnMut(Progress) + Send),
+) -> Campaign {
+    let started = Instant::now();
+    let world = match meet(config, seed).await {
+        Ok(world) => world,
+        Err(abort) => {
+            return Campaign { reports: Vec::new(), progress: Progress::default(), end: End::Aborted(abort) };
+        }
+    };
+    let shared = Arc::new(Shared {
+        world,
+        seed,
+        limits,
+        next: AtomicU64::new(0),
+        played: AtomicU64::new(0),
+        over: AtomicBool::new(false),
+        dead: AtomicBool::new(false),
+        behaviours: Mutex::default(),
+        reports: Mutex::default(),
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..config.jobs.max(1) {
+        workers.spawn(work(Arc::clone(&shared)));
+    }
+    let mut interrupted = false;
+    let until = limits.duration.map(|duration| started + duration);
+    while !workers.is_empty() {
+        tokio::select! {
+            _ = workers.join_next() => {}
+            () = tokio::time::sleep(TICK) => tick(shared.progress(started)),
+            Ok(_) = stop.wait_for(|stop| *stop), if !interrupted => {
+                interrupted = true;
+                workers.abort_all();
+            }
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            shared.over.store(true, Ordering::Relaxed);
+        }
+        if until.is_some_and(|until| Instant::now() >= until + GRACE) {
+            workers.abort_all();
+        }
+    }
+    let progress = shared.progress(started);
+    tick(progress);
+    let mut reports: Vec<_> = std::mem::take(&mut *lock(&shared.reports)).into_values().collect();
+    reports.sort_by_key(|report| !report.found.fails());
+    Campaign { reports, progress, end: shared.end(interrupted) }
+}
+
+/// Plays the cases of a file again: each with what it shows now.
+///
+/// # Errors
+/// [`Abort`] when the target can't be judged.
+pub async fn replay(config: &RunConfig, saved: &[Saved]) -> Result<Vec<Played>, Abort> {
+    let world = meet(config, 0).await?;
+    let mut all = Vec::new();
+    for saved in saved {
+        all.push(play(&world, &saved.steps).await);
+    }
+    Ok(all)
+}
+
+/// Connects and speaks to the target for the first time.
+async fn meet(config: &RunConfig, seed: u64) -> Result<Arc<World>, Abort> {
+    let (vault, idp) = connect(config).await?;
+    let headers: Vec<_> = config.headers.iter().chain(&config.idp_headers).cloned().collect();
+    let world = Arc::new(World::new(vault, idp, config.spec, seed, &headers));
+    greet(&world).await?;
+    Ok(world)
+}
+
+async fn work(shared: Arc<Shared>) {
+    while !shared.over.load(Ordering::Relaxed) {
+        let case = shared.next.fetch_add(1, Ordering::Relaxed);
+        if shared.limits.cases.is_some_and(|cases| case >= cases) {
+            return;
+        }
+        let steps = generate::case(&mut Choices::new(shared.seed.wrapping_add(case), "fuzz"));
+        let played = play(&shared.world, &steps).await;
+        shared.played.fetch_add(1, Ordering::Relaxed);
+        lock(&shared.behaviours).extend(played.behaviours.iter().cloned());
+        let Some(found) = played.found.clone() else { continue };
+        shared.report(case, steps, played, found).await;
+    }
+}
+
+impl Shared {
+    /// Takes a finding down; a new one is shrunk first.
+    async fn report(&self, case: u64, steps: Vec<Step>, played: Played, found: Found) {
+        let key = found.key();
+        if let Some(known) = lock(&self.reports).get_mut(&key) {
+            known.times += 1;
+            return;
+        }
+        if found.kind == Kind::Dead {
+            self.over.store(true, Ordering::Relaxed);
+            // The others find nobody there either: the first tells what happened.
+            if self.dead.swap(true, Ordering::Relaxed) {
+                return;
+            }
+        }
+        let transcript = played.transcript.clone();
+        let first = Report { found: found.clone(), steps: steps.clone(), transcript, case, times: 1 };
+        lock(&self.reports).insert(key, first);
+        if self.limits.first {
+            self.over.store(true, Ordering::Relaxed);
+        }
+        if found.kind == Kind::Dead {
+            return;
+        }
+        let shrunk = shrink(&self.world, &key, steps, played).await;
+        if let (Some(report), Some(found)) = (lock(&self.reports).get_mut(&key), shrunk.played.found) {
+            (report.found, report.steps, report.transcript) = (found, shrunk.steps, shrunk.played.transcript);
+        }
+    }
+
+    fn progress(&self, started: Instant) -> Progress {
+        Progress {
+            cases: self.played.load(Ordering::Relaxed),
+            requests: self.world.requests(),
+            behaviours: lock(&self.behaviours).len(),
+            findings: lock(&self.reports).len(),
+            elapsed: started.elapsed(),
+        }
+    }
+
+    fn end(&self, interrupted: bool) -> End {
+        if self.dead.load(Ordering::Relaxed) {
+            return End::Aborted(Abort {
+                reason: "the target stopped answering: nobody listens there any more".into(),
+                advice: "look at the server's log; the last request of the transcript, or one that another case sent at the \
+                         same time, is the likely culprit (--jobs 1 tells)"
+                    .into(),
+            });
+        }
+        if interrupted { End::Interrupted } else { End::Done }
+    }
+}

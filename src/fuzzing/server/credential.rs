@@ -1,0 +1,98 @@
+//! What stands in `Authorization`.
+
+use super::plan::Credential;
+use super::scene::Scene;
+use crate::codec::jwt::Jwt;
+use crate::requirements::{self as rule, Requirement};
+use crate::scenarios::{Auth, forgeries, jwt_forgeries, more_jwt_forgeries};
+
+/// How a request says who asks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Credentials {
+    /// `Authorization`.
+    pub header: Option<String>,
+    /// What follows the path instead.
+    pub query: Option<String>,
+    /// Who the caller is by that; nobody is `None`.
+    pub caller: Option<usize>,
+    /// Whether a server may take it or leave it.
+    pub either: bool,
+    /// The rule that acceptance breaks.
+    pub rule: Option<&'static Requirement>,
+    /// What is odd about it, in words.
+    pub what: String,
+}
+
+impl Scene {
+    pub(super) fn credentials(&self, by: usize, credential: &Credential) -> Credentials {
+        let token = self.actors.get(by).and_then(|actor| actor.token.clone());
+        let Some(token) = token else {
+            return Credentials { what: "without a token".into(), ..Credentials::default() };
+        };
+        match credential {
+            Credential::Own => {
+                Credentials { header: Some(format!("Bearer {token}")), caller: Some(by), ..Credentials::default() }
+            }
+            Credential::Missing => Credentials { what: "without a token".into(), ..Credentials::default() },
+            Credential::Odd(which) => odd(&token, *which),
+            Credential::Forged(which) => self.forged(by, &token, usize::from(*which)),
+        }
+    }
+
+    fn forged(&self, by: usize, token: &str, which: usize) -> Credentials {
+        let victim = &self.actors[by].identity;
+        let attacker = self.actors.iter().enumerate().find(|(who, actor)| *who != by && actor.token.is_some());
+        let mut all = forgeries(token, victim);
+        if let Ok(real) = Jwt::parse(token) {
+            let (own, attacker) = match attacker {
+                Some((_, actor)) => (actor.token.as_deref().and_then(|text| Jwt::parse(text).ok()), &actor.identity),
+                None => (None, victim),
+            };
+            all.extend(jwt_forgeries(&real, own.as_ref().unwrap_or(&real), victim, attacker));
+            all.extend(more_jwt_forgeries(&real, &[]));
+        }
+        let Some((what, auth)) = all.get(which % all.len().max(1)) else { return Credentials::default() };
+        let header = match auth {
+            Auth::None => None,
+            Auth::Bearer(token) => Some(format!("Bearer {token}")),
+            Auth::Header(value) => Some(value.clone()),
+        };
+        Credentials { header, rule: Some(&rule::TOKEN_VERIFIED), what: (*what).into(), ..Credentials::default() }
+    }
+}
+
+fn odd(token: &str, which: u8) -> Credentials {
+    let header = |header: String, rule, what: &str| Credentials {
+        header: Some(header),
+        rule: Some(rule),
+        what: what.into(),
+        ..Credentials::default()
+    };
+    match which % 8 {
+        0 => header(format!("Basic {token}"), &rule::TOKEN_BEARER_ONLY, "the token as Basic"),
+        1 => header(token.to_owned(), &rule::TOKEN_BEARER_ONLY, "the token without a scheme"),
+        2 => header(format!("Token {token}"), &rule::TOKEN_BEARER_ONLY, "the token as Token"),
+        3 => Credentials {
+            query: Some(format!("access_token={token}&token={token}")),
+            rule: Some(&rule::TOKEN_BEARER_ONLY),
+            what: "the token in the query".into(),
+            ..Credentials::default()
+        },
+        4 => header("Bearer garbage".into(), &rule::TOKEN_REQUIRED, "any text for a token"),
+        5 => header("Bearer ".into(), &rule::TOKEN_REQUIRED, "an empty token"),
+        6 => header(
+            format!("Bearer {}", swapped_case(token)),
+            &rule::TOKEN_BEARER_ONLY,
+            "the token in other letter case",
+        ),
+        // RFC 9110 has schemes in any letter case; not every server knows.
+        _ => {
+            Credentials { either: true, ..header(format!("bearer {token}"), &rule::TOKEN_REQUIRED, "bearer in small") }
+        }
+    }
+}
+
+fn swapped_case(token: &str) -> String {
+    let swap = |c: char| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    token.chars().map(swap).collect()
+}

@@ -1,0 +1,74 @@
+//! What a case can bring to light.
+
+use serde::Serialize;
+
+use crate::client::Exchange;
+use crate::requirements::{Level, Requirement};
+
+/// What kind of thing was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// An answer that the model doesn't allow.
+    Mismatch,
+    /// A 5xx.
+    ServerError,
+    /// No answer in time.
+    Hang,
+    /// No whole answer.
+    Dropped,
+    /// Nobody listens any more.
+    Dead,
+    /// An answer that breaks the schema.
+    Schema,
+    /// A secret in an answer.
+    Secret,
+    /// A challenge or token that went wrong.
+    Authentication,
+    /// Something malformed was accepted.
+    Accepted,
+}
+
+/// Something that a server must not or should not do, and the request that showed it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// The rule that it breaks.
+    pub rule: &'static Requirement,
+    /// The operation.
+    pub operation: &'static str,
+    /// What should have come.
+    pub expected: String,
+    /// What came.
+    pub observed: String,
+}
+
+/// What makes two findings one.
+pub type Key = (Kind, &'static str, &'static str);
+
+impl Found {
+    /// Findings with the same key are one.
+    pub fn key(&self) -> Key {
+        (self.kind, self.rule.id, self.operation)
+    }
+
+    /// Whether it fails a server: a broken MUST, and whatever leaves a request without a sound answer.
+    pub fn fails(&self) -> bool {
+        let unsound = matches!(self.kind, Kind::ServerError | Kind::Hang | Kind::Dropped | Kind::Dead);
+        unsound || self.rule.level == Level::Must
+    }
+}
+
+/// A request that was sent, and by whom.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recorded {
+    /// Name in the cast.
+    pub by: &'static str,
+    /// What is odd about the request, if anything.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub twist: String,
+    /// The exchange, credentials shortened.
+    #[serde(flatten)]
+    pub exchange: Exchange,
+}

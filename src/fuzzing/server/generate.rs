@@ -1,0 +1,241 @@
+//! Random cases: mostly what members do all day, partly what nobody should.
+
+use super::plan::{Act, Body, CAST, Change, Count, Credential, People, REPOS, Redemption, Slip, Step, Twist, Wire};
+use crate::client::random::Choices;
+
+/// Requests of a case, at most.
+const LONGEST: usize = 40;
+/// Every so many requests everything is compared, on average.
+const AUDIT: usize = 9;
+
+/// A random case.
+pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
+    let length = 4 + choices.below(LONGEST - 4);
+    let mut steps: Vec<Step> = (0..REPOS).map(|repo| create(choices, repo)).collect();
+    // Everybody is a member somewhere before long.
+    for who in 1..2 + choices.below(2) {
+        let act = Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound: choices.below(3) == 0 };
+        steps.push(plain(choices, 0, 0, act));
+    }
+    steps.extend((0..length).map(|_| step(choices)));
+    steps.push(plain(choices, 0, 0, Act::Audit));
+    steps
+}
+
+fn plain(choices: &mut Choices, by: usize, repo: usize, act: Act) -> Step {
+    Step { by, repo, act, credential: Credential::Own, twist: None, dice: choices.draw() }
+}
+
+fn create(choices: &mut Choices, repo: usize) -> Step {
+    let (version, epoch) = match choices.below(12) {
+        0 => (large(choices), 0),
+        1 => (1, large(choices)),
+        2 => (0, 0),
+        _ => (1, 0),
+    };
+    let act = Act::CreateRepo { roster: vec![repo], version, epoch, envelope: Slip::None };
+    plain(choices, repo, repo, act)
+}
+
+fn step(choices: &mut Choices) -> Step {
+    let (by, repo) = (skewed(choices, CAST.len()), skewed(choices, REPOS));
+    if choices.below(AUDIT) == 0 {
+        return plain(choices, by, repo, Act::Audit);
+    }
+    let act = act(choices, by);
+    let mut step = plain(choices, by, repo, act);
+    match choices.below(20) {
+        0 => step.credential = Credential::Missing,
+        1 => step.credential = Credential::Odd(die(choices)),
+        2 => step.credential = Credential::Forged(die(choices)),
+        _ => {}
+    }
+    if choices.below(4) == 0 {
+        step.twist = Some(twist(choices));
+    }
+    step
+}
+
+/// The first ones more often, so that things happen in one place.
+fn skewed(choices: &mut Choices, bound: usize) -> usize {
+    let (one, other) = (choices.below(bound), choices.below(bound));
+    one.min(other)
+}
+
+fn die(choices: &mut Choices) -> u8 {
+    choices.draw().to_le_bytes()[0]
+}
+
+fn act(choices: &mut Choices, by: usize) -> Act {
+    match choices.below(32) {
+        0 => Act::Challenge,
+        1..=3 => Act::Redeem { with: redemption(choices) },
+        4..=5 => odd_create(choices, by),
+        6..=9 => Act::Pull { known: known(choices) },
+        10..=16 => push(choices),
+        17..=20 => Act::AddMember {
+            who: choices.below(CAST.len()),
+            epoch: if choices.below(6) == 0 { near(choices) } else { Count::Plus(0) },
+            rekeyed: choices.below(8) == 0,
+            bound: choices.below(3) == 0,
+        },
+        21..=25 => remove(choices),
+        26..=28 => Act::FetchMemberKey { who: choices.below(CAST.len() + 1) },
+        29..=30 => Act::Again,
+        _ => Act::Discovery,
+    }
+}
+
+fn odd_create(choices: &mut Choices, by: usize) -> Act {
+    let other = choices.below(CAST.len());
+    let roster = match choices.below(7) {
+        0 => Vec::new(),
+        1 => vec![other],
+        2 => vec![by, other],
+        3 => vec![other, by],
+        4 => vec![by, by],
+        _ => vec![by],
+    };
+    Act::CreateRepo { roster, version: 1 + small(choices, 3), epoch: 0, envelope: slip(choices) }
+}
+
+fn slip(choices: &mut Choices) -> Slip {
+    match choices.below(12) {
+        0 => Slip::Repo,
+        1 => Slip::Version,
+        2 => Slip::Epoch,
+        _ => Slip::None,
+    }
+}
+
+fn known(choices: &mut Choices) -> Count {
+    match choices.below(8) {
+        0..=1 => Count::Plus(0),
+        2 => Count::Is(0),
+        3 => Count::Is(-1),
+        4 => Count::Is(large(choices)),
+        _ => near(choices),
+    }
+}
+
+fn push(choices: &mut Choices) -> Act {
+    let expected = match choices.below(10) {
+        0..=6 => Count::Plus(0),
+        7 => Count::Is(small(choices, 3)),
+        _ => near(choices),
+    };
+    let version = match choices.below(10) {
+        0..=6 => Count::Plus(1),
+        7 => Count::Plus(2 + small(choices, 5)),
+        8 => Count::Is(large(choices)),
+        _ => near(choices),
+    };
+    let rotates = choices.below(4) == 0;
+    let (epoch, roster) = match (rotates, choices.below(8)) {
+        (true, 0) => (near(choices), Some(people(choices))),
+        (true, _) => (Count::Plus(1), Some(people(choices))),
+        (false, 0) => (near(choices), None),
+        (false, _) => (Count::Plus(0), None),
+    };
+    Act::Push { expected, version, epoch, roster, envelope: slip(choices) }
+}
+
+fn remove(choices: &mut Choices) -> Act {
+    let usual = |choices: &mut Choices| match choices.below(8) {
+        0 => near(choices),
+        1 => Count::Plus(3),
+        2 => Count::Is(large(choices)),
+        _ => Count::Plus(1),
+    };
+    let (version, epoch) = (usual(choices), usual(choices));
+    let roster = if choices.below(4) == 0 { people(choices) } else { People::Staying };
+    Act::RemoveMember { who: choices.below(CAST.len()), version, epoch, roster, envelope: slip(choices) }
+}
+
+fn people(choices: &mut Choices) -> People {
+    match choices.below(8) {
+        0 => People::Everybody,
+        1 => People::These(Vec::new()),
+        2 => People::These(vec![0, 1, 0]),
+        3..=4 => People::These((0..CAST.len()).filter(|_| choices.below(2) == 0).collect()),
+        _ => People::Staying,
+    }
+}
+
+fn small(choices: &mut Choices, bound: usize) -> i64 {
+    i64::try_from(choices.below(bound)).unwrap_or(0)
+}
+
+fn near(choices: &mut Choices) -> Count {
+    Count::Plus(small(choices, 5) - 2)
+}
+
+/// A counter where implementations go wrong.
+fn large(choices: &mut Choices) -> i64 {
+    const BORDERS: [i64; 9] = [-1, 1 << 31, (1 << 31) - 1, 1 << 32, (1 << 53) + 1, 1 << 62, i64::MAX - 1, i64::MIN, -7];
+    BORDERS[choices.below(BORDERS.len())]
+}
+
+fn redemption(choices: &mut Choices) -> Redemption {
+    use Redemption::*;
+    const WRONG: [Redemption; 14] = [
+        UsedNonce,
+        ForeignNonce,
+        InventedNonce,
+        SignatureOfAnother,
+        SignatureOfEarlierNonce,
+        SignatureOverText,
+        SignatureEmpty,
+        SignatureZeros,
+        SignatureRandom,
+        SignatureFlipped,
+        SignatureTopBits,
+        SignatureLonger,
+        SignatureUnreduced,
+        KeySmallOrder,
+    ];
+    if choices.below(5) == 0 { Right } else { WRONG[choices.below(WRONG.len())] }
+}
+
+fn twist(choices: &mut Choices) -> Twist {
+    match choices.below(16) {
+        0..=1 => Twist::OtherPath,
+        2..=9 => Twist::Member(change(choices)),
+        10..=11 => Twist::Body(body(choices)),
+        12..=14 => Twist::Wire(wire(choices)),
+        _ => Twist::Route(die(choices)),
+    }
+}
+
+fn change(choices: &mut Choices) -> Change {
+    match choices.below(12) {
+        0 => Change::Drop,
+        1 => Change::Null,
+        2..=3 => Change::Retype(die(choices)),
+        4..=5 => Change::Integer(die(choices)),
+        6..=7 => Change::Text(die(choices)),
+        8 => Change::Respell(die(choices)),
+        9 => Change::Twice,
+        10 => Change::Unknown,
+        _ => Change::Deep,
+    }
+}
+
+fn body(choices: &mut Choices) -> Body {
+    use Body::*;
+    const ALL: [Body; 12] =
+        [Empty, NoJson, Cut, Array, Text, Number, Null, EmptyObject, NotUtf8, Nested, Trailing, Large];
+    ALL[choices.below(ALL.len())]
+}
+
+fn wire(choices: &mut Choices) -> Wire {
+    match choices.below(8) {
+        0 => Wire::Chunked,
+        1 => Wire::Capitals,
+        2 => Wire::Pieces,
+        3 => Wire::Truncated,
+        4 => Wire::Pipelined,
+        5 => Wire::AfterRefusal,
+        _ => Wire::ContentType(die(choices)),
+    }
+}

@@ -1,0 +1,140 @@
+//! Whom and what a case is played with: identities, repositories, and what the server should hold of them.
+
+use std::collections::HashSet;
+
+use super::plan::{CAST, People, REPOS};
+use crate::client::Identity;
+use crate::client::random::{self, Choices};
+use crate::codec::base64;
+use crate::codec::key_wrap::SCHEME_ID;
+use crate::model::{State, Word, Words};
+use crate::wire::{EncryptedEnvelope, MemberEntry, WrappedKey};
+
+/// A nonce that was issued.
+#[derive(Clone, Debug)]
+pub(super) struct Nonce {
+    /// As it was issued.
+    pub text: String,
+    /// Whether it was in a token request, which some servers allow once, right or wrong.
+    pub tried: bool,
+    /// Whether it has bought a token.
+    pub used: bool,
+}
+
+/// An identity with what it was given.
+pub(super) struct Actor {
+    pub identity: Identity,
+    pub token: Option<String>,
+    pub nonces: Vec<Nonce>,
+}
+
+/// A repository.
+pub(super) struct Slot {
+    pub id: String,
+    /// What the server should hold; `None` if it shouldn't exist.
+    pub state: Option<State>,
+    /// Nobody knows any more what the server holds: its answers aren't compared.
+    pub lost: bool,
+    /// The server took something that breaks the schema and rightly gives it back.
+    pub stained: bool,
+}
+
+/// Everything about a case under way.
+pub(super) struct Scene {
+    pub actors: Vec<Actor>,
+    pub slots: Vec<Slot>,
+    pub words: Words,
+    /// Texts that were sent where no member belongs, and may be in no answer.
+    pub canaries: Vec<String>,
+    /// Every nonce that was issued.
+    pub nonces: HashSet<String>,
+    /// A member id that belongs to nobody.
+    pub nobody: String,
+}
+
+impl Scene {
+    /// Fresh identities and ids.
+    pub(super) fn new() -> Self {
+        let actor = |_| Actor { identity: Identity::generate(), token: None, nonces: Vec::new() };
+        let slot = |_| Slot { id: random::uuid(), state: None, lost: false, stained: false };
+        Self {
+            actors: (0..CAST.len()).map(actor).collect(),
+            slots: (0..REPOS).map(slot).collect(),
+            words: Words::default(),
+            canaries: Vec::new(),
+            nonces: HashSet::new(),
+            nobody: Identity::generate().id,
+        }
+    }
+
+    /// The member id of a place in the cast; beyond it, nobody's.
+    pub(super) fn id(&self, who: usize) -> &str {
+        self.actors.get(who).map_or(&self.nobody, |actor| &actor.identity.id)
+    }
+
+    /// The word of a member id.
+    pub(super) fn word(&mut self, who: usize) -> Word {
+        let id = self.id(who).to_owned();
+        self.words.word(&id)
+    }
+
+    /// Counters of a repository: version and epoch.
+    pub(super) fn counters(&self, repo: usize) -> (i64, i64) {
+        let state = self.slots.get(repo).and_then(|slot| slot.state.as_ref());
+        state.map_or((1, 0), |state| (state.manifest.version, state.manifest.epoch))
+    }
+
+    /// Who of the cast is a member.
+    pub(super) fn members(&mut self, repo: usize) -> Vec<usize> {
+        let words: Vec<_> = (0..CAST.len()).map(|who| self.word(who)).collect();
+        let Some(state) = self.slots.get(repo).and_then(|slot| slot.state.as_ref()) else { return Vec::new() };
+        (0..CAST.len()).filter(|who| state.manifest.members.has(words[*who])).collect()
+    }
+
+    /// The people of a roster, `without` being removed.
+    pub(super) fn people(&mut self, repo: usize, people: &People, without: Option<usize>) -> Vec<usize> {
+        match people {
+            People::These(people) => people.clone(),
+            People::Everybody => self.members(repo),
+            People::Staying => self.members(repo).into_iter().filter(|who| Some(*who) != without).collect(),
+        }
+    }
+
+    /// A member entry of the right shape; a server can't look further into it.
+    pub(super) fn entry(&self, who: usize, epoch: i64, rekeyed: bool, bound: bool, dice: &mut Choices) -> MemberEntry {
+        let x25519 = match self.actors.get(who) {
+            Some(actor) if !rekeyed => actor.identity.x25519_public_key.clone(),
+            _ => noise(32, dice),
+        };
+        MemberEntry {
+            ed25519_public_key: self.id(who).to_owned(),
+            x25519_public_key: x25519,
+            wrapped_data_key: WrappedKey {
+                scheme_id: SCHEME_ID.into(),
+                ephemeral_public_key: noise(32, dice),
+                iv: noise(12, dice),
+                ciphertext: noise(48, dice),
+            },
+            key_epoch: epoch,
+            key_binding_sig: bound.then(|| noise(64, dice)),
+        }
+    }
+
+    /// An envelope of the right shape.
+    pub(super) fn envelope(&self, repo: usize, version: i64, epoch: i64, dice: &mut Choices) -> EncryptedEnvelope {
+        let length = 16 + dice.below(80);
+        EncryptedEnvelope {
+            repo_id: self.slots.get(repo).map(|slot| slot.id.clone()).unwrap_or_default(),
+            payload_version: version,
+            key_epoch: epoch,
+            iv: noise(12, dice),
+            ciphertext: noise(length, dice),
+        }
+    }
+}
+
+/// Base64 of so many bytes that mean nothing.
+pub(super) fn noise(length: usize, dice: &mut Choices) -> String {
+    let bytes: Vec<u8> = (0..length).map(|_| dice.draw().to_le_bytes()[0]).collect();
+    base64::encode(&bytes)
+}
