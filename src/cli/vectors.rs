@@ -9,11 +9,14 @@ use clap::{Args, Subcommand};
 
 use super::args::{ColorArgs, ListFormat};
 use super::{UsageError, output};
+use crate::fuzzing::seeds;
 use crate::report::style::{GREEN, RED, paint};
 use crate::vectors::{bank, check};
 
 /// The folder when none is given.
 const FOLDER: &str = "vectors";
+/// Where cargo-fuzz looks for inputs.
+const CORPUS: &str = "fuzz/corpus";
 
 const AFTER_CHECK: &str = "\
 Exit status:
@@ -35,6 +38,8 @@ enum VectorsCommand {
     /// Recompute vector files of this format, whoever published them
     #[command(after_help = AFTER_CHECK)]
     Check(CheckArgs),
+    /// Write the inputs that fuzz targets start from, made of the vectors
+    Seeds(SeedsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -45,6 +50,15 @@ struct GenerateArgs {
     /// Write nothing; fail if a file isn't there or differs by a byte
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    color: ColorArgs,
+}
+
+#[derive(Args, Debug)]
+struct SeedsArgs {
+    /// Folder to write to, with a folder for each target
+    #[arg(value_name = "DIR", default_value = CORPUS)]
+    folder: PathBuf,
     #[command(flatten)]
     color: ColorArgs,
 }
@@ -69,6 +83,7 @@ pub(super) fn run(args: &VectorsArgs) -> Result<u8, UsageError> {
     match &args.command {
         VectorsCommand::Generate(args) => generate(args),
         VectorsCommand::Check(args) => check_folder(args),
+        VectorsCommand::Seeds(args) => write_seeds(args),
     }
 }
 
@@ -105,6 +120,19 @@ fn generate(args: &GenerateArgs) -> Result<u8, UsageError> {
     }
     output::print(&text, args.color.choice())?;
     Ok(differs)
+}
+
+fn write_seeds(args: &SeedsArgs) -> Result<u8, UsageError> {
+    let seeds = seeds().map_err(|error| format!("the seeds can't be made, which is a bug of avp-conform: {error}"))?;
+    for seed in &seeds {
+        let folder = args.folder.join(seed.target);
+        fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+        let path = folder.join(&seed.name);
+        fs::write(&path, &seed.bytes).map_err(|error| failed(&path, &error))?;
+    }
+    let text = format!("{} {} seeds to {}\n", paint(GREEN, "wrote"), seeds.len(), args.folder.display());
+    output::print(&text, args.color.choice())?;
+    Ok(0)
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> UsageError {

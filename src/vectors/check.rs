@@ -141,8 +141,18 @@ pub fn check(folder: &Path) -> Result<Checked, CheckError> {
 type ReadContents<'a> = &'a dyn Fn(&Fields) -> Result<Contents, super::fields::FieldError>;
 
 fn file(folder: &Path, name: &str, contents: ReadContents<'_>) -> CheckedFile {
+    checked(name, load(&folder.join(name)), contents)
+}
+
+/// Checks what a file of this name would hold; `None` for a name that isn't one of the format (or the index's).
+pub fn check_text(name: &str, text: &[u8]) -> Option<CheckedFile> {
+    let format = Format::of(name)?;
+    Some(checked(name, parse(text), &|fields| format.read(fields)))
+}
+
+fn checked(name: &str, fields: Result<Fields, String>, contents: ReadContents<'_>) -> CheckedFile {
     let mut checked = CheckedFile { name: name.into(), ..CheckedFile::default() };
-    match load(&folder.join(name)).and_then(|fields| contents(&fields).map_err(|error| error.to_string())) {
+    match fields.and_then(|fields| contents(&fields).map_err(|error| error.to_string())) {
         Ok(contents) => {
             let mut names = HashSet::new();
             for case in contents.cases {
@@ -170,7 +180,11 @@ pub(super) fn load(path: &Path) -> Result<Fields, String> {
     if bytes.len() as u64 > LARGEST {
         return Err(format!("is larger than {} MiB", LARGEST >> 20));
     }
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    parse(&bytes)
+}
+
+fn parse(bytes: &[u8]) -> Result<Fields, String> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match serde_json::from_slice(text) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(format!("is {} instead of an object", super::fields::kind(&other))),

@@ -17,7 +17,7 @@ mod rfc;
 pub mod shim;
 
 pub use case::{Case, CaseError, Expect, Read, Step};
-pub use check::{CheckError, Checked, CheckedCase, CheckedFile, Verdict, check};
+pub use check::{CheckError, Checked, CheckedCase, CheckedFile, Verdict, check, check_text};
 pub use evaluate::{Reading, evaluate, read};
 pub use fields::{FieldError, Fields};
 pub use generate::{BankFile, GenerateError, bank};

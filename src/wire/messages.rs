@@ -1,18 +1,49 @@
 //! The messages as types. Reading is strict: unknown members, missing members and wrong types are errors.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::codec::base64::{self, Base64Error};
 use crate::codec::key_wrap::{SCHEME_ID, Wrapped};
 
-/// Declares messages in one place: public fields, camelCase, unknown members refused.
+/// Declares messages in one place: public fields, camelCase, unknown members refused, and so are arrays of the members'
+/// values, which the derived reader takes for the object.
 macro_rules! messages {
     ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "camelCase")]
         pub struct $name { $($(#[$field_meta])* pub $field: $type),* }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[derive(Deserialize)]
+                #[serde(rename_all = "camelCase", deny_unknown_fields)]
+                struct Members { $($(#[$field_meta])* $field: $type),* }
+                let Members { $($field),* } = deserializer.deserialize_map(Object(PhantomData))?;
+                Ok(Self { $($field),* })
+            }
+        }
     )*};
+}
+
+/// Reads an object, and nothing else, as its members.
+struct Object<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 messages! {
@@ -232,5 +263,22 @@ impl VaultManifest {
     /// The entry of a member id, if it is in the roster.
     pub fn member(&self, id: &str) -> Option<&MemberEntry> {
         self.members.iter().find(|entry| entry.ed25519_public_key == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_no_array_of_its_values() {
+        assert!(serde_json::from_str::<PullRequest>(r#"{"repoId":"r","knownPayloadVersion":1}"#).is_ok());
+        let mut wrong = vec![r#"["r",1]"#, r#"{"repoId":"r"}"#, r#"{"repoId":"r","knownPayloadVersion":1,"x":1}"#];
+        wrong.push(r#"{"repoId":"r","repoId":"s","knownPayloadVersion":1}"#);
+        for text in wrong {
+            assert!(serde_json::from_str::<PullRequest>(text).is_err(), "{text}");
+        }
+        let bound = r#"{"manifest":["r","s",0,1,[]],"unchanged":true}"#;
+        assert!(serde_json::from_str::<PullResponse>(bound).is_err());
     }
 }

@@ -143,7 +143,9 @@ impl Play {
             }
             Ok(bytes) => {
                 let distinct = bytes.iter().collect::<std::collections::HashSet<_>>().len();
-                if distinct < 12 || bytes[..16] == bytes[16..32] {
+                let key = self.scene.actors[by].identity.public_key();
+                let earlier = self.scene.nonces.iter().filter_map(|text| base64::decode(text).ok());
+                if distinct < 12 || has_pattern(&bytes, &key, earlier) {
                     return Err(wrong(&rule::NONCE_LOOKS_RANDOM, "bytes without a pattern", format!("{bytes:02x?}")));
                 }
             }
@@ -175,8 +177,10 @@ impl Play {
     }
 
     async fn redeem_with(&mut self, by: usize, with: Redemption, dice: Option<u64>) -> Going {
-        if with == Redemption::KeySmallOrder {
-            return self.small_order(by).await;
+        match with {
+            Redemption::KeySmallOrder => return self.small_order(by).await,
+            Redemption::KeyRespelled(which) => return self.respelled(by, which).await,
+            _ => {}
         }
         self.set_up(by, with).await?;
         let body = self.request(by, with, &mut Choices::new(dice.unwrap_or_default(), "redeem"));
@@ -298,6 +302,31 @@ impl Play {
         Ok(())
     }
 
+    /// The actor's key in another spelling: whoever takes it must take it for the same member.
+    async fn respelled(&mut self, by: usize, which: u8) -> Going {
+        let id = self.scene.id(by).to_owned();
+        let key = mutate::respelled(&id, which);
+        let what = || said(Redemption::KeyRespelled(which)).1.to_owned();
+        let asking = json!({ "ed25519PublicKey": key });
+        let prepared = self.prepared(by, Operation::Challenge, Some(asking.to_string().into_bytes()), what());
+        let answer = self.exchange(&prepared).await?;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let Some(nonce) = body["nonce"].as_str() else { return Ok(()) };
+        let signature = self.scene.actors[by].identity.sign(&base64::decode(nonce).unwrap_or_default());
+        let redeeming = json!({ "ed25519PublicKey": key, "nonce": nonce, "signature": base64::encode(&signature) });
+        let prepared = self.prepared(by, Operation::Token, Some(redeeming.to_string().into_bytes()), what());
+        let answer = self.exchange(&prepared).await?;
+        // A nonce of the actor's may be void now.
+        self.scene.actors[by].nonces.iter_mut().for_each(|nonce| nonce.tried = true);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let subject = body["token"].as_str().and_then(|token| Jwt::parse(token).ok()?.subject().map(str::to_owned));
+        if let Some(subject) = subject.filter(|subject| *subject != format!("key:{id}") && key != id) {
+            let rule = &rule::IDENTITY_CANONICAL;
+            return Err(self.found(Kind::Authentication, rule, &prepared, "a 4xx", format!("a token for {subject:?}")));
+        }
+        Ok(())
+    }
+
     /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
     pub(super) async fn discovery(&mut self, step: &Step) -> Going {
         let prepared = self.prepared(step.by, Operation::Discovery, None, String::new());
@@ -330,6 +359,16 @@ impl Play {
     }
 }
 
+/// Whether bytes repeat within themselves, hold much of the key, or begin as an earlier nonce does. None of it happens by chance
+/// more often than once in a thousand million nonces.
+fn has_pattern(bytes: &[u8], key: &[u8; 32], mut earlier: impl Iterator<Item = Vec<u8>>) -> bool {
+    let often = bytes.iter().any(|byte| bytes.iter().filter(|other| *other == byte).count() > 8 + bytes.len() / 32);
+    let printable = bytes.iter().all(u8::is_ascii_hexdigit);
+    let of_key = bytes.windows(6).any(|part| key.windows(6).any(|other| other == part));
+    let repeated = bytes[..16] == bytes[16..32];
+    often || printable || of_key || repeated || earlier.any(|other| other.get(..6) == bytes.get(..6))
+}
+
 /// What a reference token says that it shouldn't, or doesn't say.
 fn odd_claims(jwt: &Jwt, id: &str) -> Option<String> {
     if jwt.subject() != Some(format!("key:{id}").as_str()) {
@@ -360,6 +399,7 @@ fn said(with: Redemption) -> (&'static Requirement, &'static str) {
         Redemption::SignatureLonger => (&rule::SIGNATURE_VERIFIED, "a signature of 65 bytes"),
         Redemption::SignatureUnreduced => (&rule::SIGNATURE_STRICT, "a signature with an unreduced S"),
         Redemption::KeySmallOrder => (&rule::SIGNATURE_STRICT, "a key of small order"),
+        Redemption::KeyRespelled(_) => (&rule::IDENTITY_CANONICAL, "a key in another spelling"),
     }
 }
 

@@ -5,13 +5,15 @@ use crate::client::random::Choices;
 
 /// Requests of a case, at most.
 const LONGEST: usize = 40;
-/// Every so many requests everything is compared, on average.
-const AUDIT: usize = 9;
+/// Every so many requests somebody looks what is there, on average.
+const LOOK: usize = 6;
 
 /// A random case.
 pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
     let length = 4 + choices.below(LONGEST - 4);
-    let mut steps: Vec<Step> = (0..REPOS).map(|repo| create(choices, repo)).collect();
+    // The second repository may stay unknown.
+    let repos = if choices.below(3) == 0 { 1 } else { REPOS };
+    let mut steps: Vec<Step> = (0..repos).map(|repo| create(choices, repo)).collect();
     // Everybody is a member somewhere before long.
     for who in 1..2 + choices.below(2) {
         let act = Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound: choices.below(3) == 0 };
@@ -39,18 +41,19 @@ fn create(choices: &mut Choices, repo: usize) -> Step {
 
 fn step(choices: &mut Choices) -> Step {
     let (by, repo) = (skewed(choices, CAST.len()), skewed(choices, REPOS));
-    if choices.below(AUDIT) == 0 {
-        return plain(choices, by, repo, Act::Audit);
+    if choices.below(LOOK) == 0 {
+        return plain(choices, by, repo, Act::Look);
     }
     let act = act(choices, by);
     let mut step = plain(choices, by, repo, act);
-    match choices.below(20) {
-        0 => step.credential = Credential::Missing,
-        1 => step.credential = Credential::Odd(die(choices)),
-        2 => step.credential = Credential::Forged(die(choices)),
+    match choices.below(24) {
+        0..=1 => step.credential = Credential::Missing,
+        2..=3 => step.credential = Credential::Odd(die(choices)),
+        4..=5 => step.credential = Credential::Forged(die(choices)),
         _ => {}
     }
-    if choices.below(4) == 0 {
+    // One thing at a time: what is refused for its token shows nothing else.
+    if step.credential == Credential::Own && choices.below(3) == 0 {
         step.twist = Some(twist(choices));
     }
     step
@@ -194,7 +197,11 @@ fn redemption(choices: &mut Choices) -> Redemption {
         SignatureUnreduced,
         KeySmallOrder,
     ];
-    if choices.below(5) == 0 { Right } else { WRONG[choices.below(WRONG.len())] }
+    match choices.below(10) {
+        0..=1 => Right,
+        2..=3 => KeyRespelled(die(choices)),
+        _ => WRONG[choices.below(WRONG.len())],
+    }
 }
 
 fn twist(choices: &mut Choices) -> Twist {

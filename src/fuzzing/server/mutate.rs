@@ -152,9 +152,9 @@ fn text(old: &str, which: u8) -> String {
     }
 }
 
-fn respelled(old: &str, which: u8) -> String {
+pub(super) fn respelled(old: &str, which: u8) -> String {
     let bytes = base64::decode(old).unwrap_or_default();
-    match which % 8 {
+    match which % 10 {
         0 => old.trim_end_matches('=').to_owned(),
         1 => old.replace('+', "-").replace('/', "_"),
         2 => format!("{old}\n"),
@@ -162,8 +162,21 @@ fn respelled(old: &str, which: u8) -> String {
         4 => base64::encode(&[&bytes[..], &[0]].concat()),
         5 => base64::encode(bytes.split_last().map_or(&[][..], |(_, rest)| rest)),
         6 => format!("{old}!"),
+        7 => format!(" {old}"),
+        8 => stray_bits(old),
         _ => base64::encode(&[]),
     }
+}
+
+/// The same bytes with bits set that encode nothing.
+fn stray_bits(old: &str) -> String {
+    let body = old.trim_end_matches('=');
+    let (head, last) = body.split_at_checked(body.len().saturating_sub(1)).unwrap_or((body, ""));
+    let next = match last.as_bytes() {
+        [byte @ (b'A'..=b'Y' | b'a'..=b'y' | b'0'..=b'8')] => char::from(byte + 1),
+        _ => 'B',
+    };
+    format!("{head}{next}{}", "=".repeat(old.len() - body.len()))
 }
 
 /// A member that nobody knows, with the look of a secret.

@@ -69,6 +69,8 @@ pub enum Act {
     },
     /// The request before this one, once more.
     Again,
+    /// A pull by somebody who may, if anybody may.
+    Look,
     /// Everything that everybody may read, compared in full.
     Audit,
     /// Discovery, and the key set that it names.
@@ -141,6 +143,7 @@ pub enum Redemption {
     SignatureLonger,
     SignatureUnreduced,
     KeySmallOrder,
+    KeyRespelled(u8),
 }
 
 /// What stands in `Authorization`.

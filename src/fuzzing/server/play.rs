@@ -1,5 +1,6 @@
 //! Plays a case against a server: sends its requests one after the other and holds every answer to what may come.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use super::plan::{Act, CAST, Count, Credential, Step, Wire};
 use super::request::{Judged, Prepared, rule_of};
 use super::scene::Scene;
 use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Rewrite, TransportError};
-use crate::model::{self, Answer, Call};
+use crate::model::{self, Call};
 use crate::requirements::{self as rule, Requirement};
 use crate::scenarios::{Operation, World};
 use crate::wire::{PullRequest, PullResponse, Schema};
@@ -36,6 +37,8 @@ pub(super) struct Play {
     pub transcript: Vec<Recorded>,
     pub behaviours: Vec<Behaviour>,
     last: Option<Prepared>,
+    /// How nobody was answered, by operation and whether the repository is there.
+    silence: HashMap<(&'static str, bool), u16>,
 }
 
 /// Plays a case with fresh identities.
@@ -46,6 +49,7 @@ pub async fn play(world: &Arc<World>, steps: &[Step]) -> Played {
         transcript: Vec::new(),
         behaviours: Vec::new(),
         last: None,
+        silence: HashMap::new(),
     };
     let mut found = None;
     for step in steps {
@@ -66,6 +70,7 @@ impl Play {
             Act::Challenge => self.challenge(step).await,
             Act::Redeem { with } => self.redeem(step, *with).await,
             Act::Discovery => self.discovery(step).await,
+            Act::Look => self.look(step.repo % self.scene.slots.len()).await,
             Act::Audit => self.audit().await,
             Act::Again => match self.last.clone() {
                 Some(prepared) => self.perform(prepared).await,
@@ -76,6 +81,14 @@ impl Play {
                 let Some(prepared) = self.scene.prepare(step) else { return Ok(()) };
                 self.perform(prepared).await
             }
+        }
+    }
+
+    /// A member pulls everything.
+    async fn look(&mut self, repo: usize) -> Going {
+        match self.scene.members(repo).first() {
+            Some(by) => self.ask(*by, repo, Act::Pull { known: Count::Is(0) }).await,
+            None => Ok(()),
         }
     }
 
@@ -350,6 +363,9 @@ impl Play {
                 return Err(self.found(Kind::Schema, rule, prepared, "the message", error.to_string()));
             }
         };
+        if call.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
+            self.is_silent(prepared, status)?;
+        }
         match model::judge(self.scene.slots[repo].state.as_ref(), call, &came) {
             Ok(step) => self.settle(prepared, step).await,
             Err(_) if lenient => self.unsettle(prepared).await,
@@ -357,16 +373,25 @@ impl Play {
                 let (expected, observed) = mismatch.explain(&self.scene.words);
                 let rule = match (&call.caller, prepared.rule) {
                     (None, Some(rule)) => rule,
-                    _ => self.sharpened(mismatch.rule, call, &came, repo),
+                    _ => mismatch.rule,
                 };
                 Err(self.found(Kind::Mismatch, rule, prepared, expected, observed))
             }
         }
     }
 
-    /// A stranger who gets in was a member once, perhaps.
-    fn sharpened(&self, rule: &'static Requirement, _: &Call, _: &Answer, _: usize) -> &'static Requirement {
-        rule
+    /// Nobody is answered the same, whether the repository is there or not.
+    fn is_silent(&mut self, prepared: &Prepared, status: u16) -> Going {
+        let (name, there) = (prepared.operation.name(), self.scene.slots[prepared.repo].state.is_some());
+        self.silence.insert((name, there), status);
+        match self.silence.get(&(name, !there)) {
+            Some(other) if *other != status => {
+                let observed = format!("status {status} and {other}, as the repository is there or not");
+                let expected = "the same answer without a token, whatever is there";
+                Err(self.found(Kind::Mismatch, &rule::UNAUTHENTICATED_SILENCE, prepared, expected, observed))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn settle(&mut self, prepared: &Prepared, step: model::Step) -> Going {

@@ -191,7 +191,7 @@ impl Scene {
                 member = *who;
                 (Operation::FetchMemberKey, Value::Null)
             }
-            Act::Challenge | Act::Redeem { .. } | Act::Again | Act::Audit | Act::Discovery => return None,
+            Act::Challenge | Act::Redeem { .. } | Act::Again | Act::Look | Act::Audit | Act::Discovery => return None,
         };
         Some(Message { operation, body: (!body.is_null()).then_some(body), member })
     }

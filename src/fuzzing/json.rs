@@ -1,0 +1,154 @@
+//! Messages, payloads, vector files and the protocol of shims.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::structured::Structured;
+use crate::codec::envelope;
+use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
+use crate::codec::{DataKey, base64};
+use crate::vectors::{self, Answer, Request, Verdict};
+use crate::wire::{self, MessageKind, Schema};
+
+/// What reads as a payload is written so that it reads as the same; so is any payload that can be made.
+pub(super) fn payload(data: &[u8]) {
+    if let Ok(payload) = AltPayload::parse(data) {
+        assert_eq!(AltPayload::parse(payload.to_json().as_bytes()).ok(), Some(payload));
+    }
+    let mut input = Structured::new(data);
+    let count = input.below(3);
+    let payload =
+        AltPayload { alts: (0..count).map(|_| account(&mut input)).collect(), payload_version: input.integer() };
+    assert_eq!(AltPayload::parse(payload.to_json().as_bytes()).ok(), Some(payload));
+}
+
+fn account(input: &mut Structured<'_>) -> AltAccount {
+    let kinds = [AltType::Microsoft, AltType::Cookie, AltType::Session, AltType::Offline];
+    let ban = |input: &mut Structured<'_>| Ban {
+        banned: input.flag(),
+        observed_at: input.integer(),
+        source: input.text(),
+        detail: input.text(),
+        observed_by: input.flag().then(|| input.text()),
+    };
+    AltAccount {
+        uuid: input.text(),
+        username: input.text(),
+        access_token: input.text(),
+        kind: kinds[input.below(4)],
+        last_used: input.integer(),
+        last_used_by: input.flag().then(|| input.text()),
+        ban: input.flag().then(|| ban(input)),
+        source_client: input.flag().then(|| input.text()),
+        source_user: input.flag().then(|| input.text()),
+    }
+}
+
+/// An envelope as it stands on the wire: what reads as one never opens by luck, and what can't be read is an error.
+pub(super) fn envelope_message(data: &[u8]) {
+    let Ok(sealed) = serde_json::from_slice::<wire::EncryptedEnvelope>(data) else { return };
+    let (Ok(iv), Ok(ciphertext)) = (base64::decode_array(&sealed.iv), base64::decode(&sealed.ciphertext)) else {
+        return;
+    };
+    assert!(envelope::open(&DataKey::new([7; 32]), &iv, &sealed.binding(), &ciphertext).is_err());
+    assert_eq!(sealed.binding().to_aad().len(), sealed.repo_id.len() + 17);
+}
+
+/// What a type reads is what the schema allows, and is written as it was read; what is pruned has only known members.
+pub(super) fn wire_messages(data: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
+    for kind in MessageKind::ALL {
+        let mut pruned = value.clone();
+        wire::prune(kind, &mut pruned);
+        let mut again = pruned.clone();
+        wire::prune(kind, &mut again);
+        assert_eq!(pruned, again, "{kind:?}");
+        let wrong = Schema::violations(kind, &value, 3);
+        assert!(wrong.len() <= 3 && wrong.iter().all(|violation| !violation.to_string().is_empty()));
+    }
+    reads::<wire::ChallengeRequest>(MessageKind::ChallengeRequest, &value);
+    reads::<wire::ChallengeResponse>(MessageKind::ChallengeResponse, &value);
+    reads::<wire::TokenRequest>(MessageKind::TokenRequest, &value);
+    reads::<wire::TokenResponse>(MessageKind::TokenResponse, &value);
+    reads::<wire::CreateRepoRequest>(MessageKind::CreateRepoRequest, &value);
+    reads::<wire::PullRequest>(MessageKind::PullRequest, &value);
+    reads::<wire::PullResponse>(MessageKind::PullResponse, &value);
+    reads::<wire::PushRequest>(MessageKind::PushRequest, &value);
+    reads::<wire::PushResponse>(MessageKind::PushResponse, &value);
+    reads::<wire::MemberAddRequest>(MessageKind::MemberAddRequest, &value);
+    reads::<wire::MemberRemoveRequest>(MessageKind::MemberRemoveRequest, &value);
+    reads::<wire::EncryptedEnvelope>(MessageKind::EncryptedEnvelope, &value);
+    if let Some(manifest) = reads::<wire::VaultManifest>(MessageKind::VaultManifest, &value) {
+        let found = manifest.members.first().map(|entry| manifest.member(&entry.ed25519_public_key) == Some(entry));
+        assert_ne!(found, Some(false));
+    }
+    if let Some(entry) = reads::<wire::MemberEntry>(MessageKind::MemberEntry, &value)
+        && let Ok(wrapped) = crate::codec::key_wrap::Wrapped::try_from(&entry.wrapped_data_key)
+    {
+        assert_eq!(wire::WrappedKey::from(&wrapped), entry.wrapped_data_key);
+    }
+}
+
+fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(kind: MessageKind, value: &Value) -> Option<T> {
+    let read: T = serde_json::from_value(value.clone()).ok()?;
+    let written = json!(read);
+    assert_eq!(Schema::violations(kind, &written, 1), [], "{kind:?} {written}");
+    assert_eq!(serde_json::from_value::<T>(written.clone()).ok().as_ref(), Some(&read));
+    // Null and absent are one.
+    let mut pruned = value.clone();
+    wire::prune(kind, &mut pruned);
+    assert_eq!(&pruned, value, "{kind:?} read a member that it doesn't know");
+    Some(read)
+}
+
+/// The vector files: an input says by its first byte which one it is.
+pub(super) const NAMES: [&str; 16] = [
+    "aad.json",
+    "key-binding-message.json",
+    "hkdf.json",
+    "x25519.json",
+    "ed25519.json",
+    "payload-aead.json",
+    "key-wrap.json",
+    "negative.json",
+    "federation.json",
+    "negative-open.json",
+    "malformed.json",
+    "base64.json",
+    "payload.json",
+    "key-binding-signature.json",
+    "auth-exchange.json",
+    "rotation.json",
+];
+
+/// A vector file of any name: every case gets a verdict, the same every time.
+pub(super) fn vector_files(data: &[u8]) {
+    let Some((which, text)) = data.split_first() else { return };
+    let name = NAMES[usize::from(*which) % NAMES.len()];
+    let Some(checked) = vectors::check_text(name, text) else { panic!("{name} is a file of the format") };
+    assert_eq!(Some(&checked), vectors::check_text(name, text).as_ref());
+    assert!(checked.unreadable.is_some() || !checked.cases.is_empty());
+    for case in &checked.cases {
+        let problems = matches!(case.verdict, Verdict::Wrong | Verdict::Unreadable);
+        assert_eq!(problems, !case.problems.is_empty(), "{case:?}");
+    }
+}
+
+/// Questions and answers survive the wire, garbage doesn't, and any question gets an answer or an error.
+pub(super) fn shim_protocol(data: &[u8]) {
+    if let Ok(answer) = Answer::of_line(data) {
+        let (id, answer) = answer;
+        assert_eq!(Answer::of_line(answer.to_line(id).as_bytes()), Ok((id, answer)));
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(words) = vectors::shim::split(text) {
+        assert!(!words.is_empty());
+    }
+    let Ok((id, request)) = Request::of_line(text) else { return };
+    assert_eq!(Request::of_line(&request.to_line(id)), Ok((id, request.clone())));
+    if let Ok(answer) = vectors::evaluate(&request) {
+        assert_eq!(vectors::evaluate(&request).as_ref(), Ok(&answer));
+        assert_eq!(Answer::of_line(answer.to_line(id).as_bytes()), Ok((id, answer)));
+    }
+}
