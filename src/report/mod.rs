@@ -23,4 +23,5 @@ pub use file::{Destination, ReportError, ReportSpec};
 pub use format::Format;
 pub use json::SCHEMA_JSON;
 pub use redact::Redactor;
+pub(crate) use redact::shorten_token;
 pub use run::{Recorder, Run};

@@ -129,7 +129,7 @@ impl Redactor {
 }
 
 /// Keeps the beginning of the value of a JSON member `token`.
-fn shorten_token(text: String) -> String {
+pub(crate) fn shorten_token(text: String) -> String {
     let value = text.find("\"token\"").and_then(|name| {
         let after = &text[name + 7..];
         let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;

@@ -144,7 +144,7 @@ pub async fn run(
     config: &RunConfig,
     seed: u64,
     limits: Limits,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     tick: &mut (dyn FnMut(Progress) + Send),
 ) -> Campaign {
     let started = Instant::now();
@@ -165,12 +165,28 @@ pub async fn run(
         behaviours: Mutex::default(),
         reports: Mutex::default(),
     });
+    let interrupted = drive(&shared, config.jobs, started, stop, tick).await;
+    let progress = shared.progress(started);
+    tick(progress);
+    let mut reports: Vec<_> = std::mem::take(&mut *lock(&shared.reports)).into_values().collect();
+    reports.sort_by_key(|report| !report.found.fails());
+    Campaign { reports, progress, end: shared.end(interrupted) }
+}
+
+/// Keeps the workers going until time is over or somebody wants an end; whether it was the latter.
+async fn drive(
+    shared: &Arc<Shared>,
+    jobs: usize,
+    started: Instant,
+    mut stop: watch::Receiver<bool>,
+    tick: &mut (dyn FnMut(Progress) + Send),
+) -> bool {
     let mut workers = JoinSet::new();
-    for _ in 0..config.jobs.max(1) {
-        workers.spawn(work(Arc::clone(&shared)));
+    for _ in 0..jobs.max(1) {
+        workers.spawn(work(Arc::clone(shared)));
     }
     let mut interrupted = false;
-    let until = limits.duration.map(|duration| started + duration);
+    let until = shared.limits.duration.map(|duration| started + duration);
     while !workers.is_empty() {
         tokio::select! {
             _ = workers.join_next() => {}
@@ -187,11 +203,7 @@ pub async fn run(
             workers.abort_all();
         }
     }
-    let progress = shared.progress(started);
-    tick(progress);
-    let mut reports: Vec<_> = std::mem::take(&mut *lock(&shared.reports)).into_values().collect();
-    reports.sort_by_key(|report| !report.found.fails());
-    Campaign { reports, progress, end: shared.end(interrupted) }
+    interrupted
 }
 
 /// Plays the cases of a file again: each with what it shows now.
@@ -274,7 +286,7 @@ impl Shared {
     fn end(&self, interrupted: bool) -> End {
         if self.dead.load(Ordering::Relaxed) {
             return End::Aborted(Abort {
-                reason: "the target stopped answering: nobody listens there any more".into(),
+                reason: "the target stopped answering: it is gone".into(),
                 advice: "look at the server's log; the last request of the transcript, or one that another case sent at the \
                          same time, is the likely culprit (--jobs 1 tells)"
                     .into(),

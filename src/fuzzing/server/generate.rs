@@ -1,6 +1,8 @@
 //! Random cases: mostly what members do all day, partly what nobody should.
 
-use super::plan::{Act, Body, CAST, Change, Count, Credential, People, REPOS, Redemption, Slip, Step, Twist, Wire};
+use super::plan::{
+    Act, Body, CAST, Change, Count, Credential, Naming, People, REPOS, Redemption, Slip, Step, Twist, Wire,
+};
 use crate::client::random::Choices;
 
 /// Requests of a case, at most.
@@ -14,6 +16,9 @@ pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
     // The second repository may stay unknown.
     let repos = if choices.below(3) == 0 { 1 } else { REPOS };
     let mut steps: Vec<Step> = (0..repos).map(|repo| create(choices, repo)).collect();
+    if choices.below(6) == 0 {
+        steps.push(plain(choices, 0, 0, Act::Again));
+    }
     // Everybody is a member somewhere before long.
     for who in 1..2 + choices.below(2) {
         let act = Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound: choices.below(3) == 0 };
@@ -30,13 +35,19 @@ fn plain(choices: &mut Choices, by: usize, repo: usize, act: Act) -> Step {
 
 fn create(choices: &mut Choices, repo: usize) -> Step {
     let (version, epoch) = match choices.below(12) {
-        0 => (large(choices), 0),
-        1 => (1, large(choices)),
-        2 => (0, 0),
+        0..=1 => (large(choices), 0),
+        2 => (1, large(choices)),
+        3 => (0, 0),
         _ => (1, 0),
     };
-    let act = Act::CreateRepo { roster: vec![repo], version, epoch, envelope: Slip::None };
-    plain(choices, repo, repo, act)
+    let id = match (choices.below(6), repo) {
+        (0, 0) => Naming::Long,
+        (0..=2, 1) => Naming::Like(die(choices)),
+        (3, _) => Naming::Odd(die(choices)),
+        _ => Naming::Fresh,
+    };
+    let envelope = if choices.below(6) == 0 { slip(choices) } else { Slip::None };
+    plain(choices, repo, repo, Act::CreateRepo { id, roster: vec![repo], version, epoch, envelope })
 }
 
 fn step(choices: &mut Choices) -> Step {
@@ -99,7 +110,7 @@ fn odd_create(choices: &mut Choices, by: usize) -> Act {
         4 => vec![by, by],
         _ => vec![by],
     };
-    Act::CreateRepo { roster, version: 1 + small(choices, 3), epoch: 0, envelope: slip(choices) }
+    Act::CreateRepo { id: Naming::Fresh, roster, version: 1 + small(choices, 3), epoch: 0, envelope: slip(choices) }
 }
 
 fn slip(choices: &mut Choices) -> Slip {
@@ -123,8 +134,8 @@ fn known(choices: &mut Choices) -> Count {
 
 fn push(choices: &mut Choices) -> Act {
     let expected = match choices.below(10) {
-        0..=6 => Count::Plus(0),
-        7 => Count::Is(small(choices, 3)),
+        0..=5 => Count::Plus(0),
+        6 => Count::Is(small(choices, 3)),
         _ => near(choices),
     };
     let version = match choices.below(10) {
@@ -169,13 +180,19 @@ fn small(choices: &mut Choices, bound: usize) -> i64 {
     i64::try_from(choices.below(bound)).unwrap_or(0)
 }
 
+/// Off by a little, or by what a narrower type loses.
 fn near(choices: &mut Choices) -> Count {
-    Count::Plus(small(choices, 5) - 2)
+    match choices.below(8) {
+        0 => Count::Plus(1 << 32),
+        1 => Count::Plus(-(1 << 32)),
+        _ => Count::Plus(small(choices, 5) - 2),
+    }
 }
 
 /// A counter where implementations go wrong.
 fn large(choices: &mut Choices) -> i64 {
-    const BORDERS: [i64; 9] = [-1, 1 << 31, (1 << 31) - 1, 1 << 32, (1 << 53) + 1, 1 << 62, i64::MAX - 1, i64::MIN, -7];
+    const BORDERS: [i64; 10] =
+        [-1, -7, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 53, (1 << 53) + 1, 1 << 62, i64::MAX - 1, i64::MIN];
     BORDERS[choices.below(BORDERS.len())]
 }
 

@@ -4,7 +4,8 @@
 //! ```text
 //! generate   random plans                      plan       what a case does, without keys or ids
 //! request    a step as a request               mutate     changes to a body      credential   what says who asks
-//! play       sends, judges, follows the model  auth       challenge, token, discovery
+//! play       one case, request by request      send       requests as they are to be written
+//! judge      every answer against the model    auth       challenge, token, discovery (redemption: right and wrong ones)
 //! shrink     the shortest case that shows it   campaign   many cases at once
 //! ```
 
@@ -13,11 +14,14 @@ mod campaign;
 mod credential;
 mod finding;
 mod generate;
+mod judge;
 mod mutate;
 mod plan;
 mod play;
+mod redemption;
 mod request;
 mod scene;
+mod send;
 mod shrink;
 
 pub use campaign::{Campaign, End, Limits, Progress, Report, Saved, replay, run};

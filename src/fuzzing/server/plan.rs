@@ -36,6 +36,7 @@ pub enum Act {
         with: Redemption,
     },
     CreateRepo {
+        id: Naming,
         roster: Vec<usize>,
         version: i64,
         epoch: i64,
@@ -75,6 +76,21 @@ pub enum Act {
     Audit,
     /// Discovery, and the key set that it names.
     Discovery,
+}
+
+/// The id of a new repository.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Naming {
+    /// A UUID.
+    #[default]
+    Fresh,
+    /// Longer than usual.
+    Long,
+    /// Nearly the other repository's; in which way is drawn.
+    Like(u8),
+    /// With characters that have to be escaped in a path; which ones is drawn.
+    Odd(u8),
 }
 
 /// How an envelope deviates from the request that carries it.

@@ -60,6 +60,8 @@ pub(super) struct Prepared {
     pub rule: Option<&'static Requirement>,
     /// What is odd about it.
     pub twist: String,
+    /// Whether it was sent just before: a careful server may take it for a retry.
+    pub again: bool,
 }
 
 /// A request before anything is done to it.
@@ -73,9 +75,11 @@ impl Scene {
     /// The request of a step, with a token if the actor has one.
     pub(super) fn prepare(&mut self, step: &Step) -> Option<Prepared> {
         let mut dice = Choices::new(step.dice, "body");
+        if let Act::CreateRepo { id, .. } = step.act {
+            self.name(step.repo % self.slots.len(), id);
+        }
         let message = self.message(step, &mut dice)?;
         let repo = step.repo % self.slots.len();
-        let other = (repo + 1) % self.slots.len();
         let credentials = self.credentials(step.by, &step.credential);
         let mut prepared = Prepared {
             by: step.by,
@@ -86,107 +90,83 @@ impl Scene {
             judged: Judged::Answered,
             rule: credentials.rule,
             twist: credentials.what.clone(),
+            again: false,
         };
-        let path = message.operation.path(&self.slots[other].id, self.id(message.member));
-        let mut note = |what: &str| {
-            prepared.twist = [prepared.twist.as_str(), what]
-                .iter()
-                .filter(|text| !text.is_empty())
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
-        };
-        let has_path = !matches!(message.operation, Operation::CreateRepo);
-        match (&step.twist, &message.body) {
-            (Some(Twist::OtherPath), Some(_)) if has_path => {
-                note("the path names another repository");
-                prepared.request.path = path;
-                prepared.judged = Judged::Crossed { body: repo };
-                prepared.repo = other;
-                return Some(prepared);
-            }
-            (Some(Twist::Member(change)), Some(body)) => {
-                let changed = mutate::change(body, *change, &mut dice);
-                note(&changed.what);
-                self.canaries.extend(changed.canary);
-                prepared.judged = self.judged_changed(&message, repo, *change, &changed.bytes, &credentials);
-                prepared.request.body = Some(changed.bytes.into());
-                return Some(prepared);
-            }
-            (Some(Twist::Body(body)), Some(right)) => {
-                let (bytes, what) = mutate::whole(right.to_string().as_bytes(), *body);
-                note(what);
-                let valid = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| &value == right);
-                prepared.judged = match valid {
-                    true => self.judged(&message, &credentials, true),
-                    false => Judged::Malformed { harmless: false },
-                };
-                prepared.request.body = Some(bytes.into());
-                return Some(prepared);
-            }
-            (Some(Twist::Route(which)), _) => {
-                note(&misroute(&mut prepared.request, *which));
-                prepared.judged = Judged::Malformed { harmless: false };
-                return Some(prepared);
-            }
-            (Some(Twist::Wire(wire)), _) => {
-                note(&rewired(&mut prepared.request, *wire));
-                prepared.wire = Some(*wire);
-                let lenient = matches!(wire, Wire::ContentType(_) | Wire::Chunked | Wire::AfterRefusal);
-                prepared.judged = self.judged(&message, &credentials, lenient);
-            }
-            _ => prepared.judged = self.judged(&message, &credentials, false),
+        match &step.twist {
+            // Ids that have to be escaped may be refused.
+            None => prepared.judged = self.judged(&message, &credentials, self.is_oddly_named(repo, message.operation)),
+            Some(twist) => self.twist(&mut prepared, &message, twist, &credentials, &mut dice),
         }
         Some(prepared)
     }
 
+    /// Does something to a request that was right.
+    fn twist(
+        &mut self,
+        prepared: &mut Prepared,
+        message: &Message,
+        twist: &Twist,
+        credentials: &Credentials,
+        dice: &mut Choices,
+    ) {
+        let repo = prepared.repo;
+        let what = match (twist, &message.body) {
+            (Twist::OtherPath, Some(_)) if message.operation != Operation::CreateRepo => {
+                let other = (repo + 1) % self.slots.len();
+                prepared.request.path = message.operation.path(&self.slots[other].id, "");
+                (prepared.judged, prepared.repo) = (Judged::Crossed { body: repo }, other);
+                "the path names another repository".to_owned()
+            }
+            (Twist::Member(change), Some(body)) => {
+                let changed = mutate::change(body, *change, dice);
+                self.canaries.extend(changed.canary);
+                prepared.judged = self.judged_changed(message, repo, *change, &changed.bytes, credentials);
+                prepared.request.body = Some(changed.bytes.into());
+                changed.what
+            }
+            (Twist::Body(body), Some(right)) => {
+                let (bytes, what) = mutate::whole(right.to_string().as_bytes(), *body);
+                let same = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| &value == right);
+                let malformed = Judged::Malformed { harmless: false };
+                prepared.judged = if same { self.judged(message, credentials, true) } else { malformed };
+                prepared.request.body = Some(bytes.into());
+                what.to_owned()
+            }
+            (Twist::Route(which), _) => {
+                prepared.judged = Judged::Malformed { harmless: false };
+                misroute(&mut prepared.request, *which)
+            }
+            (Twist::Wire(wire), _) => {
+                prepared.wire = Some(*wire);
+                let lenient = matches!(wire, Wire::ContentType(_) | Wire::Chunked | Wire::AfterRefusal);
+                prepared.judged = self.judged(message, credentials, lenient);
+                rewired(&mut prepared.request, *wire)
+            }
+            _ => {
+                prepared.judged = self.judged(message, credentials, false);
+                String::new()
+            }
+        };
+        let both = [std::mem::take(&mut prepared.twist), what];
+        prepared.twist = both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
+    }
+
     fn message(&mut self, step: &Step, dice: &mut Choices) -> Option<Message> {
         let repo = step.repo % self.slots.len();
-        let (version, epoch) = self.counters(repo);
         let id = self.slots[repo].id.clone();
+        let (version, epoch) = self.counters(repo);
         let mut member = 0;
         let (operation, body) = match &step.act {
-            Act::CreateRepo { roster, version, epoch, envelope } => {
-                let members = roster.iter().map(|who| self.entry(*who, *epoch, false, false, dice)).collect();
-                let manifest = VaultManifest {
-                    repo_id: id,
-                    scheme_id: SCHEME_ID.into(),
-                    key_epoch: *epoch,
-                    payload_version: *version,
-                    members,
-                    share_refresh_tokens: None,
-                };
-                let initial_envelope = self.slipped(repo, *version, *epoch, *envelope, dice);
-                (Operation::CreateRepo, json!(CreateRepoRequest { manifest, initial_envelope }))
-            }
+            Act::CreateRepo { .. } => (Operation::CreateRepo, json!(self.creation(repo, &step.act, dice)?)),
             Act::Pull { known } => {
                 (Operation::Pull, json!(PullRequest { repo_id: id, known_payload_version: known.from(version) }))
             }
-            Act::Push { expected, version: to, epoch: at, roster, envelope } => {
-                let (to, at) = (to.from(version), at.from(epoch));
-                let push = PushRequest {
-                    repo_id: id,
-                    envelope: self.slipped(repo, to, at, *envelope, dice),
-                    expected_payload_version: expected.from(version),
-                    rotated_members: roster.as_ref().map(|people| self.entries(repo, people, None, at, dice)),
-                };
-                (Operation::Push, json!(push))
-            }
+            Act::Push { .. } => (Operation::Push, json!(self.push(repo, &step.act, dice)?)),
             Act::AddMember { who, epoch: at, rekeyed, bound } => {
                 let entry = self.entry(*who, at.from(epoch), *rekeyed, *bound, dice);
                 (Operation::AddMember, json!(MemberAddRequest { repo_id: id, member: entry }))
             }
-            Act::RemoveMember { who, version: to, epoch: at, roster, envelope } => {
-                let (to, at) = (to.from(version), at.from(epoch));
-                let removal = MemberRemoveRequest {
-                    repo_id: id,
-                    removed_member_id: self.id(*who).to_owned(),
-                    rotated_envelope: self.slipped(repo, to, at, *envelope, dice),
-                    rewrapped_members: self.entries(repo, roster, Some(*who), at, dice),
-                    new_key_epoch: at,
-                };
-                (Operation::RemoveMember, json!(removal))
-            }
+            Act::RemoveMember { .. } => (Operation::RemoveMember, json!(self.removal(repo, &step.act, dice)?)),
             Act::FetchMemberKey { who } => {
                 member = *who;
                 (Operation::FetchMemberKey, Value::Null)
@@ -194,6 +174,45 @@ impl Scene {
             Act::Challenge | Act::Redeem { .. } | Act::Again | Act::Look | Act::Audit | Act::Discovery => return None,
         };
         Some(Message { operation, body: (!body.is_null()).then_some(body), member })
+    }
+
+    fn creation(&self, repo: usize, act: &Act, dice: &mut Choices) -> Option<CreateRepoRequest> {
+        let Act::CreateRepo { id: _, roster, version, epoch, envelope } = act else { return None };
+        let manifest = VaultManifest {
+            repo_id: self.slots[repo].id.clone(),
+            scheme_id: SCHEME_ID.into(),
+            key_epoch: *epoch,
+            payload_version: *version,
+            members: roster.iter().map(|who| self.entry(*who, *epoch, false, false, dice)).collect(),
+            share_refresh_tokens: None,
+        };
+        let initial_envelope = self.slipped(repo, *version, *epoch, *envelope, dice);
+        Some(CreateRepoRequest { manifest, initial_envelope })
+    }
+
+    fn push(&mut self, repo: usize, act: &Act, dice: &mut Choices) -> Option<PushRequest> {
+        let Act::Push { expected, version, epoch, roster, envelope } = act else { return None };
+        let (current, old) = self.counters(repo);
+        let (version, epoch) = (version.from(current), epoch.from(old));
+        Some(PushRequest {
+            repo_id: self.slots[repo].id.clone(),
+            envelope: self.slipped(repo, version, epoch, *envelope, dice),
+            expected_payload_version: expected.from(current),
+            rotated_members: roster.as_ref().map(|people| self.entries(repo, people, None, epoch, dice)),
+        })
+    }
+
+    fn removal(&mut self, repo: usize, act: &Act, dice: &mut Choices) -> Option<MemberRemoveRequest> {
+        let Act::RemoveMember { who, version, epoch, roster, envelope } = act else { return None };
+        let (current, old) = self.counters(repo);
+        let (version, epoch) = (version.from(current), epoch.from(old));
+        Some(MemberRemoveRequest {
+            repo_id: self.slots[repo].id.clone(),
+            removed_member_id: self.id(*who).to_owned(),
+            rotated_envelope: self.slipped(repo, version, epoch, *envelope, dice),
+            rewrapped_members: self.entries(repo, roster, Some(*who), epoch, dice),
+            new_key_epoch: epoch,
+        })
     }
 
     fn entries(

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::plan::{CAST, People, REPOS};
+use super::plan::{CAST, Naming, People, REPOS};
 use crate::client::Identity;
 use crate::client::random::{self, Choices};
 use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::model::{State, Word, Words};
+use crate::scenarios::Operation;
 use crate::wire::{EncryptedEnvelope, MemberEntry, WrappedKey};
 
 /// A nonce that was issued.
@@ -65,6 +66,30 @@ impl Scene {
             nonces: HashSet::new(),
             nobody: Identity::generate().id,
         }
+    }
+
+    /// Names a repository that isn't there yet.
+    pub(super) fn name(&mut self, repo: usize, naming: Naming) {
+        let other = self.slots[(repo + 1) % self.slots.len()].id.clone();
+        let slot = &mut self.slots[repo];
+        if slot.state.is_some() || slot.lost {
+            return;
+        }
+        slot.id = match naming {
+            Naming::Fresh => return,
+            Naming::Long => format!("{}-{}", slot.id, random::uuid()),
+            Naming::Like(how) => alike(&other, how),
+            Naming::Odd(which) => {
+                const ODD: [&str; 8] = ["a b", "a/b", "\u{e9}\u{1f511}", "%41", "a?b#c", "a+b", "a\\b", "a:b@c"];
+                format!("{}{}", slot.id, ODD[usize::from(which) % ODD.len()])
+            }
+        };
+    }
+
+    /// Whether a creation has an id with characters that have to be escaped in a path.
+    pub(super) fn is_oddly_named(&self, repo: usize, operation: Operation) -> bool {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        operation == Operation::CreateRepo && !self.slots[repo].id.chars().all(plain)
     }
 
     /// The member id of a place in the cast; beyond it, nobody's.
@@ -137,4 +162,21 @@ impl Scene {
 pub(super) fn noise(length: usize, dice: &mut Choices) -> String {
     let bytes: Vec<u8> = (0..length).map(|_| dice.draw().to_le_bytes()[0]).collect();
     base64::encode(&bytes)
+}
+
+/// An id that is nearly another.
+fn alike(id: &str, how: u8) -> String {
+    let cut = |at: usize| id.chars().take(at).collect::<String>();
+    match how % 10 {
+        0 => id.to_uppercase(),
+        1 => format!("{id}x"),
+        2 => format!("{}zzzz", cut(32)),
+        3 => format!("{}zz", cut(64)),
+        4 => id.replace('-', ""),
+        5 => format!("{id}.x"),
+        6 => format!("{id} "),
+        7 => format!("{id}_"),
+        8 => format!("0{id}"),
+        _ => format!("{id}%00"),
+    }
 }

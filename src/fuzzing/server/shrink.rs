@@ -102,6 +102,8 @@ fn simpler(step: &Step) -> Vec<Step> {
     };
     propose(&|step| step.twist = None);
     propose(&|step| step.credential = Credential::Own);
+    // Who made the repository needs nobody to be let in.
+    propose(&|step| step.by = step.repo);
     propose(&|step| match &mut step.act {
         Act::CreateRepo { version, epoch, envelope, .. } => (*version, *epoch, *envelope) = (1, 0, Slip::None),
         Act::Push { expected, version, epoch, roster, envelope } => {
@@ -116,7 +118,12 @@ fn simpler(step: &Step) -> Vec<Step> {
         _ => {}
     });
     propose(&|step| {
-        if step.act == Act::Audit {
+        if let Act::Push { expected, version, .. } = &mut step.act {
+            (*expected, *version) = (Count::Plus(0), Count::Plus(0));
+        }
+    });
+    propose(&|step| {
+        if matches!(step.act, Act::Audit | Act::Look) {
             step.act = Act::Pull { known: Count::Is(0) };
         }
     });

@@ -1,0 +1,64 @@
+//! What is wrong with nonces, tokens and their requests: the parts that need no server.
+
+use super::plan::Redemption;
+use crate::codec::jwt::Jwt;
+use crate::requirements::{self as rule, Requirement};
+
+/// The order of Ed25519's group (RFC 8032 §5.1), little-endian.
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+/// Whether bytes repeat within themselves, hold much of the key, or begin as an earlier nonce does. None of it happens by chance
+/// more often than once in a thousand million nonces.
+pub(super) fn has_pattern(bytes: &[u8], key: &[u8; 32], mut earlier: impl Iterator<Item = Vec<u8>>) -> bool {
+    let often = bytes.iter().any(|byte| bytes.iter().filter(|other| *other == byte).count() > 8 + bytes.len() / 32);
+    let printable = bytes.iter().all(u8::is_ascii_hexdigit);
+    let of_key = bytes.windows(6).any(|part| key.windows(6).any(|other| other == part));
+    let repeated = bytes[..16] == bytes[16..32];
+    often || printable || of_key || repeated || earlier.any(|other| other.get(..6) == bytes.get(..6))
+}
+
+/// What a reference token says that it shouldn't, or doesn't say.
+pub(super) fn odd_claims(jwt: &Jwt, id: &str) -> Option<String> {
+    if jwt.subject() != Some(format!("key:{id}").as_str()) {
+        return Some(format!("sub {:?}", jwt.subject()));
+    }
+    if jwt.claims.get("kind").is_none_or(|kind| kind != "keypair") {
+        return Some(format!("kind {:?}", jwt.claims.get("kind")));
+    }
+    let personal = ["account", "accountId", "account_id", "email", "role", "roles"];
+    personal.into_iter().find(|name| jwt.claims.contains_key(*name)).map(|name| format!("a claim {name}"))
+}
+
+/// The rule that a wrong redemption would break, and what it is.
+pub(super) fn said(with: Redemption) -> (&'static Requirement, &'static str) {
+    match with {
+        Redemption::Right => (&rule::PORTABLE_IDENTITY, "a right token request"),
+        Redemption::UsedNonce => (&rule::NONCE_SINGLE_USE, "a nonce that was used"),
+        Redemption::ForeignNonce => (&rule::NONCE_BOUND, "a nonce of another key"),
+        Redemption::InventedNonce => (&rule::NONCE_ISSUED, "a nonce that was never issued"),
+        Redemption::SignatureOfAnother => (&rule::SIGNATURE_VERIFIED, "another key's signature"),
+        Redemption::SignatureOfEarlierNonce => (&rule::SIGNATURE_VERIFIED, "an earlier nonce's signature"),
+        Redemption::SignatureOverText => (&rule::SIGNATURE_RAW, "a signature over the base64 text"),
+        Redemption::SignatureEmpty => (&rule::SIGNATURE_VERIFIED, "an empty signature"),
+        Redemption::SignatureZeros => (&rule::SIGNATURE_VERIFIED, "a signature of zeros"),
+        Redemption::SignatureRandom => (&rule::SIGNATURE_VERIFIED, "a random signature"),
+        Redemption::SignatureFlipped => (&rule::SIGNATURE_VERIFIED, "a signature with one bit changed"),
+        Redemption::SignatureTopBits => (&rule::SIGNATURE_VERIFIED, "a signature with a top bit set"),
+        Redemption::SignatureLonger => (&rule::SIGNATURE_VERIFIED, "a signature of 65 bytes"),
+        Redemption::SignatureUnreduced => (&rule::SIGNATURE_STRICT, "a signature with an unreduced S"),
+        Redemption::KeySmallOrder => (&rule::SIGNATURE_STRICT, "a key of small order"),
+        Redemption::KeyRespelled(_) => (&rule::IDENTITY_CANONICAL, "a key in another spelling"),
+    }
+}
+
+/// Adds the group order to S.
+pub(super) fn unreduced(signature: &mut [u8]) {
+    let mut carry = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        *byte = sum.to_le_bytes()[0];
+        carry = sum >> 8;
+    }
+}

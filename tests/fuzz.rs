@@ -1,0 +1,96 @@
+//! `avp-conform fuzz` as a user runs it, against the built-in server.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn fuzz(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_avp-conform");
+    Command::new(program).arg("fuzz").args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs and expects an exit status.
+fn ends(arguments: &[&str], status: i32) -> String {
+    let output = fuzz(arguments);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {text}");
+    text
+}
+
+#[test]
+fn a_right_server_gives_no_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("found.json");
+    let save = save.to_str().unwrap();
+    let text = ends(&["--embedded", "--cases", "8", "--seed", "7", "--strict", "--save", save], 0);
+    assert!(text.contains("nothing found") && text.contains("8 cases") && text.contains("seed 7"), "{text}");
+    assert!(!Path::new(save).exists(), "there is nothing to save");
+}
+
+#[test]
+fn a_finding_is_shrunk_shown_saved_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("found.json");
+    let save = save.to_str().unwrap();
+    let broken = ["--embedded", "--fault", "push-any-version"];
+    let text = ends(&[&broken[..], &["--first", "--seed", "1", "--save", save]].concat(), 1);
+    assert!(text.contains("1. failure: push · AVP-10-version-monotonic"), "{text}");
+    assert!(text.contains("curl -sS -X POST") && text.contains("Authorization: Bearer $ALICE"), "{text}");
+    assert!(text.contains(&format!("--replay {save}")), "{text}");
+    // Challenge, token, create, push: nothing less shows it.
+    let saved: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(save).unwrap()).unwrap();
+    let finding = saved.as_array().unwrap().iter().find(|each| each["rule"] == "AVP-10-version-monotonic").unwrap();
+    assert_eq!(finding["steps"].as_array().unwrap().len(), 2, "{finding:#}");
+    assert_eq!(finding["transcript"].as_array().unwrap().len(), 4, "{finding:#}");
+    let text = ends(&[&broken[..], &["--replay", save]].concat(), 1);
+    assert!(text.contains("AVP-10-version-monotonic"), "{text}");
+    let text = ends(&["--embedded", "--replay", save], 0);
+    assert!(text.contains("doesn't show any more"), "{text}");
+}
+
+#[test]
+fn credentials_are_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("found.json");
+    let save = save.to_str().unwrap();
+    let key = ["--header", "X-Secret: s3cr3t-value"];
+    let arguments = ["--embedded", "--fault", "push-any-version", "--first", "--seed", "1", "--save", save];
+    let text = ends(&[&arguments[..], &key].concat(), 1) + &std::fs::read_to_string(save).unwrap();
+    assert!(!text.contains("s3cr3t-value"), "{text}");
+    // Tokens are cut short wherever they stand.
+    let whole = text.split(['"', ' ', '\'']).find(|word| word.starts_with("eyJ") && word.len() > 60);
+    assert_eq!(whole, None);
+}
+
+#[test]
+fn a_target_that_falls_ends_the_campaign() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("found.json");
+    let arguments = ["--embedded", "--fault", "malformed-json-kills", "--seed", "2", "--duration", "60s"];
+    let text = ends(&[&arguments[..], &["--save", save.to_str().unwrap()]].concat(), 3);
+    assert!(text.contains("NOT JUDGED  the target stopped answering"), "{text}");
+}
+
+#[test]
+fn a_target_that_is_not_there_is_not_judged() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = ends(&["--server", &format!("http://{free}"), "--cases", "1"], 3);
+    assert!(text.contains("connection refused"), "{text}");
+}
+
+#[test]
+fn usage_errors() {
+    for (arguments, said) in [
+        (&["--cases", "1"][..], "no server to judge"),
+        (&["--embedded", "--fault", "nonsense"], "nonsense"),
+        (&["--embedded", "--replay", "/no/such/file"], "/no/such/file"),
+        (&["--server", "http://h", "--embedded"], "cannot be used with"),
+    ] {
+        let text = ends(arguments, 2);
+        assert!(text.contains(said), "{arguments:?}: {text}");
+    }
+}
