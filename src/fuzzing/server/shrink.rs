@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::finding::Key;
-use super::plan::{Act, Count, Credential, Slip, Step};
+use super::plan::{Act, Count, Credential, Naming, Slip, Step};
 use super::play::{Played, play};
 use crate::scenarios::World;
 
@@ -78,34 +78,30 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Makes each step plainer.
+    /// Makes each step plainer, one change after the other.
     async fn simplify(&mut self) {
         for place in 0..self.best.steps.len() {
-            for simple in simpler(&self.best.steps[place]) {
+            for change in PLAINER {
                 let mut steps = self.best.steps.clone();
-                steps[place] = simple;
-                self.shows(steps).await;
+                change(&mut steps[place]);
+                if steps != self.best.steps {
+                    self.shows(steps).await;
+                }
             }
         }
     }
 }
 
-/// Plainer steps of the same kind.
-fn simpler(step: &Step) -> Vec<Step> {
-    let mut all = Vec::new();
-    let mut propose = |change: &dyn Fn(&mut Step)| {
-        let mut simple = step.clone();
-        change(&mut simple);
-        if simple != *step {
-            all.push(simple);
-        }
-    };
-    propose(&|step| step.twist = None);
-    propose(&|step| step.credential = Credential::Own);
+/// Changes that make a step plainer.
+const PLAINER: [fn(&mut Step); 7] = [
+    |step| step.twist = None,
+    |step| step.credential = Credential::Own,
     // Who made the repository needs nobody to be let in.
-    propose(&|step| step.by = step.repo);
-    propose(&|step| match &mut step.act {
-        Act::CreateRepo { version, epoch, envelope, .. } => (*version, *epoch, *envelope) = (1, 0, Slip::None),
+    |step| step.by = step.repo,
+    |step| match &mut step.act {
+        Act::CreateRepo { id, version, epoch, envelope, .. } => {
+            (*id, *version, *epoch, *envelope) = (Naming::Fresh, 1, 0, Slip::None);
+        }
         Act::Push { expected, version, epoch, roster, envelope } => {
             (*expected, *version, *epoch) = (Count::Plus(0), Count::Plus(1), Count::Plus(0));
             (*roster, *envelope) = (None, Slip::None);
@@ -116,16 +112,20 @@ fn simpler(step: &Step) -> Vec<Step> {
         }
         Act::Pull { known } => *known = Count::Is(0),
         _ => {}
-    });
-    propose(&|step| {
+    },
+    |step| {
+        if let Act::Push { roster, envelope, .. } = &mut step.act {
+            (*roster, *envelope) = (None, Slip::None);
+        }
+    },
+    |step| {
         if let Act::Push { expected, version, .. } = &mut step.act {
             (*expected, *version) = (Count::Plus(0), Count::Plus(0));
         }
-    });
-    propose(&|step| {
+    },
+    |step| {
         if matches!(step.act, Act::Audit | Act::Look) {
             step.act = Act::Pull { known: Count::Is(0) };
         }
-    });
-    all
-}
+    },
+];
