@@ -43,13 +43,13 @@ impl Play {
                 transport.send_rewritten(&request, Rewrite::Truncated, UNFINISHED.min(bound)).await
             }
             Some(rewrite) => transport.send_rewritten(&request, rewrite, bound).await,
-            None => world.send(transport, &request, bound).await,
+            None => world.send(transport, &request, bound, &mut Vec::new()).await,
         };
         self.record(prepared, &request, &result, started.elapsed());
         match result {
             // Rewritten requests don't wait out rate limits by themselves.
             Ok(answer) if answer.status.as_u16() == 429 && rewritten.is_some() => {
-                world.send(transport, &prepared.request, bound).await
+                world.send(transport, &prepared.request, bound, &mut Vec::new()).await
             }
             result => result,
         }
