@@ -1,6 +1,6 @@
 //! The sequential model: what a repository answers when one request comes after the other, and what it holds afterwards (SPEC §6, §10).
 //!
-//! `(state, call) → allowed answers, each with the state that it leaves` is [`allowed`]; [`judge`] holds one answer to it. Pure functions: no I/O, no
+//! `(state, call) → allowed answers, each with the state that it leaves` is [`allowed`]; [`judge()`] holds one answer to it. Pure functions: no I/O, no
 //! clock, no random numbers. The model is an oracle for the built-in server, for fuzzed servers and for recorded histories, and
 //! shares no code with any of them.
 //!

@@ -11,7 +11,7 @@ pub const REPOS: usize = 2;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Who asks: a place in [`CAST`].
+    /// Who asks: a place in the cast.
     pub by: usize,
     /// About which repository.
     pub repo: usize,
