@@ -79,8 +79,11 @@ impl<'a> LeftOut<'a> {
 
     /// A reason and the ids it holds for, on up to `lines` lines.
     fn entry(&self, reason: &str, ids: &[&str], lines: usize) -> Vec<String> {
-        let reason = fit(&clean(reason), self.screen.columns.saturating_sub(10).max(20));
-        let mut entry = vec![format!("  {}  {}", paint(BOLD, ids.len()), reason)];
+        // Whole where there is room for the ids as well.
+        let reason = wrap_at_most(&clean(reason), self.screen.columns.saturating_sub(10).max(20), 1 + lines.min(2));
+        let mut leads =
+            std::iter::once(format!("  {}  ", paint(BOLD, ids.len()))).chain(std::iter::repeat("     ".into()));
+        let mut entry: Vec<_> = reason.iter().zip(&mut leads).map(|(line, lead)| format!("{lead}{line}")).collect();
         let columns = self.screen.columns.saturating_sub(4);
         let all = if lines > 0 { wrap(&ids.join(", "), columns) } else { Vec::new() };
         if all.len() <= lines {
