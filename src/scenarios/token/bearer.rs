@@ -14,7 +14,7 @@ checks! {
     "token/jwt-claims", Should, "§3", [TOKEN_CLAIMS], jwt_claims,
         "A JWT has the subject key: plus id, the kind keypair, and no account, email or role";
     "token/jwt-expiry", Hardening, "§3", [TOKEN_ANSWER], jwt_expiry,
-        "The exp of a JWT is in seconds and agrees with expiresAt";
+        "A JWT has an exp, which is in seconds and agrees with expiresAt";
     "token/guessable", Hardening, "§12", [TOKEN_VERIFIED], guessable,
         "Tokens aren't short, numbered, or signed with a secret that everybody knows";
     "token/other-scheme", Hardening, "§6", [TOKEN_BEARER_ONLY], other_scheme,
@@ -60,8 +60,7 @@ async fn jwt_expiry(cx: &Ctx) -> Outcome {
     let (alice, expires_at, answer) = super::lifetime::login(cx).await?;
     let jwt = as_jwt(&alice.token)?;
     let Some(exp) = jwt.claims.get("exp") else {
-        cx.remark("the JWT has no exp");
-        return Ok(());
+        return Err(answer.broken("a JWT says when it expires, so that whoever verifies it can know", "no exp"));
     };
     let expected = "exp is the expiry in seconds since 1970, the same as expiresAt";
     let observed = || format!("exp is {exp}, and expiresAt is {expires_at}");
