@@ -12,11 +12,13 @@ use super::values;
 use super::vectors::VectorsArgs;
 use crate::report::ReportSpec;
 use crate::requirements::Revision;
+use crate::scan::{Role, Source};
 
 const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform --embedded [OPTIONS]
        avp-conform list [--requirements] [--format human|json]
        avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]
+       avp-conform scan --canaries FILE PATH...
        avp-conform vectors generate|check [DIR]
        avp-conform codec --shim 'CMD ARGS' [--cases N]
        avp-conform fuzz --server URL|--embedded [--duration TIME | --cases N]";
@@ -56,6 +58,8 @@ pub(super) enum Command {
     Selftest(super::selftest::SelftestArgs),
     /// Make vector files, or check anybody's
     Vectors(VectorsArgs),
+    /// Search what a server has stored for the secrets of an earlier run
+    Scan(super::scan::ScanArgs),
     /// Test a codec in any language, over a small protocol on standard input and output
     Codec(CodecArgs),
     /// Fuzz a server: random sequences of requests, every answer held to the model of a repository
@@ -139,6 +143,12 @@ pub(super) struct RunArgs {
     #[arg(long, help_heading = "Selection")]
     pub strict: bool,
 
+    #[command(flatten)]
+    pub storage: StorageArgs,
+    /// Write to FILE what was looked for, so that a dump can be scanned later or elsewhere (avp-conform scan)
+    #[arg(long, value_name = "FILE", help_heading = "Storage")]
+    pub save_canaries: Option<PathBuf>,
+
     /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
     #[arg(long, value_name = "FORMAT=PATH", help_heading = "Output")]
     pub report: Vec<ReportSpec>,
@@ -150,6 +160,44 @@ pub(super) struct RunArgs {
     pub verbose: bool,
     #[command(flatten)]
     pub color: ColorArgs,
+}
+
+/// What the server keeps.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct StorageArgs {
+    /// Search this file or folder for secrets after the checks: the server's database; repeatable
+    #[arg(long, value_name = "PATH", help_heading = "Storage")]
+    pub storage: Vec<PathBuf>,
+    /// Search what this command prints, such as 'pg_dump vault'; repeatable
+    #[arg(long, value_name = "CMD", help_heading = "Storage")]
+    pub storage_cmd: Vec<String>,
+    /// Search the server's logs: a file or folder; repeatable
+    #[arg(long, value_name = "PATH", help_heading = "Storage")]
+    pub logs: Vec<PathBuf>,
+    /// Search the memory of the server's process (Linux, where the system allows it); repeatable
+    #[arg(long, value_name = "PID", help_heading = "Storage")]
+    pub server_pid: Vec<u32>,
+}
+
+impl StorageArgs {
+    /// Whether nothing is given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.storage.is_empty() && self.storage_cmd.is_empty() && self.logs.is_empty() && self.server_pid.is_empty()
+    }
+
+    /// What there is to search; everything that can't be is told at once.
+    pub(super) fn sources(&self) -> Result<Vec<Source>, super::UsageError> {
+        let storage = self.storage.iter().map(|path| ("--storage", Source::Path(Role::Storage, path.clone())));
+        let logs = self.logs.iter().map(|path| ("--logs", Source::Path(Role::Log, path.clone())));
+        let commands = self.storage_cmd.iter().map(|line| ("--storage-cmd", Source::Command(line.clone())));
+        let processes = self.server_pid.iter().map(|pid| ("--server-pid", Source::Process(*pid)));
+        let all = storage.chain(commands).chain(logs).chain(processes);
+        let checked = all.map(|(option, source)| match source.check() {
+            Ok(()) => Ok(source),
+            Err(error) => Err(super::UsageError(format!("{option} {error}"))),
+        });
+        checked.collect()
+    }
 }
 
 /// When output is coloured.

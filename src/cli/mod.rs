@@ -11,6 +11,7 @@ mod list;
 mod output;
 mod rerun;
 mod run;
+mod scan;
 mod select;
 mod selftest;
 mod serve;
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::serve(args),
         Some(Command::Selftest(args)) => selftest::selftest(&args),
         Some(Command::Vectors(args)) => vectors::run(&args),
+        Some(Command::Scan(args)) => scan::scan(&args),
         Some(Command::Codec(args)) => codec::run(args),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
     };

@@ -1,6 +1,6 @@
 //! The options with which a single check runs again as it ran: credentials masked, quoted for a shell.
 
-use super::args::RunArgs;
+use super::args::{RunArgs, StorageArgs};
 use super::values::time_text;
 use crate::requirements::Revision;
 
@@ -19,6 +19,11 @@ pub(super) fn options(args: &RunArgs) -> String {
     for (option, headers) in [("--header", &args.header), ("--idp-header", &args.idp_header)] {
         headers.iter().for_each(|header| valued(option, &masked(header)));
     }
+    let StorageArgs { storage, storage_cmd, logs, server_pid } = &args.storage;
+    storage.iter().for_each(|path| valued("--storage", &path.to_string_lossy()));
+    storage_cmd.iter().for_each(|line| valued("--storage-cmd", line));
+    logs.iter().for_each(|path| valued("--logs", &path.to_string_lossy()));
+    server_pid.iter().for_each(|pid| valued("--server-pid", &pid.to_string()));
     args.ca_cert.iter().for_each(|path| valued("--ca-cert", &path.to_string_lossy()));
     if let Some(ttl) = args.nonce_ttl {
         valued("--nonce-ttl", &time_text(ttl));

@@ -13,7 +13,8 @@ use super::{USAGE, UsageError, backend, output, runtime};
 use crate::report::human::{Live, LiveOptions, Screen, summary};
 use crate::report::{Destination, Recorder, Redactor, ReportSpec, Run};
 use crate::runner::{self, Event, RunConfig, Target};
-use crate::server::Running;
+use crate::scan::{Role, Source};
+use crate::server::{Folder, Running};
 
 /// Time between two looks at the clock for the progress display.
 pub(super) const TICK: Duration = Duration::from_millis(200);
@@ -31,15 +32,32 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let finished = runtime.block_on(async {
         let running = match server {
             None => None,
-            Some(server) => Some(embed(server, &mut config).await?),
+            Some(server) => Some(embed_searched(server, &mut config).await?),
         };
         let finished = judge(args, config).await;
-        drop(running);
+        // The server before its folder.
+        if let Some((running, folder)) = running {
+            drop(running);
+            drop(folder);
+        }
         finished
     });
     // A name that is still being looked up, say, must not hold up the end.
     runtime.shutdown_background();
     report(&args.report, args.verbose, args.color, &finished?)
+}
+
+/// As [`embed`], with database and log in a folder of the server's own, which is searched when the checks have run.
+async fn embed_searched(
+    mut server: crate::server::Config,
+    config: &mut RunConfig,
+) -> Result<(Running, Folder), UsageError> {
+    let folder = Folder::new().map_err(|error| error.to_string())?;
+    folder.furnish(&mut server);
+    let running = embed(server, config).await?;
+    // The log is there once the server is.
+    config.storage.extend([Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())]);
+    Ok((running, folder))
 }
 
 /// Starts the built-in server and makes it the target.

@@ -36,11 +36,16 @@ fn glob(option: &str, pattern: &str, spec: Revision) -> Result<Glob, UsageError>
 
 /// Makes sure that something is left to run.
 pub(super) fn leaves_something(only: &[Glob], skip: &[Glob], spec: Revision) -> Result<(), UsageError> {
+    if leaves(only, skip, spec, "") { Ok(()) } else { Err("--only and --skip leave no check to run".into()) }
+}
+
+/// Whether some check is left to run whose id begins so.
+pub(super) fn leaves(only: &[Glob], skip: &[Glob], spec: Revision, prefix: &str) -> bool {
     let matchers = |globs: &[Glob]| globs.iter().map(Glob::compile_matcher).collect::<Vec<_>>();
     let (only, skip) = (matchers(only), matchers(skip));
     let any = |globs: &[GlobMatcher], check: &CheckInfo| globs.iter().any(|glob| means(glob, check));
     let left = |check: &CheckInfo| (only.is_empty() || any(&only, check)) && !any(&skip, check) && check.since <= spec;
-    if backend::checks().any(left) { Ok(()) } else { Err("--only and --skip leave no check to run".into()) }
+    backend::checks().filter(|check| check.id.starts_with(prefix)).any(left)
 }
 
 fn means(glob: &GlobMatcher, check: &CheckInfo) -> bool {

@@ -1,5 +1,6 @@
 //! The suite's own AVP client: identities, repositories as their members see them, and the HTTP transport.
 
+mod canary;
 pub mod clock;
 mod exchange;
 mod gate;
@@ -13,12 +14,13 @@ mod rewrite;
 mod tls;
 mod transport;
 
+pub use canary::{Canaries, canaries, text as canary_text};
 pub use exchange::{Exchange, KEPT_BODY, RecordedBody};
 pub use gate::HeldRequest;
 pub use header::Header;
 pub use identity::Identity;
 pub use io::Stream;
-pub use repo::{CANARY_PREFIX, Repo, Rotation, VERSION_AT_CREATION, open, read_as};
+pub use repo::{Repo, Rotation, VERSION_AT_CREATION, open, read_as};
 pub use rewrite::Rewrite;
 pub use tls::{TlsError, client_config};
 pub use transport::{Held, RawAnswer, RawRequest, Transport, TransportError};

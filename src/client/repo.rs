@@ -4,6 +4,7 @@
 //! the server has accepted, so that [`Repo::manifest`] and [`Repo::envelope`] are always what a pull must return.
 
 use super::Identity;
+use super::canary::canaries;
 use super::random;
 use crate::codec::invite::InviteRequest;
 use crate::codec::key_wrap::{self, SCHEME_ID, Wrapped};
@@ -283,37 +284,29 @@ pub fn open(key: &DataKey, sealed: &EncryptedEnvelope) -> Result<Vec<u8>, String
         .map_err(|error| format!("envelope: {error}"))
 }
 
-/// What every canary begins with; nothing a server makes up by itself contains it.
-pub const CANARY_PREFIX: &str = "avpcanary";
-
-/// 128 random bits that mean a leak wherever they turn up.
-fn canary(what: &str) -> String {
-    format!("{CANARY_PREFIX}-{what}-{}", random::hex(&random::bytes::<16>()))
-}
-
-/// A payload as clients write it, whose secret values are canaries.
+/// A payload as clients write it, with an account of every type, whose secret values are canaries.
 fn sample_payload(author: &Identity, payload_version: i64) -> Vec<u8> {
-    let alt = |kind, ban| AltAccount {
-        uuid: random::uuid(),
-        username: canary("user"),
-        access_token: canary("token"),
+    let canaries = canaries();
+    let ban = || Ban {
+        banned: true,
+        observed_at: 1_760_000_000_000,
+        source: canaries.ban_source.clone(),
+        detail: canaries.ban_detail.clone(),
+        observed_by: Some(author.id.clone()),
+    };
+    let alt = |kind| AltAccount {
+        uuid: canaries.uuid.clone(),
+        username: canaries.username.clone(),
+        access_token: canaries.access_token.clone(),
         kind,
         last_used: 1_760_000_000_000,
         last_used_by: Some(author.id.clone()),
-        ban,
-        source_client: Some(canary("client")),
-        source_user: None,
+        ban: matches!(kind, AltType::Session | AltType::Offline).then(ban),
+        source_client: Some(canaries.source_client.clone()),
+        source_user: (kind != AltType::Cookie).then(|| canaries.source_user.clone()),
     };
-    let ban = Ban {
-        banned: true,
-        observed_at: 1_760_000_000_000,
-        source: "server".into(),
-        detail: canary("ban"),
-        observed_by: Some(author.id.clone()),
-    };
-    let payload =
-        AltPayload { alts: vec![alt(AltType::Microsoft, None), alt(AltType::Session, Some(ban))], payload_version };
-    payload.to_json().into_bytes()
+    let alts = [AltType::Microsoft, AltType::Cookie, AltType::Session, AltType::Offline].map(alt).into();
+    AltPayload { alts, payload_version }.to_json().into_bytes()
 }
 
 #[cfg(test)]

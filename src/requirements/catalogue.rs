@@ -231,6 +231,10 @@ catalogue! {
 
     STALLED_REQUEST = "AVP-H-stalled-request", "§6", Hardening, Server, V0_2,
         "One request that never gets finished doesn't keep everybody else waiting.";
+    CREDENTIALS_NOT_KEPT = "AVP-H-credentials-not-kept", "§3", Hardening, Server, V0_2,
+        "Bearer tokens and nonces that are used up don't stand in storage or logs, where whoever reads them could use them.";
+    REPLACED_IS_DROPPED = "AVP-H-replaced-is-dropped", "§6", Hardening, Server, V0_2,
+        "What a removal replaces isn't kept: envelopes of the epochs before it and wrapped keys of who was removed.";
 
     // Revision 0.3
     ERROR_OBJECT = "AVP-0.3-error-object", "§6", Must, Server, V0_3,

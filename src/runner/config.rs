@@ -1,11 +1,13 @@
 //! What a run is asked to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::client::Header;
 use crate::requirements::Revision;
+use crate::scan::Source;
 
 /// Where the target is.
 #[derive(Clone, Debug)]
@@ -63,6 +65,10 @@ pub struct RunConfig {
     pub target_name: Option<String>,
     /// The options that a rerun needs besides `--only`, credentials masked.
     pub rerun: String,
+    /// What the server keeps, to be searched after everything else.
+    pub storage: Vec<Source>,
+    /// Where to write what was looked for, to search elsewhere or later.
+    pub save_canaries: Option<PathBuf>,
 }
 
 impl RunConfig {
@@ -91,6 +97,8 @@ impl RunConfig {
             trace: false,
             target_name: None,
             rerun: String::new(),
+            storage: Vec::new(),
+            save_canaries: None,
         }
     }
 }

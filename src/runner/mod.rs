@@ -5,6 +5,7 @@ mod events;
 mod preflight;
 mod schedule;
 mod select;
+mod stored;
 mod verdict;
 
 use std::collections::HashSet;
@@ -18,8 +19,10 @@ pub use crate::scenarios::{CheckInfo, Finding, Status};
 pub use config::{RunConfig, Target};
 pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
 pub use select::{Selection, matches, select};
+pub use stored::{StoredConfig, judge_stored};
 
 use crate::client::{clock, random};
+use crate::scenarios::storage::Storage;
 use crate::scenarios::{Abort, Check, World};
 pub(crate) use preflight::{connect, greet};
 pub(crate) use verdict::{Ending, Tally};
@@ -88,6 +91,9 @@ impl Run<'_> {
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
         world.nonce_ttl = self.config.nonce_ttl;
         (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
+        world.ledger.searched = !self.config.storage.is_empty() || self.config.save_canaries.is_some();
+        world.storage =
+            Storage::new(self.config.storage.clone(), self.config.save_canaries.clone(), self.config.deadline);
         match preflight::issuer_keys(&self.config).await {
             Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
             Ok(None) => {}

@@ -22,7 +22,7 @@ pub async fn run_all(
     jobs: usize,
     events: &mpsc::UnboundedSender<Event>,
 ) {
-    for phase in [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous] {
+    for phase in [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous, Phase::Storage] {
         let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
         let workers = if phase == Phase::Parallel { jobs.min(of_phase.len()) } else { 1 };
         let next = Arc::new(AtomicUsize::new(0));

@@ -11,33 +11,59 @@ pub struct Form {
     pub name: &'static str,
     /// What to look for.
     pub bytes: Vec<u8>,
+    /// How many characters in a row [`PARTIAL`] bytes of the secret take up at the least; at most the length.
+    pub window: usize,
 }
+
+/// A secret counts as leaked when this many of its bytes are found in a row.
+pub const PARTIAL: usize = 12;
 
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, NO_PAD);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, NO_PAD);
 
-/// Every common spelling of `secret`, each once: raw, as Latin-1 text in UTF-8, hex in both cases, both base64 alphabets at
-/// the three places that a secret can have within a group of three bytes, and a list of decimal numbers.
+/// Every common spelling of `secret`, each once: raw, as Latin-1 text in UTF-8, hex in both cases, as a UUID where it has the
+/// length of one, both base64 alphabets at the three places that a secret can have within a group of three bytes, and a
+/// list of decimal numbers.
 ///
-/// Spellings by JSON escapes aren't among them: [`without_escapes`] undoes those in the text that is searched.
+/// UTF-16, escapes and encodings of encodings aren't among them: they are layers that are undone before the search.
 pub fn forms(secret: &[u8]) -> Vec<Form> {
-    let mut out: Vec<Form> = Vec::with_capacity(12);
-    let mut add = |name, bytes: Vec<u8>| {
+    let mut out: Vec<Form> = Vec::with_capacity(14);
+    let mut add = |name, bytes: Vec<u8>, window: usize| {
         if !out.iter().any(|form| form.bytes == bytes) {
-            out.push(Form { name, bytes });
+            let window = window.min(bytes.len());
+            out.push(Form { name, bytes, window });
         }
     };
-    add("raw", secret.to_vec());
-    add("Latin-1 text", secret.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes());
-    add("hex", hex(secret, b"0123456789abcdef"));
-    add("hex", hex(secret, b"0123456789ABCDEF"));
-    for before in 0..3 {
-        add("base64", inner_base64(&STANDARD, secret, before));
-        add("base64url", inner_base64(&URL_SAFE, secret, before));
+    add("raw", secret.to_vec(), PARTIAL);
+    add("Latin-1 text", secret.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes(), PARTIAL);
+    for digits in [b"0123456789abcdef", b"0123456789ABCDEF"] {
+        let digits = hex(secret, digits);
+        if secret.len() == 16 {
+            // The dashes of a UUID are at most two among twelve bytes.
+            add("UUID", dashed(&digits), PARTIAL * 2);
+        }
+        add("hex", digits, PARTIAL * 2);
     }
-    add("a list of bytes", numbers(secret, b","));
-    add("a list of bytes", numbers(secret, b", "));
+    for before in 0..3 {
+        // 96 bits are 16 characters; one of them at the edge may depend on the neighbour.
+        add("base64", inner_base64(&STANDARD, secret, before), 15);
+        add("base64url", inner_base64(&URL_SAFE, secret, before), 15);
+    }
+    for separator in [&b","[..], b", "] {
+        add("a list of bytes", numbers(secret, separator), PARTIAL * (1 + separator.len()) - separator.len());
+    }
     out
+}
+
+/// Thirty-two digits as a UUID writes them.
+fn dashed(digits: &[u8]) -> Vec<u8> {
+    let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| digits.get(group).unwrap_or_default());
+    groups.join(&b'-')
+}
+
+/// Hexadecimal digits in lower case.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    hex(bytes, b"0123456789abcdef").into_iter().map(char::from).collect()
 }
 
 fn hex(secret: &[u8], digits: &[u8; 16]) -> Vec<u8> {
@@ -73,42 +99,6 @@ fn inner_base64(engine: &GeneralPurpose, secret: &[u8], before: usize) -> Vec<u8
     text.get(first..end).unwrap_or_default().to_vec()
 }
 
-/// The text with JSON's escapes undone, wherever they stand; `None` when there are none.
-///
-/// Serializers escape more than they must: `/` as `\/` in PHP, `+` as `\u002B` in .NET, all that isn't ASCII in Python.
-pub fn without_escapes(text: &[u8]) -> Option<Vec<u8>> {
-    let first = text.iter().position(|&byte| byte == b'\\')?;
-    let mut out = Vec::with_capacity(text.len());
-    let (head, mut rest) = text.split_at(first);
-    out.extend_from_slice(head);
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let Some((&escaped, after)) = rest.split_first() else { break };
-        rest = after;
-        match escaped {
-            b'u' => {
-                let digits = rest.get(..4).and_then(|digits| std::str::from_utf8(digits).ok());
-                let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-                if let Some(character) = code.and_then(char::from_u32) {
-                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    rest = rest.get(4..).unwrap_or_default();
-                }
-            }
-            b'n' => out.push(b'\n'),
-            b'r' => out.push(b'\r'),
-            b't' => out.push(b'\t'),
-            b'b' => out.push(8),
-            b'f' => out.push(12),
-            other => out.push(other),
-        }
-    }
-    Some(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,17 +111,10 @@ mod tests {
 
     #[test]
     fn plain_letters_have_few_forms() {
-        let names: Vec<_> = forms(b"jklmnopqr").iter().map(|form| form.name).collect();
+        let names: Vec<_> = forms(b"jklmnopqrstuv").iter().map(|form| form.name).collect();
         let expected = ["raw", "hex", "hex", "base64", "base64", "base64", "a list of bytes", "a list of bytes"];
         assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn escapes_are_undone() {
-        assert_eq!(without_escapes(b"plain"), None);
-        assert_eq!(without_escapes(br#"a\/b\u002Bc\u00e9\n\""#).unwrap(), "a/b+cé\n\"".as_bytes());
-        // Broken escapes lose nothing but the backslash.
-        assert_eq!(without_escapes(br"\uzz\").unwrap(), b"zz");
+        assert!(forms(&[7; 16]).iter().any(|form| form.bytes == b"07070707-0707-0707-0707-070707070707"));
     }
 
     proptest! {
@@ -151,11 +134,18 @@ mod tests {
             prop_assert!(holds(list.as_bytes(), &secret, "a list of bytes"));
         }
 
+        /// Any twelve bytes of a secret are spelled in at least `window` characters that stand in the whole's form as well.
         #[test]
-        fn escaped_json_reads_as_its_text(text in ".{0,40}") {
-            let json = serde_json::to_string(&text).unwrap();
-            let undone = without_escapes(json.as_bytes()).unwrap_or_else(|| json.clone().into_bytes());
-            prop_assert_eq!(&undone[1..undone.len() - 1], text.as_bytes());
+        fn twelve_bytes_fill_a_window(secret in prop::array::uniform32(any::<u8>()), start in 0_usize..21) {
+            let part = forms(&secret[start..start + PARTIAL]);
+            for form in forms(&secret) {
+                let inside = |other: &&Form| {
+                    other.name == form.name && form.bytes.windows(other.bytes.len()).any(|window| window == other.bytes)
+                };
+                for other in part.iter().filter(inside) {
+                    prop_assert!(other.bytes.len() >= form.window, "{} {}", form.name, other.bytes.len());
+                }
+            }
         }
     }
 }

@@ -1,7 +1,24 @@
-//! Looking for secrets where none may be: the forms that a secret can take, and a search for many of them at once.
+//! Looking for secrets where none may be: the forms that a secret can take, a search for many of them at once, and what
+//! can be searched: answers, files and folders, databases, the output of a command, the memory of a process.
 
+mod command;
+mod file;
 mod forms;
+mod layers;
+mod memory;
 mod search;
+mod secrets;
+mod source;
+mod sqlite;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod work;
 
-pub use forms::{Form, forms, without_escapes};
+pub use forms::{Form, PARTIAL, forms};
 pub use search::{Found, Searcher, SearcherBuilder};
+pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher};
+pub use source::{Hit, Outcome, Progress, Role, Source, SourceError};
+pub use stream::{Look, Place, Sighting};
+pub use work::scan;

@@ -1,81 +1,170 @@
-//! Finding any of many needles in one pass.
+//! Finding any of many secrets in one pass, also where only a part of one is left.
 //!
-//! Every position of the text is looked at once: the eight bytes that begin there are hashed to two places of a bitmap that
-//! fits the cache, so that nearly every position is done with after one multiplication and one load. What both places let
-//! through is looked up by those eight bytes, and what is found there is compared as a whole.
+//! A text is looked at every fourth byte only: the eight bytes that begin there are hashed to two bits of one word of a
+//! bitmap that fits the cache, so that nearly every position costs one load, one multiplication and one load. That is enough,
+//! because the index holds eight-byte pieces of every needle from so many of its places that any part of it worth
+//! reporting (twelve bytes of the secret) has one of them at a multiple of four, however it is aligned. What the bitmap lets
+//! through is looked up in a table, and the needle compared to the left and to the right as far as it goes.
+//!
+//! ripgrep's searchers find whole needles only and step through an automaton byte by byte once there are more than some
+//! dozens of needles; what makes this one faster is that all needles here are long.
 
-use super::forms::{self, forms};
+use super::forms::forms;
 
-/// Needles shorter than this aren't searched for: they would turn up by chance.
-const WORD: usize = 8;
+/// Length of the pieces.
+const PIECE: usize = 8;
+/// Distance of the places where a text is looked at.
+const STRIDE: usize = 4;
+/// Shortest needle, in bytes: shorter ones would turn up by chance.
+const SHORTEST: usize = PIECE + STRIDE - 1;
+/// Places that are looked at together.
+const GROUP: usize = 8;
 
-/// A place where a needle was found.
+/// A place where a needle, or a part of it, was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     /// Where it begins.
     pub offset: usize,
+    /// How many bytes of the text it is.
+    pub length: usize,
     /// The number that was given with it.
-    pub tag: usize,
+    pub tag: u32,
     /// The name of its form.
     pub form: &'static str,
+    /// Whether all of it is there.
+    pub whole: bool,
 }
 
+/// What is looked for: a slice of the arena.
+#[derive(Clone, Copy)]
 struct Needle {
-    tag: usize,
-    form: &'static str,
-    bytes: Vec<u8>,
+    tag: u32,
+    start: u32,
+    length: u32,
+    /// How much of it has to be there.
+    window: u32,
+    form: u8,
 }
 
 /// Collects needles.
 #[derive(Default)]
 pub struct SearcherBuilder {
     needles: Vec<Needle>,
+    arena: Vec<u8>,
+    names: Vec<&'static str>,
 }
 
 impl SearcherBuilder {
-    /// Looks for exactly these bytes; fewer than eight are ignored.
-    pub fn add(&mut self, tag: usize, form: &'static str, bytes: Vec<u8>) {
-        if bytes.len() >= WORD {
-            self.needles.push(Needle { tag, form, bytes });
+    /// Looks for these bytes, or for any `window` of them in a row. Fewer than eleven are ignored, and so is what has too
+    /// few different bytes to be anybody's secret.
+    pub fn add(&mut self, tag: u32, form: &'static str, bytes: &[u8], window: usize) {
+        let window = window.min(bytes.len());
+        if window < SHORTEST || is_monotonous(bytes) {
+            return;
+        }
+        let known = self.names.iter().position(|name| *name == form).unwrap_or_else(|| {
+            self.names.push(form);
+            self.names.len() - 1
+        });
+        let number = |value: usize| u32::try_from(value).ok();
+        // More than 4 GiB of needles, or 256 names: neither comes from a run of this suite.
+        if let (Some(start), Some(length), Some(window), Ok(form)) =
+            (number(self.arena.len()), number(bytes.len()), number(window), u8::try_from(known))
+        {
+            self.arena.extend_from_slice(bytes);
+            self.needles.push(Needle { tag, start, length, window, form });
         }
     }
 
-    /// Looks for these bytes in all their [`forms()`].
-    pub fn add_forms(&mut self, tag: usize, secret: &[u8]) {
+    /// Looks for these bytes in all their [`forms()`], for parts of them too unless `whole` is asked for.
+    pub fn add_forms(&mut self, tag: u32, secret: &[u8], whole: bool) {
         for form in forms(secret) {
-            self.add(tag, form.name, form.bytes);
+            self.add(tag, form.name, &form.bytes, if whole { form.bytes.len() } else { form.window });
         }
     }
 
     /// Ready to search.
     pub fn build(self) -> Searcher {
-        let mut order: Vec<(u64, usize)> =
-            self.needles.iter().enumerate().map(|(index, needle)| (word(&needle.bytes), index)).collect();
-        order.sort_unstable();
-        // 32 bits for each needle, two of them set, let one position in some 250 through.
-        let bits = (order.len() * 32).next_power_of_two().clamp(1 << 12, 1 << 22).ilog2();
-        let mut searcher = Searcher { needles: self.needles, order, bitmap: vec![0; 1 << (bits - 6)], bits };
-        for index in 0..searcher.order.len() {
-            for slot in searcher.slots(searcher.order[index].0) {
-                searcher.bitmap[slot >> 6] |= 1 << (slot & 63);
-            }
+        let Self { needles, arena, names } = self;
+        let pieces: usize = needles.iter().map(|needle| places(needle).count()).sum();
+        // 16 bits or more for each piece, two of them set, let less than one position in fifty through.
+        let words = (pieces * 16 / 64).next_power_of_two().clamp(1 << 6, 1 << 20);
+        let slots = (pieces * 4 / 3).next_power_of_two().max(1 << 4);
+        let mut searcher = Searcher {
+            bitmap: vec![0; words],
+            table: vec![Slot::EMPTY; slots],
+            word_shift: 64 - words.ilog2(),
+            slot_mask: slots - 1,
+            needles,
+            arena,
+            names,
+        };
+        for index in 0..searcher.needles.len() {
+            searcher.insert(index);
         }
         searcher
     }
 }
 
-/// A set of needles, ready to search.
-pub struct Searcher {
-    needles: Vec<Needle>,
-    /// First eight bytes of each needle, sorted, with its index.
-    order: Vec<(u64, usize)>,
-    bitmap: Vec<u64>,
-    bits: u32,
+/// Fewer than four different bytes: a run of zeros and the like.
+fn is_monotonous(bytes: &[u8]) -> bool {
+    let mut seen = [false; 256];
+    bytes.iter().for_each(|&byte| seen[usize::from(byte)] = true);
+    seen.iter().filter(|seen| **seen).count() < 4
 }
 
-/// The first eight bytes as a number; the caller has made sure that there are as many.
-fn word(bytes: &[u8]) -> u64 {
-    bytes.first_chunk::<WORD>().map_or(0, |first| u64::from_le_bytes(*first))
+/// The offsets of the pieces of a needle that go into the index: four in a row (one for each alignment of the text), again
+/// and again so that every window holds four in a row.
+fn places(needle: &Needle) -> impl Iterator<Item = usize> + use<> {
+    let (length, window) = (needle.length as usize, needle.window as usize);
+    let period = window - PIECE + 1 - (STRIDE - 1);
+    (0..=length - PIECE).filter(move |offset| offset % period < STRIDE)
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    /// Bits of the hash that the place in the table doesn't tell; a quick no.
+    check: u32,
+    /// Number of the needle, or [`Slot::EMPTY`]'s.
+    needle: u32,
+    offset: u32,
+}
+
+impl Slot {
+    const EMPTY: Self = Self { check: 0, needle: u32::MAX, offset: 0 };
+}
+
+/// A set of needles, ready to search.
+pub struct Searcher {
+    bitmap: Vec<u64>,
+    /// Open addressing; the same piece may be there many times.
+    table: Vec<Slot>,
+    word_shift: u32,
+    slot_mask: usize,
+    needles: Vec<Needle>,
+    arena: Vec<u8>,
+    names: Vec<&'static str>,
+}
+
+impl std::fmt::Debug for Searcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Searcher({} needles)", self.needles.len())
+    }
+}
+
+/// The piece at the beginning of some bytes, hashed; the caller has made sure that there are as many.
+#[inline(always)]
+fn hash_at(bytes: &[u8]) -> u64 {
+    let piece = bytes.first_chunk::<PIECE>().map_or(0, |piece| u64::from_le_bytes(*piece));
+    // Fibonacci hashing mixes the high bits best; the fold brings them down to where the bits within a word are taken.
+    let hash = piece.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash ^ hash >> 32
+}
+
+/// Two bits of a word.
+#[inline(always)]
+fn bits(hash: u64) -> u64 {
+    1 << (hash & 63) | 1 << (hash >> 6 & 63)
 }
 
 impl Searcher {
@@ -84,136 +173,221 @@ impl Searcher {
         SearcherBuilder::default()
     }
 
-    fn slots(&self, word: u64) -> [usize; 2] {
-        // Fibonacci hashing: the highest bits are the best mixed; 2·22 of the 64 are used at the most.
-        let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        [(hash >> (64 - self.bits)) as usize, (hash << self.bits >> (64 - self.bits)) as usize]
+    /// Memory that it takes, in bytes.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.bitmap) + size_of_val(&*self.table) + size_of_val(&*self.needles) + self.arena.len()
     }
 
-    fn is_set(&self, slot: usize) -> bool {
-        self.bitmap[slot >> 6] >> (slot & 63) & 1 != 0
+    /// How many needles there are.
+    pub fn needles(&self) -> usize {
+        self.needles.len()
     }
 
-    /// Shows every needle in the text to `visit`, by offset, until that returns true.
-    fn scan(&self, text: &[u8], mut visit: impl FnMut(Found) -> bool) {
-        let mut word = 0;
-        for (end, &byte) in text.iter().enumerate() {
-            // The eight bytes that end here, in the order of `from_le_bytes`.
-            word = word >> 8 | u64::from(byte) << 56;
-            let [one, other] = self.slots(word);
-            let may_begin = self.is_set(one) && self.is_set(other);
-            if may_begin && end + 1 >= WORD && self.compare(text, end + 1 - WORD, word, &mut visit) {
-                return;
+    fn bytes_of(&self, needle: &Needle) -> &[u8] {
+        &self.arena[needle.start as usize..][..needle.length as usize]
+    }
+
+    fn insert(&mut self, index: usize) {
+        let needle = self.needles[index];
+        for offset in places(&needle) {
+            let hash = hash_at(&self.bytes_of(&needle)[offset..]);
+            self.bitmap[(hash >> self.word_shift) as usize] |= bits(hash);
+            let mut slot = hash as usize & self.slot_mask;
+            while self.table[slot].needle != u32::MAX {
+                slot = (slot + 1) & self.slot_mask;
             }
+            // Both were u32 when the needle was added.
+            self.table[slot] = Slot { check: (hash >> 32) as u32, needle: index as u32, offset: offset as u32 };
         }
     }
 
-    /// Compares the needles that begin with `word` with the text at an offset.
-    #[cold]
-    fn compare(&self, text: &[u8], offset: usize, word: u64, visit: &mut impl FnMut(Found) -> bool) -> bool {
-        self.candidates(word).iter().any(|&(_, index)| {
-            let Needle { tag, form, bytes } = &self.needles[index];
-            text[offset..].starts_with(bytes) && visit(Found { offset, tag: *tag, form })
+    #[inline(always)]
+    fn may_be(&self, hash: u64) -> bool {
+        let wanted = bits(hash);
+        self.bitmap[(hash >> self.word_shift) as usize] & wanted == wanted
+    }
+
+    /// Shows to `visit` every needle of which a piece stands at a multiple of four in `text[from..to]`. Needles are compared
+    /// with the whole text. A needle may be shown once for each of its pieces.
+    pub fn search(&self, text: &[u8], from: usize, to: usize, mut visit: impl FnMut(Found)) {
+        if self.needles.is_empty() {
+            return;
+        }
+        let last = to.min((text.len() + 1).saturating_sub(PIECE));
+        let mut at = from.next_multiple_of(STRIDE);
+        const SPAN: usize = GROUP * STRIDE;
+        while at + SPAN <= last
+            && let Some(group) = text.get(at..at + SPAN + PIECE - STRIDE)
+        {
+            let mut passed = 0_u32;
+            for place in 0..GROUP {
+                passed |= u32::from(self.may_be(hash_at(&group[place * STRIDE..]))) << place;
+            }
+            while passed != 0 {
+                self.look_up(text, at + passed.trailing_zeros() as usize * STRIDE, &mut visit);
+                passed &= passed - 1;
+            }
+            at += SPAN;
+        }
+        for at in (at..last).step_by(STRIDE) {
+            self.look_up(text, at, &mut visit);
+        }
+    }
+
+    /// Compares the needles that have a piece like the one at a position.
+    #[inline(never)]
+    fn look_up(&self, text: &[u8], at: usize, visit: &mut impl FnMut(Found)) {
+        let hash = hash_at(&text[at..]);
+        if !self.may_be(hash) {
+            return;
+        }
+        let mut slot = hash as usize & self.slot_mask;
+        loop {
+            let Slot { check, needle, offset } = self.table[slot];
+            let Some(needle) = self.needles.get(needle as usize) else { break };
+            if check == (hash >> 32) as u32
+                && let Some(found) = self.compare(text, at, needle, offset as usize)
+            {
+                visit(found);
+            }
+            slot = (slot + 1) & self.slot_mask;
+        }
+    }
+
+    /// How far a needle goes on to both sides of one of its places.
+    fn compare(&self, text: &[u8], at: usize, needle: &Needle, offset: usize) -> Option<Found> {
+        let bytes = self.bytes_of(needle);
+        let left = bytes[..offset].iter().rev().zip(text[..at].iter().rev()).take_while(|(a, b)| a == b).count();
+        let right = bytes[offset..].iter().zip(&text[at..]).take_while(|(a, b)| a == b).count();
+        let length = left + right;
+        (length >= needle.window as usize && right >= PIECE).then(|| Found {
+            offset: at - left,
+            length,
+            tag: needle.tag,
+            form: self.names[usize::from(needle.form)],
+            whole: length == bytes.len(),
         })
     }
 
-    /// Every needle in the text, by offset; more than one may be found at the same place.
+    /// Every needle in the text, or part of one, by offset and once.
     pub fn find_all(&self, text: &[u8]) -> Vec<Found> {
         let mut all = Vec::new();
-        self.scan(text, |found| {
-            all.push(found);
-            false
-        });
+        self.search(text, 0, text.len(), |found| all.push(found));
+        all.sort_unstable();
+        all.dedup();
         all
-    }
-
-    fn first(&self, text: &[u8]) -> Option<Found> {
-        let mut first = None;
-        self.scan(text, |found| {
-            first = Some(found);
-            true
-        });
-        first
-    }
-
-    fn candidates(&self, word: u64) -> &[(u64, usize)] {
-        let start = self.order.partition_point(|entry| entry.0 < word);
-        let length = self.order[start..].iter().take_while(|entry| entry.0 == word).count();
-        &self.order[start..start + length]
-    }
-
-    /// The first needle in the text as it is or, if it has JSON escapes, with those undone.
-    pub fn find(&self, text: &[u8]) -> Option<Found> {
-        self.first(text).or_else(|| forms::without_escapes(text).and_then(|text| self.first(&text)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::random;
     use proptest::prelude::*;
 
-    fn searcher(needles: &[Vec<u8>]) -> Searcher {
-        let mut builder = Searcher::builder();
-        for (tag, needle) in needles.iter().enumerate() {
-            builder.add(tag, "raw", needle.clone());
-        }
-        builder.build()
-    }
-
-    fn naive(needles: &[Vec<u8>], text: &[u8]) -> Vec<Found> {
+    /// Every maximal stretch of a needle, of at least its window, anywhere in the text.
+    fn naive(needles: &[(Vec<u8>, usize)], text: &[u8]) -> Vec<Found> {
         let mut found = Vec::new();
-        for (tag, needle) in needles.iter().enumerate().filter(|(_, needle)| needle.len() >= WORD) {
-            for (offset, window) in text.windows(needle.len()).enumerate() {
-                if window == needle {
-                    found.push(Found { offset, tag, form: "raw" });
+        for (tag, (needle, window)) in needles.iter().enumerate() {
+            if (*window).min(needle.len()) < SHORTEST || is_monotonous(needle) {
+                continue;
+            }
+            let equal = |at: usize, offset: usize| text.get(at).is_some_and(|byte| needle.get(offset) == Some(byte));
+            for at in 0..text.len() {
+                for offset in 0..needle.len() {
+                    let begins = at == 0 || offset == 0 || text[at - 1] != needle[offset - 1];
+                    let length = (0..).take_while(|step| equal(at + step, offset + step)).count();
+                    if begins && length >= (*window).min(needle.len()) {
+                        let whole = length == needle.len();
+                        found.push(Found { offset: at, length, tag: tag as u32, form: "raw", whole });
+                    }
                 }
             }
         }
         found.sort_unstable();
+        found.dedup();
         found
     }
 
     #[test]
     fn empty_texts_and_empty_sets() {
-        assert_eq!(searcher(&[]).find(b"some text of some length"), None);
-        assert_eq!(searcher(&[b"12345678".to_vec()]).find(b""), None);
-        assert_eq!(searcher(&[b"short".to_vec()]).find(b"short"), None);
-    }
-
-    #[test]
-    fn escaped_text_is_seen() {
+        assert_eq!(Searcher::builder().build().find_all(b"some text of some length"), []);
         let mut builder = Searcher::builder();
-        builder.add_forms(7, &[0xfb; 12]);
+        builder.add(1, "raw", b"too short", 9);
+        builder.add(2, "raw", &[0; 40], 12);
+        assert_eq!(builder.needles.len(), 0);
+        builder.add(3, "raw", b"long enough to be looked for", 12);
         let searcher = builder.build();
-        assert_eq!(searcher.find(br#"{"k":"+/v7+/v7+/v7+/v7"}"#).unwrap().tag, 7);
-        assert_eq!(searcher.find(br#"{"k":"+\/v7+\/v7\u002B\/v7+\/v7"}"#).unwrap().form, "base64");
+        assert_eq!(searcher.find_all(b""), []);
+        assert_eq!(searcher.find_all(&[0; 100]), []);
+        let found = searcher.find_all(b"...long enough to be...");
+        assert_eq!(found, [Found { offset: 3, length: 17, tag: 3, form: "raw", whole: false }]);
     }
 
     #[test]
     fn many_needles_in_much_text() {
         let mut builder = Searcher::builder();
-        let secrets: Vec<[u8; 32]> = (0..500).map(|_| crate::client::random::bytes()).collect();
-        secrets.iter().enumerate().for_each(|(tag, secret)| builder.add_forms(tag, secret));
+        let secrets: Vec<[u8; 32]> = (0..500).map(|_| random::bytes()).collect();
+        for (tag, secret) in (0..).zip(&secrets) {
+            builder.add_forms(tag, secret, false);
+        }
         let searcher = builder.build();
-        let mut text = vec![0; 20_000];
-        crate::client::random::fill(&mut text);
+        let mut text = vec![0; 200_000];
+        random::fill(&mut text);
+        assert_eq!(searcher.find_all(&text), []);
         let mut text = crate::codec::base64::encode(&text).into_bytes();
-        assert_eq!(searcher.find(&text), None);
+        assert_eq!(searcher.find_all(&text), []);
         text.extend_from_slice(crate::codec::base64::encode(&secrets[123]).as_bytes());
-        assert_eq!(searcher.find(&text).unwrap().tag, 123);
+        assert_eq!(searcher.find_all(&text)[0].tag, 123);
     }
 
     proptest! {
-        /// A tiny alphabet makes needles overlap, repeat and begin alike.
+        /// A tiny alphabet makes needles overlap, repeat and begin alike; pieces of them in the text make them be found.
         #[test]
         fn agrees_with_the_naive_search(
-            needles in prop::collection::vec(prop::collection::vec(0_u8..2, 0..12), 0..40),
-            text in prop::collection::vec(0_u8..2, 0..300),
+            needles in prop::collection::vec((prop::collection::vec(0_u8..4, 8..40), 8_usize..40), 0..12),
+            cuts in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..30, 0_usize..40, 0_usize..5), 0..10),
         ) {
-            let mut found = searcher(&needles).find_all(&text);
-            found.sort_unstable();
-            prop_assert_eq!(found, naive(&needles, &text));
+            let mut text = Vec::new();
+            for (which, from, length, gap) in cuts {
+                if !needles.is_empty() {
+                    let needle = &which.get(&needles).0;
+                    text.extend(needle.iter().skip(from).take(length));
+                }
+                text.extend(std::iter::repeat_n(9, gap));
+            }
+            let mut builder = Searcher::builder();
+            for (tag, (needle, window)) in (0..).zip(&needles) {
+                builder.add(tag, "raw", needle, *window);
+            }
+            prop_assert_eq!(builder.build().find_all(&text), naive(&needles, &text));
+        }
+
+        /// Any twelve bytes of a secret, in any form, wherever they stand.
+        #[test]
+        fn twelve_bytes_are_enough(
+            secret in prop::array::uniform32(any::<u8>()),
+            start in 0_usize..21,
+            before in prop::collection::vec(any::<u8>(), 0..9),
+            after in prop::collection::vec(any::<u8>(), 0..9),
+        ) {
+            let mut builder = Searcher::builder();
+            builder.add_forms(7, &secret, false);
+            let searcher = builder.build();
+            let part = [&before[..], &secret[start..start + 12], &after[..]].concat();
+            let spelled = [
+                part.clone(),
+                random::hex(&part).into_bytes(),
+                random::hex(&part).to_uppercase().into_bytes(),
+                crate::codec::base64::encode(&part).into_bytes(),
+                crate::codec::base64::encode(&part).replace('+', "-").replace('/', "_").into_bytes(),
+                format!("{part:?}").into_bytes(),
+                part.iter().map(|byte| byte.to_string()).collect::<Vec<_>>().join(",").into_bytes(),
+            ];
+            for text in spelled {
+                let found = searcher.find_all(&text);
+                prop_assert!(found.iter().any(|found| found.tag == 7), "{:?}", String::from_utf8_lossy(&text));
+            }
         }
     }
 }

@@ -76,8 +76,10 @@ pub enum Phase {
     Alone,
     /// Then: it judges everything that the run has seen.
     Finale,
-    /// At the very end, one at a time: it might kill the server.
+    /// Towards the end, one at a time: it might kill the server.
     Dangerous,
+    /// At the very end: it looks at what the server has stored and logged.
+    Storage,
 }
 
 /// Why a check ends before its last line.

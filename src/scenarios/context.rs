@@ -17,6 +17,7 @@ use crate::client::random::Choices;
 use crate::client::{Exchange, Identity, RawAnswer, RawRequest, RecordedBody, Repo, Transport, TransportError};
 use crate::codec::base64;
 use crate::requirements::Revision;
+use crate::scan::Class;
 use crate::wire::{
     ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, MessageKind,
     PullRequest, PushRequest, TokenRequest, TokenResponse,
@@ -218,8 +219,7 @@ impl Ctx {
 
     /// Registers the secrets of an identity with the search, and hands it back.
     pub fn introduce(&self, identity: Identity) -> Identity {
-        self.world.observer.remember("Ed25519 seed", self.check.id, identity.seed());
-        self.world.observer.remember("X25519 private key", self.check.id, identity.x25519_private());
+        self.world.ledger.introduce(self.check.id, &identity);
         identity
     }
 
@@ -299,7 +299,7 @@ impl Ctx {
 
     /// Registers the data key of a repository with the search.
     pub fn watch(&self, repo: &Repo) {
-        self.world.observer.remember("data key", self.check.id, repo.data_key.as_bytes());
+        self.world.ledger.remember(Class::Key, "data key", self.check.id, repo.data_key.as_bytes());
     }
 
     /// A fresh repository whose roster is `owner` and `others`.
@@ -547,6 +547,7 @@ impl Ctx {
             self.observe(&answer, call.validated);
             answer
         });
+        self.world.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
         (exchange, result)
     }
 

@@ -2,7 +2,7 @@
 
 use super::check::checks;
 use super::{Ctx, Member, Outcome, Stop};
-use crate::client::{CANARY_PREFIX, Identity, Repo, open, random};
+use crate::client::{Identity, Repo, canaries, open, random};
 use crate::codec::address::Address;
 use crate::codec::invite::InviteRequest;
 use crate::codec::locator::RepoLocator;
@@ -178,7 +178,7 @@ fn with_another_account(alts: &mut Vec<AltAccount>) {
     alts.push(AltAccount {
         uuid: random::uuid(),
         username: "Herobrine".into(),
-        access_token: format!("{CANARY_PREFIX}-token-{}", random::hex(&random::bytes::<16>())),
+        access_token: canaries().access_token.clone(),
         kind: AltType::Offline,
         last_used: 0,
         last_used_by: None,

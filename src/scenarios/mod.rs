@@ -11,6 +11,7 @@ mod create_repo;
 mod discovery;
 mod example;
 mod key_binding;
+mod ledger;
 mod malformed;
 mod member_key;
 mod members;
@@ -26,6 +27,7 @@ mod rotation;
 mod schema;
 mod state;
 mod status;
+pub(crate) mod storage;
 mod token;
 mod world;
 mod zero_knowledge;
@@ -34,7 +36,8 @@ pub use answer::{Answer, Operation};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
-pub use observer::{Observer, Secret, Seen};
+pub use ledger::Ledger;
+pub use observer::{Observer, Seen};
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
 
@@ -55,6 +58,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         discovery::CHECKS,
         key_binding::CHECKS,
         zero_knowledge::CHECKS,
+        storage::CHECKS,
         schema::CHECKS,
         example::CHECKS,
         bad_input::CHECKS,

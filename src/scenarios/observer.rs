@@ -26,17 +26,6 @@ pub struct Seen {
     pub times: u64,
 }
 
-/// A secret of the suite that no answer may hold.
-#[derive(Clone)]
-pub struct Secret {
-    /// What it is, e.g. `data key`.
-    pub what: &'static str,
-    /// The check that made it.
-    pub check: &'static str,
-    /// Its raw bytes.
-    pub bytes: Vec<u8>,
-}
-
 /// An answer, kept for the search.
 #[derive(Clone)]
 pub struct Kept {
@@ -58,7 +47,6 @@ pub struct Observer {
     answers: Mutex<Vec<Kept>>,
     kept_bytes: AtomicU64,
     unsearched: AtomicU64,
-    secrets: Mutex<Vec<Secret>>,
     later_revision: AtomicBool,
 }
 
@@ -167,11 +155,6 @@ impl Observer {
         }
     }
 
-    /// Remembers a secret that no answer may hold.
-    pub fn remember(&self, what: &'static str, check: &'static str, bytes: &[u8]) {
-        lock(&self.secrets).push(Secret { what, check, bytes: bytes.to_vec() });
-    }
-
     /// Schema violations of a message, and how many bodies were right.
     pub fn schema_findings(&self, kind: MessageKind) -> (Vec<Seen>, u64) {
         let valid = lock(&self.valid).get(&kind).copied().unwrap_or(0);
@@ -186,11 +169,6 @@ impl Observer {
     /// The kept answers, and the number of those that weren't.
     pub fn answers(&self) -> (Vec<Kept>, u64) {
         (lock(&self.answers).clone(), self.unsearched.load(Ordering::Relaxed))
-    }
-
-    /// The secrets of the run so far.
-    pub fn secrets(&self) -> Vec<Secret> {
-        lock(&self.secrets).clone()
     }
 
     /// Whether an answer held a member of a later revision.

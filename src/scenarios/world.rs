@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::Observer;
+use super::storage::Storage;
+use super::{Ledger, Observer};
 use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -47,6 +48,10 @@ pub struct World {
     pub issuer_keys: OnceLock<Vec<[u8; 32]>>,
     /// What has been seen.
     pub observer: Observer,
+    /// What no server may have.
+    pub ledger: Ledger,
+    /// What the server keeps, as far as it is at hand.
+    pub storage: Storage,
     /// Where exchanges go when tracing.
     pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
     /// Set when authentication can't work at all, so that setting up a member fails at once.
@@ -94,6 +99,8 @@ impl World {
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),
+            ledger: Ledger::default(),
+            storage: Storage::default(),
             trace: None,
             no_tokens: OnceLock::new(),
             leaves_bodies: OnceLock::new(),

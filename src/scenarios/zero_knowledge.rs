@@ -1,18 +1,17 @@
 //! Zero-knowledge over the wire (SPEC §10): nothing secret comes back from a server that was told nothing secret.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::check::checks;
 use super::{Answer, Ctx, Finding, Member, Operation, Outcome, Provoked, Stop};
-use crate::client::{CANARY_PREFIX, Repo, random};
-use crate::scan::{Searcher, forms};
+use crate::client::{Repo, canary_text};
+use crate::codec::{DataKey, base64};
+use crate::scan::{Class, Look, Secret, searcher};
 
 checks! {
     "zero-knowledge/nothing-leaks", Must, "§10", [ZERO_KNOWLEDGE], nothing_leaks,
         "No answer of the run holds a plaintext account, a data key or a private key, in any common encoding", phase = Finale;
-    "zero-knowledge/create-drops-secrets", Should, "§10", [NO_SECRET_ECHO], create_drops_secrets,
+    "zero-knowledge/create-drops-secrets", Should, "§10", [NO_SECRET_ECHO, ZERO_KNOWLEDGE], create_drops_secrets,
         "A dataKey, passphrase or plaintext that is sent along with createRepo is refused or dropped";
     "zero-knowledge/push-drops-secrets", Should, "§10", [NO_SECRET_ECHO], push_drops_secrets,
         "A dataKey, passphrase or plaintext that is sent along with push is refused or dropped";
@@ -23,16 +22,29 @@ checks! {
 }
 
 /// create, add, push, rotate, remove, and a pull by everybody after each: what the search must have seen to mean something.
-async fn lifecycle(cx: &Ctx) -> Outcome {
+pub(super) async fn lifecycle(cx: &Ctx) -> Outcome {
     let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
     let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    note(cx, Class::Stored, "repository id", repo.id().as_bytes());
+    note(cx, Class::Stored, "public key of a member", &alice.public_key());
     cx.advance(&bob, &mut repo).await?;
     let rotation = repo.rotation(&alice, &[&alice, &bob, &carol]);
+    let first_epoch = repo.envelope.ciphertext.clone();
     cx.push(&alice, &repo.rotating_push(&rotation)).await?;
     repo.apply_rotation(&rotation);
     cx.watch(&repo);
     cx.pull(&carol, &repo.pull_request(0)).await?;
+    let second_epoch = repo.envelope.ciphertext.clone();
+    let removed = repo.manifest.member(carol.id()).map(|entry| entry.wrapped_data_key.ciphertext.clone());
     cx.expel(&alice, &mut repo, carol.id(), &[&alice, &bob]).await?;
+    for (what, ciphertext) in [
+        ("envelope of an earlier epoch", Some(first_epoch)),
+        ("envelope of an earlier epoch", Some(second_epoch)),
+        ("wrapped key of a removed member", removed),
+    ] {
+        let bytes = base64::decode(&ciphertext.unwrap_or_default()).unwrap_or_default();
+        note(cx, Class::Replaced, what, &bytes[..bytes.len().min(ENOUGH)]);
+    }
     for member in [&alice, &bob, &carol] {
         cx.pull(member, &repo.pull_request(0)).await?;
         cx.fetch(member, repo.id(), bob.id()).await?;
@@ -40,30 +52,27 @@ async fn lifecycle(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
+/// The first bytes of a ciphertext tell it from all others.
+const ENOUGH: usize = 48;
+
+fn note(cx: &Ctx, class: Class, what: &'static str, bytes: &[u8]) {
+    cx.world.ledger.remember(class, what, cx.check_id(), bytes);
+}
+
 /// Every answer kept by the observer, searched for everything that it was told to be secret.
 async fn nothing_leaks(cx: &Ctx) -> Outcome {
     let performed = lifecycle(cx).await;
     let observer = &cx.world.observer;
     let (answers, unsearched) = observer.answers();
-    // The same key may have been noted more than once.
-    let mut known = BTreeSet::new();
-    let secrets: Vec<_> = observer.secrets().into_iter().filter(|secret| known.insert(secret.bytes.clone())).collect();
-    let mut builder = Searcher::builder();
-    secrets.iter().enumerate().for_each(|(tag, secret)| builder.add_forms(tag, &secret.bytes));
-    for form in forms(CANARY_PREFIX.as_bytes()) {
-        // An encoded canary may have been encoded once more.
-        builder.add_forms(secrets.len(), &form.bytes);
-    }
-    let searcher = builder.build();
-    let hit = answers.iter().find_map(|kept| searcher.find(&kept.body).map(|found| (kept, found)));
+    let secrets = cx.world.ledger.never_served();
+    let look = Look::new(&searcher(&secrets, false));
+    let hit = answers.iter().find_map(|kept| Some((kept, look.at(&kept.body).into_iter().next()?)));
     if let Some((kept, found)) = hit {
-        let what = secrets.get(found.tag).map_or_else(
-            || "a value of an account that was sent encrypted only".to_owned(),
-            |secret| format!("the {} that {} made", secret.what, secret.check),
-        );
+        let secret = &secrets[found.tag as usize];
+        let expected = "no answer holds anything that the server can't know".to_owned();
         return Err(Stop::Broken(Box::new(Finding {
-            expected: "no answer holds anything that the server can't know".into(),
-            observed: format!("an answer in {} holds {what} ({})", kept.check, found.form),
+            expected,
+            observed: format!("an answer in {} holds {}", kept.check, secret.seen_as(&found)),
             exchange: Some(kept.exchange.clone()),
         })));
     }
@@ -72,31 +81,38 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
     performed
 }
 
-/// Values that no server makes up. They aren't canaries, because an error message may quote the request that it refuses.
-fn decoy() -> String {
-    format!("avpdecoy-{}", random::hex(&random::bytes::<16>()))
-}
-
-/// Adds secret-looking members to the object at `place`, and returns their value.
-fn spike(body: &mut Value, place: &str) -> String {
-    let value = decoy();
-    if let Some(object) = body.pointer_mut(place).and_then(Value::as_object_mut) {
-        for name in ["dataKey", "passphrase", "plaintext"] {
-            object.insert(name.into(), value.as_str().into());
+/// Adds secrets to the object at `place`, and returns them: the data key itself, with which a server could decrypt what it
+/// stores, and two texts. None of them counts as served when an error message quotes the request that it refuses.
+fn spike(cx: &Ctx, body: &mut Value, place: &str, key: &DataKey) -> Vec<Secret> {
+    let (passphrase, plaintext) = (canary_text(), canary_text());
+    let members = [
+        ("dataKey", "data key that was sent along", base64::encode(key.as_bytes()), key.as_bytes().to_vec()),
+        ("passphrase", "passphrase that was sent along", passphrase.clone(), passphrase.into_bytes()),
+        ("plaintext", "plaintext that was sent along", plaintext.clone(), plaintext.into_bytes()),
+    ];
+    let mut secrets = Vec::new();
+    for (name, what, value, bytes) in members {
+        if let Some(object) = body.pointer_mut(place).and_then(Value::as_object_mut) {
+            object.insert(name.into(), value.into());
         }
+        note(cx, Class::Unasked, what, &bytes);
+        secrets.push(Secret { class: Class::Unasked, what: what.into(), check: cx.check_id().into(), bytes });
     }
-    value
+    secrets
 }
 
-/// An answer that was accepted doesn't hold the value.
-fn dropped(answer: &Answer<'_>, value: &str, place: &str) -> Outcome {
-    let mut builder = Searcher::builder();
-    builder.add_forms(0, value.as_bytes());
-    let served = answer.is_success() && builder.build().find(&answer.body).is_some();
+/// An answer that was accepted holds none of these.
+fn dropped(answer: &Answer<'_>, secrets: &[Secret], place: &str) -> Outcome {
+    let found = if answer.is_success() { Look::new(&searcher(secrets, false)).at(&answer.body) } else { Vec::new() };
     let place = if place.is_empty() { "the request" } else { place };
-    answer.must(!served, &format!("dataKey, passphrase and plaintext in {place} are refused or dropped"), || {
-        "the server serves the value".into()
-    })
+    answer.must(
+        found.is_empty(),
+        &format!("dataKey, passphrase and plaintext in {place} are refused or dropped"),
+        || {
+            let served = found.first().map(|sighting| secrets[sighting.tag as usize].what.as_ref());
+            format!("the server serves the {}", served.unwrap_or_default())
+        },
+    )
 }
 
 /// A right request of `alice`, and what the server must hold once it has accepted it.
@@ -134,7 +150,7 @@ async fn all_dropped(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome
     let mut refused = 0;
     for place in places {
         let (repo, mut body) = prepared(cx, &alice, operation).await?;
-        let value = spike(&mut body, place);
+        let secrets = spike(cx, &mut body, place, &repo.data_key);
         // What a lenient server echoes of it is judged here, as the lesser thing that it is, and not by the schema.
         let answer = match cx.provoke(operation, repo.id(), &alice.auth(), &body).await? {
             Provoked::Answer(answer) => answer,
@@ -146,10 +162,10 @@ async fn all_dropped(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome
             refused += 1;
             continue;
         }
-        dropped(&answer, &value, place)?;
-        dropped(&cx.pull(&alice, &repo.pull_request(-1)).await?, &value, place)?;
+        dropped(&answer, &secrets, place)?;
+        dropped(&cx.pull(&alice, &repo.pull_request(-1)).await?, &secrets, place)?;
         for entry in &repo.manifest.members {
-            dropped(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, &value, place)?;
+            dropped(&cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?, &secrets, place)?;
         }
     }
     cx.remark(format!("{refused} of {} requests were refused", places.len()));

@@ -16,8 +16,9 @@ pub use matrix::{coverage, json, markdown};
 use crate::client::Header;
 use crate::requirements::{self, Level};
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
+use crate::scan::{Role, Source};
 use crate::scenarios;
-use crate::server::{self, Fault, FaultKind, Quirk};
+use crate::server::{self, Fault, FaultKind, Folder, Quirk};
 
 /// Nonce and token lifetime of servers whose faults show only when something expires.
 const SHORT_LIVED: Duration = Duration::from_secs(2);
@@ -67,16 +68,11 @@ pub struct Trial {
     pub took: Duration,
 }
 
-/// Faults that only a look into the database or the log can see; the suite over HTTP leaves them out.
-pub fn needs_storage(fault: &Fault) -> bool {
-    fault.info().kind == FaultKind::Storage
-}
-
 /// What is to be judged: the built-in server as it is, with every quirk, and with every fault.
 pub fn subjects() -> Vec<Subject> {
     let mut all = vec![Subject::AllQuirks, Subject::Clean];
     all.extend(Quirk::all().iter().copied().map(Subject::Quirk));
-    all.extend(Fault::all().iter().filter(|fault| !needs_storage(fault)).copied().map(Subject::Fault));
+    all.extend(Fault::all().iter().copied().map(Subject::Fault));
     all
 }
 
@@ -131,17 +127,24 @@ pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Tr
 /// Starts a server of its own for a subject, judges it, and judges the judgement.
 pub async fn judge(subject: Subject) -> Trial {
     let started = Instant::now();
-    let outcome = match std::net::TcpListener::bind("127.0.0.1:0") {
-        Ok(listener) => server::start(server_config(subject), listener).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let mut config = server_config(subject);
+    let folder = is_searched(subject).then(Folder::new).transpose();
+    if let Ok(Some(folder)) = &folder {
+        folder.furnish(&mut config);
+    }
+    let outcome = match (&folder, std::net::TcpListener::bind("127.0.0.1:0")) {
+        (Ok(_), Ok(listener)) => server::start(config, listener).await.map_err(|error| error.to_string()),
+        (Err(error), _) => Err(error.to_string()),
+        (_, Err(error)) => Err(error.to_string()),
     };
+    let folder = folder.ok().flatten();
     let mut trial = match outcome {
         Ok(running) => {
             // The checks of the broken rule first: if one of them sees it, that is all there is to know.
-            let (end, results) = run_suite(subject, running.addr(), true).await;
+            let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), true).await;
             let mut trial = assess(subject, &end, &results);
             if !trial.right && matches!(subject, Subject::Fault(_)) {
-                let (end, results) = run_suite(subject, running.addr(), false).await;
+                let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), false).await;
                 trial = assess(subject, &end, &results);
             }
             running.shutdown().await;
@@ -155,6 +158,15 @@ pub async fn judge(subject: Subject) -> Trial {
 
 fn is_slow(subject: Subject) -> bool {
     matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Slow)
+}
+
+/// Whether database and log are files that are searched: where a fault can't be seen otherwise, and where none may be.
+fn is_searched(subject: Subject) -> bool {
+    match subject {
+        Subject::Clean => true,
+        Subject::Fault(fault) => fault.info().kind == FaultKind::Storage,
+        Subject::Quirk(_) | Subject::AllQuirks => false,
+    }
 }
 
 fn server_config(subject: Subject) -> server::Config {
@@ -191,6 +203,7 @@ fn goes_with_others(quirk: &Quirk) -> bool {
 async fn run_suite(
     subject: Subject,
     address: std::net::SocketAddr,
+    folder: Option<&Folder>,
     related_only: bool,
 ) -> (Arc<RunEnd>, Vec<Arc<CheckResult>>) {
     let url = url::Url::parse(&format!("http://{address}"))
@@ -198,6 +211,9 @@ async fn run_suite(
     let mut config = RunConfig::new(Target::Url(url));
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if mostly_waits(subject) { 24 } else { 4 };
+    if let Some(folder) = folder {
+        config.storage = vec![Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())];
+    }
     let (name, value) = server::API_KEY;
     config.headers =
         vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::instrument::WithSubscriber as _;
 
 use super::http::{App, HungUp, respond};
 
@@ -44,7 +45,7 @@ pub(super) async fn accept(app: Arc<App>, router: Router, listener: TcpListener,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let connection = serve(Arc::clone(&app), router.clone(), stream, stop.clone());
-                    connections.spawn(connection);
+                    connections.spawn(connection.with_current_subscriber());
                 }
                 // Out of file descriptors, or the client left already: neither is a reason to stop or to spin.
                 Err(error) => {

@@ -19,6 +19,7 @@ mod credentials;
 mod edge;
 mod edits;
 mod faults;
+mod folder;
 mod http;
 mod issuer;
 mod nonces;
@@ -35,14 +36,18 @@ mod tests;
 mod validate;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Dispatch;
+use tracing::dispatcher;
+use tracing::instrument::WithSubscriber as _;
 
 pub use faults::{Fault, FaultInfo, FaultKind, Level};
+pub use folder::Folder;
 pub use quirks::{API_KEY, Quirk, QuirkInfo};
 
 /// How the server runs.
@@ -50,6 +55,8 @@ pub use quirks::{API_KEY, Quirk, QuirkInfo};
 pub struct Config {
     /// SQLite file, made when missing; `None` keeps everything in memory.
     pub db: Option<PathBuf>,
+    /// File that the log is appended to, in JSON, a line for each event; `None` leaves it to the process's subscriber.
+    pub log: Option<PathBuf>,
     /// How long a nonce can be redeemed; 120 s by default, as SPEC §3 recommends at most.
     pub nonce_ttl: Duration,
     /// How long a token is valid; 1 h by default.
@@ -68,6 +75,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             db: None,
+            log: None,
             nonce_ttl: Duration::from_secs(120),
             token_ttl: Duration::from_secs(3600),
             max_body: 16 << 20,
@@ -92,6 +100,17 @@ pub enum ServerError {
     /// No signing key could be read or made.
     #[error("can't set up the token signing key: {0}")]
     SigningKey(String),
+    /// There is no room for a temporary folder.
+    #[error("can't make a temporary folder for database and log: {0}")]
+    Folder(std::io::Error),
+    /// The log can't be written.
+    #[error("can't write the log {path}: {source}")]
+    Log {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The listener can't be used.
     #[error("can't listen: {0}")]
     Listener(#[from] std::io::Error),
@@ -150,8 +169,16 @@ pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Ru
     let app = Arc::new(http::App { rules, edges, store, authority, max_body, public_url });
     let (stop, stopped) = watch::channel(false);
     let router = http::router(Arc::clone(&app));
-    let task = tokio::spawn(connection::accept(app, router, listener, stopped));
+    let log = config.log.as_deref().map(log_to).transpose()?.unwrap_or_else(|| dispatcher::get_default(Clone::clone));
+    let task = tokio::spawn(connection::accept(app, router, listener, stopped).with_subscriber(log));
     Ok(Running { addr, stop, task })
+}
+
+/// A subscriber that appends to a file.
+fn log_to(path: &Path) -> Result<Dispatch, ServerError> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let file = file.map_err(|source| ServerError::Log { path: path.display().to_string(), source })?;
+    Ok(Dispatch::new(tracing_subscriber::fmt().json().with_writer(Arc::new(file)).finish()))
 }
 
 /// The conformant rules with nothing at the edge, unless a fault or a quirk was asked for.

@@ -19,6 +19,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
     let skip = select::globs("--skip", &args.skip, args.spec)?;
     select::leaves_something(&only, &skip, args.spec)?;
     one_report_each(&args.report)?;
+    storage_is_judged(args, &only, &skip)?;
     Ok(RunConfig {
         idp: args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
         headers: headers("--header", &args.header)?,
@@ -41,6 +42,8 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         trace: args.trace,
         target_name: Some(target_name(args)),
         rerun: rerun::options(args),
+        storage: args.storage.sources()?,
+        save_canaries: args.save_canaries.clone(),
         ..RunConfig::new(target)
     })
 }
@@ -57,6 +60,18 @@ pub(in super::super) fn embedded(args: &RunArgs) -> Result<Option<Config>, Usage
     };
     config.nonce_ttl = nonce_ttl(args).unwrap_or(config.nonce_ttl);
     Ok(Some(config))
+}
+
+/// Storage that no check looks at would be searched by nobody.
+fn storage_is_judged(args: &RunArgs, only: &[globset::Glob], skip: &[globset::Glob]) -> Result<(), UsageError> {
+    let given = !args.storage.is_empty() || args.save_canaries.is_some();
+    if given && !select::leaves(only, skip, args.spec, "storage/") {
+        return Err("--only and --skip leave out the checks storage/*, which search what the server has stored".into());
+    }
+    if let Some(path) = &args.save_canaries {
+        crate::scan::save(path, &[]).map_err(|error| UsageError(format!("--save-canaries {error}")))?;
+    }
+    Ok(())
 }
 
 fn nonce_ttl(args: &RunArgs) -> Option<Duration> {

@@ -5,8 +5,8 @@ use std::mem::discriminant;
 use serde_json::{Map, Value, json};
 
 use super::plan::{Body, Change};
-use crate::client::CANARY_PREFIX;
-use crate::client::random::{self, Choices};
+use crate::client::canary_text;
+use crate::client::random::Choices;
 use crate::codec::base64;
 
 /// How deep nesting goes in a member.
@@ -183,7 +183,7 @@ fn stray_bits(old: &str) -> String {
 fn unknown(mut body: Value, place: &str, dice: &mut Choices) -> Changed {
     const NAMES: [&str; 8] =
         ["dataKey", "privateKey", "passphrase", "seed", "plaintext", "accessToken", "__proto__", "note"];
-    let canary = format!("{CANARY_PREFIX}-{}", random::hex(&random::bytes::<12>()));
+    let canary = canary_text();
     let name = NAMES[dice.below(NAMES.len())];
     let target = if place.is_empty() || dice.below(2) == 0 { Some(&mut body) } else { body.pointer_mut(place) };
     if let Some(Value::Object(members)) = target {

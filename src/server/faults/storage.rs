@@ -1,18 +1,23 @@
 //! What a server keeps or logs though nobody asked it to (SPEC §10).
 
+use std::io::Read as _;
+use std::sync::Mutex;
+
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use flate2::Compression;
 use serde_json::Value;
 
-use super::tools::take_unknown;
-use crate::codec::base64;
+use super::tools::{lock, take_unknown};
+use crate::codec::{DataKey, base64, envelope};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 use crate::server::store::{Store, Tx};
+use crate::wire::EncryptedEnvelope;
 
 /// A table that no protocol needs.
 fn keep(tx: &Tx<'_>, what: &str, value: &[u8]) -> rusqlite::Result<()> {
@@ -66,6 +71,73 @@ impl Edge for Logs {
     }
 }
 
+/// A server that uses a data key that it was sent to read what it stores.
+struct Decrypts;
+
+impl Decrypts {
+    /// The plaintext of the envelope in a request that carries the data key as well.
+    fn plaintext(request: &Value) -> Option<Vec<u8>> {
+        let key =
+            ["", "/manifest", "/manifest/members/0", "/member", "/initialEnvelope", "/envelope", "/rotatedEnvelope"]
+                .iter()
+                .find_map(|place| request.pointer(place)?.get("dataKey")?.as_str())?;
+        let envelope = ["initialEnvelope", "envelope", "rotatedEnvelope"].iter().find_map(|name| request.get(name))?;
+        let sealed: EncryptedEnvelope = serde_json::from_value(envelope.clone()).ok()?;
+        let (iv, ciphertext) = (base64::decode_array(&sealed.iv).ok()?, base64::decode(&sealed.ciphertext).ok()?);
+        let key = DataKey::new(base64::decode_array(key).ok()?);
+        envelope::open(&key, &iv, &sealed.binding(), &ciphertext).ok().map(|plaintext| plaintext.to_vec())
+    }
+}
+
+impl IdentityRules for Decrypts {}
+impl VaultRules for Decrypts {}
+impl Edge for Decrypts {
+    fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some(plaintext) = Self::plaintext(&request) {
+            store.write(|tx| -> Result<(), Refusal> { Ok(keep(tx, "plaintext", &plaintext)?) })?;
+        }
+        Ok(body)
+    }
+}
+
+/// A server that archives requests, many of them compressed together.
+struct Archives(Mutex<Vec<u8>>);
+
+impl IdentityRules for Archives {}
+impl VaultRules for Archives {}
+impl Edge for Archives {
+    fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let mut waiting = lock(&self.0);
+        waiting.extend_from_slice(&body);
+        if waiting.len() > ARCHIVED_TOGETHER {
+            let together = compressed(&waiting, false);
+            waiting.clear();
+            store.write(|tx| -> Result<(), Refusal> { Ok(keep(tx, "archive", &together)?) })?;
+        }
+        Ok(body)
+    }
+}
+
+/// More than fits a page of the database, also when it is compressed.
+const ARCHIVED_TOGETHER: usize = 12 << 10;
+
+/// Some bytes in zlib, or in gzip.
+fn compressed(bytes: &[u8], gzip: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    let level = Compression::best();
+    // What is read from memory and written to it doesn't fail.
+    let _ = match gzip {
+        true => flate2::read::GzEncoder::new(bytes, level).read_to_end(&mut out),
+        false => flate2::read::ZlibEncoder::new(bytes, level).read_to_end(&mut out),
+    };
+    out
+}
+
+fn gzipped(_: Route, _: &Parts, body: &Bytes) -> Option<Vec<u8>> {
+    Some(base64::encode(&compressed(body, true)).into_bytes())
+}
+
 /// A server that keeps something of the states that a write replaces.
 struct KeepsHistory(fn(&Repo, &Repo) -> Option<Vec<u8>>);
 
@@ -107,30 +179,33 @@ fn hex(bytes: &[u8]) -> Vec<u8> {
 }
 
 faults! {
-    [Storage] "logs-request-bodies" breaks ZERO_KNOWLEDGE: "Request bodies are logged." => { is Logs(whole) }
-    [Storage] "logs-tokens" breaks ZERO_KNOWLEDGE: "Bearer tokens are logged." => { is Logs(token) }
-    [Storage] "logs-nonces" breaks ZERO_KNOWLEDGE: "Signed nonces are logged." => { is Logs(sign_in) }
-    [Storage] "keeps-request-bodies" breaks ZERO_KNOWLEDGE: "Request bodies are kept in an audit table." => { is KeepsRequests(whole) }
-    [Storage] "keeps-tokens" breaks ZERO_KNOWLEDGE: "Bearer tokens are kept in the database." => { is KeepsRequests(token) }
-    [Storage] "keeps-nonces" breaks ZERO_KNOWLEDGE: "Signed nonces are kept in the database." => { is KeepsRequests(sign_in) }
+    [Storage] "logs-request-bodies" breaks NO_SECRET_ECHO: "Request bodies are logged." => { is Logs(whole) }
+    [Storage] "logs-bodies-compressed" breaks NO_SECRET_ECHO: "Request bodies are logged, each in gzip and base64." => { is Logs(gzipped) }
+    [Storage] "logs-tokens" breaks CREDENTIALS_NOT_KEPT: "Bearer tokens are logged." => { is Logs(token) }
+    [Storage] "logs-nonces" breaks CREDENTIALS_NOT_KEPT: "Signed nonces are logged." => { is Logs(sign_in) }
+    [Storage] "keeps-request-bodies" breaks NO_SECRET_ECHO: "Request bodies are kept in an audit table." => { is KeepsRequests(whole) }
+    [Storage] "archives-requests" breaks NO_SECRET_ECHO: "Request bodies are archived in the database, compressed together." => { is Archives(Mutex::default()) }
+    [Storage] "keeps-decrypted-payloads" breaks ZERO_KNOWLEDGE: "A data key that comes with a request is used to keep the payload in the clear." => { is Decrypts }
+    [Storage] "keeps-tokens" breaks CREDENTIALS_NOT_KEPT: "Bearer tokens are kept in the database." => { is KeepsRequests(token) }
+    [Storage] "keeps-nonces" breaks CREDENTIALS_NOT_KEPT: "Signed nonces are kept in the database." => { is KeepsRequests(sign_in) }
     [Storage] "keeps-unknown-members" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept as they came." => { is KeepsUnknown(|unknown| unknown.to_string().into_bytes()) }
     [Storage] "keeps-unknown-members-in-base64" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in base64." => { is KeepsUnknown(|unknown| base64::encode(unknown.to_string().as_bytes()).into_bytes()) }
     [Storage] "keeps-unknown-members-in-hex" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in hexadecimal." => { is KeepsUnknown(|unknown| hex(texts(unknown).as_bytes())) }
     [Storage] "keeps-unknown-members-in-utf16" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in UTF-16." => {
         is KeepsUnknown(|unknown| texts(unknown).encode_utf16().flat_map(u16::to_le_bytes).collect())
     }
-    [Storage] "keeps-decoded-secrets" breaks ZERO_KNOWLEDGE: "Members of requests that nobody knows are decoded, and the raw bytes kept." => {
+    [Storage] "keeps-decoded-secrets" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are decoded, and the raw bytes kept." => {
         is KeepsUnknown(|unknown| {
             let values = unknown.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
             values.flat_map(|text| base64::decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())).collect()
         })
     }
-    [Storage] "keeps-old-envelopes" breaks OLD_KEYS_USELESS: "Envelopes of earlier epochs are kept in a table of their own." => {
+    [Storage] "keeps-old-envelopes" breaks REPLACED_IS_DROPPED: "Envelopes of earlier epochs are kept in a table of their own." => {
         is KeepsHistory(|before, next| {
             (before.envelope.key_epoch < next.envelope.key_epoch).then(|| serde_json::to_vec(&before.envelope).unwrap_or_default())
         })
     }
-    [Storage] "keeps-removed-members" breaks OLD_KEYS_USELESS: "Wrapped keys of removed members are kept in a table of their own." => {
+    [Storage] "keeps-removed-members" breaks REPLACED_IS_DROPPED: "Wrapped keys of removed members are kept in a table of their own." => {
         is KeepsHistory(|before, next| {
             (before.manifest.members.len() > next.manifest.members.len()).then(|| serde_json::to_vec(&before.manifest).unwrap_or_default())
         })

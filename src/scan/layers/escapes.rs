@@ -1,0 +1,152 @@
+//! Text in which some characters are escaped: JSON (`\/`, `\u002B`), URLs (`%2B`), HTML (`&#43;`, `&plus;`).
+//!
+//! Serializers escape more than they must: `/` as `\/` in PHP, `+` as `\u002B` in .NET, all that isn't ASCII in Python. JSON within
+//! JSON doubles the backslashes, so every backslash goes that doesn't begin a `\u`.
+
+use super::{Active, Decode, Sink, Start};
+use crate::scan::stream::Stream;
+
+/// How far from the nearest escape text counts as touched by it, in bytes.
+const REACH: usize = 256;
+/// Longest escape, in bytes.
+const LONGEST: usize = 10;
+const NAMES: [(&[u8], u8); 8] = [
+    (b"&plus;", b'+'),
+    (b"&sol;", b'/'),
+    (b"&equals;", b'='),
+    (b"&lowbar;", b'_'),
+    (b"&amp;", b'&'),
+    (b"&lt;", b'<'),
+    (b"&gt;", b'>'),
+    (b"&quot;", b'"'),
+];
+
+/// The code point of an escape at the beginning of a text, and its length; `None` if there is none.
+fn escape(text: &[u8]) -> Option<(u32, usize)> {
+    let number = |digits: &[u8], radix| u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok();
+    let sized = |digits: std::ops::Range<usize>| {
+        let digits = text.get(digits)?;
+        digits.iter().all(u8::is_ascii_hexdigit).then_some(digits)
+    };
+    match text {
+        [b'%', ..] => Some((number(sized(1..3)?, 16)?, 3)),
+        [b'\\', b'u', ..] => Some((number(sized(2..6)?, 16)?, 6)),
+        [b'\\', b'/', ..] => Some((u32::from(b'/'), 2)),
+        [b'&', b'#', rest @ ..] => {
+            let end = rest.iter().take(LONGEST - 2).position(|byte| *byte == b';')?;
+            let code = match &rest[..end] {
+                [b'x' | b'X', digits @ ..] => number(digits, 16)?,
+                digits => number(digits, 10)?,
+            };
+            Some((code, end + 3))
+        }
+        [b'&', ..] => {
+            let named = NAMES.iter().find(|(name, _)| text.starts_with(name))?;
+            Some((u32::from(named.1), named.0.len()))
+        }
+        _ => None,
+    }
+}
+
+/// The next escape, and the text that leads to it.
+pub(super) fn find(block: &[u8], from: usize, to: usize) -> Option<Start> {
+    let at = memchr::memchr3_iter(b'\\', b'%', b'&', &block[from..to])
+        .map(|position| from + position)
+        .find(|at| escape(&block[*at..]).is_some())?;
+    Some(Start { begins: at.saturating_sub(REACH), next: at + 1 })
+}
+
+/// Its decoder.
+pub(super) fn open(stream: &Stream, _: &[u8], start: &Start) -> Vec<Active> {
+    let decoder = |inner| -> Active { Box::new(Escapes { sink: Sink::new(inner), held: Vec::new(), plain: 0 }) };
+    stream.inner(start.begins, "escapes").map(decoder).into_iter().collect()
+}
+
+struct Escapes {
+    sink: Sink,
+    /// The beginning of what may be an escape; as long as it can be, at the most.
+    held: Vec<u8>,
+    /// Bytes since the last escape.
+    plain: usize,
+}
+
+impl Escapes {
+    /// Undoes the escape that the text begins with, if it does; how long what was taken is.
+    fn step(&mut self, text: &[u8]) -> usize {
+        match escape(text) {
+            Some((code, length)) => {
+                self.plain = 0;
+                if code < 256 && text[0] == b'%' {
+                    // A URL escapes bytes, not characters.
+                    self.sink.put(code as u8);
+                } else if let Some(character) = char::from_u32(code) {
+                    character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| self.sink.put(byte));
+                }
+                length
+            }
+            None => {
+                self.plain += 1;
+                if text[0] != b'\\' {
+                    self.sink.put(text[0]);
+                }
+                1
+            }
+        }
+    }
+}
+
+impl Decode for Escapes {
+    fn push(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < bytes.len() {
+            if !self.held.is_empty() {
+                self.held.push(bytes[at]);
+                at += 1;
+                if self.held.len() == LONGEST {
+                    self.release(1);
+                }
+                continue;
+            }
+            if self.plain > 2 * REACH {
+                return Some(at);
+            }
+            if !matches!(bytes[at], b'\\' | b'%' | b'&') {
+                self.plain += 1;
+                self.sink.put(bytes[at]);
+                at += 1;
+            } else if bytes.len() - at < LONGEST {
+                self.held.push(bytes[at]);
+                at += 1;
+            } else {
+                at += self.step(&bytes[at..]);
+            }
+        }
+        None
+    }
+
+    fn finish(mut self: Box<Self>) {
+        self.release(usize::MAX);
+        self.sink.finish();
+    }
+}
+
+impl Escapes {
+    /// Takes the first of what is held, and all that follows until the next possible escape; that many times.
+    fn release(&mut self, times: usize) {
+        for _ in 0..times {
+            if self.held.is_empty() {
+                return;
+            }
+            let held = std::mem::take(&mut self.held);
+            let taken = self.step(&held);
+            let mut rest = &held[taken..];
+            while let Some((&byte, others)) = rest.split_first()
+                && !matches!(byte, b'\\' | b'%' | b'&')
+            {
+                self.sink.put(byte);
+                rest = others;
+            }
+            self.held = rest.to_vec();
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! A stream of bytes that is searched as it comes, and with it whatever its parts decode to.
+//!
+//! Bytes are collected in a block with some context on both sides. Each position of a block is looked at once: by the
+//! searcher, and by those who know where an encoded part begins (base64, hex, UTF-16, escapes, gzip, zlib, zstd). Such a part
+//! is decoded as long as it lasts, over as many blocks as that takes, into a stream of its own, in which the same happens
+//! again, down to [`DEPTH`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use flate2::{Decompress, FlushDecompress};
+
+use super::layers::{Active, KINDS};
+use super::search::{Found, Searcher};
+
+/// Bytes of a source that are looked at together; they fit the second-level cache.
+const BLOCK: usize = 256 << 10;
+/// Likewise of what is decoded.
+const INNER_BLOCK: usize = 32 << 10;
+/// How much of what comes before and after is at hand at every position; more than the longest needle.
+pub(super) const CONTEXT: usize = 1024;
+/// How many encodings within each other are undone.
+const DEPTH: usize = 5;
+/// Different hits that are kept for one source; more are only counted.
+const KEPT: usize = 2000;
+/// Last hits that a stream remembers, so as to count each once.
+const RECENT: usize = 16;
+/// What compressed parts may decode to: this much in any case,
+const BUDGET: u64 = 64 << 20;
+/// and this many times the length of their source. Deflate can't do more than 1032, and logs rarely more than 50.
+const BUDGET_RATIO: u64 = 256;
+
+/// Where in a source something was found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// That many bytes from its beginning; of the outermost encoded part, if it is in one.
+    Offset(u64),
+    /// In a value that a database can still be asked for.
+    Column {
+        /// Name of the table.
+        table: String,
+        /// Name of the column, or its number.
+        column: String,
+        /// The row's id, where rows have one.
+        row: Option<i64>,
+    },
+}
+
+/// One secret in one guise; where it was met first, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The number of the secret.
+    pub tag: u32,
+    /// Its form.
+    pub form: &'static str,
+    /// The encodings around it, outermost first.
+    pub layers: Vec<&'static str>,
+    /// Where it was met first.
+    pub place: Place,
+    /// Bytes of the text that show it.
+    pub length: usize,
+    /// Whether all of it is there.
+    pub whole: bool,
+    /// How often it was met in this guise.
+    pub times: u64,
+}
+
+/// Searches things that are at hand as a whole, one after the other.
+pub struct Look(Rc<Job>);
+
+impl Look {
+    /// With a searcher.
+    pub fn new(searcher: &Arc<Searcher>) -> Self {
+        Self(Job::new(Arc::clone(searcher)))
+    }
+
+    /// What is in some bytes, as they are or encoded; sorted by secret.
+    pub fn at(&self, bytes: &[u8]) -> Vec<Sighting> {
+        self.0.begin(bytes.len() as u64);
+        let mut stream = Stream::source(Rc::clone(&self.0), 0, u64::MAX, false);
+        stream.feed(bytes);
+        stream.finish();
+        self.0.take()
+    }
+}
+
+/// Secret, form, encodings, and table and column.
+pub(super) type Guise = (u32, &'static str, Vec<&'static str>, Option<(String, String)>);
+
+/// What the streams of one source share.
+pub(super) struct Job {
+    searcher: Arc<Searcher>,
+    sightings: RefCell<BTreeMap<Guise, Sighting>>,
+    budget: Cell<u64>,
+    exhausted: Cell<bool>,
+    blocks: RefCell<Vec<Vec<u8>>>,
+    /// Tries what may be zlib; kept, because it is large.
+    trial: RefCell<Decompress>,
+    /// The value that is searched, where the source is a database.
+    value: RefCell<Option<Place>>,
+}
+
+impl Job {
+    /// For one source after the other.
+    pub fn new(searcher: Arc<Searcher>) -> Rc<Self> {
+        Rc::new(Self {
+            searcher,
+            sightings: RefCell::default(),
+            budget: Cell::new(BUDGET),
+            exhausted: Cell::new(false),
+            blocks: RefCell::default(),
+            trial: RefCell::new(Decompress::new(true)),
+            value: RefCell::default(),
+        })
+    }
+
+    /// A source of that many bytes begins.
+    pub fn begin(&self, length: u64) {
+        self.budget.set(BUDGET.saturating_add(length.saturating_mul(BUDGET_RATIO)));
+        self.exhausted.set(false);
+    }
+
+    /// Names the value that the next streams belong to.
+    pub fn set_value(&self, value: Option<Place>) {
+        *self.value.borrow_mut() = value;
+    }
+
+    /// What was found so far. What is near an escape is seen twice, with and without undoing it; once is enough.
+    pub fn take(&self) -> Vec<Sighting> {
+        let all = std::mem::take(&mut *self.sightings.borrow_mut());
+        let is_seen_without = |(tag, form, layers, value): &Guise| {
+            let mut without = layers.clone();
+            without.retain(|layer| *layer != "escapes");
+            without.len() < layers.len() && all.contains_key(&(*tag, *form, without, value.clone()))
+        };
+        let once = all.iter().filter(|(guise, _)| !is_seen_without(guise));
+        once.map(|(_, sighting)| sighting.clone()).collect()
+    }
+
+    /// Whether some compressed part was given up because it decodes to too much.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.get()
+    }
+
+    /// Accounts for decoded bytes.
+    ///
+    /// # Errors
+    /// There have been too many.
+    pub fn spend(&self, bytes: usize) -> std::io::Result<()> {
+        match self.budget.get().checked_sub(bytes as u64) {
+            Some(rest) => self.budget.set(rest),
+            None => {
+                self.exhausted.set(true);
+                return Err(std::io::Error::other("decodes to too much"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether some bytes begin like zlib does.
+    pub fn inflates(&self, head: &[u8]) -> bool {
+        let mut trial = self.trial.borrow_mut();
+        trial.reset(true);
+        trial.decompress(head, &mut [0; 2048], FlushDecompress::None).is_ok()
+    }
+
+    fn note(&self, layers: &[&'static str], found: &Found, offset: u64) {
+        let place = self.value.borrow().clone().unwrap_or(Place::Offset(offset));
+        let value = match &place {
+            Place::Offset(_) => None,
+            Place::Column { table, column, .. } => Some((table.clone(), column.clone())),
+        };
+        let mut sightings = self.sightings.borrow_mut();
+        let full = sightings.len() >= KEPT;
+        let key = (found.tag, found.form, layers.to_vec(), value);
+        if let Some(known) = sightings.get_mut(&key) {
+            known.times += 1;
+            if found.whole && !known.whole {
+                (known.place, known.length, known.whole) = (place, found.length, true);
+            }
+        } else if !full {
+            let Found { tag, form, length, whole, .. } = *found;
+            sightings.insert(key, Sighting { tag, form, layers: layers.to_vec(), place, length, whole, times: 1 });
+        }
+    }
+}
+
+/// The encodings around a stream, outermost first.
+#[derive(Clone, Copy, Default)]
+struct Layers {
+    names: [&'static str; DEPTH],
+    depth: usize,
+}
+
+impl Layers {
+    /// One more; `None` if there are enough.
+    fn push(&mut self, layer: &'static str) -> Option<()> {
+        *self.names.get_mut(self.depth)? = layer;
+        self.depth += 1;
+        Some(())
+    }
+
+    fn as_slice(&self) -> &[&'static str] {
+        &self.names[..self.depth]
+    }
+}
+
+/// What it takes to make a stream for a part of another.
+pub(super) struct Seed {
+    job: Rc<Job>,
+    layers: Layers,
+    outermost: u64,
+}
+
+impl Seed {
+    /// The stream.
+    pub fn stream(&self) -> Stream {
+        Stream::new(Rc::clone(&self.job), self.layers, Some(self.outermost), INNER_BLOCK)
+    }
+}
+
+/// One stream.
+pub(super) struct Stream {
+    pub job: Rc<Job>,
+    layers: Layers,
+    /// Where in the source the outermost encoded part begins.
+    outermost: Option<u64>,
+    block: Vec<u8>,
+    /// Bytes of the block that are filled.
+    length: usize,
+    /// Offset in this stream of the block's first byte; a multiple of eight.
+    base: u64,
+    /// Positions of the block before this have been looked at; a multiple of eight, so that the places where the searcher
+    /// looks stay four apart from block to block.
+    done: usize,
+    /// Nothing begins at this offset or later: it belongs to somebody else.
+    stop: u64,
+    recent: [(u32, u64); RECENT],
+    next_recent: usize,
+    active: Vec<(usize, Active)>,
+}
+
+impl Stream {
+    /// A source, or a part of one: nothing that begins before `from` or from `to` on is looked at. Bytes are expected from
+    /// [`Self::next`] on, which with `lookback` is a little before.
+    pub fn source(job: Rc<Job>, from: u64, to: u64, lookback: bool) -> Self {
+        let mut stream = Self::new(job, Layers::default(), None, BLOCK);
+        stream.base = if lookback { from.saturating_sub(CONTEXT as u64) } else { from } & !7;
+        // The difference is CONTEXT + 7 at the most.
+        stream.done = (from - stream.base) as usize & !7;
+        stream.stop = to;
+        stream
+    }
+
+    fn new(job: Rc<Job>, layers: Layers, outermost: Option<u64>, block: usize) -> Self {
+        let pooled = job.blocks.borrow_mut().pop();
+        let block = match pooled {
+            Some(pooled) if pooled.len() >= block => pooled,
+            _ => vec![0; block + 2 * CONTEXT],
+        };
+        Self {
+            job,
+            layers,
+            outermost,
+            block,
+            length: 0,
+            base: 0,
+            done: 0,
+            stop: u64::MAX,
+            recent: [(u32::MAX, 0); RECENT],
+            next_recent: 0,
+            active: Vec::new(),
+        }
+    }
+
+    /// A stream for a part of this one that begins at a position of the block; `None` when that would be too deep.
+    pub fn inner(&self, position: usize, layer: &'static str) -> Option<Self> {
+        Some(self.seed(position, layer)?.stream())
+    }
+
+    /// The same, to be made later.
+    pub fn seed(&self, position: usize, layer: &'static str) -> Option<Seed> {
+        let mut layers = self.layers;
+        layers.push(layer)?;
+        let outermost = self.outermost.unwrap_or(self.base + position as u64);
+        Some(Seed { job: Rc::clone(&self.job), layers, outermost })
+    }
+
+    /// The offset of the byte that is expected next.
+    pub fn next(&self) -> u64 {
+        self.base + self.length as u64
+    }
+
+    /// Whether an encoded part goes on that began in time.
+    pub fn is_within_a_part(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Where the next bytes go; never empty.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.block[self.length..]
+    }
+
+    /// Takes the bytes that were put there.
+    pub fn commit(&mut self, count: usize) {
+        self.length += count;
+        if self.length == self.block.len() {
+            self.look(false);
+        }
+    }
+
+    /// Takes bytes.
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = self.space();
+            let count = space.len().min(bytes.len());
+            let (now, later) = bytes.split_at(count);
+            space[..count].copy_from_slice(now);
+            bytes = later;
+            self.commit(count);
+        }
+    }
+
+    /// There is no more: looks at the rest.
+    pub fn finish(mut self) {
+        self.look(true);
+        for (_, active) in std::mem::take(&mut self.active) {
+            active.finish();
+        }
+        self.job.blocks.borrow_mut().push(std::mem::take(&mut self.block));
+    }
+
+    /// Looks at what hasn't been looked at, all but the last bytes, whose context is still to come.
+    fn look(&mut self, last: bool) {
+        let limit = if last { self.length } else { (self.length - CONTEXT) & !7 };
+        if limit > self.done {
+            let begins_before = self.stop.saturating_sub(self.base).min(limit as u64) as usize;
+            self.search(begins_before);
+            for kind in 0..KINDS.len() {
+                self.decode(kind, begins_before, limit);
+            }
+        }
+        let keep = limit.saturating_sub(CONTEXT) & !7;
+        self.block.copy_within(keep..self.length, 0);
+        self.base += keep as u64;
+        self.length -= keep;
+        self.done = limit - keep;
+    }
+
+    fn search(&mut self, to: usize) {
+        let searcher = Arc::clone(&self.job.searcher);
+        let text = &self.block[..self.length];
+        searcher.search(text, self.done, to, |found| {
+            let at = self.base + found.offset as u64;
+            if !self.recent.contains(&(found.tag, at)) {
+                self.recent[self.next_recent] = (found.tag, at);
+                self.next_recent = (self.next_recent + 1) % RECENT;
+                self.job.note(self.layers.as_slice(), &found, self.outermost.unwrap_or(at));
+            }
+        });
+    }
+
+    /// Goes on with the parts of a kind that are under way, and begins those that begin here.
+    fn decode(&mut self, number: usize, begins_before: usize, limit: usize) {
+        let kind = &KINDS[number];
+        let mut from = self.done;
+        let (under_way, others) = std::mem::take(&mut self.active).into_iter().partition(|(of, _)| *of == number);
+        self.active = others;
+        self.push(number, under_way.into_iter().map(|(_, part): (usize, _)| part), self.done, limit, &mut from);
+        while from < begins_before && self.active.iter().filter(|(of, _)| *of == number).count() < kind.at_once {
+            let text = &self.block[..self.length];
+            let Some(start) = (kind.find)(text, from, begins_before) else { break };
+            let begun = (kind.open)(self, text, &start);
+            from = start.next;
+            self.push(number, begun, start.begins, limit, &mut from);
+        }
+    }
+
+    /// Hands the block from a position on to parts of a kind. Those that have come to their end go; where parts follow each
+    /// other, the next one is looked for there.
+    fn push(
+        &mut self,
+        kind: usize,
+        parts: impl IntoIterator<Item = Active>,
+        begin: usize,
+        limit: usize,
+        from: &mut usize,
+    ) {
+        for mut part in parts {
+            match part.push(&self.block[begin..limit]) {
+                None => self.active.push((kind, part)),
+                Some(taken) => {
+                    part.finish();
+                    if KINDS[kind].at_once == 1 {
+                        *from = (*from).max(begin + taken);
+                    }
+                }
+            }
+        }
+    }
+}

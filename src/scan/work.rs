@@ -1,0 +1,253 @@
+//! The search itself: pieces of files on all processors.
+//!
+//! Memory: the searcher, and for each thread a block and what decompressors need (8 MiB for zstd at the worst). It doesn't
+//! depend on what is searched: pieces are made as they are worked off.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::command;
+use super::search::Searcher;
+use super::source::{Collected, Outcome, Progress, Role, Source};
+use super::sqlite::{self, Database, Table, Visitor};
+use super::stream::{CONTEXT, Job, Place, Stream};
+use super::tree::{self, Piece};
+
+/// Pieces that wait, and so files that are open.
+const WAITING: usize = 32;
+
+/// What a thread is given to do.
+enum Task {
+    Piece(Piece),
+    Command(String),
+}
+
+/// Searches sources on all processors.
+///
+/// `but` is left out wherever it is met. A command is ended after `limit`.
+pub fn scan(
+    searcher: &Arc<Searcher>,
+    sources: &[Source],
+    but: Option<&Path>,
+    progress: &Progress,
+    limit: Duration,
+) -> Outcome {
+    let collected = Mutex::new(Collected::default());
+    let (send, receive) = sync_channel(WAITING);
+    let receive = Mutex::new(receive);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                Worker { job: Job::new(Arc::clone(searcher)), collected: &collected, progress, limit }.work(&receive)
+            });
+        }
+        for source in sources {
+            // The threads live until the channel is closed.
+            hand_out(source, but, progress, &collected, &mut |task| drop(send.send(task)));
+        }
+        drop(send);
+    });
+    let collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
+    collected.finish(progress.done.load(Ordering::Relaxed))
+}
+
+fn lock(collected: &Mutex<Collected>) -> std::sync::MutexGuard<'_, Collected> {
+    collected.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes tasks of a source.
+fn hand_out(
+    source: &Source,
+    but: Option<&Path>,
+    progress: &Progress,
+    collected: &Mutex<Collected>,
+    send: &mut dyn FnMut(Task),
+) {
+    match source {
+        Source::Path(role, path) => {
+            let mut piece = |piece: Piece| {
+                let known = piece.file.length().saturating_sub(piece.range.start).min(tree::PIECE);
+                progress.total.fetch_add(known, Ordering::Relaxed);
+                if !progress.is_stopped() {
+                    send(Task::Piece(piece));
+                }
+            };
+            tree::walk(*role, path, but, &mut piece, &mut |at, why| lock(collected).remark(at, why));
+        }
+        Source::Command(command) => send(Task::Command(command.clone())),
+        Source::Process(pid) => regions(*pid, progress, collected, send),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn regions(pid: u32, progress: &Progress, collected: &Mutex<Collected>, send: &mut dyn FnMut(Task)) {
+    let (memory, regions) = match super::memory::open(pid) {
+        Ok(opened) => opened,
+        Err(error) => return lock(collected).remark(&format!("process {pid}"), error),
+    };
+    let file = Arc::new(memory);
+    for region in regions {
+        let source = format!("memory of process {pid}, {} at {:#x}", region.name, region.addresses.start);
+        let mut start = region.addresses.start;
+        while start < region.addresses.end {
+            let range = start..region.addresses.end.min(start + tree::PIECE);
+            progress.total.fetch_add(range.end - range.start, Ordering::Relaxed);
+            start = range.end;
+            let first = range.start == region.addresses.start;
+            send(Task::Piece(Piece {
+                role: Role::Memory,
+                source: source.clone(),
+                file: Arc::clone(&file),
+                range,
+                first,
+            }));
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn regions(pid: u32, _: &Progress, collected: &Mutex<Collected>, _: &mut dyn FnMut(Task)) {
+    if let Err(error) = super::memory::check(pid) {
+        lock(collected).remark(&format!("process {pid}"), error);
+    }
+}
+
+/// One thread.
+struct Worker<'a> {
+    job: Rc<Job>,
+    collected: &'a Mutex<Collected>,
+    progress: &'a Progress,
+    limit: Duration,
+}
+
+impl Worker<'_> {
+    fn work(self, receive: &Mutex<Receiver<Task>>) {
+        loop {
+            let task = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            match task {
+                Ok(_) if self.progress.is_stopped() => {}
+                Ok(Task::Piece(piece)) => self.piece(&piece),
+                Ok(Task::Command(command)) => self.command(&command),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn piece(&self, piece: &Piece) {
+        self.job.begin(piece.file.length().min(1 << 40));
+        let mut stream = Stream::source(Rc::clone(&self.job), piece.range.start, piece.range.end, !piece.first);
+        let problem = self.read(piece, &mut stream);
+        stream.finish();
+        let mut collected = lock(self.collected);
+        collected.sources += u64::from(piece.first);
+        if let Some(problem) = problem {
+            collected.remark(&piece.source, problem);
+        }
+        drop(collected);
+        self.deliver(piece.role, &piece.source, false);
+        if piece.first && piece.role != Role::Memory {
+            self.rows(piece);
+        }
+    }
+
+    /// Reads a piece, and what began in it to its end; says what went wrong.
+    fn read(&self, piece: &Piece, stream: &mut Stream) -> Option<String> {
+        let known = piece.range.end.min(piece.file.length());
+        loop {
+            let at = stream.next();
+            let end = if stream.is_within_a_part() { u64::MAX } else { piece.range.end + CONTEXT as u64 };
+            if at >= end || self.progress.is_stopped() {
+                return None;
+            }
+            let space = stream.space();
+            let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(space.len());
+            match piece.file.read_at(&mut space[..most], at) {
+                Ok(0) if at < known && piece.role != Role::Memory => {
+                    return Some("became shorter while it was searched".into());
+                }
+                Ok(0) => return None,
+                Ok(count) => {
+                    stream.commit(count);
+                    let new = (at + count as u64).min(known).saturating_sub(at.max(piece.range.start));
+                    self.progress.done.fetch_add(new, Ordering::Relaxed);
+                }
+                // Memory is unmapped, and has pages that nobody may read.
+                Err(_) if piece.role == Role::Memory => return None,
+                Err(error) => return Some(format!("reading fails at {at}: {error}")),
+            }
+        }
+    }
+
+    /// Hands over what was found.
+    fn deliver(&self, role: Role, source: &str, live: bool) {
+        let mut collected = lock(self.collected);
+        if self.job.is_exhausted() {
+            collected.remark(source, "compressed data in it decodes to too much; it was searched in part");
+        }
+        collected.add(role, source, live, self.job.take());
+    }
+
+    /// Searches the values of a database.
+    fn rows(&self, piece: &Piece) {
+        let mut magic = [0; 16];
+        if piece.file.read_exact_at(&mut magic, 0).is_err() || magic != *sqlite::MAGIC {
+            return;
+        }
+        if let Some(database) = Database::open(Path::new(&piece.source)) {
+            database.visit(&mut Rows { job: &self.job, stream: None });
+            self.job.set_value(None);
+            self.deliver(piece.role, &piece.source, true);
+        }
+    }
+
+    fn command(&self, line: &str) {
+        let source = format!("output of {line:?}");
+        self.job.begin(1 << 30);
+        let mut stream = Stream::source(Rc::clone(&self.job), 0, u64::MAX, false);
+        let ended = command::read(line, self.limit, |bytes| {
+            stream.feed(bytes);
+            self.progress.total.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            self.progress.done.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            !self.progress.is_stopped()
+        });
+        stream.finish();
+        let mut collected = lock(self.collected);
+        collected.sources += 1;
+        if let Err(error) = ended {
+            collected.remark(&source, error);
+        }
+        drop(collected);
+        self.deliver(Role::Storage, &source, true);
+    }
+}
+
+/// A stream for each value of a database.
+struct Rows<'a> {
+    job: &'a Rc<Job>,
+    stream: Option<Stream>,
+}
+
+impl Visitor for Rows<'_> {
+    fn begin(&mut self, table: &Table, column: usize, row: Option<i64>) {
+        let column = table.columns.get(column).cloned().unwrap_or_default();
+        self.job.set_value(Some(Place::Column { table: table.name.clone(), column, row }));
+        self.stream = Some(Stream::source(Rc::clone(self.job), 0, u64::MAX, false));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(stream) = &mut self.stream {
+            stream.feed(bytes);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            stream.finish();
+        }
+    }
+}
