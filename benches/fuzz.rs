@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use avp_conform::client::Header;
 use avp_conform::fuzzing::server::{Campaign, Limits, run};
+use avp_conform::requirements::{self, Revision};
 use avp_conform::runner::{RunConfig, Target};
 use avp_conform::server::{self, API_KEY, Config, Fault, FaultKind, Quirk};
 use tokio::sync::watch;
@@ -45,7 +46,10 @@ fn main() {
         arguments.iter().position(|word| word == "--seconds").and_then(|at| arguments.get(at + 1)?.parse().ok());
     let wanted: Vec<&String> =
         arguments.iter().filter(|word| !word.starts_with("--") && word.parse::<u64>().is_err()).collect();
-    let sequential = |fault: &&Fault| fault.info().kind == FaultKind::Sequential;
+    // The fuzzer judges by revision 0.2, which servers that break a later one conform to.
+    let broken =
+        |fault: &&Fault| requirements::by_id(fault.info().requirement).is_some_and(|rule| rule.since == Revision::V0_2);
+    let sequential = |fault: &&Fault| fault.info().kind == FaultKind::Sequential && broken(fault);
     let faults = Fault::all().iter().filter(sequential).copied().map(Subject::Fault);
     let all = faults.chain([Subject::Clean]).chain(Quirk::all().iter().copied().map(Subject::Quirk));
     let subjects: VecDeque<_> =

@@ -205,8 +205,8 @@ fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated:
     let unusual = rotated.is_some() && (envelope.epoch - epoch != 1 || !members.has(caller));
     let rule = if rotated.is_some() { &rule::PUSH_ROTATES } else { &rule::PUSH_APPLIES };
     Allowed::only(rule, applied)
-        .or_if(gap, || Outcome::refuse(&[]).missing(&rule::PUSH_GAP))
         .or_if(odd || unusual, || Outcome::refuse(&[]))
+        .or_if(gap, || Outcome::refuse(&[]).missing(&rule::PUSH_GAP))
 }
 
 /// One entry more; or nothing, or a new wrapped key, for who is there already. The counters stay.

@@ -15,7 +15,13 @@ pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
     let length = 4 + choices.below(LONGEST - 4);
     // The second repository may stay unknown.
     let repos = if choices.below(3) == 0 { 1 } else { REPOS };
-    let mut steps: Vec<Step> = (0..repos).map(|repo| create(choices, repo)).collect();
+    let mut steps = Vec::new();
+    for repo in 0..repos {
+        if choices.below(3) == 0 {
+            steps.push(wrong_create(choices, repo));
+        }
+        steps.push(create(choices, repo));
+    }
     if choices.below(6) == 0 {
         steps.push(plain(choices, 0, 0, Act::Again));
     }
@@ -50,6 +56,27 @@ fn create(choices: &mut Choices, repo: usize) -> Step {
     plain(choices, repo, repo, Act::CreateRepo { id, roster: vec![repo], version, epoch, envelope })
 }
 
+/// A creation that has to fail, or may, of an id that is free.
+fn wrong_create(choices: &mut Choices, repo: usize) -> Step {
+    let by = choices.below(CAST.len());
+    let act = odd_create(choices, by);
+    let mut step = plain(choices, by, repo, act);
+    match choices.below(4) {
+        0 => step.credential = credential(choices),
+        1 => step.twist = Some(Twist::Member(change(choices))),
+        _ => {}
+    }
+    step
+}
+
+fn credential(choices: &mut Choices) -> Credential {
+    match choices.below(3) {
+        0 => Credential::Missing,
+        1 => Credential::Odd(die(choices)),
+        _ => Credential::Forged(die(choices)),
+    }
+}
+
 fn step(choices: &mut Choices) -> Step {
     let (by, repo) = (skewed(choices, CAST.len()), skewed(choices, REPOS));
     if choices.below(LOOK) == 0 {
@@ -57,11 +84,8 @@ fn step(choices: &mut Choices) -> Step {
     }
     let act = act(choices, by);
     let mut step = plain(choices, by, repo, act);
-    match choices.below(24) {
-        0..=1 => step.credential = Credential::Missing,
-        2..=3 => step.credential = Credential::Odd(die(choices)),
-        4..=5 => step.credential = Credential::Forged(die(choices)),
-        _ => {}
+    if choices.below(4) == 0 {
+        step.credential = credential(choices);
     }
     // One thing at a time: what is refused for its token shows nothing else.
     if step.credential == Credential::Own && choices.below(3) == 0 {
@@ -138,8 +162,9 @@ fn push(choices: &mut Choices) -> Act {
         6 => Count::Is(small(choices, 3)),
         _ => near(choices),
     };
-    let version = match choices.below(10) {
+    let version = match choices.below(11) {
         0..=6 => Count::Plus(1),
+        10 => Count::Plus(0),
         7 => Count::Plus(2 + small(choices, 5)),
         8 => Count::Is(large(choices)),
         _ => near(choices),
@@ -233,9 +258,9 @@ fn twist(choices: &mut Choices) -> Twist {
 
 fn change(choices: &mut Choices) -> Change {
     match choices.below(12) {
-        0 => Change::Drop,
-        1 => Change::Null,
-        2..=3 => Change::Retype(die(choices)),
+        0..=1 => Change::Drop,
+        2 => Change::Null,
+        3 => Change::Retype(die(choices)),
         4..=5 => Change::Integer(die(choices)),
         6..=7 => Change::Text(die(choices)),
         8 => Change::Respell(die(choices)),

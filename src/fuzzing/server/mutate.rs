@@ -30,7 +30,11 @@ pub(super) struct Changed {
 pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Changed {
     let mut places = Vec::new();
     collect(body, String::new(), &mut places);
-    let fitting: Vec<_> = places.iter().filter(|place| fits(body.pointer(place), change)).collect();
+    let mut fitting: Vec<_> = places.iter().filter(|place| fits(body.pointer(place), change)).collect();
+    // The members of the message itself are few among those of its rosters.
+    if dice.below(2) == 0 && fitting.iter().any(|place| place.matches('/').count() == 1) {
+        fitting.retain(|place| place.matches('/').count() == 1);
+    }
     let place = match fitting.len() {
         0 => String::new(),
         count => fitting[dice.below(count)].clone(),

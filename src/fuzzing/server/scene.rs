@@ -77,7 +77,7 @@ impl Scene {
         }
         slot.id = match naming {
             Naming::Fresh => return,
-            Naming::Long => format!("{}-{}", slot.id, random::uuid()),
+            Naming::Long => format!("{}.{}", slot.id, random::uuid()),
             Naming::Like(how) => alike(&other, how),
             Naming::Odd(which) => {
                 const ODD: [&str; 8] = ["a b", "a/b", "\u{e9}\u{1f511}", "%41", "a?b#c", "a+b", "a\\b", "a:b@c"];
@@ -167,7 +167,7 @@ pub(super) fn noise(length: usize, dice: &mut Choices) -> String {
 /// An id that is nearly another.
 fn alike(id: &str, how: u8) -> String {
     let cut = |at: usize| id.chars().take(at).collect::<String>();
-    match how % 10 {
+    match how % 12 {
         0 => id.to_uppercase(),
         1 => format!("{id}x"),
         2 => format!("{}zzzz", cut(32)),
@@ -177,6 +177,8 @@ fn alike(id: &str, how: u8) -> String {
         6 => format!("{id} "),
         7 => format!("{id}_"),
         8 => format!("0{id}"),
+        9 => id.replace('.', "_"),
+        10 => id.to_uppercase(),
         _ => format!("{id}%00"),
     }
 }

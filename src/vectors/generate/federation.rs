@@ -19,22 +19,10 @@ fn x_key(label: &str) -> String {
     base64::encode(&key_wrap::public_key(&seed::bytes(&format!("federation/{label}"))))
 }
 
-pub(super) fn file() -> Made<Value> {
-    let mut tokens = Vec::new();
-    let invite = |a: &str, b: &str| fields! { "ed25519PublicKey": a, "x25519PublicKey": b };
-    for (name, reason, keys) in [
-        ("invite-bob", "an ordinary invite request", invite(&key("bob"), &x_key("bob-x"))),
-        ("invite-carol", "another one", invite(&key("carol"), &x_key("carol-x"))),
-        (
-            "invite-slashes",
-            "keys whose base64 has many slashes",
-            invite(&base64::encode(&[0xff; 32]), &base64::encode(&[0xfb; 32])),
-        ),
-    ] {
-        tokens.push(token(name, reason, INVITE, "joiner -> inviter", Op::EncodeInvite, keys)?);
-    }
+fn locators() -> Vec<(&'static str, &'static str, Fields)> {
     let scheme = key_wrap::SCHEME_ID;
-    for (name, reason, members) in [
+    let bare = |id: &str| fields! { "host": "vault.example", "repoId": id };
+    vec![
         (
             "locator-full",
             "every member",
@@ -45,11 +33,7 @@ pub(super) fn file() -> Made<Value> {
             "the deployment publishes no bindings",
             fields! { "host": "vault.example", "repoId": REPO, "schemeId": scheme, "keyEpoch": 3 },
         ),
-        (
-            "locator-bare",
-            "host and id alone: the manifest says the rest",
-            fields! { "host": "vault.example", "repoId": REPO },
-        ),
+        ("locator-bare", "host and id alone: the manifest says the rest", bare(REPO)),
         (
             "locator-port",
             "an authority with a port",
@@ -65,24 +49,33 @@ pub(super) fn file() -> Made<Value> {
             "2^63 - 1",
             fields! { "host": "h", "repoId": "r", "schemeId": scheme, "keyEpoch": i64::MAX },
         ),
-        (
-            "locator-non-ascii",
-            "an id beyond ASCII: UTF-8 in the JSON, no escapes",
-            fields! { "host": "vault.example", "repoId": "dépôt-\u{1f511}" },
-        ),
-        (
-            "locator-escapes",
-            "an id that JSON has to escape",
-            fields! { "host": "vault.example", "repoId": "a\"b\\c/d\u{1f}" },
-        ),
+        ("locator-non-ascii", "an id beyond ASCII: UTF-8 in the JSON, no escapes", bare("dépôt-\u{1f511}")),
+        ("locator-escapes", "an id that JSON has to escape", bare("a\"b\\c/d\u{1f}")),
         (
             "locator-url-alphabet",
             "a token with both characters that the standard alphabet spells otherwise",
-            fields! { "host": "vault.example", "repoId": "???>>>~~~" },
+            bare("???>>>~~~"),
         ),
         ("locator-one-more-byte", "another length: the token ends otherwise", fields! { "host": "h", "repoId": "rr" }),
         ("locator-two-more-bytes", "and another", fields! { "host": "h", "repoId": "rrr" }),
+    ]
+}
+
+pub(super) fn file() -> Made<Value> {
+    let mut tokens = Vec::new();
+    let invite = |a: &str, b: &str| fields! { "ed25519PublicKey": a, "x25519PublicKey": b };
+    for (name, reason, keys) in [
+        ("invite-bob", "an ordinary invite request", invite(&key("bob"), &x_key("bob-x"))),
+        ("invite-carol", "another one", invite(&key("carol"), &x_key("carol-x"))),
+        (
+            "invite-slashes",
+            "keys whose base64 has many slashes",
+            invite(&base64::encode(&[0xff; 32]), &base64::encode(&[0xfb; 32])),
+        ),
     ] {
+        tokens.push(token(name, reason, INVITE, "joiner -> inviter", Op::EncodeInvite, keys)?);
+    }
+    for (name, reason, members) in locators() {
         tokens.push(token(name, reason, LOCATOR, "inviter -> joiner", Op::EncodeLocator, members)?);
     }
     let about = "Join tokens and addresses (SPEC section 8).";

@@ -84,28 +84,10 @@ fn payload() -> Made<Vec<Value>> {
     for (mutation, reason, change) in lengths() {
         add(mutation, reason, "length", "ciphertextB64", changed(&valid["ciphertextB64"], change));
     }
-    for name in ["keyB64", "ivB64"] {
-        let what = if name == "keyB64" { "key" } else { "iv" };
-        add(&format!("first bit of the {what}"), "another one", what, name, flipped(&valid[name], 0, 0x80));
-        add(&format!("last bit of the {what}"), "another one", what, name, flipped(&valid[name], -1, 1));
-        add(&format!("{what} of zeros"), "another one", what, name, changed(&valid[name], |bytes| bytes.fill(0)));
-        add(
-            &format!("{what} a byte short"),
-            "a wrong length is no length",
-            what,
-            name,
-            changed(&valid[name], |bytes| {
-                bytes.pop();
-            }),
-        );
-        add(
-            &format!("{what} a byte long"),
-            "a wrong length is no length",
-            what,
-            name,
-            changed(&valid[name], |bytes| bytes.push(0)),
-        );
-        add(&format!("empty {what}"), "nothing is no length", what, name, "".into());
+    for (name, what) in [("keyB64", "key"), ("ivB64", "iv")] {
+        for (mutation, reason, value) in other_bytes(&valid[name], what) {
+            add(&mutation, reason, what, name, value);
+        }
     }
     for (mutation, reason, id) in ids() {
         add(mutation, reason, "repo-id", "repoId", id.into());
@@ -126,6 +108,25 @@ fn payload() -> Made<Vec<Value>> {
     cases.extend(other_layouts(&valid)?);
     cases.push(by_half_a_key(&valid)?);
     Ok(cases)
+}
+
+/// Takes a byte off the end.
+pub(super) fn shorten(bytes: &mut Vec<u8>) {
+    bytes.pop();
+}
+
+/// Other values of a member of a fixed size, which is called `what`.
+fn other_bytes(valid: &Value, what: &str) -> [(String, &'static str, Value); 6] {
+    let short = changed(valid, shorten);
+    let long = changed(valid, |bytes| bytes.push(0));
+    [
+        (format!("first bit of the {what}"), "another one", flipped(valid, 0, 0x80)),
+        (format!("last bit of the {what}"), "another one", flipped(valid, -1, 1)),
+        (format!("{what} of zeros"), "another one", changed(valid, |bytes| bytes.fill(0))),
+        (format!("{what} a byte short"), "a wrong length is no length", short),
+        (format!("{what} a byte long"), "a wrong length is no length", long),
+        (format!("empty {what}"), "nothing is no length", "".into()),
+    ]
 }
 
 /// A ciphertext that is sound under AES-128, for whoever takes the size of a key as it comes.

@@ -117,51 +117,29 @@ fn bytes(valid: &Fields) -> Vec<Value> {
         ("ephemeral key", "ephemeral", "ephemeralPublicKeyB64"),
         ("private key", "recipient", "recipientPrivateKeyB64"),
     ] {
-        add(
-            &format!("{what} a byte short"),
-            "a wrong length is no length",
-            flag,
-            name,
-            changed(&valid[name], |bytes| {
-                bytes.pop();
-            }),
-        );
-        add(
-            &format!("{what} a byte long"),
-            "a wrong length is no length",
-            flag,
-            name,
-            changed(&valid[name], |bytes| bytes.push(0)),
-        );
+        let wrong = "a wrong length is no length";
+        let (short, long) = (changed(&valid[name], super::negative::shorten), changed(&valid[name], |b| b.push(0)));
+        add(&format!("{what} a byte short"), wrong, flag, name, short);
+        add(&format!("{what} a byte long"), wrong, flag, name, long);
         add(&format!("empty {what}"), "nothing is no length", flag, name, "".into());
     }
-    add(
-        "tag left out",
-        "without a tag nothing is authenticated",
-        "tag",
-        "ciphertextB64",
-        changed(&valid["ciphertextB64"], |bytes| bytes.truncate(32)),
-    );
-    add(
-        "tag first",
-        "the tag stands at the end",
-        "tag",
-        "ciphertextB64",
-        changed(&valid["ciphertextB64"], |bytes| bytes.rotate_right(16)),
-    );
+    let ciphertext = &valid["ciphertextB64"];
+    let (cut, turned) =
+        (changed(ciphertext, |bytes| bytes.truncate(32)), changed(ciphertext, |bytes| bytes.rotate_right(16)));
+    add("tag left out", "without a tag nothing is authenticated", "tag", "ciphertextB64", cut);
+    add("tag first", "the tag stands at the end", "tag", "ciphertextB64", turned);
     cases
 }
 
-/// Wraps that are sound under another derivation than the scheme's.
-fn other_schemes(wrap: &Wrap, valid: &Fields) -> Made<Vec<Value>> {
-    let recipient = key_wrap::public_key(&wrap.recipient);
-    let ephemeral = key_wrap::public_key(&wrap.ephemeral);
-    let secret = *key_wrap::shared_secret(&wrap.ephemeral, &recipient).map_err(primitive)?;
+/// A derivation other than the scheme's: mutation, reason, flag, key encryption key, additional data.
+type Derivation = (&'static str, &'static str, &'static str, [u8; 32], &'static str);
+
+/// Another secret, another function, another salt.
+fn other_keys(secret: [u8; 32], ephemeral: [u8; 32], recipient: [u8; 32]) -> Made<Vec<Derivation>> {
     let reversed: Vec<u8> = secret.iter().rev().copied().collect();
     let hashed = Sha256::digest(secret);
-    let right = derive("SHA-256", &secret, &ephemeral, INFO)?;
     let both = [ephemeral, recipient].concat();
-    let rows: Vec<(&str, &str, &str, [u8; 32], &str)> = vec![
+    Ok(vec![
         (
             "hashed shared secret",
             "the raw output of X25519 goes into HKDF",
@@ -189,6 +167,13 @@ fn other_schemes(wrap: &Wrap, valid: &Fields) -> Made<Vec<Value>> {
             derive("SHA-256", &secret, base64::encode(&ephemeral).as_bytes(), INFO)?,
             INFO,
         ),
+    ])
+}
+
+/// Another label, in HKDF or as additional data.
+fn other_labels(secret: [u8; 32], ephemeral: [u8; 32]) -> Made<Vec<Derivation>> {
+    let right = derive("SHA-256", &secret, &ephemeral, INFO)?;
+    Ok(vec![
         ("no info", "the label goes into HKDF", "label", derive("SHA-256", &secret, &ephemeral, "")?, INFO),
         (
             "info of another version",
@@ -214,7 +199,15 @@ fn other_schemes(wrap: &Wrap, valid: &Fields) -> Made<Vec<Value>> {
         ("no additional data", "the label is bound by GCM, too", "label", right, ""),
         ("scheme id as additional data", "the label isn't the name of the scheme", "label", right, key_wrap::SCHEME_ID),
         ("additional data of another version", "the label is exact", "label", right, "avp/rdk-wrap/v2"),
-    ];
+    ])
+}
+
+/// Wraps that are sound under another derivation than the scheme's.
+fn other_schemes(wrap: &Wrap, valid: &Fields) -> Made<Vec<Value>> {
+    let recipient = key_wrap::public_key(&wrap.recipient);
+    let ephemeral = key_wrap::public_key(&wrap.ephemeral);
+    let secret = *key_wrap::shared_secret(&wrap.ephemeral, &recipient).map_err(primitive)?;
+    let rows = [other_keys(secret, ephemeral, recipient)?, other_labels(secret, ephemeral)?].concat();
     let mut cases = Vec::new();
     for (mutation, reason, flag, kek, aad) in rows {
         let sealed = envelope::seal_with_aad(&kek, &wrap.iv, aad.as_bytes(), &wrap.data_key).map_err(primitive)?;

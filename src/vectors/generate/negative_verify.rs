@@ -34,93 +34,137 @@ pub(super) fn members(key: &[u8], message: &[u8], signature: &[u8]) -> Fields {
     fields! { "publicKeyHex": hex_of(key), "messageHex": hex_of(message), "signatureHex": hex_of(signature) }
 }
 
+/// A signature that is right, and the cases that come of it.
+struct Signed {
+    seed: [u8; 32],
+    key: [u8; 32],
+    nonce: [u8; 32],
+    valid: [u8; 64],
+    cases: Vec<Value>,
+}
+
 pub(super) fn cases() -> Made<Vec<Value>> {
-    let seed = seeded("verify/seed");
-    let key = signature::public_key(&seed);
-    let nonce: [u8; 32] = seeded("verify/nonce");
-    let valid = signature::sign(&seed, &nonce);
-    let mut cases = Vec::new();
-    let mut add = |mutation: &str, reason: &str, flag: &str, key: &[u8], message: &[u8], signature: &[u8]| {
-        cases.push(rejected("ed25519-verify", mutation, reason, &[flag], members(key, message, signature)));
-    };
-    for (mutation, at, bits) in [
-        ("first bit of R", 0, 0x80),
-        ("highest bit of R", 31, 0x80),
-        ("lowest bit of S", 32, 1),
-        ("highest bit of S", 63, 0x80),
-    ] {
-        add(mutation, "every bit counts", "signature", &key, &nonce, &flip(&valid, at, bits));
+    let (seed, nonce) = (seeded("verify/seed"), seeded("verify/nonce"));
+    let (key, valid) = (signature::public_key(&seed), signature::sign(&seed, &nonce));
+    let mut signed = Signed { seed, key, nonce, valid, cases: Vec::new() };
+    signed.bits();
+    signed.other_messages();
+    signed.spellings();
+    signed.bindings();
+    Ok(signed.cases)
+}
+
+impl Signed {
+    fn add(&mut self, mutation: &str, reason: &str, flag: &str, key: &[u8], message: &[u8], signature: &[u8]) {
+        self.cases.push(rejected("ed25519-verify", mutation, reason, &[flag], members(key, message, signature)));
     }
-    add("lowest bit of the key", "another key", "key", &flip(&key, 0, 1), &nonce, &valid);
-    add("sign bit of the key", "the other point of that height", "key", &flip(&key, 31, 0x80), &nonce, &valid);
-    add(
-        "another key",
-        "a signature belongs to its key",
-        "key",
-        &signature::public_key(&seeded("verify/other")),
-        &nonce,
-        &valid,
-    );
-    add("key off the curve", "not every 32 bytes are a point", "key", &off_curve(), &nonce, &valid);
-    add("first bit of the message", "another message", "message", &key, &flip(&nonce, 0, 0x80), &valid);
-    add("message a byte long", "another message", "message", &key, &[&nonce[..], &[0]].concat(), &valid);
-    add("message a byte short", "another message", "message", &key, &nonce[..31], &valid);
-    add("empty message", "another message", "message", &key, &[], &valid);
-    let text = base64::encode(&nonce);
-    add(
-        "signature over the base64 text",
-        "the raw bytes of a nonce are signed",
-        "nonce",
-        &key,
-        &nonce,
-        &signature::sign(&seed, text.as_bytes()),
-    );
-    add(
-        "signature over the hexadecimal text",
-        "the raw bytes of a nonce are signed",
-        "nonce",
-        &key,
-        &nonce,
-        &signature::sign(&seed, hex_of(&nonce).as_bytes()),
-    );
-    add(
-        "signature over a hash",
-        "the nonce itself is signed",
-        "nonce",
-        &key,
-        &nonce,
-        &signature::sign(&seed, &sha256(&nonce)),
-    );
-    let unreduced = plus_order(&valid);
-    add(
-        "S plus the group order",
-        "RFC 8032 5.1.7: S below the order, or else a signature has a second spelling",
-        "non-canonical",
-        &key,
-        &nonce,
-        &unreduced,
-    );
-    add("S of all bits", "S below the order", "non-canonical", &key, &nonce, &[&valid[..32], &[0xff; 32]].concat());
-    add(
-        "R beyond the field",
-        "the neutral element spelled as p + 1",
-        "non-canonical",
-        &NEUTRAL,
-        &nonce,
-        &[NEUTRAL_ALIAS, [0; 32]].concat(),
-    );
-    add("R and S swapped", "R comes first", "signature", &key, &nonce, &[&valid[32..], &valid[..32]].concat());
-    add("signature of zeros", "no signature", "signature", &key, &nonce, &[0; 64]);
-    add("signature a byte short", "a signature has 64 bytes", "length", &key, &nonce, &valid[..63]);
-    add("signature a byte long", "a signature has 64 bytes", "length", &key, &nonce, &[&valid[..], &[0]].concat());
-    add("empty signature", "a signature has 64 bytes", "length", &key, &nonce, &[]);
-    add("key a byte short", "a key has 32 bytes", "length", &key[..31], &nonce, &valid);
-    add("key a byte long", "a key has 32 bytes", "length", &[&key[..], &[0]].concat(), &nonce, &valid);
-    for (mutation, reason, message) in bindings() {
-        let right = b"AA==|Ag==";
-        add(mutation, reason, "binding", &key, right, &signature::sign(&seed, message));
+
+    fn bits(&mut self) {
+        let Self { key, nonce, valid, .. } = *self;
+        for (mutation, at, bits) in [
+            ("first bit of R", 0, 0x80),
+            ("highest bit of R", 31, 0x80),
+            ("lowest bit of S", 32, 1),
+            ("highest bit of S", 63, 0x80),
+        ] {
+            self.add(mutation, "every bit counts", "signature", &key, &nonce, &flip(&valid, at, bits));
+        }
+        self.add("lowest bit of the key", "another key", "key", &flip(&key, 0, 1), &nonce, &valid);
+        self.add("sign bit of the key", "the other point of that height", "key", &flip(&key, 31, 0x80), &nonce, &valid);
+        self.add(
+            "another key",
+            "a signature belongs to its key",
+            "key",
+            &signature::public_key(&seeded("verify/other")),
+            &nonce,
+            &valid,
+        );
+        self.add("key off the curve", "not every 32 bytes are a point", "key", &off_curve(), &nonce, &valid);
+        self.add("first bit of the message", "another message", "message", &key, &flip(&nonce, 0, 0x80), &valid);
+        self.add("message a byte long", "another message", "message", &key, &[&nonce[..], &[0]].concat(), &valid);
+        self.add("message a byte short", "another message", "message", &key, &nonce[..31], &valid);
+        self.add("empty message", "another message", "message", &key, &[], &valid);
     }
-    Ok(cases)
+
+    fn other_messages(&mut self) {
+        let Self { seed, key, nonce, .. } = *self;
+        let text = base64::encode(&nonce);
+        self.add(
+            "signature over the base64 text",
+            "the raw bytes of a nonce are signed",
+            "nonce",
+            &key,
+            &nonce,
+            &signature::sign(&seed, text.as_bytes()),
+        );
+        self.add(
+            "signature over the hexadecimal text",
+            "the raw bytes of a nonce are signed",
+            "nonce",
+            &key,
+            &nonce,
+            &signature::sign(&seed, hex_of(&nonce).as_bytes()),
+        );
+        self.add(
+            "signature over a hash",
+            "the nonce itself is signed",
+            "nonce",
+            &key,
+            &nonce,
+            &signature::sign(&seed, &sha256(&nonce)),
+        );
+    }
+
+    fn spellings(&mut self) {
+        let Self { key, nonce, valid, .. } = *self;
+        let unreduced = plus_order(&valid);
+        self.add(
+            "S plus the group order",
+            "RFC 8032 5.1.7: S below the order, or else a signature has a second spelling",
+            "non-canonical",
+            &key,
+            &nonce,
+            &unreduced,
+        );
+        self.add(
+            "S of all bits",
+            "S below the order",
+            "non-canonical",
+            &key,
+            &nonce,
+            &[&valid[..32], &[0xff; 32]].concat(),
+        );
+        self.add(
+            "R beyond the field",
+            "the neutral element spelled as p + 1",
+            "non-canonical",
+            &NEUTRAL,
+            &nonce,
+            &[NEUTRAL_ALIAS, [0; 32]].concat(),
+        );
+        self.add("R and S swapped", "R comes first", "signature", &key, &nonce, &[&valid[32..], &valid[..32]].concat());
+        self.add("signature of zeros", "no signature", "signature", &key, &nonce, &[0; 64]);
+        self.add("signature a byte short", "a signature has 64 bytes", "length", &key, &nonce, &valid[..63]);
+        self.add(
+            "signature a byte long",
+            "a signature has 64 bytes",
+            "length",
+            &key,
+            &nonce,
+            &[&valid[..], &[0]].concat(),
+        );
+        self.add("empty signature", "a signature has 64 bytes", "length", &key, &nonce, &[]);
+        self.add("key a byte short", "a key has 32 bytes", "length", &key[..31], &nonce, &valid);
+        self.add("key a byte long", "a key has 32 bytes", "length", &[&key[..], &[0]].concat(), &nonce, &valid);
+    }
+
+    fn bindings(&mut self) {
+        let Self { seed, key, .. } = *self;
+        for (mutation, reason, message) in bindings() {
+            let right = b"AA==|Ag==";
+            self.add(mutation, reason, "binding", &key, right, &signature::sign(&seed, message));
+        }
+    }
 }
 
 /// Messages that are no binding of `AA==` and `Ag==`.

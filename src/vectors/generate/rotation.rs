@@ -139,36 +139,16 @@ fn must_fail(before: &Phase, after: &Phase, earlier: &Fields, later: &Fields) ->
         }
     };
     let (old, new) = (member(earlier, "envelope")?, member(later, "envelope")?);
-    add(
-        "old data key, new envelope",
-        "what a removed member kept opens nothing new",
-        "payload-decrypt",
-        opening(&before.data_key, &new, after.version, after.epoch),
-    );
-    add(
-        "new data key, old envelope",
-        "the keys of two epochs are independent",
-        "payload-decrypt",
-        opening(&after.data_key, &old, before.version, before.epoch),
-    );
-    add(
-        "old envelope at the new epoch",
-        "an old envelope isn't replayed as a new one",
-        "payload-decrypt",
-        opening(&before.data_key, &old, before.version, after.epoch),
-    );
-    add(
-        "old envelope at the new version",
-        "an old envelope isn't replayed as a new one",
-        "payload-decrypt",
-        opening(&before.data_key, &old, after.version, before.epoch),
-    );
-    add(
-        "new envelope at the old epoch",
-        "nor a new one as an old one",
-        "payload-decrypt",
-        opening(&after.data_key, &new, after.version, before.epoch),
-    );
+    let replayed = "an old envelope isn't replayed as a new one";
+    for (name, reason, key, envelope, version, epoch) in [
+        ("old data key, new envelope", "what a removed member kept opens nothing new", before, &new, after, after),
+        ("new data key, old envelope", "the keys of two epochs are independent", after, &old, before, before),
+        ("old envelope at the new epoch", replayed, before, &old, before, after),
+        ("old envelope at the new version", replayed, before, &old, after, before),
+        ("new envelope at the old epoch", "nor a new one as an old one", after, &new, after, before),
+    ] {
+        add(name, reason, "payload-decrypt", opening(&key.data_key, envelope, version.version, epoch.epoch));
+    }
     let carol = base64::encode(&private("carol"));
     for entry in later["members"].as_array().into_iter().flatten() {
         let wrapped = &entry["wrappedDataKey"];

@@ -88,7 +88,6 @@ impl Recipe {
             fields! { "dataKeyB64": b64(a), "recipientPublicKeyB64": x_public(b), "ephemeralPrivateKeyB64": b64(c),
             "ivB64": b64(&self.iv) }
         };
-        let keys = || fields! { "ed25519PublicKey": public(a), "x25519PublicKey": x_public(b) };
         Some(match self.op {
             Op::Aad => place(),
             Op::Encrypt => sealing(),
@@ -117,12 +116,23 @@ impl Recipe {
                 "signatureHex": hex_of(&signature::sign(a, &self.bytes)) }
             }
             Op::SignNonce => fields! { "seedHex": hex_of(a), "nonce": b64(&[&b[..], &self.bytes].concat()) },
+            _ => return self.texts(),
+        })
+    }
+
+    /// As [`Self::fields`], for operations on texts.
+    fn texts(&self) -> Option<Fields> {
+        let [a, b, c] = &self.keys;
+        let public = |seed| base64::encode(&signature::public_key(seed));
+        let keys =
+            || fields! { "ed25519PublicKey": public(a), "x25519PublicKey": base64::encode(&key_wrap::public_key(b)) };
+        Some(match self.op {
             Op::BindingMessage => keys(),
             Op::VerifyBinding => {
                 let mut fields = keys();
                 let message = ours(Op::BindingMessage, &fields)?;
                 let signed = signature::sign(c, message.get("messageUtf8")?.as_str()?.as_bytes());
-                fields.extend(fields! { "issuerPublicKeyB64": public(c), "keyBindingSig": b64(&signed) });
+                fields.extend(fields! { "issuerPublicKeyB64": public(c), "keyBindingSig": base64::encode(&signed) });
                 fields
             }
             Op::EncodeInvite => keys(),
@@ -133,7 +143,8 @@ impl Recipe {
             Op::FormatAddress => fields! { "host": self.host.as_str(), "repoId": self.id.as_str() },
             Op::ParsePayload => fields! { "plaintextUtf8": self.payload() },
             Op::EncodeBase64 => fields! { "hex": hex_of(&self.bytes) },
-            Op::DecodeBase64 => fields! { "base64": b64(&self.bytes) },
+            Op::DecodeBase64 => fields! { "base64": base64::encode(&self.bytes) },
+            _ => return None,
         })
     }
 
