@@ -76,7 +76,6 @@ impl Recipe {
     fn fields(&self) -> Option<Fields> {
         let [a, b, c] = &self.keys;
         let b64 = |bytes: &[u8]| base64::encode(bytes);
-        let public = |seed| b64(&signature::public_key(seed));
         let x_public = |private| b64(&key_wrap::public_key(private));
         let place = || fields! { "repoId": self.id.as_str(), "payloadVersion": self.version, "keyEpoch": self.epoch };
         let sealing = || {
