@@ -9,6 +9,7 @@ pub mod cli;
 pub mod client;
 pub mod codec;
 pub mod fuzzing;
+pub mod history;
 pub mod model;
 pub mod report;
 pub mod requirements;

@@ -1,16 +1,17 @@
-//! The sequential model: what a repository answers when one request comes after the other, and what it holds afterwards (SPEC §6, §10).
+//! The sequential model: what a repository answers when one request comes after the other, and what it holds then
+//! (SPEC §6, §10).
 //!
-//! `(state, call) → allowed answers, each with the state that it leaves` is [`allowed`]; [`judge()`] holds one answer to it. Pure functions: no I/O, no
-//! clock, no random numbers. The model is an oracle for the built-in server, for fuzzed servers and for recorded histories, and
-//! shares no code with any of them.
+//! `(state, call) → allowed answers, each with the state that it leaves` is [`allowed`]; [`judge()`] holds one answer to
+//! it. Pure functions: no I/O, no clock, no random numbers. The model is an oracle for the built-in server, for fuzzed
+//! servers and for recorded histories, and shares no code with any of them.
 //!
-//! Where the specification leaves room, several answers are allowed. An answer that a careful server wouldn't give, but that breaks no MUST, names
-//! what it misses ([`Step::missed`]). An accepted request that contradicts itself (an envelope of another repository, a roster
-//! that names somebody twice) leaves a state that the specification doesn't fix: the model takes it as sent, and
-//! [`Step::settled`] is false, so that whoever needs certainty pulls before going on.
+//! Where the specification leaves room, several answers are allowed. An answer that a careful server wouldn't give, but
+//! that breaks no MUST, names what it misses ([`Step::missed`]). An accepted request that contradicts itself (an envelope
+//! of another repository, a roster that names somebody twice) leaves a state that the specification doesn't fix: the
+//! model takes it as sent, and [`Step::settled`] is false, so that whoever needs certainty pulls before going on.
 //!
-//! Not modelled: tokens (a caller is a member id or nobody), requests that aren't well-formed, and requests whose path and body name
-//! different repositories.
+//! Not modelled: tokens (a caller is a member id or nobody), requests that aren't well-formed, and requests whose path
+//! and body name different repositories.
 
 mod judge;
 mod rules;
@@ -42,8 +43,19 @@ pub struct Entry {
 }
 
 /// The members of a repository, ordered by [`Entry`] so that equal rosters compare equal; cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Eq, Hash)]
+#[expect(
+    clippy::derived_hash_with_manual_eq,
+    reason = "equality is that of the entries; the pointers only make it quicker"
+)]
 pub struct Roster(Arc<[Entry]>);
+
+impl PartialEq for Roster {
+    fn eq(&self, other: &Self) -> bool {
+        // Most rosters that meet in a long history are one and the same.
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
 
 impl Roster {
     /// The roster of these entries, in whatever order they come.

@@ -1,0 +1,151 @@
+//! Operations of unknown outcome, and which of them can matter. A write here carries its version and its own ciphertext,
+//! so most of them are decided by what others saw: if somebody else made their version, they never took effect. Of the
+//! rest, those whose effect nobody could have noticed are left out: whatever order there is with them is one without
+//! them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Op;
+use crate::model::{Answer, Entry, Operation, Word};
+
+/// What is to be done with the operations of unknown outcome.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    /// These never took effect, or it makes no difference.
+    pub left_out: HashSet<u32>,
+    /// These make no difference after a moment (in nanoseconds).
+    pub until: Vec<(u64, u32)>,
+}
+
+/// What the known operations of a repository tell.
+#[derive(Default)]
+struct Seen {
+    created: bool,
+    /// A refusal of a removal may be owed to almost anything.
+    removal_refused: bool,
+    /// The ciphertexts of versions.
+    made: HashMap<i64, Word>,
+    /// Whether a version has one ciphertext: not so if a manifest and its first envelope disagree.
+    unique: bool,
+    /// Versions that must have been reached.
+    versions: HashSet<i64>,
+    /// When an entry was last in an answer.
+    entries: HashMap<Entry, u64>,
+    /// When a member was last asked about or asking.
+    members: HashMap<Word, u64>,
+}
+
+/// Decides about one repository's operations.
+pub(super) fn doubts(ops: &[Op], of_repo: &[u32]) -> Doubts {
+    let mut doubts = Doubts::default();
+    let op = |index: &u32| &ops[*index as usize];
+    let unknown: Vec<u32> = of_repo.iter().copied().filter(|index| op(index).result.is_none()).collect();
+    if unknown.is_empty() {
+        return doubts;
+    }
+    let mut seen = Seen { unique: true, ..Seen::default() };
+    of_repo.iter().for_each(|index| seen.note(op(index)));
+    // From the highest version down: a push is needed by those that build on it.
+    let mut by_version = unknown;
+    by_version.sort_by_key(|index| std::cmp::Reverse(op(index).version_written()));
+    for index in by_version {
+        match seen.matters(op(&index)) {
+            None => drop(doubts.left_out.insert(index)),
+            Some(u64::MAX) => {}
+            Some(until) => doubts.until.push((until, index)),
+        }
+    }
+    doubts
+}
+
+impl Seen {
+    fn note(&mut self, op: &Op) {
+        let until = op.result.as_ref().map_or(u64::MAX, |done| done.end);
+        if let Some(caller) = op.call.caller {
+            self.mention(caller, until);
+        }
+        if let Operation::CreateRepo { manifest, envelope } = &op.call.operation {
+            self.unique &= manifest.version == envelope.version;
+        }
+        // A rotation of unknown outcome may be needed for its roster alone.
+        if let Operation::Push { expected, rotated: Some(_), .. } = &op.call.operation {
+            self.versions.insert(*expected);
+        }
+        let Some(answer) = op.answer() else { return };
+        self.versions.extend(op.version_seen());
+        match (&op.call.operation, answer) {
+            (Operation::CreateRepo { .. }, Answer::Manifest(_)) => self.created = true,
+            (Operation::RemoveMember { .. }, Answer::Refused(_)) => self.removal_refused = true,
+            (Operation::Push { envelope, expected, .. }, answer) => {
+                self.versions.insert(*expected);
+                if matches!(answer, Answer::Push { accepted: true, .. }) {
+                    self.made.insert(envelope.version, envelope.sealed);
+                }
+            }
+            _ => {}
+        }
+        match &op.call.operation {
+            Operation::AddMember { entry } => self.mention(entry.member, until),
+            Operation::FetchMemberKey { member } | Operation::RemoveMember { removed: member, .. } => {
+                self.mention(*member, until);
+            }
+            Operation::CreateRepo { .. } | Operation::Pull { .. } | Operation::Push { .. } => {}
+        }
+        self.note_answer(answer, until);
+    }
+
+    fn note_answer(&mut self, answer: &Answer, until: u64) {
+        match answer {
+            Answer::Manifest(manifest) | Answer::Pull { manifest, .. } => {
+                for entry in manifest.members.entries() {
+                    let last = self.entries.entry(*entry).or_default();
+                    *last = until.max(*last);
+                }
+            }
+            Answer::Entry(entry) => {
+                let last = self.entries.entry(*entry).or_default();
+                *last = until.max(*last);
+            }
+            Answer::Push { .. } | Answer::Refused(_) | Answer::Broken(_) => {}
+        }
+        if let Answer::Pull { envelope: Some(envelope), .. } = answer {
+            self.versions.insert(envelope.version);
+            self.made.insert(envelope.version, envelope.sealed);
+        }
+    }
+
+    fn mention(&mut self, member: Word, until: u64) {
+        let last = self.members.entry(member).or_default();
+        *last = until.max(*last);
+    }
+
+    /// Until when an operation of unknown outcome can matter; `None`: it can't.
+    fn matters(&mut self, op: &Op) -> Option<u64> {
+        match &op.call.operation {
+            Operation::Pull { .. } | Operation::FetchMemberKey { .. } => None,
+            Operation::CreateRepo { .. } => (!self.created).then_some(u64::MAX),
+            Operation::Push { envelope, expected, rotated } => {
+                if self.made_by_another(envelope.version, envelope.sealed) {
+                    return None;
+                }
+                let needed = rotated.is_some() || self.removal_refused || self.versions.contains(&envelope.version);
+                if needed {
+                    self.versions.insert(*expected);
+                }
+                needed.then_some(u64::MAX)
+            }
+            Operation::RemoveMember { envelope, .. } => {
+                (!self.made_by_another(envelope.version, envelope.sealed)).then_some(u64::MAX)
+            }
+            Operation::AddMember { .. } if self.removal_refused => Some(u64::MAX),
+            Operation::AddMember { entry } => {
+                let last = self.entries.get(entry).max(self.members.get(&entry.member));
+                last.copied()
+            }
+        }
+    }
+
+    fn made_by_another(&self, version: i64, sealed: Word) -> bool {
+        self.unique && self.made.get(&version).is_some_and(|made| *made != sealed)
+    }
+}

@@ -1,0 +1,100 @@
+//! Histories of concurrent operations, and whether any order of them explains all answers (linearizability).
+//!
+//! ```text
+//! format       a history as JSON lines (schema/history.schema.json)
+//! check        is there an order? repository by repository
+//! worlds       the search: the states that a repository may be in, moment by moment
+//! doubt        which operations of unknown outcome can matter at all
+//! offence      if there is no order: the shortest part that shows it
+//! timeline     ... as a picture
+//! record       recording what a check does
+//! simulate     histories of a store that does everything right
+//! ```
+//!
+//! A history is linearizable if every operation can be given a moment between its start and its end so that the model
+//! ([`crate::model`]), asked in the order of these moments, allows every answer. An operation of unknown outcome (no answer came) may
+//! have taken effect at any moment after its start, or never.
+
+mod check;
+mod doubt;
+mod offence;
+pub mod simulate;
+#[cfg(test)]
+mod tests;
+mod worlds;
+
+use crate::model::{Answer, Call, Operation, Word, Words};
+
+pub use check::{Verdict, check};
+pub use offence::{Explanation, Offence};
+
+/// One operation of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// Who sent it: a number for each sequential client. One client's operations don't overlap, save those of unknown outcome.
+    pub client: u32,
+    /// The repository that it is about.
+    pub repo: Word,
+    /// Caller and operation.
+    pub call: Call,
+    /// When it was sent, in nanoseconds since any moment.
+    pub start: u64,
+    /// What came of it; `None` when that is unknown.
+    pub result: Option<Done>,
+}
+
+/// A known outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// When the answer was there, in the same nanoseconds; never before the start.
+    pub end: u64,
+    /// The answer; never [`Answer::Broken`], after which nobody knows what has happened.
+    pub answer: Answer,
+}
+
+/// A whole history.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// What the words of the operations stand for.
+    pub words: Words,
+    /// The operations, in any order.
+    pub ops: Vec<Op>,
+}
+
+impl Op {
+    /// Whether it can't change anything, by its nature or by its known answer.
+    fn is_read(&self) -> bool {
+        matches!(self.call.operation, Operation::Pull { .. } | Operation::FetchMemberKey { .. })
+            || matches!(
+                self.answer(),
+                Some(
+                    Answer::Refused(_) | Answer::Push { accepted: false, .. } | Answer::Pull { .. } | Answer::Entry(_)
+                )
+            )
+    }
+
+    /// The known answer.
+    fn answer(&self) -> Option<&Answer> {
+        self.result.as_ref().map(|done| &done.answer)
+    }
+
+    /// The payload version that its answer says is the current one, for answers that say so.
+    fn version_seen(&self) -> Option<i64> {
+        match self.answer()? {
+            Answer::Manifest(manifest) | Answer::Pull { manifest, .. } => Some(manifest.version),
+            Answer::Push { version, .. } => Some(*version),
+            Answer::Entry(_) | Answer::Refused(_) | Answer::Broken(_) => None,
+        }
+    }
+
+    /// The payload version that it brings if it takes effect; `None` for what doesn't raise it.
+    fn version_written(&self) -> Option<i64> {
+        match &self.call.operation {
+            Operation::Push { envelope, .. } | Operation::RemoveMember { envelope, .. } => Some(envelope.version),
+            Operation::CreateRepo { .. }
+            | Operation::Pull { .. }
+            | Operation::AddMember { .. }
+            | Operation::FetchMemberKey { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The shortest part of a history that shows that there is no order.
+//!
+//! The search stops at an answer that no world explains. Before that operation began there was (nearly always) exactly one
+//! world, so the part starts there, from a state that everything earlier forces. Of what follows, operations go one by one as long as
+//! there is still no order: a read is left out; a write loses its answer and its end, so that it may have
+//! taken effect or not. Both can only make an order more likely, so what is left has none, and neither has the whole.
+
+use std::collections::HashSet;
+
+use super::check::{Event, Happening, events, follow};
+use super::worlds::{LIMIT, World, Worlds};
+use super::{History, Op};
+use crate::model::{self, Answer, Operation, State, Word};
+use crate::requirements::Requirement;
+
+/// How much search one attempt to shorten a part is worth.
+const ATTEMPT: usize = 2_000;
+/// How many moments are explained.
+const EXPLANATIONS: usize = 4;
+
+/// Operations (by their index in the history) that no order explains.
+#[derive(Debug)]
+pub struct Offence {
+    /// The repository.
+    pub repo: Word,
+    /// What it holds before them; `None` if it doesn't exist yet.
+    pub before: Option<State>,
+    /// The write that made that state.
+    pub maker: Option<u32>,
+    /// The operations whose answers contradict each other, in the order of their starts.
+    pub operations: Vec<u32>,
+    /// Writes whose traces are in these answers, though it doesn't matter what they were answered.
+    pub related: Vec<u32>,
+    /// The one whose answer was the last straw; one of `operations`.
+    pub stuck: u32,
+    /// Why that answer doesn't fit, for each state that the repository may have been in.
+    pub explanations: Vec<Explanation>,
+}
+
+/// Why an answer doesn't fit a state.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The state.
+    pub state: Option<State>,
+    /// The write that made it.
+    pub maker: Option<u32>,
+    /// The rule that the answer would break then; `None` if it fits, and others don't.
+    pub rule: Option<&'static Requirement>,
+    /// What would have been allowed.
+    pub allowed: String,
+    /// What is different.
+    pub observed: String,
+}
+
+/// What is left of an operation while the part is being shortened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Whole,
+    /// As if no answer had come.
+    Doubtful,
+    Gone,
+}
+
+impl Offence {
+    /// The shortest part of these events; the last one is the end that no world explains.
+    pub(super) fn find(history: &History, happened: &[Event]) -> Self {
+        let stuck = happened.last().map_or(0, |event| event.2);
+        let (snapshot, from) = last_certain(&history.ops, happened, stuck);
+        let mut window = snapshot.pending.clone();
+        window.extend(happened[from..].iter().filter(|event| event.1 == Happening::Start).map(|event| event.2));
+        let mut part = Part { ops: &history.ops, before: &snapshot, stuck, window, kept: Vec::new() };
+        part.kept = part.window.iter().map(|index| part.at_first(*index)).collect();
+        part.shorten();
+        let chosen = |kept| {
+            let pairs = part.window.iter().zip(&part.kept);
+            pairs.filter(move |(_, mode)| **mode == kept).map(|(index, _)| *index)
+        };
+        let operations: Vec<u32> = chosen(Kept::Whole).collect();
+        let traces: HashSet<Word> = operations.iter().flat_map(|index| traces(&history.ops[*index as usize])).collect();
+        let leaves_trace = |index: &u32| written(&history.ops[*index as usize]).any(|word| traces.contains(&word));
+        let related = chosen(Kept::Doubtful).filter(leaves_trace).collect();
+        Self {
+            repo: history.ops[stuck as usize].repo,
+            related,
+            operations,
+            stuck,
+            explanations: part.explain(history),
+            before: snapshot.state,
+            maker: snapshot.maker,
+        }
+    }
+
+    /// The operations to show, in the order of their starts: the maker of the state, those that contradict each other, and
+    /// those related to them.
+    pub fn shown(&self, history: &History) -> Vec<u32> {
+        let mut shown: Vec<u32> = self.maker.iter().chain(&self.operations).chain(&self.related).copied().collect();
+        shown.sort_unstable_by_key(|index| (history.ops[*index as usize].start, *index));
+        shown.dedup();
+        shown
+    }
+}
+
+/// The last single world before an operation began, and the position of the first event after it.
+fn last_certain(ops: &[Op], happened: &[Event], stuck: u32) -> (World, usize) {
+    let mut certain = (World::nothing(), 0);
+    let mut begun = false;
+    let mut worlds = Worlds::new(ops, World::nothing(), LIMIT);
+    let mut look = |at: usize, worlds: &Worlds<'_>| {
+        if let ([only], false) = (worlds.worlds.as_slice(), begun) {
+            certain = (only.clone(), at);
+        }
+        begun |= happened[at].1 == Happening::Start && happened[at].2 == stuck;
+    };
+    // It gets stuck, as it did before; what counts is what was seen on the way.
+    let _ = follow(&mut worlds, happened, &mut look);
+    certain
+}
+
+/// A part that is being shortened.
+struct Part<'h> {
+    ops: &'h [Op],
+    before: &'h World,
+    stuck: u32,
+    window: Vec<u32>,
+    kept: Vec<Kept>,
+}
+
+impl Part<'_> {
+    fn at_first(&self, index: u32) -> Kept {
+        if self.ops[index as usize].result.is_some() { Kept::Whole } else { Kept::Doubtful }
+    }
+
+    /// What an operation becomes when it matters less.
+    fn less(&self, at: usize) -> Kept {
+        let index = self.window[at];
+        match self.kept[at] {
+            Kept::Whole if index == self.stuck => Kept::Whole,
+            Kept::Whole if self.ops[index as usize].is_read() => Kept::Gone,
+            Kept::Whole => Kept::Doubtful,
+            kept => kept,
+        }
+    }
+
+    /// Takes away as much as possible, in ever smaller pieces.
+    fn shorten(&mut self) {
+        let mut piece = self.window.len().max(1);
+        loop {
+            let mut changed = false;
+            for from in (0..self.window.len()).step_by(piece) {
+                let old = self.kept.clone();
+                for at in from..self.window.len().min(from + piece) {
+                    self.kept[at] = self.less(at);
+                }
+                if self.kept != old {
+                    if self.has_no_order() {
+                        changed = true;
+                    } else {
+                        self.kept = old;
+                    }
+                }
+            }
+            if piece > 1 {
+                piece = piece.div_ceil(2);
+            } else if !changed {
+                return;
+            }
+        }
+    }
+
+    /// The operations as they are left, with their indices in the history.
+    fn rest(&self) -> (Vec<Op>, Vec<u32>) {
+        let left = self.window.iter().zip(&self.kept).filter(|(_, kept)| **kept != Kept::Gone);
+        left.map(|(index, kept)| {
+            let op = &self.ops[*index as usize];
+            let result = op.result.clone().filter(|_| *kept == Kept::Whole);
+            (Op { result, ..op.clone() }, *index)
+        })
+        .unzip()
+    }
+
+    fn has_no_order(&self) -> bool {
+        let (ops, _) = self.rest();
+        let all: Vec<u32> = (0_u32..).take(ops.len()).collect();
+        let mut worlds = Worlds::new(&ops, self.start(), ATTEMPT);
+        matches!(follow(&mut worlds, &events(&ops, &all), &mut |_, _| {}), Err(stuck) if stuck.reason.is_none())
+    }
+
+    fn start(&self) -> World {
+        World { pending: Vec::new(), ..self.before.clone() }
+    }
+
+    /// Goes through what is left once more, and says for each state why the last answer doesn't fit.
+    fn explain(&self, history: &History) -> Vec<Explanation> {
+        let (ops, indices) = self.rest();
+        let all: Vec<u32> = (0_u32..).take(ops.len()).collect();
+        let happened = events(&ops, &all);
+        let mut worlds = Worlds::new(&ops, self.start(), LIMIT);
+        let mut last = None;
+        let stuck = follow(&mut worlds, &happened, &mut |_, worlds| last = Some(worlds.worlds.clone()));
+        let (Err(stuck), Some(worlds)) = (stuck, last) else { return Vec::new() };
+        let goal = happened[stuck.at].2;
+        let op = &ops[goal as usize];
+        let mut explanations: Vec<Explanation> = Vec::new();
+        let mut visit = |world: &World| {
+            let known = explanations.iter().any(|explanation| explanation.state == world.state);
+            if known || explanations.len() == EXPLANATIONS {
+                return;
+            }
+            let maker = world.maker.map(|maker| indices.get(maker as usize).copied().unwrap_or(maker));
+            let maker = if world.state == self.before.state { self.before.maker } else { maker };
+            explanations.push(explanation(history, op, world.state.clone(), maker));
+        };
+        for world in worlds {
+            let mut again = Worlds::new(&ops, world, ATTEMPT);
+            // It finds nothing, as before.
+            let _ = again.end(goal, &mut visit);
+        }
+        explanations
+    }
+}
+
+fn explanation(history: &History, op: &Op, state: Option<State>, maker: Option<u32>) -> Explanation {
+    let mismatch = op.answer().and_then(|answer| model::judge(state.as_ref(), &op.call, answer).err());
+    let (allowed, observed) = mismatch.as_ref().map(|mismatch| mismatch.explain(&history.words)).unwrap_or_default();
+    Explanation { state, maker, rule: mismatch.map(|mismatch| mismatch.rule), allowed, observed }
+}
+
+/// The words in an answer that tell where they come from.
+fn traces(op: &Op) -> Vec<Word> {
+    match op.answer() {
+        Some(Answer::Pull { manifest, envelope, .. }) => {
+            let sealed = envelope.map(|envelope| envelope.sealed);
+            manifest.members.entries().iter().map(|entry| entry.rest).chain(sealed).collect()
+        }
+        Some(Answer::Manifest(manifest)) => manifest.members.entries().iter().map(|entry| entry.rest).collect(),
+        Some(Answer::Entry(entry)) => vec![entry.rest],
+        _ => Vec::new(),
+    }
+}
+
+/// The words that a write brings.
+fn written(op: &Op) -> impl Iterator<Item = Word> {
+    let (sealed, members, entry) = match &op.call.operation {
+        Operation::CreateRepo { manifest, envelope } => (Some(envelope.sealed), Some(&manifest.members), None),
+        Operation::Push { envelope, rotated, .. } => (Some(envelope.sealed), rotated.as_ref(), None),
+        Operation::RemoveMember { envelope, members, .. } => (Some(envelope.sealed), Some(members), None),
+        Operation::AddMember { entry } => (None, None, Some(entry.rest)),
+        Operation::Pull { .. } | Operation::FetchMemberKey { .. } => (None, None, None),
+    };
+    let members: Vec<Word> =
+        members.into_iter().flat_map(|members| members.entries().iter().map(|entry| entry.rest)).collect();
+    sealed.into_iter().chain(entry).chain(members)
+}

@@ -1,0 +1,160 @@
+//! Histories of a store that does everything right, one step at a time: for benchmarks, and to test the checker with.
+
+use super::{Done, History, Op};
+use crate::client::random::Choices;
+use crate::model::{self, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Word};
+
+/// What a simulated history is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulation {
+    /// How many operations.
+    pub operations: usize,
+    /// How many clients, each with one operation at a time.
+    pub clients: u32,
+    /// One in this many operations has an unknown outcome; 0: none.
+    pub unknown_one_in: usize,
+    /// The choices' seed.
+    pub seed: u64,
+}
+
+/// A client at work.
+struct Client {
+    busy: Option<usize>,
+    /// What it last saw: version, epoch and roster.
+    seen: Option<State>,
+    done: bool,
+}
+
+struct Store {
+    words: model::Words,
+    choices: Choices,
+    state: Option<State>,
+    members: Vec<Word>,
+    repo: Word,
+    now: u64,
+    stamps: u64,
+}
+
+/// Simulates one repository that is created, pushed to, rotated, read and joined and left by members. Every client is a
+/// member of its own; what it sends fits what it saw last, so that some of it meets a conflict.
+pub fn simulate(simulation: Simulation) -> History {
+    let mut words = model::Words::default();
+    let repo = words.word("r");
+    let members = (0..simulation.clients).map(|number| words.word(&format!("m{number}"))).collect();
+    let choices = Choices::new(simulation.seed, "history");
+    let mut store = Store { words, choices, state: None, members, repo, now: 0, stamps: 0 };
+    let mut clients: Vec<Client> =
+        (0..simulation.clients).map(|_| Client { busy: None, seen: None, done: false }).collect();
+    let mut ops: Vec<Op> = Vec::with_capacity(simulation.operations);
+    while ops.len() < simulation.operations || clients.iter().any(|client| client.busy.is_some()) {
+        store.now += 1 + store.choices.draw() % 1000;
+        let number = store.choices.below(clients.len());
+        let client = &mut clients[number];
+        match client.busy {
+            None if ops.len() < simulation.operations => {
+                let call = store.call(number, client.seen.as_ref());
+                client.busy = Some(ops.len());
+                client.done = false;
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                ops.push(Op { client: number, repo, call, start: store.now, result: None });
+            }
+            None => {}
+            Some(at) if !client.done => {
+                // Its moment: what it answers is what the model allows first.
+                ops[at].result = Some(store.apply(&ops[at].call));
+                client.seen.clone_from(&store.state);
+                client.done = true;
+            }
+            Some(at) => {
+                if let Some(done) = &mut ops[at].result {
+                    done.end = store.now;
+                }
+                if simulation.unknown_one_in > 0 && store.choices.below(simulation.unknown_one_in) == 0 {
+                    ops[at].result = None;
+                }
+                client.busy = None;
+            }
+        }
+    }
+    History { words: store.words, ops }
+}
+
+impl Store {
+    fn stamp(&mut self) -> Word {
+        self.stamps += 1;
+        self.words.word(&format!("s{}", self.stamps))
+    }
+
+    fn entry(&mut self, member: Word, epoch: i64) -> Entry {
+        Entry { member, x25519: member, epoch, rest: self.stamp() }
+    }
+
+    fn roster(&mut self, members: &[Word], epoch: i64) -> Roster {
+        Roster::new(members.iter().map(|member| self.entry(*member, epoch)).collect())
+    }
+
+    fn envelope(&mut self, version: i64, epoch: i64) -> Envelope {
+        Envelope { repo: self.repo, version, epoch, sealed: self.stamp() }
+    }
+
+    /// A request that fits what its client saw last.
+    fn call(&mut self, number: usize, seen: Option<&State>) -> Call {
+        let caller = self.members[number];
+        let operation = match seen {
+            None => {
+                let manifest = Manifest {
+                    repo: self.repo,
+                    scheme: self.repo,
+                    version: 1,
+                    epoch: 0,
+                    members: self.roster(&[caller], 0),
+                };
+                Operation::CreateRepo { manifest, envelope: self.envelope(1, 0) }
+            }
+            Some(seen) => self.usual(caller, seen),
+        };
+        Call { caller: Some(caller), operation }
+    }
+
+    fn usual(&mut self, caller: Word, seen: &State) -> Operation {
+        let (version, epoch) = (seen.manifest.version, seen.manifest.epoch);
+        let inside: Vec<Word> = seen.manifest.members.entries().iter().map(|entry| entry.member).collect();
+        let outside: Vec<Word> = self.members.iter().copied().filter(|member| !inside.contains(member)).collect();
+        let dice = self.choices.below(100);
+        // Whoever isn't in, comes in soon: most of a history is about members.
+        if dice < 8 && inside.contains(&caller) && !outside.is_empty() || dice < 40 && outside.len() > inside.len() {
+            let member = outside[self.choices.below(outside.len())];
+            return Operation::AddMember { entry: self.entry(member, epoch) };
+        }
+        match dice {
+            0..55 => Operation::Pull { known: if dice % 2 == 0 { version } else { 0 } },
+            55..80 => Operation::Push { envelope: self.envelope(version + 1, epoch), expected: version, rotated: None },
+            80..85 => {
+                let rotated = Some(self.roster(&inside, epoch + 1));
+                Operation::Push { envelope: self.envelope(version + 1, epoch + 1), expected: version, rotated }
+            }
+            85..90 if inside.len() > 2 => {
+                let removed = inside[self.choices.below(inside.len())];
+                let rest: Vec<Word> = inside.into_iter().filter(|member| *member != removed).collect();
+                let members = self.roster(&rest, epoch + 1);
+                let envelope = self.envelope(version + 1, epoch + 1);
+                Operation::RemoveMember { removed, envelope, members, epoch: epoch + 1 }
+            }
+            _ => Operation::FetchMemberKey { member: self.members[self.choices.below(self.members.len())] },
+        }
+    }
+
+    /// Carries a call out.
+    fn apply(&mut self, call: &Call) -> Done {
+        let mut outcomes = model::allowed(self.state.as_ref(), call).outcomes;
+        let outcome = outcomes.swap_remove(0);
+        if outcome.next.is_some() {
+            self.state = outcome.next;
+        }
+        let answer = match outcome.expected {
+            Expected::Is(answer) => answer,
+            Expected::Refusal(usual) => model::Answer::Refused(usual.first().copied().unwrap_or(400)),
+        };
+        Done { end: self.now, answer }
+    }
+}

@@ -1,0 +1,285 @@
+//! The search. At every moment a repository may be in one of several worlds: a state, and the operations that are under
+//! way and haven't taken effect in it. Only an end decides anything: when an operation's answer is there, it must have
+//! taken effect, so each world is replaced by all the worlds in which operations under way have taken effect, one after
+//! the other, until that one has (Lowe's just-in-time linearization). No world left means that there is no order.
+//!
+//! That is exact, and as every write here carries its version, there is nearly always exactly one world:
+//! - a read that the current state answers takes effect at once: it changes nothing, so nothing is lost by it;
+//! - a write to a version doesn't go before a known write that was made at a lower one, since versions only rise;
+//! - a world that another one turns into when operations of unknown outcome take effect right now needs no keeping.
+
+use std::collections::HashSet;
+
+use super::Op;
+use crate::model::{self, Answer, Operation, State};
+
+/// How many worlds are followed at once, and how many steps one answer may take, before the search gives up.
+pub(super) const LIMIT: usize = 50_000;
+
+/// The search needs more than it may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GaveUp;
+
+/// One way in which things may have gone so far.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    /// What the repository holds.
+    pub state: Option<State>,
+    /// Operations under way that haven't taken effect, by index, in order of their starts.
+    pub pending: Vec<u32>,
+    /// The write that made the state, for explanations.
+    pub maker: Option<u32>,
+}
+
+impl World {
+    /// Before a repository exists.
+    pub fn nothing() -> Self {
+        Self { state: None, pending: Vec::new(), maker: None }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.pending == other.pending && self.state == other.state
+    }
+
+    fn settle(&mut self, op: u32) {
+        self.pending.retain(|pending| *pending != op);
+    }
+}
+
+/// All the worlds of one repository at a moment.
+pub(super) struct Worlds<'h> {
+    ops: &'h [Op],
+    /// Never empty, unless there is no order.
+    pub worlds: Vec<World>,
+    limit: usize,
+}
+
+impl<'h> Worlds<'h> {
+    /// One world, before anything has happened or at a moment of which everything is known.
+    pub fn new(ops: &'h [Op], world: World, limit: usize) -> Self {
+        Self { ops, worlds: vec![world], limit }
+    }
+
+    fn op(&self, index: u32) -> &'h Op {
+        &self.ops[index as usize]
+    }
+
+    /// An operation begins.
+    pub fn start(&mut self, index: u32) {
+        let op = self.op(index);
+        for world in &mut self.worlds {
+            if !(op.is_read() && takes_effect_now(op, world.state.as_ref())) {
+                world.pending.push(index);
+            }
+        }
+    }
+
+    /// An operation of unknown outcome can make no difference any more.
+    pub fn forget(&mut self, index: u32) {
+        for world in &mut self.worlds {
+            world.settle(index);
+        }
+        self.unite();
+    }
+
+    /// An answer is there: its operation has taken effect in every world that is left. Every state that was tried on the
+    /// way is shown to `visit`.
+    ///
+    /// # Errors
+    /// [`GaveUp`]: too many worlds.
+    pub fn end(&mut self, index: u32, visit: &mut dyn FnMut(&World)) -> Result<(), GaveUp> {
+        if self.worlds.iter().all(|world| !world.pending.contains(&index)) {
+            return Ok(());
+        }
+        let mut next = Vec::with_capacity(self.worlds.len());
+        for world in std::mem::take(&mut self.worlds) {
+            self.expand(world, index, &mut next, visit)?;
+        }
+        self.worlds = next;
+        self.unite();
+        Ok(())
+    }
+
+    /// Every world in which operations under way have taken effect until `goal` has.
+    fn expand(
+        &self,
+        world: World,
+        goal: u32,
+        found: &mut Vec<World>,
+        visit: &mut dyn FnMut(&World),
+    ) -> Result<(), GaveUp> {
+        let mut open = vec![world];
+        let mut seen: HashSet<(Option<State>, Vec<u32>)> = HashSet::new();
+        let mut steps = 0;
+        while let Some(mut world) = open.pop() {
+            self.read(&mut world);
+            if !world.pending.contains(&goal) {
+                let state = world.state.as_ref();
+                world.pending.retain(|index| !is_dead(self.op(*index), state));
+                found.push(world);
+                continue;
+            }
+            visit(&world);
+            steps += 1;
+            if steps > self.limit || found.len() > self.limit {
+                return Err(GaveUp);
+            }
+            let before = open.len();
+            self.writes(&world, &mut open);
+            // Where there is a choice, ways may meet again.
+            if open.len() > before + 1 || !seen.is_empty() {
+                let mut kept = open.split_off(before);
+                kept.retain(|next| seen.insert((next.state.clone(), next.pending.clone())));
+                open.append(&mut kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads under way that the state answers take effect.
+    fn read(&self, world: &mut World) {
+        let state = world.state.as_ref();
+        world.pending.retain(|index| {
+            let op = self.op(*index);
+            !(op.is_read() && op.result.is_some() && takes_effect_now(op, state))
+        });
+    }
+
+    /// The worlds in which one write under way has taken effect next.
+    fn writes(&self, world: &World, next: &mut Vec<World>) {
+        let lowest = self.lowest_pending(world);
+        let blocked = |index: u32, version: i64| lowest.iter().flatten().any(|(at, by)| *by != index && version > *at);
+        for index in world.pending.iter().copied() {
+            let op = self.op(index);
+            if op.is_read() {
+                continue;
+            }
+            effects(op, world.state.as_ref(), &mut |state| {
+                if state.as_ref().is_some_and(|state| blocked(index, state.manifest.version)) {
+                    return;
+                }
+                let mut after = world.clone();
+                after.settle(index);
+                if let Some(state) = state {
+                    (after.state, after.maker) = (Some(state), Some(index));
+                }
+                next.push(after);
+            });
+        }
+    }
+
+    /// The two lowest versions at which known writes under way must take effect, with these writes. No other write may
+    /// take the repository above such a version first.
+    fn lowest_pending(&self, world: &World) -> [Option<(i64, u32)>; 2] {
+        let mut lowest = [None; 2];
+        for index in world.pending.iter().copied() {
+            let Some(version) = latest_version(self.op(index)) else { continue };
+            let new = Some((version, index));
+            let less = |old: Option<(i64, u32)>| old.is_none_or(|(old, _)| version < old);
+            if less(lowest[0]) {
+                lowest = [new, lowest[0]];
+            } else if less(lowest[1]) {
+                lowest[1] = new;
+            }
+        }
+        lowest
+    }
+
+    /// Removes worlds that others make superfluous.
+    fn unite(&mut self) {
+        if self.worlds.len() < 2 {
+            return;
+        }
+        let mut kept: Vec<World> = Vec::with_capacity(self.worlds.len());
+        // Those with more under way come first: they can turn into the others.
+        self.worlds.sort_by_key(|world| std::cmp::Reverse(world.pending.len()));
+        for world in std::mem::take(&mut self.worlds) {
+            if !kept.iter().any(|other| other.same(&world) || self.turns_into(other, &world)) {
+                kept.push(world);
+            }
+        }
+        self.worlds = kept;
+    }
+
+    /// Whether one world is another one in which operations of unknown outcome have taken effect, or been left out, since.
+    fn turns_into(&self, from: &World, to: &World) -> bool {
+        let mut rest: Vec<u32> = from.pending.iter().copied().filter(|index| !to.pending.contains(index)).collect();
+        if rest.len() + to.pending.len() != from.pending.len()
+            || rest.iter().any(|index| self.op(*index).result.is_some())
+        {
+            return false;
+        }
+        from.state == to.state || self.reaches(from.state.as_ref(), &mut rest, to.state.as_ref())
+    }
+
+    fn reaches(&self, from: Option<&State>, rest: &mut Vec<u32>, to: Option<&State>) -> bool {
+        // More than a few make a search of their own; keeping a superfluous world costs little.
+        if rest.is_empty() || rest.len() > 3 {
+            return false;
+        }
+        for at in 0..rest.len() {
+            let index = rest.remove(at);
+            let mut reached = false;
+            effects(self.op(index), from, &mut |state| {
+                let state = state.as_ref();
+                reached = reached || state == to || (state.is_some() && self.reaches(state, rest, to));
+            });
+            rest.insert(at, index);
+            if reached {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Whether a read can take effect in this state.
+fn takes_effect_now(op: &Op, state: Option<&State>) -> bool {
+    let Some(answer) = op.answer() else { return false };
+    let version = state.map(|state| state.manifest.version);
+    if op.version_seen().is_some_and(|seen| version != Some(seen)) {
+        return false;
+    }
+    model::step(state, &op.call, answer).is_some()
+}
+
+/// The states that a write may leave: `None` is the one that was there. An unknown outcome is only interesting if it
+/// changes something; a request that contradicts what it meets is taken for refused then.
+fn effects(op: &Op, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) {
+    match op.answer() {
+        Some(answer) => {
+            if let Some(step) = model::step(state, &op.call, answer) {
+                each(step.next);
+            }
+        }
+        None => {
+            for outcome in model::allowed(state, &op.call).outcomes {
+                if outcome.settled && outcome.next.is_some() {
+                    each(outcome.next);
+                }
+            }
+        }
+    }
+}
+
+/// The highest version at which a known write may take effect.
+fn latest_version(op: &Op) -> Option<i64> {
+    match (&op.call.operation, op.answer()?) {
+        (Operation::Push { expected, .. }, Answer::Push { accepted: true, .. }) => Some(*expected),
+        (Operation::AddMember { .. } | Operation::RemoveMember { .. }, Answer::Manifest(manifest)) => {
+            Some(manifest.version)
+        }
+        _ => None,
+    }
+}
+
+/// Whether an operation of unknown outcome can't take effect any more, as versions only rise.
+fn is_dead(op: &Op, state: Option<&State>) -> bool {
+    let (None, Some(state)) = (&op.result, state) else { return false };
+    match &op.call.operation {
+        Operation::CreateRepo { .. } => true,
+        Operation::Push { expected, .. } => *expected < state.manifest.version,
+        Operation::RemoveMember { envelope, .. } => envelope.version <= state.manifest.version,
+        Operation::Pull { .. } | Operation::AddMember { .. } | Operation::FetchMemberKey { .. } => false,
+    }
+}
