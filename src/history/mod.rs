@@ -17,6 +17,7 @@
 
 mod check;
 mod doubt;
+mod format;
 mod offence;
 pub mod simulate;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod worlds;
 use crate::model::{Answer, Call, Operation, Word, Words};
 
 pub use check::{Verdict, check};
+pub use format::{HistoryError, read, write};
 pub use offence::{Explanation, Offence};
 
 /// One operation of a history.
