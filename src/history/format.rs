@@ -10,12 +10,13 @@
 //! nanoseconds since any moment. A repository begins with its createRepo.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
 use serde::de::{Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::{Done, History, Op};
 use crate::model::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, Word, Words};
@@ -94,6 +95,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// The members of a roster: not parsed at first, as most rosters of a history are the one of the line before.
+enum Members<'a> {
+    Read(&'a RawValue),
+    Written(Vec<EntryLine<'a>>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Self::Read)
+    }
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Read(raw) => raw.serialize(serializer),
+            Self::Written(entries) => entries.serialize(serializer),
+        }
+    }
+}
+
 /// `[member, epoch, stamp]`.
 #[derive(Serialize, Deserialize)]
 struct EntryLine<'a>(#[serde(borrow)] Text<'a>, i64, Text<'a>);
@@ -115,7 +137,7 @@ struct ManifestLine<'a> {
     version: i64,
     epoch: i64,
     #[serde(borrow)]
-    members: Vec<EntryLine<'a>>,
+    members: Members<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     repo: Option<Text<'a>>,
 }
@@ -152,7 +174,7 @@ struct OpLine<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     envelope: Option<EnvelopeLine<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    members: Option<Vec<EntryLine<'a>>>,
+    members: Option<Members<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     entry: Option<EntryLine<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -187,10 +209,10 @@ struct AnswerLine<'a> {
 }
 
 /// A field and what is wrong with it.
-type Wrong = (&'static str, String);
+type Wrong = (String, String);
 
-fn need<T>(value: Option<T>, field: &'static str) -> Result<T, Wrong> {
-    value.ok_or_else(|| (field, "is missing".into()))
+fn need<T>(value: Option<T>, field: &str) -> Result<T, Wrong> {
+    value.ok_or_else(|| (field.to_owned(), "is missing".into()))
 }
 
 /// Reads a history; `name` is what errors call it.
@@ -214,14 +236,9 @@ pub fn read(name: &str, mut from: impl BufRead) -> Result<History, HistoryError>
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let wrong = |(field, reason): (String, String)| HistoryError::Line {
-            name: name.to_owned(),
-            line: number,
-            field,
-            reason,
-        };
+        let wrong = |(field, reason): Wrong| HistoryError::Line { name: name.to_owned(), line: number, field, reason };
         let op = match serde_json::from_slice::<OpLine<'_>>(&line) {
-            Ok(parsed) => reader.op(&parsed).map_err(|(field, reason)| wrong((field.to_owned(), reason)))?,
+            Ok(parsed) => reader.op(&parsed).map_err(wrong)?,
             Err(_) => return Err(wrong(why_not(&line))),
         };
         reader.history.ops.push(op);
@@ -230,16 +247,11 @@ pub fn read(name: &str, mut from: impl BufRead) -> Result<History, HistoryError>
 }
 
 /// Parses a line that doesn't parse once more, to tell the field.
-fn why_not(line: &[u8]) -> (String, String) {
+fn why_not(line: &[u8]) -> Wrong {
     let mut parser = serde_json::Deserializer::from_slice(line);
     match serde_path_to_error::deserialize::<_, OpLine<'_>>(&mut parser) {
-        Err(error) => {
-            let field = match error.path().to_string() {
-                path if path == "." => "the operation".to_owned(),
-                path => path,
-            };
-            (field, error.inner().to_string())
-        }
+        Err(error) if error.path().iter().len() == 0 => ("the operation".into(), error.inner().to_string()),
+        Err(error) => (error.path().to_string(), error.inner().to_string()),
         // Then there is something behind the operation.
         Ok(_) => ("the end".into(), "one operation a line".into()),
     }
@@ -248,8 +260,10 @@ fn why_not(line: &[u8]) -> (String, String) {
 #[derive(Default)]
 struct Reader {
     history: History,
-    /// Every roster once: most are those of the operation before.
+    /// Every roster once.
     rosters: HashSet<Roster>,
+    /// Rosters by their text.
+    texts: HashMap<Box<str>, Roster>,
 }
 
 impl Reader {
@@ -262,23 +276,34 @@ impl Reader {
         Entry { member, x25519: member, epoch: *epoch, rest: self.word(stamp) }
     }
 
-    fn roster(&mut self, members: &[EntryLine<'_>]) -> Roster {
-        let roster = Roster::new(members.iter().map(|entry| self.entry(entry)).collect());
-        if let Some(same) = self.rosters.get(&roster) {
-            return same.clone();
+    fn roster(&mut self, members: &Members<'_>, field: &str) -> Result<Roster, Wrong> {
+        let Members::Read(raw) = members else { return Ok(Roster::new(Vec::new())) };
+        if let Some(roster) = self.texts.get(raw.get()) {
+            return Ok(roster.clone());
         }
-        self.rosters.insert(roster.clone());
-        roster
+        let mut parser = serde_json::Deserializer::from_str(raw.get());
+        let entries: Vec<EntryLine<'_>> = serde_path_to_error::deserialize(&mut parser)
+            .map_err(|error| (format!("{field}{}", error.path()), error.inner().to_string()))?;
+        let roster = Roster::new(entries.iter().map(|entry| self.entry(entry)).collect());
+        let roster = match self.rosters.get(&roster) {
+            Some(same) => same.clone(),
+            None => {
+                self.rosters.insert(roster.clone());
+                roster
+            }
+        };
+        self.texts.insert(raw.get().into(), roster.clone());
+        Ok(roster)
     }
 
     fn repo(&mut self, named: Option<&Text<'_>>, repo: Word) -> Word {
         named.map_or(repo, |named| self.word(named))
     }
 
-    fn manifest(&mut self, manifest: &ManifestLine<'_>, repo: Word) -> Manifest {
+    fn manifest(&mut self, manifest: &ManifestLine<'_>, repo: Word, field: &str) -> Result<Manifest, Wrong> {
         let repo = self.repo(manifest.repo.as_ref(), repo);
-        let members = self.roster(&manifest.members);
-        Manifest { repo, scheme: scheme(), version: manifest.version, epoch: manifest.epoch, members }
+        let members = self.roster(&manifest.members, field)?;
+        Ok(Manifest { repo, scheme: scheme(), version: manifest.version, epoch: manifest.epoch, members })
     }
 
     fn envelope(&mut self, envelope: &EnvelopeLine<'_>, repo: Word) -> Envelope {
@@ -294,8 +319,8 @@ impl Reader {
         let result = match (line.end, answer) {
             // Nobody knows what a server that failed has done, or has yet to do.
             (_, None | Some(Answer::Broken(_))) => None,
-            (None, Some(_)) => return Err(("end", "is missing, and there is an answer".into())),
-            (Some(end), Some(_)) if end < line.start => return Err(("end", "is before start".into())),
+            (None, Some(_)) => return Err(("end".into(), "is missing, and there is an answer".into())),
+            (Some(end), Some(_)) if end < line.start => return Err(("end".into(), "is before start".into())),
             (Some(end), Some(answer)) => Some(Done { end, answer }),
         };
         Ok(Op { client: line.client, repo, call: Call { caller, operation }, start: line.start, result })
@@ -307,20 +332,20 @@ impl Reader {
         };
         Ok(match line.operation {
             Kind::CreateRepo => {
-                let manifest = self.manifest(need(line.manifest.as_ref(), "manifest")?, repo);
+                let manifest = self.manifest(need(line.manifest.as_ref(), "manifest")?, repo, "manifest.members")?;
                 Operation::CreateRepo { manifest, envelope: envelope(self)? }
             }
             Kind::Pull => Operation::Pull { known: need(line.known, "known")? },
             Kind::Push => Operation::Push {
                 envelope: envelope(self)?,
                 expected: need(line.expected, "expected")?,
-                rotated: line.members.as_ref().map(|members| self.roster(members)),
+                rotated: line.members.as_ref().map(|members| self.roster(members, "members")).transpose()?,
             },
             Kind::AddMember => Operation::AddMember { entry: self.entry(need(line.entry.as_ref(), "entry")?) },
             Kind::RemoveMember => Operation::RemoveMember {
                 removed: self.word(need(line.member.as_ref(), "member")?),
                 envelope: envelope(self)?,
-                members: self.roster(need(line.members.as_ref(), "members")?),
+                members: self.roster(need(line.members.as_ref(), "members")?, "members")?,
                 epoch: need(line.epoch, "epoch")?,
             },
             Kind::FetchMemberKey => {
@@ -334,10 +359,12 @@ impl Reader {
             None => {}
             Some(status @ 400..=499) => return Ok(Answer::Refused(status)),
             Some(status @ 500..) => return Ok(Answer::Broken(status)),
-            Some(status) => return Err(("answer.status", format!("{status} is neither 4xx nor 5xx"))),
+            Some(status) => return Err(("answer.status".into(), format!("{status} is neither 4xx nor 5xx"))),
         }
-        let manifest =
-            |reader: &mut Self| need(answer.manifest.as_ref(), "answer.manifest").map(|m| reader.manifest(m, repo));
+        let manifest = |reader: &mut Self| {
+            let manifest = need(answer.manifest.as_ref(), "answer.manifest")?;
+            reader.manifest(manifest, repo, "answer.manifest.members")
+        };
         Ok(match kind {
             Kind::CreateRepo | Kind::AddMember | Kind::RemoveMember => Answer::Manifest(manifest(self)?),
             Kind::Pull => Answer::Pull {
@@ -396,11 +423,11 @@ impl<'h> Writer<'h> {
         EntryLine(self.text(entry.member), entry.epoch, self.text(entry.rest))
     }
 
-    fn roster(&self, roster: &Roster) -> Vec<EntryLine<'h>> {
+    fn roster(&self, roster: &Roster) -> Members<'h> {
         let mut entries: Vec<_> = roster.entries().iter().map(|entry| self.entry(entry)).collect();
         // The order of words is that of their first appearance; a file should not depend on it.
         entries.sort_by(|one, other| one.0.0.cmp(&other.0.0));
-        entries
+        Members::Written(entries)
     }
 
     fn manifest(&self, manifest: &Manifest) -> ManifestLine<'h> {

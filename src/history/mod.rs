@@ -5,6 +5,7 @@
 //! check        is there an order? repository by repository
 //! worlds       the search: the states that a repository may be in, moment by moment
 //! doubt        which operations of unknown outcome can matter at all
+//! dormant      ... and additions of unknown outcome, which can matter at any time
 //! offence      if there is no order: the shortest part that shows it
 //! timeline     ... as a picture
 //! record       recording what a check does
@@ -16,6 +17,7 @@
 //! have taken effect at any moment after its start, or never.
 
 mod check;
+mod dormant;
 mod doubt;
 mod format;
 mod offence;

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use super::check::{Event, Happening, events, follow};
+use super::dormant::brings;
 use super::worlds::{LIMIT, World, Worlds};
 use super::{History, Op};
 use crate::model::{self, Answer, Operation, State, Word};
@@ -67,6 +68,7 @@ impl Offence {
         let stuck = happened.last().map_or(0, |event| event.2);
         let (snapshot, from) = last_certain(&history.ops, happened, stuck);
         let mut window = snapshot.pending.clone();
+        window.extend(unknown_additions(&history.ops, &happened[..from]));
         window.extend(happened[from..].iter().filter(|event| event.1 == Happening::Start).map(|event| event.2));
         let mut part = Part { ops: &history.ops, before: &snapshot, stuck, window, kept: Vec::new() };
         part.kept = part.window.iter().map(|index| part.at_first(*index)).collect();
@@ -114,6 +116,16 @@ fn last_certain(ops: &[Op], happened: &[Event], stuck: u32) -> (World, usize) {
     // It gets stuck, as it did before; what counts is what was seen on the way.
     let _ = follow(&mut worlds, happened, &mut look);
     certain
+}
+
+/// Additions of unknown outcome that have begun: they may take effect later, or have done so (then nothing comes of
+/// their doing it again).
+fn unknown_additions(ops: &[Op], happened: &[Event]) -> Vec<u32> {
+    let begun = happened.iter().filter(|event| event.1 == Happening::Start).map(|event| event.2);
+    let additions = begun.filter(|index| brings(&ops[*index as usize]).is_some());
+    let forgotten: HashSet<u32> =
+        happened.iter().filter(|event| event.1 == Happening::Forget).map(|event| event.2).collect();
+    additions.filter(|index| !forgotten.contains(index)).collect()
 }
 
 /// A part that is being shortened.
@@ -186,7 +198,7 @@ impl Part<'_> {
     }
 
     fn start(&self) -> World {
-        World { pending: Vec::new(), ..self.before.clone() }
+        World { pending: Vec::new(), spent: Vec::new(), ..self.before.clone() }
     }
 
     /// Goes through what is left once more, and says for each state why the last answer doesn't fit.

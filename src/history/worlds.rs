@@ -11,6 +11,7 @@
 use std::collections::HashSet;
 
 use super::Op;
+use super::dormant::{Dormant, brings};
 use crate::model::{self, Answer, Operation, State};
 
 /// How many worlds are followed at once, and how many steps one answer may take, before the search gives up.
@@ -27,6 +28,8 @@ pub(super) struct World {
     pub state: Option<State>,
     /// Operations under way that haven't taken effect, by index, in order of their starts.
     pub pending: Vec<u32>,
+    /// Additions of unknown outcome that have taken effect, as far as other worlds don't agree on that.
+    pub spent: Vec<u32>,
     /// The write that made the state, for explanations.
     pub maker: Option<u32>,
 }
@@ -34,15 +37,27 @@ pub(super) struct World {
 impl World {
     /// Before a repository exists.
     pub fn nothing() -> Self {
-        Self { state: None, pending: Vec::new(), maker: None }
+        Self { state: None, pending: Vec::new(), spent: Vec::new(), maker: None }
     }
 
     fn same(&self, other: &Self) -> bool {
-        self.pending == other.pending && self.state == other.state
+        self.pending == other.pending && self.spent == other.spent && self.state == other.state
     }
 
-    fn settle(&mut self, op: u32) {
-        self.pending.retain(|pending| *pending != op);
+    /// An operation under way takes effect, and this is the state afterwards if it changes.
+    fn after(&self, index: u32, next: Option<State>) -> Self {
+        let mut after = self.clone();
+        match after.pending.iter().position(|pending| *pending == index) {
+            Some(at) => drop(after.pending.remove(at)),
+            None => {
+                let at = after.spent.partition_point(|spent| *spent < index);
+                after.spent.insert(at, index);
+            }
+        }
+        if next.is_some() {
+            (after.state, after.maker) = (next, Some(index));
+        }
+        after
     }
 }
 
@@ -51,13 +66,14 @@ pub(super) struct Worlds<'h> {
     ops: &'h [Op],
     /// Never empty, unless there is no order.
     pub worlds: Vec<World>,
+    dormant: Dormant,
     limit: usize,
 }
 
 impl<'h> Worlds<'h> {
     /// One world, before anything has happened or at a moment of which everything is known.
     pub fn new(ops: &'h [Op], world: World, limit: usize) -> Self {
-        Self { ops, worlds: vec![world], limit }
+        Self { ops, worlds: vec![world], dormant: Dormant::default(), limit }
     }
 
     fn op(&self, index: u32) -> &'h Op {
@@ -67,6 +83,9 @@ impl<'h> Worlds<'h> {
     /// An operation begins.
     pub fn start(&mut self, index: u32) {
         let op = self.op(index);
+        if let Some(member) = brings(op) {
+            return self.dormant.insert(member, index);
+        }
         for world in &mut self.worlds {
             if !(op.is_read() && takes_effect_now(op, world.state.as_ref())) {
                 world.pending.push(index);
@@ -74,10 +93,13 @@ impl<'h> Worlds<'h> {
         }
     }
 
-    /// An operation of unknown outcome can make no difference any more.
+    /// An addition of unknown outcome can make no difference any more.
     pub fn forget(&mut self, index: u32) {
+        if let Some(member) = brings(self.op(index)) {
+            self.dormant.remove(member, index);
+        }
         for world in &mut self.worlds {
-            world.settle(index);
+            world.spent.retain(|spent| *spent != index);
         }
         self.unite();
     }
@@ -109,7 +131,7 @@ impl<'h> Worlds<'h> {
         visit: &mut dyn FnMut(&World),
     ) -> Result<(), GaveUp> {
         let mut open = vec![world];
-        let mut seen: HashSet<(Option<State>, Vec<u32>)> = HashSet::new();
+        let mut seen: HashSet<(Option<State>, Vec<u32>, Vec<u32>)> = HashSet::new();
         let mut steps = 0;
         while let Some(mut world) = open.pop() {
             self.read(&mut world);
@@ -129,7 +151,7 @@ impl<'h> Worlds<'h> {
             // Where there is a choice, ways may meet again.
             if open.len() > before + 1 || !seen.is_empty() {
                 let mut kept = open.split_off(before);
-                kept.retain(|next| seen.insert((next.state.clone(), next.pending.clone())));
+                kept.retain(|next| seen.insert((next.state.clone(), next.pending.clone(), next.spent.clone())));
                 open.append(&mut kept);
             }
         }
@@ -149,21 +171,13 @@ impl<'h> Worlds<'h> {
     fn writes(&self, world: &World, next: &mut Vec<World>) {
         let lowest = self.lowest_pending(world);
         let blocked = |index: u32, version: i64| lowest.iter().flatten().any(|(at, by)| *by != index && version > *at);
-        for index in world.pending.iter().copied() {
-            let op = self.op(index);
-            if op.is_read() {
-                continue;
-            }
-            effects(op, world.state.as_ref(), &mut |state| {
-                if state.as_ref().is_some_and(|state| blocked(index, state.manifest.version)) {
-                    return;
+        let dormant = self.dormant.wanted(self.ops, world);
+        let writes = world.pending.iter().filter(|index| !self.op(**index).is_read());
+        for index in writes.chain(&dormant).copied() {
+            effects(self.op(index), world.state.as_ref(), &mut |state| {
+                if state.as_ref().is_none_or(|state| !blocked(index, state.manifest.version)) {
+                    next.push(world.after(index, state));
                 }
-                let mut after = world.clone();
-                after.settle(index);
-                if let Some(state) = state {
-                    (after.state, after.maker) = (Some(state), Some(index));
-                }
-                next.push(after);
             });
         }
     }
@@ -187,49 +201,63 @@ impl<'h> Worlds<'h> {
 
     /// Removes worlds that others make superfluous.
     fn unite(&mut self) {
-        if self.worlds.len() < 2 {
-            return;
+        if self.worlds.len() > 1 {
+            let mut kept: Vec<World> = Vec::with_capacity(self.worlds.len());
+            // Those in which the fewest unknown outcomes have taken effect come first: they can turn into the others.
+            self.worlds.sort_by_key(|world| (world.spent.len(), world.pending.len()));
+            for world in std::mem::take(&mut self.worlds) {
+                if !kept.iter().any(|other| other.same(&world) || self.turns_into(other, &world)) {
+                    kept.push(world);
+                }
+            }
+            self.worlds = kept;
         }
-        let mut kept: Vec<World> = Vec::with_capacity(self.worlds.len());
-        // Those with more under way come first: they can turn into the others.
-        self.worlds.sort_by_key(|world| std::cmp::Reverse(world.pending.len()));
-        for world in std::mem::take(&mut self.worlds) {
-            if !kept.iter().any(|other| other.same(&world) || self.turns_into(other, &world)) {
-                kept.push(world);
+        if let [only] = self.worlds.as_mut_slice() {
+            for index in std::mem::take(&mut only.spent) {
+                if let Some(member) = brings(&self.ops[index as usize]) {
+                    self.dormant.remove(member, index);
+                }
             }
         }
-        self.worlds = kept;
     }
 
-    /// Whether one world is another one in which operations of unknown outcome have taken effect, or been left out, since.
+    /// Whether whatever can follow on one world can follow on another: that one is reached when operations of unknown
+    /// outcome take effect now, or are left out, and reads that are still to come there are done here.
     fn turns_into(&self, from: &World, to: &World) -> bool {
-        let mut rest: Vec<u32> = from.pending.iter().copied().filter(|index| !to.pending.contains(index)).collect();
-        if rest.len() + to.pending.len() != from.pending.len()
-            || rest.iter().any(|index| self.op(*index).result.is_some())
+        let without = |one: &[u32], other: &[u32]| -> Vec<u32> {
+            one.iter().copied().filter(|index| !other.contains(index)).collect()
+        };
+        let still_to_come = without(&to.pending, &from.pending);
+        let left_out = without(&from.pending, &to.pending);
+        if !still_to_come.iter().all(|index| self.op(*index).is_read())
+            || left_out.iter().any(|index| self.op(*index).result.is_some())
+            || !without(&from.spent, &to.spent).is_empty()
         {
             return false;
         }
-        from.state == to.state || self.reaches(from.state.as_ref(), &mut rest, to.state.as_ref())
+        let additions = without(&to.spent, &from.spent);
+        from.state == to.state || self.reaches(from.state.as_ref(), &additions, to.state.as_ref())
     }
 
-    fn reaches(&self, from: Option<&State>, rest: &mut Vec<u32>, to: Option<&State>) -> bool {
-        // More than a few make a search of their own; keeping a superfluous world costs little.
-        if rest.is_empty() || rest.len() > 3 {
-            return false;
-        }
-        for at in 0..rest.len() {
-            let index = rest.remove(at);
-            let mut reached = false;
-            effects(self.op(index), from, &mut |state| {
-                let state = state.as_ref();
-                reached = reached || state == to || (state.is_some() && self.reaches(state, rest, to));
+    /// Whether some of these additions lead from one state to another. Other writes aren't tried: keeping a superfluous
+    /// world costs little.
+    fn reaches(&self, from: Option<&State>, additions: &[u32], to: Option<&State>) -> bool {
+        let (Some(from), Some(to)) = (from, to) else { return false };
+        let mut state = from.clone();
+        loop {
+            let members = &state.manifest.members;
+            let helpful = additions.iter().find_map(|index| {
+                let call = &self.op(*index).call;
+                let Operation::AddMember { entry } = &call.operation else { return None };
+                let due = to.manifest.members.get(entry.member) == Some(entry);
+                let added = due && members.get(entry.member) != Some(entry);
+                (added && members.has(call.caller?)).then(|| members.with(*entry))
             });
-            rest.insert(at, index);
-            if reached {
-                return true;
+            match helpful {
+                Some(members) => state.manifest.members = members,
+                None => return state == *to,
             }
         }
-        false
     }
 }
 
