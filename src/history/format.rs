@@ -17,8 +17,10 @@ use std::io::{self, BufRead, Write};
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use super::{Done, History, Op};
+use crate::codec::base64;
 use crate::model::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, Word, Words};
 
 /// The first line.
@@ -405,6 +407,19 @@ pub fn write(name: &str, history: &History, mut to: impl Write) -> Result<(), Hi
     all().map_err(|source| HistoryError::Write { name: name.to_owned(), source })
 }
 
+/// Longer texts are keys and ciphertexts, of which a digest will do.
+const LONGEST_STAMP: usize = 24;
+
+/// A stamp for keys and ciphertexts: 72 bits of SHA-256.
+fn digest(texts: &[&str]) -> Text<'static> {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.as_bytes());
+        hash.update([0]);
+    }
+    Text(Cow::Owned(base64::encode(&hash.finalize()[..9])))
+}
+
 struct Writer<'h> {
     words: &'h Words,
     repo: Word,
@@ -420,7 +435,12 @@ impl<'h> Writer<'h> {
     }
 
     fn entry(&self, entry: &Entry) -> EntryLine<'h> {
-        EntryLine(self.text(entry.member), entry.epoch, self.text(entry.rest))
+        // Read from a history, the stamp stands for all keys already.
+        let stamp = match entry.x25519 == entry.member {
+            true => self.text(entry.rest),
+            false => digest(&[self.words.text(entry.x25519), self.words.text(entry.rest)]),
+        };
+        EntryLine(self.text(entry.member), entry.epoch, stamp)
     }
 
     fn roster(&self, roster: &Roster) -> Members<'h> {
@@ -436,7 +456,9 @@ impl<'h> Writer<'h> {
     }
 
     fn envelope(&self, envelope: &Envelope) -> EnvelopeLine<'h> {
-        let (stamp, repo) = (self.text(envelope.sealed), self.other_repo(envelope.repo));
+        let sealed = self.words.text(envelope.sealed);
+        let stamp = if sealed.len() <= LONGEST_STAMP { self.text(envelope.sealed) } else { digest(&[sealed]) };
+        let repo = self.other_repo(envelope.repo);
         EnvelopeLine { version: envelope.version, epoch: envelope.epoch, stamp, repo }
     }
 

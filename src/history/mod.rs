@@ -17,6 +17,7 @@
 //! have taken effect at any moment after its start, or never.
 
 mod check;
+mod describe;
 mod dormant;
 mod doubt;
 mod format;
@@ -24,6 +25,7 @@ mod offence;
 pub mod simulate;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod worlds;
 
 use crate::model::{Answer, Call, Operation, Word, Words};
@@ -31,6 +33,7 @@ use crate::model::{Answer, Call, Operation, Word, Words};
 pub use check::{Verdict, check};
 pub use format::{HistoryError, read, write};
 pub use offence::{Explanation, Offence};
+pub use timeline::html;
 
 /// One operation of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]

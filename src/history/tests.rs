@@ -212,7 +212,7 @@ fn part_is_without_order(history: &History, offence: &Offence) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60_000, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     /// What a store did, one step after the other, has an order.
     #[test]

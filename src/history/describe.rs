@@ -1,0 +1,115 @@
+//! Operations and offences in words.
+
+use std::fmt::Write as _;
+
+use super::{Explanation, History, Offence, Op};
+use crate::model::{Answer, Operation, State, Words};
+use crate::requirements::Requirement;
+
+/// What was asked, in a few words.
+pub fn call(words: &Words, op: &Op) -> String {
+    match &op.call.operation {
+        Operation::CreateRepo { manifest, .. } => format!("createRepo at version {}", manifest.version),
+        Operation::Pull { known } => format!("pull, knowing version {known}"),
+        Operation::Push { envelope, expected, rotated: None } => format!("push {expected} → {}", envelope.version),
+        Operation::Push { envelope, expected, rotated: Some(members) } => {
+            let (to, count) = (envelope.version, members.entries().len());
+            format!("rotating push {expected} → {to}, epoch {}, {count} members", envelope.epoch)
+        }
+        Operation::AddMember { entry } => format!("addMember {}", words.short(entry.member)),
+        Operation::RemoveMember { removed, envelope, epoch, .. } => {
+            format!("removeMember {} → version {}, epoch {epoch}", words.short(*removed), envelope.version)
+        }
+        Operation::FetchMemberKey { member } => format!("fetchMemberKey {}", words.short(*member)),
+    }
+}
+
+/// What came of it, in a few words.
+pub fn outcome(words: &Words, op: &Op) -> String {
+    op.answer().map_or_else(|| "no answer".into(), |answer| words.answer(answer))
+}
+
+/// As [`outcome`], as short as a label.
+pub fn short_outcome(op: &Op) -> String {
+    match op.answer() {
+        None => "no answer".into(),
+        Some(Answer::Manifest(manifest) | Answer::Pull { manifest, .. }) => {
+            let count = manifest.members.entries().len();
+            format!("version {}, epoch {}, {count} members", manifest.version, manifest.epoch)
+        }
+        Some(Answer::Push { accepted, version, .. }) => {
+            format!("{} at version {version}", if *accepted { "accepted" } else { "conflict" })
+        }
+        Some(Answer::Entry(entry)) => format!("an entry of epoch {}", entry.epoch),
+        Some(Answer::Refused(status) | Answer::Broken(status)) => format!("status {status}"),
+    }
+}
+
+/// A state, as far as it fits a line.
+pub fn state(state: Option<&State>) -> String {
+    match state {
+        None => "no repository".into(),
+        Some(State { manifest, .. }) => {
+            let count = manifest.members.entries().len();
+            let plural = if count == 1 { "" } else { "s" };
+            format!("version {}, epoch {}, {count} member{plural}", manifest.version, manifest.epoch)
+        }
+    }
+}
+
+/// A moment, in microseconds after another one.
+pub fn micros(time: u64, since: u64) -> String {
+    let nanos = time.saturating_sub(since);
+    format!("{}.{} µs", nanos / 1000, nanos % 1000 / 100)
+}
+
+impl Offence {
+    /// The rules that the last answer breaks, whichever state it met.
+    pub fn rules(&self) -> Vec<&'static Requirement> {
+        let mut rules: Vec<_> = self.explanations.iter().filter_map(|explanation| explanation.rule).collect();
+        rules.sort_by_key(|rule| rule.id);
+        rules.dedup_by_key(|rule| rule.id);
+        rules
+    }
+
+    /// Everything in a few lines: the operations in the order of their starts, then why they have no order.
+    pub fn text(&self, history: &History) -> String {
+        let shown = self.shown(history);
+        let since = shown.iter().map(|index| history.ops[*index as usize].start).min().unwrap_or_default();
+        let mut text = String::new();
+        for index in shown {
+            let op = &history.ops[index as usize];
+            let end = op.result.as_ref().map_or_else(|| "…".into(), |done| micros(done.end, since));
+            // Writing to a string can't fail.
+            let _ = writeln!(
+                text,
+                "client {} {}–{end}: {}: {}",
+                op.client,
+                micros(op.start, since),
+                call(&history.words, op),
+                outcome(&history.words, op)
+            );
+        }
+        for explanation in &self.explanations {
+            let _ = writeln!(text, "{}", explanation.text(history, &history.ops[self.stuck as usize]));
+        }
+        text
+    }
+}
+
+impl Explanation {
+    /// One sentence: why the operation `stuck` doesn't fit this state.
+    pub fn text(&self, history: &History, stuck: &Op) -> String {
+        let maker = self.maker.map(|maker| call(&history.words, &history.ops[maker as usize]));
+        let by = maker.map(|maker| format!(" (after {maker})")).unwrap_or_default();
+        let asked = call(&history.words, stuck);
+        let state = state(self.state.as_ref());
+        if self.rule.is_none() {
+            return format!("At {state}{by}, {asked} fits, but then others don't.");
+        }
+        format!(
+            "At {state}{by}, {asked} can't have been answered like that: {}; allowed: {}.",
+            self.observed, self.allowed
+        )
+    }
+}
