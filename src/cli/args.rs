@@ -21,7 +21,8 @@ const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform scan --canaries FILE PATH...
        avp-conform vectors generate|check [DIR]
        avp-conform codec --shim 'CMD ARGS' [--cases N]
-       avp-conform fuzz --server URL|--embedded [--duration TIME | --cases N]";
+       avp-conform fuzz --server URL|--embedded [--duration TIME | --cases N]
+       avp-conform history check FILE [--html OUT]";
 
 const AFTER: &str = "\
 Exit status:
@@ -64,6 +65,8 @@ pub(super) enum Command {
     Codec(CodecArgs),
     /// Fuzz a server: random sequences of requests, every answer held to the model of a repository
     Fuzz(FuzzArgs),
+    /// Judge recorded histories of concurrent operations
+    History(super::history::HistoryArgs),
 }
 
 /// Options of the judging command.
@@ -152,6 +155,9 @@ pub(super) struct RunArgs {
     /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
     #[arg(long, value_name = "FORMAT=PATH", help_heading = "Output")]
     pub report: Vec<ReportSpec>,
+    /// Write what the contention checks did and were answered, for history check
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub save_history: Option<PathBuf>,
     /// Print every request and answer to standard error, credentials masked
     #[arg(long, help_heading = "Output")]
     pub trace: bool,

@@ -7,6 +7,7 @@ mod args;
 mod backend;
 mod codec;
 mod fuzz;
+mod history;
 mod list;
 mod output;
 mod rerun;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         Some(Command::Scan(args)) => scan::scan(&args),
         Some(Command::Codec(args)) => codec::run(args),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
+        Some(Command::History(args)) => history::run(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),

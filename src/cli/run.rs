@@ -2,6 +2,10 @@
 
 pub(super) mod config;
 
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +14,9 @@ use tokio::sync::watch;
 use super::args::{ColorArgs, RunArgs};
 use super::serve::asked_to_end;
 use super::{USAGE, UsageError, backend, output, runtime};
+use crate::history::{self, History, HistoryError, Verdict};
 use crate::report::human::{Live, LiveOptions, Screen, summary};
+use crate::report::text::clean;
 use crate::report::{Destination, Recorder, Redactor, ReportSpec, Run};
 use crate::runner::{self, Event, RunConfig, Target};
 use crate::scan::{Role, Source};
@@ -28,6 +34,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     for report in &args.report {
         report.check_writable().map_err(|error| UsageError(format!("--report can't be written: {error}")))?;
     }
+    let saved = args.save_history.as_deref().map(SavedHistory::create).transpose()?;
+    let recording = config.recording.clone();
     let runtime = runtime()?;
     let finished = runtime.block_on(async {
         let running = match server {
@@ -44,7 +52,43 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     });
     // A name that is still being looked up, say, must not hold up the end.
     runtime.shutdown_background();
-    report(&args.report, args.verbose, args.color, &finished?)
+    let mut status = report(&args.report, args.verbose, args.color, &finished?)?;
+    if let (Some(saved), Some(recording)) = (saved, recording) {
+        let told = saved.write(&recording.history()).unwrap_or_else(|error| {
+            status = if status == 0 { USAGE } else { status };
+            format!("error: {}\n", clean(&error.to_string()))
+        });
+        output::print_error(&told, args.color.choice())?;
+    }
+    Ok(status)
+}
+
+/// The file of `--save-history`, opened before the run so that a mistyped path costs nothing.
+struct SavedHistory {
+    name: String,
+    file: File,
+}
+
+impl SavedHistory {
+    fn create(path: &Path) -> Result<Self, UsageError> {
+        let name = path.display().to_string();
+        let file = File::create(path).map_err(|error| format!("--save-history {name} can't be written: {error}"))?;
+        Ok(Self { name, file })
+    }
+
+    /// Writes the history, and a picture beside it if there is no order; tells what was written.
+    fn write(self, recorded: &History) -> Result<String, HistoryError> {
+        let name = self.name;
+        history::write(&name, recorded, BufWriter::new(self.file))?;
+        let mut told = format!("history of {} operations: {}\n", recorded.ops.len(), clean(&name));
+        if let Verdict::NotLinearizable(offence) = history::check(recorded) {
+            let picture = format!("{name}.html");
+            let page = history::html(recorded, &offence, &name);
+            std::fs::write(&picture, page).map_err(|source| HistoryError::Write { name: picture.clone(), source })?;
+            let _ = writeln!(told, "it is not linearizable: {}", clean(&picture));
+        }
+        Ok(told)
+    }
 }
 
 /// As [`embed`], with database and log in a folder of the server's own, which is searched when the checks have run.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::io::Stream;
 use super::transport::{RawAnswer, RawRequest, Transport, TransportError};
@@ -140,10 +141,18 @@ const LINE_UP: Duration = Duration::from_secs(1);
 /// How long a server gets to take in what was written, before the rest follows.
 const SETTLE: Duration = Duration::from_millis(1);
 
+/// What comes of requests that became whole together.
+pub struct Volley {
+    /// When the last bytes were let go.
+    pub opened: Instant,
+    /// What came of each request, and when.
+    pub results: Vec<(Result, Instant)>,
+}
+
 impl Transport {
     /// Sends requests so that they become whole at the same moment: each on a connection of its own, all but the last byte
     /// written beforehand. The results are in the order of the requests.
-    pub async fn volley(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Vec<Result> {
+    pub async fn volley(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Volley {
         let mut waiting = Vec::with_capacity(requests.len());
         for few in requests.chunks(CONNECTING) {
             let streams = futures_util::future::join_all(few.iter().map(|_| self.open())).await;
@@ -152,7 +161,7 @@ impl Transport {
                 few.iter().zip(streams).map(|(request, stream)| self.gated(request.clone(), stream, None, bound)),
             );
         }
-        let mut results: Vec<Option<Result>> = waiting.iter().map(|_| None).collect();
+        let mut results: Vec<Option<(Result, Instant)>> = waiting.iter().map(|_| None).collect();
         // One task polls them all, so that the last bytes leave within microseconds of each other.
         let lined_up = tokio::time::timeout(
             bound.min(LINE_UP),
@@ -166,13 +175,14 @@ impl Transport {
         // Those that aren't lined up in time (a server that serves one connection at a time) follow as they can.
         let _ = lined_up.await;
         tokio::time::sleep(SETTLE).await;
+        let opened = Instant::now();
         waiting.iter().for_each(|(gate, _)| gate.open());
         std::future::poll_fn(|cx| {
             poll_each(&mut waiting, &mut results, cx);
             if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        results.into_iter().flatten().collect()
+        Volley { opened, results: results.into_iter().flatten().collect() }
     }
 
     /// Starts a request and stops after `share` of its body (0.0: the head only). Waits until that much is written, or an
@@ -187,6 +197,7 @@ impl Transport {
         )]
         let after_head = (body as f64 * share.clamp(0.0, 1.0)) as usize;
         let head = self.head_length(&request);
+        let started = Instant::now();
         let (gate, mut running) = self.gated(request, self.open().await, Some(head + after_head), bound);
         let early = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
@@ -195,7 +206,7 @@ impl Transport {
         })
         .await;
         tokio::time::sleep(SETTLE).await;
-        HeldRequest { gate, running, early }
+        HeldRequest { gate, running, early, started }
     }
 
     fn gated(
@@ -217,12 +228,12 @@ impl Transport {
     }
 }
 
-fn poll_each(waiting: &mut [(Gate, Running)], results: &mut [Option<Result>], cx: &mut Context<'_>) {
+fn poll_each(waiting: &mut [(Gate, Running)], results: &mut [Option<(Result, Instant)>], cx: &mut Context<'_>) {
     for ((_, running), result) in waiting.iter_mut().zip(results) {
         if result.is_none()
             && let Poll::Ready(done) = running.as_mut().poll(cx)
         {
-            *result = Some(done);
+            *result = Some((done, Instant::now()));
         }
     }
 }
@@ -232,9 +243,15 @@ pub struct HeldRequest {
     gate: Gate,
     running: Running,
     early: Option<Result>,
+    started: Instant,
 }
 
 impl HeldRequest {
+    /// When it was begun.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// Whether the server has answered already, before it had the whole request.
     pub fn answered_early(&self) -> bool {
         self.early.is_some()

@@ -16,7 +16,7 @@ mod transport;
 
 pub use canary::{Canaries, canaries, text as canary_text};
 pub use exchange::{Exchange, KEPT_BODY, RecordedBody};
-pub use gate::HeldRequest;
+pub use gate::{HeldRequest, Volley};
 pub use header::Header;
 pub use identity::Identity;
 pub use io::Stream;

@@ -4,6 +4,7 @@
 //! format       a history as JSON lines (schema/history.schema.json)
 //! check        is there an order? repository by repository
 //! worlds       the search: the states that a repository may be in, moment by moment
+//! describe     operations in words
 //! doubt        which operations of unknown outcome can matter at all
 //! dormant      ... and additions of unknown outcome, which can matter at any time
 //! offence      if there is no order: the shortest part that shows it
@@ -17,7 +18,7 @@
 //! have taken effect at any moment after its start, or never.
 
 mod check;
-mod describe;
+pub mod describe;
 mod dormant;
 mod doubt;
 mod format;

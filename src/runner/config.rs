@@ -1,6 +1,7 @@
 //! What a run is asked to do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
@@ -8,6 +9,7 @@ use url::Url;
 use crate::client::Header;
 use crate::requirements::Revision;
 use crate::scan::Source;
+use crate::scenarios::Recording;
 
 /// Where the target is.
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub struct RunConfig {
     pub jwks: Option<Url>,
     /// Revision to judge by.
     pub spec: Revision,
+    /// Where to record what the contention checks do.
+    pub recording: Option<Arc<Recording>>,
     /// Emit [`super::Event::Exchange`] for every exchange.
     pub trace: bool,
     /// How reports name the target; `None` takes it from `server`.
@@ -94,6 +98,7 @@ impl RunConfig {
             race_rounds: 100,
             jwks: None,
             spec: Revision::default(),
+            recording: None,
             trace: false,
             target_name: None,
             rerun: String::new(),

@@ -94,6 +94,7 @@ impl Run<'_> {
         world.ledger.searched = !self.config.storage.is_empty() || self.config.save_canaries.is_some();
         world.storage =
             Storage::new(self.config.storage.clone(), self.config.save_canaries.clone(), self.config.deadline);
+        world.recording.clone_from(&self.config.recording);
         match preflight::issuer_keys(&self.config).await {
             Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
             Ok(None) => {}

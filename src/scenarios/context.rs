@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +12,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Operation, parse_json};
-use super::{CheckInfo, Finding, Stop, World};
+use super::{CheckInfo, Finding, Recording, Stop, World};
 use crate::client::random::Choices;
-use crate::client::{Exchange, Identity, RawAnswer, RawRequest, RecordedBody, Repo, Transport, TransportError};
+use crate::client::{Exchange, Identity, RawAnswer, RawRequest, RecordedBody, Repo, Transport, TransportError, Volley};
 use crate::codec::base64;
 use crate::requirements::Revision;
 use crate::scan::Class;
@@ -147,6 +147,7 @@ pub struct Ctx {
     remarks: Mutex<Vec<String>>,
     choices: Mutex<Choices>,
     provoking: AtomicBool,
+    recording: OnceLock<Recording>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -165,6 +166,7 @@ impl Ctx {
             remarks: Mutex::default(),
             choices,
             provoking: AtomicBool::new(false),
+            recording: OnceLock::new(),
         }
     }
 
@@ -198,6 +200,11 @@ impl Ctx {
     /// The last exchanges, oldest first.
     pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
         lock(&self.exchanges).iter().cloned().collect()
+    }
+
+    /// From now on, what this check does is recorded.
+    pub fn recording(&self) -> &Recording {
+        self.recording.get_or_init(Recording::default)
     }
 
     /// A choice below `bound`, the same for the same seed.
@@ -246,6 +253,7 @@ impl Ctx {
         let nonce = self.nonce(&identity).await?;
         let answer = self.token(&self.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
         let token: TokenResponse = setup("token", &answer)?;
+        self.world.remember_subject(&token.token, &identity.id);
         Ok(Member { identity, token: token.token })
     }
 
@@ -479,9 +487,9 @@ impl Ctx {
         let result = self.world.send(transport, &request, bound, &mut limits).await;
         for limit in limits {
             // Waited out, but an answer like any other.
-            let _ = self.conclude(&call, &request, authorization.clone(), Ok(limit), started.elapsed());
+            let _ = self.conclude(&call, &request, authorization.clone(), Ok(limit), (started, Instant::now()));
         }
-        self.conclude(&call, &request, authorization, result, started.elapsed())
+        self.conclude(&call, &request, authorization, result, (started, Instant::now()))
     }
 
     /// Sends requests of one origin so that they become whole at the same moment; results in their order.
@@ -489,14 +497,12 @@ impl Ctx {
         let Some(first) = calls.first() else { return Vec::new() };
         let transport = self.transport_of(first);
         let prepared: Vec<_> = calls.iter().map(prepare).collect();
-        let started = Instant::now();
         let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
-        let results = transport.volley(requests, transport.timeout()).await;
-        let took = started.elapsed();
+        let Volley { opened, results } = transport.volley(requests, transport.timeout()).await;
         let concluded = calls.iter().zip(prepared).zip(results);
         concluded
-            .map(|((call, (request, authorization)), result)| {
-                self.conclude(call, &request, authorization, result, took)
+            .map(|((call, (request, authorization)), (result, ended))| {
+                self.conclude(call, &request, authorization, result, (opened, ended))
             })
             .collect()
     }
@@ -514,9 +520,9 @@ impl Ctx {
         held: crate::client::HeldRequest,
     ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let (request, authorization) = prepare(call);
-        let started = Instant::now();
+        let started = held.started();
         let result = held.finish().await;
-        self.conclude(call, &request, authorization, result, started.elapsed())
+        self.conclude(call, &request, authorization, result, (started, Instant::now()))
     }
 
     fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
@@ -531,9 +537,13 @@ impl Ctx {
         request: &RawRequest,
         authorization: Option<String>,
         result: Result<RawAnswer, TransportError>,
-        took: Duration,
+        (started, ended): (Instant, Instant),
     ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let took = ended.saturating_duration_since(started);
         let exchange = Arc::new(self.record(call, request, authorization, &result, took));
+        for recording in self.recording.get().into_iter().chain(self.world.recording_of(self.check.id)) {
+            recording.note(call, self.world.caller(call.auth), (started, ended), result.as_ref().ok());
+        }
         self.remember(&exchange);
         let result = result.map(|raw| {
             let answer = Answer {

@@ -5,20 +5,24 @@ mod auth;
 mod authority;
 mod bad_input;
 pub(crate) mod check;
+mod contention;
 mod context;
 mod counters;
 mod create_repo;
 mod discovery;
 mod example;
+mod histories;
 mod key_binding;
 mod ledger;
 mod malformed;
+mod meetings;
 mod member_key;
 mod members;
 mod observer;
 mod pull;
 mod push;
 mod races;
+mod recording;
 mod removal;
 mod removal_refused;
 mod repo_ids;
@@ -39,6 +43,7 @@ pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub use ledger::Ledger;
 pub use observer::{Observer, Seen};
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
+pub use recording::Recording;
 pub use world::{Abort, World};
 
 /// Every check, in the order of the specification.
@@ -63,6 +68,8 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         example::CHECKS,
         bad_input::CHECKS,
         races::CHECKS,
+        meetings::CHECKS,
+        histories::CHECKS,
         authority::CHECKS,
         revisions::CHECKS,
     ];

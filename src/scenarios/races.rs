@@ -1,13 +1,11 @@
 //! Contention (SPEC §3, §6, §10): requests that become whole at the same moment. A race that wasn't provoked is a pass with the
 //! number of attempts, never a proof.
 
-use tokio::time::Instant;
-
-use super::answer::Answer;
 use super::check::checks;
+use super::contention::{Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error};
 use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
-use crate::client::{Repo, Rotation, TransportError};
+use crate::client::{Repo, Rotation};
 use crate::wire::{PushRequest, PushResponse};
 
 checks! {
@@ -29,62 +27,6 @@ checks! {
         "A member added during a removal leaves a state that one after the other would leave", phase = Alone;
     "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
         "Readers never see a manifest and an envelope of two different states", phase = Alone;
-}
-
-/// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
-fn crowd(cx: &Ctx) -> usize {
-    if cx.world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { 4 } else { 12 }
-}
-
-/// Counts rounds within the budget of the run.
-struct Rounds {
-    until: Instant,
-    limit: u32,
-    done: u32,
-}
-
-impl Rounds {
-    fn of(cx: &Ctx) -> Self {
-        Self { until: Instant::now() + cx.world.race_budget, limit: cx.world.race_rounds.max(1), done: 0 }
-    }
-
-    /// Whether there is another round; the first one always takes place.
-    fn next(&mut self) -> bool {
-        let more = self.done == 0 || (self.done < self.limit && Instant::now() < self.until);
-        self.done += u32::from(more);
-        more
-    }
-
-    fn remark(&self, cx: &Ctx, what: &str) {
-        cx.remark(format!("not provoked in {} rounds of {what}", self.done));
-    }
-}
-
-fn body(value: &impl serde::Serialize) -> Option<bytes::Bytes> {
-    serde_json::to_vec(value).ok().map(Into::into)
-}
-
-type Results<'c> = Vec<(std::sync::Arc<crate::client::Exchange>, Result<Answer<'c>, TransportError>)>;
-
-/// The answers that came, with their positions. A rate limit or a connection that a busy server dropped is no answer.
-fn answers<'r, 'c>(results: &'r Results<'c>) -> impl Iterator<Item = (usize, &'r Answer<'c>)> {
-    results
-        .iter()
-        .enumerate()
-        .filter_map(|(position, (_, result))| Some((position, result.as_ref().ok()?)))
-        .filter(|(_, answer)| answer.status != 429)
-}
-
-/// No answer at all may also have taken effect; a round with such a one proves less.
-fn all_answered(results: &Results<'_>) -> bool {
-    answers(results).count() == results.len()
-}
-
-fn no_server_error(results: &Results<'_>) -> Outcome {
-    for (_, answer) in answers(results) {
-        answer.must(answer.status < 500, "no 5xx under contention", || answer.summary())?;
-    }
-    Ok(())
 }
 
 /// Checking and burning a nonce is one step.
@@ -225,41 +167,6 @@ async fn add_member_loses_none(cx: &Ctx) -> Outcome {
     }
     rounds.remark(cx, &format!("{} additions", crowd(cx) / 2));
     Ok(())
-}
-
-/// A repository and the people around it.
-struct Scene {
-    alice: Member,
-    dave: Member,
-    bob: crate::client::Identity,
-    carol: crate::client::Identity,
-}
-
-impl Scene {
-    async fn new(cx: &Ctx) -> Result<Self, Stop> {
-        Ok(Self { alice: cx.member().await?, dave: cx.member().await?, bob: cx.identity(), carol: cx.identity() })
-    }
-
-    /// A fresh repository of all four.
-    async fn repo(&self, cx: &Ctx) -> Result<Repo, Stop> {
-        cx.repo_with(&self.alice, &[&self.dave, &self.bob, &self.carol]).await
-    }
-}
-
-/// The server holds one of the states that are allowed.
-async fn holds_one_of(cx: &Ctx, reader: &Member, allowed: &[Repo], after: &str) -> Outcome {
-    let (answer, manifest, envelope) = cx.pull_all(reader, &allowed[0]).await?;
-    let mut differences = Vec::new();
-    for state in allowed {
-        match compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope)) {
-            None => return Ok(()),
-            Some(difference) => differences.push(difference),
-        }
-    }
-    Err(answer.broken(
-        format!("the state that one of the requests after the other leaves, after {after}"),
-        differences.join("; or, by the other order, "),
-    ))
 }
 
 /// Both are to epoch 1 and version 2; the one that comes second raises neither.

@@ -1,5 +1,6 @@
 //! What all checks of a run share: the target, its manners, and what has been observed so far.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -7,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Ledger, Observer};
+use super::{Auth, Ledger, Observer};
 use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -56,6 +58,10 @@ pub struct World {
     pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
     /// Set when authentication can't work at all, so that setting up a member fails at once.
     pub no_tokens: OnceLock<String>,
+    /// What the contention checks did, for `--save-history`.
+    pub recording: Option<Arc<Recording>>,
+    /// Members by their tokens.
+    subjects: Mutex<HashMap<String, String>>,
     /// Whether the server took the unread body of a refused request for the next request.
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
     /// Whether the server serves one connection at a time.
@@ -103,6 +109,8 @@ impl World {
             storage: Storage::default(),
             trace: None,
             no_tokens: OnceLock::new(),
+            recording: None,
+            subjects: Mutex::default(),
             leaves_bodies: OnceLock::new(),
             one_connection: AtomicBool::new(false),
             one_request: AtomicBool::new(false),
@@ -124,6 +132,29 @@ impl World {
     /// Whether a request that is under way keeps everybody else waiting.
     pub fn is_serial(&self) -> bool {
         self.one_connection.load(Ordering::Relaxed) || self.one_request.load(Ordering::Relaxed)
+    }
+
+    /// The run's recording, if it is to have what this check does.
+    pub fn recording_of(&self, check: &str) -> Option<&Recording> {
+        self.recording.as_deref().filter(|_| check.starts_with("race/") || check.starts_with("authority/"))
+    }
+
+    /// Notes whose a token is.
+    pub fn remember_subject(&self, token: &str, member_id: &str) {
+        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        subjects.insert(token.to_owned(), member_id.to_owned());
+    }
+
+    /// Who asks with this authentication.
+    pub(super) fn caller(&self, auth: &Auth) -> Caller {
+        match auth {
+            Auth::None => Caller::Nobody,
+            Auth::Bearer(token) => {
+                let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+                subjects.get(token).map_or(Caller::Unclear, |member| Caller::Member(member.clone()))
+            }
+            Auth::Header(_) => Caller::Unclear,
+        }
     }
 
     /// Requests sent so far.

@@ -1,6 +1,7 @@
 //! From what was typed to what a run needs, with every mistake that can be seen beforehand.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::args::RunArgs;
@@ -39,6 +40,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         race_budget: args.budget,
         jwks: args.jwks.as_deref().map(|url| values::url("--jwks", url)).transpose()?,
         spec: args.spec,
+        recording: args.save_history.as_ref().map(|_| Arc::default()),
         trace: args.trace,
         target_name: Some(target_name(args)),
         rerun: rerun::options(args),

@@ -1,0 +1,99 @@
+//! What contention checks share: rounds within the budget, requests that become whole at the same moment, and what may be held
+//! afterwards.
+
+use tokio::time::Instant;
+
+use super::state::{compare_envelope, compare_manifest};
+use super::{Answer, Ctx, Member, Outcome, Stop};
+use crate::client::{Repo, TransportError};
+
+/// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
+pub(super) fn crowd(cx: &Ctx) -> usize {
+    if cx.world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { 4 } else { 12 }
+}
+
+/// Counts rounds within the budget of the run.
+pub(super) struct Rounds {
+    until: Instant,
+    limit: u32,
+    pub(super) done: u32,
+}
+
+impl Rounds {
+    pub(super) fn of(cx: &Ctx) -> Self {
+        Self { until: Instant::now() + cx.world.race_budget, limit: cx.world.race_rounds.max(1), done: 0 }
+    }
+
+    /// Whether there is another round; the first one always takes place.
+    pub(super) fn next(&mut self) -> bool {
+        let more = self.done == 0 || (self.done < self.limit && Instant::now() < self.until);
+        self.done += u32::from(more);
+        more
+    }
+
+    pub(super) fn remark(&self, cx: &Ctx, what: &str) {
+        cx.remark(format!("not provoked in {} rounds of {what}", self.done));
+    }
+}
+
+pub(super) fn body(value: &impl serde::Serialize) -> Option<bytes::Bytes> {
+    serde_json::to_vec(value).ok().map(Into::into)
+}
+
+pub(super) type Results<'c> = Vec<(std::sync::Arc<crate::client::Exchange>, Result<Answer<'c>, TransportError>)>;
+
+/// The answers that came, with their positions. A rate limit or a connection that a busy server dropped is no answer.
+pub(super) fn answers<'r, 'c>(results: &'r Results<'c>) -> impl Iterator<Item = (usize, &'r Answer<'c>)> {
+    results
+        .iter()
+        .enumerate()
+        .filter_map(|(position, (_, result))| Some((position, result.as_ref().ok()?)))
+        .filter(|(_, answer)| answer.status != 429)
+}
+
+/// No answer at all may also have taken effect; a round with such a one proves less.
+pub(super) fn all_answered(results: &Results<'_>) -> bool {
+    answers(results).count() == results.len()
+}
+
+pub(super) fn no_server_error(results: &Results<'_>) -> Outcome {
+    for (_, answer) in answers(results) {
+        answer.must(answer.status < 500, "no 5xx under contention", || answer.summary())?;
+    }
+    Ok(())
+}
+
+/// A repository and the people around it.
+pub(super) struct Scene {
+    pub(super) alice: Member,
+    pub(super) dave: Member,
+    pub(super) bob: crate::client::Identity,
+    pub(super) carol: crate::client::Identity,
+}
+
+impl Scene {
+    pub(super) async fn new(cx: &Ctx) -> Result<Self, Stop> {
+        Ok(Self { alice: cx.member().await?, dave: cx.member().await?, bob: cx.identity(), carol: cx.identity() })
+    }
+
+    /// A fresh repository of all four.
+    pub(super) async fn repo(&self, cx: &Ctx) -> Result<Repo, Stop> {
+        cx.repo_with(&self.alice, &[&self.dave, &self.bob, &self.carol]).await
+    }
+}
+
+/// The server holds one of the states that are allowed.
+pub(super) async fn holds_one_of(cx: &Ctx, reader: &Member, allowed: &[Repo], after: &str) -> Outcome {
+    let (answer, manifest, envelope) = cx.pull_all(reader, &allowed[0]).await?;
+    let mut differences = Vec::new();
+    for state in allowed {
+        match compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope)) {
+            None => return Ok(()),
+            Some(difference) => differences.push(difference),
+        }
+    }
+    Err(answer.broken(
+        format!("the state that one of the requests after the other leaves, after {after}"),
+        differences.join("; or, by the other order, "),
+    ))
+}

@@ -1,0 +1,176 @@
+//! What checks did and were answered, as a history.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::{Call, Operation};
+use crate::client::RawAnswer;
+use crate::history::{Done, History, Op};
+use crate::model::{self, Answer, Words};
+
+/// A recording. Noting is quick; sense is made of the notes afterwards.
+#[derive(Debug)]
+pub struct Recording {
+    began: Instant,
+    notes: Mutex<Vec<Note>>,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { began: Instant::now(), notes: Mutex::default() }
+    }
+}
+
+/// Who asked.
+#[derive(Debug)]
+pub(super) enum Caller {
+    /// Without a token.
+    Nobody,
+    /// The member of this id.
+    Member(String),
+    /// With something of which this suite doesn't know whose it is.
+    Unclear,
+}
+
+/// An operation as it was sent and answered.
+#[derive(Debug)]
+struct Note {
+    operation: Operation,
+    path: String,
+    caller: Caller,
+    body: Option<Bytes>,
+    /// Nanoseconds since the beginning.
+    start: u64,
+    end: u64,
+    answer: Option<(u16, Bytes)>,
+}
+
+impl Recording {
+    /// Notes an operation of the vault; others aren't part of a history.
+    pub(super) fn note(
+        &self,
+        call: &Call<'_>,
+        caller: Caller,
+        (started, ended): (Instant, Instant),
+        answer: Option<&RawAnswer>,
+    ) {
+        let Some(operation) = call.operation.filter(|operation| Operation::VAULT.contains(operation)) else { return };
+        let nanos = |moment: Instant| {
+            u64::try_from(moment.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
+        };
+        let note = Note {
+            operation,
+            path: call.path.clone(),
+            caller,
+            body: call.body.clone(),
+            start: nanos(started),
+            end: nanos(ended),
+            answer: answer.map(|answer| (answer.status.as_u16(), answer.body.clone())),
+        };
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    /// Everything that was noted, as a history. Repositories that were sent something that is no operation of the model
+    /// (a token of nobody known, a malformed request) are left out.
+    pub fn history(&self) -> History {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.sort_by_key(|note| note.start);
+        let mut history = History::default();
+        let mut unclear = HashSet::new();
+        for note in notes.iter() {
+            let Some((repo, operation)) = read_request(&mut history.words, note) else {
+                unclear.extend(repo_in_path(&note.path).map(|repo| history.words.word(&repo)));
+                continue;
+            };
+            let repo = history.words.word(&repo);
+            let caller = match &note.caller {
+                Caller::Nobody => None,
+                Caller::Member(id) => Some(history.words.word(id)),
+                Caller::Unclear => {
+                    unclear.insert(repo);
+                    continue;
+                }
+            };
+            let result =
+                known_answer(&mut history.words, &operation, note).map(|answer| Done { end: note.end, answer });
+            let call = model::Call { caller, operation };
+            history.ops.push(Op { client: 0, repo, call, start: note.start, result });
+        }
+        history.ops.retain(|op| !unclear.contains(&op.repo));
+        number_clients(&mut history.ops);
+        history
+    }
+}
+
+/// The answer, unless it leaves open what has happened: none, a failure, a rate limit, or a body that can't be read.
+fn known_answer(words: &mut Words, operation: &model::Operation, note: &Note) -> Option<Answer> {
+    let (status, body) = note.answer.as_ref().filter(|(status, _)| *status != 429)?;
+    let answer = model::read_answer(words, operation, *status, body).ok()?;
+    (!matches!(answer, Answer::Broken(_))).then_some(answer)
+}
+
+/// Repository and operation of a request.
+fn read_request(words: &mut Words, note: &Note) -> Option<(String, model::Operation)> {
+    let body = note.body.as_deref().unwrap_or_default();
+    Some(match note.operation {
+        Operation::CreateRepo => {
+            let request: crate::wire::CreateRepoRequest = read(body)?;
+            let operation = words.create(&request);
+            (request.manifest.repo_id, operation)
+        }
+        Operation::Pull => {
+            let request: crate::wire::PullRequest = read(body)?;
+            let operation = Words::pull(&request);
+            (request.repo_id, operation)
+        }
+        Operation::Push => {
+            let request: crate::wire::PushRequest = read(body)?;
+            let operation = words.push(&request);
+            (request.repo_id, operation)
+        }
+        Operation::AddMember => {
+            let request: crate::wire::MemberAddRequest = read(body)?;
+            let operation = words.add(&request);
+            (request.repo_id, operation)
+        }
+        Operation::RemoveMember => {
+            let request: crate::wire::MemberRemoveRequest = read(body)?;
+            let operation = words.remove(&request);
+            (request.repo_id, operation)
+        }
+        Operation::FetchMemberKey => {
+            let member = note.path.rsplit('/').next()?;
+            let member = percent_decode_str(member).decode_utf8().ok()?;
+            (repo_in_path(&note.path)?, words.fetch(&member))
+        }
+        Operation::Challenge | Operation::Token | Operation::Discovery => return None,
+    })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_slice(body).ok()
+}
+
+fn repo_in_path(path: &str) -> Option<String> {
+    let repo = path.strip_prefix("/v1/repos/")?.split('/').next()?;
+    Some(percent_decode_str(repo).decode_utf8().ok()?.into_owned())
+}
+
+/// Numbers sequential clients: operations of one caller that overlap get numbers of their own.
+fn number_clients(ops: &mut [Op]) {
+    let mut clients: Vec<(Option<model::Word>, u64)> = Vec::new();
+    for op in ops {
+        let free = clients.iter().position(|(caller, until)| *caller == op.call.caller && *until < op.start);
+        let number = free.unwrap_or_else(|| {
+            clients.push((op.call.caller, 0));
+            clients.len() - 1
+        });
+        clients[number].1 = op.result.as_ref().map_or(u64::MAX, |done| done.end);
+        op.client = u32::try_from(number).unwrap_or(u32::MAX);
+    }
+}
