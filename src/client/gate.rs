@@ -153,6 +153,16 @@ impl Transport {
     /// Sends requests so that they become whole at the same moment: each on a connection of its own, all but the last byte
     /// written beforehand. The results are in the order of the requests.
     pub async fn volley(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Volley {
+        self.volley_after(requests, bound, std::future::ready(())).await.1
+    }
+
+    /// As [`Self::volley`], but when the requests are lined up, something else happens first.
+    pub async fn volley_after<T>(
+        self: &Arc<Self>,
+        requests: Vec<RawRequest>,
+        bound: Duration,
+        first: impl Future<Output = T>,
+    ) -> (T, Volley) {
         let mut waiting = Vec::with_capacity(requests.len());
         for few in requests.chunks(CONNECTING) {
             let streams = futures_util::future::join_all(few.iter().map(|_| self.open())).await;
@@ -175,6 +185,7 @@ impl Transport {
         // Those that aren't lined up in time (a server that serves one connection at a time) follow as they can.
         let _ = lined_up.await;
         tokio::time::sleep(SETTLE).await;
+        let first = first.await;
         let opened = Instant::now();
         waiting.iter().for_each(|(gate, _)| gate.open());
         std::future::poll_fn(|cx| {
@@ -182,7 +193,7 @@ impl Transport {
             if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        Volley { opened, results: results.into_iter().flatten().collect() }
+        (first, Volley { opened, results: results.into_iter().flatten().collect() })
     }
 
     /// Starts a request and stops after `share` of its body (0.0: the head only). Waits until that much is written, or an

@@ -4,7 +4,7 @@
 use tokio::time::Instant;
 
 use super::state::{compare_envelope, compare_manifest};
-use super::{Answer, Ctx, Member, Outcome, Stop};
+use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, TransportError};
 
 /// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
@@ -96,4 +96,9 @@ pub(super) async fn holds_one_of(cx: &Ctx, reader: &Member, allowed: &[Repo], af
         format!("the state that one of the requests after the other leaves, after {after}"),
         differences.join("; or, by the other order, "),
     ))
+}
+
+/// A push, ready to be sent with others.
+pub(super) fn push_call<'a>(repo: &Repo, auth: &'a Auth, push: &crate::wire::PushRequest) -> Call<'a> {
+    Call::operation(Operation::Push, repo.id(), "", auth, body(push))
 }

@@ -494,17 +494,24 @@ impl Ctx {
 
     /// Sends requests of one origin so that they become whole at the same moment; results in their order.
     pub async fn volley(&self, calls: &[Call<'_>]) -> Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)> {
-        let Some(first) = calls.first() else { return Vec::new() };
-        let transport = self.transport_of(first);
+        self.volley_after(calls, std::future::ready(())).await.1
+    }
+
+    /// As [`Self::volley`], but something else happens between lining them up and making them whole.
+    pub async fn volley_after<T>(
+        &self,
+        calls: &[Call<'_>],
+        first: impl Future<Output = T>,
+    ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
+        let transport = calls.first().map_or(&self.world.vault, |call| self.transport_of(call));
         let prepared: Vec<_> = calls.iter().map(prepare).collect();
         let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
-        let Volley { opened, results } = transport.volley(requests, transport.timeout()).await;
+        let (first, Volley { opened, results }) = transport.volley_after(requests, transport.timeout(), first).await;
         let concluded = calls.iter().zip(prepared).zip(results);
-        concluded
-            .map(|((call, (request, authorization)), (result, ended))| {
-                self.conclude(call, &request, authorization, result, (opened, ended))
-            })
-            .collect()
+        let concluded = concluded.map(|((call, (request, authorization)), (result, ended))| {
+            self.conclude(call, &request, authorization, result, (opened, ended))
+        });
+        (first, concluded.collect())
     }
 
     /// Starts a request and stops after a share of its body (0.0: after the head).

@@ -2,11 +2,10 @@
 //! what they have read.
 
 use super::check::checks;
-use super::contention::{Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error};
-use super::state::{compare_envelope, compare_manifest};
+use super::contention::{Rounds, all_answered, answers, body, crowd, holds_one_of, no_server_error, push_call};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
-use crate::client::{Identity, Repo, Rotation};
-use crate::wire::{PullResponse, PushResponse};
+use crate::client::Repo;
+use crate::wire::PushResponse;
 
 checks! {
     "race/push-against-add-member", Must, "§10", [WRITES_SERIALIZED, ADD_RECORDS, PUSH_APPLIES], push_against_add,
@@ -19,12 +18,6 @@ checks! {
         "A push whose author is removed at the same moment takes effect before that or not at all", phase = Alone;
     "race/add-member-against-own-removal", Must, "§10", [EFFECT_AUTHORITY, REMOVE_REVOKES], add_against_own_removal,
         "An addMember whose author is removed at the same moment takes effect before that or not at all", phase = Alone;
-    "race/rotating-push-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], rotating_push_for_readers,
-        "Pulls that meet a rotating push see all of it or nothing", phase = Alone;
-}
-
-fn push_call<'a>(repo: &Repo, auth: &'a Auth, push: &crate::wire::PushRequest) -> Call<'a> {
-    Call::operation(Operation::Push, repo.id(), "", auth, body(push))
 }
 
 fn add_call<'a>(repo: &Repo, auth: &'a Auth, add: &crate::wire::MemberAddRequest) -> Call<'a> {
@@ -196,67 +189,11 @@ async fn add_against_own_removal(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.member().await?);
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
-        let request = |repo: &Repo, _: &Repo| body(&repo.add_request(&cx.identity()));
+        let request = |_: &Repo, after: &Repo| body(&after.add_request(&cx.identity()));
         if !against_own_removal(cx, (&alice, &bob), request, Operation::AddMember).await? {
             break;
         }
     }
     rounds.remark(cx, "additions and the removal of their author");
     Ok(())
-}
-
-/// Pulls before, beside and behind a rotating push that takes somebody in, or leaves somebody out.
-async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let (alice, dave) = (&scene.alice, &scene.dave);
-    let auths = [alice.auth(), dave.auth()];
-    let mut repo = scene.repo(cx).await?;
-    let mut rounds = Rounds::of(cx);
-    while rounds.next() {
-        let others: &[&Identity] = if rounds.done % 2 == 0 { &[&scene.bob] } else { &[&scene.bob, &scene.carol] };
-        let staying: Vec<&Identity> =
-            [&alice.identity, &dave.identity].into_iter().chain(others.iter().copied()).collect();
-        let rotation = repo.rotation(alice, &staying);
-        let before = repo.clone();
-        let pull = body(&repo.pull_request(0));
-        let mut calls: Vec<_> = (0..crowd(cx))
-            .map(|number| Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()))
-            .collect();
-        // The window opens when the push is being served, so most of the readers come behind it.
-        calls.insert(crowd(cx) / 4, push_call(&repo, &auths[0], &repo.rotating_push(&rotation)));
-        repo.apply_rotation(&rotation);
-        let results = cx.volley(&calls).await;
-        no_server_error(&results)?;
-        for (position, answer) in answers(&results) {
-            if calls[position].operation == Some(Operation::Push) {
-                let response: PushResponse = answer.accepted("a rotating push")?;
-                answer.must(response.accepted, "a rotating push at the current version is accepted", || {
-                    format!("{response:?}")
-                })?;
-            } else {
-                whole(answer, &before, &repo, &rotation)?;
-            }
-        }
-        if !all_answered(&results) {
-            break;
-        }
-    }
-    rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)));
-    Ok(())
-}
-
-/// One of the two states, as a whole.
-fn whole(answer: &super::Answer<'_>, before: &Repo, after: &Repo, rotation: &Rotation) -> Outcome {
-    let pulled: PullResponse = answer.accepted("pull by a member")?;
-    let new = pulled.manifest.payload_version == rotation.envelope.payload_version;
-    let state = if new { after } else { before };
-    let envelope = pulled.envelope.as_ref();
-    let torn = compare_manifest(&state.manifest, &pulled.manifest).or_else(|| match envelope {
-        Some(envelope) => compare_envelope(&state.envelope, envelope),
-        None => Some("no envelope".into()),
-    });
-    match torn {
-        None => Ok(()),
-        Some(torn) => Err(answer.broken(format!("version {} as it was committed", state.version()), torn)),
-    }
 }

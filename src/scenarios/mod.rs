@@ -22,6 +22,7 @@ mod observer;
 mod pull;
 mod push;
 mod races;
+mod readers;
 mod recording;
 mod removal;
 mod removal_refused;
@@ -69,6 +70,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         bad_input::CHECKS,
         races::CHECKS,
         meetings::CHECKS,
+        readers::CHECKS,
         histories::CHECKS,
         authority::CHECKS,
         revisions::CHECKS,

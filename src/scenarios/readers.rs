@@ -1,0 +1,126 @@
+//! Readers that meet a write (SPEC §10): what they see was committed, as a whole, and isn't older than what they know.
+
+use super::check::checks;
+use super::contention::{Rounds, Scene, all_answered, answers, body, crowd, no_server_error, push_call};
+use super::state::{compare_envelope, compare_manifest};
+use super::{Call, Ctx, Operation, Outcome};
+use crate::client::{Identity, Repo};
+use crate::wire::{PullResponse, PushResponse};
+
+checks! {
+    "race/rotating-push-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], rotating_push_for_readers,
+        "Pulls that meet a rotating push see all of it or nothing", phase = Alone;
+    "race/conflicts-are-invisible", Must, "§10", [SNAPSHOT_READS, PUSH_GATED], conflicts_are_invisible,
+        "Pulls that meet a stale push see nothing of it", phase = Alone;
+    "race/reads-follow-writes", Must, "§10", [SNAPSHOT_READS, READ_YOUR_WRITES], reads_follow_writes,
+        "Pulls right after a push was accepted see it", phase = Alone;
+}
+
+/// Pulls before, beside and behind a rotating push that takes somebody in, or leaves somebody out.
+async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let (alice, dave) = (&scene.alice, &scene.dave);
+    let auths = [alice.auth(), dave.auth()];
+    let mut repo = scene.repo(cx).await?;
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let others: &[&Identity] = if rounds.done % 2 == 0 { &[&scene.bob] } else { &[&scene.bob, &scene.carol] };
+        let staying: Vec<&Identity> =
+            [&alice.identity, &dave.identity].into_iter().chain(others.iter().copied()).collect();
+        let rotation = repo.rotation(alice, &staying);
+        let before = repo.clone();
+        let pull = body(&repo.pull_request(0));
+        let mut calls: Vec<_> = (0..crowd(cx))
+            .map(|number| Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()))
+            .collect();
+        // The window opens when the push is being served, so most of the readers come behind it.
+        calls.insert(crowd(cx) / 4, push_call(&repo, &auths[0], &repo.rotating_push(&rotation)));
+        repo.apply_rotation(&rotation);
+        let results = cx.volley(&calls).await;
+        no_server_error(&results)?;
+        for (position, answer) in answers(&results) {
+            if calls[position].operation == Some(Operation::Push) {
+                let response: PushResponse = answer.accepted("a rotating push")?;
+                answer.must(response.accepted, "a rotating push at the current version is accepted", || {
+                    format!("{response:?}")
+                })?;
+            } else {
+                one_of(answer, &[&before, &repo])?;
+            }
+        }
+        if !all_answered(&results) {
+            break;
+        }
+    }
+    rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)));
+    Ok(())
+}
+
+/// A write that was refused never shows, not even for a moment.
+async fn conflicts_are_invisible(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let auth = alice.auth();
+    let mut repo = cx.repo(&alice).await?;
+    cx.advance(&alice, &mut repo).await?;
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let pull = body(&repo.pull_request(0));
+        let mut calls: Vec<_> =
+            (0..crowd(cx)).map(|_| Call::operation(Operation::Pull, repo.id(), "", &auth, pull.clone())).collect();
+        let mut stale = repo.push_request(&alice);
+        stale.expected_payload_version -= 1;
+        calls.insert(crowd(cx) / 4, push_call(&repo, &auth, &stale));
+        let results = cx.volley(&calls).await;
+        no_server_error(&results)?;
+        for (position, answer) in answers(&results) {
+            if calls[position].operation == Some(Operation::Push) {
+                let response: PushResponse = answer.accepted("a stale push")?;
+                answer.must(!response.accepted, "a stale push is a conflict", || format!("{response:?}"))?;
+            } else {
+                one_of(answer, &[&repo])?;
+            }
+        }
+    }
+    rounds.remark(cx, &format!("{} pulls around a stale push", crowd(cx)));
+    Ok(())
+}
+
+/// The pulls are ready when the write is answered: they follow within microseconds.
+async fn reads_follow_writes(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let auth = alice.auth();
+    let mut repo = cx.repo(&alice).await?;
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        let push = repo.push_request(&alice);
+        let pull = body(&repo.pull_request(0));
+        let calls: Vec<_> =
+            (0..crowd(cx) / 2).map(|_| Call::operation(Operation::Pull, repo.id(), "", &auth, pull.clone())).collect();
+        let (pushed, results) = cx.volley_after(&calls, cx.push(&alice, &push)).await;
+        let (pushed, response) =
+            pushed.and_then(|answer| Ok((answer.clone(), answer.accepted::<PushResponse>("a push")?)))?;
+        pushed.must(response.accepted, "a push at the current version is accepted", || format!("{response:?}"))?;
+        repo.apply_push(&push);
+        no_server_error(&results)?;
+        for (_, answer) in answers(&results) {
+            one_of(answer, &[&repo])?;
+        }
+    }
+    rounds.remark(cx, "a push and pulls right after it");
+    Ok(())
+}
+
+/// A pull serves one of these states, as a whole.
+fn one_of(answer: &super::Answer<'_>, states: &[&Repo]) -> Outcome {
+    let pulled: PullResponse = answer.accepted("pull by a member")?;
+    let newest = states[states.len() - 1];
+    let state = states.iter().find(|state| state.version() == pulled.manifest.payload_version).unwrap_or(&newest);
+    let torn = compare_manifest(&state.manifest, &pulled.manifest).or_else(|| match &pulled.envelope {
+        Some(envelope) => compare_envelope(&state.envelope, envelope),
+        None => Some("no envelope".into()),
+    });
+    match torn {
+        None => Ok(()),
+        Some(torn) => Err(answer.broken(format!("version {} as it was committed", state.version()), torn)),
+    }
+}
