@@ -18,6 +18,8 @@ use crate::requirements::Requirement;
 const ATTEMPT: usize = 2_000;
 /// How many moments are explained.
 const EXPLANATIONS: usize = 4;
+/// How many writes are shown besides those that contradict each other.
+const RELATED: usize = 6;
 
 /// Operations (by their index in the history) that no order explains.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub struct Offence {
     pub maker: Option<u32>,
     /// The operations whose answers contradict each other, in the order of their starts.
     pub operations: Vec<u32>,
-    /// Writes whose traces are in these answers, though it doesn't matter what they were answered.
+    /// Writes whose traces are in these answers, or should be, though it doesn't matter what they were answered.
     pub related: Vec<u32>,
     /// The one whose answer was the last straw; one of `operations`.
     pub stuck: u32,
@@ -78,15 +80,16 @@ impl Offence {
             pairs.filter(move |(_, mode)| **mode == kept).map(|(index, _)| *index)
         };
         let operations: Vec<u32> = chosen(Kept::Whole).collect();
-        let traces: HashSet<Word> = operations.iter().flat_map(|index| traces(&history.ops[*index as usize])).collect();
-        let leaves_trace = |index: &u32| written(&history.ops[*index as usize]).any(|word| traces.contains(&word));
-        let related = chosen(Kept::Doubtful).filter(leaves_trace).collect();
+        let doubtful: Vec<u32> = chosen(Kept::Doubtful).collect();
+        let explanations = part.explain(history);
+        let begun = happened.iter().filter(|event| event.1 == Happening::Start).map(|event| event.2);
+        let begun: Vec<u32> = begun.filter(|index| !operations.contains(index)).collect();
         Self {
             repo: history.ops[stuck as usize].repo,
-            related,
+            related: related(&history.ops, &operations, &doubtful, &begun, &explanations),
             operations,
             stuck,
-            explanations: part.explain(history),
+            explanations,
             before: snapshot.state,
             maker: snapshot.maker,
         }
@@ -237,16 +240,44 @@ fn explanation(history: &History, op: &Op, state: Option<State>, maker: Option<u
     Explanation { state, maker, rule: mismatch.map(|mismatch| mismatch.rule), allowed, observed }
 }
 
+/// Writes that tell more about the contradiction: of the part itself, those whose traces are in the answers; of
+/// everything before, those that brought what an answer lacks or has too much.
+fn related(ops: &[Op], operations: &[u32], doubtful: &[u32], begun: &[u32], explanations: &[Explanation]) -> Vec<u32> {
+    let answers = || operations.iter().filter_map(|index| ops[*index as usize].answer());
+    let shown: HashSet<Word> = answers().flat_map(traces).collect();
+    let versions: HashSet<i64> = operations.iter().filter_map(|index| ops[*index as usize].version_seen()).collect();
+    // Only what should be the same version can be compared.
+    let states = explanations.iter().filter_map(|explanation| explanation.state.as_ref());
+    let held: HashSet<Word> = states
+        .filter(|state| versions.contains(&state.manifest.version))
+        .flat_map(|state| {
+            state.manifest.members.entries().iter().map(|entry| entry.rest).chain([state.envelope.sealed])
+        })
+        .collect();
+    let different: HashSet<Word> = if held.is_empty() || shown.is_empty() {
+        HashSet::new()
+    } else {
+        held.symmetric_difference(&shown).copied().collect()
+    };
+    let brings = |index: &u32, words: &HashSet<Word>| written(&ops[*index as usize]).any(|word| words.contains(&word));
+    let before = begun.iter().filter(|index| brings(index, &different));
+    let mut related: Vec<u32> = doubtful.iter().filter(|index| brings(index, &shown)).chain(before).copied().collect();
+    related.sort_unstable();
+    related.dedup();
+    related.truncate(RELATED);
+    related
+}
+
 /// The words in an answer that tell where they come from.
-fn traces(op: &Op) -> Vec<Word> {
-    match op.answer() {
-        Some(Answer::Pull { manifest, envelope, .. }) => {
+fn traces(answer: &Answer) -> Vec<Word> {
+    match answer {
+        Answer::Pull { manifest, envelope, .. } => {
             let sealed = envelope.map(|envelope| envelope.sealed);
             manifest.members.entries().iter().map(|entry| entry.rest).chain(sealed).collect()
         }
-        Some(Answer::Manifest(manifest)) => manifest.members.entries().iter().map(|entry| entry.rest).collect(),
-        Some(Answer::Entry(entry)) => vec![entry.rest],
-        _ => Vec::new(),
+        Answer::Manifest(manifest) => manifest.members.entries().iter().map(|entry| entry.rest).collect(),
+        Answer::Entry(entry) => vec![entry.rest],
+        Answer::Push { .. } | Answer::Refused(_) | Answer::Broken(_) => Vec::new(),
     }
 }
 

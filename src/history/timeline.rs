@@ -6,7 +6,7 @@ use super::describe::{call, micros, outcome, short_outcome, state};
 use super::{History, Offence, Op};
 
 /// Width of the step between two moments, in pixels.
-const STEP: usize = 104;
+const STEP: usize = 150;
 /// Height of a lane.
 const LANE: usize = 72;
 /// Room for the names of the lanes.
@@ -24,7 +24,7 @@ svg text{fill:var(--fg);font:12px system-ui,sans-serif}svg .dim{fill:var(--dim)}
 rect{fill:var(--part)}.stuck rect{fill:var(--stuck)}.context rect{fill:var(--ctx)}g:hover rect{opacity:.75}
 .open rect{stroke:var(--fg);stroke-dasharray:4 3;fill-opacity:.35}
 table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid var(--line);padding:.25rem .6rem;text-align:left;vertical-align:top}
-td{font-variant-numeric:tabular-nums;overflow-wrap:anywhere}tr.stuck td:first-child{color:var(--stuck);font-weight:600}
+td{font-variant-numeric:tabular-nums}td:nth-child(-n+3){white-space:nowrap}tr.stuck td:first-child{color:var(--stuck);font-weight:600}
 tr.context td{color:var(--dim)}code{overflow-wrap:anywhere}.key span{margin-right:1.4rem}.key i{display:inline-block;width:.9em;height:.9em;border-radius:2px;margin-right:.4em;vertical-align:-.1em}
 ";
 
@@ -192,7 +192,7 @@ impl Picture<'_> {
     fn table(&self) -> String {
         let rows = self.shown.iter().map(|index| {
             let op = self.op(*index);
-            let caller = op.call.caller.map_or("nobody", |caller| self.history.words.text(caller));
+            let caller = op.call.caller.map_or_else(|| "nobody".into(), |caller| self.history.words.short(caller));
             let end = op.result.as_ref().map_or_else(|| "?".into(), |done| micros(done.end, self.since()));
             let cells = [
                 format!("{} {}", op.client, caller),

@@ -5,7 +5,7 @@ use super::check::checks;
 use super::contention::{Rounds, all_answered, answers, body, crowd, holds_one_of, no_server_error, push_call};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::Repo;
-use crate::wire::PushResponse;
+use crate::wire::{PushResponse, VaultManifest};
 
 checks! {
     "race/push-against-add-member", Must, "§10", [WRITES_SERIALIZED, ADD_RECORDS, PUSH_APPLIES], push_against_add,
@@ -160,12 +160,14 @@ async fn against_own_removal(
         return Ok(false);
     }
     for (_, answer) in answers(&results).filter(|(position, answer)| *position != middle && answer.is_success()) {
-        let version = answer.json().ok().and_then(|body| body["payloadVersion"].as_i64());
-        answer.must(
-            version == Some(repo.version()),
-            "a refusal, or an answer with the counters before the removal of its author",
-            || format!("version {version:?}, and the removal is to version {}", after.version()),
-        )?;
+        let version = match operation {
+            Operation::Push => answer.message::<PushResponse>()?.payload_version,
+            _ => answer.message::<VaultManifest>()?.payload_version,
+        };
+        let expected = "a refusal, or an answer with the counters before the removal of its author";
+        answer.must(version == repo.version(), expected, || {
+            format!("version {version}, and the removal is to version {}", after.version())
+        })?;
     }
     cx.holds(alice, &after, "a removal with requests of the removed member under way").await?;
     Ok(true)
