@@ -127,7 +127,7 @@ impl Store {
             return Operation::AddMember { entry: self.entry(member, epoch) };
         }
         match dice {
-            0..55 => Operation::Pull { known: if dice % 2 == 0 { version } else { 0 } },
+            0..55 => Operation::Pull { known: if dice.is_multiple_of(2) { version } else { 0 } },
             55..80 => Operation::Push { envelope: self.envelope(version + 1, epoch), expected: version, rotated: None },
             80..85 => {
                 let rotated = Some(self.roster(&inside, epoch + 1));

@@ -24,7 +24,8 @@ async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
     let mut repo = scene.repo(cx).await?;
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
-        let others: &[&Identity] = if rounds.done % 2 == 0 { &[&scene.bob] } else { &[&scene.bob, &scene.carol] };
+        let others: &[&Identity] =
+            if rounds.done.is_multiple_of(2) { &[&scene.bob] } else { &[&scene.bob, &scene.carol] };
         let staying: Vec<&Identity> =
             [&alice.identity, &dave.identity].into_iter().chain(others.iter().copied()).collect();
         let rotation = repo.rotation(alice, &staying);
