@@ -42,10 +42,8 @@ pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub use ledger::Ledger;
-pub use observer::{Observer, Secret, Seen};
 pub use observer::{Observer, Seen};
 pub use recording::Recording;
-pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
 
