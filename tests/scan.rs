@@ -44,7 +44,7 @@ fn every_storage_fault_is_found() {
 
 #[test]
 fn the_built_in_server_keeps_no_secret() {
-    let (status, report) = judged(&[&["--embedded"], &SEARCH[..]].concat());
+    let (status, report) = judged(&[&["--embedded", "--embedded-storage"], &SEARCH[..]].concat());
     assert_eq!(status, 0);
     for check in report["checks"].as_array().unwrap() {
         let id = check["id"].as_str().unwrap();
@@ -119,6 +119,16 @@ fn a_later_scan_finds_what_a_run_has_sent() {
     std::fs::write(path("elsewhere/x"), "something else").unwrap();
     let (status, report) = scan(&[&path("elsewhere")]);
     assert_eq!((status, report["verdict"].as_str()), (3, Some("not-judged")), "{report}");
+}
+
+/// Without anything to search, the checks say so and change no verdict; a fault of the storage is searched for unasked.
+#[test]
+fn storage_is_searched_where_it_is_asked_for_or_broken() {
+    let (status, report) = judged(&["--embedded", "--only", "storage/*"]);
+    assert_eq!((status, result(&report, "storage/no-keys").0), (0, "skip"));
+    let (_, report) = judged(&["--embedded", "--fault", "keeps-tokens", "--only", "storage/*"]);
+    let (status, message) = result(&report, "storage/no-tokens");
+    assert!(status == "warn" && message.contains("table kept"), "{status} {message}");
 }
 
 #[test]

@@ -148,6 +148,9 @@ pub(super) struct RunArgs {
 
     #[command(flatten)]
     pub storage: StorageArgs,
+    /// Give the built-in server a database and a log in files, and search those; implied by a fault of its storage
+    #[arg(long, help_heading = "Storage", requires = "embedded", conflicts_with = "server")]
+    pub embedded_storage: bool,
     /// Write to FILE what was looked for, so that a dump can be scanned later or elsewhere (avp-conform scan)
     #[arg(long, value_name = "FILE", help_heading = "Storage")]
     pub save_canaries: Option<PathBuf>,

@@ -37,6 +37,9 @@ pub(super) fn options(args: &RunArgs) -> String {
     if args.embedded {
         words.insert(0, "--embedded".into());
     }
+    if args.embedded_storage {
+        words.push("--embedded-storage".into());
+    }
     for (given, option) in [(args.insecure, "--insecure"), (args.slow, "--slow"), (args.strict, "--strict")] {
         if given {
             words.push(option.into());

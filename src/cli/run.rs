@@ -20,7 +20,7 @@ use crate::report::text::clean;
 use crate::report::{Destination, Recorder, Redactor, ReportSpec, Run};
 use crate::runner::{self, Event, RunConfig, Target};
 use crate::scan::{Role, Source};
-use crate::server::{Folder, Running};
+use crate::server::{FaultKind, Folder, Running};
 
 /// Time between two looks at the clock for the progress display.
 pub(super) const TICK: Duration = Duration::from_millis(200);
@@ -40,7 +40,11 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let finished = runtime.block_on(async {
         let running = match server {
             None => None,
-            Some(server) => Some(embed_searched(server, &mut config).await?),
+            Some(server) if is_searched(args, &server) => {
+                let (running, folder) = embed_searched(server, &mut config).await?;
+                Some((running, Some(folder)))
+            }
+            Some(server) => Some((embed(server, &mut config).await?, None)),
         };
         let finished = judge(args, config).await;
         // The server before its folder.
@@ -89,6 +93,11 @@ impl SavedHistory {
         }
         Ok(told)
     }
+}
+
+/// Whether the built-in server keeps files that are searched: it takes longer, so only where it is asked for or needed.
+fn is_searched(args: &RunArgs, server: &crate::server::Config) -> bool {
+    args.embedded_storage || server.fault.is_some_and(|fault| fault.info().kind == FaultKind::Storage)
 }
 
 /// As [`embed`], with database and log in a folder of the server's own, which is searched when the checks have run.

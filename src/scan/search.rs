@@ -87,8 +87,8 @@ impl SearcherBuilder {
     pub fn build(self) -> Searcher {
         let Self { needles, arena, names } = self;
         let pieces: usize = needles.iter().map(|needle| places(needle).count()).sum();
-        // 16 bits or more for each piece, two of them set, let less than one position in fifty through.
-        let words = (pieces * 16 / 64).next_power_of_two().clamp(1 << 6, 1 << 20);
+        // 24 bits or more for each piece, two of them set, let less than one position in a hundred through.
+        let words = (pieces * 24 / 64).next_power_of_two().clamp(1 << 6, 1 << 20);
         let slots = (pieces * 4 / 3).next_power_of_two().max(1 << 4);
         let mut searcher = Searcher {
             bitmap: vec![0; words],

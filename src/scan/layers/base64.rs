@@ -5,7 +5,7 @@
 
 use super::gate::{Gate, opens};
 use super::{Active, Decode, Start};
-use crate::scan::stream::{CONTEXT, Stream};
+use crate::scan::stream::Stream;
 
 /// Shorter runs hold no twelve bytes that were encoded before.
 const SHORTEST: usize = 20;
@@ -13,6 +13,9 @@ const SHORTEST: usize = 20;
 const STEP: usize = SHORTEST - 8 + 1;
 /// Line lengths of wrapped base64 that are read as one run.
 const LINES: std::ops::RangeInclusive<usize> = 60..=76;
+
+/// How far a run is looked at before it is decoded, in characters.
+const SHOWN: usize = 256;
 
 const NONE: u8 = 255;
 
@@ -63,7 +66,7 @@ fn run(block: &[u8], mut from: usize, to: usize) -> Option<(usize, usize)> {
             continue;
         }
         let begin = at - block[from..at].iter().rev().take_while(|byte| is_base64(byte)).count();
-        let end = at + block[at..].iter().take(CONTEXT).take_while(|byte| is_base64(byte)).count();
+        let end = at + block[at..].iter().take(SHOWN).take_while(|byte| is_base64(byte)).count();
         if begin >= to {
             return None;
         }
@@ -77,7 +80,7 @@ fn run(block: &[u8], mut from: usize, to: usize) -> Option<(usize, usize)> {
 
 /// Whether a run may go on beyond what was looked at.
 fn is_open(block: &[u8], begin: usize, end: usize) -> bool {
-    end == block.len() || end - begin >= CONTEXT || matches!(block[end], b'\n' | b'\r')
+    end == block.len() || end - begin >= SHOWN || matches!(block[end], b'\n' | b'\r')
 }
 
 /// How many characters to leave out at the front: a run that isn't a multiple of four long may have a prefix.
@@ -101,7 +104,7 @@ pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
 /// than to set up a decoder for them.
 fn is_worth_it(block: &[u8], begins: usize, end: usize) -> bool {
     let run = &block[begins..end];
-    let mut decoded = [0; CONTEXT];
+    let mut decoded = [0; SHOWN];
     if let Some(prefix) = hex_prefix(run) {
         let odd = (run.len() - prefix) % 2;
         return (prefix..=prefix + odd).any(|skip| {

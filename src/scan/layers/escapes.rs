@@ -52,8 +52,14 @@ fn escape(text: &[u8]) -> Option<(u32, usize)> {
 pub(super) fn find(block: &[u8], from: usize, to: usize) -> Option<Start> {
     let at = memchr::memchr3_iter(b'\\', b'%', b'&', &block[from..to])
         .map(|position| from + position)
-        .find(|at| escape(&block[*at..]).is_some())?;
+        .find(|at| escape(&block[*at..]).is_some_and(|(_, length)| is_amid_text(block, *at, *at + length)))?;
     Some(Start { begins: at.saturating_sub(REACH), next: at + 1 })
+}
+
+/// Whether there is text on both sides of an escape, as far as there is anything. In binary data escapes turn up by chance.
+fn is_amid_text(block: &[u8], begin: usize, end: usize) -> bool {
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+    block[begin.saturating_sub(2)..begin].iter().all(is_text) && block[end..].iter().take(2).all(is_text)
 }
 
 /// Its decoder.

@@ -113,9 +113,7 @@ impl Gate {
 
 /// Whether compressed data begin in a piece. Blobs that are compressed are so from their beginning.
 fn holds_compressed(piece: &[u8]) -> bool {
-    let holds = |magic: &[u8]| memchr::memmem::find(piece, magic).is_some();
-    let head = &piece[..piece.len().min(ZLIB_WITHIN)];
-    compressed::find_zlib(head, 0, head.len()).is_some() || holds(&compressed::GZIP) || holds(&compressed::ZSTD)
+    compressed::begins_in(piece, ZLIB_WITHIN)
 }
 
 /// Whether a stream for these bytes, which are all there are, would be of use.

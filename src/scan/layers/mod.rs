@@ -38,13 +38,11 @@ pub(super) struct Kind {
 }
 
 /// Every encoding.
-pub(super) const KINDS: [Kind; 6] = [
+pub(super) const KINDS: [Kind; 4] = [
     Kind { find: base64::find, open: base64::open, at_once: 1 },
     Kind { find: utf16::find, open: utf16::open, at_once: 1 },
     Kind { find: escapes::find, open: escapes::open, at_once: 1 },
-    Kind { find: compressed::find_gzip, open: compressed::open_gzip, at_once: 8 },
-    Kind { find: compressed::find_zlib, open: compressed::open_zlib, at_once: 8 },
-    Kind { find: compressed::find_zstd, open: compressed::open_zstd, at_once: 8 },
+    Kind { find: compressed::find, open: compressed::open, at_once: 8 },
 ];
 
 /// Output of a decoder on its way into a stream.
