@@ -32,7 +32,8 @@ pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Change
     collect(body, String::new(), &mut places);
     let mut fitting: Vec<_> = places.iter().filter(|place| fits(body.pointer(place), change)).collect();
     // The members of the message itself are few among those of its rosters.
-    if dice.below(2) == 0 && fitting.iter().any(|place| place.matches('/').count() == 1) {
+    let own = if matches!(change, Change::Drop | Change::Null) { 4 } else { 2 };
+    if dice.below(own) != 0 && fitting.iter().any(|place| place.matches('/').count() == 1) {
         fitting.retain(|place| place.matches('/').count() == 1);
     }
     let place = match fitting.len() {

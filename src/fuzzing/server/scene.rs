@@ -177,7 +177,7 @@ fn alike(id: &str, how: u8) -> String {
         6 => format!("{id} "),
         7 => format!("{id}_"),
         8 => format!("0{id}"),
-        9 => id.replace('.', "_"),
+        9 if id.contains('.') => id.replace('.', "_"),
         10 => id.to_uppercase(),
         _ => format!("{id}%00"),
     }
