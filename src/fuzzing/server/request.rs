@@ -93,9 +93,12 @@ impl Scene {
             again: false,
         };
         match &step.twist {
-            // Ids that have to be escaped may be refused.
-            None => prepared.judged = self.judged(&message, &credentials, self.is_oddly_named(repo, message.operation)),
+            None => prepared.judged = self.judged(&message, &credentials, false),
             Some(twist) => self.twist(&mut prepared, &message, twist, &credentials, &mut dice),
+        }
+        // Ids that have to be escaped may be refused.
+        if let Judged::Model { lenient, .. } = &mut prepared.judged {
+            *lenient |= self.is_oddly_named(repo, message.operation);
         }
         Some(prepared)
     }
