@@ -37,9 +37,8 @@ fn every_provable_rule_of_a_server_has_a_fault() {
         .map(|rule| rule.id)
         .filter(|id| !broken.contains(id))
         .collect();
-    // A server that breaks these would be another server altogether: one that can't authenticate a keypair from elsewhere
-    // turns everybody away, and this one publishes no bindings of its own.
-    assert_eq!(missing, ["AVP-8-portable-identity", "AVP-9-binding-valid"]);
+    // This server publishes no bindings of its own.
+    assert_eq!(missing, ["AVP-9-binding-valid"]);
     assert!(requirements::ALL.iter().any(|rule| rule.since == Revision::V0_4));
 }
 
@@ -58,7 +57,9 @@ async fn every_quirk_serves() {
     for quirk in Quirk::all().iter().filter(|quirk| quirk.info().name != "latency-50ms") {
         let transcript = run(Config { quirks: vec![*quirk], ..Config::default() }).await;
         assert!(transcript.matches("-> 200").count() > 150, "{quirk:?}\n{transcript}");
-        assert!(!transcript.contains("-> 0 ") && !transcript.contains("-> 5"), "{quirk:?}\n{transcript}");
+        let closes = quirk.info().name == "large-body-closes";
+        assert!(closes || !transcript.contains("-> 0 "), "{quirk:?}\n{transcript}");
+        assert!(!transcript.contains("-> 5"), "{quirk:?}\n{transcript}");
     }
     let slow = ["latency-50ms", "occasional-429"];
     let quirks = Quirk::all().iter().filter(|quirk| !slow.contains(&quirk.info().name)).copied().collect();

@@ -1,0 +1,319 @@
+//! The operations as a check performs them, and what becomes of every exchange: recorded, remembered, shown to the observer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::super::answer::{Answer, Operation, parse_json};
+use super::super::{Finding, Stop};
+use super::{Auth, Call, Ctx, Member, Provoked, REMEMBERED, lock};
+use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Transport, TransportError, Volley};
+use crate::requirements::Revision;
+use crate::wire::{
+    ChallengeRequest, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, MessageKind, PullRequest, PushRequest,
+    TokenRequest,
+};
+
+impl Ctx {
+    // The repository in the path is the one in the body.
+
+    /// challenge
+    ///
+    /// # Errors
+    /// [`Stop`] when no answer comes; the same for all operations.
+    pub async fn challenge(&self, key: &str) -> Result<Answer<'_>, Stop> {
+        let body = ChallengeRequest { ed25519_public_key: key.into() };
+        self.perform(Operation::Challenge, "", &Auth::None, &body).await
+    }
+
+    /// token
+    pub async fn token(&self, request: &TokenRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::Token, "", &Auth::None, request).await
+    }
+
+    /// createRepo
+    pub async fn create(&self, by: &Member, request: &CreateRepoRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::CreateRepo, "", &by.auth(), request).await
+    }
+
+    /// pull
+    pub async fn pull(&self, by: &Member, request: &PullRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::Pull, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// push
+    pub async fn push(&self, by: &Member, request: &PushRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::Push, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// addMember
+    pub async fn add(&self, by: &Member, request: &MemberAddRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::AddMember, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// removeMember
+    pub async fn remove(&self, by: &Member, request: &MemberRemoveRequest) -> Result<Answer<'_>, Stop> {
+        self.perform(Operation::RemoveMember, &request.repo_id, &by.auth(), request).await
+    }
+
+    /// fetchMemberKey
+    pub async fn fetch(&self, by: &Member, repo_id: &str, member_id: &str) -> Result<Answer<'_>, Stop> {
+        let auth = by.auth();
+        self.call(Call::operation(Operation::FetchMemberKey, repo_id, member_id, &auth, None)).await
+    }
+
+    /// Any operation with any body, at the path of any repository.
+    ///
+    /// # Errors
+    /// [`Stop`] when no answer comes.
+    pub async fn perform(
+        &self,
+        operation: Operation,
+        path_repo: &str,
+        auth: &Auth,
+        body: &impl Serialize,
+    ) -> Result<Answer<'_>, Stop> {
+        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        self.call(Call::operation(operation, path_repo, "", auth, Some(body.into()))).await
+    }
+
+    /// Sends what no client may send. From now on the check's answers don't count in the run-wide schema checks: what a
+    /// lenient server makes of nonsense is this check's own business.
+    ///
+    /// # Errors
+    /// [`Stop`] when the server is gone.
+    pub async fn provoke(
+        &self,
+        operation: Operation,
+        path_repo: &str,
+        auth: &Auth,
+        body: &impl Serialize,
+    ) -> Result<Provoked<'_>, Stop> {
+        self.provoking.store(true, Ordering::Relaxed);
+        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
+        let (exchange, result) = self.try_call(call).await;
+        let error = match result {
+            Ok(answer) => return Ok(Provoked::Answer(answer)),
+            Err(error) => error,
+        };
+        let observed = self.world.mask(error.to_string());
+        let finding = Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange) };
+        if error.is_unreachable() || self.world.vault.open().await.is_err() {
+            return Err(Stop::Trouble(finding.into()));
+        }
+        if !matches!(error, TransportError::Timeout(_)) {
+            return Ok(Provoked::Closed);
+        }
+        self.warn(finding);
+        Ok(Provoked::Silence)
+    }
+
+    /// Sends any request, records the exchange, and shows the answer to the run-wide observer.
+    ///
+    /// # Errors
+    /// [`Stop::Broken`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::Trouble`] when nobody is there.
+    pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
+        let (exchange, result) = self.try_call(call).await;
+        match result {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let finding = Finding {
+                    expected: "an HTTP answer".into(),
+                    observed: self.world.mask(error.to_string()),
+                    exchange: Some(exchange),
+                };
+                // A connection that ends because the whole server is gone says nothing about the rule at hand.
+                let gone = error.is_unreachable() || self.world.vault.open().await.is_err();
+                Err(if gone { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
+            }
+        }
+    }
+
+    /// As [`Self::call`], with the transport's error as it is.
+    pub async fn try_call(&self, call: Call<'_>) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let transport = self.transport_of(&call);
+        let (request, authorization) = prepare(&call);
+        let started = Instant::now();
+        let mut limits = Vec::new();
+        let bound = call.bound.unwrap_or(transport.timeout());
+        let result = self.world.send(transport, &request, bound, &mut limits).await;
+        for limit in limits {
+            // Waited out, but an answer like any other.
+            let _ = self.conclude(&call, &request, authorization.clone(), Ok(limit), (started, Instant::now()));
+        }
+        self.conclude(&call, &request, authorization, result, (started, Instant::now()))
+    }
+
+    /// Sends requests of one origin so that they become whole at the same moment; results in their order.
+    pub async fn volley(&self, calls: &[Call<'_>]) -> Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)> {
+        self.volley_after(calls, std::future::ready(())).await.1
+    }
+
+    /// As [`Self::volley`], but something else happens between lining them up and making them whole.
+    pub async fn volley_after<T>(
+        &self,
+        calls: &[Call<'_>],
+        first: impl Future<Output = T>,
+    ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
+        let transport = calls.first().map_or(&self.world.vault, |call| self.transport_of(call));
+        let prepared: Vec<_> = calls.iter().map(prepare).collect();
+        let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
+        let (first, Volley { opened, results }) = transport.volley_after(requests, transport.timeout(), first).await;
+        let concluded = calls.iter().zip(prepared).zip(results);
+        let concluded = concluded.map(|((call, (request, authorization)), (result, ended))| {
+            self.conclude(call, &request, authorization, result, (opened, ended))
+        });
+        (first, concluded.collect())
+    }
+
+    /// Starts a request and stops after a share of its body (0.0: after the head).
+    pub async fn hold(&self, call: &Call<'_>, share: f64) -> crate::client::HeldRequest {
+        let transport = self.transport_of(call);
+        transport.hold(prepare(call).0, share, transport.timeout() * 3).await
+    }
+
+    /// Finishes a request that was held.
+    pub async fn finish(
+        &self,
+        call: &Call<'_>,
+        held: crate::client::HeldRequest,
+    ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let (request, authorization) = prepare(call);
+        let started = held.started();
+        let result = held.finish().await;
+        self.conclude(call, &request, authorization, result, (started, Instant::now()))
+    }
+
+    fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
+        let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
+        if is_idp { self.world.idp() } else { &self.world.vault }
+    }
+
+    /// Records an exchange and shows its answer to the observer.
+    fn conclude(
+        &self,
+        call: &Call<'_>,
+        request: &RawRequest,
+        authorization: Option<String>,
+        result: Result<RawAnswer, TransportError>,
+        (started, ended): (Instant, Instant),
+    ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
+        let took = ended.saturating_duration_since(started);
+        let exchange = Arc::new(self.record(call, request, authorization, &result, took));
+        for recording in self.recording.get().into_iter().chain(self.world.recording_of(self.check.id)) {
+            recording.note(call, self.world.caller(call.auth), (started, ended), result.as_ref().ok());
+        }
+        self.remember(&exchange);
+        let result = result.map(|raw| {
+            let answer = Answer {
+                cx: self,
+                exchange: exchange.clone(),
+                operation: call.operation,
+                status: raw.status.as_u16(),
+                headers: raw.headers,
+                body: raw.body,
+            };
+            self.observe(&answer, call.validated);
+            answer
+        });
+        self.world.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
+        (exchange, result)
+    }
+
+    fn record(
+        &self,
+        call: &Call<'_>,
+        request: &RawRequest,
+        authorization: Option<String>,
+        result: &Result<RawAnswer, TransportError>,
+        duration: Duration,
+    ) -> Exchange {
+        let recorded = |bytes: &[u8]| {
+            let body = RecordedBody::of(bytes);
+            RecordedBody { text: self.world.mask(body.text), ..body }
+        };
+        let answer = result.as_ref().ok();
+        Exchange {
+            operation: call.operation.map_or("request", Operation::name),
+            method: request.method.to_string(),
+            path: request.path.clone(),
+            authorization,
+            request: recorded(request.body.as_deref().unwrap_or_default()),
+            status: answer.map(|answer| answer.status.as_u16()),
+            content_type: answer
+                .and_then(|answer| answer.headers.get(CONTENT_TYPE))
+                .map(|value| self.world.mask(String::from_utf8_lossy(value.as_bytes()).into_owned())),
+            response: answer.map(|answer| recorded(&answer.body)).unwrap_or_default(),
+            error: result.as_ref().err().map(|error| self.world.mask(error.to_string())),
+            duration,
+        }
+    }
+
+    fn remember(&self, exchange: &Arc<Exchange>) {
+        let mut exchanges = lock(&self.exchanges);
+        if exchanges.len() == REMEMBERED {
+            exchanges.pop_front();
+        }
+        exchanges.push_back(exchange.clone());
+        if let Some(trace) = &self.world.trace {
+            // Nobody listens any more when the run is being ended.
+            let _ = trace.send((self.check.id, exchange.clone()));
+        }
+    }
+
+    fn observe(&self, answer: &Answer<'_>, validated: bool) {
+        let observer = &self.world.observer;
+        observer.keep(self.check.id, &answer.body, &answer.exchange);
+        let Some(operation) = answer.operation.filter(|_| validated) else { return };
+        if answer.is_success() {
+            observer.content_type(answer.exchange.content_type.as_deref(), self.check.id, &answer.exchange);
+            if self.provoking.load(Ordering::Relaxed) {
+                return;
+            }
+            let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
+            observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
+        } else if self.world.spec >= Revision::V0_3 {
+            let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
+            observer.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
+            observer.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);
+        }
+    }
+}
+
+/// The request on the wire, and its `Authorization` as a record may show it.
+fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(2);
+    if let (Some(content_type), Some(_)) = (call.content_type, &call.body)
+        && let Ok(value) = HeaderValue::from_str(content_type)
+    {
+        headers.push((CONTENT_TYPE, value));
+    }
+    let value = match call.auth {
+        Auth::None => None,
+        Auth::Bearer(token) => Some(format!("Bearer {token}")),
+        Auth::Header(value) => Some(value.clone()),
+    };
+    let shown = value.as_deref().map(shorten_token);
+    if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+        headers.push((AUTHORIZATION, value));
+    }
+    let request = RawRequest {
+        method: call.method.clone(),
+        path: call.path.clone(),
+        headers,
+        body: call.body.clone(),
+        answer_limit: call.answer_limit,
+    };
+    (request, shown)
+}
+
+/// Enough of a token to recognise it.
+fn shorten_token(value: &str) -> String {
+    let kept: String = value.chars().take(24).collect();
+    if kept.len() == value.len() { kept } else { format!("{kept}… ({} characters)", value.len()) }
+}

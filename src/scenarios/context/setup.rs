@@ -1,0 +1,174 @@
+//! Setting a check up: identities, tokens and repositories in one line each. What fails here is trouble, not a verdict.
+
+use super::super::{Answer, Finding, Stop};
+use super::{Ctx, Member, lock};
+use crate::client::{Identity, Repo};
+use crate::codec::base64;
+use crate::scan::Class;
+use crate::wire::{ChallengeResponse, PushResponse, TokenRequest, TokenResponse};
+
+impl Ctx {
+    /// A fresh identity, unknown to everybody.
+    pub fn identity(&self) -> Identity {
+        self.introduce(Identity::generate())
+    }
+
+    /// Registers the secrets of an identity with the search, and hands it back.
+    pub fn introduce(&self, identity: Identity) -> Identity {
+        self.world.ledger.introduce(self.check.id, &identity);
+        identity
+    }
+
+    /// A fresh identity with a token.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`]: challenge or token didn't work; their own checks say why.
+    pub async fn member(&self) -> Result<Member, Stop> {
+        self.authenticate(self.identity()).await
+    }
+
+    /// Gets a token for an identity.
+    ///
+    /// # Errors
+    /// As [`Self::member`].
+    pub async fn authenticate(&self, identity: Identity) -> Result<Member, Stop> {
+        if let Some(reason) = self.world.no_tokens.get() {
+            return Err(Stop::Trouble(Box::new(Finding {
+                expected: "a token for a fresh keypair, to set the check up".into(),
+                observed: reason.clone(),
+                exchange: None,
+            })));
+        }
+        let nonce = self.nonce(&identity).await?;
+        let answer = self.token(&self.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
+        let token: TokenResponse = setup("token", &answer)?;
+        self.world.remember_subject(&token.token, &identity.id);
+        Ok(Member { identity, token: token.token })
+    }
+
+    /// A nonce for an identity.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when challenge doesn't work.
+    pub async fn nonce(&self, identity: &Identity) -> Result<String, Stop> {
+        let answer = self.challenge(&identity.id).await.map_err(into_trouble)?;
+        Ok(setup::<ChallengeResponse>("challenge", &answer)?.nonce)
+    }
+
+    /// The request that redeems a nonce rightly.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when the nonce isn't base64.
+    pub fn redeem(&self, identity: &Identity, nonce: &str) -> Result<TokenRequest, Stop> {
+        // Whether it is spelled strictly is another check's business.
+        let bytes = base64::decode(nonce).map_err(|error| self.trouble("a nonce in base64", error.to_string()))?;
+        Ok(TokenRequest {
+            ed25519_public_key: identity.id.clone(),
+            nonce: nonce.into(),
+            signature: base64::encode(&identity.sign(&bytes)),
+        })
+    }
+
+    /// What the check needs of this suite itself didn't work.
+    pub(in crate::scenarios) fn trouble(&self, expected: &str, observed: String) -> Stop {
+        let exchange = lock(&self.exchanges).back().cloned();
+        Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange }))
+    }
+
+    /// A fresh repository of `owner`, created on the server.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when createRepo doesn't work.
+    pub async fn repo(&self, owner: &Member) -> Result<Repo, Stop> {
+        self.create_repo(owner, Repo::new(owner)).await
+    }
+
+    /// Creates a prepared repository on the server.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when createRepo doesn't work.
+    pub async fn create_repo(&self, owner: &Member, repo: Repo) -> Result<Repo, Stop> {
+        self.watch(&repo);
+        let answer = self.create(owner, &repo.create_request()).await.map_err(into_trouble)?;
+        setup_success("createRepo", &answer)?;
+        Ok(repo)
+    }
+
+    /// Registers the data key of a repository with the search.
+    pub fn watch(&self, repo: &Repo) {
+        self.world.ledger.remember(Class::Key, "data key", self.check.id, repo.data_key.as_bytes());
+    }
+
+    /// A fresh repository whose roster is `owner` and `others`.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when createRepo or addMember doesn't work.
+    pub async fn repo_with(&self, owner: &Member, others: &[&Identity]) -> Result<Repo, Stop> {
+        let mut repo = self.repo(owner).await?;
+        for other in others {
+            self.enrol(owner, &mut repo, other).await?;
+        }
+        Ok(repo)
+    }
+
+    /// Adds somebody to a repository, as part of setting up.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when addMember doesn't work.
+    pub async fn enrol(&self, by: &Member, repo: &mut Repo, newcomer: &Identity) -> Result<(), Stop> {
+        let request = repo.add_request(newcomer);
+        setup_success("addMember", &self.add(by, &request).await.map_err(into_trouble)?)?;
+        repo.apply_add(&request.member);
+        Ok(())
+    }
+
+    /// Pushes a new payload, as part of setting up.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when push doesn't work.
+    pub async fn advance(&self, by: &Member, repo: &mut Repo) -> Result<(), Stop> {
+        let request = repo.push_request(by);
+        let answer = self.push(by, &request).await.map_err(into_trouble)?;
+        let applied: PushResponse = setup("push", &answer)?;
+        if !applied.accepted {
+            let observed = format!("accepted: false, conflict: {}", applied.conflict);
+            return Err(Stop::Trouble(Box::new(answer.finding("push works, to set the check up", observed))));
+        }
+        repo.apply_push(&request);
+        Ok(())
+    }
+
+    /// Removes somebody, as part of setting up; returns the rotation that was sent.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`] when removeMember doesn't work.
+    pub async fn expel(&self, by: &Member, repo: &mut Repo, removed: &str, staying: &[&Identity]) -> Result<(), Stop> {
+        let rotation = repo.rotation(by, staying);
+        let answer = self.remove(by, &repo.remove_request(removed, &rotation)).await.map_err(into_trouble)?;
+        setup_success("removeMember", &answer)?;
+        repo.apply_rotation(&rotation);
+        self.watch(repo);
+        Ok(())
+    }
+}
+
+/// The message of a setup step that must have worked.
+fn setup<T: serde::de::DeserializeOwned>(step: &str, answer: &Answer<'_>) -> Result<T, Stop> {
+    setup_success(step, answer)?;
+    answer.message().map_err(into_trouble)
+}
+
+fn setup_success(step: &str, answer: &Answer<'_>) -> Result<(), Stop> {
+    if answer.is_success() {
+        return Ok(());
+    }
+    Err(Stop::Trouble(Box::new(answer.finding(format!("{step} works, to set the check up"), answer.summary()))))
+}
+
+/// What breaks while setting up is another check's failure and this one's trouble.
+pub fn into_trouble(stop: Stop) -> Stop {
+    match stop {
+        Stop::Broken(finding) => Stop::Trouble(finding),
+        other => other,
+    }
+}
