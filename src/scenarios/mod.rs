@@ -4,6 +4,7 @@ mod answer;
 mod auth;
 mod authority;
 mod bad_input;
+mod busy;
 pub(crate) mod check;
 mod contention;
 mod context;
@@ -69,6 +70,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         example::CHECKS,
         bad_input::CHECKS,
         races::CHECKS,
+        busy::CHECKS,
         meetings::CHECKS,
         readers::CHECKS,
         histories::CHECKS,

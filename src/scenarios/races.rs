@@ -2,11 +2,13 @@
 //! number of attempts, never a proof.
 
 use super::check::checks;
-use super::contention::{Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error};
+use super::contention::{
+    Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error, push_call,
+};
 use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, Rotation};
-use crate::wire::{PushRequest, PushResponse};
+use crate::wire::PushResponse;
 
 checks! {
     "race/nonce-redeemed-once", Must, "§3", [NONCE_SINGLE_USE], nonce_redeemed_once,
@@ -71,11 +73,10 @@ fn only_winner(results: &Results<'_>, expected_version: i64) -> Result<Option<us
     Ok(winner)
 }
 
-async fn contend(cx: &Ctx, alice: &Member, repo: &mut Repo, pushes: &[PushRequest]) -> Result<Option<usize>, Stop> {
-    let auth = alice.auth();
-    let calls: Vec<_> =
-        pushes.iter().map(|push| Call::operation(Operation::Push, repo.id(), "", &auth, body(push))).collect();
-    let results = cx.volley(&calls).await;
+/// Pushes that all expect the current version of `repo` and lead to the next; the position of the one that applied. `None` when
+/// that can't be told, because not all were answered.
+pub(super) async fn contend(cx: &Ctx, repo: &Repo, pushes: &[Call<'_>]) -> Result<Option<usize>, Stop> {
+    let results = cx.volley(pushes).await;
     no_server_error(&results)?;
     let winner = only_winner(&results, repo.version() + 1)?;
     if winner.is_none() && all_answered(&results) {
@@ -88,10 +89,12 @@ async fn contend(cx: &Ctx, alice: &Member, repo: &mut Repo, pushes: &[PushReques
 async fn push_has_one_winner(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut repo = cx.repo(&alice).await?;
+    let auth = alice.auth();
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
         let pushes: Vec<_> = (0..crowd(cx)).map(|_| repo.push_request(&alice)).collect();
-        let Some(winner) = contend(cx, &alice, &mut repo, &pushes).await? else { break };
+        let calls: Vec<_> = pushes.iter().map(|push| push_call(&repo, &auth, push)).collect();
+        let Some(winner) = contend(cx, &repo, &calls).await? else { break };
         repo.apply_push(&pushes[winner]);
         cx.holds(&alice, &repo, "the winner's push").await?;
     }
@@ -103,11 +106,13 @@ async fn push_has_one_winner(cx: &Ctx) -> Outcome {
 async fn rotation_has_one_winner(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut repo = cx.repo(&alice).await?;
+    let auth = alice.auth();
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
         let rotations: Vec<_> = (0..crowd(cx) / 2).map(|_| repo.rotation(&alice, &[&alice])).collect();
         let pushes: Vec<_> = rotations.iter().map(|rotation| repo.rotating_push(rotation)).collect();
-        let Some(winner) = contend(cx, &alice, &mut repo, &pushes).await? else { break };
+        let calls: Vec<_> = pushes.iter().map(|push| push_call(&repo, &auth, push)).collect();
+        let Some(winner) = contend(cx, &repo, &calls).await? else { break };
         repo.apply_rotation(&rotations[winner]);
         cx.readable(&alice, &repo, "the winner's rotation").await?;
     }
