@@ -133,7 +133,7 @@ pub(super) struct RunArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// How long each contention check goes on with its rounds
-    #[arg(long, value_name = "TIME", default_value = "25ms", value_parser = values::time, help_heading = "Selection")]
+    #[arg(long, value_name = "TIME", default_value = "10ms", value_parser = values::time, help_heading = "Selection")]
     pub budget: Duration,
     /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
     #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), help_heading = "Selection")]

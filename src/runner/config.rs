@@ -94,7 +94,7 @@ impl RunConfig {
             strict: false,
             slow: false,
             nonce_ttl: None,
-            race_budget: Duration::from_millis(25),
+            race_budget: Duration::from_millis(10),
             race_rounds: 100,
             jwks: None,
             spec: Revision::default(),
