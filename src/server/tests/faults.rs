@@ -52,15 +52,30 @@ async fn the_conformant_server_repeats_itself() {
     assert_eq!(run(Config::default()).await, run(Config::default()).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_quirk_serves() {
-    for quirk in Quirk::all().iter().filter(|quirk| quirk.info().name != "latency-50ms") {
+/// Every other quirk, from the first or the second on, so that two tests share the work.
+async fn quirks_serve(first: usize) {
+    let quirks = Quirk::all().iter().filter(|quirk| quirk.info().name != "latency-50ms");
+    for quirk in quirks.skip(first).step_by(2) {
         let transcript = run(Config { quirks: vec![*quirk], ..Config::default() }).await;
         assert!(transcript.matches("-> 200").count() > 150, "{quirk:?}\n{transcript}");
         let closes = quirk.info().name == "large-body-closes";
         assert!(closes || !transcript.contains("-> 0 "), "{quirk:?}\n{transcript}");
         assert!(!transcript.contains("-> 5"), "{quirk:?}\n{transcript}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_quirk_serves() {
+    quirks_serve(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_other_quirk_serves() {
+    quirks_serve(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quirks_serve_together() {
     let slow = ["latency-50ms", "occasional-429"];
     let quirks = Quirk::all().iter().filter(|quirk| !slow.contains(&quirk.info().name)).copied().collect();
     let transcript = run(Config { quirks, ..Config::default() }).await;
