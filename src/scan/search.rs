@@ -1,22 +1,25 @@
 //! Finding any of many secrets in one pass, also where only a part of one is left.
 //!
-//! A text is looked at every fourth byte only: the eight bytes that begin there are hashed to two bits of one word of a
-//! bitmap that fits the cache, so that nearly every position costs one load, one multiplication and one load. That is enough,
-//! because the index holds eight-byte pieces of every needle from so many of its places that any part of it worth
-//! reporting (twelve bytes of the secret) has one of them at a multiple of four, however it is aligned. What the bitmap lets
-//! through is looked up in a table, and the needle compared to the left and to the right as far as it goes.
+//! A text is looked at every eighth byte only: the five bytes that begin there are hashed to two bits of one word of a
+//! bitmap that fits the second-level cache, so that nearly every position costs one load, one multiplication and one load. That
+//! is enough, because the index holds pieces of every needle from so many of its places that any part of it worth
+//! reporting (twelve bytes of the secret) has one of them at a multiple of eight, however it is aligned. What the bitmap lets
+//! through is looked up in tables, and the needle compared to the left and to the right as far as it goes.
+//!
+//! Five bytes are few where a form has few characters: a hundred thousand pieces of five hexadecimal digits are met often, five
+//! characters of a list of numbers nearly everywhere. These forms are long, so they are in tables of longer pieces, and the
+//! bitmap is only the first question.
 //!
 //! ripgrep's searchers find whole needles only and step through an automaton byte by byte once there are more than some
 //! dozens of needles; what makes this one faster is that all needles here are long.
 
 use super::forms::forms;
+use index::{Index, PREFIX, STRIDE};
 
-/// Length of the pieces.
-const PIECE: usize = 8;
-/// Distance of the places where a text is looked at.
-const STRIDE: usize = 4;
+mod index;
+
 /// Shortest needle, in bytes: shorter ones would turn up by chance.
-const SHORTEST: usize = PIECE + STRIDE - 1;
+const SHORTEST: usize = PREFIX + STRIDE - 1;
 /// Places that are looked at together.
 const GROUP: usize = 8;
 
@@ -36,7 +39,7 @@ pub struct Found {
 }
 
 /// What is looked for: a slice of the arena.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Needle {
     tag: u32,
     start: u32,
@@ -44,6 +47,12 @@ struct Needle {
     /// How much of it has to be there.
     window: u32,
     form: u8,
+}
+
+impl Needle {
+    fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + self.length) as usize
+    }
 }
 
 /// Collects needles.
@@ -55,7 +64,7 @@ pub struct SearcherBuilder {
 }
 
 impl SearcherBuilder {
-    /// Looks for these bytes, or for any `window` of them in a row. Fewer than eleven are ignored, and so is what has too
+    /// Looks for these bytes, or for any `window` of them in a row. Fewer than twelve are ignored, and so is what has too
     /// few different bytes to be anybody's secret.
     pub fn add(&mut self, tag: u32, form: &'static str, bytes: &[u8], window: usize) {
         let window = window.min(bytes.len());
@@ -70,6 +79,7 @@ impl SearcherBuilder {
         // More than 4 GiB of needles, or 256 names: neither comes from a run of this suite.
         if let (Some(start), Some(length), Some(window), Ok(form)) =
             (number(self.arena.len()), number(bytes.len()), number(window), u8::try_from(known))
+            && start.checked_add(length).is_some()
         {
             self.arena.extend_from_slice(bytes);
             self.needles.push(Needle { tag, start, length, window, form });
@@ -86,23 +96,8 @@ impl SearcherBuilder {
     /// Ready to search.
     pub fn build(self) -> Searcher {
         let Self { needles, arena, names } = self;
-        let pieces: usize = needles.iter().map(|needle| places(needle).count()).sum();
-        // 24 bits or more for each piece, two of them set, let less than one position in a hundred through.
-        let words = (pieces * 24 / 64).next_power_of_two().clamp(1 << 6, 1 << 20);
-        let slots = (pieces * 4 / 3).next_power_of_two().max(1 << 4);
-        let mut searcher = Searcher {
-            bitmap: vec![0; words],
-            table: vec![Slot::EMPTY; slots],
-            word_shift: 64 - words.ilog2(),
-            slot_mask: slots - 1,
-            needles,
-            arena,
-            names,
-        };
-        for index in 0..searcher.needles.len() {
-            searcher.insert(index);
-        }
-        searcher
+        let index = Index::new(&arena, needles.iter().map(|needle| (needle.range(), needle.window as usize)));
+        Searcher { index, needles, arena, names }
     }
 }
 
@@ -113,34 +108,10 @@ fn is_monotonous(bytes: &[u8]) -> bool {
     seen.iter().filter(|seen| **seen).count() < 4
 }
 
-/// The offsets of the pieces of a needle that go into the index: four in a row (one for each alignment of the text), again
-/// and again so that every window holds four in a row.
-fn places(needle: &Needle) -> impl Iterator<Item = usize> + use<> {
-    let (length, window) = (needle.length as usize, needle.window as usize);
-    let period = window - PIECE + 1 - (STRIDE - 1);
-    (0..=length - PIECE).filter(move |offset| offset % period < STRIDE)
-}
-
-#[derive(Clone, Copy)]
-struct Slot {
-    /// Bits of the hash that the place in the table doesn't tell; a quick no.
-    check: u32,
-    /// Number of the needle, or [`Slot::EMPTY`]'s.
-    needle: u32,
-    offset: u32,
-}
-
-impl Slot {
-    const EMPTY: Self = Self { check: 0, needle: u32::MAX, offset: 0 };
-}
-
 /// A set of needles, ready to search.
 pub struct Searcher {
-    bitmap: Vec<u64>,
-    /// Open addressing; the same piece may be there many times.
-    table: Vec<Slot>,
-    word_shift: u32,
-    slot_mask: usize,
+    index: Index,
+    /// In the order of the arena.
     needles: Vec<Needle>,
     arena: Vec<u8>,
     names: Vec<&'static str>,
@@ -152,21 +123,6 @@ impl std::fmt::Debug for Searcher {
     }
 }
 
-/// The piece at the beginning of some bytes, hashed; the caller has made sure that there are as many.
-#[inline(always)]
-fn hash_at(bytes: &[u8]) -> u64 {
-    let piece = bytes.first_chunk::<PIECE>().map_or(0, |piece| u64::from_le_bytes(*piece));
-    // Fibonacci hashing mixes the high bits best; the fold brings them down to where the bits within a word are taken.
-    let hash = piece.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash ^ hash >> 32
-}
-
-/// Two bits of a word.
-#[inline(always)]
-fn bits(hash: u64) -> u64 {
-    1 << (hash & 63) | 1 << (hash >> 6 & 63)
-}
-
 impl Searcher {
     /// Starts collecting needles.
     pub fn builder() -> SearcherBuilder {
@@ -175,7 +131,7 @@ impl Searcher {
 
     /// Memory that it takes, in bytes.
     pub fn size(&self) -> usize {
-        size_of_val(&*self.bitmap) + size_of_val(&*self.table) + size_of_val(&*self.needles) + self.arena.len()
+        self.index.size() + size_of_val(&*self.needles) + self.arena.len()
     }
 
     /// How many needles there are.
@@ -183,45 +139,21 @@ impl Searcher {
         self.needles.len()
     }
 
-    fn bytes_of(&self, needle: &Needle) -> &[u8] {
-        &self.arena[needle.start as usize..][..needle.length as usize]
-    }
-
-    fn insert(&mut self, index: usize) {
-        let needle = self.needles[index];
-        for offset in places(&needle) {
-            let hash = hash_at(&self.bytes_of(&needle)[offset..]);
-            self.bitmap[(hash >> self.word_shift) as usize] |= bits(hash);
-            let mut slot = hash as usize & self.slot_mask;
-            while self.table[slot].needle != u32::MAX {
-                slot = (slot + 1) & self.slot_mask;
-            }
-            // Both were u32 when the needle was added.
-            self.table[slot] = Slot { check: (hash >> 32) as u32, needle: index as u32, offset: offset as u32 };
-        }
-    }
-
-    #[inline(always)]
-    fn may_be(&self, hash: u64) -> bool {
-        let wanted = bits(hash);
-        self.bitmap[(hash >> self.word_shift) as usize] & wanted == wanted
-    }
-
-    /// Shows to `visit` every needle of which a piece stands at a multiple of four in `text[from..to]`. Needles are compared
+    /// Shows to `visit` every needle of which a piece stands at a multiple of eight in `text[from..to]`. Needles are compared
     /// with the whole text. A needle may be shown once for each of its pieces.
     pub fn search(&self, text: &[u8], from: usize, to: usize, mut visit: impl FnMut(Found)) {
         if self.needles.is_empty() {
             return;
         }
-        let last = to.min((text.len() + 1).saturating_sub(PIECE));
+        let last = to.min((text.len() + 1).saturating_sub(PREFIX));
         let mut at = from.next_multiple_of(STRIDE);
         const SPAN: usize = GROUP * STRIDE;
         while at + SPAN <= last
-            && let Some(group) = text.get(at..at + SPAN + PIECE - STRIDE)
+            && let Some(group) = text.get(at..at + SPAN)
         {
             let mut passed = 0_u32;
-            for place in 0..GROUP {
-                passed |= u32::from(self.may_be(hash_at(&group[place * STRIDE..]))) << place;
+            for (place, word) in group.as_chunks::<STRIDE>().0.iter().enumerate() {
+                passed |= self.index.may_be(u64::from_le_bytes(*word)) << place;
             }
             while passed != 0 {
                 self.look_up(text, at + passed.trailing_zeros() as usize * STRIDE, &mut visit);
@@ -237,30 +169,26 @@ impl Searcher {
     /// Compares the needles that have a piece like the one at a position.
     #[inline(never)]
     fn look_up(&self, text: &[u8], at: usize, visit: &mut impl FnMut(Found)) {
-        let hash = hash_at(&text[at..]);
-        if !self.may_be(hash) {
-            return;
-        }
-        let mut slot = hash as usize & self.slot_mask;
-        loop {
-            let Slot { check, needle, offset } = self.table[slot];
-            let Some(needle) = self.needles.get(needle as usize) else { break };
-            if check == (hash >> 32) as u32
-                && let Some(found) = self.compare(text, at, needle, offset as usize)
-            {
+        self.index.candidates(&text[at..], |piece, place| {
+            if let Some(found) = self.compare(text, at, place as usize, piece) {
                 visit(found);
             }
-            slot = (slot + 1) & self.slot_mask;
-        }
+        });
     }
 
-    /// How far a needle goes on to both sides of one of its places.
-    fn compare(&self, text: &[u8], at: usize, needle: &Needle, offset: usize) -> Option<Found> {
-        let bytes = self.bytes_of(needle);
-        let left = bytes[..offset].iter().rev().zip(text[..at].iter().rev()).take_while(|(a, b)| a == b).count();
+    /// How far a needle goes on to both sides of a place of the arena; `None` if that isn't far enough.
+    fn compare(&self, text: &[u8], at: usize, place: usize, piece: usize) -> Option<Found> {
+        let needle =
+            &self.needles[self.needles.partition_point(|needle| needle.start as usize <= place).checked_sub(1)?];
+        let bytes = &self.arena[needle.range()];
+        let offset = place - needle.start as usize;
         let right = bytes[offset..].iter().zip(&text[at..]).take_while(|(a, b)| a == b).count();
+        if right < piece {
+            return None;
+        }
+        let left = bytes[..offset].iter().rev().zip(text[..at].iter().rev()).take_while(|(a, b)| a == b).count();
         let length = left + right;
-        (length >= needle.window as usize && right >= PIECE).then(|| Found {
+        (length >= needle.window as usize).then(|| Found {
             offset: at - left,
             length,
             tag: needle.tag,

@@ -15,8 +15,8 @@ use flate2::{Decompress, FlushDecompress};
 use super::layers::{Active, KINDS};
 use super::search::{Found, Searcher};
 
-/// Bytes of a source that are looked at together; they fit the second-level cache.
-const BLOCK: usize = 256 << 10;
+/// Bytes of a source that are looked at together; they fit the second-level cache beside the bitmaps of the searcher.
+const BLOCK: usize = 64 << 10;
 /// Likewise of what is decoded.
 const INNER_BLOCK: usize = 32 << 10;
 /// How much of what comes before and after is at hand at every position; more than the longest needle.
@@ -233,7 +233,7 @@ pub(super) struct Stream {
     /// Offset in this stream of the block's first byte; a multiple of eight.
     base: u64,
     /// Positions of the block before this have been looked at; a multiple of eight, so that the places where the searcher
-    /// looks stay four apart from block to block.
+    /// looks stay eight apart from block to block.
     done: usize,
     /// Nothing begins at this offset or later: it belongs to somebody else.
     stop: u64,

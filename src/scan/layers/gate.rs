@@ -1,25 +1,31 @@
-//! Lets decoded bytes through only where they can hold something that was encoded before.
+//! Lets encoded characters through, decoded, only where they can hold something that was encoded before.
 //!
 //! Most of what stands in base64 or hex where servers store things is ciphertext and keys, in which nothing can be found that
-//! isn't found without decoding. What is worth a stream of its own is text, UTF-16, or compressed.
+//! isn't found without decoding. What is worth a stream of its own is text, UTF-16, or compressed; the characters tell text
+//! without being decoded, nearly always.
 
+use super::code::Code;
 use super::{compressed, utf16};
 use crate::scan::stream::{Seed, Stream};
 
-/// Bytes that are judged together; divisible by three, the bytes that are put at once, and by eight.
-const PIECE: usize = 384;
+/// Characters that are judged together; what they stand for is a multiple of eight bytes.
+const PIECE: usize = 512;
+/// Most bytes that a piece stands for.
+const DECODED: usize = PIECE / 4 * 3;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
 const ZLIB_WITHIN: usize = 16;
 
-/// Decoded bytes on their way into a stream.
+/// Encoded characters on their way into a stream.
 pub(super) struct Gate {
+    code: Code,
     seed: Seed,
     stream: Option<Stream>,
-    piece: [u8; PIECE],
+    /// The piece that is being filled, and the one before.
+    pieces: [[u8; PIECE]; 2],
+    now: usize,
     filled: usize,
-    /// The piece before, if it wasn't let through.
-    held: [u8; PIECE],
-    held_length: usize,
+    /// How much of the piece before is held, because it wasn't let through.
+    held: usize,
     /// Whether it was let through, and why.
     last: Let,
     is_first: bool,
@@ -39,67 +45,51 @@ enum Let {
 
 impl Gate {
     /// For a stream that will be made when it is needed.
-    pub fn new(seed: Seed) -> Self {
-        Self {
-            seed,
-            stream: None,
-            piece: [0; PIECE],
-            filled: 0,
-            held: [0; PIECE],
-            held_length: 0,
-            last: Let::Nothing,
-            is_first: true,
-        }
+    pub fn new(code: Code, seed: Seed) -> Self {
+        let pieces = [[0; PIECE]; 2];
+        Self { code, seed, stream: None, pieces, now: 0, filled: 0, held: 0, last: Let::Nothing, is_first: true }
     }
 
-    /// Takes three bytes.
-    #[inline(always)]
-    pub fn put(&mut self, bytes: [u8; 3]) {
-        match self.piece.get_mut(self.filled..self.filled + 3) {
-            Some(place) => {
-                place.copy_from_slice(&bytes);
-                self.filled += 3;
-            }
-            None => self.put_some(&bytes),
-        }
-    }
-
-    /// Takes some bytes.
-    pub fn put_some(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+    /// Takes characters of its code.
+    pub fn put(&mut self, mut characters: &[u8]) {
+        while !characters.is_empty() {
             if self.filled == PIECE {
                 self.pass_on();
             }
-            self.piece[self.filled] = byte;
-            self.filled += 1;
+            let (now, later) = characters.split_at(characters.len().min(PIECE - self.filled));
+            self.pieces[self.now][self.filled..self.filled + now.len()].copy_from_slice(now);
+            self.filled += now.len();
+            characters = later;
         }
     }
 
     /// Judges a piece, and lets it through or holds it.
-    #[inline(never)]
     fn pass_on(&mut self) {
-        let piece = &self.piece[..self.filled];
+        let piece = &self.pieces[self.now][..self.filled];
         let judged = match self.last {
             Let::Everything => Let::Everything,
-            _ if self.is_first && holds_compressed(piece) => Let::Everything,
-            _ if holds_text(piece) => Let::Text,
+            last if self.is_first => first_piece(self.code, piece).unwrap_or(last),
+            _ if self.code.any_word(piece, is_text) => Let::Text,
             Let::Text => Let::Neighbour,
             _ => Let::Nothing,
         };
         if judged == Let::Nothing {
-            self.held[..self.filled].copy_from_slice(piece);
-            self.held_length = self.filled;
+            self.held = self.filled;
         } else {
             let stream = self.stream.get_or_insert_with(|| self.seed.stream());
-            if self.held_length > 0 {
+            let mut decoded = [0; DECODED];
+            if self.held > 0 {
                 // What was left out before must not seem to be joined to this.
                 stream.feed(&[0; 8]);
-                stream.feed(&self.held[..self.held_length]);
-                self.held_length = 0;
+                let length = self.code.decode(&self.pieces[1 - self.now][..self.held], &mut decoded);
+                stream.feed(&decoded[..length]);
+                self.held = 0;
             }
-            stream.feed(piece);
+            let length = self.code.decode(piece, &mut decoded);
+            stream.feed(&decoded[..length]);
         }
         (self.last, self.filled, self.is_first) = (judged, 0, false);
+        self.now = 1 - self.now;
     }
 
     /// There is no more.
@@ -111,19 +101,26 @@ impl Gate {
     }
 }
 
-/// Whether compressed data begin in a piece. Blobs that are compressed are so from their beginning.
-fn holds_compressed(piece: &[u8]) -> bool {
-    compressed::begins_in(piece, ZLIB_WITHIN)
+/// Whether a stream for what these characters stand for, which are all there are and no more than a piece, would be of use.
+pub(super) fn opens(code: Code, all: &[u8]) -> bool {
+    first_piece(code, all).is_some()
 }
 
-/// Whether a stream for these bytes, which are all there are, would be of use.
-pub(super) fn opens(all: &[u8]) -> bool {
-    holds_text(all) || holds_compressed(&all[..all.len().min(PIECE)])
+/// What to let through from the beginning. Blobs that are compressed are so from their beginning, or nearly.
+fn first_piece(code: Code, piece: &[u8]) -> Option<Let> {
+    let mut decoded = [0; DECODED];
+    let length = code.decode(piece, &mut decoded);
+    let decoded = &decoded[..length];
+    if compressed::begins_in(decoded, ZLIB_WITHIN) {
+        Some(Let::Everything)
+    } else {
+        decoded.as_chunks().0.iter().any(is_text).then_some(Let::Text)
+    }
 }
 
 /// Fifteen characters of text in a row have eight of them at a multiple of eight; UTF-16 all the more.
-fn holds_text(piece: &[u8]) -> bool {
-    piece.as_chunks::<8>().0.iter().any(|word| is_printable(u64::from_le_bytes(*word)) || utf16::parity(word).is_some())
+fn is_text(word: &[u8; 8]) -> bool {
+    is_printable(u64::from_le_bytes(*word)) || utf16::parity(word).is_some()
 }
 
 /// Whether all eight bytes are between a space and a tilde, or very nearly.

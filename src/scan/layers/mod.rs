@@ -1,6 +1,7 @@
 //! Encodings that are undone while a stream is searched: where a part in one of them begins, and how it is decoded.
 
 mod base64;
+mod code;
 mod compressed;
 mod escapes;
 mod gate;

@@ -26,7 +26,11 @@ pub(super) fn parity(word: &[u8; 8]) -> Option<usize> {
 /// The next text.
 pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
     let mut at = from;
-    while at < to + 2 * SHORTEST {
+    loop {
+        at += STEP * skipped(block.get(at..block.len().min(to + 2 * SHORTEST))?);
+        if at >= to + 2 * SHORTEST {
+            return None;
+        }
         let Some(shift) = parity(block.get(at..)?.first_chunk::<8>()?) else {
             at += STEP;
             continue;
@@ -45,7 +49,15 @@ pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
         from = middle + 2 * after;
         at = from;
     }
-    None
+}
+
+/// How many words at multiples of [`STEP`] come before one in which every other byte is zero.
+fn skipped(bytes: &[u8]) -> usize {
+    let is_other = |step: &&[u8; STEP]| {
+        let word = step.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        (word & 0xff00_ff00_ff00_ff00 != 0) & (word & 0x00ff_00ff_00ff_00ff != 0)
+    };
+    bytes.as_chunks().0.iter().take_while(is_other).count()
 }
 
 /// Its decoder.
