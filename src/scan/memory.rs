@@ -1,4 +1,8 @@
 //! The memory of a process, as Linux shows it in `/proc`.
+//!
+//! Some programs reserve address space by the terabyte and use little of it (the heaps of Java and Go, sanitizers, databases
+//! that map their files). What they can't read themselves isn't listed as readable and is left out; of any other large region
+//! only the pages are read that have been touched, by the page map.
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -8,6 +12,19 @@ mod linux {
 
     use crate::scan::file::Positioned;
     use crate::scan::source::SourceError;
+
+    /// Regions up to this size are read as a whole.
+    const LARGE: u64 = 256 << 20;
+    /// How far into a region pages are looked for: 2 GiB of page map, which takes a second or two.
+    const FARTHEST: u64 = 1 << 40;
+    /// Fewer untouched pages than this between touched ones are read with them.
+    const GAP: u64 = 16;
+    /// Size of an entry of the page map.
+    const ENTRY: usize = 8;
+    /// Entries that are read at once.
+    const ENTRIES: usize = 64 << 10;
+    /// The bits of an entry that say that the page is in memory or in swap space.
+    const TOUCHED: u64 = 0b11 << 62;
 
     /// A stretch of addresses, and what it is.
     pub struct Region {
@@ -54,6 +71,53 @@ mod linux {
             .then(|| Some(Region { addresses: address(from)?..address(to)?, name: name.to_owned() }))?
     }
 
+    /// Shows the parts of a region that are to be read, until `each` has had enough; says what is left out.
+    pub fn parts(pid: u32, region: &Region, each: &mut dyn FnMut(Range<u64>) -> bool) -> Option<String> {
+        let Range { start, end } = region.addresses;
+        if end - start <= LARGE {
+            each(start..end);
+            return None;
+        }
+        let last = end.min(start + FARTHEST);
+        let map = match Positioned::special(&PathBuf::from(format!("/proc/{pid}/pagemap"))) {
+            Ok(map) => map,
+            Err(error) => return Some(format!("so large that its pages have to be looked up, which fails: {error}")),
+        };
+        if let Err(error) = touched(&map, start..last, rustix::param::page_size() as u64, each) {
+            return Some(format!("its pages can't be looked up to the end: {error}"));
+        }
+        (last < end).then(|| format!("{} GiB large; its first {} were searched", (end - start) >> 30, FARTHEST >> 30))
+    }
+
+    /// Shows the stretches of touched pages, those close to each other joined.
+    fn touched(
+        map: &Positioned,
+        addresses: Range<u64>,
+        page: u64,
+        each: &mut dyn FnMut(Range<u64>) -> bool,
+    ) -> std::io::Result<()> {
+        let mut entries = vec![0; ENTRIES * ENTRY];
+        let mut stretch: Option<Range<u64>> = None;
+        let mut at = addresses.start;
+        while at < addresses.end {
+            let count = ((addresses.end - at) / page).clamp(1, ENTRIES as u64) as usize;
+            map.read_exact_at(&mut entries[..count * ENTRY], at / page * ENTRY as u64)?;
+            for entry in entries[..count * ENTRY].as_chunks::<ENTRY>().0 {
+                if u64::from_ne_bytes(*entry) & TOUCHED != 0 {
+                    let begin = match stretch.take() {
+                        Some(open) if at - open.end <= GAP * page => open.start,
+                        Some(done) if !each(done.clone()) => return Ok(()),
+                        _ => at,
+                    };
+                    stretch = Some(begin..at + page);
+                }
+                at += page;
+            }
+        }
+        stretch.map(each);
+        Ok(())
+    }
+
     /// Whether it can be read.
     pub fn check(pid: u32) -> Result<(), SourceError> {
         let (memory, regions) = open(pid)?;
@@ -79,6 +143,35 @@ mod linux {
             assert!(region("nonsense").is_none());
         }
 
+        /// A terabyte of which three pages are touched: a sparse file, mapped by a process that reads some of it.
+        #[test]
+        fn of_large_regions_only_touched_pages_are_read() {
+            use std::os::unix::fs::FileExt as _;
+            let page = 4096;
+            let map = tempfile::NamedTempFile::new().unwrap();
+            map.as_file().set_len((1 << 40) / page * 8).unwrap();
+            let present = (1_u64 << 63).to_ne_bytes();
+            let (first, second, far) = (1 << 20, (1 << 20) + 3 * page, 1 << 30);
+            for address in [first, second, far] {
+                map.as_file().write_all_at(&present, address / page * 8).unwrap();
+            }
+            let map = Positioned::open(map.path()).unwrap();
+            let mut found = Vec::new();
+            touched(&map, 0..1 << 32, page, &mut |part| {
+                found.push(part);
+                true
+            })
+            .unwrap();
+            assert_eq!(found, [first..second + page, far..far + page]);
+            found.clear();
+            touched(&map, 0..1 << 32, page, &mut |part| {
+                found.push(part);
+                false
+            })
+            .unwrap();
+            assert_eq!(found.len(), 1);
+        }
+
         #[test]
         fn a_process_that_is_not_there() {
             assert!(check(u32::MAX).unwrap_err().to_string().contains("no such process"));
@@ -88,7 +181,7 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{check, open};
+pub(super) use linux::{check, open, parts};
 
 /// Nobody's memory can be read here.
 #[cfg(not(target_os = "linux"))]

@@ -4,6 +4,7 @@
 mod command;
 mod file;
 mod forms;
+mod job;
 mod layers;
 mod memory;
 mod search;
@@ -17,8 +18,9 @@ mod tree;
 mod work;
 
 pub use forms::{Form, PARTIAL, forms};
+pub use job::{Place, Sighting};
 pub use search::{Found, Searcher, SearcherBuilder};
 pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher};
 pub use source::{Hit, Outcome, Progress, Role, Source, SourceError};
-pub use stream::{Look, Place, Sighting};
+pub use stream::Look;
 pub use work::scan;

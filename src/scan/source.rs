@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::stream::{Guise, Place, Sighting};
+use super::job::{Guise, Place, Sighting};
 
 /// Things left out that are named; more are only counted.
 const NAMED: usize = 100;

@@ -5,15 +5,12 @@
 //! is decoded as long as it lasts, over as many blocks as that takes, into a stream of its own, in which the same happens
 //! again, down to [`DEPTH`].
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use flate2::{Decompress, FlushDecompress};
-
+use super::job::{Job, Sighting};
 use super::layers::{Active, KINDS};
-use super::search::{Found, Searcher};
+use super::search::Searcher;
 
 /// Bytes of a source that are looked at together; they fit the second-level cache beside the bitmaps of the searcher.
 const BLOCK: usize = 64 << 10;
@@ -23,50 +20,8 @@ const INNER_BLOCK: usize = 32 << 10;
 pub(super) const CONTEXT: usize = 1024;
 /// How many encodings within each other are undone.
 const DEPTH: usize = 5;
-/// Different hits that are kept for one source; more are only counted.
-const KEPT: usize = 2000;
 /// Last hits that a stream remembers, so as to count each once.
 const RECENT: usize = 16;
-/// What compressed parts may decode to: this much in any case,
-const BUDGET: u64 = 64 << 20;
-/// and this many times the length of their source. Deflate can't do more than 1032, and logs rarely more than 50.
-const BUDGET_RATIO: u64 = 256;
-
-/// Where in a source something was found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// That many bytes from its beginning; of the outermost encoded part, if it is in one.
-    Offset(u64),
-    /// In a value that a database can still be asked for.
-    Column {
-        /// Name of the table.
-        table: String,
-        /// Name of the column, or its number.
-        column: String,
-        /// The row's id, where rows have one.
-        row: Option<i64>,
-    },
-}
-
-/// One secret in one guise; where it was met first, and how often.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// The number of the secret.
-    pub tag: u32,
-    /// Its form.
-    pub form: &'static str,
-    /// The encodings around it, outermost first.
-    pub layers: Vec<&'static str>,
-    /// Where it was met first.
-    pub place: Place,
-    /// Bytes of the text that show it.
-    pub length: usize,
-    /// Whether all of it is there.
-    pub whole: bool,
-    /// How often it was met in this guise.
-    pub times: u64,
-}
-
 /// Searches things that are at hand as a whole, one after the other.
 pub struct Look(Rc<Job>);
 
@@ -83,107 +38,6 @@ impl Look {
         stream.feed(bytes);
         stream.finish();
         self.0.take()
-    }
-}
-
-/// Secret, form, encodings, and table and column.
-pub(super) type Guise = (u32, &'static str, Vec<&'static str>, Option<(String, String)>);
-
-/// What the streams of one source share.
-pub(super) struct Job {
-    searcher: Arc<Searcher>,
-    sightings: RefCell<BTreeMap<Guise, Sighting>>,
-    budget: Cell<u64>,
-    exhausted: Cell<bool>,
-    blocks: RefCell<Vec<Vec<u8>>>,
-    /// Tries what may be zlib; kept, because it is large.
-    trial: RefCell<Decompress>,
-    /// The value that is searched, where the source is a database.
-    value: RefCell<Option<Place>>,
-}
-
-impl Job {
-    /// For one source after the other.
-    pub fn new(searcher: Arc<Searcher>) -> Rc<Self> {
-        Rc::new(Self {
-            searcher,
-            sightings: RefCell::default(),
-            budget: Cell::new(BUDGET),
-            exhausted: Cell::new(false),
-            blocks: RefCell::default(),
-            trial: RefCell::new(Decompress::new(true)),
-            value: RefCell::default(),
-        })
-    }
-
-    /// A source of that many bytes begins.
-    pub fn begin(&self, length: u64) {
-        self.budget.set(BUDGET.saturating_add(length.saturating_mul(BUDGET_RATIO)));
-        self.exhausted.set(false);
-    }
-
-    /// Names the value that the next streams belong to.
-    pub fn set_value(&self, value: Option<Place>) {
-        *self.value.borrow_mut() = value;
-    }
-
-    /// What was found so far. What is near an escape is seen twice, with and without undoing it; once is enough.
-    pub fn take(&self) -> Vec<Sighting> {
-        let all = std::mem::take(&mut *self.sightings.borrow_mut());
-        let is_seen_without = |(tag, form, layers, value): &Guise| {
-            let mut without = layers.clone();
-            without.retain(|layer| *layer != "escapes");
-            without.len() < layers.len() && all.contains_key(&(*tag, *form, without, value.clone()))
-        };
-        let once = all.iter().filter(|(guise, _)| !is_seen_without(guise));
-        once.map(|(_, sighting)| sighting.clone()).collect()
-    }
-
-    /// Whether some compressed part was given up because it decodes to too much.
-    pub fn is_exhausted(&self) -> bool {
-        self.exhausted.get()
-    }
-
-    /// Accounts for decoded bytes.
-    ///
-    /// # Errors
-    /// There have been too many.
-    pub fn spend(&self, bytes: usize) -> std::io::Result<()> {
-        match self.budget.get().checked_sub(bytes as u64) {
-            Some(rest) => self.budget.set(rest),
-            None => {
-                self.exhausted.set(true);
-                return Err(std::io::Error::other("decodes to too much"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether some bytes begin like zlib does.
-    pub fn inflates(&self, head: &[u8]) -> bool {
-        let mut trial = self.trial.borrow_mut();
-        trial.reset(true);
-        trial.decompress(head, &mut [0; 2048], FlushDecompress::None).is_ok()
-    }
-
-    fn note(&self, layers: &[&'static str], found: &Found, offset: u64) {
-        let place = self.value.borrow().clone().unwrap_or(Place::Offset(offset));
-        let value = match &place {
-            Place::Offset(_) => None,
-            Place::Column { table, column, .. } => Some((table.clone(), column.clone())),
-        };
-        let mut sightings = self.sightings.borrow_mut();
-        let full = sightings.len() >= KEPT;
-        let key = (found.tag, found.form, layers.to_vec(), value);
-        if let Some(known) = sightings.get_mut(&key) {
-            known.times += 1;
-            if found.whole && !known.whole {
-                (known.place, known.length, known.whole) = (place, found.length, true);
-            }
-        } else if !full {
-            let Found { tag, form, length, whole, .. } = *found;
-            sightings.insert(key, Sighting { tag, form, layers: layers.to_vec(), place, length, whole, times: 1 });
-        }
     }
 }
 
@@ -255,7 +109,7 @@ impl Stream {
     }
 
     fn new(job: Rc<Job>, layers: Layers, outermost: Option<u64>, block: usize) -> Self {
-        let pooled = job.blocks.borrow_mut().pop();
+        let pooled = job.block();
         let block = match pooled {
             Some(pooled) if pooled.len() >= block => pooled,
             _ => vec![0; block + 2 * CONTEXT],
@@ -329,7 +183,7 @@ impl Stream {
         for (_, active) in std::mem::take(&mut self.active) {
             active.finish();
         }
-        self.job.blocks.borrow_mut().push(std::mem::take(&mut self.block));
+        self.job.give_back(std::mem::take(&mut self.block));
     }
 
     /// Looks at what hasn't been looked at, all but the last bytes, whose context is still to come.
@@ -350,7 +204,7 @@ impl Stream {
     }
 
     fn search(&mut self, to: usize) {
-        let searcher = Arc::clone(&self.job.searcher);
+        let searcher = Arc::clone(self.job.searcher());
         let text = &self.block[..self.length];
         searcher.search(text, self.done, to, |found| {
             let at = self.base + found.offset as u64;
@@ -369,7 +223,11 @@ impl Stream {
         let (under_way, others) = std::mem::take(&mut self.active).into_iter().partition(|(of, _)| *of == number);
         self.active = others;
         self.push(number, under_way.into_iter().map(|(_, part): (usize, _)| part), self.done, limit, &mut from);
-        while from < begins_before && self.active.iter().filter(|(of, _)| *of == number).count() < kind.at_once {
+        let begins_here = !kind.at_beginning || self.base + from as u64 == 0;
+        while begins_here
+            && from < begins_before
+            && self.active.iter().filter(|(of, _)| *of == number).count() < kind.at_once
+        {
             let text = &self.block[..self.length];
             let Some(start) = (kind.find)(text, from, begins_before) else { break };
             let begun = (kind.open)(self, text, &start);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use flate2::Compression;
 use proptest::prelude::*;
 
+mod compressed;
+
 use super::*;
 use crate::client::random;
 use crate::codec::base64;

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::command;
+use super::job::{Job, Place};
 use super::search::Searcher;
 use super::source::{Collected, Outcome, Progress, Role, Source};
 use super::sqlite::{self, Database, Table, Visitor};
-use super::stream::{CONTEXT, Job, Place, Stream};
+use super::stream::{CONTEXT, Stream};
 use super::tree::{self, Piece};
 
 /// Pieces that wait, and so files that are open.
@@ -93,19 +94,21 @@ fn regions(pid: u32, progress: &Progress, collected: &Mutex<Collected>, send: &m
     let file = Arc::new(memory);
     for region in regions {
         let source = format!("memory of process {pid}, {} at {:#x}", region.name, region.addresses.start);
-        let mut start = region.addresses.start;
-        while start < region.addresses.end {
-            let range = start..region.addresses.end.min(start + tree::PIECE);
-            progress.total.fetch_add(range.end - range.start, Ordering::Relaxed);
-            start = range.end;
-            let first = range.start == region.addresses.start;
-            send(Task::Piece(Piece {
-                role: Role::Memory,
-                source: source.clone(),
-                file: Arc::clone(&file),
-                range,
-                first,
-            }));
+        let mut first = true;
+        let left_out = super::memory::parts(pid, &region, &mut |part| {
+            progress.total.fetch_add(part.end - part.start, Ordering::Relaxed);
+            let mut start = part.start;
+            while start < part.end && !progress.is_stopped() {
+                let range = start..part.end.min(start + tree::PIECE);
+                start = range.end;
+                let (source, file) = (source.clone(), Arc::clone(&file));
+                send(Task::Piece(Piece { role: Role::Memory, source, file, range, first }));
+                first = false;
+            }
+            !progress.is_stopped()
+        });
+        if let Some(why) = left_out {
+            lock(collected).remark(&source, why);
         }
     }
 }
@@ -186,8 +189,8 @@ impl Worker<'_> {
     /// Hands over what was found.
     fn deliver(&self, role: Role, source: &str, live: bool) {
         let mut collected = lock(self.collected);
-        if self.job.is_exhausted() {
-            collected.remark(source, "compressed data in it decodes to too much; it was searched in part");
+        if let Some(what) = self.job.left_out() {
+            collected.remark(source, what);
         }
         collected.add(role, source, live, self.job.take());
     }

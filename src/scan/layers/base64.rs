@@ -74,8 +74,16 @@ pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
 /// Whether the gate would let through anything of a run that is there as a whole. Most runs are short, and this is quicker
 /// than to set up a decoder for them.
 fn is_worth_it(block: &[u8], begins: usize, end: usize) -> bool {
+    if is_dashed(&block[begins..end]) {
+        return false;
+    }
     let (code, mut skips) = readings(block, begins, end);
     skips.any(|skip| opens(code, &block[begins + skip..end]))
+}
+
+/// Whether a run is a UUID, or of such digits: dashes make base64url of them, which nobody has meant.
+fn is_dashed(run: &[u8]) -> bool {
+    run.contains(&b'-') && run.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
 }
 
 /// What a run is, and how many characters to leave out at its front, of which there may be several possibilities.

@@ -1,4 +1,10 @@
-//! gzip, zlib and zstd, wherever they begin. Raw deflate has no beginning that could be told.
+//! gzip, zlib and zstd, wherever they begin, and raw deflate.
+//!
+//! Raw deflate has no beginning that could be told from other bytes with certainty. It is looked for where something says that
+//! it may be there: at the beginning of whatever is looked at as a whole (a file, a value of a database, what base64 or hex
+//! decodes to) unless that is text, in members of ZIP archives, and after the empty line that ends the header of an HTTP message.
+//! The same goes for zlib with a smaller window than the usual 32 KiB: its headers are two bytes, of which there are so many
+//! that one turns up by chance every two thousand bytes.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -6,32 +12,47 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, Match, Span, packed};
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::{Decompress, FlushDecompress};
 
+use super::deflate::may_begin;
 use super::{Active, Decode, Start};
 use crate::scan::stream::Stream;
 
 /// Magic number of gzip with deflate.
-const GZIP: [u8; 3] = [0x1f, 0x8b, 8];
+const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 /// Magic number of zstd.
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// First byte of zlib with the usual window.
 const ZLIB: u8 = 0x78;
+/// Magic number of a member of a ZIP archive.
+const ZIP: &[u8] = b"PK\x03\x04";
+/// Length of its header without name and extra field.
+const ZIP_HEADER: usize = 30;
+/// What stands between the header and the body of an HTTP message.
+const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 /// Binary logarithm of the largest zstd window that is decoded, in bytes: 8 MiB, which all levels but `--ultra` and `--long` keep to.
 const WINDOW_LOG: u32 = 23;
-/// Bytes of what may be zlib that must decompress without error before it is taken for it.
-const TRIED: usize = 64;
+/// Bytes of what may be zlib or deflate that must decompress without error before it is taken for it.
+const TRIED: usize = 256;
+/// Fewer bytes can't be twelve bytes of a secret, deflated.
+const SHORTEST: usize = 12;
 /// Bytes that are decompressed at once.
 const PORTION: usize = 16 << 10;
 
-/// Finds the first bytes of all of them at once; which it was is told by [`FORMATS`].
+/// Finds the first bytes of all of them at once.
 static MAGIC: LazyLock<Option<Magic>> = LazyLock::new(|| {
     let zlib = [0x01, 0x5e, 0x9c, 0xda].map(|level| vec![ZLIB, level]);
-    let patterns: Vec<_> = [GZIP.to_vec(), ZSTD.to_vec()].into_iter().chain(zlib).collect();
+    let patterns: Vec<_> = [GZIP, ZSTD, ZIP, EMPTY_LINE].map(<[u8]>::to_vec).into_iter().chain(zlib).collect();
     packed::Searcher::new(&patterns)
         .map(Magic::Packed)
         .or_else(|| AhoCorasick::new(&patterns).ok().map(Magic::Automaton))
 });
+
+/// Whether these are a header of zlib, with any window and no dictionary: a multiple of 31 (RFC 1950 §2.2).
+fn is_zlib_header([first, second]: [u8; 2]) -> bool {
+    first & 0x8f == 8 && second & 0x20 == 0 && u16::from_be_bytes([first, second]).is_multiple_of(31)
+}
 
 enum Magic {
     /// With vector instructions.
@@ -49,26 +70,62 @@ impl Magic {
     }
 }
 
-const FORMATS: [Format; 6] = [Format::Gzip, Format::Zstd, Format::Zlib, Format::Zlib, Format::Zlib, Format::Zlib];
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Gzip,
     Zstd,
     Zlib,
+    /// Raw.
+    Deflate,
+}
+
+/// What begins with or after a magic number, and how many bytes after its first, if anything does.
+fn format(pattern: usize, head: &[u8]) -> Option<(Format, usize)> {
+    match pattern {
+        0 => Some((Format::Gzip, 0)),
+        1 => Some((Format::Zstd, 0)),
+        2 => zip_member(head).map(|data| (Format::Deflate, data)),
+        3 => Some((unsigned(&head[EMPTY_LINE.len()..])?, EMPTY_LINE.len())),
+        // A zlib header is two bytes, which turn up by chance; the first block rules most of those out.
+        _ => may_begin(&head[2..]).then_some((Format::Zlib, 0)),
+    }
+}
+
+/// Where in a member of a ZIP archive its deflated data begin; `None` if they are something else, or beyond the context.
+fn zip_member(head: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u16::from_le_bytes(*head.get(at..)?.first_chunk()?));
+    let data = ZIP_HEADER + usize::from(number(26)?) + usize::from(number(28)?);
+    (number(8)? == 8 && may_begin(head.get(data..)?)).then_some(data)
+}
+
+/// The window that a zstd frame asks for, in bytes (RFC 8878 §3.1.1.1); `None` where all of its content is one.
+fn zstd_window(frame: &[u8]) -> Option<u64> {
+    let (descriptor, window) = (*frame.get(4)?, *frame.get(5)?);
+    let is_single = descriptor & 0x20 != 0;
+    let base = 1_u64 << (10 + (window >> 3));
+    (!is_single).then(|| base + base / 8 * u64::from(window & 7))
+}
+
+/// What bytes that stand at a beginning may be though there is no certain sign of it.
+fn unsigned(head: &[u8]) -> Option<Format> {
+    let is_text = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r'));
+    if head.first_chunk().is_some_and(|first| is_zlib_header(*first)) && may_begin(&head[2..]) {
+        Some(Format::Zlib)
+    } else {
+        (head.len() >= SHORTEST && !is_text(&head[..SHORTEST]) && may_begin(head)).then_some(Format::Deflate)
+    }
 }
 
 /// The next place where something compressed seems to begin.
-fn next(block: &[u8], mut from: usize, to: usize) -> Option<(usize, Format)> {
+fn next(block: &[u8], mut from: usize, to: usize) -> Option<(usize, (Format, usize))> {
     // The magic number may reach beyond `to`; it begins before.
     let end = (to + ZSTD.len() - 1).min(block.len());
     loop {
         let found = MAGIC.as_ref()?.find(block, from.min(end), end)?;
-        let format = FORMATS[found.pattern().as_usize()];
         if found.start() >= to {
             return None;
         }
-        if format != Format::Zlib || may_be_zlib(&block[found.start()..]) {
+        if let Some(format) = format(found.pattern().as_usize(), &block[found.start()..]) {
             return Some((found.start(), format));
         }
         from = found.start() + 1;
@@ -80,25 +137,36 @@ pub(super) fn find(block: &[u8], from: usize, to: usize) -> Option<Start> {
     Some(Start { begins, next: begins + 1 })
 }
 
+/// What may begin with a stream, for which there is no certain sign.
+pub(super) fn find_unsigned(block: &[u8], from: usize, to: usize) -> Option<Start> {
+    (from == 0 && to > 0 && unsigned(block).is_some()).then_some(Start { begins: 0, next: to })
+}
+
 /// Whether something compressed seems to begin in some bytes; zlib only near the beginning.
 pub(super) fn begins_in(bytes: &[u8], zlib_within: usize) -> bool {
     let mut from = 0;
-    while let Some((at, format)) = next(bytes, from, bytes.len()) {
+    while let Some((at, (format, _))) = next(bytes, from, bytes.len()) {
         if format != Format::Zlib || at < zlib_within {
             return true;
         }
         from = at + 1;
     }
-    false
+    unsigned(bytes).is_some_and(|format| inflates(format, bytes))
 }
 
-/// A zlib header is two bytes, which turn up by chance; the first block's header rules most of those out.
-fn may_be_zlib(start: &[u8]) -> bool {
-    start.get(2).is_some_and(|&first| match first >> 1 & 3 {
-        0 => start.get(3..7).is_none_or(|length| length[0] == !length[2] && length[1] == !length[3]),
-        1 => true,
-        2 => first >> 3 <= 29,
-        _ => false,
+thread_local! {
+    /// Try what may be deflate, or zlib; kept, because they are large.
+    static TRIALS: RefCell<[Decompress; 2]> = RefCell::new([false, true].map(Decompress::new));
+}
+
+/// Whether some bytes begin like deflate or zlib do: whether they inflate without an error.
+fn inflates(format: Format, head: &[u8]) -> bool {
+    let is_zlib = format == Format::Zlib;
+    TRIALS.with_borrow_mut(|trials| {
+        let trial = &mut trials[usize::from(is_zlib)];
+        trial.reset(is_zlib);
+        let head = &head[..head.len().min(TRIED)];
+        trial.decompress(head, &mut [0; 16 * TRIED], FlushDecompress::None).is_ok()
     })
 }
 
@@ -120,34 +188,59 @@ impl Write for Output {
 }
 
 struct Compressed<D> {
+    /// Bytes to leave out before.
+    skip: usize,
     decoder: D,
     output: Output,
 }
 
-fn decoding<D: Write + 'static>(stream: Stream, decoder: impl FnOnce(Output) -> Option<D>) -> Option<Active> {
+fn decoding<D: Write + 'static>(
+    stream: Stream,
+    skip: usize,
+    decoder: impl FnOnce(Output) -> Option<D>,
+) -> Option<Active> {
     let output = Output(Rc::new(RefCell::new(stream)));
-    Some(Box::new(Compressed { decoder: decoder(output.clone())?, output }))
+    Some(Box::new(Compressed { skip, decoder: decoder(output.clone())?, output }))
 }
 
 /// A decoder for what begins there.
 pub(super) fn open(stream: &Stream, block: &[u8], start: &Start) -> Vec<Active> {
     let head = &block[start.begins..];
-    let opened = || match next(head, 0, 1)?.1 {
-        Format::Gzip => decoding(stream.inner(start.begins, "gzip")?, |output| Some(MultiGzDecoder::new(output))),
-        Format::Zlib if !stream.job.inflates(&head[..head.len().min(TRIED)]) => None,
-        Format::Zlib => decoding(stream.inner(start.begins, "zlib")?, |output| Some(ZlibDecoder::new(output))),
-        Format::Zstd => decoding(stream.inner(start.begins, "zstd")?, |output| {
+    next(head, 0, 1)
+        .and_then(|(_, (format, skip))| open_format(stream, head, start.begins, format, skip))
+        .into_iter()
+        .collect()
+}
+
+/// The same for what has no certain sign.
+pub(super) fn open_unsigned(stream: &Stream, block: &[u8], _: &Start) -> Vec<Active> {
+    unsigned(block).and_then(|format| open_format(stream, block, 0, format, 0)).into_iter().collect()
+}
+
+fn open_format(stream: &Stream, head: &[u8], begins: usize, format: Format, skip: usize) -> Option<Active> {
+    match format {
+        Format::Gzip => decoding(stream.inner(begins, "gzip")?, skip, |output| Some(MultiGzDecoder::new(output))),
+        Format::Zstd if zstd_window(&head[skip..]).is_some_and(|window| window > 1 << WINDOW_LOG) => {
+            stream
+                .job
+                .leave_out("zstd data in it take a window of more than 8 MiB (--ultra, --long); they weren't decoded");
+            None
+        }
+        Format::Zstd => decoding(stream.inner(begins, "zstd")?, skip, |output| {
             let mut decoder = zstd::stream::write::Decoder::new(output).ok()?;
             decoder.window_log_max(WINDOW_LOG).ok()?;
             Some(decoder)
         }),
-    };
-    opened().into_iter().collect()
+        _ if !inflates(format, &head[skip..]) => None,
+        Format::Zlib => decoding(stream.inner(begins, "zlib")?, skip, |output| Some(ZlibDecoder::new(output))),
+        Format::Deflate => decoding(stream.inner(begins, "deflate")?, skip, |output| Some(DeflateDecoder::new(output))),
+    }
 }
 
 impl<D: Write> Decode for Compressed<D> {
     fn push(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut done = 0;
+        let mut done = self.skip.min(bytes.len());
+        self.skip -= done;
         while done < bytes.len() {
             let portion = &bytes[done..bytes.len().min(done + PORTION)];
             match self.decoder.write(portion) {

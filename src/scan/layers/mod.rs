@@ -3,6 +3,7 @@
 mod base64;
 mod code;
 mod compressed;
+mod deflate;
 mod escapes;
 mod gate;
 mod utf16;
@@ -36,14 +37,17 @@ pub(super) struct Kind {
     pub open: fn(&Stream, &[u8], &Start) -> Vec<Active>,
     /// How many parts may be under way; one where a part can't begin within another.
     pub at_once: usize,
+    /// Whether such a part can begin only where a stream does.
+    pub at_beginning: bool,
 }
 
 /// Every encoding.
-pub(super) const KINDS: [Kind; 4] = [
-    Kind { find: base64::find, open: base64::open, at_once: 1 },
-    Kind { find: utf16::find, open: utf16::open, at_once: 1 },
-    Kind { find: escapes::find, open: escapes::open, at_once: 1 },
-    Kind { find: compressed::find, open: compressed::open, at_once: 8 },
+pub(super) const KINDS: [Kind; 5] = [
+    Kind { find: base64::find, open: base64::open, at_once: 1, at_beginning: false },
+    Kind { find: utf16::find, open: utf16::open, at_once: 1, at_beginning: false },
+    Kind { find: escapes::find, open: escapes::open, at_once: 1, at_beginning: false },
+    Kind { find: compressed::find, open: compressed::open, at_once: 8, at_beginning: false },
+    Kind { find: compressed::find_unsigned, open: compressed::open_unsigned, at_once: 1, at_beginning: true },
 ];
 
 /// Output of a decoder on its way into a stream.

@@ -1,0 +1,159 @@
+//! Whether bytes may be the beginning of a deflate stream (RFC 1951), which has no magic number.
+//!
+//! Of random bytes some in a thousand pass; nearly all else is told by the first block's header, or, where it has none, by
+//! references to what can't have come before. Nothing that inflates is turned away.
+
+/// Symbols of a block with fixed codes that are looked at.
+const SYMBOLS: usize = 48;
+
+/// A stream of fewer bytes holds no part of a secret that counts.
+const SHORTEST: usize = 12;
+
+/// Whether it may; also if there are too few bytes to tell.
+pub(super) fn may_begin(bytes: &[u8]) -> bool {
+    let mut bits = Bits { bytes, at: 0 };
+    block(&mut bits).unwrap_or(true)
+}
+
+/// Reads numbers, the least significant bit first.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: usize) -> Option<usize> {
+        let mut value = 0;
+        for place in 0..count {
+            let byte = usize::from(*self.bytes.get(self.at / 8)?);
+            value |= (byte >> (self.at % 8) & 1) << place;
+            self.at += 1;
+        }
+        Some(value)
+    }
+
+    /// A code goes on with these bits, of which the most significant one comes first.
+    fn code(&mut self, count: usize, before: usize) -> Option<usize> {
+        (0..count).try_fold(before, |code, _| Some(code << 1 | self.take(1)?))
+    }
+}
+
+/// `None` where the bytes end too early.
+fn block(bits: &mut Bits<'_>) -> Option<bool> {
+    // How many bytes there are at the most.
+    let mut made = 0;
+    loop {
+        let is_last = bits.take(1)? == 1;
+        match bits.take(2)? {
+            0 => {
+                bits.at = bits.at.next_multiple_of(8);
+                return Some(bits.take(16)? ^ bits.take(16)? == 0xffff);
+            }
+            1 => match fixed(bits, &mut made)? {
+                Block::Over if is_last => return Some(made >= SHORTEST),
+                Block::Over => {}
+                Block::GoesOn => return Some(true),
+                Block::Impossible => return Some(false),
+            },
+            2 => return dynamic(bits),
+            _ => return Some(false),
+        }
+    }
+}
+
+/// The code that the codes' lengths are in has to be complete.
+fn dynamic(bits: &mut Bits<'_>) -> Option<bool> {
+    let (literals, distances, lengths) = (bits.take(5)?, bits.take(5)?, bits.take(4)? + 4);
+    if literals > 29 || distances > 29 {
+        return Some(false);
+    }
+    let (mut used, mut sum) = (0, 0);
+    for _ in 0..lengths {
+        let length = bits.take(3)?;
+        if length > 0 {
+            used += 1;
+            sum += 128 >> length;
+        }
+    }
+    // Some decoders let a code of one symbol pass.
+    Some(sum == 128 || used == 1)
+}
+
+/// What there is of a block with fixed codes.
+enum Block {
+    Over,
+    GoesOn,
+    Impossible,
+}
+
+/// What is referred to has to have been there.
+fn fixed(bits: &mut Bits<'_>, made: &mut usize) -> Option<Block> {
+    for _ in 0..SYMBOLS {
+        let symbol = match bits.code(7, 0)? {
+            short @ 0..24 => 256 + short,
+            seven => match bits.code(1, seven)? {
+                eight @ 192..200 => 280 + eight - 192,
+                48..192 => 0,
+                _ => {
+                    bits.take(1)?;
+                    0
+                }
+            },
+        };
+        match symbol {
+            0..256 => *made += 1,
+            256 => return Some(Block::Over),
+            286.. => return Some(Block::Impossible),
+            length => {
+                bits.take(if (265..285).contains(&length) { (length - 261) / 4 } else { 0 })?;
+                match distance(bits)? {
+                    distance if distance <= *made => *made += 258,
+                    _ => return Some(Block::Impossible),
+                }
+            }
+        }
+    }
+    Some(Block::GoesOn)
+}
+
+/// How far back a reference goes; very far if there is no such code.
+fn distance(bits: &mut Bits<'_>) -> Option<usize> {
+    Some(match bits.code(5, 0)? {
+        near @ 0..4 => near + 1,
+        far @ 4..30 => (2 + far % 2 << (far / 2 - 1)) + bits.take(far / 2 - 1)? + 1,
+        _ => usize::MAX,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::DeflateEncoder};
+    use proptest::prelude::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn few_random_bytes_pass() {
+        let passed = (0..10_000).filter(|_| may_begin(&crate::client::random::bytes::<200>())).count();
+        assert!(passed < 200, "{passed}");
+        assert!(may_begin(&[]) && !may_begin(b"{\"a json\": \"text\"}"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_deflates_passes(
+            words in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..9), 1..9),
+            picks in prop::collection::vec(any::<prop::sample::Index>(), 0..300),
+            level in 0_u32..10,
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
+            let text: Vec<u8> = picks.iter().flat_map(|pick| pick.get(&words).clone()).collect();
+            encoder.write_all(&text).unwrap();
+            let deflated = encoder.finish().unwrap();
+            prop_assume!(text.len() >= SHORTEST);
+            prop_assert!(may_begin(&deflated));
+            prop_assert!(may_begin(&deflated[..cut.index(deflated.len())]));
+        }
+    }
+}
