@@ -15,7 +15,7 @@ mod linux {
 
     /// Regions up to this size are read as a whole.
     const LARGE: u64 = 256 << 20;
-    /// How far into a region pages are looked for: 2 GiB of page map, which takes a second or two.
+    /// How far into a region pages are looked for: 2 GiB of page map, which takes some seconds.
     const FARTHEST: u64 = 1 << 40;
     /// Fewer untouched pages than this between touched ones are read with them.
     const GAP: u64 = 16;

@@ -157,6 +157,7 @@ fn trees_with_everything_in_them() {
     std::fs::create_dir_all(at("a/b")).unwrap();
     symlink(folder.path(), at("a/b/loop")).unwrap();
     symlink(at("a/there"), at("link")).unwrap();
+    symlink(at("nowhere"), at("dangling")).unwrap();
     std::fs::write(at("a/there"), [noise(40 << 20), key.to_vec()].concat()).unwrap();
     std::fs::write(at("empty"), "").unwrap();
     let fifo = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
@@ -180,7 +181,9 @@ fn trees_with_everything_in_them() {
     assert!(matches!(places[0].0, "there" | "link") && places[0].1 == Place::Offset(40 << 20), "{places:?}");
     assert_eq!(places.len(), 2);
     let remarks = outcome.remarks.join("\n");
-    for word in ["a fifo", "a socket", "symbolic link back to", "the file of canaries itself"] {
+    for word in
+        ["a fifo", "a socket", "symbolic link back to", "a symbolic link to nothing", "the file of canaries itself"]
+    {
         assert!(remarks.contains(word), "{word}: {remarks}");
     }
 }

@@ -1,6 +1,7 @@
 //! Finds the files of a folder and cuts them into pieces that can be searched at the same time.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub(super) fn walk(
                 let at = error.path().unwrap_or(path).display().to_string();
                 let reason = match (error.loop_ancestor(), error.io_error()) {
                     (Some(ancestor), _) => format!("a symbolic link back to {}", ancestor.display()),
-                    (None, Some(error)) => error.to_string(),
+                    (None, Some(error)) => unread(Path::new(&at), error),
                     (None, None) => error.to_string(),
                 };
                 remark(&at, reason);
@@ -93,8 +94,17 @@ pub(super) fn walk(
         }
         match Positioned::open(entry.path()) {
             Ok(file) => pieces(role, &source, &Arc::new(file), send),
-            Err(error) => remark(&source, error.to_string()),
+            Err(error) => remark(&source, unread(entry.path(), &error)),
         }
+    }
+}
+
+/// Why something isn't searched.
+fn unread(path: &Path, error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound if path.is_symlink() => "a symbolic link to nothing".into(),
+        ErrorKind::NotFound => "was removed before it could be searched".into(),
+        _ => error.to_string(),
     }
 }
 

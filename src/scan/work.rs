@@ -165,7 +165,9 @@ impl Worker<'_> {
             let at = stream.next();
             let end = if stream.is_within_a_part() { u64::MAX } else { piece.range.end + CONTEXT as u64 };
             if at >= end || self.progress.is_stopped() {
-                return None;
+                // The last piece of a file reaches beyond where its end was.
+                let is_full = at >= end && piece.range.end > piece.file.length();
+                return is_full.then(|| "grew while it was searched; not all of what came is".into());
             }
             let space = stream.space();
             let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(space.len());

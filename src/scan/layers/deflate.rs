@@ -120,7 +120,7 @@ fn fixed(bits: &mut Bits<'_>, made: &mut usize) -> Option<Block> {
 fn distance(bits: &mut Bits<'_>) -> Option<usize> {
     Some(match bits.code(5, 0)? {
         near @ 0..4 => near + 1,
-        far @ 4..30 => (2 + far % 2 << (far / 2 - 1)) + bits.take(far / 2 - 1)? + 1,
+        far @ 4..30 => ((2 + far % 2) << (far / 2 - 1)) + bits.take(far / 2 - 1)? + 1,
         _ => usize::MAX,
     })
 }

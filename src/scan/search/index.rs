@@ -76,7 +76,7 @@ impl Table {
     fn probe(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
         let count = self.slots.len();
         // The hash as a fraction of the table.
-        let first = (u128::from(hash) * count as u128 >> 64) as usize;
+        let first = ((u128::from(hash) * count as u128) >> 64) as usize;
         (first..count).chain(0..first)
     }
 

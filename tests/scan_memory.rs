@@ -1,0 +1,58 @@
+//! A scan takes less than 64 MiB, whatever it is given. Alone in its process, as it looks at the memory of all of it.
+#![cfg(target_os = "linux")]
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use avp_conform::client::random;
+use avp_conform::scan::{Class, Progress, Role, Secret, Source, scan, searcher};
+
+const BOUND: u64 = 64 << 10;
+
+/// A line of `/proc/self/status`, in KiB.
+fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().unwrap()
+}
+
+/// Compressed with the largest window that is decoded, all of which is used.
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.window_log(23).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn many_compressed_members_take_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |_| Secret {
+        class: Class::Key,
+        what: "data key".into(),
+        check: "a/check".into(),
+        bytes: random::bytes::<32>().to_vec(),
+    };
+    let secrets: Vec<_> = (0..300).map(secret).collect();
+    let mut noise = vec![0; 1 << 20];
+    random::fill(&mut noise);
+    // Nine MiB of noise, three times within each other, and the first key at the end of the innermost.
+    let innermost = [noise.repeat(9), secrets[0].bytes.clone()].concat();
+    let around = |inner: Vec<u8>| [noise.repeat(9), inner].concat();
+    let member = zstd(&around(zstd(&around(zstd(&innermost)))));
+    drop(innermost);
+    for name in ["one", "two", "three"] {
+        std::fs::write(folder.path().join(name), member.repeat(2)).unwrap();
+    }
+    drop(member);
+    // From here on the peak is counted anew.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = status("VmRSS");
+    let sources = [Source::Path(Role::Storage, folder.path().to_owned())];
+    let outcome = scan(&searcher(&secrets, true), &sources, None, &Progress::default(), Duration::from_secs(60));
+    let taken = status("VmHWM") - before;
+    assert_eq!(outcome.hits.len(), 3, "{:?}", outcome.remarks);
+    assert!(outcome.hits.iter().all(|hit| hit.sighting.layers == ["zstd"; 3]));
+    assert!(taken < BOUND, "{taken} KiB");
+    eprintln!("{taken} KiB");
+}
