@@ -3,12 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::search::{Found, Searcher};
 
 /// Different hits that are kept for one source; more are only counted.
 const KEPT: usize = 2000;
+/// Bytes of zstd windows that may be open at once: five of the largest that are decoded.
+const WINDOWS: u64 = 40 << 20;
+/// The same before a job that has none open gets one, so that there is room for others within it.
+const WINDOWS_OF_FIRST: u64 = 24 << 20;
 /// What compressed parts may decode to: this much in any case,
 const BUDGET: u64 = 64 << 20;
 /// and this many times the length of their source. Deflate can't do more than 1032, and logs rarely more than 50.
@@ -49,6 +53,36 @@ pub struct Sighting {
     pub times: u64,
 }
 
+/// The zstd windows that all threads of a scan have open, which are the most memory that they take.
+#[derive(Default)]
+pub(super) struct Windows {
+    open: Mutex<u64>,
+    given_back: Condvar,
+}
+
+impl Windows {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens one; a job that has none waits until there is room. Nobody waits who has one, so the wait comes to an end.
+    fn take(&self, bytes: u64, is_first: bool) -> bool {
+        let mut open = self.lock();
+        if is_first {
+            let is_full = |open: &mut u64| *open + bytes > WINDOWS_OF_FIRST;
+            open = self.given_back.wait_while(open, is_full).unwrap_or_else(PoisonError::into_inner);
+        }
+        let is_room = *open + bytes <= WINDOWS;
+        *open += if is_room { bytes } else { 0 };
+        is_room
+    }
+
+    fn give_back(&self, bytes: u64) {
+        *self.lock() -= bytes;
+        self.given_back.notify_all();
+    }
+}
+
 /// Secret, form, encodings, and table and column.
 pub(super) type Guise = (u32, &'static str, Vec<&'static str>, Option<(String, String)>);
 
@@ -57,6 +91,11 @@ pub(super) struct Job {
     searcher: Arc<Searcher>,
     sightings: RefCell<BTreeMap<Guise, Sighting>>,
     budget: Cell<u64>,
+    windows: Arc<Windows>,
+    /// Bytes of windows that this job has open.
+    open: Cell<u64>,
+    /// Whether there was no room for a window.
+    lacked_memory: Cell<bool>,
     /// What of the source wasn't searched, and why.
     left_out: Cell<Option<&'static str>>,
     blocks: RefCell<Vec<Vec<u8>>>,
@@ -66,11 +105,14 @@ pub(super) struct Job {
 
 impl Job {
     /// For one source after the other.
-    pub fn new(searcher: Arc<Searcher>) -> Rc<Self> {
+    pub fn new(searcher: Arc<Searcher>, windows: Arc<Windows>) -> Rc<Self> {
         Rc::new(Self {
             searcher,
             sightings: RefCell::default(),
             budget: Cell::new(BUDGET),
+            windows,
+            open: Cell::new(0),
+            lacked_memory: Cell::new(false),
             left_out: Cell::new(None),
             blocks: RefCell::default(),
             value: RefCell::default(),
@@ -96,6 +138,7 @@ impl Job {
     pub fn begin(&self, length: u64) {
         self.budget.set(BUDGET.saturating_add(length.saturating_mul(BUDGET_RATIO)));
         self.left_out.set(None);
+        self.lacked_memory.set(false);
     }
 
     /// Names the value that the next streams belong to.
@@ -123,6 +166,29 @@ impl Job {
     /// Notes that a part of the source isn't searched.
     pub fn leave_out(&self, what: &'static str) {
         self.left_out.set(Some(what));
+    }
+
+    /// Accounts for a window; whether there is memory for it. It is to be given back.
+    pub fn take_window(&self, bytes: u64) -> bool {
+        let is_taken = self.windows.take(bytes, self.open.get() == 0);
+        if is_taken {
+            self.open.set(self.open.get() + bytes);
+        } else {
+            self.lacked_memory.set(true);
+            self.leave_out("more zstd data at once in it than there is memory for; it was searched in part");
+        }
+        is_taken
+    }
+
+    /// Whether there was no room for a window, so that the source should be searched again when nothing else is.
+    pub fn lacked_memory(&self) -> bool {
+        self.lacked_memory.get()
+    }
+
+    /// Gives a window back.
+    pub fn give_back_window(&self, bytes: u64) {
+        self.open.set(self.open.get() - bytes);
+        self.windows.give_back(bytes);
     }
 
     /// Accounts for decoded bytes.

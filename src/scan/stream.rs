@@ -28,7 +28,7 @@ pub struct Look(Rc<Job>);
 impl Look {
     /// With a searcher.
     pub fn new(searcher: &Arc<Searcher>) -> Self {
-        Self(Job::new(Arc::clone(searcher)))
+        Self(Job::new(Arc::clone(searcher), Arc::default()))
     }
 
     /// What is in some bytes, as they are or encoded; sorted by secret.

@@ -1,7 +1,7 @@
 //! The search itself: pieces of files on all processors.
 //!
-//! Memory: the searcher, and for each thread a block and what decompressors need (8 MiB for zstd at the worst). It doesn't
-//! depend on what is searched: pieces are made as they are worked off.
+//! Memory: the searcher, the zstd windows that are open, 40 MiB at the most, and for each thread some blocks and what other
+//! decompressors need. It doesn't depend on what is searched: pieces are made as they are worked off.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::command;
-use super::job::{Job, Place};
+use super::job::{Job, Place, Windows};
 use super::search::Searcher;
 use super::source::{Collected, Outcome, Progress, Role, Source};
 use super::sqlite::{self, Database, Table, Visitor};
@@ -40,12 +40,16 @@ pub fn scan(
     let collected = Mutex::new(Collected::default());
     let (send, receive) = sync_channel(WAITING);
     let receive = Mutex::new(receive);
+    let windows = Arc::new(Windows::default());
+    let again = Mutex::new(Vec::new());
+    let worker = |again| {
+        let job = Job::new(Arc::clone(searcher), Arc::clone(&windows));
+        Worker { job, collected: &collected, progress, limit, again }
+    };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| {
-                Worker { job: Job::new(Arc::clone(searcher)), collected: &collected, progress, limit }.work(&receive)
-            });
+            scope.spawn(|| worker(Some(&again)).work(&receive));
         }
         for source in sources {
             // The threads live until the channel is closed.
@@ -53,6 +57,10 @@ pub fn scan(
         }
         drop(send);
     });
+    let pieces = std::mem::take(&mut *again.lock().unwrap_or_else(PoisonError::into_inner));
+    for piece in pieces {
+        worker(None).piece(piece);
+    }
     let collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
     collected.finish(progress.done.load(Ordering::Relaxed))
 }
@@ -126,6 +134,8 @@ struct Worker<'a> {
     collected: &'a Mutex<Collected>,
     progress: &'a Progress,
     limit: Duration,
+    /// Where pieces go that took more memory than the others left; nowhere when they are searched alone.
+    again: Option<&'a Mutex<Vec<Piece>>>,
 }
 
 impl Worker<'_> {
@@ -134,18 +144,26 @@ impl Worker<'_> {
             let task = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
             match task {
                 Ok(_) if self.progress.is_stopped() => {}
-                Ok(Task::Piece(piece)) => self.piece(&piece),
+                Ok(Task::Piece(piece)) => self.piece(piece),
                 Ok(Task::Command(command)) => self.command(&command),
                 Err(_) => return,
             }
         }
     }
 
-    fn piece(&self, piece: &Piece) {
+    fn piece(&self, piece: Piece) {
         self.job.begin(piece.file.length().min(1 << 40));
         let mut stream = Stream::source(Rc::clone(&self.job), piece.range.start, piece.range.end, !piece.first);
-        let problem = self.read(piece, &mut stream);
+        let problem = self.read(&piece, &mut stream);
         stream.finish();
+        if let Some(again) = self.again
+            && self.job.lacked_memory()
+        {
+            // What was found in it is found once more.
+            self.job.take();
+            again.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+            return;
+        }
         let mut collected = lock(self.collected);
         collected.sources += u64::from(piece.first);
         if let Some(problem) = problem {
@@ -154,7 +172,7 @@ impl Worker<'_> {
         drop(collected);
         self.deliver(piece.role, &piece.source, false);
         if piece.first && piece.role != Role::Memory {
-            self.rows(piece);
+            self.rows(&piece);
         }
     }
 

@@ -98,12 +98,19 @@ fn zip_member(head: &[u8]) -> Option<usize> {
     (number(8)? == 8 && may_begin(head.get(data..)?)).then_some(data)
 }
 
-/// The window that a zstd frame asks for, in bytes (RFC 8878 §3.1.1.1); `None` where all of its content is one.
+/// The window that a zstd frame asks for, in bytes (RFC 8878 §3.1.1.1): its content, where it is one segment.
 fn zstd_window(frame: &[u8]) -> Option<u64> {
-    let (descriptor, window) = (*frame.get(4)?, *frame.get(5)?);
-    let is_single = descriptor & 0x20 != 0;
-    let base = 1_u64 << (10 + (window >> 3));
-    (!is_single).then(|| base + base / 8 * u64::from(window & 7))
+    let descriptor = *frame.get(4)?;
+    if descriptor & 0x20 == 0 {
+        let window = *frame.get(5)?;
+        let base = 1_u64 << (10 + (window >> 3));
+        return Some(base + base / 8 * u64::from(window & 7));
+    }
+    let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+    let mut content = [0; 8];
+    let length = 1 << (descriptor >> 6);
+    content[..length].copy_from_slice(frame.get(5 + dictionary..)?.get(..length)?);
+    Some(u64::from_le_bytes(content) + if length == 2 { 256 } else { 0 })
 }
 
 /// What bytes that stand at a beginning may be though there is no certain sign of it.
@@ -192,15 +199,17 @@ struct Compressed<D> {
     skip: usize,
     decoder: D,
     output: Output,
+    /// What the job has to be given back for its window.
+    window: u64,
 }
 
-fn decoding<D: Write + 'static>(
+fn decoding<D: Write>(
     stream: Stream,
     skip: usize,
     decoder: impl FnOnce(Output) -> Option<D>,
-) -> Option<Active> {
+) -> Option<Box<Compressed<D>>> {
     let output = Output(Rc::new(RefCell::new(stream)));
-    Some(Box::new(Compressed { skip, decoder: decoder(output.clone())?, output }))
+    Some(Box::new(Compressed { skip, decoder: decoder(output.clone())?, output, window: 0 }))
 }
 
 /// A decoder for what begins there.
@@ -218,23 +227,40 @@ pub(super) fn open_unsigned(stream: &Stream, block: &[u8], _: &Start) -> Vec<Act
 }
 
 fn open_format(stream: &Stream, head: &[u8], begins: usize, format: Format, skip: usize) -> Option<Active> {
-    match format {
-        Format::Gzip => decoding(stream.inner(begins, "gzip")?, skip, |output| Some(MultiGzDecoder::new(output))),
-        Format::Zstd if zstd_window(&head[skip..]).is_some_and(|window| window > 1 << WINDOW_LOG) => {
-            stream
-                .job
-                .leave_out("zstd data in it take a window of more than 8 MiB (--ultra, --long); they weren't decoded");
-            None
-        }
-        Format::Zstd => decoding(stream.inner(begins, "zstd")?, skip, |output| {
-            let mut decoder = zstd::stream::write::Decoder::new(output).ok()?;
-            decoder.window_log_max(WINDOW_LOG).ok()?;
-            Some(decoder)
-        }),
-        _ if !inflates(format, &head[skip..]) => None,
-        Format::Zlib => decoding(stream.inner(begins, "zlib")?, skip, |output| Some(ZlibDecoder::new(output))),
-        Format::Deflate => decoding(stream.inner(begins, "deflate")?, skip, |output| Some(DeflateDecoder::new(output))),
+    let is_one = !matches!(format, Format::Zlib | Format::Deflate) || inflates(format, &head[skip..]);
+    if !is_one {
+        return None;
     }
+    Some(match format {
+        Format::Zstd => zstd(stream, &head[skip..], begins)?,
+        Format::Gzip => decoding(stream.inner(begins, "gzip")?, skip, |output| Some(MultiGzDecoder::new(output)))?,
+        Format::Zlib => decoding(stream.inner(begins, "zlib")?, skip, |output| Some(ZlibDecoder::new(output)))?,
+        Format::Deflate => {
+            decoding(stream.inner(begins, "deflate")?, skip, |output| Some(DeflateDecoder::new(output)))?
+        }
+    })
+}
+
+/// A decoder for a zstd frame and those that follow, if there is memory for its window.
+fn zstd(stream: &Stream, frame: &[u8], begins: usize) -> Option<Active> {
+    let window = zstd_window(frame).unwrap_or(0);
+    if window > 1 << WINDOW_LOG {
+        stream
+            .job
+            .leave_out("zstd data in it take a window of more than 8 MiB (--ultra, --long); they weren't decoded");
+        return None;
+    }
+    let inner = stream.inner(begins, "zstd")?;
+    let mut decoder = decoding(inner, 0, |output| {
+        let mut decoder = zstd::stream::write::Decoder::new(output).ok()?;
+        decoder.window_log_max(WINDOW_LOG).ok()?;
+        Some(decoder)
+    })?;
+    if !stream.job.take_window(window) {
+        return None;
+    }
+    decoder.window = window;
+    Some(decoder)
 }
 
 impl<D: Write> Decode for Compressed<D> {
@@ -254,6 +280,7 @@ impl<D: Write> Decode for Compressed<D> {
     fn finish(mut self: Box<Self>) {
         // What is broken or cut off was decoded as far as it goes.
         let _ = self.decoder.flush();
+        self.output.0.borrow().job.give_back_window(self.window);
         drop(self.decoder);
         if let Some(stream) = Rc::into_inner(self.output.0) {
             stream.into_inner().finish();
