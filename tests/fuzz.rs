@@ -83,11 +83,57 @@ fn a_target_that_is_not_there_is_not_judged() {
 }
 
 #[test]
+fn a_file_that_is_cut_off_or_empty_is_not_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, said) in
+        [("[{\"rule\": \"AVP-6-pu", "cut off"), ("{}", "no file of findings"), ("[]", "no finding in it")]
+    {
+        let path = folder.path().join("found.json");
+        std::fs::write(&path, text).unwrap();
+        let shown = ends(&["--embedded", "--replay", path.to_str().unwrap()], 2);
+        assert!(shown.contains(said) && shown.contains("found.json"), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn a_habit_that_only_warns_is_told_and_does_not_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("found.json");
+    let save = save.to_str().unwrap();
+    let habit = ["--embedded", "--quirk", "created-201", "--cases", "4", "--seed", "3", "--save", save];
+    let text = ends(&habit, 0);
+    assert!(text.contains("warning: createRepo · AVP-6-usual-status") && text.contains("1 warning"), "{text}");
+    // Every case goes on behind it.
+    assert!(text.contains("in 4 cases"), "{text}");
+    ends(&[&habit[..], &["--strict"]].concat(), 1);
+    ends(&["--embedded", "--quirk", "created-201", "--strict", "--replay", save], 1);
+}
+
+#[test]
+fn later_revisions_are_judged_when_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("found.json");
+    let save = save.to_str().unwrap();
+    for (fault, spec, rule) in [
+        ("errors-plain-text", "0.3", "AVP-0.3-error-object"),
+        ("add-again-refused", "0.3", "AVP-0.3-retry-add"),
+        ("sharing-lost-on-push", "0.4", "AVP-0.4-share-refresh-tokens"),
+    ] {
+        let broken = ["--embedded", "--fault", fault, "--first", "--seed", "1", "--save", save, "--duration", "30s"];
+        let text = ends(&[&broken[..], &["--spec", spec]].concat(), 1);
+        assert!(text.contains(rule) && text.contains(&format!("--spec {spec}")), "{fault}: {text}");
+        ends(&["--embedded", "--fault", fault, "--cases", "4", "--seed", "1"], 0);
+    }
+    ends(&["--embedded", "--spec", "0.4", "--cases", "8", "--seed", "7", "--strict"], 0);
+}
+
+#[test]
 fn usage_errors() {
     for (arguments, said) in [
         (&["--cases", "1"][..], "no server to judge"),
         (&["--embedded", "--fault", "nonsense"], "nonsense"),
         (&["--embedded", "--replay", "/no/such/file"], "/no/such/file"),
+        (&["--embedded", "--replay", "Cargo.toml"], "no file of findings"),
         (&["--server", "http://h", "--embedded"], "cannot be used with"),
     ] {
         let text = ends(arguments, 2);

@@ -288,7 +288,7 @@ pub(super) struct ServeArgs {
     pub quirk: Vec<String>,
 }
 
-fn revision() -> impl TypedValueParser<Value = Revision> {
+pub(super) fn revision() -> impl TypedValueParser<Value = Revision> {
     PossibleValuesParser::new(Revision::ALL.map(Revision::name))
         .map(|name| Revision::ALL.into_iter().find(|revision| revision.name() == name).unwrap_or_default())
 }

@@ -9,11 +9,12 @@ use clap::{Args, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::args::{Cli, ColorArgs, RunArgs};
+use super::args::{Cli, ColorArgs, RunArgs, revision};
 use super::run::{config, embed, interrupts};
 use super::{UsageError, output, rerun, runtime, values};
 use crate::client::random;
 use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
+use crate::requirements::Revision;
 use crate::runner::RunConfig;
 
 const AFTER: &str = "\
@@ -75,7 +76,7 @@ pub(super) struct FuzzArgs {
     /// Bound on one request
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::time)]
     timeout: Duration,
-    /// End with the first finding
+    /// End with the first finding that fails the server
     #[arg(long)]
     first: bool,
     /// Play the cases of this file again, and nothing else
@@ -84,6 +85,9 @@ pub(super) struct FuzzArgs {
     /// Where findings are saved, if there are any
     #[arg(long, value_name = "FILE", default_value = "avp-fuzz.json")]
     save: PathBuf,
+    /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
+    #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), hide_possible_values = true)]
+    spec: Revision,
     /// Warnings fail
     #[arg(long)]
     strict: bool,
@@ -100,6 +104,7 @@ impl FuzzArgs {
         (args.embedded, args.fault, args.quirk) = (self.embedded, self.fault.clone(), self.quirk.clone());
         (args.header, args.ca_cert, args.insecure) = (self.header.clone(), self.ca_cert.clone(), self.insecure);
         (args.jobs, args.timeout, args.seed) = (self.jobs, self.timeout, self.seed);
+        (args.spec, args.strict) = (self.spec, self.strict);
         Ok(args)
     }
 }
@@ -130,7 +135,7 @@ pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
 async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<u8, UsageError> {
     let seed = args.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(random::bytes())));
     let duration = args.duration.or(args.cases.is_none().then_some(DURATION));
-    let limits = Limits { cases: args.cases, duration, first: args.first };
+    let limits = Limits { cases: args.cases, duration, first: args.first, strict: args.strict };
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
         bar.set_style(style);
@@ -176,7 +181,12 @@ fn save(path: &Path, campaign: &Campaign) -> Result<(), UsageError> {
 fn read(path: &Path) -> Result<Vec<Saved>, UsageError> {
     let failed = |error: String| UsageError(format!("--replay {}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    serde_json::from_str(&text).map_err(|error| failed(error.to_string()))
+    let foreign = |error: serde_json::Error| {
+        let cut = if error.is_eof() { "cut off, or no" } else { "no" };
+        failed(format!("{cut} file of findings, such as --save writes: {error}"))
+    };
+    let saved: Vec<Saved> = serde_json::from_str(&text).map_err(foreign)?;
+    if saved.is_empty() { Err(failed("there is no finding in it".into())) } else { Ok(saved) }
 }
 
 async fn replay(args: &FuzzArgs, config: &RunConfig, saved: &[Saved]) -> Result<u8, UsageError> {
@@ -190,7 +200,7 @@ async fn replay(args: &FuzzArgs, config: &RunConfig, saved: &[Saved]) -> Result<
     let mut text = String::new();
     let mut failed = false;
     for (number, (saved, played)) in saved.iter().zip(&played).enumerate() {
-        failed |= played.found.as_ref().is_some_and(|found| args.strict || found.fails());
+        failed |= played.findings.iter().any(|found| args.strict || found.fails());
         text += &human::replayed(number + 1, saved, played, config);
     }
     output::print(&text, args.color.choice())?;

@@ -108,6 +108,7 @@ impl Store {
                     version: 1,
                     epoch: 0,
                     members: self.roster(&[caller], 0),
+                    shared: false,
                 };
                 Operation::CreateRepo { manifest, envelope: self.envelope(1, 0) }
             }

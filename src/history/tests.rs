@@ -80,7 +80,7 @@ impl Small {
         let operation = match kind {
             _ if self.state.is_none() && self.choices.below(4) != 0 => {
                 let members = Roster::new(vec![self.entry(caller, 0)]);
-                let manifest = Manifest { repo: REPO, scheme: REPO, version: 1, epoch: 0, members };
+                let manifest = Manifest { repo: REPO, scheme: REPO, version: 1, epoch: 0, members, shared: false };
                 Operation::CreateRepo { manifest, envelope: Envelope { version: 1, ..envelope(0, self.stamp(), 0) } }
             }
             0..3 => Operation::Pull { known: version - i64::try_from(self.choices.below(2)).unwrap() },

@@ -1,8 +1,8 @@
 //! Holding an answer to what is allowed.
 
-use super::rules::{Allowed, Expected, Outcome, allowed};
-use super::{Answer, Call, State, Words};
-use crate::requirements::{self as rule, Requirement};
+use super::rules::{Allowed, Expected, Outcome, allowed, retried};
+use super::{Answer, Call, Manifest, State, Words};
+use crate::requirements::{self as rule, Requirement, Revision};
 
 /// What came of a call, by an answer that is allowed.
 #[derive(Clone, Debug)]
@@ -31,11 +31,27 @@ pub struct Mismatch {
 /// # Errors
 /// [`Mismatch`]: the answer isn't allowed in this state.
 pub fn judge(state: Option<&State>, call: &Call, answer: &Answer) -> Result<Step, Box<Mismatch>> {
-    let Allowed { rule, outcomes } = allowed(state, call);
+    judge_by(Revision::V0_2, state, call, answer)
+}
+
+/// As [`judge`], by a revision of the specification.
+///
+/// # Errors
+/// [`Mismatch`]: the answer isn't allowed in this state.
+pub fn judge_by(
+    revision: Revision,
+    state: Option<&State>,
+    call: &Call,
+    answer: &Answer,
+) -> Result<Step, Box<Mismatch>> {
+    let retried = if revision >= Revision::V0_3 { retried(state, call) } else { None };
+    let Allowed { rule, outcomes } = retried.unwrap_or_else(|| allowed(state, call));
     if let Some(step) = outcomes.iter().find_map(|outcome| outcome.explains(answer)) {
         return Ok(step);
     }
-    let rule = broken_rule(rule, answer);
+    let only_shared =
+        outcomes.iter().any(|outcome| matches!(&outcome.expected, Expected::Is(due) if is_shared(due, answer)));
+    let rule = if only_shared { &rule::SHARE_REFRESH_TOKENS } else { broken_rule(rule, answer) };
     let allowed = outcomes.into_iter().map(|outcome| outcome.expected).collect();
     Err(Box::new(Mismatch { rule, allowed, answer: answer.clone() }))
 }
@@ -51,6 +67,19 @@ fn broken_rule(rule: &'static Requirement, answer: &Answer) -> &'static Requirem
         Answer::Push { accepted: true, .. } if rule.id == rule::PUSH_CONFLICT.id => &rule::PUSH_GATED,
         Answer::Push { accepted: false, .. } if rule.id == rule::PUSH_ROTATES.id => &rule::PUSH_APPLIES,
         _ => rule,
+    }
+}
+
+/// Whether nothing but `shareRefreshTokens` sets an answer apart from the one that was due.
+fn is_shared(due: &Answer, came: &Answer) -> bool {
+    let turned = |manifest: &Manifest| Manifest { shared: !manifest.shared, ..manifest.clone() };
+    match (due, came) {
+        (Answer::Manifest(due), Answer::Manifest(came)) => turned(due) == *came,
+        (
+            Answer::Pull { manifest: due, envelope, unchanged },
+            Answer::Pull { manifest: came, envelope: sealed, unchanged: said },
+        ) => (&turned(due), envelope, unchanged) == (came, sealed, said),
+        _ => false,
     }
 }
 

@@ -10,6 +10,8 @@
 //! of another repository, a roster that names somebody twice) leaves a state that the specification doesn't fix: the
 //! model takes it as sent, and [`Step::settled`] is false, so that whoever needs certainty pulls before going on.
 //!
+//! Revisions 0.3 and 0.4 ([`judge_by`], [`Words::of`]) narrow what a repeated addMember may come to, and add a flag to manifests.
+//!
 //! Not modelled: tokens (a caller is a member id or nobody), requests that aren't well-formed, and requests whose path
 //! and body name different repositories.
 
@@ -21,9 +23,9 @@ mod words;
 
 use std::sync::Arc;
 
-pub use judge::{Mismatch, Step, judge, step};
+pub use judge::{Mismatch, Step, judge, judge_by, step};
 pub use rules::{Allowed, Expected, Outcome, allowed};
-pub use words::{WireError, Words, read_answer};
+pub use words::{WireError, Words, read_answer, read_body};
 
 /// A text that the model compares and never looks into: an id, a key, a ciphertext. [`Words`] knows what it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +116,8 @@ pub struct Manifest {
     pub epoch: i64,
     /// The roster.
     pub members: Roster,
+    /// `shareRefreshTokens`; always false for words of a revision before 0.4 ([`Words::of`]).
+    pub shared: bool,
 }
 
 /// The encrypted payload (SPEC §4).

@@ -84,17 +84,19 @@ fn ordinary(counter: i64) -> bool {
 
 /// What may come of a call in a state; `None` is a repository that doesn't exist.
 pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
-    let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, Outcome::refuse(&[401])) };
+    // Whatever else is wrong with a request may be looked at first.
+    let refuse = |usual: &'static [u16]| Outcome::refuse(if is_plain(state, &call.operation) { usual } else { &[] });
+    let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(&[401])) };
     if let Operation::CreateRepo { manifest, envelope } = &call.operation {
-        return create(state, caller, manifest, envelope);
+        return create(state, caller, manifest, envelope, refuse);
     }
     let members_only = members_only(&call.operation);
-    let Some(repo) = state else { return Allowed::only(members_only, Outcome::refuse(&[404])) };
+    let Some(repo) = state else { return Allowed::only(members_only, refuse(&[404])) };
     if !repo.manifest.members.has(caller) {
-        return Allowed::only(members_only, Outcome::refuse(&[403]));
+        return Allowed::only(members_only, refuse(&[403]));
     }
     match &call.operation {
-        Operation::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope),
+        Operation::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope, refuse),
         Operation::Pull { known } => pull(repo, *known),
         Operation::Push { envelope, expected, rotated } => push(repo, caller, envelope, *expected, rotated.as_ref()),
         Operation::AddMember { entry } => add(repo, entry),
@@ -115,6 +117,45 @@ pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
     }
 }
 
+/// Whether nothing is wrong with a request by itself, so that it can only be refused for who asks and what there is.
+fn is_plain(state: Option<&State>, operation: &Operation) -> bool {
+    let fits = |envelope: &Envelope| state.is_some_and(|repo| envelope.repo == repo.manifest.repo);
+    match operation {
+        Operation::CreateRepo { manifest, envelope } => {
+            ordinary(manifest.version)
+                && ordinary(manifest.epoch)
+                && belongs(envelope, manifest)
+                && manifest.members.makes_sense(manifest.epoch)
+        }
+        Operation::Pull { known } => ordinary(*known),
+        Operation::Push { envelope, expected, rotated } => {
+            ordinary(envelope.version)
+                && ordinary(envelope.epoch)
+                && envelope.version - 1 == *expected
+                && rotated.as_ref().is_none_or(|members| members.makes_sense(envelope.epoch))
+                && fits(envelope)
+        }
+        Operation::AddMember { entry } => ordinary(entry.epoch),
+        Operation::RemoveMember { removed, envelope, members, epoch } => {
+            ordinary(envelope.version)
+                && ordinary(*epoch)
+                && envelope.epoch == *epoch
+                && members.makes_sense(*epoch)
+                && !members.has(*removed)
+                && fits(envelope)
+        }
+        Operation::FetchMemberKey { .. } => true,
+    }
+}
+
+/// An addMember that is repeated to the letter, as revision 0.3 has it: nothing changes, and the answer is the current manifest.
+pub(super) fn retried(state: Option<&State>, call: &Call) -> Option<Allowed> {
+    let (Some(repo), Operation::AddMember { entry }) = (state, &call.operation) else { return None };
+    let members = &repo.manifest.members;
+    (members.has(call.caller?) && members.get(entry.member) == Some(entry))
+        .then(|| Allowed::only(&rule::RETRY_ADD, Outcome::answer(Answer::Manifest(repo.manifest.clone()))))
+}
+
 fn members_only(operation: &Operation) -> &'static Requirement {
     match operation {
         Operation::CreateRepo { .. } => &rule::CREATE_SOLE_MEMBER,
@@ -127,12 +168,18 @@ fn members_only(operation: &Operation) -> &'static Requirement {
 }
 
 /// The caller's own repository, under an id that is free.
-fn create(existing: Option<&State>, caller: Word, manifest: &Manifest, envelope: &Envelope) -> Allowed {
+fn create(
+    existing: Option<&State>,
+    caller: Word,
+    manifest: &Manifest,
+    envelope: &Envelope,
+    refuse: impl Fn(&'static [u16]) -> Outcome,
+) -> Allowed {
     let own = matches!(manifest.members.entries(), [only] if only.member == caller);
     match (own, existing) {
-        (false, None) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Outcome::refuse(&[403, 400])),
-        (false, Some(_)) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Outcome::refuse(&[403, 400, 409])),
-        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, Outcome::refuse(&[409])),
+        (false, None) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, refuse(&[403, 400])),
+        (false, Some(_)) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, refuse(&[403, 400, 409])),
+        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, refuse(&[409])),
         (true, None) => {}
     }
     let consistent = belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch);
@@ -174,7 +221,9 @@ fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated:
     let not_accepted = |conflict| Outcome::answer(Answer::Push { accepted: false, version, epoch, conflict });
     // What is wrong with the request by itself, whatever the state.
     let sound = envelope.repo == manifest.repo && rotated.is_none_or(|members| members.makes_sense(envelope.epoch));
-    let odd = !ordinary(expected) || !ordinary(envelope.version) || !ordinary(envelope.epoch);
+    // Who holds a version that floating point can't count on from holds all of int64.
+    let next_one = version >= 1 << 53 && expected == version && Some(envelope.version) == version.checked_add(1);
+    let odd = !(next_one || ordinary(expected) && ordinary(envelope.version)) || !ordinary(envelope.epoch);
     if expected != version {
         let wrong = odd || !sound || envelope.version <= expected;
         return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Outcome::refuse(&[]));
@@ -236,7 +285,7 @@ fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: Sta
     let known = before.members.has(removed);
     if after.version <= before.version || after.epoch <= before.epoch {
         let broken = if after.epoch <= before.epoch { &rule::EPOCH_RISES } else { &rule::VERSION_MONOTONIC };
-        return Allowed::only(broken, Outcome::refuse(if known { &[] } else { &[404] })).or(ignored());
+        return Allowed::only(broken, Outcome::refuse(&[])).or(ignored());
     }
     let consistent =
         belongs(&next.envelope, after) && members.makes_sense(after.epoch) && !after.members.entries().is_empty();
@@ -249,7 +298,7 @@ fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: Sta
     let removal = Outcome::becomes(next);
     if !known {
         let whole = removal.missing(&rule::REMOVE_UNKNOWN);
-        return Allowed::only(&rule::REMOVE_ATOMIC, Outcome::refuse(&[404]))
+        return Allowed::only(&rule::REMOVE_ATOMIC, Outcome::refuse(if consistent && !odd { &[404] } else { &[] }))
             .or(ignored().missing(&rule::REMOVE_UNKNOWN))
             .or(if consistent { whole } else { whole.unsettled() });
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::requirements as rule;
+use crate::requirements::{self as rule, Revision};
 
 const REPO: Word = Word(100);
 const ALICE: Word = Word(0);
@@ -17,7 +17,7 @@ fn envelope(version: i64, epoch: i64, sealed: u32) -> Envelope {
 
 fn state(version: i64, epoch: i64, members: &[Word]) -> State {
     let members = Roster::new(members.iter().map(|member| entry(*member, epoch, 7)).collect());
-    let manifest = Manifest { repo: REPO, scheme: Word(99), version, epoch, members };
+    let manifest = Manifest { repo: REPO, scheme: Word(99), version, epoch, members, shared: false };
     State { manifest, envelope: envelope(version, epoch, 8) }
 }
 
@@ -112,6 +112,60 @@ fn additions_keep_the_counters_and_may_come_twice() {
 }
 
 #[test]
+fn revision_0_3_has_one_answer_to_an_addition_that_is_repeated() {
+    let here = state(3, 1, &[ALICE, BOB]);
+    let again = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 7) });
+    let by_0_3 = |call: &Call, answer: &Answer| judge_by(Revision::V0_3, Some(&here), call, answer);
+    assert!(by_0_3(&again, &Answer::Manifest(here.manifest.clone())).unwrap().next.is_none());
+    assert!(judge(Some(&here), &again, &Answer::Refused(409)).is_ok());
+    assert_eq!(by_0_3(&again, &Answer::Refused(409)).unwrap_err().rule.id, rule::RETRY_ADD.id);
+    // Another wrapped key is another addition, and who isn't a member may repeat nothing.
+    let other = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 8) });
+    assert!(by_0_3(&other, &Answer::Refused(409)).is_ok());
+    let stranger = by(Word(2), Operation::AddMember { entry: entry(BOB, 1, 7) });
+    assert!(by_0_3(&stranger, &Answer::Refused(403)).is_ok());
+}
+
+#[test]
+fn sharing_refresh_tokens_is_kept_and_told_apart() {
+    let shares = |mut state: State| {
+        state.manifest.shared = true;
+        state
+    };
+    let here = shares(state(3, 1, &[ALICE]));
+    let call = by(ALICE, Operation::Pull { known: 3 });
+    let pulled = |state: &State| Answer::Pull { manifest: state.manifest.clone(), envelope: None, unchanged: true };
+    assert!(judge(Some(&here), &call, &pulled(&here)).is_ok());
+    let lost = judge(Some(&here), &call, &pulled(&state(3, 1, &[ALICE]))).unwrap_err();
+    assert_eq!(lost.rule.id, rule::SHARE_REFRESH_TOKENS.id);
+    let write = by(ALICE, push(3, envelope(4, 1, 9), None));
+    assert!(judge(Some(&here), &write, &pushed(4, 1)).unwrap().next.unwrap().manifest.shared);
+}
+
+#[test]
+fn unusual_codes_count_only_where_nothing_else_is_wrong() {
+    let here = state(3, 1, &[ALICE]);
+    let missed = |operation| judge(Some(&here), &by(BOB, operation), &Answer::Refused(400)).unwrap().missed;
+    assert_eq!(missed(push(3, envelope(4, 1, 9), None)).unwrap().id, rule::USUAL_STATUS.id);
+    assert!(missed(push(3, envelope(9, 1, 9), None)).is_none());
+    assert!(missed(Operation::Pull { known: -1 }).is_none());
+}
+
+#[test]
+fn who_holds_large_versions_counts_on() {
+    let large = (1 << 53) + 1;
+    let here = state(large, 1, &[ALICE]);
+    let step = by(ALICE, push(large, envelope(large + 1, 1, 9), None));
+    assert!(judge(Some(&here), &step, &Answer::Refused(400)).is_err());
+    assert!(judge(Some(&here), &step, &pushed(large + 1, 1)).is_ok());
+    let far = by(ALICE, push(large, envelope(large + 9, 1, 9), None));
+    assert!(judge(Some(&here), &far, &Answer::Refused(400)).is_ok());
+    let end = state(i64::MAX, 1, &[ALICE]);
+    let over = by(ALICE, push(i64::MAX, envelope(i64::MIN, 1, 9), None));
+    assert!(judge(Some(&end), &over, &Answer::Refused(400)).is_ok());
+}
+
+#[test]
 fn strangers_and_nobody_learn_nothing() {
     let here = state(3, 1, &[ALICE]);
     let pull = Operation::Pull { known: 0 };
@@ -186,6 +240,7 @@ fn a_manifest() -> impl Strategy<Value = Manifest> {
         version,
         epoch,
         members,
+        shared: false,
     })
 }
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Answer, Entry, Envelope, Expected, Manifest, Operation, Roster, Word};
+use crate::requirements::Revision;
 use crate::wire::{
     self, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind,
     PullRequest, PullResponse, PushRequest, PushResponse, VaultManifest,
@@ -27,11 +28,17 @@ pub struct WireError {
 /// The texts that words stand for. Words of one collection mean nothing to another.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
+    revision: Revision,
     numbers: HashMap<Box<str>, u32>,
     texts: Vec<Box<str>>,
 }
 
 impl Words {
+    /// Words for the messages of a revision; the default is 0.2.
+    pub fn of(revision: Revision) -> Self {
+        Self { revision, ..Self::default() }
+    }
+
     /// The word for a text, the same for the same text.
     pub fn word(&mut self, text: &str) -> Word {
         if let Some(number) = self.numbers.get(text) {
@@ -51,7 +58,8 @@ impl Words {
     /// A member entry.
     pub fn entry(&mut self, entry: &MemberEntry) -> Entry {
         let key = &entry.wrapped_data_key;
-        let binding = entry.key_binding_sig.as_deref().unwrap_or_default();
+        // Absent and null are one; an empty text is something else.
+        let binding = entry.key_binding_sig.as_deref().unwrap_or(SEPARATOR);
         let rest = [&key.ciphertext, &key.scheme_id, &key.ephemeral_public_key, &key.iv, binding].join(SEPARATOR);
         Entry {
             member: self.word(&entry.ed25519_public_key),
@@ -66,7 +74,7 @@ impl Words {
         Roster::new(members.iter().map(|entry| self.entry(entry)).collect())
     }
 
-    /// A manifest. `shareRefreshTokens`, a member of revision 0.4, isn't modelled.
+    /// A manifest. `shareRefreshTokens`, a member of revision 0.4, counts from there on.
     pub fn manifest(&mut self, manifest: &VaultManifest) -> Manifest {
         Manifest {
             repo: self.word(&manifest.repo_id),
@@ -74,6 +82,7 @@ impl Words {
             version: manifest.payload_version,
             epoch: manifest.key_epoch,
             members: self.roster(&manifest.members),
+            shared: self.revision >= Revision::V0_4 && manifest.share_refresh_tokens.unwrap_or(false),
         }
     }
 
@@ -134,16 +143,29 @@ impl Words {
 /// [`WireError`]: a 2xx whose body isn't the operation's message.
 pub fn read_answer(words: &mut Words, operation: &Operation, status: u16, body: &[u8]) -> Result<Answer, WireError> {
     match status {
-        200..300 => {}
-        400..500 => return Ok(Answer::Refused(status)),
-        _ => return Ok(Answer::Broken(status)),
+        200..300 => {
+            let kind = answer_kind(operation);
+            let mut body = serde_json::from_slice(body).map_err(|error| unreadable(kind, &error))?;
+            wire::prune(kind, &mut body);
+            read_body(words, operation, body)
+        }
+        400..500 => Ok(Answer::Refused(status)),
+        _ => Ok(Answer::Broken(status)),
     }
+}
+
+/// The answer to an operation from the body of a 2xx that holds nothing but what the schema knows.
+///
+/// # Errors
+/// [`WireError`]: it isn't the operation's message.
+pub fn read_body(words: &mut Words, operation: &Operation, body: Value) -> Result<Answer, WireError> {
+    let kind = answer_kind(operation);
     Ok(match operation {
         Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
-            Answer::Manifest(words.manifest(&message(MessageKind::VaultManifest, body)?))
+            Answer::Manifest(words.manifest(&message(kind, body)?))
         }
         Operation::Pull { .. } => {
-            let pulled: PullResponse = message(MessageKind::PullResponse, body)?;
+            let pulled: PullResponse = message(kind, body)?;
             Answer::Pull {
                 manifest: words.manifest(&pulled.manifest),
                 envelope: pulled.envelope.map(|envelope| words.envelope(&envelope)),
@@ -151,19 +173,30 @@ pub fn read_answer(words: &mut Words, operation: &Operation, status: u16, body: 
             }
         }
         Operation::Push { .. } => {
-            let PushResponse { accepted, payload_version, key_epoch, conflict } =
-                message(MessageKind::PushResponse, body)?;
+            let PushResponse { accepted, payload_version, key_epoch, conflict } = message(kind, body)?;
             Answer::Push { accepted, version: payload_version, epoch: key_epoch, conflict }
         }
-        Operation::FetchMemberKey { .. } => Answer::Entry(words.entry(&message(MessageKind::MemberEntry, body)?)),
+        Operation::FetchMemberKey { .. } => Answer::Entry(words.entry(&message(kind, body)?)),
     })
 }
 
-fn message<T: DeserializeOwned>(kind: MessageKind, body: &[u8]) -> Result<T, WireError> {
-    let wrong = |error: serde_json::Error| WireError { message: kind.name(), reason: error.to_string() };
-    let mut value: Value = serde_json::from_slice(body).map_err(wrong)?;
-    wire::prune(kind, &mut value);
-    serde_json::from_value(value).map_err(wrong)
+fn answer_kind(operation: &Operation) -> MessageKind {
+    match operation {
+        Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
+            MessageKind::VaultManifest
+        }
+        Operation::Pull { .. } => MessageKind::PullResponse,
+        Operation::Push { .. } => MessageKind::PushResponse,
+        Operation::FetchMemberKey { .. } => MessageKind::MemberEntry,
+    }
+}
+
+fn message<T: DeserializeOwned>(kind: MessageKind, body: Value) -> Result<T, WireError> {
+    serde_json::from_value(body).map_err(|error| unreadable(kind, &error))
+}
+
+fn unreadable(kind: MessageKind, error: &serde_json::Error) -> WireError {
+    WireError { message: kind.name(), reason: error.to_string() }
 }
 
 /// Describing things to a person.
@@ -258,6 +291,9 @@ impl Words {
         }
         if due.repo != came.repo || due.scheme != came.scheme {
             return Some("another repoId or schemeId".into());
+        }
+        if due.shared != came.shared {
+            return Some(format!("shareRefreshTokens {}, not {}", came.shared, due.shared));
         }
         self.rosters_differ(&due.members, &came.members)
     }

@@ -92,6 +92,11 @@ impl Operation {
         matches!(self, Self::Challenge | Self::Token)
     }
 
+    /// Whether it only reads.
+    pub fn changes_nothing(self) -> bool {
+        matches!(self, Self::Pull | Self::FetchMemberKey | Self::Discovery)
+    }
+
     /// What the request's body is, if it has one.
     pub fn request_kind(self) -> Option<MessageKind> {
         Some(match self {

@@ -148,11 +148,9 @@ async fn key_set(cx: &Ctx) -> Outcome {
         return Ok(());
     }
     let named = jwt.header.get("kid").filter(|kid| !kid.is_null());
-    let fits = |key: &&Value| named.is_none_or(|kid| key.get("kid").is_none_or(|its| its == kid));
-    let candidates: Vec<_> = keys.iter().filter(fits).filter_map(public_key).collect();
-    let verifies = |key: &[u8; 32]| signature::verify(key, jwt.signing_input.as_bytes(), &jwt.signature).is_ok();
+    let candidates = candidates(&keys, &jwt);
     answer.must(
-        candidates.iter().any(verifies),
+        is_signed_by(&jwt, &candidates),
         "a token verifies under a key of the key set that discovery names",
         || {
             let kid = named.map_or_else(|| "no kid".to_owned(), |kid| format!("kid {kid}"));
@@ -163,6 +161,18 @@ async fn key_set(cx: &Ctx) -> Outcome {
             )
         },
     )
+}
+
+/// The Ed25519 keys of a key set that a token may be signed with.
+pub(crate) fn candidates(keys: &[Value], jwt: &Jwt) -> Vec<[u8; 32]> {
+    let named = jwt.header.get("kid").filter(|kid| !kid.is_null());
+    let fits = |key: &&Value| named.is_none_or(|kid| key.get("kid").is_none_or(|its| its == kid));
+    keys.iter().filter(fits).filter_map(public_key).collect()
+}
+
+/// Whether a token verifies under one of the keys.
+pub(crate) fn is_signed_by(jwt: &Jwt, keys: &[[u8; 32]]) -> bool {
+    keys.iter().any(|key| signature::verify(key, jwt.signing_input.as_bytes(), &jwt.signature).is_ok())
 }
 
 /// RFC 8037: base64url without padding.

@@ -38,11 +38,14 @@ mod token;
 mod world;
 mod zero_knowledge;
 
+pub(crate) use answer::segment;
 pub use answer::{Answer, Operation};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
+pub(crate) use discovery::{candidates, is_signed_by};
 pub use ledger::Ledger;
+pub(crate) use observer::wrong_code;
 pub use observer::{Observer, Seen};
 pub use recording::Recording;
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};

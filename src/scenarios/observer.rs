@@ -106,37 +106,9 @@ impl Observer {
         check: &'static str,
         exchange: &Arc<Exchange>,
     ) {
-        let code = body["code"].as_str();
-        let expected: &[&str] = match status {
-            401 => &["unauthorized"],
-            403 => &["forbidden", "policy_denied"],
-            404 => &["not_found"],
-            409 => &["duplicate_repo"],
-            413 => &["too_large"],
-            429 => &["quota_exceeded"],
-            _ => &[],
-        };
         let mut list = lock(&self.error_codes);
-        if let Some(code) = code
-            && !expected.is_empty()
-            && !expected.contains(&code)
-        {
-            note(&mut list, format!("status {status} with code {code:?}"), check, exchange);
-        }
-        if status == 413 && code != Some("too_large") {
-            note(&mut list, format!("status 413 with code {code:?} instead of \"too_large\""), check, exchange);
-        }
-        // A quota is told by its code, and nobody knows when there is room again; any other 429 is a rate limit.
-        if status == 429 && code != Some("quota_exceeded") {
-            let after = headers.get(http::header::RETRY_AFTER).map(|value| String::from_utf8_lossy(value.as_bytes()));
-            match after {
-                None => note(&mut list, "a rate limit (429) without Retry-After".into(), check, exchange),
-                Some(after) if clock::retry_after(&after).is_none() => {
-                    let what = format!("a rate limit (429) with Retry-After: {after}, neither seconds nor a date");
-                    note(&mut list, what, check, exchange);
-                }
-                Some(_) => {}
-            }
+        for what in wrong_code(status, body, headers) {
+            note(&mut list, what, check, exchange);
         }
     }
 
@@ -175,6 +147,42 @@ impl Observer {
     pub fn saw_later_revision(&self) -> bool {
         self.later_revision.load(Ordering::Relaxed)
     }
+}
+
+/// What is wrong with status, code and headers of a refusal by revision 0.3.
+pub(crate) fn wrong_code(status: u16, body: &Value, headers: &http::HeaderMap) -> Vec<String> {
+    let code = body["code"].as_str();
+    let expected: &[&str] = match status {
+        401 => &["unauthorized"],
+        403 => &["forbidden", "policy_denied"],
+        404 => &["not_found"],
+        409 => &["duplicate_repo"],
+        413 => &["too_large"],
+        429 => &["quota_exceeded"],
+        _ => &[],
+    };
+    let mut wrong = Vec::new();
+    if let Some(code) = code
+        && !expected.is_empty()
+        && !expected.contains(&code)
+    {
+        wrong.push(format!("status {status} with code {code:?}"));
+    }
+    if status == 413 && code != Some("too_large") {
+        wrong.push(format!("status 413 with code {code:?} instead of \"too_large\""));
+    }
+    // A quota is told by its code, and nobody knows when there is room again; any other 429 is a rate limit.
+    if status == 429 && code != Some("quota_exceeded") {
+        let after = headers.get(http::header::RETRY_AFTER).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        match after {
+            None => wrong.push("a rate limit (429) without Retry-After".into()),
+            Some(after) if clock::retry_after(&after).is_none() => {
+                wrong.push(format!("a rate limit (429) with Retry-After: {after}, neither seconds nor a date"));
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
 }
 
 /// The violation with array positions generalised, so that equal mistakes count as one.

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::super::output;
 use super::super::rerun::quote;
 use crate::client::RecordedBody;
 use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use crate::report::text::{clean, count};
+use crate::report::text::{clean, count, wrap};
 use crate::runner::{RunConfig, Target};
 use crate::scenarios::Abort;
 
@@ -34,7 +35,9 @@ pub(super) fn progress(progress: &Progress) -> String {
 pub(super) fn report(number: usize, report: &Report, config: &RunConfig) -> String {
     let mut out = headline(number, &report.found);
     let times = usize::try_from(report.times).unwrap_or(usize::MAX);
-    let _ = writeln!(out, "  {}", paint(DIM, format!("in {}, first in case {}", count(times, "case"), report.case)));
+    let (case, seconds) = (report.case, report.since.as_secs_f64());
+    let seen = format!("in {}, first in case {case} after {seconds:.1} s", count(times, "case"));
+    let _ = writeln!(out, "  {}", paint(DIM, seen));
     out + &transcript(&report.transcript, config) + "\n"
 }
 
@@ -43,10 +46,19 @@ fn headline(number: usize, found: &Found) -> String {
     let word = if found.fails() { "failure" } else { "warning" };
     let rule = found.rule;
     let mut out = format!("{}\n", paint(style, format!("{number}. {word}: {} · {}", found.operation, rule.id)));
-    let _ = writeln!(out, "  rule      {} ({}, {})", rule.text, rule.section, rule.level.name());
-    let _ = writeln!(out, "  expected  {}", clean(&found.expected));
-    let _ = writeln!(out, "  observed  {}", clean(&found.observed));
-    out
+    out += &labelled("rule", &format!("{} ({}, {})", rule.text, rule.section, rule.level.name()));
+    out += &labelled("expected", &clean(&found.expected));
+    out + &labelled("observed", &clean(&found.observed))
+}
+
+/// Width of the labels of a finding, with what is around them.
+const LABEL: usize = 12;
+
+/// A label and what it labels, wrapped beside it.
+fn labelled(label: &str, text: &str) -> String {
+    let lines = wrap(text, output::size().columns - LABEL);
+    let labels = std::iter::once(label).chain(std::iter::repeat(""));
+    lines.iter().zip(labels).map(|(line, label)| format!("  {label:<10}{line}\n")).collect()
 }
 
 /// The requests, numbered; tokens are shell variables that the reader fills in.
@@ -136,14 +148,18 @@ pub(super) fn ending(campaign: &Campaign, seed: u64) -> String {
 
 /// Why the target can't be judged.
 pub(super) fn aborted(abort: &Abort) -> String {
-    let said = paint(RED.bold(), format!("NOT JUDGED  {}", clean(&abort.reason)));
-    format!("{said}\n  {}\n", clean(&abort.advice))
+    let columns = output::size().columns;
+    let said = wrap(&format!("NOT JUDGED  {}", clean(&abort.reason)), columns);
+    let advice = wrap(&clean(&abort.advice), columns - 2);
+    let said = said.into_iter().map(|line| paint(RED.bold(), line) + "\n");
+    said.chain(advice.into_iter().map(|line| format!("  {line}\n"))).collect()
 }
 
 /// What a saved case shows now.
 pub(super) fn replayed(number: usize, saved: &Saved, played: &Played, config: &RunConfig) -> String {
-    match &played.found {
-        Some(found) => format!("{}{}\n", headline(number, found), transcript(&played.transcript, config)),
+    let same = |found: &&Found| found.rule.id == saved.rule && found.operation == saved.operation;
+    match played.findings.iter().find(same).or(played.findings.last()) {
+        Some(found) => format!("{}{}\n", headline(number, found), transcript(played.until(found), config)),
         None => {
             let was = format!("{number}. {} · {} doesn't show any more", clean(&saved.operation), clean(&saved.rule));
             format!("{}\n", paint(GREEN, was))

@@ -1,4 +1,4 @@
-//! Challenge, token and discovery, right and wrong.
+//! Challenge and token, right and wrong.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
@@ -23,7 +23,7 @@ use crate::wire::TokenResponse;
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 impl Play {
-    fn prepared(&self, by: usize, operation: Operation, body: Option<Vec<u8>>, twist: String) -> Prepared {
+    pub(super) fn prepared(&self, by: usize, operation: Operation, body: Option<Vec<u8>>, twist: String) -> Prepared {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let request = RawRequest {
             method: if body.is_some() { Method::POST } else { Method::GET },
@@ -40,13 +40,14 @@ impl Play {
             wire: None,
             judged: Judged::Answered,
             rule: None,
+            odd: false,
             twist,
             again: false,
         }
     }
 
     /// Sends a request of the identity provider; whatever is wrong with every answer is wrong here, too.
-    async fn exchange(&mut self, prepared: &Prepared) -> Result<RawAnswer, Box<super::finding::Found>> {
+    pub(super) async fn exchange(&mut self, prepared: &Prepared) -> Result<RawAnswer, Box<super::finding::Found>> {
         match self.send(prepared).await {
             Ok(answer) => {
                 let status = answer.status.as_u16();
@@ -55,6 +56,12 @@ impl Play {
                 if status >= 500 {
                     let rule = prepared.rule.unwrap_or(&rule::BAD_INPUT);
                     return Err(self.found(Kind::ServerError, rule, prepared, "no 5xx", format!("status {status}")));
+                }
+                for limit in std::mem::take(&mut self.limits) {
+                    self.refusal(prepared, &limit)?;
+                }
+                if status >= 400 {
+                    self.refusal(prepared, &answer)?;
                 }
                 Ok(answer)
             }
@@ -114,11 +121,14 @@ impl Play {
             nonce.tried = true;
         }
         let prepared = self.prepared(step.by, operation, Some(bytes), what);
-        let answer = self.exchange(&prepared).await?;
+        let answer = match self.exchange(&prepared).await {
+            Err(found) if found.kind == Kind::Dropped && prepared.is_huge() => return Ok(()),
+            answer => answer?,
+        };
         let status = answer.status.as_u16();
         if status < 400 && !harmless {
             let observed = format!("status {status} for {}", prepared.twist);
-            return Err(self.found(Kind::Accepted, &rule::BAD_INPUT, &prepared, "a 4xx", observed));
+            self.report(self.found(Kind::Accepted, &rule::BAD_INPUT, &prepared, "a 4xx", observed))?;
         }
         if status < 400 && operation == Operation::Token {
             // It may have bought a token.
@@ -132,36 +142,45 @@ impl Play {
         let body = json!({ "ed25519PublicKey": self.scene.id(by) });
         let prepared = self.prepared(by, Operation::Challenge, Some(body.to_string().into_bytes()), String::new());
         let answer = self.exchange(&prepared).await?;
-        let wrong = |rule: &'static Requirement, expected: &str, observed: String| {
-            self.found(Kind::Authentication, rule, &prepared, expected, observed)
-        };
         let status = answer.status.as_u16();
         if !(200..300).contains(&status) {
-            return Err(wrong(&rule::NO_ACCOUNT, "a nonce for any key", format!("status {status}")));
+            let observed = format!("status {status}");
+            return Err(self.found(
+                Kind::Authentication,
+                &rule::NO_ACCOUNT,
+                &prepared,
+                "a nonce for any key",
+                observed,
+            ));
         }
         self.is_in_shape(&prepared, &answer)?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let text = body["nonce"].as_str().unwrap_or_default().to_owned();
-        match base64::decode(&text) {
-            Err(error) => return Err(wrong(&rule::BASE64, "a nonce in base64", error.to_string())),
-            Ok(bytes) if bytes.len() < 32 => {
-                return Err(wrong(&rule::NONCE_SIZE, "at least 32 bytes", format!("{} bytes", bytes.len())));
-            }
-            Ok(bytes) => {
-                let distinct = bytes.iter().collect::<std::collections::HashSet<_>>().len();
-                let key = self.scene.actors[by].identity.public_key();
-                let earlier = self.scene.nonces.iter().filter_map(|text| base64::decode(text).ok());
-                if distinct < 12 || has_pattern(&bytes, &key, earlier) {
-                    return Err(wrong(&rule::NONCE_LOOKS_RANDOM, "bytes without a pattern", format!("{bytes:02x?}")));
-                }
-            }
-        }
-        if self.scene.nonces.contains(&text) {
-            return Err(wrong(&rule::NONCE_RANDOM, "a fresh nonce", "one that was issued before".into()));
+        if let Some((rule, expected, observed)) = self.wrong_nonce(by, &text) {
+            self.report(self.found(Kind::Authentication, rule, &prepared, expected, observed))?;
         }
         self.scene.nonces.insert(text.clone());
         self.scene.actors[by].nonces.push(Nonce { text, tried: false, used: false });
         Ok(())
+    }
+
+    /// What is wrong with a nonce: the rule, what should have come, and what came.
+    fn wrong_nonce(&self, by: usize, text: &str) -> Option<(&'static Requirement, &'static str, String)> {
+        let bytes = match base64::decode(text) {
+            Err(error) => return Some((&rule::BASE64, "a nonce in base64", error.to_string())),
+            Ok(bytes) if bytes.len() < 32 => {
+                return Some((&rule::NONCE_SIZE, "at least 32 bytes", format!("{} bytes", bytes.len())));
+            }
+            Ok(bytes) => bytes,
+        };
+        if self.scene.nonces.contains(text) {
+            return Some((&rule::NONCE_RANDOM, "a fresh nonce", "one that was issued before".into()));
+        }
+        let distinct = bytes.iter().collect::<std::collections::HashSet<_>>().len();
+        let key = self.scene.actors[by].identity.public_key();
+        let earlier = self.scene.nonces.iter().filter_map(|text| base64::decode(text).ok());
+        (distinct < 12 || has_pattern(&bytes, &key, earlier))
+            .then(|| (&rule::NONCE_LOOKS_RANDOM, "bytes without a pattern", format!("{bytes:02x?}")))
     }
 
     /// What has to be there for a redemption.
@@ -211,7 +230,7 @@ impl Play {
             }
             (_, true) => {
                 let observed = format!("status {status} for {}", prepared.twist);
-                Err(self.found(Kind::Authentication, said(with).0, &prepared, "a 4xx", observed))
+                self.report(self.found(Kind::Authentication, said(with).0, &prepared, "a 4xx", observed))
             }
             (_, false) => Ok(()),
         }
@@ -264,23 +283,21 @@ impl Play {
                 return Err(self.found(Kind::Schema, &rule::FIELD_NAMES, prepared, "a token", error.to_string()));
             }
         };
-        let wrong = |rule: &'static Requirement, expected: &str, observed: String| {
-            Err(self.found(Kind::Authentication, rule, prepared, expected, observed))
-        };
         let left = response.expires_at.saturating_sub(clock::now_ms());
-        if left <= 0 || left > 100 * 366 * DAY_MS {
-            return wrong(
-                &rule::TOKEN_ANSWER,
-                "an expiry ahead, in epoch milliseconds",
-                format!("expiresAt {}", response.expires_at),
-            );
-        }
         let odd_claims = Jwt::parse(&response.token).ok().and_then(|jwt| odd_claims(&jwt, self.scene.id(prepared.by)));
-        if let Some(odd) = odd_claims {
-            return wrong(&rule::TOKEN_CLAIMS, "the claims of a member's token", odd);
-        }
-        if left > DAY_MS + 60_000 {
-            return wrong(&rule::TOKEN_SHORT_LIVED, "a day at the most", format!("{left} ms"));
+        let wrong = match odd_claims {
+            _ if left <= 0 || left > 100 * 366 * DAY_MS => {
+                let observed = format!("expiresAt {}", response.expires_at);
+                Some((&rule::TOKEN_ANSWER, "an expiry ahead, in epoch milliseconds", observed))
+            }
+            Some(odd) => Some((&rule::TOKEN_CLAIMS, "the claims of a member's token", odd)),
+            None if left > DAY_MS + 60_000 => {
+                Some((&rule::TOKEN_SHORT_LIVED, "a day at the most", format!("{left} ms")))
+            }
+            None => None,
+        };
+        if let Some((rule, expected, observed)) = wrong {
+            self.report(self.found(Kind::Authentication, rule, prepared, expected, observed))?;
         }
         self.scene.actors[prepared.by].token = Some(response.token);
         Ok(())
@@ -303,7 +320,7 @@ impl Play {
         let answer = self.exchange(&prepared).await?;
         if answer.status.is_success() {
             let rule = said(Redemption::KeySmallOrder).0;
-            return Err(self.found(Kind::Authentication, rule, &prepared, "a 4xx", what()));
+            self.report(self.found(Kind::Authentication, rule, &prepared, "a 4xx", what()))?;
         }
         Ok(())
     }
@@ -328,38 +345,8 @@ impl Play {
         let subject = body["token"].as_str().and_then(|token| Jwt::parse(token).ok()?.subject().map(str::to_owned));
         if let Some(subject) = subject.filter(|subject| *subject != format!("key:{id}") && key != id) {
             let rule = &rule::IDENTITY_CANONICAL;
-            return Err(self.found(Kind::Authentication, rule, &prepared, "a 4xx", format!("a token for {subject:?}")));
-        }
-        Ok(())
-    }
-
-    /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
-    pub(super) async fn discovery(&mut self, step: &Step) -> Going {
-        let prepared = self.prepared(step.by, Operation::Discovery, None, String::new());
-        let answer = self.exchange(&prepared).await?;
-        if !answer.status.is_success() {
-            return Ok(());
-        }
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let profiles = body["profiles"].as_array().cloned().unwrap_or_default();
-        let known = |profile: &Value| profile == "http-json" || profile == "grpc";
-        if !profiles.iter().any(known) {
-            let observed = format!("profiles {}", body["profiles"]);
-            let expected = "profiles that name http-json or grpc";
-            return Err(self.found(Kind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
-        }
-        let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.vault.path_of(&url.parse().ok()?));
-        let Some(path) = path else { return Ok(()) };
-        let mut keys = self.prepared(step.by, Operation::Discovery, None, "the key set".into());
-        keys.request.path = path;
-        let answer = self.exchange(&keys).await?;
-        let set: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let private = ["d", "p", "q", "k"];
-        let leaks = set["keys"]
-            .as_array()
-            .is_some_and(|keys| keys.iter().any(|key| private.iter().any(|name| key.get(name).is_some())));
-        if leaks {
-            return Err(self.found(Kind::Secret, &rule::KEY_SET, &keys, "public keys alone", "a private member"));
+            let observed = format!("a token for {subject:?}");
+            self.report(self.found(Kind::Authentication, rule, &prepared, "a 4xx", observed))?;
         }
         Ok(())
     }

@@ -30,8 +30,10 @@ pub struct Limits {
     pub cases: Option<u64>,
     /// After so long.
     pub duration: Option<Duration>,
-    /// With the first finding.
+    /// With the first finding that fails the server.
     pub first: bool,
+    /// Whether warnings fail it, too.
+    pub strict: bool,
 }
 
 /// How far a campaign is.
@@ -62,6 +64,8 @@ pub struct Report {
     pub case: u64,
     /// In how many cases it showed.
     pub times: u64,
+    /// How long after the start it showed first; shrinking it comes after that.
+    pub since: Duration,
 }
 
 /// How a campaign ended.
@@ -125,6 +129,7 @@ impl From<&Report> for Saved {
 /// What the workers share.
 struct Shared {
     world: Arc<World>,
+    started: Instant,
     seed: u64,
     limits: Limits,
     next: AtomicU64,
@@ -156,6 +161,7 @@ pub async fn run(
     };
     let shared = Arc::new(Shared {
         world,
+        started,
         seed,
         limits,
         next: AtomicU64::new(0),
@@ -214,7 +220,7 @@ pub async fn replay(config: &RunConfig, saved: &[Saved]) -> Result<Vec<Played>, 
     let world = meet(config, 0).await?;
     let mut all = Vec::new();
     for saved in saved {
-        all.push(play(&world, &saved.steps).await);
+        all.push(play(&world, &saved.steps, None).await);
     }
     Ok(all)
 }
@@ -235,17 +241,18 @@ async fn work(shared: Arc<Shared>) {
             return;
         }
         let steps = generate::case(&mut Choices::new(shared.seed.wrapping_add(case), "fuzz"));
-        let played = play(&shared.world, &steps).await;
+        let mut played = play(&shared.world, &steps, None).await;
         shared.played.fetch_add(1, Ordering::Relaxed);
-        lock(&shared.behaviours).extend(played.behaviours.iter().cloned());
-        let Some(found) = played.found.clone() else { continue };
-        shared.report(case, steps, played, found).await;
+        lock(&shared.behaviours).extend(std::mem::take(&mut played.behaviours));
+        for found in &played.findings {
+            shared.report(case, &steps, &played, found).await;
+        }
     }
 }
 
 impl Shared {
     /// Takes a finding down; a new one is shrunk first.
-    async fn report(&self, case: u64, steps: Vec<Step>, played: Played, found: Found) {
+    async fn report(&self, case: u64, steps: &[Step], played: &Played, found: &Found) {
         let key = found.key();
         if let Some(known) = lock(&self.reports).get_mut(&key) {
             known.times += 1;
@@ -258,18 +265,24 @@ impl Shared {
                 return;
             }
         }
-        let transcript = played.transcript.clone();
-        let first = Report { found: found.clone(), steps: steps.clone(), transcript, case, times: 1 };
-        lock(&self.reports).insert(key, first);
-        if self.limits.first {
+        let report = |found: &Found, steps: &[Step], played: &Played| Report {
+            found: found.clone(),
+            steps: steps.to_vec(),
+            transcript: played.until(found).to_vec(),
+            case,
+            times: 1,
+            since: self.started.elapsed(),
+        };
+        lock(&self.reports).insert(key, report(found, steps, played));
+        if self.limits.first && (self.limits.strict || found.fails()) {
             self.over.store(true, Ordering::Relaxed);
         }
         if found.kind == Kind::Dead {
             return;
         }
-        let shrunk = shrink(&self.world, &key, steps, played).await;
-        if let (Some(report), Some(found)) = (lock(&self.reports).get_mut(&key), shrunk.played.found) {
-            (report.found, report.steps, report.transcript) = (found, shrunk.steps, shrunk.played.transcript);
+        let Some((shorter, played)) = shrink(&self.world, &key, steps).await else { return };
+        if let (Some(known), Some(found)) = (lock(&self.reports).get_mut(&key), played.finding(&key)) {
+            *known = Report { times: known.times, since: known.since, ..report(found, &shorter, &played) };
         }
     }
 

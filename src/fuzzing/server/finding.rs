@@ -42,6 +42,8 @@ pub struct Found {
     pub expected: String,
     /// What came.
     pub observed: String,
+    /// How many requests of the case it took to show.
+    pub after: usize,
 }
 
 /// What makes two findings one.

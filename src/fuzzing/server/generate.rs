@@ -1,8 +1,9 @@
 //! Random cases: mostly what members do all day, partly what nobody should.
 
 use super::plan::{
-    Act, Body, CAST, Change, Count, Credential, Naming, People, REPOS, Redemption, Slip, Step, Twist, Wire,
+    Act, Body, CAST, CROWD_SIZE, Change, Count, Credential, Naming, People, REPOS, Redemption, Slip, Step, Twist, Wire,
 };
+use super::redemption::WRONG;
 use crate::client::random::Choices;
 
 /// Requests of a case, at most.
@@ -30,6 +31,13 @@ pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
         let act = Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound: choices.below(3) == 0 };
         steps.push(plain(choices, 0, 0, act));
     }
+    if choices.below(12) == 0 {
+        for member in 0..6 + choices.below(CROWD_SIZE - 5) {
+            let who = CAST.len() + 1 + member;
+            let act = Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound: choices.below(3) == 0 };
+            steps.push(plain(choices, 0, 0, act));
+        }
+    }
     steps.extend((0..length).map(|_| step(choices)));
     steps.push(plain(choices, 0, 0, Act::Audit));
     steps
@@ -53,20 +61,24 @@ fn create(choices: &mut Choices, repo: usize) -> Step {
         _ => Naming::Fresh,
     };
     let envelope = if choices.below(6) == 0 { slip(choices) } else { Slip::None };
-    plain(choices, repo, repo, Act::CreateRepo { id, roster: vec![repo], version, epoch, envelope })
+    let shared = [None, Some(true), Some(false)][choices.below(3)];
+    plain(choices, repo, repo, Act::CreateRepo { id, roster: vec![repo], version, epoch, envelope, shared })
 }
 
 /// A creation that has to fail, or may, of an id that is free.
 fn wrong_create(choices: &mut Choices, repo: usize) -> Step {
     let by = choices.below(CAST.len());
-    let act = odd_create(choices, by);
-    let mut step = plain(choices, by, repo, act);
-    match choices.below(4) {
-        0 => step.credential = credential(choices),
-        1 => step.twist = Some(Twist::Member(change(choices))),
-        _ => {}
+    let (odd, right) = (odd_create(choices, by), right_create(by));
+    match choices.below(5) {
+        0 => Step { credential: credential(choices), ..plain(choices, by, repo, right) },
+        1..=2 => Step { twist: Some(Twist::Member(change(choices))), ..plain(choices, by, repo, right) },
+        _ => plain(choices, by, repo, odd),
     }
-    step
+}
+
+fn right_create(by: usize) -> Act {
+    let (id, envelope) = (Naming::Fresh, Slip::None);
+    Act::CreateRepo { id, roster: vec![by], version: 1, epoch: 0, envelope, shared: None }
 }
 
 fn credential(choices: &mut Choices) -> Credential {
@@ -82,16 +94,46 @@ fn step(choices: &mut Choices) -> Step {
     if choices.below(LOOK) == 0 {
         return plain(choices, by, repo, Act::Look);
     }
-    let act = act(choices, by);
-    let mut step = plain(choices, by, repo, act);
-    if choices.below(4) == 0 {
-        step.credential = credential(choices);
+    // One thing at a time: what is refused for its token shows nothing else, nor does what is wrong anyway.
+    match choices.below(8) {
+        0..=1 => Step { credential: credential(choices), ..right(choices, by, repo) },
+        2..=3 => {
+            let step = right(choices, by, repo);
+            let in_path = matches!(step.act, Act::FetchMemberKey { .. }) && choices.below(2) == 0;
+            Step { twist: Some(if in_path { Twist::Spelled(die(choices)) } else { twist(choices) }), ..step }
+        }
+        _ => {
+            let act = act(choices, by);
+            plain(choices, by, repo, act)
+        }
     }
-    // One thing at a time: what is refused for its token shows nothing else.
-    if step.credential == Credential::Own && choices.below(3) == 0 {
-        step.twist = Some(twist(choices));
-    }
-    step
+}
+
+/// A step with which nothing is wrong, most of the time.
+fn right(choices: &mut Choices, by: usize, repo: usize) -> Step {
+    // Who made the repository is mostly still in it.
+    let by = if choices.below(4) == 0 { by } else { repo };
+    let act = match choices.below(20) {
+        0..=3 => Act::Pull { known: if choices.below(2) == 0 { Count::Is(0) } else { Count::Plus(0) } },
+        4..=9 => {
+            let rotates = choices.below(3) == 0;
+            let (expected, version, epoch) = (Count::Plus(0), Count::Plus(1), Count::Plus(i64::from(rotates)));
+            Act::Push { expected, version, epoch, roster: rotates.then_some(People::Staying), envelope: Slip::None }
+        }
+        10..=12 => {
+            let (who, bound) = (choices.below(CAST.len()), choices.below(3) == 0);
+            Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound }
+        }
+        13..=14 => {
+            let (version, epoch) = (Count::Plus(1), Count::Plus(1));
+            let who = choices.below(CAST.len());
+            Act::RemoveMember { who, version, epoch, roster: People::Staying, envelope: Slip::None }
+        }
+        15..=17 => Act::FetchMemberKey { who: choices.below(CAST.len()) },
+        18 => Act::Challenge,
+        _ => Act::Redeem { with: Redemption::Right },
+    };
+    plain(choices, by, repo, act)
 }
 
 /// The first ones more often, so that things happen in one place.
@@ -134,7 +176,8 @@ fn odd_create(choices: &mut Choices, by: usize) -> Act {
         4 => vec![by, by],
         _ => vec![by],
     };
-    Act::CreateRepo { id: Naming::Fresh, roster, version: 1 + small(choices, 3), epoch: 0, envelope: slip(choices) }
+    let version = 1 + small(choices, 3);
+    Act::CreateRepo { id: Naming::Fresh, roster, version, epoch: 0, envelope: slip(choices), shared: None }
 }
 
 fn slip(choices: &mut Choices) -> Slip {
@@ -162,16 +205,17 @@ fn push(choices: &mut Choices) -> Act {
         6 => Count::Is(small(choices, 3)),
         _ => near(choices),
     };
-    let version = match choices.below(11) {
+    let version = match choices.below(12) {
         0..=6 => Count::Plus(1),
-        10 => Count::Plus(0),
         7 => Count::Plus(2 + small(choices, 5)),
-        8 => Count::Is(large(choices)),
+        8..=9 => Count::Is(large(choices)),
+        10 => Count::Plus(0),
         _ => near(choices),
     };
     let rotates = choices.below(4) == 0;
     let (epoch, roster) = match (rotates, choices.below(8)) {
         (true, 0) => (near(choices), Some(people(choices))),
+        (true, 1) => (Count::Plus(0), Some(people(choices))),
         (true, _) => (Count::Plus(1), Some(people(choices))),
         (false, 0) => (near(choices), None),
         (false, _) => (Count::Plus(0), None),
@@ -207,49 +251,46 @@ fn small(choices: &mut Choices, bound: usize) -> i64 {
 
 /// Off by a little, or by what a narrower type loses.
 fn near(choices: &mut Choices) -> Count {
-    match choices.below(8) {
-        0 => Count::Plus(1 << 32),
-        1 => Count::Plus(-(1 << 32)),
-        _ => Count::Plus(small(choices, 5) - 2),
-    }
+    let little = small(choices, 5) - 2;
+    Count::Plus(match choices.below(12) {
+        0 => 1 << 32,
+        1 => -(1 << 32),
+        2 => (1 << 32) + little,
+        3 => little - (1 << 32),
+        _ => little,
+    })
 }
 
 /// A counter where implementations go wrong.
 fn large(choices: &mut Choices) -> i64 {
-    const BORDERS: [i64; 10] =
-        [-1, -7, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 53, (1 << 53) + 1, 1 << 62, i64::MAX - 1, i64::MIN];
+    const BORDERS: [i64; 11] = [
+        -1,
+        -7,
+        1 << 31,
+        (1 << 31) - 1,
+        1 << 32,
+        1 << 53,
+        (1 << 53) + 1,
+        1 << 62,
+        i64::MAX - 1,
+        i64::MIN,
+        i64::MIN + 2,
+    ];
     BORDERS[choices.below(BORDERS.len())]
 }
 
 fn redemption(choices: &mut Choices) -> Redemption {
-    use Redemption::*;
-    const WRONG: [Redemption; 14] = [
-        UsedNonce,
-        ForeignNonce,
-        InventedNonce,
-        SignatureOfAnother,
-        SignatureOfEarlierNonce,
-        SignatureOverText,
-        SignatureEmpty,
-        SignatureZeros,
-        SignatureRandom,
-        SignatureFlipped,
-        SignatureTopBits,
-        SignatureLonger,
-        SignatureUnreduced,
-        KeySmallOrder,
-    ];
     match choices.below(10) {
-        0..=1 => Right,
-        2..=3 => KeyRespelled(die(choices)),
-        _ => WRONG[choices.below(WRONG.len())],
+        0..=1 => Redemption::Right,
+        2..=3 => Redemption::KeyRespelled(die(choices)),
+        _ => WRONG[choices.below(WRONG.len())].0,
     }
 }
 
 fn twist(choices: &mut Choices) -> Twist {
     match choices.below(16) {
-        0..=1 => Twist::OtherPath,
-        2..=9 => Twist::Member(change(choices)),
+        0..=2 => Twist::OtherPath,
+        3..=9 => Twist::Member(change(choices)),
         10..=11 => Twist::Body(body(choices)),
         12..=14 => Twist::Wire(wire(choices)),
         _ => Twist::Route(die(choices)),
@@ -278,13 +319,14 @@ fn body(choices: &mut Choices) -> Body {
 }
 
 fn wire(choices: &mut Choices) -> Wire {
-    match choices.below(8) {
+    match choices.below(9) {
         0 => Wire::Chunked,
         1 => Wire::Capitals,
         2 => Wire::Pieces,
         3 => Wire::Truncated,
         4 => Wire::Pipelined,
         5 => Wire::AfterRefusal,
+        6 => Wire::Stalled,
         _ => Wire::ContentType(die(choices)),
     }
 }

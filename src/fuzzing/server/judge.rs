@@ -1,18 +1,27 @@
 //! Holds answers to what may come: to the model, to the schema, to what is true of every answer.
 
+use memchr::memmem;
+use serde_json::Value;
+
 use super::finding::{Found, Kind};
-use super::plan::CAST;
+use super::plan::{CAST, Wire};
 use super::play::{Going, Play};
 use super::request::{Judged, Prepared, rule_of};
 use crate::client::RawAnswer;
 use crate::model::{self, Call};
-use crate::requirements::{self as rule, Requirement};
-use crate::scenarios::Operation;
-use crate::wire::{PullRequest, PullResponse, Schema};
+use crate::requirements::{self as rule, Requirement, Revision};
+use crate::scenarios::{Operation, wrong_code};
+use crate::wire::{MessageKind, PullRequest, PullResponse, Schema};
+
+/// Bytes at the end of a token that are in no answer by chance.
+const TOKEN_END: usize = 16;
 
 impl Play {
-    /// What every answer has to be.
-    pub(super) fn is_sound(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
+    /// What every answer has to be; gives the body of a 2xx that is right by the schema.
+    pub(super) fn is_sound(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Result<Option<Value>, Box<Found>> {
+        for limit in std::mem::take(&mut self.limits) {
+            self.refusal(prepared, &limit)?;
+        }
         let status = answer.status.as_u16();
         // A method or transfer coding that a server doesn't know at all (RFC 9110 §9.1, §10.1.4).
         let unknown = status == 501 && (prepared.wire.is_some() || matches!(prepared.judged, Judged::Malformed { .. }));
@@ -22,27 +31,48 @@ impl Play {
         }
         if status >= 400 {
             // 0.2 fixes no error body: it may quote what was sent.
-            return Ok(());
+            return self.refusal(prepared, answer).map(|()| None);
         }
-        let text = String::from_utf8_lossy(&answer.body);
-        if let Some(canary) = self.scene.canaries.iter().find(|canary| text.contains(canary.as_str())) {
+        let holds = |text: &str| memmem::find(&answer.body, text.as_bytes()).is_some();
+        if let Some(canary) = self.scene.canaries.iter().find(|canary| holds(canary)) {
             let observed = format!("{canary}, which was sent as an unknown member, in an answer of status {status}");
-            return Err(self.found(Kind::Secret, &rule::NO_SECRET_ECHO, prepared, "no answer holds it", observed));
+            self.report(self.found(Kind::Secret, &rule::NO_SECRET_ECHO, prepared, "no answer holds it", observed))?;
         }
-        let tokens = self.scene.actors.iter().filter_map(|actor| actor.token.as_deref());
-        if tokens.into_iter().any(|token| text.contains(token)) {
+        // The end of a token is enough, and sooner found than all of it.
+        let end = |token: &str| token.as_bytes()[token.len().saturating_sub(TOKEN_END)..].to_vec();
+        let mut tokens = self.scene.actors.iter().filter_map(|actor| actor.token.as_deref());
+        if tokens.any(|token| memmem::find(&answer.body, &end(token)).is_some() && holds(token)) {
             let rule = &rule::ZERO_KNOWLEDGE;
             return Err(self.found(Kind::Secret, rule, prepared, "no answer holds a token", "a member's token"));
         }
-        if (200..300).contains(&status) { self.is_in_shape(prepared, answer) } else { Ok(()) }
+        if (200..300).contains(&status) { self.is_in_shape(prepared, answer) } else { Ok(None) }
+    }
+
+    /// What a refusal has to be from revision 0.3 on: an error object, with the code of its status.
+    pub(super) fn refusal(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
+        // What isn't even a whole request may be refused before anybody speaks the protocol.
+        if self.world.spec < Revision::V0_3 || prepared.wire == Some(Wire::Truncated) {
+            return Ok(());
+        }
+        let status = answer.status.as_u16();
+        let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| "not JSON".into());
+        if let Some(violation) = Schema::violations(MessageKind::ErrorObject, &body, 1).first() {
+            let observed = format!("status {status}, {violation}");
+            return Err(self.found(Kind::Schema, &rule::ERROR_OBJECT, prepared, "an error object", observed));
+        }
+        let rule = if matches!(status, 413 | 429) { &rule::LIMITS } else { &rule::ERROR_OBJECT };
+        match wrong_code(status, &body, &answer.headers).pop() {
+            Some(wrong) => Err(self.found(Kind::Schema, rule, prepared, "the code that goes with the status", wrong)),
+            None => Ok(()),
+        }
     }
 
     /// What a 2xx has to be: JSON, by its label too, and of the schema.
-    pub(super) fn is_in_shape(&self, prepared: &Prepared, answer: &RawAnswer) -> Going {
+    pub(super) fn is_in_shape(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Result<Option<Value>, Box<Found>> {
         let odd = matches!(prepared.judged, Judged::Malformed { .. } | Judged::Answered);
         let stained = self.scene.slots.get(prepared.repo).is_some_and(|slot| slot.stained);
         if (odd || stained) && !prepared.operation.is_authentication() {
-            return Ok(());
+            return Ok(None);
         }
         let body = match serde_json::from_slice(&answer.body) {
             Ok(body) => body,
@@ -61,15 +91,15 @@ impl Play {
         let essence = label.split(';').next().unwrap_or_default().trim();
         if essence != "application/json" && !essence.ends_with("+json") {
             let rule = &rule::JSON_CONTENT_TYPE;
-            return Err(self.found(
-                Kind::Schema,
-                rule,
-                prepared,
-                "Content-Type: application/json",
-                format!("{label:?}"),
-            ));
+            let expected = "Content-Type: application/json";
+            self.report(self.found(Kind::Schema, rule, prepared, expected, format!("{label:?}")))?;
         }
-        Ok(())
+        let status = answer.status.as_u16();
+        if status != 200 {
+            let rule = &rule::USUAL_STATUS;
+            self.report(self.found(Kind::Mismatch, rule, prepared, "status 200", format!("status {status}")))?;
+        }
+        Ok(Some(body))
     }
 
     pub(super) async fn by_model(
@@ -78,16 +108,27 @@ impl Play {
         call: &Call,
         lenient: bool,
         answer: &RawAnswer,
+        body: Option<Value>,
     ) -> Going {
         let repo = prepared.repo;
         if self.scene.slots[repo].lost {
             return Ok(());
         }
         let status = answer.status.as_u16();
-        if lenient && status >= 400 {
+        if (lenient && status >= 400) || (status == 413 && prepared.odd) {
+            let refused = model::Answer::Refused(status);
+            let state = self.scene.slots[repo].state.as_ref();
+            let due = || model::judge_by(self.world.spec, state, call, &refused).is_ok();
+            if prepared.wire == Some(Wire::AfterRefusal) && !due() {
+                return self.body_left_behind(prepared, format!("status {status}")).await;
+            }
             return Ok(());
         }
-        let read = model::read_answer(&mut self.scene.words, &call.operation, status, &answer.body);
+        let words = &mut self.scene.words;
+        let read = match body {
+            Some(body) => model::read_body(words, &call.operation, body),
+            None => model::read_answer(words, &call.operation, status, &answer.body),
+        };
         let came = match read {
             Ok(came) => came,
             Err(_) if lenient || self.scene.slots[repo].stained => return self.unsettle(prepared).await,
@@ -99,16 +140,20 @@ impl Play {
         if call.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
             self.is_silent(prepared, status)?;
         }
-        match model::judge(self.scene.slots[repo].state.as_ref(), call, &came) {
-            Ok(step) => self.settle(prepared, step).await,
+        match model::judge_by(self.world.spec, self.scene.slots[repo].state.as_ref(), call, &came) {
+            Ok(step) => {
+                if let Some(rule) = prepared.rule.filter(|_| lenient && call.caller.is_some()) {
+                    let observed = format!("status {status} for {}", prepared.twist);
+                    self.report(self.found(Kind::Accepted, rule, prepared, "a 4xx", observed))?;
+                }
+                self.settle(prepared, step, status).await
+            }
             Err(_) if lenient => self.unsettle(prepared).await,
             Err(mismatch) => {
                 let (expected, observed) = mismatch.explain(&self.scene.words);
-                let rule = match (&call.caller, prepared.rule) {
-                    (None, Some(rule)) => rule,
-                    _ => mismatch.rule,
-                };
-                Err(self.found(Kind::Mismatch, rule, prepared, expected, observed))
+                let rule = prepared.rule.unwrap_or(mismatch.rule);
+                self.report(self.found(Kind::Mismatch, rule, prepared, expected, observed))?;
+                if prepared.operation.changes_nothing() { Ok(()) } else { self.unsettle(prepared).await }
             }
         }
     }
@@ -121,17 +166,17 @@ impl Play {
             Some(other) if *other != status => {
                 let observed = format!("status {status} and {other}, as the repository is there or not");
                 let expected = "the same answer without a token, whatever is there";
-                Err(self.found(Kind::Mismatch, &rule::UNAUTHENTICATED_SILENCE, prepared, expected, observed))
+                self.report(self.found(Kind::Mismatch, &rule::UNAUTHENTICATED_SILENCE, prepared, expected, observed))
             }
             _ => Ok(()),
         }
     }
 
-    pub(super) async fn settle(&mut self, prepared: &Prepared, step: model::Step) -> Going {
-        let misses = |missed: &&Requirement| missed.id != rule::USUAL_STATUS.id && !prepared.again;
-        if let Some(missed) = step.missed.filter(misses) {
-            let observed = "an answer that no MUST forbids, and that a careful server doesn't give";
-            return Err(self.found(Kind::Mismatch, missed, prepared, missed.text, observed));
+    async fn settle(&mut self, prepared: &Prepared, step: model::Step, status: u16) -> Going {
+        let excused = |missed: &Requirement| prepared.again || (prepared.odd && missed.id == rule::USUAL_STATUS.id);
+        if let Some(missed) = step.missed.filter(|missed| !excused(missed)) {
+            let observed = format!("status {status}, which no MUST forbids, and a careful server doesn't answer");
+            self.report(self.found(Kind::Mismatch, missed, prepared, missed.text, observed))?;
         }
         if !step.settled {
             return self.unsettle(prepared).await;
@@ -145,10 +190,10 @@ impl Play {
     /// The server may hold anything now: whatever a member pulls is taken for it.
     pub(super) async fn unsettle(&mut self, prepared: &Prepared) -> Going {
         let repo = prepared.repo;
-        self.scene.slots[repo].stained = true;
-        if matches!(prepared.operation, Operation::Pull | Operation::FetchMemberKey) {
+        if prepared.operation.changes_nothing() {
             return Ok(());
         }
+        self.scene.slots[repo].stained = true;
         for by in 0..CAST.len() {
             let Some(token) = self.scene.actors[by].token.clone() else { continue };
             for known in [0, 1] {
@@ -191,6 +236,14 @@ impl Play {
         };
         let words = &mut self.scene.words;
         Ok(Some(model::State { manifest: words.manifest(&manifest), envelope: words.envelope(&envelope) }))
+    }
+
+    /// What follows a refused request on its connection got another answer than it would have got alone. What the server took for
+    /// a request was no request, and it may still come to the right one.
+    pub(super) async fn body_left_behind(&mut self, prepared: &Prepared, observed: String) -> Going {
+        let expected = "the answer that the request gets on a connection of its own";
+        self.report(self.found(Kind::Mismatch, &rule::BODY_CONSUMED, prepared, expected, observed))?;
+        self.unsettle(prepared).await
     }
 
     /// Path and body name two repositories: authority over one is none over the other.

@@ -3,15 +3,17 @@
 //!
 //! ```text
 //! generate   random plans                      plan       what a case does, without keys or ids
-//! request    a step as a request               mutate     changes to a body      credential   what says who asks
-//! play       one case, request by request      send       requests as they are to be written
-//! judge      every answer against the model    auth       challenge, token, discovery (redemption: right and wrong ones)
+//! request    a step as a request               twist      what is done to one (mutate: to a body)
+//! credential what says who asks                send       requests as they are to be written
+//! play       one case, request by request      judge      every answer against the model
+//! auth       challenge and token               redemption which of them are wrong, and how      discovery
 //! shrink     the shortest case that shows it   campaign   many cases at once
 //! ```
 
 mod auth;
 mod campaign;
 mod credential;
+mod discovery;
 mod finding;
 mod generate;
 mod judge;
@@ -23,6 +25,7 @@ mod request;
 mod scene;
 mod send;
 mod shrink;
+mod twist;
 
 pub use campaign::{Campaign, End, Limits, Progress, Report, Saved, replay, run};
 pub use finding::{Found, Key, Kind, Recorded};

@@ -1,5 +1,6 @@
 //! Changes to a body that was right.
 
+use std::collections::BTreeSet;
 use std::mem::discriminant;
 
 use serde_json::{Map, Value, json};
@@ -8,6 +9,7 @@ use super::plan::{Body, Change};
 use crate::client::canary_text;
 use crate::client::random::Choices;
 use crate::codec::base64;
+use crate::scenarios::segment;
 
 /// How deep nesting goes in a member.
 const DEEP: usize = 3_000;
@@ -24,18 +26,23 @@ pub(super) struct Changed {
     pub what: String,
     /// A text that may be in no answer from now on.
     pub canary: Option<String>,
+    /// Whether it names a member by something that is no key.
+    pub names_no_key: bool,
 }
 
 /// Changes one member of a body.
 pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Changed {
     let mut places = Vec::new();
     collect(body, String::new(), &mut places);
-    let mut fitting: Vec<_> = places.iter().filter(|place| fits(body.pointer(place), change)).collect();
-    // The members of the message itself are few among those of its rosters.
-    let own = if matches!(change, Change::Drop | Change::Null) { 4 } else { 2 };
-    if dice.below(own) != 0 && fitting.iter().any(|place| place.matches('/').count() == 1) {
-        fitting.retain(|place| place.matches('/').count() == 1);
+    if change == Change::Null {
+        absent(body, String::new(), &mut places);
     }
+    let mut fitting: Vec<_> = places.iter().filter(|place| fits(body.pointer(place), change)).collect();
+    // Level by level, upper ones first: the members of the message itself are few among those of its rosters.
+    let level = |place: &&String| place.matches('/').count();
+    let levels: BTreeSet<_> = fitting.iter().map(level).collect();
+    let chosen = levels.iter().nth(dice.below(levels.len()).min(dice.below(levels.len()))).copied();
+    fitting.retain(|place| Some(level(place)) == chosen);
     let place = match fitting.len() {
         0 => String::new(),
         count => fitting[dice.below(count)].clone(),
@@ -53,18 +60,16 @@ pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Change
         Change::Deep => return deep(&changed, &place),
         Change::Null => (Value::Null, said("null as")),
         Change::Retype(which) => (retyped(&old, which), said("another type of")),
-        Change::Integer(which) => (integer(which), said("an odd number as")),
+        Change::Integer(which) => (integer(&old, which), said("an odd number as")),
         Change::Text(which) => (text(old.as_str().unwrap_or_default(), which).into(), said("an odd text as")),
         Change::Respell(which) => (respelled(old.as_str().unwrap_or_default(), which).into(), said("odd base64 as")),
     };
-    if let Some(target) = changed.pointer_mut(&place) {
-        *target = value;
-    }
+    set(&mut changed, &place, value);
     done(&changed, what, None)
 }
 
 fn done(body: &Value, what: String, canary: Option<String>) -> Changed {
-    Changed { bytes: body.to_string().into_bytes(), what, canary }
+    Changed { bytes: body.to_string().into_bytes(), what, canary, names_no_key: names_no_key(body) }
 }
 
 /// Pointers to everything in a body.
@@ -89,11 +94,40 @@ fn collect(value: &Value, place: String, places: &mut Vec<String>) {
 
 fn fits(value: Option<&Value>, change: Change) -> bool {
     match (value, change) {
-        (None, _) => false,
+        (None, change) => change == Change::Null,
         (Some(value), Change::Integer(_)) => value.is_i64(),
         (Some(value), Change::Text(_) | Change::Respell(_)) => value.is_string(),
         (Some(value), Change::Unknown) => value.is_object(),
         _ => true,
+    }
+}
+
+/// Pointers to optional members that aren't there, where null says the same.
+fn absent(value: &Value, place: String, places: &mut Vec<String>) {
+    const OPTIONAL: [(&str, &str); 2] =
+        [("expectedPayloadVersion", "rotatedMembers"), ("wrappedDataKey", "keyBindingSig")];
+    match value {
+        Value::Object(members) => {
+            let missing =
+                OPTIONAL.iter().filter(|(beside, name)| members.contains_key(*beside) && !members.contains_key(*name));
+            places.extend(missing.map(|(_, name)| format!("{place}/{name}")));
+            members.iter().for_each(|(name, member)| absent(member, format!("{place}/{name}"), places));
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| absent(item, format!("{place}/{index}"), places));
+        }
+        _ => {}
+    }
+}
+
+/// Puts a value where there is one, or where a member may be.
+fn set(body: &mut Value, place: &str, value: Value) {
+    if let Some(target) = body.pointer_mut(place) {
+        *target = value;
+    } else if let Some((parent, name)) = place.rsplit_once('/')
+        && let Some(Value::Object(members)) = body.pointer_mut(parent)
+    {
+        members.insert(name.to_owned(), value);
     }
 }
 
@@ -119,7 +153,8 @@ fn retyped(old: &Value, which: u8) -> Value {
     different[usize::from(which) % different.len()].clone()
 }
 
-fn integer(which: u8) -> Value {
+fn integer(old: &Value, which: u8) -> Value {
+    let old = old.as_f64().unwrap_or_default();
     let all = [
         json!(-1),
         json!(0),
@@ -129,7 +164,7 @@ fn integer(which: u8) -> Value {
         json!(i64::MIN),
         json!(u64::MAX),
         json!(1e300),
-        json!(0.5),
+        json!(old + 0.5),
         json!("1"),
         json!(9_007_199_254_740_993.0_f64),
     ];
@@ -173,6 +208,28 @@ pub(super) fn respelled(old: &str, which: u8) -> String {
     }
 }
 
+/// A member id as a lax server might still understand it.
+pub(super) fn respelled_id(id: &str, which: u8) -> String {
+    match which % 13 {
+        10 => segment(id),
+        11 => format!("{id} "),
+        12 => id.to_lowercase(),
+        which => respelled(id, which),
+    }
+}
+
+/// Whether a body names a member by what is no Ed25519 key, or not by its one spelling.
+pub(super) fn names_no_key(body: &Value) -> bool {
+    match body {
+        Value::Object(members) => members.iter().any(|(name, member)| match member {
+            Value::String(id) if name == "ed25519PublicKey" => base64::decode_array::<32>(id).is_err(),
+            other => names_no_key(other),
+        }),
+        Value::Array(items) => items.iter().any(names_no_key),
+        _ => false,
+    }
+}
+
 /// The same bytes with bits set that encode nothing.
 fn stray_bits(old: &str) -> String {
     let body = old.trim_end_matches('=');
@@ -207,7 +264,7 @@ fn twice(body: &Value, place: &str) -> Changed {
     };
     let text = body.to_string();
     let bytes = format!("{{\"{name}\":{other},{}", text.strip_prefix('{').unwrap_or_default()).into_bytes();
-    Changed { bytes, what: format!("{name} twice"), canary: None }
+    Changed { bytes, what: format!("{name} twice"), canary: None, names_no_key: false }
 }
 
 fn deep(body: &Value, place: &str) -> Changed {
@@ -218,7 +275,7 @@ fn deep(body: &Value, place: &str) -> Changed {
     let comma = if text == "{}" { "" } else { "," };
     let nested = format!("{}{}", "[".repeat(DEEP), "]".repeat(DEEP));
     let bytes = format!("{{\"{name}\":{nested}{comma}{}", &text[1..]).into_bytes();
-    Changed { bytes, what: format!("deep nesting in {name}"), canary: None }
+    Changed { bytes, what: format!("deep nesting in {name}"), canary: None, names_no_key: false }
 }
 
 /// A body that isn't what it should be as a whole, and what it is.
@@ -244,5 +301,44 @@ pub(super) fn whole(right: &[u8], body: Body) -> (Vec<u8>, &'static str) {
         }
         Body::Trailing => ([right, b" true"].concat(), "something behind the body"),
         Body::Large => ([right, &b" ".repeat(LARGE)[..]].concat(), "five megabytes of blanks behind the body"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draws(body: &Value, change_of: impl Fn(u8) -> Change) -> Vec<Value> {
+        let changed = (0..200_u8).map(|seed| change(body, change_of(seed), &mut Choices::new(seed.into(), "test")));
+        changed.map(|changed| serde_json::from_slice(&changed.bytes).unwrap()).collect()
+    }
+
+    #[test]
+    fn optional_members_that_are_absent_become_null_too() {
+        let body = json!({ "expectedPayloadVersion": 1, "envelope": { "iv": "" } });
+        let nulls = draws(&body, |_| Change::Null);
+        assert!(nulls.iter().any(|body| body.get("rotatedMembers") == Some(&Value::Null)));
+        assert!(nulls.iter().any(|body| body.pointer("/envelope/iv") == Some(&Value::Null)));
+        let texts = draws(&body, Change::Text);
+        assert!(texts.iter().all(|body| body.get("rotatedMembers").is_none()));
+    }
+
+    #[test]
+    fn every_level_is_reached() {
+        let body = json!({ "a": "x", "b": { "c": "x", "d": [{ "e": "x" }] } });
+        let dropped = draws(&body, |_| Change::Drop);
+        for gone in ["/a", "/b", "/b/c", "/b/d", "/b/d/0", "/b/d/0/e"] {
+            assert!(dropped.iter().any(|body| body.pointer(gone).is_none()), "{gone}");
+        }
+    }
+
+    #[test]
+    fn keys_are_told_from_other_texts() {
+        let id = base64::encode(&[7; 32]);
+        let roster = |id: &str| json!({ "member": [{ "ed25519PublicKey": id, "iv": "no key" }] });
+        assert!(!names_no_key(&roster(&id)));
+        for wrong in ["bob", id.trim_end_matches('='), &base64::encode(&[7; 31]), &stray_bits(&id)] {
+            assert!(names_no_key(&roster(wrong)), "{wrong}");
+        }
     }
 }

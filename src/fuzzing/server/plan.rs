@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// The identities of a case.
 pub const CAST: [&str; 4] = ["alice", "bob", "carol", "dave"];
+/// How many members a case can let in besides the cast; the place right behind the cast is nobody's.
+pub const CROWD_SIZE: usize = 15;
 /// How many repositories a case is about.
 pub const REPOS: usize = 2;
 
@@ -41,6 +43,9 @@ pub enum Act {
         version: i64,
         epoch: i64,
         envelope: Slip,
+        /// Revision 0.4: whether refresh tokens are shared.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shared: Option<bool>,
     },
     Pull {
         known: Count,
@@ -197,6 +202,8 @@ pub enum Twist {
     Wire(Wire),
     /// Another method, or a route that doesn't exist.
     Route(u8),
+    /// The member id in the path is spelled otherwise; how is drawn.
+    Spelled(u8),
 }
 
 /// What is done to a member of a body.
@@ -250,4 +257,6 @@ pub enum Wire {
     ContentType(u8),
     /// As the second request on a connection whose first one was refused with its body.
     AfterRefusal,
+    /// Its end only after somebody else has asked for something.
+    Stalled,
 }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::{Found, Kind, Recorded};
+use super::finding::{Found, Key, Kind, Recorded};
 use super::plan::{Act, CAST, Count, Credential, Step, Wire};
 use super::request::{Judged, Prepared, rule_of};
 use super::scene::Scene;
+use super::send::Sent;
+use crate::client::{RawAnswer, TransportError};
 use crate::requirements::Requirement;
 use crate::scenarios::World;
 
@@ -15,9 +17,10 @@ pub type Behaviour = (&'static str, String, String);
 
 /// What a case came to.
 pub struct Played {
-    /// The first thing that isn't as it must be or should be.
-    pub found: Option<Found>,
-    /// Requests and answers, in order.
+    /// What isn't as it must be or should be, in the order in which it showed. What fails a server ends a case; what only warns
+    /// doesn't, or a server that has one odd habit would never be looked at any further.
+    pub findings: Vec<Found>,
+    /// Requests and answers, in order; empty when there is no finding.
     pub transcript: Vec<Recorded>,
     /// What the server was seen to do.
     pub behaviours: Vec<Behaviour>,
@@ -27,31 +30,52 @@ pub struct Played {
 pub(super) struct Play {
     pub world: Arc<World>,
     pub scene: Scene,
-    pub transcript: Vec<Recorded>,
+    pub sent: Vec<Sent>,
     pub behaviours: Vec<Behaviour>,
+    /// Refusals for coming too often, before they are looked at.
+    pub limits: Vec<RawAnswer>,
+    noted: Vec<Found>,
     last: Option<Prepared>,
     /// How nobody was answered, by operation and whether the repository is there.
     pub silence: HashMap<(&'static str, bool), u16>,
 }
 
-/// Plays a case with fresh identities.
-pub async fn play(world: &Arc<World>, steps: &[Step]) -> Played {
+/// Plays a case with fresh identities; only until it shows what is `wanted`, if anything is.
+pub async fn play(world: &Arc<World>, steps: &[Step], wanted: Option<&Key>) -> Played {
     let mut play = Play {
         world: Arc::clone(world),
-        scene: Scene::new(),
-        transcript: Vec::new(),
+        scene: Scene::new(world.spec),
+        sent: Vec::new(),
         behaviours: Vec::new(),
+        limits: Vec::new(),
+        noted: Vec::new(),
         last: None,
         silence: HashMap::new(),
     };
-    let mut found = None;
     for step in steps {
         if let Err(finding) = play.step(step).await {
-            found = Some(*finding);
+            play.noted.push(*finding);
+            break;
+        }
+        if wanted.is_some_and(|key| play.noted.iter().any(|found| found.key() == *key)) {
             break;
         }
     }
-    Played { found, transcript: play.transcript, behaviours: play.behaviours }
+    // Most cases show nothing, and nobody wants to read them.
+    let transcript = if play.noted.is_empty() { Vec::new() } else { play.transcript() };
+    Played { findings: play.noted, transcript, behaviours: play.behaviours }
+}
+
+impl Played {
+    /// The finding with a key.
+    pub fn finding(&self, key: &Key) -> Option<&Found> {
+        self.findings.iter().find(|found| found.key() == *key)
+    }
+
+    /// The requests up to a finding.
+    pub fn until(&self, found: &Found) -> &[Recorded] {
+        &self.transcript[..found.after.min(self.transcript.len())]
+    }
 }
 
 /// Goes on, or has found something.
@@ -115,39 +139,53 @@ impl Play {
 
     /// Sends a request and judges what comes.
     async fn perform(&mut self, prepared: Prepared) -> Going {
+        let going = self.sent_and_judged(&prepared).await;
+        self.last = Some(prepared);
+        going
+    }
+
+    async fn sent_and_judged(&mut self, prepared: &Prepared) -> Going {
         let result = match prepared.wire {
-            Some(Wire::AfterRefusal) => self.after_refusal(&prepared).await?,
-            _ => self.send(&prepared).await,
+            Some(Wire::AfterRefusal) => match self.after_refusal(prepared).await? {
+                Some(result) => result,
+                None => return Ok(()),
+            },
+            Some(Wire::Stalled) => self.stalled(prepared).await?,
+            _ => self.send(prepared).await,
         };
-        self.last = Some(prepared.clone());
         let answer = match result {
             Ok(answer) => answer,
             Err(_) if prepared.wire == Some(Wire::Truncated) => {
-                self.behaviour(&prepared, "closed");
+                self.behaviour(prepared, "closed");
                 return Ok(());
             }
-            Err(error) => return Err(self.no_answer(&prepared, &error).await),
+            // Whoever doesn't want to read all of a large body has no other way to say so than to stop reading.
+            Err(TransportError::Closed(_)) if prepared.is_huge() && self.is_alive().await => {
+                self.behaviour(prepared, "closed");
+                return self.unsettle(prepared).await;
+            }
+            Err(error) => return Err(self.no_answer(prepared, &error).await),
         };
         let status = answer.status.as_u16();
-        self.behaviour(&prepared, &status.to_string());
-        self.is_sound(&prepared, &answer)?;
+        self.behaviour(prepared, &status.to_string());
+        let body = self.is_sound(prepared, &answer)?;
         if prepared.wire == Some(Wire::Truncated) {
-            return if status < 400 { self.unsettle(&prepared).await } else { Ok(()) };
+            return if status < 400 { self.unsettle(prepared).await } else { Ok(()) };
         }
-        match prepared.judged.clone() {
-            Judged::Model { call, lenient } => self.by_model(&prepared, &call, lenient, &answer).await,
-            Judged::Crossed { body } => self.crossed(&prepared, body, &answer).await,
+        match &prepared.judged {
+            Judged::Model { call, lenient } => self.by_model(prepared, call, *lenient, &answer, body).await,
+            Judged::Crossed { body } => self.crossed(prepared, *body, &answer).await,
             Judged::Malformed { harmless } => {
                 if status >= 400 {
                     return Ok(());
                 }
                 if !harmless {
                     let observed = format!("status {status} for {}", prepared.twist);
-                    return Err(self.found(Kind::Accepted, rule_of(&prepared), &prepared, "a 4xx", observed));
+                    self.report(self.found(Kind::Accepted, rule_of(prepared), prepared, "a 4xx", observed))?;
                 }
-                self.unsettle(&prepared).await
+                self.unsettle(prepared).await
             }
-            Judged::Answered if status < 400 => self.unsettle(&prepared).await,
+            Judged::Answered if status < 400 => self.unsettle(prepared).await,
             Judged::Answered => Ok(()),
         }
     }
@@ -167,6 +205,18 @@ impl Play {
         observed: impl Into<String>,
     ) -> Box<Found> {
         let operation = prepared.operation.name();
-        Box::new(Found { kind, rule, operation, expected: expected.into(), observed: observed.into() })
+        let (expected, observed) = (expected.into(), observed.into());
+        Box::new(Found { kind, rule, operation, expected, observed, after: self.sent.len() })
+    }
+
+    /// Takes a finding down: the case ends if it fails the server, and goes on if it is no more than a warning.
+    pub(super) fn report(&mut self, found: Box<Found>) -> Going {
+        if found.fails() {
+            return Err(found);
+        }
+        if !self.noted.iter().any(|known| known.key() == found.key()) {
+            self.noted.push(*found);
+        }
+        Ok(())
     }
 }

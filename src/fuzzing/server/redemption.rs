@@ -31,25 +31,31 @@ pub(super) fn odd_claims(jwt: &Jwt, id: &str) -> Option<String> {
     personal.into_iter().find(|name| jwt.claims.contains_key(*name)).map(|name| format!("a claim {name}"))
 }
 
-/// The rule that a wrong redemption would break, and what it is.
+/// Redemptions that must be refused: the rule that acceptance would break, and what they are.
+pub(super) const WRONG: [(Redemption, &Requirement, &str); 14] = [
+    (Redemption::UsedNonce, &rule::NONCE_SINGLE_USE, "a nonce that was used"),
+    (Redemption::ForeignNonce, &rule::NONCE_BOUND, "a nonce of another key"),
+    (Redemption::InventedNonce, &rule::NONCE_ISSUED, "a nonce that was never issued"),
+    (Redemption::SignatureOfAnother, &rule::SIGNATURE_VERIFIED, "another key's signature"),
+    (Redemption::SignatureOfEarlierNonce, &rule::SIGNATURE_VERIFIED, "an earlier nonce's signature"),
+    (Redemption::SignatureOverText, &rule::SIGNATURE_RAW, "a signature over the base64 text"),
+    (Redemption::SignatureEmpty, &rule::SIGNATURE_VERIFIED, "an empty signature"),
+    (Redemption::SignatureZeros, &rule::SIGNATURE_VERIFIED, "a signature of zeros"),
+    (Redemption::SignatureRandom, &rule::SIGNATURE_VERIFIED, "a random signature"),
+    (Redemption::SignatureFlipped, &rule::SIGNATURE_VERIFIED, "a signature with one bit changed"),
+    (Redemption::SignatureTopBits, &rule::SIGNATURE_VERIFIED, "a signature with a top bit set"),
+    (Redemption::SignatureLonger, &rule::SIGNATURE_VERIFIED, "a signature of 65 bytes"),
+    (Redemption::SignatureUnreduced, &rule::SIGNATURE_STRICT, "a signature with an unreduced S"),
+    (Redemption::KeySmallOrder, &rule::SIGNATURE_STRICT, "a key of small order"),
+];
+
+/// The rule that a redemption is about, and what it is.
 pub(super) fn said(with: Redemption) -> (&'static Requirement, &'static str) {
-    match with {
-        Redemption::Right => (&rule::PORTABLE_IDENTITY, "a right token request"),
-        Redemption::UsedNonce => (&rule::NONCE_SINGLE_USE, "a nonce that was used"),
-        Redemption::ForeignNonce => (&rule::NONCE_BOUND, "a nonce of another key"),
-        Redemption::InventedNonce => (&rule::NONCE_ISSUED, "a nonce that was never issued"),
-        Redemption::SignatureOfAnother => (&rule::SIGNATURE_VERIFIED, "another key's signature"),
-        Redemption::SignatureOfEarlierNonce => (&rule::SIGNATURE_VERIFIED, "an earlier nonce's signature"),
-        Redemption::SignatureOverText => (&rule::SIGNATURE_RAW, "a signature over the base64 text"),
-        Redemption::SignatureEmpty => (&rule::SIGNATURE_VERIFIED, "an empty signature"),
-        Redemption::SignatureZeros => (&rule::SIGNATURE_VERIFIED, "a signature of zeros"),
-        Redemption::SignatureRandom => (&rule::SIGNATURE_VERIFIED, "a random signature"),
-        Redemption::SignatureFlipped => (&rule::SIGNATURE_VERIFIED, "a signature with one bit changed"),
-        Redemption::SignatureTopBits => (&rule::SIGNATURE_VERIFIED, "a signature with a top bit set"),
-        Redemption::SignatureLonger => (&rule::SIGNATURE_VERIFIED, "a signature of 65 bytes"),
-        Redemption::SignatureUnreduced => (&rule::SIGNATURE_STRICT, "a signature with an unreduced S"),
-        Redemption::KeySmallOrder => (&rule::SIGNATURE_STRICT, "a key of small order"),
-        Redemption::KeyRespelled(_) => (&rule::IDENTITY_CANONICAL, "a key in another spelling"),
+    let wrong = WRONG.iter().find(|(wrong, ..)| *wrong == with);
+    match (wrong, with) {
+        (Some((_, rule, what)), _) => (rule, what),
+        (None, Redemption::KeyRespelled(_)) => (&rule::IDENTITY_CANONICAL, "a key in another spelling"),
+        (None, _) => (&rule::PORTABLE_IDENTITY, "a right token request"),
     }
 }
 

@@ -1,27 +1,29 @@
 //! From a step of a plan to a request, and to what may come of it.
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::credential::Credentials;
-use super::mutate;
-use super::plan::{Act, Change, Count, People, Slip, Step, Twist, Wire};
+use super::plan::{Act, Count, People, Slip, Step, Wire};
 use super::scene::Scene;
 use crate::client::RawRequest;
 use crate::client::random::Choices;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::model::{self, Call, Words};
-use crate::requirements::{self as rule, Requirement};
+use crate::requirements::{self as rule, Requirement, Revision};
 use crate::scenarios::Operation;
-use crate::wire::{
-    CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest, PushRequest, Schema, VaultManifest,
-};
+use crate::wire::{CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest, PushRequest, VaultManifest};
 
 /// Longest answer that is read, in bytes.
 const ANSWER_LIMIT: usize = 8 << 20;
+
+/// From this size on a server may stop reading, in bytes.
+const HUGE: usize = 4 << 20;
+/// From this size on a request may be refused for its size, in bytes.
+const LONG: usize = 64 << 10;
 
 /// What may come of a request.
 #[derive(Clone, Debug)]
@@ -60,15 +62,39 @@ pub(super) struct Prepared {
     pub rule: Option<&'static Requirement>,
     /// What is odd about it.
     pub twist: String,
+    /// Whether something was done to it that a careful server may have its own status for.
+    pub odd: bool,
     /// Whether it was sent just before: a careful server may take it for a retry.
     pub again: bool,
 }
 
+impl Prepared {
+    /// Whether its body is larger than a server need read.
+    pub(super) fn is_huge(&self) -> bool {
+        self.request.body.as_ref().is_some_and(|body| body.len() > HUGE)
+    }
+}
+
 /// A request before anything is done to it.
-struct Message {
-    operation: Operation,
-    body: Option<Value>,
-    member: usize,
+pub(super) struct Message {
+    pub operation: Operation,
+    pub body: Option<Bytes>,
+    pub member: usize,
+    /// What it amounts to for the model.
+    pub call: model::Operation,
+}
+
+impl Message {
+    fn of(operation: Operation, request: &impl Serialize, call: model::Operation) -> Self {
+        // A message is always JSON: it has no map with other keys than texts.
+        let body = serde_json::to_vec(request).unwrap_or_default();
+        Self { operation, body: Some(body.into()), member: 0, call }
+    }
+
+    /// The body, for those who change it.
+    pub(super) fn value(&self) -> Value {
+        self.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
+    }
 }
 
 impl Scene {
@@ -90,12 +116,15 @@ impl Scene {
             judged: Judged::Answered,
             rule: credentials.rule,
             twist: credentials.what.clone(),
+            odd: step.twist.is_some(),
             again: false,
         };
         match &step.twist {
-            None => prepared.judged = self.judged(&message, &credentials, false),
+            None => prepared.judged = self.judged(&message.call, &credentials, false),
             Some(twist) => self.twist(&mut prepared, &message, twist, &credentials, &mut dice),
         }
+        // What is long may be too long.
+        prepared.odd |= prepared.request.body.as_ref().is_some_and(|body| body.len() > LONG);
         // Ids that have to be escaped may be refused.
         if let Judged::Model { lenient, .. } = &mut prepared.judged {
             *lenient |= self.is_oddly_named(repo, message.operation);
@@ -103,91 +132,50 @@ impl Scene {
         Some(prepared)
     }
 
-    /// Does something to a request that was right.
-    fn twist(
-        &mut self,
-        prepared: &mut Prepared,
-        message: &Message,
-        twist: &Twist,
-        credentials: &Credentials,
-        dice: &mut Choices,
-    ) {
-        let repo = prepared.repo;
-        let what = match (twist, &message.body) {
-            (Twist::OtherPath, Some(_)) if message.operation != Operation::CreateRepo => {
-                let other = (repo + 1) % self.slots.len();
-                prepared.request.path = message.operation.path(&self.slots[other].id, "");
-                (prepared.judged, prepared.repo) = (Judged::Crossed { body: repo }, other);
-                "the path names another repository".to_owned()
-            }
-            (Twist::Member(change), Some(body)) => {
-                let changed = mutate::change(body, *change, dice);
-                self.canaries.extend(changed.canary);
-                prepared.judged = self.judged_changed(message, repo, *change, &changed.bytes, credentials);
-                prepared.request.body = Some(changed.bytes.into());
-                changed.what
-            }
-            (Twist::Body(body), Some(right)) => {
-                let (bytes, what) = mutate::whole(right.to_string().as_bytes(), *body);
-                let same = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| &value == right);
-                let malformed = Judged::Malformed { harmless: false };
-                prepared.judged = if same { self.judged(message, credentials, true) } else { malformed };
-                prepared.request.body = Some(bytes.into());
-                what.to_owned()
-            }
-            (Twist::Route(which), _) => {
-                prepared.judged = Judged::Malformed { harmless: false };
-                misroute(&mut prepared.request, *which)
-            }
-            (Twist::Wire(wire), _) => {
-                prepared.wire = Some(*wire);
-                let lenient = matches!(wire, Wire::ContentType(_) | Wire::Chunked | Wire::AfterRefusal);
-                prepared.judged = self.judged(message, credentials, lenient);
-                rewired(&mut prepared.request, *wire)
-            }
-            _ => {
-                prepared.judged = self.judged(message, credentials, false);
-                String::new()
-            }
-        };
-        let both = [std::mem::take(&mut prepared.twist), what];
-        prepared.twist = both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
-    }
-
     fn message(&mut self, step: &Step, dice: &mut Choices) -> Option<Message> {
         let repo = step.repo % self.slots.len();
         let id = self.slots[repo].id.clone();
         let (version, epoch) = self.counters(repo);
-        let mut member = 0;
-        let (operation, body) = match &step.act {
-            Act::CreateRepo { .. } => (Operation::CreateRepo, json!(self.creation(repo, &step.act, dice)?)),
-            Act::Pull { known } => {
-                (Operation::Pull, json!(PullRequest { repo_id: id, known_payload_version: known.from(version) }))
+        Some(match &step.act {
+            Act::CreateRepo { .. } => {
+                let request = self.creation(repo, &step.act, dice)?;
+                Message::of(Operation::CreateRepo, &request, self.words.create(&request))
             }
-            Act::Push { .. } => (Operation::Push, json!(self.push(repo, &step.act, dice)?)),
+            Act::Pull { known } => {
+                let request = PullRequest { repo_id: id, known_payload_version: known.from(version) };
+                Message::of(Operation::Pull, &request, Words::pull(&request))
+            }
+            Act::Push { .. } => {
+                let request = self.push(repo, &step.act, dice)?;
+                Message::of(Operation::Push, &request, self.words.push(&request))
+            }
             Act::AddMember { who, epoch: at, rekeyed, bound } => {
                 let entry = self.entry(*who, at.from(epoch), *rekeyed, *bound, dice);
-                (Operation::AddMember, json!(MemberAddRequest { repo_id: id, member: entry }))
+                let request = MemberAddRequest { repo_id: id, member: entry };
+                Message::of(Operation::AddMember, &request, self.words.add(&request))
             }
-            Act::RemoveMember { .. } => (Operation::RemoveMember, json!(self.removal(repo, &step.act, dice)?)),
+            Act::RemoveMember { .. } => {
+                let request = self.removal(repo, &step.act, dice)?;
+                Message::of(Operation::RemoveMember, &request, self.words.remove(&request))
+            }
             Act::FetchMemberKey { who } => {
-                member = *who;
-                (Operation::FetchMemberKey, Value::Null)
+                let id = self.id(*who).to_owned();
+                let call = self.words.fetch(&id);
+                Message { operation: Operation::FetchMemberKey, body: None, member: *who, call }
             }
             Act::Challenge | Act::Redeem { .. } | Act::Again | Act::Look | Act::Audit | Act::Discovery => return None,
-        };
-        Some(Message { operation, body: (!body.is_null()).then_some(body), member })
+        })
     }
 
     fn creation(&self, repo: usize, act: &Act, dice: &mut Choices) -> Option<CreateRepoRequest> {
-        let Act::CreateRepo { id: _, roster, version, epoch, envelope } = act else { return None };
+        let Act::CreateRepo { id: _, roster, version, epoch, envelope, shared } = act else { return None };
         let manifest = VaultManifest {
             repo_id: self.slots[repo].id.clone(),
             scheme_id: SCHEME_ID.into(),
             key_epoch: *epoch,
             payload_version: *version,
-            members: roster.iter().map(|who| self.entry(*who, *epoch, false, false, dice)).collect(),
-            share_refresh_tokens: None,
+            members: roster.iter().map(|who| self.any_entry(*who, *epoch, dice)).collect(),
+            share_refresh_tokens: shared.filter(|_| self.revision >= Revision::V0_4),
         };
         let initial_envelope = self.slipped(repo, *version, *epoch, *envelope, dice);
         Some(CreateRepoRequest { manifest, initial_envelope })
@@ -227,7 +215,7 @@ impl Scene {
         dice: &mut Choices,
     ) -> Vec<crate::wire::MemberEntry> {
         let people = self.people(repo, people, without);
-        people.into_iter().map(|who| self.entry(who, epoch, false, false, dice)).collect()
+        people.into_iter().map(|who| self.any_entry(who, epoch, dice)).collect()
     }
 
     fn slipped(
@@ -260,60 +248,23 @@ impl Scene {
             method: message.operation.method(),
             path: credentials.query.as_ref().map_or(path.clone(), |query| format!("{path}?{query}")),
             headers,
-            body: message.body.as_ref().map(|body| Bytes::from(body.to_string())),
+            body: message.body.clone(),
             answer_limit: ANSWER_LIMIT,
         }
     }
 
     /// What the model has to say about a message that is well formed.
-    fn judged(&mut self, message: &Message, credentials: &Credentials, lenient: bool) -> Judged {
+    pub(super) fn judged(&mut self, call: &model::Operation, credentials: &Credentials, lenient: bool) -> Judged {
         if credentials.either {
             return Judged::Answered;
         }
         let caller = credentials.caller.map(|who| self.word(who));
-        let body = message.body.clone().unwrap_or_default();
-        let member = self.id(message.member).to_owned();
-        match call_of(&mut self.words, message.operation, &member, body) {
-            Some((operation, _)) => Judged::Model { call: Call { caller, operation }, lenient },
-            None => Judged::Answered,
-        }
-    }
-
-    /// What may come of a body with one member changed.
-    fn judged_changed(
-        &mut self,
-        message: &Message,
-        repo: usize,
-        change: Change,
-        bytes: &[u8],
-        credentials: &Credentials,
-    ) -> Judged {
-        let harmless = matches!(change, Change::Unknown | Change::Twice | Change::Deep);
-        let value = serde_json::from_slice::<Value>(bytes).unwrap_or_default();
-        let kind = message.operation.request_kind();
-        if harmless || kind.is_none_or(|kind| !Schema::violations(kind, &value, 1).is_empty()) {
-            return Judged::Malformed { harmless };
-        }
-        if credentials.either {
-            return Judged::Answered;
-        }
-        let caller = credentials.caller.map(|who| self.word(who));
-        let Some((operation, repo_id)) = call_of(&mut self.words, message.operation, "", value) else {
-            // An integer that is written as a fraction, say.
-            return Judged::Malformed { harmless: true };
-        };
-        if repo_id != self.slots[repo].id {
-            return Judged::Answered;
-        }
-        Judged::Model {
-            call: Call { caller, operation },
-            lenient: !matches!(change, Change::Integer(_) | Change::Drop),
-        }
+        Judged::Model { call: Call { caller, operation: call.clone() }, lenient }
     }
 }
 
 /// The call that a body makes, and the repository that it names.
-fn call_of(words: &mut Words, operation: Operation, member: &str, body: Value) -> Option<(model::Operation, String)> {
+pub(super) fn call_of(words: &mut Words, operation: Operation, body: Value) -> Option<(model::Operation, String)> {
     fn read<T: DeserializeOwned>(body: Value) -> Option<T> {
         serde_json::from_value(body).ok()
     }
@@ -338,40 +289,8 @@ fn call_of(words: &mut Words, operation: Operation, member: &str, body: Value) -
             let remove: MemberRemoveRequest = read(body)?;
             (words.remove(&remove), remove.repo_id)
         }
-        Operation::FetchMemberKey => (words.fetch(member), String::new()),
-        Operation::Challenge | Operation::Token | Operation::Discovery => return None,
+        Operation::FetchMemberKey | Operation::Challenge | Operation::Token | Operation::Discovery => return None,
     })
-}
-
-/// Another method, or a route that doesn't exist; says which.
-fn misroute(request: &mut RawRequest, which: u8) -> String {
-    match which % 6 {
-        0 => request.method = Method::DELETE,
-        1 => request.method = Method::PATCH,
-        2 => request.method = if request.method == Method::GET { Method::POST } else { Method::GET },
-        3 => request.path.push_str("/more"),
-        4 => request.path = format!("/v2{}", request.path),
-        _ => request.path.push_str("%zz"),
-    }
-    if request.method == Method::GET {
-        request.body = None;
-    }
-    match which % 6 {
-        0..=2 => format!("the method {}", request.method),
-        _ => "a route that doesn't exist".into(),
-    }
-}
-
-fn rewired(request: &mut RawRequest, wire: Wire) -> String {
-    let Wire::ContentType(which) = wire else { return format!("{wire:?}").to_lowercase() };
-    let types =
-        ["text/plain", "application/octet-stream", "application/json; charset=utf-16", "x", "multipart/form-data"];
-    request.headers.retain(|(name, _)| name != CONTENT_TYPE);
-    let content_type = types.get(usize::from(which) % (types.len() + 1));
-    if let Some(value) = content_type {
-        request.headers.push((CONTENT_TYPE, HeaderValue::from_static(value)));
-    }
-    content_type.map_or("no Content-Type".into(), |value| format!("Content-Type: {value}"))
 }
 
 /// The rule that a malformed request breaks when it is accepted.

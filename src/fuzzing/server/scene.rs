@@ -1,13 +1,15 @@
 //! Whom and what a case is played with: identities, repositories, and what the server should hold of them.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
-use super::plan::{CAST, Naming, People, REPOS};
+use super::plan::{CAST, CROWD_SIZE, Naming, People, REPOS};
 use crate::client::Identity;
 use crate::client::random::{self, Choices};
 use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::model::{State, Word, Words};
+use crate::requirements::Revision;
 use crate::scenarios::Operation;
 use crate::wire::{EncryptedEnvelope, MemberEntry, WrappedKey};
 
@@ -45,26 +47,32 @@ pub(super) struct Scene {
     pub actors: Vec<Actor>,
     pub slots: Vec<Slot>,
     pub words: Words,
+    /// The revision that the server is judged by.
+    pub revision: Revision,
     /// Texts that were sent where no member belongs, and may be in no answer.
     pub canaries: Vec<String>,
     /// Every nonce that was issued.
     pub nonces: HashSet<String>,
-    /// A member id that belongs to nobody.
-    pub nobody: String,
 }
+
+/// Members that never ask for anything: ids and X25519 keys. The first is never let in anywhere.
+static CROWD: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let keys = |identity: Identity| (identity.id, identity.x25519_public_key);
+    (0..=CROWD_SIZE).map(|_| keys(Identity::generate())).collect()
+});
 
 impl Scene {
     /// Fresh identities and ids.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(revision: Revision) -> Self {
         let actor = |_| Actor { identity: Identity::generate(), token: None, nonces: Vec::new() };
         let slot = |_| Slot { id: random::uuid(), state: None, lost: false, stained: false };
         Self {
             actors: (0..CAST.len()).map(actor).collect(),
             slots: (0..REPOS).map(slot).collect(),
-            words: Words::default(),
+            words: Words::of(revision),
+            revision,
             canaries: Vec::new(),
             nonces: HashSet::new(),
-            nobody: Identity::generate().id,
         }
     }
 
@@ -80,7 +88,8 @@ impl Scene {
             Naming::Long => format!("{}.{}", slot.id, random::uuid()),
             Naming::Like(how) => alike(&other, how),
             Naming::Odd(which) => {
-                const ODD: [&str; 8] = ["a b", "a/b", "\u{e9}\u{1f511}", "%41", "a?b#c", "a+b", "a\\b", "a:b@c"];
+                const ODD: [&str; 10] =
+                    ["a b", "a/b", "\u{e9}\u{1f511}", "%41", "a?b#c", "a+b", "a\\b", "a:b@c", "a;b", "a,b=c "];
                 format!("{}{}", slot.id, ODD[usize::from(which) % ODD.len()])
             }
         };
@@ -92,9 +101,9 @@ impl Scene {
         operation == Operation::CreateRepo && !self.slots[repo].id.chars().all(plain)
     }
 
-    /// The member id of a place in the cast; beyond it, nobody's.
+    /// The member id of a place in the cast; beyond it, nobody's, and then those of the crowd.
     pub(super) fn id(&self, who: usize) -> &str {
-        self.actors.get(who).map_or(&self.nobody, |actor| &actor.identity.id)
+        self.actors.get(who).map_or_else(|| &in_crowd(who).0, |actor| &actor.identity.id)
     }
 
     /// The word of a member id.
@@ -128,8 +137,9 @@ impl Scene {
     /// A member entry of the right shape; a server can't look further into it.
     pub(super) fn entry(&self, who: usize, epoch: i64, rekeyed: bool, bound: bool, dice: &mut Choices) -> MemberEntry {
         let x25519 = match self.actors.get(who) {
-            Some(actor) if !rekeyed => actor.identity.x25519_public_key.clone(),
-            _ => noise(32, dice),
+            _ if rekeyed => noise(32, dice),
+            Some(actor) => actor.identity.x25519_public_key.clone(),
+            None => in_crowd(who).1.clone(),
         };
         MemberEntry {
             ed25519_public_key: self.id(who).to_owned(),
@@ -145,9 +155,22 @@ impl Scene {
         }
     }
 
+    /// A member's entry, with a binding now and then.
+    pub(super) fn any_entry(&self, who: usize, epoch: i64, dice: &mut Choices) -> MemberEntry {
+        let bound = dice.below(3) == 0;
+        self.entry(who, epoch, false, bound, dice)
+    }
+
     /// An envelope of the right shape.
     pub(super) fn envelope(&self, repo: usize, version: i64, epoch: i64, dice: &mut Choices) -> EncryptedEnvelope {
-        let length = 16 + dice.below(80);
+        // What is long may be cut off somewhere, or kept elsewhere.
+        let length = match dice.below(1024) {
+            0 => 1_200_000,
+            1..16 => 70_000,
+            16..64 => 5_000,
+            64..192 => 300,
+            _ => 16 + dice.below(80),
+        };
         EncryptedEnvelope {
             repo_id: self.slots.get(repo).map(|slot| slot.id.clone()).unwrap_or_default(),
             payload_version: version,
@@ -158,10 +181,17 @@ impl Scene {
     }
 }
 
+fn in_crowd(who: usize) -> &'static (String, String) {
+    &CROWD[(who - CAST.len()) % CROWD.len()]
+}
+
 /// Base64 of so many bytes that mean nothing.
 pub(super) fn noise(length: usize, dice: &mut Choices) -> String {
-    let bytes: Vec<u8> = (0..length).map(|_| dice.draw().to_le_bytes()[0]).collect();
-    base64::encode(&bytes)
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        bytes.extend(dice.draw().to_le_bytes());
+    }
+    base64::encode(&bytes[..length])
 }
 
 /// An id that is nearly another.

@@ -3,21 +3,89 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::HeaderValue;
+
 use super::finding::{Found, Kind, Recorded};
 use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::Prepared;
-use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Rewrite, TransportError};
+use crate::client::{Exchange, KEPT_BODY, RawAnswer, RawRequest, RecordedBody, Rewrite, TransportError};
 use crate::report::shorten_token;
 use crate::requirements as rule;
-use crate::scenarios::Operation;
+use crate::scenarios::{Operation, World};
 
 /// How long a server may take for what it was never sent to its end.
 const UNFINISHED: Duration = Duration::from_secs(1);
+/// Characters of `Authorization` that a transcript shows.
+const SHOWN_AUTHORIZATION: usize = 24;
 /// So often a server that gave no answer is asked whether it lives.
 const PROBES: usize = 3;
 /// Whoever closes a connection may be about to fall, or busy: it gets a moment.
 const PROBE_AFTER: Duration = Duration::from_millis(100);
+
+/// A request that was sent and what came, before anybody wants to read it.
+pub(super) struct Sent {
+    by: usize,
+    twist: String,
+    operation: &'static str,
+    method: http::Method,
+    path: String,
+    authorization: Option<HeaderValue>,
+    body: Kept,
+    outcome: Result<Received, String>,
+    duration: Duration,
+}
+
+struct Received {
+    status: u16,
+    content_type: Option<HeaderValue>,
+    body: Kept,
+}
+
+/// A body, or the beginning of a long one.
+struct Kept {
+    head: Bytes,
+    length: usize,
+}
+
+impl Kept {
+    fn of(body: &Bytes) -> Self {
+        let head = if body.len() <= KEPT_BODY { body.clone() } else { Bytes::copy_from_slice(&body[..KEPT_BODY]) };
+        Self { head, length: body.len() }
+    }
+
+    fn recorded(&self, world: &World) -> RecordedBody {
+        let text = String::from_utf8_lossy(&self.head).into_owned();
+        RecordedBody { text: shorten_token(world.mask(text)), length: self.length }
+    }
+}
+
+impl Sent {
+    fn recorded(&self, world: &World) -> Recorded {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let shortened = |value: &HeaderValue| {
+            let text = text(value);
+            let kept: String = text.chars().take(SHOWN_AUTHORIZATION).collect();
+            if kept.len() == text.len() { kept } else { format!("{kept}…") }
+        };
+        let received = self.outcome.as_ref().ok();
+        let exchange = Exchange {
+            operation: self.operation,
+            method: self.method.to_string(),
+            path: self.path.clone(),
+            authorization: self.authorization.as_ref().map(shortened),
+            request: self.body.recorded(world),
+            status: received.map(|received| received.status),
+            content_type: received.and_then(|received| received.content_type.as_ref()).map(text),
+            response: received.map(|received| received.body.recorded(world)).unwrap_or_default(),
+            error: self.outcome.as_ref().err().map(|error| world.mask(error.clone())),
+            duration: self.duration,
+        };
+        let by = CAST.get(self.by).copied().unwrap_or("nobody");
+        Recorded { by, twist: self.twist.clone(), exchange }
+    }
+}
 
 impl Play {
     /// Sends a request as it is to be written, waits out rate limits, and records what came.
@@ -43,23 +111,61 @@ impl Play {
                 transport.send_rewritten(&request, Rewrite::Truncated, UNFINISHED.min(bound)).await
             }
             Some(rewrite) => transport.send_rewritten(&request, rewrite, bound).await,
-            None => world.send(transport, &request, bound, &mut Vec::new()).await,
+            None => world.send(transport, &request, bound, &mut self.limits).await,
         };
         self.record(prepared, &request, &result, started.elapsed());
         match result {
             // Rewritten requests don't wait out rate limits by themselves.
             Ok(answer) if answer.status.as_u16() == 429 && rewritten.is_some() => {
-                world.send(transport, &prepared.request, bound, &mut Vec::new()).await
+                world.send(transport, &prepared.request, bound, &mut self.limits).await
             }
             result => result,
         }
     }
 
-    /// A request without a token, with a body, and right behind it on the same connection the request itself.
-    pub(super) async fn after_refusal(
+    /// A request that stops half-way, and goes on when somebody else's was answered meanwhile, or wasn't.
+    pub(super) async fn stalled(
         &mut self,
         prepared: &Prepared,
     ) -> Result<Result<RawAnswer, TransportError>, Box<Found>> {
+        let vault = Arc::clone(&self.world.vault);
+        let started = Instant::now();
+        let held = vault.hold(prepared.request.clone(), 0.5, vault.timeout()).await;
+        let other = self.probe();
+        let meanwhile = vault.send_within(&other, UNFINISHED).await;
+        let result = held.finish().await;
+        self.record(prepared, &prepared.request, &result, started.elapsed());
+        // A server that is slow even now that nothing is in its way is only slow.
+        if matches!(meanwhile, Err(TransportError::Timeout(_)))
+            && vault.send_within(&other, UNFINISHED / 4).await.is_ok()
+        {
+            let (rule, expected) = (&rule::STALLED_REQUEST, "an answer to others while a request is half sent");
+            let observed = format!("none within {UNFINISHED:?}");
+            self.report(self.found(Kind::Mismatch, rule, prepared, expected, observed))?;
+        }
+        Ok(match result {
+            Ok(answer) if answer.status.as_u16() == 429 => self.send(prepared).await,
+            result => result,
+        })
+    }
+
+    /// A request that anybody may send, on a connection of its own.
+    fn probe(&self) -> RawRequest {
+        RawRequest {
+            method: http::Method::GET,
+            path: Operation::Discovery.path("", ""),
+            headers: vec![(http::header::CONNECTION, HeaderValue::from_static("close"))],
+            body: None,
+            answer_limit: 1 << 20,
+        }
+    }
+
+    /// A request without a token, with a body, and right behind it on the same connection the request itself.
+    /// Nothing comes of it that could be judged when the server is out of step.
+    pub(super) async fn after_refusal(
+        &mut self,
+        prepared: &Prepared,
+    ) -> Result<Option<Result<RawAnswer, TransportError>>, Box<Found>> {
         let started = Instant::now();
         let mut first = prepared.request.clone();
         first.headers.retain(|(name, _)| name != http::header::AUTHORIZATION);
@@ -68,17 +174,22 @@ impl Play {
             Ok((refusal, second)) => {
                 self.record(prepared, &first, &Ok(refusal), started.elapsed());
                 match second {
-                    None => return Ok(self.send(prepared).await),
+                    None => return Ok(Some(self.send(prepared).await)),
+                    Some(Err(error)) if self.is_alive().await => {
+                        self.record(prepared, &prepared.request, &Err(error.clone()), started.elapsed());
+                        self.body_left_behind(prepared, self.world.mask(error.to_string())).await?;
+                        return Ok(None);
+                    }
                     Some(result) => result,
                 }
             }
             Err(error) => Err(error),
         };
         self.record(prepared, &prepared.request, &result, started.elapsed());
-        Ok(match result {
+        Ok(Some(match result {
             Ok(answer) if answer.status.as_u16() == 429 => self.send(prepared).await,
             result => result,
-        })
+        }))
     }
 
     pub(super) fn record(
@@ -88,43 +199,36 @@ impl Play {
         result: &Result<RawAnswer, TransportError>,
         duration: Duration,
     ) {
-        let recorded = |bytes: &[u8]| {
-            let body = RecordedBody::of(bytes);
-            RecordedBody { text: shorten_token(self.world.mask(body.text)), ..body }
+        let outcome = match result {
+            Ok(answer) => Ok(Received {
+                status: answer.status.as_u16(),
+                content_type: answer.headers.get(http::header::CONTENT_TYPE).cloned(),
+                body: Kept::of(&answer.body),
+            }),
+            Err(error) => Err(error.to_string()),
         };
         let authorization = request.headers.iter().find(|(name, _)| name == http::header::AUTHORIZATION);
-        let shown = authorization.map(|(_, value)| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            let kept: String = text.chars().take(24).collect();
-            if kept.len() == text.len() { kept } else { format!("{kept}…") }
-        });
-        let answer = result.as_ref().ok();
-        let content_type = answer.and_then(|answer| answer.headers.get(http::header::CONTENT_TYPE));
-        let exchange = Exchange {
+        self.sent.push(Sent {
+            by: prepared.by,
+            twist: prepared.twist.clone(),
             operation: prepared.operation.name(),
-            method: request.method.to_string(),
+            method: request.method.clone(),
             path: request.path.clone(),
-            authorization: shown,
-            request: recorded(request.body.as_deref().unwrap_or_default()),
-            status: answer.map(|answer| answer.status.as_u16()),
-            content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            response: answer.map(|answer| recorded(&answer.body)).unwrap_or_default(),
-            error: result.as_ref().err().map(|error| self.world.mask(error.to_string())),
+            authorization: authorization.map(|(_, value)| value.clone()),
+            body: Kept::of(request.body.as_ref().unwrap_or(&Bytes::new())),
+            outcome,
             duration,
-        };
-        let by = CAST.get(prepared.by).copied().unwrap_or("nobody");
-        self.transcript.push(Recorded { by, twist: prepared.twist.clone(), exchange });
+        });
+    }
+
+    /// What was sent and came, for people.
+    pub(super) fn transcript(&self) -> Vec<Recorded> {
+        self.sent.iter().map(|sent| sent.recorded(&self.world)).collect()
     }
 
     /// Whether the server answers anything at all, a moment after it didn't.
-    async fn is_alive(&self) -> bool {
-        let request = RawRequest {
-            method: http::Method::GET,
-            path: Operation::Discovery.path("", ""),
-            headers: vec![(http::header::CONNECTION, http::HeaderValue::from_static("close"))],
-            body: None,
-            answer_limit: 1 << 20,
-        };
+    pub(super) async fn is_alive(&self) -> bool {
+        let request = self.probe();
         for _ in 0..PROBES {
             tokio::time::sleep(PROBE_AFTER).await;
             if self.world.vault.send_within(&request, UNFINISHED).await.is_ok() {

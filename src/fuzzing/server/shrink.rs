@@ -13,28 +13,24 @@ const BOUND: Duration = Duration::from_secs(20);
 /// So often a case that isn't shorter is tried again, as some things show only now and then.
 const TRIES: usize = 2;
 
-/// A case and what it came to.
-pub(super) struct Shrunk {
-    pub steps: Vec<Step>,
-    pub played: Played,
-}
-
 struct Shrinker<'a> {
     world: &'a Arc<World>,
     key: &'a Key,
     until: Instant,
-    best: Shrunk,
+    steps: Vec<Step>,
+    /// What the steps came to, once they are fewer or plainer than they were.
+    played: Option<Played>,
 }
 
-/// Cuts a case down while it still shows what it showed.
-pub(super) async fn shrink(world: &Arc<World>, key: &Key, steps: Vec<Step>, played: Played) -> Shrunk {
+/// Cuts a case down while it still shows what it showed: its steps and what they came to, if it can be cut at all.
+pub(super) async fn shrink(world: &Arc<World>, key: &Key, steps: &[Step]) -> Option<(Vec<Step>, Played)> {
     let until = Instant::now() + BOUND;
-    let mut shrinker = Shrinker { world, key, until, best: Shrunk { steps, played } };
+    let mut shrinker = Shrinker { world, key, until, steps: steps.to_vec(), played: None };
     shrinker.cut().await;
     shrinker.simplify().await;
     // What is simpler may need less before it.
     shrinker.cut().await;
-    shrinker.best
+    Some((shrinker.steps, shrinker.played?))
 }
 
 impl Shrinker<'_> {
@@ -48,12 +44,12 @@ impl Shrinker<'_> {
             if self.time_is_up() {
                 return false;
             }
-            let played = play(self.world, &steps).await;
-            if played.found.as_ref().is_some_and(|found| found.key() == *self.key) {
-                self.best = Shrunk { steps, played };
+            let played = play(self.world, &steps, Some(self.key)).await;
+            if played.finding(self.key).is_some() {
+                (self.steps, self.played) = (steps, Some(played));
                 return true;
             }
-            if self.best.steps.len() > 6 {
+            if self.steps.len() > 6 {
                 return false;
             }
         }
@@ -62,17 +58,17 @@ impl Shrinker<'_> {
 
     /// Leaves out ever smaller runs of steps.
     async fn cut(&mut self) {
-        let mut size = self.best.steps.len().div_ceil(2);
+        let mut size = self.steps.len().div_ceil(2);
         while size > 0 && !self.time_is_up() {
-            let mut from = self.best.steps.len().saturating_sub(size);
+            let mut from = self.steps.len().saturating_sub(size);
             loop {
-                let steps = &self.best.steps;
+                let steps = &self.steps;
                 let rest: Vec<_> = steps.iter().take(from).chain(steps.iter().skip(from + size)).cloned().collect();
                 let shorter = rest.len() < steps.len() && self.shows(rest).await;
                 if from == 0 || self.time_is_up() {
                     break;
                 }
-                from = if shorter { from.min(self.best.steps.len()) } else { from }.saturating_sub(size);
+                from = if shorter { from.min(self.steps.len()) } else { from }.saturating_sub(size);
             }
             size /= 2;
         }
@@ -80,11 +76,11 @@ impl Shrinker<'_> {
 
     /// Makes each step plainer, one change after the other.
     async fn simplify(&mut self) {
-        for place in 0..self.best.steps.len() {
+        for place in 0..self.steps.len() {
             for change in PLAINER {
-                let mut steps = self.best.steps.clone();
+                let mut steps = self.steps.clone();
                 change(&mut steps[place]);
-                if steps != self.best.steps {
+                if steps != self.steps {
                     self.shows(steps).await;
                 }
             }
@@ -99,8 +95,8 @@ const PLAINER: [fn(&mut Step); 7] = [
     // Who made the repository needs nobody to be let in.
     |step| step.by = step.repo,
     |step| match &mut step.act {
-        Act::CreateRepo { id, version, epoch, envelope, .. } => {
-            (*id, *version, *epoch, *envelope) = (Naming::Fresh, 1, 0, Slip::None);
+        Act::CreateRepo { id, version, epoch, envelope, shared, .. } => {
+            (*id, *version, *epoch, *envelope, *shared) = (Naming::Fresh, 1, 0, Slip::None, None);
         }
         Act::Push { expected, version, epoch, roster, envelope } => {
             (*expected, *version, *epoch) = (Count::Plus(0), Count::Plus(1), Count::Plus(0));

@@ -105,7 +105,14 @@ impl Reader {
     fn manifest(&mut self, manifest: &ManifestLine<'_>, repo: Word, field: &str) -> Result<Manifest, Wrong> {
         let repo = self.repo(manifest.repo.as_ref(), repo);
         let members = self.roster(&manifest.members, field)?;
-        Ok(Manifest { repo, scheme: scheme(), version: manifest.version, epoch: manifest.epoch, members })
+        Ok(Manifest {
+            repo,
+            scheme: scheme(),
+            version: manifest.version,
+            epoch: manifest.epoch,
+            members,
+            shared: false,
+        })
     }
 
     fn envelope(&mut self, envelope: &EnvelopeLine<'_>, repo: Word) -> Envelope {

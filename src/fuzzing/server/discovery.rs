@@ -1,0 +1,61 @@
+//! Discovery (SPEC §8.2) and the key set that it names.
+
+use serde_json::Value;
+
+use super::finding::Kind;
+use super::plan::Step;
+use super::play::{Going, Play};
+use crate::codec::jwt::Jwt;
+use crate::requirements as rule;
+use crate::scenarios::{Operation, candidates, is_signed_by};
+
+/// The profiles that the specification knows.
+const PROFILES: [&str; 2] = ["http-json", "grpc"];
+
+impl Play {
+    /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
+    pub(super) async fn discovery(&mut self, step: &Step) -> Going {
+        let prepared = self.prepared(step.by, Operation::Discovery, None, String::new());
+        let answer = self.exchange(&prepared).await?;
+        if !answer.status.is_success() {
+            return Ok(());
+        }
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if let Some((expected, observed)) = wrong_document(&body) {
+            return Err(self.found(Kind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
+        }
+        let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.vault.path_of(&url.parse().ok()?));
+        let Some(path) = path else { return Ok(()) };
+        let mut keys = self.prepared(step.by, Operation::Discovery, None, "the key set".into());
+        keys.request.path = path;
+        let answer = self.exchange(&keys).await?;
+        let set: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let set = set["keys"].as_array().cloned().unwrap_or_default();
+        let private = ["d", "p", "q", "k"];
+        if set.iter().any(|key| private.iter().any(|name| key.get(name).is_some())) {
+            self.report(self.found(Kind::Secret, &rule::KEY_SET, &keys, "public keys alone", "a private member"))?;
+        }
+        let tokens = self.scene.actors.iter().filter_map(|actor| Jwt::parse(actor.token.as_deref()?).ok());
+        let ours = |jwt: &Jwt| jwt.header.get("alg").is_some_and(|alg| alg == "EdDSA" || alg == "Ed25519");
+        let unsigned = tokens.filter(ours).any(|jwt| !is_signed_by(&jwt, &candidates(&set, &jwt)));
+        if answer.status.is_success() && unsigned {
+            let expected = "the key that tokens are signed with";
+            self.report(self.found(Kind::Schema, &rule::KEY_SET, &keys, expected, "no key that verifies a token"))?;
+        }
+        Ok(())
+    }
+}
+
+/// What should stand in a discovery document, and what does. It may say more than it must.
+fn wrong_document(body: &Value) -> Option<(&'static str, String)> {
+    let (profiles, issuer) = (&body["profiles"], &body["issuerJwksUrl"]);
+    let names: Option<Vec<&str>> = profiles.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
+    if !names.is_some_and(|names| names.iter().any(|name| PROFILES.contains(name))) {
+        return Some(("profiles that name http-json or grpc", format!("profiles {profiles}")));
+    }
+    if !(issuer.is_null() || issuer.is_string()) {
+        return Some(("issuerJwksUrl, if it is there, as a string", format!("issuerJwksUrl {issuer}")));
+    }
+    let misnamed = body.get("issuer_jwks_url").is_some();
+    misnamed.then(|| ("the key set under the name issuerJwksUrl", "issuer_jwks_url".into()))
+}
