@@ -1,5 +1,6 @@
-//! What the server fuzzer finds and how fast it is: every sequential fault of the built-in server with a fixed seed, then the
-//! clean server and every quirk, in which it must find nothing.
+//! What the server fuzzer finds, and how soon: every sequential fault of the built-in server with a fixed seed, judged by the revision
+//! whose rule it breaks; then the clean server, in which it must find nothing, and every quirk, which it may warn of and must not fail.
+//! A fault that breaks a MUST is found by what fails the server, any other by a warning.
 //!
 //! ```sh
 //! cargo bench --bench fuzz                        # all of it, at most 30 s for a fault, 10 s for a quirk
@@ -12,10 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use avp_conform::client::Header;
-use avp_conform::fuzzing::server::{Campaign, Limits, run};
-use avp_conform::requirements::{self, Revision};
+use avp_conform::fuzzing::server::{Campaign, Limits, Report, run};
+use avp_conform::requirements;
 use avp_conform::runner::{RunConfig, Target};
-use avp_conform::server::{self, API_KEY, Config, Fault, FaultKind, Quirk};
+use avp_conform::server::{self, API_KEY, Config, Fault, FaultKind, Level, Quirk};
 use tokio::sync::watch;
 
 /// The seed of every campaign.
@@ -38,6 +39,13 @@ impl Subject {
             Self::Quirk(quirk) => quirk.info().name,
         }
     }
+
+    /// After which time a fault was found.
+    fn found(self, campaign: &Campaign) -> Option<Duration> {
+        let Self::Fault(fault) = self else { return None };
+        let counts = |report: &&Report| report.found.fails() || fault.info().level != Level::Must;
+        campaign.reports.iter().filter(counts).map(|report| report.since).min()
+    }
 }
 
 fn main() {
@@ -46,16 +54,13 @@ fn main() {
         arguments.iter().position(|word| word == "--seconds").and_then(|at| arguments.get(at + 1)?.parse().ok());
     let wanted: Vec<&String> =
         arguments.iter().filter(|word| !word.starts_with("--") && word.parse::<u64>().is_err()).collect();
-    // The fuzzer judges by revision 0.2, which servers that break a later one conform to.
-    let broken =
-        |fault: &&Fault| requirements::by_id(fault.info().requirement).is_some_and(|rule| rule.since == Revision::V0_2);
-    let sequential = |fault: &&Fault| fault.info().kind == FaultKind::Sequential && broken(fault);
+    let sequential = |fault: &&Fault| fault.info().kind == FaultKind::Sequential;
     let faults = Fault::all().iter().filter(sequential).copied().map(Subject::Fault);
     let all = faults.chain([Subject::Clean]).chain(Quirk::all().iter().copied().map(Subject::Quirk));
     let subjects: VecDeque<_> =
         all.filter(|subject| wanted.is_empty() || wanted.iter().any(|text| subject.name().contains(*text))).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (mut right, mut wrong) = (0, Vec::new());
+    let (mut right, mut wrong, mut worst) = (0, Vec::new(), (Duration::ZERO, ""));
     let queue = Arc::new(Mutex::new(subjects));
     let (results, mut finished) = tokio::sync::mpsc::unbounded_channel();
     runtime.block_on(async {
@@ -73,10 +78,18 @@ fn main() {
         }
         drop(results);
         while let Some((subject, campaign)) = finished.recv().await {
-            if shown(subject, &campaign) { right += 1 } else { wrong.push(subject.name()) }
+            if shown(subject, &campaign) {
+                right += 1
+            } else {
+                wrong.push(subject.name())
+            }
+            if let Some(since) = subject.found(&campaign) {
+                worst = worst.max((since, subject.name()));
+            }
         }
     });
     println!("\n{right} as they should be, {} not: {}", wrong.len(), wrong.join(" "));
+    println!("the fault that took longest to be found: {}, {:.1} s", worst.1, worst.0.as_secs_f64());
 }
 
 async fn fuzz(subject: Subject, seconds: Option<u64>) -> Campaign {
@@ -94,7 +107,12 @@ async fn fuzz(subject: Subject, seconds: Option<u64>) -> Campaign {
     let value = http::HeaderValue::from_static(API_KEY.1);
     config.headers = vec![Header { name: http::HeaderName::from_static(API_KEY.0), value }];
     let seconds = seconds.unwrap_or(if is_fault { 30 } else { 10 });
-    let limits = Limits { cases: None, duration: Some(Duration::from_secs(seconds)), first: is_fault };
+    let mut strict = false;
+    if let Subject::Fault(fault) = subject {
+        config.spec = requirements::by_id(fault.info().requirement).map_or(config.spec, |rule| rule.since);
+        strict = fault.info().level != Level::Must;
+    }
+    let limits = Limits { cases: None, duration: Some(Duration::from_secs(seconds)), first: is_fault, strict };
     let (_keep, stop) = watch::channel(false);
     let campaign = run(&config, SEED, limits, stop, &mut |_| {}).await;
     drop(running);
@@ -108,12 +126,16 @@ fn shown(subject: Subject, campaign: &Campaign) -> bool {
         .reports
         .iter()
         .map(|report| {
-            format!("{} {} [{} requests]", report.found.operation, report.found.rule.id, report.transcript.len())
+            let Report { found, transcript, since, .. } = report;
+            let (operation, seconds) = (found.operation, since.as_secs_f64());
+            format!("{operation} {} [{} requests, {seconds:.1} s]", found.rule.id, transcript.len())
         })
         .collect();
+    let fails = campaign.reports.iter().any(|report| report.found.fails());
     let (rule, right) = match subject {
-        Subject::Fault(fault) => (fault.info().requirement, !found.is_empty()),
-        Subject::Clean | Subject::Quirk(_) => ("", found.is_empty() && progress.cases > 0),
+        Subject::Fault(fault) => (fault.info().requirement, subject.found(campaign).is_some()),
+        Subject::Clean => ("", found.is_empty() && progress.cases > 0),
+        Subject::Quirk(_) => ("", !fails && progress.cases > 0),
     };
     println!(
         "{} {:34} {rule:28} {:>6} cases {:>7} requests {:>6.1} s  {}",
