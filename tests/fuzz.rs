@@ -116,7 +116,6 @@ fn later_revisions_are_judged_when_asked_for() {
     let save = save.to_str().unwrap();
     for (fault, spec, rule) in [
         ("errors-plain-text", "0.3", "AVP-0.3-error-object"),
-        ("add-again-refused", "0.3", "AVP-0.3-retry-add"),
         ("sharing-lost-on-push", "0.4", "AVP-0.4-share-refresh-tokens"),
     ] {
         let broken = ["--embedded", "--fault", fault, "--first", "--seed", "1", "--save", save, "--duration", "30s"];

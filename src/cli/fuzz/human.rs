@@ -149,9 +149,10 @@ pub(super) fn ending(campaign: &Campaign, seed: u64) -> String {
 /// Why the target can't be judged.
 pub(super) fn aborted(abort: &Abort) -> String {
     let columns = output::size().columns;
-    let said = wrap(&format!("NOT JUDGED  {}", clean(&abort.reason)), columns);
+    let reason = wrap(&clean(&abort.reason), columns - LABEL);
     let advice = wrap(&clean(&abort.advice), columns - 2);
-    let said = said.into_iter().map(|line| paint(RED.bold(), line) + "\n");
+    let labels = std::iter::once("NOT JUDGED").chain(std::iter::repeat(""));
+    let said = reason.iter().zip(labels).map(|(line, label)| paint(RED.bold(), format!("{label:<12}{line}")) + "\n");
     said.chain(advice.into_iter().map(|line| format!("  {line}\n"))).collect()
 }
 

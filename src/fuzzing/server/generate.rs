@@ -38,7 +38,13 @@ pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
             steps.push(plain(choices, 0, 0, act));
         }
     }
-    steps.extend((0..length).map(|_| step(choices)));
+    for _ in 0..length {
+        let step = step(choices);
+        // What is refused may have been done all the same.
+        let look = step.twist.is_some() && choices.below(2) == 0;
+        let looking = look.then(|| plain(choices, step.by, step.repo, Act::Look));
+        steps.extend([step].into_iter().chain(looking));
+    }
     steps.push(plain(choices, 0, 0, Act::Audit));
     steps
 }
@@ -113,7 +119,7 @@ fn step(choices: &mut Choices) -> Step {
 fn right(choices: &mut Choices, by: usize, repo: usize) -> Step {
     // Who made the repository is mostly still in it.
     let by = if choices.below(4) == 0 { by } else { repo };
-    let act = match choices.below(20) {
+    let act = match choices.below(21) {
         0..=3 => Act::Pull { known: if choices.below(2) == 0 { Count::Is(0) } else { Count::Plus(0) } },
         4..=9 => {
             let rotates = choices.below(3) == 0;
@@ -131,6 +137,7 @@ fn right(choices: &mut Choices, by: usize, repo: usize) -> Step {
         }
         15..=17 => Act::FetchMemberKey { who: choices.below(CAST.len()) },
         18 => Act::Challenge,
+        19 => right_create(by),
         _ => Act::Redeem { with: Redemption::Right },
     };
     plain(choices, by, repo, act)
@@ -298,15 +305,15 @@ fn twist(choices: &mut Choices) -> Twist {
 }
 
 fn change(choices: &mut Choices) -> Change {
-    match choices.below(12) {
-        0..=1 => Change::Drop,
-        2 => Change::Null,
-        3 => Change::Retype(die(choices)),
-        4..=5 => Change::Integer(die(choices)),
-        6..=7 => Change::Text(die(choices)),
-        8 => Change::Respell(die(choices)),
-        9 => Change::Twice,
-        10 => Change::Unknown,
+    match choices.below(14) {
+        0..=2 => Change::Drop,
+        3..=4 => Change::Null,
+        5 => Change::Retype(die(choices)),
+        6..=7 => Change::Integer(die(choices)),
+        8..=9 => Change::Text(die(choices)),
+        10 => Change::Respell(die(choices)),
+        11 => Change::Twice,
+        12 => Change::Unknown,
         _ => Change::Deep,
     }
 }

@@ -34,8 +34,10 @@ pub(super) struct Changed {
 pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Changed {
     let mut places = Vec::new();
     collect(body, String::new(), &mut places);
-    if change == Change::Null {
-        absent(body, String::new(), &mut places);
+    let mut optional = Vec::new();
+    absent(body, String::new(), &mut optional);
+    if change == Change::Null && !optional.is_empty() && dice.below(2) == 0 {
+        places = optional;
     }
     let mut fitting: Vec<_> = places.iter().filter(|place| fits(body.pointer(place), change)).collect();
     // Level by level, upper ones first: the members of the message itself are few among those of its rosters.

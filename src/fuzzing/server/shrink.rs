@@ -26,10 +26,15 @@ struct Shrinker<'a> {
 pub(super) async fn shrink(world: &Arc<World>, key: &Key, steps: &[Step]) -> Option<(Vec<Step>, Played)> {
     let until = Instant::now() + BOUND;
     let mut shrinker = Shrinker { world, key, until, steps: steps.to_vec(), played: None };
-    shrinker.cut().await;
-    shrinker.simplify().await;
-    // What is simpler may need less before it.
-    shrinker.cut().await;
+    // What is simpler may need less before it, and what comes after less may be simpler.
+    loop {
+        let before = shrinker.steps.clone();
+        shrinker.cut().await;
+        shrinker.simplify().await;
+        if shrinker.steps == before || shrinker.time_is_up() {
+            break;
+        }
+    }
     Some((shrinker.steps, shrinker.played?))
 }
 
