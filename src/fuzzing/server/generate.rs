@@ -101,9 +101,9 @@ fn step(choices: &mut Choices) -> Step {
         return plain(choices, by, repo, Act::Look);
     }
     // One thing at a time: what is refused for its token shows nothing else, nor does what is wrong anyway.
-    match choices.below(8) {
+    match choices.below(9) {
         0..=1 => Step { credential: credential(choices), ..right(choices, by, repo) },
-        2..=3 => {
+        2..=4 => {
             let step = right(choices, by, repo);
             let in_path = matches!(step.act, Act::FetchMemberKey { .. }) && choices.below(2) == 0;
             Step { twist: Some(if in_path { Twist::Spelled(die(choices)) } else { twist(choices) }), ..step }
@@ -119,7 +119,7 @@ fn step(choices: &mut Choices) -> Step {
 fn right(choices: &mut Choices, by: usize, repo: usize) -> Step {
     // Who made the repository is mostly still in it.
     let by = if choices.below(4) == 0 { by } else { repo };
-    let act = match choices.below(21) {
+    let act = match choices.below(22) {
         0..=3 => Act::Pull { known: if choices.below(2) == 0 { Count::Is(0) } else { Count::Plus(0) } },
         4..=9 => {
             let rotates = choices.below(3) == 0;
@@ -130,14 +130,15 @@ fn right(choices: &mut Choices, by: usize, repo: usize) -> Step {
             let (who, bound) = (choices.below(CAST.len()), choices.below(3) == 0);
             Act::AddMember { who, epoch: Count::Plus(0), rekeyed: false, bound }
         }
-        13..=14 => {
+        13..=15 => {
             let (version, epoch) = (Count::Plus(1), Count::Plus(1));
-            let who = choices.below(CAST.len());
+            // Mostly one of those who were let in at the beginning.
+            let who = if choices.below(4) == 0 { choices.below(CAST.len()) } else { 1 + choices.below(2) };
             Act::RemoveMember { who, version, epoch, roster: People::Staying, envelope: Slip::None }
         }
-        15..=17 => Act::FetchMemberKey { who: choices.below(CAST.len()) },
-        18 => Act::Challenge,
-        19 => right_create(by),
+        16..=18 => Act::FetchMemberKey { who: choices.below(CAST.len()) },
+        19 => Act::Challenge,
+        20 => right_create(by),
         _ => Act::Redeem { with: Redemption::Right },
     };
     plain(choices, by, repo, act)

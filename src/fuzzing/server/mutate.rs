@@ -43,7 +43,8 @@ pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Change
     // Level by level, upper ones first: the members of the message itself are few among those of its rosters.
     let level = |place: &&String| place.matches('/').count();
     let levels: BTreeSet<_> = fitting.iter().map(level).collect();
-    let chosen = levels.iter().nth(dice.below(levels.len()).min(dice.below(levels.len()))).copied();
+    let highest = (0..3).map(|_| dice.below(levels.len())).min().unwrap_or_default();
+    let chosen = levels.iter().nth(highest).copied();
     fitting.retain(|place| Some(level(place)) == chosen);
     let place = match fitting.len() {
         0 => String::new(),
