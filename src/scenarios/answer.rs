@@ -97,6 +97,11 @@ impl Operation {
         matches!(self, Self::Pull | Self::FetchMemberKey | Self::Discovery)
     }
 
+    /// Whether it may change a repository.
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::CreateRepo | Self::Push | Self::AddMember | Self::RemoveMember)
+    }
+
     /// What the request's body is, if it has one.
     pub fn request_kind(self) -> Option<MessageKind> {
         Some(match self {

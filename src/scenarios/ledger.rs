@@ -64,7 +64,7 @@ impl Ledger {
         let Some(answer) = answer else { return };
         match answer.operation {
             Some(Operation::Token) if answer.is_success() => self.credentials(check, request, answer),
-            Some(Operation::CreateRepo | Operation::Push | Operation::AddMember | Operation::RemoveMember) => {
+            Some(operation) if operation.is_write() => {
                 let mut requests = lock(&self.requests);
                 if let Some(body) = request
                     && requests.length + body.len() <= KEPT_REQUESTS

@@ -156,7 +156,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
-fn repo_in_path(path: &str) -> Option<String> {
+/// The repository that a path names.
+pub(super) fn repo_in_path(path: &str) -> Option<String> {
     let repo = path.strip_prefix("/v1/repos/")?.split('/').next()?;
     Some(percent_decode_str(repo).decode_utf8().ok()?.into_owned())
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Ledger, Observer};
+use super::{Auth, Blobs, Ledger, Observer};
 use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -52,6 +52,8 @@ pub struct World {
     pub observer: Observer,
     /// What no server may have.
     pub ledger: Ledger,
+    /// Sealed texts that were sent and served.
+    pub blobs: Blobs,
     /// What the server keeps, as far as it is at hand.
     pub storage: Storage,
     /// Where exchanges go when tracing.
@@ -106,6 +108,7 @@ impl World {
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),
             ledger: Ledger::default(),
+            blobs: Blobs::default(),
             storage: Storage::default(),
             trace: None,
             no_tokens: OnceLock::new(),

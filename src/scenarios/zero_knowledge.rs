@@ -11,6 +11,8 @@ use crate::scan::{Class, Look, Secret, searcher};
 checks! {
     "zero-knowledge/nothing-leaks", Must, "§10", [ZERO_KNOWLEDGE], nothing_leaks,
         "No answer of the run holds a plaintext account, a data key or a private key, in any common encoding", phase = Finale;
+    "zero-knowledge/blobs-as-sent", Must, "§4", [STORED_VERBATIM], blobs_as_sent,
+        "Every envelope and wrapped key that the run was served is one that was sent for that repository", phase = Finale;
     "zero-knowledge/create-drops-secrets", Should, "§10", [NO_SECRET_ECHO, ZERO_KNOWLEDGE], create_drops_secrets,
         "A dataKey, passphrase or plaintext that is sent along with createRepo is refused or dropped";
     "zero-knowledge/push-drops-secrets", Should, "§10", [NO_SECRET_ECHO], push_drops_secrets,
@@ -78,6 +80,18 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
     }
     let left_out = if unsearched == 0 { String::new() } else { format!("; {unsearched} more answers were not kept") };
     cx.remark(format!("{} answers searched for {} secrets{left_out}", answers.len(), secrets.len()));
+    performed
+}
+
+/// Every envelope and wrapped key of every answer, as it was met.
+async fn blobs_as_sent(cx: &Ctx) -> Outcome {
+    let performed = lifecycle(cx).await;
+    let (served, foreign) = cx.world.blobs.findings();
+    if let Some(first) = foreign.into_iter().next() {
+        let observed = format!("{} (met in {})", first.finding.observed, first.check);
+        return Err(Stop::Broken(Box::new(Finding { observed, ..first.finding })));
+    }
+    cx.remark(format!("{served} envelopes and wrapped keys were served as they were sent"));
     performed
 }
 

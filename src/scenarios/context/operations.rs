@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::answer::{Answer, Operation, parse_json};
+use super::super::recording::repo_in_path;
 use super::super::{Finding, Stop};
 use super::{Auth, Call, Ctx, Member, Provoked, REMEMBERED, lock};
 use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Transport, TransportError, Volley};
@@ -137,7 +139,7 @@ impl Ctx {
     /// As [`Self::call`], with the transport's error as it is.
     pub async fn try_call(&self, call: Call<'_>) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let transport = self.transport_of(&call);
-        let (request, authorization) = prepare(&call);
+        let (request, authorization) = self.prepare(&call);
         let started = Instant::now();
         let mut limits = Vec::new();
         let bound = call.bound.unwrap_or(transport.timeout());
@@ -161,7 +163,7 @@ impl Ctx {
         first: impl Future<Output = T>,
     ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
         let transport = calls.first().map_or(&self.world.vault, |call| self.transport_of(call));
-        let prepared: Vec<_> = calls.iter().map(prepare).collect();
+        let prepared: Vec<_> = calls.iter().map(|call| self.prepare(call)).collect();
         let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
         let (first, Volley { opened, results }) = transport.volley_after(requests, transport.timeout(), first).await;
         let concluded = calls.iter().zip(prepared).zip(results);
@@ -174,7 +176,7 @@ impl Ctx {
     /// Starts a request and stops after a share of its body (0.0: after the head).
     pub async fn hold(&self, call: &Call<'_>, share: f64) -> crate::client::HeldRequest {
         let transport = self.transport_of(call);
-        transport.hold(prepare(call).0, share, transport.timeout() * 3).await
+        transport.hold(self.prepare(call).0, share, transport.timeout() * 3).await
     }
 
     /// Finishes a request that was held.
@@ -192,6 +194,21 @@ impl Ctx {
     fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
         let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
         if is_idp { self.world.idp() } else { &self.world.vault }
+    }
+
+    /// The request on the wire and its `Authorization` as a record may show it; the blobs in it count as sent.
+    fn prepare(&self, call: &Call<'_>) -> (RawRequest, Option<String>) {
+        if let (Some(operation), Some(body)) = (call.operation, &call.body)
+            && operation.is_write()
+        {
+            let allowed = call.validated && !self.provoking.load(Ordering::Relaxed);
+            let body = serde_json::from_slice::<Value>(body).ok();
+            let named = body.as_ref().and_then(|body| body.pointer("/manifest/repoId"));
+            if let Some(repo) = repo_of(&call.path, named) {
+                self.world.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
+            }
+        }
+        prepare(call)
     }
 
     /// Records an exchange and shows its answer to the observer.
@@ -277,12 +294,20 @@ impl Ctx {
             }
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
+            if let Some(repo) = repo_of(&answer.exchange.path, body.get("repoId")) {
+                self.world.blobs.served(&repo, &body, self.check.id, &answer.exchange);
+            }
         } else if self.world.spec >= Revision::V0_3 {
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
             observer.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);
         }
     }
+}
+
+/// The repository in the path, or else the one that the message names: createRepo has none in its path.
+fn repo_of(path: &str, named: Option<&Value>) -> Option<String> {
+    repo_in_path(path).or_else(|| named?.as_str().map(str::to_owned))
 }
 
 /// The request on the wire, and its `Authorization` as a record may show it.

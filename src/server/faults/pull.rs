@@ -12,7 +12,7 @@ use super::tools::{edit, lock};
 use crate::server::operations;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest};
+use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest, WrappedKey};
 
 /// What a conformant pull answers, changed.
 fn changed(
@@ -264,6 +264,28 @@ faults! {
                     manifest.members.clone_from(&first.members);
                 }
                 manifest
+            }
+        }
+    }
+    "wrapped-keys-by-member-alone" breaks STORED_VERBATIM:
+        "Wrapped keys are kept by member id alone: pull gives the one that was written last, for whichever repository." => {
+        state { last: Mutex<HashMap<String, WrappedKey>> }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                let written = next.manifest.members.iter();
+                lock(&self.last).extend(
+                    written.map(|entry| (entry.ed25519_public_key.clone(), entry.wrapped_data_key.clone())),
+                );
+                next
+            }
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| {
+                    for entry in &mut answer.manifest.members {
+                        if let Some(last) = lock(&self.last).get(&entry.ed25519_public_key) {
+                            entry.wrapped_data_key = last.clone();
+                        }
+                    }
+                })
             }
         }
     }
