@@ -2,21 +2,32 @@
 //!
 //! The library behind the `avp-conform` program. The README's "Map of the source" tells what lives where; arrows between
 //! the modules point one way: `codec ← wire ← {client, model, server} ← scenarios ← runner ← report ← cli`.
+//!
+//! Without the feature `program` there is only what the fuzz targets in `fuzz/` need: parsers, constructions and the model, free of
+//! HTTP, storage and threads.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "program")]
 pub mod cli;
+#[cfg(feature = "program")]
 pub mod client;
 pub mod codec;
 pub mod fuzzing;
 pub mod history;
 pub mod model;
+#[cfg(feature = "program")]
 pub mod report;
 pub mod requirements;
+#[cfg(feature = "program")]
 pub mod runner;
+#[cfg(feature = "program")]
 pub mod scan;
+#[cfg(feature = "program")]
 pub mod scenarios;
+#[cfg(feature = "program")]
 pub mod selftest;
+#[cfg(feature = "program")]
 pub mod server;
 pub mod vectors;
 pub mod wire;

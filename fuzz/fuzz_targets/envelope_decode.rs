@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| avp_conform::fuzzing::run("envelope_decode", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| avp_conform::fuzzing::envelope_decode(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| avp_conform::fuzzing::run("key_binding", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| avp_conform::fuzzing::key_binding(data));

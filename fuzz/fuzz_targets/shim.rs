@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| avp_conform::fuzzing::run("shim", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| avp_conform::fuzzing::shim(data));

@@ -6,7 +6,7 @@ use crate::codec::key_wrap::{self, WrapError, Wrapped};
 use crate::codec::{DataKey, base64, envelope, key_binding, signature};
 
 /// Additional data is what a second formulation makes of it, and tells its three parts.
-pub(super) fn aad(data: &[u8]) {
+pub fn aad(data: &[u8]) {
     let mut input = Structured::new(data);
     let (payload_version, key_epoch) = (input.integer(), input.integer());
     let repo_id = input.text();
@@ -31,7 +31,7 @@ pub(super) fn aad(data: &[u8]) {
 }
 
 /// What is sealed opens, but not at another place, under another key, or with a byte changed; and nothing opens by itself.
-pub(super) fn envelope_tampering(data: &[u8]) {
+pub fn envelope(data: &[u8]) {
     let mut input = Structured::new(data);
     let (key, iv) = (DataKey::new(input.array()), input.array());
     let (payload_version, key_epoch) = (input.integer(), input.integer());
@@ -58,7 +58,7 @@ pub(super) fn envelope_tampering(data: &[u8]) {
 }
 
 /// What is wrapped unwraps, for its recipient alone and only as it is; what wasn't wrapped doesn't.
-pub(super) fn key_wrap_tampering(data: &[u8]) {
+pub fn key_wrap(data: &[u8]) {
     let mut input = Structured::new(data);
     let (recipient, ephemeral): ([u8; 32], [u8; 32]) = (input.array(), input.array());
     let forged = Wrapped { ephemeral_public_key: input.array(), iv: input.array(), ciphertext: input.bytes() };
@@ -87,7 +87,7 @@ pub(super) fn key_wrap_tampering(data: &[u8]) {
 }
 
 /// A binding verifies for its two keys under its issuer, and for nothing else.
-pub(super) fn key_binding_tampering(data: &[u8]) {
+pub fn key_binding(data: &[u8]) {
     let mut input = Structured::new(data);
     let seed = input.array();
     let (issuer, place) = (signature::public_key(&seed), input.below(64));

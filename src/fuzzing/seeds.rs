@@ -1,8 +1,13 @@
-//! Seeds of the fuzz targets, made from the vectors: what `avp-conform vectors seeds` writes.
+//! Seeds of the fuzz targets, made from the vectors and of simulated histories: what `avp-conform vectors seeds` writes.
 
 use serde_json::Value;
 
 use super::json::NAMES;
+use crate::client::random::Choices;
+use crate::history::{
+    self,
+    simulate::{Simulation, simulate},
+};
 use crate::vectors::{self, BankFile, GenerateError};
 
 /// Why there are no seeds: a bug of ours.
@@ -70,6 +75,7 @@ pub fn seeds() -> Result<Vec<Seed>, SeedError> {
         whole_file(file, &content, &mut seeds);
     }
     questions(&mut seeds);
+    histories(&mut seeds);
     Ok(seeds)
 }
 
@@ -138,5 +144,20 @@ fn questions(seeds: &mut Vec<Seed>) {
         if let Ok(answer) = vectors::evaluate(&step.request) {
             add(seeds, "shim", step.request.op.name(), answer.to_line(1).into_bytes());
         }
+    }
+}
+
+/// Short histories, of which some outcomes are unknown, and the bytes of others.
+fn histories(seeds: &mut Vec<Seed>) {
+    for seed in 0..8 {
+        let history = simulate(Simulation { operations: 6, clients: 3, unknown_one_in: 4, seed });
+        let mut text = Vec::new();
+        // Memory can be written.
+        if history::write("seed", &history, &mut text).is_ok() {
+            add(seeds, "history", "simulated", text);
+        }
+        let mut choices = Choices::new(seed, "history");
+        let drawn = (0..32).flat_map(|_| choices.draw().to_le_bytes()).collect();
+        add(seeds, "history", "drawn", drawn);
     }
 }

@@ -38,7 +38,12 @@ impl<'a> Structured<'a> {
 
     /// A number below a bound, which is at least 1.
     pub(super) fn below(&mut self, bound: usize) -> usize {
-        self.draw::<usize>() % bound.max(1)
+        self.0.int_in_range(0..=bound.max(1) - 1).unwrap_or(0)
+    }
+
+    /// The same as a `u32`.
+    pub(super) fn small(&mut self, bound: u32) -> u32 {
+        self.0.int_in_range(0..=bound.max(1) - 1).unwrap_or(0)
     }
 
     /// A JSON object of texts, integers and flags.

@@ -10,7 +10,7 @@ use crate::codec::jwt::{self, Jwt};
 use crate::codec::locator::RepoLocator;
 
 /// Strict decoding agrees with a naive reference, what decodes encodes back to the same text, and all bytes survive.
-pub(super) fn base64_spelling(data: &[u8]) {
+pub fn base64(data: &[u8]) {
     assert_eq!(base64::decode(&base64::encode(data)).as_deref(), Ok(data));
     assert_eq!(base64::decode_url(&base64::encode_url(data)).as_deref(), Ok(data));
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -45,7 +45,7 @@ fn naive(text: &str) -> Option<Vec<u8>> {
 }
 
 /// What parses as an address prints as one that parses to the same, and nothing is lost on the way.
-pub(super) fn address(data: &[u8]) {
+pub fn address(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for text in [text.to_owned(), format!("avp://{text}"), format!("avp://h/{text}")] {
         if let Ok(server) = address::parse_server(&text) {
@@ -59,7 +59,7 @@ pub(super) fn address(data: &[u8]) {
 }
 
 /// As a token, as the JSON inside one, and as the members of one.
-pub(super) fn invite(data: &[u8]) {
+pub fn invite(data: &[u8]) {
     for token in tokens(data) {
         if let Ok(invite) = InviteRequest::decode(&token) {
             assert_eq!(InviteRequest::decode(&invite.encode()).ok().as_ref(), Some(&invite));
@@ -76,7 +76,7 @@ pub(super) fn invite(data: &[u8]) {
 }
 
 /// As a token, as the JSON inside one, and as the members of one.
-pub(super) fn locator(data: &[u8]) {
+pub fn locator(data: &[u8]) {
     for token in tokens(data) {
         if let Ok(locator) = RepoLocator::decode(&token) {
             assert_eq!(RepoLocator::decode(&locator.encode()).ok(), Some(locator));
@@ -111,7 +111,7 @@ fn tokens(data: &[u8]) -> Vec<String> {
 }
 
 /// What reads as a JWT has a signing input that the token begins with; what is encoded reads as the same.
-pub(super) fn jwt(data: &[u8]) {
+pub fn jwt(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(jwt) = Jwt::parse(text)
     {

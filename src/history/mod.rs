@@ -23,6 +23,7 @@ mod dormant;
 mod doubt;
 mod format;
 mod offence;
+#[cfg(feature = "program")]
 pub mod simulate;
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,10 @@ use super::search::{Found, Searcher};
 
 /// Different hits that are kept for one source; more are only counted.
 const KEPT: usize = 2000;
-/// Bytes of zstd windows that may be open at once: five of the largest that are decoded.
-const WINDOWS: u64 = 40 << 20;
+/// Bytes of zstd windows that may be open at once: four of the largest that are decoded.
+const WINDOWS: u64 = 32 << 20;
 /// The same before a job that has none open gets one, so that there is room for others within it.
-const WINDOWS_OF_FIRST: u64 = 24 << 20;
+const WINDOWS_OF_FIRST: u64 = 16 << 20;
 /// What compressed parts may decode to: this much in any case,
 const BUDGET: u64 = 64 << 20;
 /// and this many times the length of their source. Deflate can't do more than 1032, and logs rarely more than 50.

@@ -1,0 +1,256 @@
+//! Histories: their files, and the verdict on them beside that of trying every order.
+
+use super::structured::Structured;
+use crate::history::{self, Done, History, Op, Verdict};
+use crate::model::{self, Answer, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Word, Words};
+
+/// More operations than this have too many orders to try them all.
+const FEW: usize = 7;
+
+/// A history that reads is written as one that reads as the same, and the verdict on it, or on one that is drawn from the
+/// bytes, is that of trying every order.
+pub fn history(data: &[u8]) {
+    if let Ok(read) = history::read("input", data) {
+        let text = written(&read);
+        let again = history::read("what was written", text.as_bytes());
+        assert_eq!(again.ok().map(|again| (again.ops.len(), written(&again))), Some((read.ops.len(), text)));
+        verdict(&read);
+    }
+    verdict(&drawn(data));
+}
+
+/// What happened at a store that does everything right, with something spoilt or not.
+pub(crate) fn drawn(data: &[u8]) -> History {
+    let mut input = Structured::new(data);
+    let mut history = small(&mut input);
+    assert!(is_linearizable(&history), "what happened has an order: {:#?}", history.ops);
+    for _ in 0..input.below(6) {
+        spoil(&mut history, &mut input);
+    }
+    history
+}
+
+fn written(history: &History) -> String {
+    let mut text = Vec::new();
+    history::write("memory", history, &mut text).expect("memory can be written");
+    String::from_utf8(text).expect("JSON is UTF-8")
+}
+
+/// Holds the verdict on a short history to that of trying everything.
+fn verdict(history: &History) {
+    if history.ops.len() > FEW {
+        return;
+    }
+    assert_eq!(is_linearizable(history), has_an_order(history), "{:#?}", history.ops);
+    if let Verdict::NotLinearizable(offence) = history::check(history) {
+        assert!(offence.operations.contains(&offence.stuck));
+        assert!(!offence.explanations.is_empty());
+        // What is said to be the shortest part has no order either, from its state on.
+        let part: Vec<Op> = offence.operations.iter().map(|index| history.ops[*index as usize].clone()).collect();
+        let mut left = (0..part.len()).collect();
+        assert!(!has_order(&part, offence.before.as_ref(), &mut left), "{offence:#?}\n{:#?}", history.ops);
+    }
+}
+
+/// The verdict; a small history is never undecided.
+pub(crate) fn is_linearizable(history: &History) -> bool {
+    match history::check(history) {
+        Verdict::Linearizable { .. } => true,
+        Verdict::NotLinearizable(_) => false,
+        Verdict::Undecided { .. } => panic!("undecided: {:#?}", history.ops),
+    }
+}
+
+/// Whether the operations on every repository have an order.
+pub(crate) fn has_an_order(history: &History) -> bool {
+    history.ops.iter().all(|op| {
+        let mut of_repo = (0..history.ops.len()).filter(|other| history.ops[*other].repo == op.repo).collect();
+        has_order(&history.ops, None, &mut of_repo)
+    })
+}
+
+/// Tries every order, without any idea.
+fn has_order(ops: &[Op], state: Option<&State>, left: &mut Vec<usize>) -> bool {
+    if left.iter().all(|index| ops[*index].result.is_none()) {
+        return true;
+    }
+    for at in 0..left.len() {
+        let op = &ops[left[at]];
+        let too_late = left.iter().any(|other| ops[*other].result.as_ref().is_some_and(|done| done.end < op.start));
+        if too_late {
+            continue;
+        }
+        let nexts: Vec<Option<State>> = match op.result.as_ref().map(|done| &done.answer) {
+            Some(answer) => model::step(state, &op.call, answer).map(|step| step.next).into_iter().collect(),
+            None => {
+                let outcomes = model::allowed(state, &op.call).outcomes;
+                outcomes.into_iter().filter(|outcome| outcome.settled).map(|outcome| outcome.next).collect()
+            }
+        };
+        let index = left.remove(at);
+        let found = nexts.iter().any(|next| has_order(ops, next.as_ref().or(state), left));
+        left.insert(at, index);
+        if found {
+            return true;
+        }
+    }
+    false
+}
+
+/// A small world, in which stamps repeat and everything is tried: what the checker's shortcuts rely on in long histories
+/// (unique versions and ciphertexts) isn't given here.
+struct Small<'a, 'b> {
+    input: &'a mut Structured<'b>,
+    state: Option<State>,
+    unique: bool,
+    mostly_additions: bool,
+    stamps: u32,
+}
+
+const REPO: Word = Word(900);
+
+impl Small<'_, '_> {
+    fn stamp(&mut self) -> Word {
+        self.stamps += 1;
+        Word(1000 + if self.unique { self.stamps } else { self.input.small(2) })
+    }
+
+    fn entry(&mut self, member: Word, epoch: i64) -> Entry {
+        Entry { member, x25519: member, epoch, rest: self.stamp() }
+    }
+
+    fn member(&mut self) -> Word {
+        Word(self.input.small(3))
+    }
+
+    fn roster(&mut self, epoch: i64) -> Roster {
+        let bits = 1 + self.input.below(7);
+        let members = (0..3).filter(|member| bits & (1 << member) != 0);
+        Roster::new(members.map(|member| self.entry(Word(member), epoch)).collect())
+    }
+
+    fn call(&mut self) -> Call {
+        let (version, epoch) = self.state.as_ref().map_or((1, 0), |s| (s.manifest.version, s.manifest.epoch));
+        let version = version - i64::from(self.input.below(5) == 0);
+        let envelope = |epoch, sealed, gap| Envelope { repo: REPO, version: version + gap, epoch, sealed };
+        let caller = if self.input.below(4) == 0 { self.member() } else { Word(0) };
+        let gap = if self.input.below(6) == 0 { 2 } else { 1 };
+        let kind = if self.mostly_additions && self.input.below(2) == 0 { 7 } else { self.input.below(12) };
+        let operation = match kind {
+            _ if self.state.is_none() && self.input.below(4) != 0 => {
+                let members = Roster::new(vec![self.entry(caller, 0)]);
+                let manifest = Manifest { repo: REPO, scheme: REPO, version: 1, epoch: 0, members, shared: false };
+                Operation::CreateRepo { manifest, envelope: Envelope { version: 1, ..envelope(0, self.stamp(), 0) } }
+            }
+            0..3 => Operation::Pull { known: version - i64::from(self.input.small(2)) },
+            3..6 => Operation::Push { envelope: envelope(epoch, self.stamp(), gap), expected: version, rotated: None },
+            6 => {
+                let rotated = Some(self.roster(epoch + 1));
+                Operation::Push { envelope: envelope(epoch + 1, self.stamp(), gap), expected: version, rotated }
+            }
+            7..9 => {
+                let member = self.member();
+                Operation::AddMember { entry: self.entry(member, epoch) }
+            }
+            9 | 10 => {
+                let (removed, members) = (self.member(), self.roster(epoch + 1));
+                let members = if self.input.below(3) == 0 { members } else { members.without(removed) };
+                let envelope = envelope(epoch + 1, self.stamp(), gap);
+                Operation::RemoveMember { removed, envelope, members, epoch: epoch + 1 }
+            }
+            _ => Operation::FetchMemberKey { member: self.member() },
+        };
+        Call { caller: Some(caller), operation }
+    }
+
+    /// Any of the outcomes that the model allows.
+    fn apply(&mut self, call: &Call) -> Answer {
+        let mut outcomes = model::allowed(self.state.as_ref(), call).outcomes;
+        outcomes.retain(|outcome| outcome.settled);
+        let chosen = if self.input.below(3) == 0 { self.input.below(outcomes.len()) } else { 0 };
+        let outcome = outcomes.swap_remove(chosen);
+        if outcome.next.is_some() {
+            self.state = outcome.next;
+        }
+        match outcome.expected {
+            Expected::Is(answer) => answer,
+            Expected::Refusal(_) => Answer::Refused(400),
+        }
+    }
+}
+
+/// A few operations around moments of effect.
+fn small(input: &mut Structured<'_>) -> History {
+    let (count, unique, mostly_additions) = (3 + input.small(4), input.flag(), input.small(3) == 0);
+    let known_of_4 = 1 + input.small(4);
+    let mut store = Small { input, state: None, unique, mostly_additions, stamps: 0 };
+    let mut ops = Vec::new();
+    for moment in 0..count {
+        let call = store.call();
+        let answer = store.apply(&call);
+        let moment = u64::from(moment * 10 + 50);
+        let (early, late) = (u64::from(store.input.small(35)), u64::from(store.input.small(35)));
+        let result = (store.input.small(4) < known_of_4).then_some(Done { end: moment + late, answer });
+        ops.push(Op { client: 0, repo: REPO, call, start: moment - early, result });
+    }
+    // Some that never came to anything, too.
+    if store.input.small(3) == 0 {
+        let (call, start) = (store.call(), 50 + u64::from(store.input.small(count * 10)));
+        ops.push(Op { client: 0, repo: REPO, call, start, result: None });
+    }
+    History { words: Words::default(), ops }
+}
+
+/// Changes something small somewhere.
+fn spoil(history: &mut History, input: &mut Structured<'_>) {
+    let count = history.ops.len();
+    if count < 2 {
+        return;
+    }
+    let at = input.below(count);
+    let other = history.ops[input.below(count)].clone();
+    let op = &mut history.ops[at];
+    match input.below(7) {
+        0 => op.start = op.result.as_ref().map_or(other.start, |done| other.start.min(done.end)),
+        1 => {
+            if let Some(done) = &mut op.result {
+                done.end = done.end.saturating_sub(15).max(op.start);
+            }
+        }
+        2 => {
+            if let (Some(done), Some(from)) = (&mut op.result, other.result) {
+                done.answer = from.answer;
+            }
+        }
+        3 => op.call = other.call,
+        4 => drop(history.ops.remove(at)),
+        _ => {
+            if let Some(done) = &mut op.result {
+                spoil_answer(&mut done.answer, input);
+            }
+        }
+    }
+}
+
+fn spoil_answer(answer: &mut Answer, input: &mut Structured<'_>) {
+    let by = i64::from(input.small(3)) - 1;
+    match answer {
+        Answer::Push { accepted, conflict, version, .. } => match input.below(2) {
+            0 => (*accepted, *conflict) = (*conflict, *accepted),
+            _ => *version += by,
+        },
+        Answer::Pull { manifest, envelope, .. } => match input.below(4) {
+            0 => manifest.version += by,
+            1 => manifest.members = manifest.members.without(Word(1)),
+            2 => *envelope = None,
+            _ => {
+                if let Some(envelope) = envelope {
+                    envelope.version += by;
+                }
+            }
+        },
+        Answer::Manifest(manifest) => manifest.members = manifest.members.without(Word(2)),
+        Answer::Entry(entry) => entry.rest = Word(1000),
+        Answer::Refused(_) | Answer::Broken(_) => {}
+    }
+}
