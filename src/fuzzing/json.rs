@@ -55,43 +55,63 @@ pub fn envelope_decode(data: &[u8]) {
     assert_eq!(sealed.binding().to_aad().len(), sealed.repo_id.len() + 17);
 }
 
-/// What a type reads is what the schema allows, and is written as it was read; what is pruned has only known members.
+/// The letter that says which message an input is: `A` the first of [`MessageKind::ALL`].
+pub(super) fn letter_of(kind: MessageKind) -> u8 {
+    b'A' + kind as u8
+}
+
+/// A message of the kind that the first byte says: what the schema allows reads, what reads is written as it was read, and
+/// what is pruned has only known members.
 pub fn wire(data: &[u8]) {
-    let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
-    for kind in MessageKind::ALL {
-        let mut pruned = value.clone();
-        wire::prune(kind, &mut pruned);
-        let mut again = pruned.clone();
-        wire::prune(kind, &mut again);
-        assert_eq!(pruned, again, "{kind:?}");
-        let wrong = Schema::violations(kind, &value, 3);
-        assert!(wrong.len() <= 3 && wrong.iter().all(|violation| !violation.to_string().is_empty()));
-    }
-    reads::<wire::ChallengeRequest>(MessageKind::ChallengeRequest, &value);
-    reads::<wire::ChallengeResponse>(MessageKind::ChallengeResponse, &value);
-    reads::<wire::TokenRequest>(MessageKind::TokenRequest, &value);
-    reads::<wire::TokenResponse>(MessageKind::TokenResponse, &value);
-    reads::<wire::CreateRepoRequest>(MessageKind::CreateRepoRequest, &value);
-    reads::<wire::PullRequest>(MessageKind::PullRequest, &value);
-    reads::<wire::PullResponse>(MessageKind::PullResponse, &value);
-    reads::<wire::PushRequest>(MessageKind::PushRequest, &value);
-    reads::<wire::PushResponse>(MessageKind::PushResponse, &value);
-    reads::<wire::MemberAddRequest>(MessageKind::MemberAddRequest, &value);
-    reads::<wire::MemberRemoveRequest>(MessageKind::MemberRemoveRequest, &value);
-    reads::<wire::EncryptedEnvelope>(MessageKind::EncryptedEnvelope, &value);
-    if let Some(manifest) = reads::<wire::VaultManifest>(MessageKind::VaultManifest, &value) {
-        let found = manifest.members.first().map(|entry| manifest.member(&entry.ed25519_public_key) == Some(entry));
-        assert_ne!(found, Some(false));
-    }
-    if let Some(entry) = reads::<wire::MemberEntry>(MessageKind::MemberEntry, &value)
-        && let Ok(wrapped) = crate::codec::key_wrap::Wrapped::try_from(&entry.wrapped_data_key)
-    {
-        assert_eq!(wire::WrappedKey::from(&wrapped), entry.wrapped_data_key);
+    let Some((letter, text)) = data.split_first() else { return };
+    let kind = MessageKind::ALL[usize::from(letter.wrapping_sub(b'A')) % MessageKind::ALL.len()];
+    let Ok(value) = serde_json::from_slice::<Value>(text) else { return };
+    let mut pruned = value.clone();
+    wire::prune(kind, &mut pruned);
+    let mut again = pruned.clone();
+    wire::prune(kind, &mut again);
+    assert_eq!(pruned, again, "{kind:?}");
+    match kind {
+        MessageKind::ChallengeRequest => drop(reads::<wire::ChallengeRequest>(kind, &value, &pruned)),
+        MessageKind::ChallengeResponse => drop(reads::<wire::ChallengeResponse>(kind, &value, &pruned)),
+        MessageKind::TokenRequest => drop(reads::<wire::TokenRequest>(kind, &value, &pruned)),
+        MessageKind::TokenResponse => drop(reads::<wire::TokenResponse>(kind, &value, &pruned)),
+        MessageKind::CreateRepoRequest => drop(reads::<wire::CreateRepoRequest>(kind, &value, &pruned)),
+        MessageKind::PullRequest => drop(reads::<wire::PullRequest>(kind, &value, &pruned)),
+        MessageKind::PullResponse => drop(reads::<wire::PullResponse>(kind, &value, &pruned)),
+        MessageKind::PushRequest => drop(reads::<wire::PushRequest>(kind, &value, &pruned)),
+        MessageKind::PushResponse => drop(reads::<wire::PushResponse>(kind, &value, &pruned)),
+        MessageKind::MemberAddRequest => drop(reads::<wire::MemberAddRequest>(kind, &value, &pruned)),
+        MessageKind::MemberRemoveRequest => drop(reads::<wire::MemberRemoveRequest>(kind, &value, &pruned)),
+        MessageKind::EncryptedEnvelope => drop(reads::<wire::EncryptedEnvelope>(kind, &value, &pruned)),
+        MessageKind::VaultManifest => {
+            if let Some(manifest) = reads::<wire::VaultManifest>(kind, &value, &pruned)
+                && let Some(first) = manifest.members.first()
+            {
+                assert_eq!(manifest.member(&first.ed25519_public_key), Some(first));
+            }
+        }
+        MessageKind::MemberEntry => {
+            if let Some(entry) = reads::<wire::MemberEntry>(kind, &value, &pruned)
+                && let Ok(wrapped) = crate::codec::key_wrap::Wrapped::try_from(&entry.wrapped_data_key)
+            {
+                assert_eq!(wire::WrappedKey::from(&wrapped), entry.wrapped_data_key);
+            }
+        }
+        // These have no type: servers may say more in them than anybody reads.
+        MessageKind::Discovery | MessageKind::ErrorObject => {
+            let wrong = Schema::violations(kind, &value, 3);
+            assert!(wrong.len() <= 3 && wrong.iter().all(|violation| !violation.to_string().is_empty()));
+        }
     }
 }
 
 /// Reads a message, if it is one of the kind.
-fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(kind: MessageKind, value: &Value) -> Option<T> {
+fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(
+    kind: MessageKind,
+    value: &Value,
+    pruned: &Value,
+) -> Option<T> {
     let wrong = Schema::violations(kind, value, usize::MAX);
     let read = serde_json::from_value::<T>(value.clone());
     assert!(read.is_ok() || !wrong.is_empty(), "{kind:?}, which the schema allows, doesn't read: {read:?} {value}");
@@ -103,10 +123,7 @@ fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(kind: Me
         assert!(known, "{kind:?} {written}: {violation}");
     }
     assert_eq!(serde_json::from_value::<T>(written).ok().as_ref(), Some(&read));
-    // Null and absent are one.
-    let mut pruned = value.clone();
-    wire::prune(kind, &mut pruned);
-    assert_eq!(&pruned, value, "{kind:?} read a member that it doesn't know");
+    assert_eq!(pruned, value, "{kind:?} read a member that it doesn't know");
     Some(read)
 }
 

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::json::NAMES;
+use super::json::{NAMES, letter_of};
 use crate::client::random::Choices;
 use crate::history::{
     self,
     simulate::{Simulation, simulate},
 };
 use crate::vectors::{self, BankFile, GenerateError};
+use crate::wire::{MessageKind, Schema};
 
 /// Why there are no seeds: a bug of ours.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +100,7 @@ fn from_values(file: &BankFile, value: &Value, seeds: &mut Vec<Seed>) {
                     targets.for_each(|(target, _)| add(seeds, target, file.name, text.clone().into_bytes()));
                 }
                 if MESSAGES.contains(&name.as_str()) {
-                    add(seeds, "wire", file.name, member.to_string().into_bytes());
+                    message(file.name, member, seeds);
                 }
                 if name == "envelope" {
                     add(seeds, "envelope_decode", file.name, member.to_string().into_bytes());
@@ -114,6 +115,15 @@ fn from_values(file: &BankFile, value: &Value, seeds: &mut Vec<Seed>) {
             }
         }
         _ => {}
+    }
+}
+
+/// A message as every kind that it is.
+fn message(file: &str, message: &Value, seeds: &mut Vec<Seed>) {
+    for kind in MessageKind::ALL {
+        if Schema::violations(kind, message, 1).is_empty() {
+            add(seeds, "wire", file, [&[letter_of(kind)], message.to_string().as_bytes()].concat());
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod removal;
 mod removal_refused;
 mod repo_ids;
 mod revisions;
+mod revocation;
 mod rotation;
 mod schema;
 mod state;
@@ -65,6 +66,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         members::CHECKS,
         member_key::CHECKS,
         removal::CHECKS,
+        revocation::CHECKS,
         removal_refused::CHECKS,
         status::CHECKS,
         discovery::CHECKS,
