@@ -2,6 +2,7 @@
 
 mod canary;
 pub mod clock;
+mod connection;
 mod exchange;
 mod gate;
 mod header;

@@ -4,27 +4,21 @@
 //! ([`super::io`]), never reuses a connection whose server may have left a request body unread, retries exactly the requests that a
 //! dying idle connection swallowed, and tells "closed without an answer" from "not HTTP".
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use url::Url;
 
+use super::connection::Connection;
 use super::io::{QuickAckStream, Stream};
-
-/// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
-const MAX_HEAD: usize = 128 * 1024;
 
 /// Why no whole answer came.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -111,33 +105,8 @@ pub struct Transport {
     timeout: Duration,
 }
 
-type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
-
-/// One HTTP/1.1 connection. Its driver is polled by whoever uses it: no task, no hop between threads.
-struct Connection {
-    sender: http1::SendRequest<Full<Bytes>>,
-    driver: Option<Driver>,
-}
-
 /// Idle connections that stay open but aren't used.
 pub struct Held(Vec<Connection>);
-
-impl Connection {
-    /// Runs a future while the connection makes progress.
-    async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
-        let mut future = pin!(future);
-        std::future::poll_fn(|cx| {
-            if let Some(running) = driver
-                && running.as_mut().poll(cx).is_ready()
-            {
-                // The error, if any, also reaches the request that waits on this connection.
-                *driver = None;
-            }
-            future.as_mut().poll(cx)
-        })
-        .await
-    }
-}
 
 impl Transport {
     /// A client for the origin and path prefix of `base`; `tls` is needed for `https`.
@@ -268,7 +237,7 @@ impl Transport {
                 other => return other,
             }
         }
-        let connection = self.connect().await?;
+        let connection = Connection::over(self.open().await?).await?;
         self.exchange(connection, request).await
     }
 
@@ -285,12 +254,12 @@ impl Transport {
     ) -> Result<(RawAnswer, Option<Result<RawAnswer, TransportError>>), TransportError> {
         self.requests.fetch_add(2, Ordering::Relaxed);
         let both = async {
-            let mut connection = self.connect().await?;
-            let answer = self.exchange_on(&mut connection, first).await?;
-            if announces_close(&answer) || connection.driver.is_none() {
+            let mut connection = Connection::over(self.open().await?).await?;
+            let answer = connection.exchange(self.build(first), first.answer_limit).await?;
+            if announces_close(&answer) || !connection.is_open() {
                 return Ok((answer, None));
             }
-            match tokio::time::timeout(bound, self.exchange_on(&mut connection, second)).await {
+            match tokio::time::timeout(bound, connection.exchange(self.build(second), second.answer_limit)).await {
                 Ok(Err(TransportError::Closed(_))) => Ok((answer, None)),
                 Ok(result) => Ok((answer, Some(result))),
                 Err(_) => Ok((answer, Some(Err(TransportError::Timeout(bound))))),
@@ -305,8 +274,8 @@ impl Transport {
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut connection = handshake(stream).await?;
-        self.exchange_on(&mut connection, request).await
+        let mut connection = Connection::over(stream).await?;
+        connection.exchange(self.build(request), request.answer_limit).await
     }
 
     /// How many bytes the head of a request takes on the wire.
@@ -316,10 +285,6 @@ impl Transport {
         let headers: usize = built.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         let length = request.body.as_ref().map_or(0, |body| format!("content-length: {}\r\n", body.len()).len());
         line + headers + length + 2
-    }
-
-    async fn connect(&self) -> Result<Connection, TransportError> {
-        handshake(self.open().await?).await
     }
 
     /// Opens a byte stream to the origin.
@@ -354,26 +319,9 @@ impl Transport {
     }
 
     async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
-        let answer = self.exchange_on(&mut connection, request).await?;
+        let answer = connection.exchange(self.build(request), request.answer_limit).await?;
         self.keep(connection, request, &answer);
         Ok(answer)
-    }
-
-    async fn exchange_on(
-        &self,
-        connection: &mut Connection,
-        request: &RawRequest,
-    ) -> Result<RawAnswer, TransportError> {
-        let hyper_request = self.build(request);
-        let Connection { sender, driver } = connection;
-        Connection::drive(driver, async {
-            sender.ready().await.map_err(|error| explain(&error))?;
-            let response = sender.send_request(hyper_request).await.map_err(|error| explain(&error))?;
-            let (head, body) = response.into_parts();
-            let body = read_body(body, request.answer_limit).await?;
-            Ok(RawAnswer { status: head.status, headers: head.headers, body })
-        })
-        .await
     }
 
     fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {
@@ -407,10 +355,7 @@ impl Transport {
         let looked_at = matches!(answer.status.as_u16(), 400 | 401 | 403 | 404 | 409 | 422);
         let body_was_read =
             no_body || answer.status.is_success() || (looked_at && self.reads_refused.load(Ordering::Relaxed));
-        if body_was_read
-            && !announces_close(answer)
-            && connection.driver.is_some()
-            && !self.fresh_only.load(Ordering::Relaxed)
+        if body_was_read && !announces_close(answer) && connection.is_open() && !self.fresh_only.load(Ordering::Relaxed)
         {
             self.idle().push(connection);
         }
@@ -423,51 +368,8 @@ impl std::fmt::Debug for Transport {
     }
 }
 
-async fn handshake<S>(stream: S) -> Result<Connection, TransportError>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, driver) = http1::Builder::new()
-        .max_buf_size(MAX_HEAD)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| TransportError::Closed(error.to_string()))?;
-    Ok(Connection { sender, driver: Some(Box::pin(driver)) })
-}
-
 fn announces_close(answer: &RawAnswer) -> bool {
     answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
-}
-
-async fn read_body(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, TransportError> {
-    let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
-        if first.len() + rest.len() + data.len() > limit {
-            return Err(TransportError::TooLarge(limit));
-        }
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-                first = Bytes::new();
-            }
-            rest.extend_from_slice(&data);
-        }
-    }
-    // A copy, because a kept slice of hyper's buffer would keep the whole buffer.
-    Ok(if rest.is_empty() { Bytes::copy_from_slice(&first) } else { rest.freeze() })
-}
-
-fn explain(error: &hyper::Error) -> TransportError {
-    if error.is_parse() {
-        TransportError::NotHttp(error.to_string())
-    } else {
-        let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
-        TransportError::Closed(format!("{error}{cause}"))
-    }
 }
 
 fn plain_words(error: &std::io::Error) -> String {
