@@ -11,10 +11,11 @@ use crate::codec::{DataKey, base64};
 use crate::vectors::{self, Answer, Request, Verdict};
 use crate::wire::{self, MessageKind, Schema};
 
-/// What reads as a payload is written so that it reads as the same; so is any payload that can be made.
+/// What reads as a payload is written so that it reads as the same; what doesn't is drawn from to make one.
 pub fn payload(data: &[u8]) {
     if let Ok(payload) = AltPayload::parse(data) {
         assert_eq!(AltPayload::parse(payload.to_json().as_bytes()).ok(), Some(payload));
+        return;
     }
     let mut input = Structured::new(data);
     let count = input.below(3);
@@ -68,9 +69,11 @@ pub fn wire(data: &[u8]) {
     let Ok(value) = serde_json::from_slice::<Value>(text) else { return };
     let mut pruned = value.clone();
     wire::prune(kind, &mut pruned);
-    let mut again = pruned.clone();
-    wire::prune(kind, &mut again);
-    assert_eq!(pruned, again, "{kind:?}");
+    if pruned != value {
+        let mut again = pruned.clone();
+        wire::prune(kind, &mut again);
+        assert_eq!(pruned, again, "{kind:?}");
+    }
     match kind {
         MessageKind::ChallengeRequest => drop(reads::<wire::ChallengeRequest>(kind, &value, &pruned)),
         MessageKind::ChallengeResponse => drop(reads::<wire::ChallengeResponse>(kind, &value, &pruned)),
@@ -117,12 +120,14 @@ fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(
     assert!(read.is_ok() || !wrong.is_empty(), "{kind:?}, which the schema allows, doesn't read: {read:?} {value}");
     let read = read.ok()?;
     let written = json!(read);
-    // A type doesn't look into texts and numbers, but it adds nothing wrong.
-    for violation in Schema::violations(kind, &written, usize::MAX) {
-        let known = wrong.iter().any(|known| known.pointer == violation.pointer);
-        assert!(known, "{kind:?} {written}: {violation}");
+    if written != *value {
+        // A type doesn't look into texts and numbers, but it adds nothing wrong.
+        for violation in Schema::violations(kind, &written, usize::MAX) {
+            let known = wrong.iter().any(|known| known.pointer == violation.pointer);
+            assert!(known, "{kind:?} {written}: {violation}");
+        }
+        assert_eq!(serde_json::from_value::<T>(written).ok().as_ref(), Some(&read));
     }
-    assert_eq!(serde_json::from_value::<T>(written).ok().as_ref(), Some(&read));
     assert_eq!(pruned, value, "{kind:?} read a member that it doesn't know");
     Some(read)
 }

@@ -14,9 +14,9 @@ mod structured;
 mod text;
 
 pub use crypto::{aad, envelope, key_binding, key_wrap};
-pub use history::history;
 #[cfg(test)]
 pub(crate) use history::{drawn, has_an_order, is_linearizable};
+pub use history::{history, linearizability};
 pub use json::{envelope_decode, payload, shim, vectors, wire};
 #[cfg(feature = "program")]
 pub use seeds::{Seed, SeedError, seeds};
@@ -33,6 +33,6 @@ macro_rules! targets {
 }
 
 targets! {
-    aad, address, base64, envelope, envelope_decode, history, invite, jwt, key_binding, key_wrap, locator, payload, shim, vectors,
+    aad, address, base64, envelope, envelope_decode, history, invite, jwt, key_binding, key_wrap, linearizability, locator, payload, shim, vectors,
     wire,
 }

@@ -164,10 +164,11 @@ fn histories(seeds: &mut Vec<Seed>) {
         let mut text = Vec::new();
         // Memory can be written.
         if history::write("seed", &history, &mut text).is_ok() {
-            add(seeds, "history", "simulated", text);
+            add(seeds, "history", "simulated", text.clone());
+            add(seeds, "linearizability", "simulated", text);
         }
         let mut choices = Choices::new(seed, "history");
         let drawn = (0..32).flat_map(|_| choices.draw().to_le_bytes()).collect();
-        add(seeds, "history", "drawn", drawn);
+        add(seeds, "linearizability", "drawn", drawn);
     }
 }

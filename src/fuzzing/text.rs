@@ -1,5 +1,7 @@
 //! Base64, addresses and tokens.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::structured::Structured;
@@ -58,29 +60,26 @@ pub fn address(data: &[u8]) {
     }
 }
 
-/// As a token, as the JSON inside one, and as the members of one.
+/// As a token or as the JSON inside one; what is neither is drawn from to make one.
 pub fn invite(data: &[u8]) {
-    for token in tokens(data) {
-        if let Ok(invite) = InviteRequest::decode(&token) {
-            assert_eq!(InviteRequest::decode(&invite.encode()).ok().as_ref(), Some(&invite));
-            let keys = invite.keys().map(|(ed25519, x25519)| [ed25519, x25519].map(|key| base64::encode(&key)));
-            if let Ok([ed25519, x25519]) = keys {
-                assert_eq!((ed25519, x25519), (invite.ed25519_public_key, invite.x25519_public_key));
-            }
+    if let Some(invite) = tokens(data).find_map(|token| InviteRequest::decode(&token).ok()) {
+        assert_eq!(InviteRequest::decode(&invite.encode()).ok().as_ref(), Some(&invite));
+        let keys = invite.keys().map(|(ed25519, x25519)| [ed25519, x25519].map(|key| base64::encode(&key)));
+        if let Ok([ed25519, x25519]) = keys {
+            assert_eq!((ed25519, x25519), (invite.ed25519_public_key, invite.x25519_public_key));
         }
+        return;
     }
     let mut input = Structured::new(data);
     let invite = InviteRequest { v: 1, ed25519_public_key: input.text(), x25519_public_key: input.text() };
-    assert_eq!(InviteRequest::decode(&invite.encode()).ok().as_ref(), Some(&invite));
-    altered(&invite.encode(), &mut input, |token| InviteRequest::decode(token).ok() != Some(invite.clone()));
+    one_token(&invite.encode(), &mut input, |token| InviteRequest::decode(token).ok().as_ref() == Some(&invite));
 }
 
-/// As a token, as the JSON inside one, and as the members of one.
+/// As a token or as the JSON inside one; what is neither is drawn from to make one.
 pub fn locator(data: &[u8]) {
-    for token in tokens(data) {
-        if let Ok(locator) = RepoLocator::decode(&token) {
-            assert_eq!(RepoLocator::decode(&locator.encode()).ok(), Some(locator));
-        }
+    if let Some(locator) = tokens(data).find_map(|token| RepoLocator::decode(&token).ok()) {
+        assert_eq!(RepoLocator::decode(&locator.encode()).ok(), Some(locator));
+        return;
     }
     let mut input = Structured::new(data);
     let locator = RepoLocator {
@@ -91,26 +90,27 @@ pub fn locator(data: &[u8]) {
         key_epoch: input.flag().then(|| input.integer()),
         issuer_jwks_url: input.flag().then(|| input.text()),
     };
-    assert_eq!(RepoLocator::decode(&locator.encode()).ok().as_ref(), Some(&locator));
-    altered(&locator.encode(), &mut input, |token| RepoLocator::decode(token).ok() != Some(locator.clone()));
+    one_token(&locator.encode(), &mut input, |token| RepoLocator::decode(token).ok().as_ref() == Some(&locator));
 }
 
-/// A token with a character changed never says the same.
-fn altered(token: &str, input: &mut Structured<'_>, says_otherwise: impl Fn(&str) -> bool) {
+/// A token says what it was made of, and with a character changed it doesn't.
+fn one_token(token: &str, input: &mut Structured<'_>, says_it: impl Fn(&str) -> bool) {
+    assert!(says_it(token), "{token} doesn't say what it was made of");
     let place = input.below(token.len());
     let mut bytes = token.as_bytes().to_vec();
     bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
     // Base64url is ASCII, and so is what is put in.
-    let changed = String::from_utf8_lossy(&bytes).into_owned();
-    assert!(says_otherwise(&changed), "{token} and {changed} say the same");
+    let changed = String::from_utf8_lossy(&bytes);
+    assert!(!says_it(&changed), "{token} and {changed} say the same");
 }
 
-fn tokens(data: &[u8]) -> Vec<String> {
-    let as_it_is = std::str::from_utf8(data).ok().map(str::to_owned);
-    as_it_is.into_iter().chain([base64::encode_url(data)]).collect()
+fn tokens(data: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    let as_it_is = std::str::from_utf8(data).ok().map(Cow::Borrowed);
+    as_it_is.into_iter().chain(std::iter::once_with(|| base64::encode_url(data).into()))
 }
 
-/// What reads as a JWT has a signing input that the token begins with; what is encoded reads as the same.
+/// What reads as a JWT has a signing input that the token begins with; what doesn't is drawn from, and what is encoded reads
+/// as the same.
 pub fn jwt(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(jwt) = Jwt::parse(text)
@@ -118,6 +118,7 @@ pub fn jwt(data: &[u8]) {
         assert!(text.starts_with(&jwt.signing_input));
         assert_eq!(text.len(), jwt.signing_input.len() + 1 + base64::encode_url(&jwt.signature).len());
         assert_eq!(jwt.subject(), jwt.claims.get("sub").and_then(Value::as_str));
+        return;
     }
     let mut input = Structured::new(data);
     let (header, claims): (Map<_, _>, Map<_, _>) = (input.members(), input.members());

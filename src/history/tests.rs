@@ -12,7 +12,7 @@ fn bytes(seed: u64) -> Vec<u8> {
 /// The law of the fuzz target: the verdict is that of trying every order, spoilt or not.
 #[test]
 fn verdicts_are_those_of_brute_force() {
-    (0..20_000).for_each(|seed| fuzzing::history(&bytes(seed)));
+    (0..20_000).for_each(|seed| fuzzing::linearizability(&bytes(seed)));
 }
 
 /// How often the two cases of the law above come about; it would be worth little if one were rare.
