@@ -13,7 +13,7 @@ for file in fuzz/fuzz_targets/*.rs; do
     target=$(basename "$file" .rs)
     cargo +nightly fuzz coverage ${LLVM_PATH:+--llvm-path "$LLVM_PATH/llvm-profdata"} "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" \
         >"fuzz/coverage/$target.log" 2>&1 || { cat "fuzz/coverage/$target.log" >&2; exit 2; }
-    objects="$objects -object target/$triple/coverage/$triple/release/$target"
+    objects="$objects ${objects:+-object} target/$triple/coverage/$triple/release/$target"
 done
 "$llvm/llvm-profdata" merge -sparse fuzz/coverage/*/coverage.profdata -o fuzz/coverage/all.profdata
 # shellcheck disable=SC2086 # a list

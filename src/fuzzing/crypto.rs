@@ -38,6 +38,7 @@ pub fn envelope(data: &[u8]) {
     let repo_id = input.text();
     let plaintext = input.bytes();
     let binding = Binding { repo_id: &repo_id, payload_version, key_epoch };
+    assert_eq!(format!("{key:?}"), "DataKey(..)", "a key is never printed");
     assert!(envelope::open(&key, &iv, &binding, data).is_err());
     let Ok(mut sealed) = envelope::seal(&key, &iv, &binding, &plaintext) else { return };
     assert_eq!(sealed.len(), plaintext.len() + envelope::TAG_LEN);
@@ -101,7 +102,11 @@ pub fn key_binding(data: &[u8]) {
     let message = key_binding::message(&ed25519, &x25519);
     assert_eq!(message, format!("{ed25519}|{x25519}").into_bytes());
     let mut signed = signature::sign(&seed, &message).to_vec();
-    let refused = match input.below(8) {
+    let refused = match input.below(9) {
+        8 => {
+            let issuer = input.array();
+            key_binding::verify(&issuer, &ed25519, &x25519, &signed)
+        }
         7 => {
             assert!(key_binding::verify(&issuer, &ed25519, &x25519, &signed).is_ok());
             return;
