@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::codec::CodecArgs;
 use super::fuzz::FuzzArgs;
+use super::reports::ReportArgs;
 use super::values;
 use super::vectors::VectorsArgs;
-use crate::report::ReportSpec;
 use crate::requirements::Revision;
 use crate::scan::{Role, Source};
 
@@ -155,20 +155,14 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Storage")]
     pub save_canaries: Option<PathBuf>,
 
-    /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
-    #[arg(long, value_name = "FORMAT=PATH", help_heading = "Output")]
-    pub report: Vec<ReportSpec>,
+    #[command(flatten)]
+    pub reports: ReportArgs,
     /// Write what the contention checks did and were answered, for history check
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub save_history: Option<PathBuf>,
     /// Print every request and answer to standard error, credentials masked
     #[arg(long, help_heading = "Output")]
     pub trace: bool,
-    /// Name every check as it ends, and shorten nothing in the summary
-    #[arg(short, long, help_heading = "Output")]
-    pub verbose: bool,
-    #[command(flatten)]
-    pub color: ColorArgs,
 }
 
 /// What the server keeps.

@@ -8,13 +8,13 @@ use clap::Args;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use tokio::sync::watch;
 
-use super::args::ColorArgs;
-use super::run::{TICK, interrupts, report};
+use super::reports::ReportArgs;
+use super::run::{TICK, interrupts};
 use super::select::near_misses;
 use super::{UsageError, output, rerun, runtime, values};
 use crate::client::random;
 use crate::report::human::{Live, LiveOptions};
-use crate::report::{Recorder, ReportSpec, Run};
+use crate::report::{Recorder, Run};
 use crate::runner::Event;
 use crate::vectors::shim::{self, Options, Plan, Selection};
 
@@ -67,14 +67,8 @@ pub(super) struct CodecArgs {
     /// Warnings fail
     #[arg(long)]
     strict: bool,
-    /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
-    #[arg(long, value_name = "FORMAT=PATH")]
-    report: Vec<ReportSpec>,
-    /// Name every check as it ends, and shorten nothing in the summary
-    #[arg(short, long)]
-    verbose: bool,
     #[command(flatten)]
-    color: ColorArgs,
+    reports: ReportArgs,
 }
 
 /// Carries `codec` out and tells the exit status.
@@ -83,13 +77,11 @@ pub(super) fn run(args: CodecArgs) -> Result<u8, UsageError> {
         // A driver that has heard enough closes the pipe: no error.
         return Ok(u8::from(shim::serve(std::io::stdin().lock(), std::io::stdout().lock()).is_err()));
     };
-    for report in &args.report {
-        report.check_writable().map_err(|error| UsageError(format!("--report can't be written: {error}")))?;
-    }
+    args.reports.check()?;
     let plan = plan(&args)?;
     let options = options(&args, &command)?;
     let finished = judge(&args, options, plan)?;
-    report(&args.report, args.verbose, args.color, &finished)
+    args.reports.write(&finished)
 }
 
 fn options(args: &CodecArgs, command: &str) -> Result<Options, UsageError> {
@@ -145,8 +137,8 @@ fn globs(option: &str, patterns: &[String]) -> Result<Option<GlobSet>, UsageErro
 /// Runs the checks in a thread of their own and shows them.
 fn judge(args: &CodecArgs, options: Options, plan: Plan) -> Result<Run, UsageError> {
     let live = Arc::new(Mutex::new(Live::new(LiveOptions {
-        color: args.color.choice(),
-        verbose: args.verbose,
+        color: args.reports.color.choice(),
+        verbose: args.reports.verbose,
         trace: false,
         columns: output::size().columns,
     })));

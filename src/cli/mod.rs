@@ -10,6 +10,7 @@ mod fuzz;
 mod history;
 mod list;
 mod output;
+mod reports;
 mod rerun;
 mod run;
 mod scan;

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::args::{ColorArgs, RunArgs};
+use super::args::RunArgs;
 use super::serve::asked_to_end;
 use super::{USAGE, UsageError, backend, output, runtime};
 use crate::history::{self, History, HistoryError, Verdict};
-use crate::report::human::{Live, LiveOptions, Screen, summary};
+use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
-use crate::report::{Destination, Recorder, Redactor, ReportSpec, Run};
+use crate::report::{Recorder, Redactor, Run};
 use crate::runner::{self, Event, RunConfig, Target};
 use crate::scan::{Role, Source};
 use crate::server::{FaultKind, Folder, Running};
@@ -31,9 +31,7 @@ const INTERRUPTED: i32 = 130;
 pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let mut config = config::of(args)?;
     let server = config::embedded(args)?;
-    for report in &args.report {
-        report.check_writable().map_err(|error| UsageError(format!("--report can't be written: {error}")))?;
-    }
+    args.reports.check()?;
     let saved = args.save_history.as_deref().map(SavedHistory::create).transpose()?;
     let recording = config.recording.clone();
     let runtime = runtime()?;
@@ -56,13 +54,13 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     });
     // A name that is still being looked up, say, must not hold up the end.
     runtime.shutdown_background();
-    let mut status = report(&args.report, args.verbose, args.color, &finished?)?;
+    let mut status = args.reports.write(&finished?)?;
     if let (Some(saved), Some(recording)) = (saved, recording) {
         let told = saved.write(&recording.history()).unwrap_or_else(|error| {
             status = if status == 0 { USAGE } else { status };
             format!("error: {}\n", clean(&error.to_string()))
         });
-        output::print_error(&told, args.color.choice())?;
+        output::print_error(&told, args.reports.color.choice())?;
     }
     Ok(status)
 }
@@ -126,8 +124,8 @@ pub(super) async fn embed(server: crate::server::Config, config: &mut RunConfig)
 async fn judge(args: &RunArgs, config: RunConfig) -> Result<Run, UsageError> {
     let redactor = Redactor::new(config.headers.iter().chain(&config.idp_headers));
     let live = Arc::new(Mutex::new(Live::new(LiveOptions {
-        color: args.color.choice(),
-        verbose: args.verbose,
+        color: args.reports.color.choice(),
+        verbose: args.reports.verbose,
         trace: args.trace,
         columns: output::size().columns,
     })));
@@ -161,29 +159,4 @@ pub(super) async fn interrupts(stop: watch::Sender<bool>) {
     let _ = stop.send(true);
     asked_to_end().await;
     std::process::exit(INTERRUPTED);
-}
-
-/// Writes the reports and the summary, which makes way on standard output for a report there.
-pub(super) fn report(reports: &[ReportSpec], verbose: bool, color: ColorArgs, run: &Run) -> Result<u8, UsageError> {
-    let mut status = run.end.exit_code;
-    let (to_stdout, to_files): (Vec<_>, Vec<_>) =
-        reports.iter().partition(|report| report.destination == Destination::Stdout);
-    let size = output::size();
-    let screen = Screen { columns: size.columns, lines: size.lines, verbose };
-    let text = summary(run, screen);
-    for report in to_files {
-        if let Err(error) = report.write(run) {
-            output::print_error(&format!("error: the report wasn't written: {error}\n"), color.choice())?;
-            status = if status == 0 { USAGE } else { status };
-        }
-    }
-    if to_stdout.is_empty() {
-        output::print(&text, color.choice())?;
-    } else {
-        output::print_error(&text, color.choice())?;
-        for report in to_stdout {
-            output::print(&report.format.render(run), anstream::ColorChoice::Never)?;
-        }
-    }
-    Ok(status)
 }

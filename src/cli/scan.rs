@@ -8,10 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::{ColorArgs, StorageArgs};
+use super::args::StorageArgs;
+use super::reports::ReportArgs;
 use super::rerun::quote;
 use super::{UsageError, run, select, values};
-use crate::report::{Recorder, ReportSpec};
+use crate::report::Recorder;
 use crate::requirements::Revision;
 use crate::runner::{StoredConfig, judge_stored};
 use crate::scan::{self, Progress};
@@ -37,14 +38,8 @@ pub(super) struct ScanArgs {
     /// Bound on each command
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::time)]
     deadline: Duration,
-    /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
-    #[arg(long, value_name = "FORMAT=PATH")]
-    report: Vec<ReportSpec>,
-    /// Shorten nothing in the summary
-    #[arg(short, long)]
-    verbose: bool,
     #[command(flatten)]
-    color: ColorArgs,
+    reports: ReportArgs,
 }
 
 /// Searches, judges, reports, and tells the exit status.
@@ -63,9 +58,7 @@ pub(super) fn scan(args: &ScanArgs) -> Result<u8, UsageError> {
     if secrets.is_empty() {
         return Err(UsageError(format!("--canaries {}: there is nothing in it", args.canaries.display())));
     }
-    for report in &args.report {
-        report.check_writable().map_err(|error| UsageError(format!("--report can't be written: {error}")))?;
-    }
+    args.reports.check()?;
     let started = tokio::time::Instant::now();
     let progress = Arc::new(Progress::default());
     let shown = show(&progress);
@@ -76,7 +69,7 @@ pub(super) fn scan(args: &ScanArgs) -> Result<u8, UsageError> {
     let mut recorder = Recorder::default();
     judge_stored(&evidence, config, started, &mut |event| recorder.event(&event));
     let finished = recorder.finish().ok_or("the run never started; this is a bug of avp-conform")?;
-    run::report(&args.report, args.verbose, args.color, &finished)
+    args.reports.write(&finished)
 }
 
 /// The bar, as long as the search takes.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::super::args::RunArgs;
 use super::super::{UsageError, backend, rerun, select, values};
-use crate::report::ReportSpec;
 use crate::runner::{Header, RunConfig, Target};
 use crate::server::Config;
 
@@ -19,7 +18,6 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
     let only = select::globs("--only", &args.only, args.spec)?;
     let skip = select::globs("--skip", &args.skip, args.spec)?;
     select::leaves_something(&only, &skip, args.spec)?;
-    one_report_each(&args.report)?;
     storage_is_judged(args, &only, &skip)?;
     Ok(RunConfig {
         idp: args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
@@ -114,14 +112,4 @@ fn certificate(path: &Path) -> Result<Vec<u8>, UsageError> {
     } else {
         Err(UsageError(format!("--ca-cert {shown}: no certificate in PEM form (-----BEGIN CERTIFICATE-----) in it")))
     }
-}
-
-/// Two reports in one place would overwrite each other.
-fn one_report_each(reports: &[ReportSpec]) -> Result<(), UsageError> {
-    for (index, report) in reports.iter().enumerate() {
-        if reports[..index].iter().any(|other| other.destination == report.destination) {
-            return Err("two --report options name the same place".into());
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,59 @@
+//! What the commands that judge leave behind: reports in files, a summary on the screen.
+
+use clap::Args;
+
+use super::args::ColorArgs;
+use super::{USAGE, UsageError, output};
+use crate::report::human::{Screen, summary};
+use crate::report::{Destination, ReportSpec, Run};
+
+/// Options of every command that judges.
+#[derive(Args, Debug)]
+pub(super) struct ReportArgs {
+    /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
+    #[arg(long, value_name = "FORMAT=PATH", help_heading = "Output")]
+    report: Vec<ReportSpec>,
+    /// Name every check as it ends, and shorten nothing in the summary
+    #[arg(short, long, help_heading = "Output")]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub color: ColorArgs,
+}
+
+impl ReportArgs {
+    /// Whether every report has a place of its own that can be written: before the work, not after it.
+    pub(super) fn check(&self) -> Result<(), UsageError> {
+        for (index, report) in self.report.iter().enumerate() {
+            if self.report[..index].iter().any(|other| other.destination == report.destination) {
+                return Err("two --report options name the same place".into());
+            }
+            report.check_writable().map_err(|error| UsageError(format!("--report can't be written: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the reports and the summary, which makes way on standard output for a report there; tells the exit status.
+    pub(super) fn write(&self, run: &Run) -> Result<u8, UsageError> {
+        let mut status = run.end.exit_code;
+        let (to_stdout, to_files): (Vec<_>, Vec<_>) =
+            self.report.iter().partition(|report| report.destination == Destination::Stdout);
+        let size = output::size();
+        let text = summary(run, Screen { columns: size.columns, lines: size.lines, verbose: self.verbose });
+        for report in to_files {
+            if let Err(error) = report.write(run) {
+                let told = format!("error: the report wasn't written: {error}\n");
+                output::print_error(&told, self.color.choice())?;
+                status = if status == 0 { USAGE } else { status };
+            }
+        }
+        if to_stdout.is_empty() {
+            output::print(&text, self.color.choice())?;
+        } else {
+            output::print_error(&text, self.color.choice())?;
+            for report in to_stdout {
+                output::print(&report.format.render(run), anstream::ColorChoice::Never)?;
+            }
+        }
+        Ok(status)
+    }
+}
