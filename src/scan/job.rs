@@ -5,10 +5,18 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use zstd::stream::raw::{self, Operation as _};
+
 use super::search::{Found, Searcher};
 
 /// Different hits that are kept for one source; more are only counted.
 const KEPT: usize = 2000;
+/// Binary logarithm of [`LARGEST_WINDOW`].
+const LARGEST_WINDOW_LOG: u32 = 23;
+/// The largest zstd window that is decoded, in bytes: 8 MiB, which all levels but `--ultra` and `--long` keep to.
+pub(super) const LARGEST_WINDOW: u64 = 1 << LARGEST_WINDOW_LOG;
+/// A larger window counts as the largest, because the decoder that has it is kept for others.
+const SMALL_WINDOW: u64 = 1 << 20;
 /// Bytes of zstd windows that may be open at once: four of the largest that are decoded.
 const WINDOWS: u64 = 32 << 20;
 /// The same before a job that has none open gets one, so that there is room for others within it.
@@ -58,11 +66,23 @@ pub struct Sighting {
 pub(super) struct Windows {
     open: Mutex<u64>,
     given_back: Condvar,
+    /// Decoders that have had a large window and keep it: an allocator that is given such blocks back and asked for them
+    /// again, by one thread and another, takes twice as much.
+    idle: Mutex<Vec<raw::Decoder<'static>>>,
+}
+
+/// What a window counts.
+fn cost(window: u64) -> u64 {
+    if window > SMALL_WINDOW { LARGEST_WINDOW } else { window }
 }
 
 impl Windows {
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<raw::Decoder<'static>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens one; a job that has none waits until there is room. Nobody waits who has one, so the wait comes to an end.
@@ -168,16 +188,25 @@ impl Job {
         self.left_out.set(Some(what));
     }
 
-    /// Accounts for a window; whether there is memory for it. It is to be given back.
-    pub fn take_window(&self, bytes: u64) -> bool {
-        let is_taken = self.windows.take(bytes, self.open.get() == 0);
-        if is_taken {
-            self.open.set(self.open.get() + bytes);
-        } else {
+    /// A decoder of zstd, if there is memory for its window. It is to be given back.
+    pub fn take_decoder(&self, window: u64) -> Option<raw::Decoder<'static>> {
+        if !self.windows.take(cost(window), self.open.get() == 0) {
             self.lacked_memory.set(true);
             self.leave_out("more zstd data at once in it than there is memory for; it was searched in part");
+            return None;
         }
-        is_taken
+        self.open.set(self.open.get() + cost(window));
+        let idle = if window > SMALL_WINDOW { self.windows.idle().pop() } else { None };
+        let made = || {
+            let mut decoder = raw::Decoder::new().ok()?;
+            decoder.set_parameter(raw::DParameter::WindowLogMax(LARGEST_WINDOW_LOG)).ok()?;
+            Some(decoder)
+        };
+        let decoder = idle.or_else(made);
+        if decoder.is_none() {
+            self.release(window);
+        }
+        decoder
     }
 
     /// Whether there was no room for a window, so that the source should be searched again when nothing else is.
@@ -185,10 +214,19 @@ impl Job {
         self.lacked_memory.get()
     }
 
-    /// Gives a window back.
-    pub fn give_back_window(&self, bytes: u64) {
-        self.open.set(self.open.get() - bytes);
-        self.windows.give_back(bytes);
+    /// Gives a decoder back.
+    pub fn give_back_decoder(&self, window: u64, mut decoder: raw::Decoder<'static>) {
+        if window > SMALL_WINDOW && decoder.reinit().is_ok() {
+            self.windows.idle().push(decoder);
+        } else {
+            drop(decoder);
+        }
+        self.release(window);
+    }
+
+    fn release(&self, window: u64) {
+        self.open.set(self.open.get() - cost(window));
+        self.windows.give_back(cost(window));
     }
 
     /// Accounts for decoded bytes.

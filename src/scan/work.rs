@@ -1,6 +1,6 @@
 //! The search itself: pieces of files on all processors.
 //!
-//! Memory: the searcher, the zstd windows that are open, 40 MiB at the most, and for each thread some blocks and what other
+//! Memory: the searcher, the zstd windows that are open, 32 MiB at the most, and for each thread some blocks and what other
 //! decompressors need. It doesn't depend on what is searched: pieces are made as they are worked off.
 
 use std::path::Path;

@@ -14,9 +14,11 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, Input, Match, Span, packed};
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::{Decompress, FlushDecompress};
+use zstd::stream::{raw, zio};
 
 use super::deflate::may_begin;
 use super::{Active, Decode, Start};
+use crate::scan::job::{Job, LARGEST_WINDOW};
 use crate::scan::stream::Stream;
 
 /// Magic number of gzip with deflate.
@@ -31,8 +33,6 @@ const ZIP: &[u8] = b"PK\x03\x04";
 const ZIP_HEADER: usize = 30;
 /// What stands between the header and the body of an HTTP message.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
-/// Binary logarithm of the largest zstd window that is decoded, in bytes: 8 MiB, which all levels but `--ultra` and `--long` keep to.
-const WINDOW_LOG: u32 = 23;
 /// Bytes of what may be zlib or deflate that must decompress without error before it is taken for it.
 const TRIED: usize = 256;
 /// Fewer bytes can't be twelve bytes of a secret, deflated.
@@ -199,8 +199,32 @@ struct Compressed<D> {
     skip: usize,
     decoder: D,
     output: Output,
-    /// What the job has to be given back for its window.
+}
+
+/// A decoder of the job's, which has it back in the end.
+struct Zstd {
+    job: Rc<Job>,
     window: u64,
+    /// There until the end.
+    writer: Option<zio::Writer<Output, raw::Decoder<'static>>>,
+}
+
+impl Write for Zstd {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.writer.as_mut().map_or(Ok(0), |writer| writer.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Zstd {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            self.job.give_back_decoder(self.window, writer.into_inner().1);
+        }
+    }
 }
 
 fn decoding<D: Write>(
@@ -209,7 +233,7 @@ fn decoding<D: Write>(
     decoder: impl FnOnce(Output) -> Option<D>,
 ) -> Option<Box<Compressed<D>>> {
     let output = Output(Rc::new(RefCell::new(stream)));
-    Some(Box::new(Compressed { skip, decoder: decoder(output.clone())?, output, window: 0 }))
+    Some(Box::new(Compressed { skip, decoder: decoder(output.clone())?, output }))
 }
 
 /// A decoder for what begins there.
@@ -244,23 +268,16 @@ fn open_format(stream: &Stream, head: &[u8], begins: usize, format: Format, skip
 /// A decoder for a zstd frame and those that follow, if there is memory for its window.
 fn zstd(stream: &Stream, frame: &[u8], begins: usize) -> Option<Active> {
     let window = zstd_window(frame).unwrap_or(0);
-    if window > 1 << WINDOW_LOG {
+    if window > LARGEST_WINDOW {
         stream
             .job
             .leave_out("zstd data in it take a window of more than 8 MiB (--ultra, --long); they weren't decoded");
         return None;
     }
-    let inner = stream.inner(begins, "zstd")?;
-    let mut decoder = decoding(inner, 0, |output| {
-        let mut decoder = zstd::stream::write::Decoder::new(output).ok()?;
-        decoder.window_log_max(WINDOW_LOG).ok()?;
-        Some(decoder)
-    })?;
-    if !stream.job.take_window(window) {
-        return None;
-    }
-    decoder.window = window;
-    Some(decoder)
+    let (inner, job) = (stream.inner(begins, "zstd")?, Rc::clone(&stream.job));
+    let decoder = job.take_decoder(window)?;
+    decoding(inner, 0, |output| Some(Zstd { job, window, writer: Some(zio::Writer::new(output, decoder)) }))
+        .map(|decoder| -> Active { decoder })
 }
 
 impl<D: Write> Decode for Compressed<D> {
@@ -280,7 +297,6 @@ impl<D: Write> Decode for Compressed<D> {
     fn finish(mut self: Box<Self>) {
         // What is broken or cut off was decoded as far as it goes.
         let _ = self.decoder.flush();
-        self.output.0.borrow().job.give_back_window(self.window);
         drop(self.decoder);
         if let Some(stream) = Rc::into_inner(self.output.0) {
             stream.into_inner().finish();
