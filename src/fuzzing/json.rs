@@ -117,7 +117,9 @@ fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(
 ) -> Option<T> {
     let wrong = Schema::violations(kind, value, usize::MAX);
     let read = serde_json::from_value::<T>(value.clone());
-    assert!(read.is_ok() || !wrong.is_empty(), "{kind:?}, which the schema allows, doesn't read: {read:?} {value}");
+    // To JSON Schema 1.0 is an integer; no type of an int64 reads it.
+    let is_allowed = wrong.is_empty() && !has_fraction(value);
+    assert!(read.is_ok() || !is_allowed, "{kind:?}, which the schema allows, doesn't read: {read:?} {value}");
     let read = read.ok()?;
     let written = json!(read);
     if written != *value {
@@ -130,6 +132,16 @@ fn reads<T: DeserializeOwned + Serialize + PartialEq + std::fmt::Debug>(
     }
     assert_eq!(pruned, value, "{kind:?} read a member that it doesn't know");
     Some(read)
+}
+
+/// Whether a number is spelled with a fraction or an exponent.
+fn has_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_fraction),
+        Value::Object(members) => members.values().any(has_fraction),
+        _ => false,
+    }
 }
 
 /// The vector files: an input says by its first byte which one it is.

@@ -93,9 +93,12 @@ pub fn locator(data: &[u8]) {
     one_token(&locator.encode(), &mut input, |token| RepoLocator::decode(token).ok().as_ref() == Some(&locator));
 }
 
-/// A token says what it was made of, and with a character changed it doesn't.
+/// A token says what it was made of, and with a character changed it doesn't: one of the two at a time, for speed.
 fn one_token(token: &str, input: &mut Structured<'_>, says_it: impl Fn(&str) -> bool) {
-    assert!(says_it(token), "{token} doesn't say what it was made of");
+    if input.flag() {
+        assert!(says_it(token), "{token} doesn't say what it was made of");
+        return;
+    }
     let place = input.below(token.len());
     let mut bytes = token.as_bytes().to_vec();
     bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
