@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Explanation, History, Offence, Op};
-use crate::model::{Answer, Operation, State, Words};
+use crate::model::{Answer, Operation, Roster, State, Words};
 use crate::requirements::Requirement;
 
 /// What was asked, in a few words.
@@ -13,8 +13,8 @@ pub fn call(words: &Words, op: &Op) -> String {
         Operation::Pull { known } => format!("pull, knowing version {known}"),
         Operation::Push { envelope, expected, rotated: None } => format!("push {expected} → {}", envelope.version),
         Operation::Push { envelope, expected, rotated: Some(members) } => {
-            let (to, count) = (envelope.version, members.entries().len());
-            format!("rotating push {expected} → {to}, epoch {}, {count} members", envelope.epoch)
+            let (to, epoch, members) = (envelope.version, envelope.epoch, members_in(members));
+            format!("rotating push {expected} → {to}, epoch {epoch}, {members}")
         }
         Operation::AddMember { entry } => format!("addMember {}", words.short(entry.member)),
         Operation::RemoveMember { removed, envelope, epoch, .. } => {
@@ -34,8 +34,8 @@ pub fn short_outcome(op: &Op) -> String {
     match op.answer() {
         None => "no answer".into(),
         Some(Answer::Manifest(manifest) | Answer::Pull { manifest, .. }) => {
-            let count = manifest.members.entries().len();
-            format!("version {}, epoch {}, {count} members", manifest.version, manifest.epoch)
+            let members = members_in(&manifest.members);
+            format!("version {}, epoch {}, {members}", manifest.version, manifest.epoch)
         }
         Some(Answer::Push { accepted, version, .. }) => {
             format!("{} at version {version}", if *accepted { "accepted" } else { "conflict" })
@@ -50,11 +50,15 @@ pub fn state(state: Option<&State>) -> String {
     match state {
         None => "no repository".into(),
         Some(State { manifest, .. }) => {
-            let count = manifest.members.entries().len();
-            let plural = if count == 1 { "" } else { "s" };
-            format!("version {}, epoch {}, {count} member{plural}", manifest.version, manifest.epoch)
+            let members = members_in(&manifest.members);
+            format!("version {}, epoch {}, {members}", manifest.version, manifest.epoch)
         }
     }
+}
+
+fn members_in(roster: &Roster) -> String {
+    let count = roster.entries().len();
+    format!("{count} member{}", if count == 1 { "" } else { "s" })
 }
 
 /// A moment, in microseconds after another one.
