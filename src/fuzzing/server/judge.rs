@@ -119,7 +119,9 @@ impl Play {
             let refused = model::Answer::Refused(status);
             let state = self.scene.slots[repo].state.as_ref();
             let due = || model::judge_by(self.world.spec, state, call, &refused).is_ok();
-            if prepared.wire == Some(Wire::AfterRefusal) && !due() {
+            // An id that has to be escaped may be refused wherever it comes.
+            let may_be_refused = self.scene.is_oddly_named(repo, prepared.operation);
+            if prepared.wire == Some(Wire::AfterRefusal) && !may_be_refused && !due() {
                 return self.body_left_behind(prepared, format!("status {status}")).await;
             }
             return Ok(());
