@@ -35,7 +35,7 @@ pub(super) struct ScanArgs {
     /// Warnings fail
     #[arg(long)]
     strict: bool,
-    /// Bound on each command
+    /// Bound on the whole search
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::time)]
     deadline: Duration,
     #[command(flatten)]

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::job::{Guise, Place, Sighting};
 
@@ -102,6 +104,8 @@ pub struct Outcome {
     pub bytes: u64,
     /// Files, commands and regions of memory that were read.
     pub sources: u64,
+    /// Whether time ran out before everything was read.
+    pub cut_short: bool,
 }
 
 /// How far a search is; shared with whoever shows it.
@@ -113,12 +117,19 @@ pub struct Progress {
     pub done: AtomicU64,
     /// Set to end the search early.
     pub stop: AtomicBool,
+    /// When it ends in any case.
+    pub(super) until: OnceLock<Instant>,
 }
 
 impl Progress {
     /// Whether the search is to end.
     pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.is_late()
+    }
+
+    /// Whether time has run out.
+    pub(super) fn is_late(&self) -> bool {
+        self.until.get().is_some_and(|until| *until <= Instant::now())
     }
 }
 
@@ -129,6 +140,8 @@ pub(super) struct Collected {
     remarks: BTreeMap<String, String>,
     unnamed: u64,
     pub sources: u64,
+    /// Whether time ran out before everything was read.
+    pub cut_short: bool,
 }
 
 impl Collected {
@@ -191,6 +204,6 @@ impl Collected {
         if self.unnamed > 0 {
             remarks.push(format!("{} more", self.unnamed));
         }
-        Outcome { hits, remarks, bytes, sources: self.sources }
+        Outcome { hits, remarks, bytes, sources: self.sources, cut_short: self.cut_short }
     }
 }

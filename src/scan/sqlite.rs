@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::Positioned;
 
+mod declaration;
 mod record;
 mod schema;
 
@@ -45,6 +46,10 @@ pub(super) struct Table {
 
 /// Where a visitor gets values.
 pub(super) trait Visitor {
+    /// Whether it has had enough.
+    fn is_done(&self) -> bool {
+        false
+    }
     /// A number.
     fn integer(&mut self, _column: usize, _value: i64) {}
     /// A value of at least some bytes begins.
@@ -106,24 +111,25 @@ impl Database {
 
     /// Shows every text and blob of every table to a visitor. What is damaged, or changes meanwhile, is left out.
     pub fn visit(&self, visitor: &mut dyn Visitor) {
+        let mut unread = Unread::of(self.pages);
         for table in schema::tables(self) {
-            self.rows(&table, visitor);
+            self.rows(&table, &mut unread, visitor);
         }
     }
 
     /// Walks the tree of a table.
-    fn rows(&self, table: &Table, visitor: &mut dyn Visitor) {
-        // No page is read twice, so that a tree that is none comes to an end.
-        let mut seen = vec![0_u64; self.pages as usize / 64 + 1];
+    fn rows(&self, table: &Table, unread: &mut Unread, visitor: &mut dyn Visitor) {
         let mut waiting = vec![(table.root, 0)];
         while let Some((number, depth)) = waiting.pop() {
-            let bit = 1 << (number % 64);
-            let Some(word) = seen.get_mut(number as usize / 64).filter(|word| **word & bit == 0) else { continue };
-            *word |= bit;
-            if let Some(page) = self.page(number)
-                && depth < DEEPEST
+            if visitor.is_done() {
+                return;
+            }
+            if depth < DEEPEST
+                && unread.take(number)
+                && let Some(page) = self.page(number)
             {
-                self.tree_page(table, number, &page, visitor, &mut |child| waiting.push((child, depth + 1)));
+                let mut below = |child| waiting.push((child, depth + 1));
+                self.tree_page(table, number, &page, unread, visitor, &mut below);
             }
         }
     }
@@ -134,6 +140,7 @@ impl Database {
         table: &Table,
         number: u32,
         page: &[u8],
+        unread: &mut Unread,
         visitor: &mut dyn Visitor,
         below: &mut dyn FnMut(u32),
     ) -> Option<()> {
@@ -148,7 +155,7 @@ impl Database {
                 at += 4;
             }
             if kind != 5 {
-                self.cell(table, kind, page, at, visitor);
+                self.cell(table, kind, page, at, unread, visitor);
             }
         }
         if is_inner {
@@ -158,7 +165,15 @@ impl Database {
     }
 
     /// Shows the values of one row.
-    fn cell(&self, table: &Table, kind: u8, page: &[u8], mut at: usize, visitor: &mut dyn Visitor) -> Option<()> {
+    fn cell(
+        &self,
+        table: &Table,
+        kind: u8,
+        page: &[u8],
+        mut at: usize,
+        unread: &mut Unread,
+        visitor: &mut dyn Visitor,
+    ) -> Option<()> {
         let length = usize::try_from(varint(page, &mut at)?).ok()?;
         let row = match kind {
             13 => Some(varint(page, &mut at)?),
@@ -178,7 +193,7 @@ impl Database {
         values.feed(local);
         let mut next = if here < length { be32(page, at + here)? } else { 0 };
         let mut rest = length - here;
-        while rest > 0 {
+        while rest > 0 && unread.take(next) && !values.is_done() {
             let page = self.page(next)?;
             let piece = page.get(4..self.usable)?;
             let piece = &piece[..piece.len().min(rest)];
@@ -187,6 +202,22 @@ impl Database {
             next = be32(&page, 0)?;
         }
         Some(())
+    }
+}
+
+/// The pages of a database that haven't been read. None is read twice, so that a tree or chain of pages that is none comes to an end.
+struct Unread(Vec<u64>);
+
+impl Unread {
+    fn of(pages: u32) -> Self {
+        Self(vec![u64::MAX; pages as usize / 64 + 1])
+    }
+
+    /// Whether it hadn't been read; now it counts as read.
+    fn take(&mut self, number: u32) -> bool {
+        let bit = 1 << (number % 64);
+        let word = self.0.get_mut(number as usize / 64);
+        word.is_some_and(|word| std::mem::replace(word, *word & !bit) & bit != 0)
     }
 }
 
@@ -282,6 +313,35 @@ mod tests {
             assert!(found == expected, "{journal} {page_size}: {:?}", found.keys());
             connection.execute("DELETE FROM plain WHERE id > 1", ()).unwrap();
             assert_eq!(read(&path)["plain.c"].len(), 1, "{journal} {page_size}");
+        }
+    }
+
+    /// Statements of a database are text to us, whatever they would do in SQLite.
+    #[test]
+    fn nothing_in_a_database_is_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = folder.path().join("written.db");
+        let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT * FROM n";
+        for (number, sql) in [
+            format!("CREATE TABLE t(a, b); ATTACH '{}' AS p; CREATE TABLE p.owned(x)", written.display()),
+            format!("CREATE TABLE t AS {endless}"),
+            format!("CREATE TABLE t(a, b AS (({endless})))"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let path = folder.path().join(format!("{number}.db"));
+            let connection = rusqlite::Connection::open(&path).unwrap();
+            connection
+                .execute_batch("CREATE TABLE t(a, b); INSERT INTO t VALUES ('a text of some length', 1)")
+                .unwrap();
+            connection.execute_batch("PRAGMA writable_schema = ON").unwrap();
+            connection.execute("UPDATE sqlite_schema SET sql = ?", [&sql]).unwrap();
+            drop(connection);
+            let mut collected = Collected::default();
+            Database::open(&path).unwrap().visit(&mut collected);
+            assert!(collected.values.values().flatten().any(|(_, value)| value == b"a text of some length"), "{sql}");
+            assert!(!written.exists(), "{sql}");
         }
     }
 

@@ -299,3 +299,17 @@ fn a_searcher_is_small_enough() {
     let searcher: Arc<Searcher> = searcher(&secrets, true);
     assert!(searcher.size() < 48 << 20, "{}", searcher.size());
 }
+
+/// What isn't read in time is left out, and the outcome says so: a folder, a command, a database whose trees have no end.
+#[test]
+fn a_search_ends_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), vec![b'x'; 1 << 20]).unwrap();
+    let searcher = searcher(&[secret(Class::Key, b"never to be found anywhere")], true);
+    let sources = [Source::Path(Role::Storage, folder.path().into()), Source::Command("sleep 60".into())];
+    let started = std::time::Instant::now();
+    for source in sources {
+        let outcome = scan(&searcher, &[source], None, &Progress::default(), Duration::from_millis(1));
+        assert!(outcome.cut_short && started.elapsed() < Duration::from_secs(20), "{outcome:?}");
+    }
+}

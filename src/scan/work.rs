@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command;
 use super::job::{Job, Place, Windows};
@@ -29,7 +29,7 @@ enum Task {
 
 /// Searches sources on all processors.
 ///
-/// `but` is left out wherever it is met. A command is ended after `limit`.
+/// `but` is left out wherever it is met. What isn't read after `limit` is left out, and the outcome says so.
 pub fn scan(
     searcher: &Arc<Searcher>,
     sources: &[Source],
@@ -37,6 +37,8 @@ pub fn scan(
     progress: &Progress,
     limit: Duration,
 ) -> Outcome {
+    // A progress that has been used keeps its first limit; nobody does that.
+    let _ = progress.until.set(Instant::now() + limit);
     let collected = Mutex::new(Collected::default());
     let (send, receive) = sync_channel(WAITING);
     let receive = Mutex::new(receive);
@@ -44,7 +46,7 @@ pub fn scan(
     let again = Mutex::new(Vec::new());
     let worker = |again| {
         let job = Job::new(Arc::clone(searcher), Arc::clone(&windows));
-        Worker { job, collected: &collected, progress, limit, again }
+        Worker { job, collected: &collected, progress, again }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -82,7 +84,9 @@ fn hand_out(
             let mut piece = |piece: Piece| {
                 let known = piece.file.length().saturating_sub(piece.range.start).min(tree::PIECE);
                 progress.total.fetch_add(known, Ordering::Relaxed);
-                if !progress.is_stopped() {
+                if progress.is_stopped() {
+                    lock(collected).cut_short = true;
+                } else {
                     send(Task::Piece(piece));
                 }
             };
@@ -133,7 +137,6 @@ struct Worker<'a> {
     job: Rc<Job>,
     collected: &'a Mutex<Collected>,
     progress: &'a Progress,
-    limit: Duration,
     /// Where pieces go that took more memory than the others left; nowhere when they are searched alone.
     again: Option<&'a Mutex<Vec<Piece>>>,
 }
@@ -143,7 +146,7 @@ impl Worker<'_> {
         loop {
             let task = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
             match task {
-                Ok(_) if self.progress.is_stopped() => {}
+                Ok(_) if self.progress.is_stopped() => lock(self.collected).cut_short = true,
                 Ok(Task::Piece(piece)) => self.piece(piece),
                 Ok(Task::Command(command)) => self.command(&command),
                 Err(_) => return,
@@ -182,7 +185,11 @@ impl Worker<'_> {
         loop {
             let at = stream.next();
             let end = if stream.is_within_a_part() { u64::MAX } else { piece.range.end + CONTEXT as u64 };
-            if at >= end || self.progress.is_stopped() {
+            let is_stopped = self.progress.is_stopped();
+            if is_stopped && at < known {
+                lock(self.collected).cut_short = true;
+            }
+            if at >= end || is_stopped {
                 // The last piece of a file reaches beyond where its end was.
                 let is_full = at >= end && piece.range.end > piece.file.length();
                 return is_full.then(|| "grew while it was searched; not all of what came is".into());
@@ -222,7 +229,10 @@ impl Worker<'_> {
             return;
         }
         if let Some(database) = Database::open(Path::new(&piece.source)) {
-            database.visit(&mut Rows { job: &self.job, stream: None });
+            database.visit(&mut Rows { job: &self.job, stream: None, progress: self.progress });
+            if self.progress.is_stopped() {
+                lock(self.collected).cut_short = true;
+            }
             self.job.set_value(None);
             self.deliver(piece.role, &piece.source, true);
         }
@@ -232,7 +242,8 @@ impl Worker<'_> {
         let source = format!("output of {line:?}");
         self.job.begin(1 << 30);
         let mut stream = Stream::source(Rc::clone(&self.job), 0, u64::MAX, false);
-        let ended = command::read(line, self.limit, |bytes| {
+        let left = self.progress.until.get().map(|until| until.saturating_duration_since(Instant::now()));
+        let ended = command::read(line, left.unwrap_or_default(), |bytes| {
             stream.feed(bytes);
             self.progress.total.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.progress.done.fetch_add(bytes.len() as u64, Ordering::Relaxed);
@@ -242,6 +253,7 @@ impl Worker<'_> {
         let mut collected = lock(self.collected);
         collected.sources += 1;
         if let Err(error) = ended {
+            collected.cut_short |= self.progress.is_late();
             collected.remark(&source, error);
         }
         drop(collected);
@@ -253,9 +265,14 @@ impl Worker<'_> {
 struct Rows<'a> {
     job: &'a Rc<Job>,
     stream: Option<Stream>,
+    progress: &'a Progress,
 }
 
 impl Visitor for Rows<'_> {
+    fn is_done(&self) -> bool {
+        self.progress.is_stopped()
+    }
+
     fn begin(&mut self, table: &Table, column: usize, row: Option<i64>) {
         let column = table.columns.get(column).cloned().unwrap_or_default();
         self.job.set_value(Some(Place::Column { table: table.name.clone(), column, row }));

@@ -42,7 +42,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// What to search, where to write what was looked for, and a bound on commands.
+    /// What to search, where to write what was looked for, and a bound on the search.
     pub fn new(sources: Vec<Source>, save: Option<PathBuf>, limit: Duration) -> Self {
         Self { sources, save, limit, evidence: OnceCell::new() }
     }
@@ -191,6 +191,9 @@ fn unseen(evidence: &Evidence) -> Judgement {
             "nothing that the server must have stored was found in its storage: is it another place, not written yet, or encrypted?"
                 .into(),
         );
+    }
+    if outcome.cut_short {
+        return Judgement::Unknown("time ran out before everything was searched; raise --deadline".into());
     }
     if outcome.bytes == 0 {
         return Judgement::Unknown("there was nothing to search".into());

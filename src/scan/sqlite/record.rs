@@ -52,6 +52,11 @@ impl<'a> Values<'a> {
         Self { table, row, visitor, header: Vec::new(), to_come: None, column: 0, current: (0, Kind::Other) }
     }
 
+    /// Whether the visitor has had enough.
+    pub(super) fn is_done(&self) -> bool {
+        self.visitor.is_done()
+    }
+
     /// Takes the next bytes of the record.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         let mut bytes = bytes;

@@ -1,8 +1,7 @@
 //! Which tables a database has, and what their columns are called.
 
-use rusqlite::Connection;
-
-use super::{Database, Table, Visitor};
+use super::declaration::{Declaration, declaration};
+use super::{Database, Table, Unread, Visitor};
 
 /// Tables that are read; no server has more.
 const MOST: usize = 10_000;
@@ -16,9 +15,11 @@ pub(super) fn tables(database: &Database) -> Vec<Table> {
     let names = ["type", "name", "tbl_name", "rootpage", "sql"];
     let schema = Table { name: "sqlite_schema".into(), columns: names.map(str::to_owned).into(), root: 1 };
     let mut found = Statements::default();
-    database.rows(&schema, &mut found);
-    let described = found.tables.iter().map(|(sql, root)| described(sql, *root).unwrap_or_else(|_| nameless(*root)));
-    let described: Vec<_> = described.collect();
+    database.rows(&schema, &mut Unread::of(database.pages), &mut found);
+    let described = found.tables.iter().map(|(sql, root)| match declaration(sql) {
+        Some(Declaration { name, columns }) => Table { name, columns, root: *root },
+        None => nameless(*root),
+    });
     std::iter::once(schema).chain(described).collect()
 }
 
@@ -58,24 +59,7 @@ impl Visitor for Statements {
     }
 }
 
-/// Name and columns of a table, as SQLite understands its statement.
-fn described(sql: &str, root: u32) -> rusqlite::Result<Table> {
-    let connection = Connection::open_in_memory()?;
-    connection.execute_batch(sql)?;
-    let (name, keyed): (String, bool) = connection.query_row(
-        "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite_%'",
-        (),
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    // Records of a table without row ids begin with its key; virtual columns are in no record.
-    let order = if keyed { "pk = 0, pk, cid" } else { "cid" };
-    let mut statement =
-        connection.prepare(&format!("SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 2 ORDER BY {order}"))?;
-    let columns = statement.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(Table { name, columns, root })
-}
-
-/// A table whose statement this SQLite doesn't understand.
+/// A table whose statement isn't understood.
 fn nameless(root: u32) -> Table {
     let columns = (1..=NAMELESS).map(|number| format!("column {number}")).collect();
     Table { name: format!("the table at page {root}"), columns, root }
