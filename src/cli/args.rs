@@ -125,6 +125,9 @@ pub(super) struct RunArgs {
     /// Run the checks that wait for nonces and tokens to expire
     #[arg(long, help_heading = "Selection")]
     pub slow: bool,
+    /// Try more: longer tables of requests, larger repositories, more rounds of contention; takes some times as long
+    #[arg(long, help_heading = "Selection")]
+    pub thorough: bool,
     /// How long the server's nonces live, so that --slow needn't wait for two minutes
     #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Selection")]
     pub nonce_ttl: Option<Duration>,

@@ -40,7 +40,13 @@ pub(super) fn options(args: &RunArgs) -> String {
     if args.embedded_storage {
         words.push("--embedded-storage".into());
     }
-    for (given, option) in [(args.insecure, "--insecure"), (args.slow, "--slow"), (args.strict, "--strict")] {
+    let flags = [
+        (args.insecure, "--insecure"),
+        (args.slow, "--slow"),
+        (args.thorough, "--thorough"),
+        (args.strict, "--strict"),
+    ];
+    for (given, option) in flags {
         if given {
             words.push(option.into());
         }

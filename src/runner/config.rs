@@ -51,6 +51,8 @@ pub struct RunConfig {
     pub strict: bool,
     /// Run the checks that wait.
     pub slow: bool,
+    /// Try what takes more requests than a usual run has time for.
+    pub thorough: bool,
     /// The server's own nonce lifetime, for the checks that wait.
     pub nonce_ttl: Option<Duration>,
     /// How long each contention check repeats its rounds.
@@ -93,6 +95,7 @@ impl RunConfig {
             skip: Vec::new(),
             strict: false,
             slow: false,
+            thorough: false,
             nonce_ttl: None,
             race_budget: Duration::from_millis(10),
             race_rounds: 100,

@@ -89,7 +89,7 @@ impl Run<'_> {
         };
         let headers: Vec<_> = self.config.headers.iter().chain(&self.config.idp_headers).cloned().collect();
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
-        world.nonce_ttl = self.config.nonce_ttl;
+        (world.nonce_ttl, world.thorough) = (self.config.nonce_ttl, self.config.thorough);
         (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
         world.ledger.searched = !self.config.storage.is_empty() || self.config.save_canaries.is_some();
         world.storage =

@@ -12,6 +12,9 @@ pub(super) fn crowd(cx: &Ctx) -> usize {
     if cx.world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { 4 } else { 12 }
 }
 
+/// How many times as long contention is provoked with `--thorough`.
+const THOROUGH: u32 = 3;
+
 /// Counts rounds within the budget of the run.
 pub(super) struct Rounds {
     until: Instant,
@@ -21,7 +24,8 @@ pub(super) struct Rounds {
 
 impl Rounds {
     pub(super) fn of(cx: &Ctx) -> Self {
-        Self { until: Instant::now() + cx.world.race_budget, limit: cx.world.race_rounds.max(1), done: 0 }
+        let budget = cx.world.race_budget * if cx.thorough() { THOROUGH } else { 1 };
+        Self { until: Instant::now() + budget, limit: cx.world.race_rounds.max(1), done: 0 }
     }
 
     /// Whether there is another round; the first one always takes place.

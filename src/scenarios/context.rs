@@ -171,6 +171,11 @@ impl Ctx {
         self.check.id
     }
 
+    /// Whether there is time for longer tables and larger sizes (`--thorough`).
+    pub fn thorough(&self) -> bool {
+        self.world.thorough
+    }
+
     /// Notes a warning; the check goes on.
     pub fn warn(&self, finding: Finding) {
         lock(&self.warnings).push(finding);

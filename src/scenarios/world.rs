@@ -44,6 +44,8 @@ pub struct World {
     pub race_budget: Duration,
     /// How many rounds each contention check tries at most.
     pub race_rounds: u32,
+    /// Whether checks try what takes more requests than a usual run has time for.
+    pub thorough: bool,
     /// The server's own nonce lifetime, if it was told.
     pub nonce_ttl: Option<Duration>,
     /// The issuer's Ed25519 keys, when a key set is known.
@@ -104,6 +106,7 @@ impl World {
             seed,
             race_budget: Duration::from_millis(25),
             race_rounds: 100,
+            thorough: false,
             nonce_ttl: None,
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),

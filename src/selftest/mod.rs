@@ -211,6 +211,7 @@ async fn run_suite(
     let mut config = RunConfig::new(Target::Url(url));
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if mostly_waits(subject) { 24 } else { 4 };
+    config.thorough = true;
     if let Some(folder) = folder {
         config.storage = vec![Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())];
     }

@@ -33,6 +33,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         skip,
         strict: args.strict,
         slow: args.slow,
+        thorough: args.thorough,
         nonce_ttl: nonce_ttl(args),
         race_rounds: args.rounds,
         race_budget: args.budget,
