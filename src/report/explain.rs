@@ -22,6 +22,8 @@ pub(super) struct Depth {
     pub rules: usize,
     /// Findings of a check that has several.
     pub findings: usize,
+    /// Exchanges of a finding besides the one that did it.
+    pub evidence: usize,
 }
 
 /// Lines under construction.
@@ -80,6 +82,11 @@ impl Block {
         self.labelled("observed", RED, &clean(&finding.observed), 5);
         if let Some(exchange) = finding.exchange.as_deref().filter(|_| !exchange_shown) {
             self.exchange(exchange);
+        }
+        for exchange in finding.evidence.iter().take(self.depth.evidence) {
+            self.labelled("then", DIM, &request_line(exchange), 2);
+            self.labelled("answer", DIM, &answer_line(exchange), 2);
+            self.body(&exchange.response);
         }
     }
 

@@ -65,6 +65,9 @@ struct Finding<'a> {
     /// Place in the check's exchanges.
     #[serde(skip_serializing_if = "Option::is_none")]
     exchange: Option<usize>,
+    /// Places of further exchanges that show it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<usize>,
 }
 
 /// The report, indented.
@@ -123,6 +126,7 @@ fn check(result: &CheckResult) -> Check<'_> {
         expected: &finding.expected,
         observed: &finding.observed,
         exchange: finding.exchange.as_ref().map(|exchange| place(&mut exchanges, exchange)),
+        evidence: finding.evidence.iter().map(|exchange| place(&mut exchanges, exchange)).collect(),
     });
     let findings = findings.collect();
     Check {

@@ -13,7 +13,7 @@ use super::text::{clean, rfc3339};
 use crate::runner::{CheckResult, Status, Verdict};
 
 /// Details have room here.
-const DEPTH: Depth = Depth { columns: 120, indent: 2, body_lines: 12, rules: 9, findings: 8 };
+const DEPTH: Depth = Depth { columns: 120, indent: 2, body_lines: 12, rules: 9, findings: 8, evidence: 12 };
 
 /// The report, indented.
 pub(super) fn render(run: &Run) -> String {

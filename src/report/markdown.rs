@@ -14,7 +14,7 @@ use crate::runner::{CheckResult, Status, Verdict};
 /// Results shown in full; a job summary holds a mebibyte at most.
 const FULL: usize = 60;
 /// Columns of the blocks.
-const DEPTH: Depth = Depth { columns: 110, indent: 2, body_lines: 5, rules: 9, findings: 4 };
+const DEPTH: Depth = Depth { columns: 110, indent: 2, body_lines: 5, rules: 9, findings: 4, evidence: 6 };
 
 /// The report.
 pub(super) fn render(run: &Run) -> String {

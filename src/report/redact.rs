@@ -104,6 +104,7 @@ impl Redactor {
                     expected: self.text(&finding.expected),
                     observed: self.text(&finding.observed),
                     exchange: finding.exchange.as_ref().map(&mut masked),
+                    evidence: finding.evidence.iter().map(&mut masked).collect(),
                 })
                 .collect(),
             duration: result.duration,

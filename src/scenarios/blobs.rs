@@ -148,8 +148,7 @@ impl Blobs {
                     expected: "a server serves the envelopes and wrapped keys that it was sent for the repository"
                         .into(),
                     observed: format!("the {kind} that {} gives for repository {repo} {what}", exchange.operation),
-                    exchange: Some(Arc::clone(exchange)),
-                },
+                    exchange: Some(Arc::clone(exchange)), evidence: Vec::new() },
             });
         });
     }

@@ -63,8 +63,10 @@ pub struct Finding {
     pub expected: String,
     /// What happened instead.
     pub observed: String,
-    /// The request and its answer; `None` where no single exchange shows it.
+    /// The request that did it and its answer; `None` where no single exchange shows it.
     pub exchange: Option<Arc<Exchange>>,
+    /// Further exchanges that the sentence needs, in their order: the pull that shows what a request has changed.
+    pub evidence: Vec<Arc<Exchange>>,
 }
 
 /// When a check runs.

@@ -201,6 +201,13 @@ impl Ctx {
         lock(&self.exchanges).iter().cloned().collect()
     }
 
+    /// The last request that could have changed something: a write, or one that no client sends.
+    pub fn last_deed(&self) -> Option<Arc<Exchange>> {
+        let reads = [Operation::Pull, Operation::FetchMemberKey, Operation::Discovery].map(Operation::name);
+        let exchanges = lock(&self.exchanges);
+        exchanges.iter().rev().find(|exchange| !reads.contains(&exchange.operation)).cloned()
+    }
+
     /// From now on, what this check does is recorded.
     pub fn recording(&self) -> &Recording {
         self.recording.get_or_init(Recording::default)
@@ -213,6 +220,6 @@ impl Ctx {
 
     /// A rule is broken, and no single exchange shows it.
     pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
-        Stop::Broken(Box::new(Finding { expected: expected.into(), observed: observed.into(), exchange: None }))
+        Stop::Broken(Box::new(Finding { expected: expected.into(), observed: observed.into(), exchange: None, evidence: Vec::new() }))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check::checks;
 use super::pull::{gives_envelope, says_unchanged, too_large};
-use super::state::{compare_entry, compare_manifest};
+use super::state::{compare_entry, compare_manifest, differing};
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Repo, random};
 use crate::wire::{MemberEntry, PushResponse, VaultManifest};
@@ -65,7 +65,7 @@ pub(super) async fn reached(cx: &Ctx, owner: &Member, version: i64, epoch: i64) 
 fn applied_at(answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
     let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
     let applied: PushResponse = answer.accepted("a push at the current version")?;
-    answer.must(applied == expected, &format!("the push is answered with {expected:?}"), || format!("{applied:?}"))
+    answer.must(applied == expected, &format!("the push is answered with {expected}"), || differing(&expected, &applied))
 }
 
 async fn versions_around_32_bits(cx: &Ctx) -> Outcome {
@@ -109,8 +109,8 @@ async fn version_is_exact(cx: &Ctx, alice: &Member, version: i64) -> Outcome {
         let expected =
             PushResponse { accepted: false, payload_version: version, key_epoch: repo.epoch(), conflict: true };
         let response: PushResponse = answer.accepted("a push with a wrong expectation")?;
-        let what = format!("a push that expects {known} at version {version} is answered with {expected:?}");
-        answer.must(response == expected, &what, || format!("{response:?}"))?;
+        let what = format!("a push that expects {known} at version {version} is answered with {expected}");
+        answer.must(response == expected, &what, || differing(&expected, &response))?;
     }
     let Some(next) = version.checked_add(1) else { return cx.readable(alice, &repo, "conflicts").await };
     let request = repo.push_request_at(alice, next);

@@ -96,7 +96,7 @@ async fn initial_counters(cx: &Ctx) -> Outcome {
         let next = repo.push_request(&alice);
         let answer = cx.push(&alice, &next).await?;
         let applied: PushResponse = answer.accepted("a push at the initial version")?;
-        answer.must(applied.accepted, &format!("the push at version {version} applies"), || format!("{applied:?}"))?;
+        answer.must(applied.accepted, &format!("the push at version {version} applies"), || applied.to_string())?;
         repo.apply_push(&next);
         cx.holds(&alice, &repo, "a push at the initial version").await?;
     }

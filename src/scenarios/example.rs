@@ -1,6 +1,7 @@
 //! The worked example of the specification, step by step, as its people live it.
 
 use super::check::checks;
+use super::state::differing;
 use super::{Ctx, Member, Outcome, Stop};
 use crate::client::{Identity, Repo, canaries, open, random};
 use crate::codec::address::Address;
@@ -126,12 +127,12 @@ async fn pull_from(cx: &Ctx, member: &Member, repo_id: &str, known: i64) -> Resu
 
 /// Both have the same payload, at the same version and epoch.
 fn reads(cx: &Ctx, what: &str, theirs: &Repo, expected: &Repo) -> Outcome {
-    let place = |repo: &Repo| (repo.version(), repo.epoch());
+    let place = |repo: &Repo| format!("version {} of epoch {}", repo.version(), repo.epoch());
     if place(theirs) == place(expected) && theirs.plaintext == expected.plaintext {
         return Ok(());
     }
     let observed =
-        format!("version and epoch {:?} instead of {:?}, or another payload", place(theirs), place(expected));
+        if place(theirs) == place(expected) { "another payload".into() } else { format!("{} instead of {}", place(theirs), place(expected)) };
     Err(cx.broken(what, observed))
 }
 
@@ -148,7 +149,7 @@ async fn pushes(cx: &Ctx, by: &Member, repo: &mut Repo, edit: impl FnOnce(&mut V
     let push = change(cx, repo, edit)?;
     let answer = cx.push(by, &push).await?;
     let response: PushResponse = answer.accepted("push at the current version")?;
-    answer.must(response.accepted, "the push is accepted", || format!("{response:?}"))?;
+    answer.must(response.accepted, "the push is accepted", || response.to_string())?;
     repo.apply_push(&push);
     Ok(())
 }
@@ -163,7 +164,7 @@ async fn conflicts(cx: &Ctx, by: &Member, stale: &Repo, current: &Repo) -> Outco
         conflict: true,
     };
     let response: PushResponse = answer.accepted("a stale push, as a conflict,")?;
-    answer.must(response == expected, &format!("a conflict: {expected:?}"), || format!("{response:?}"))
+    answer.must(response == expected, &format!("a conflict: {expected}"), || differing(&expected, &response))
 }
 
 fn used_by(alts: &mut [AltAccount], member: &Member) {

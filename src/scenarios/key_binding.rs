@@ -84,11 +84,16 @@ async fn served(
         let (sent, got) = (&entry.key_binding_sig, &fetched.key_binding_sig);
         answer.must(
             sent == got,
-            &format!("after {after}, fetchMemberKey has keyBindingSig as it was sent: {sent:?}"),
-            || format!("{got:?}"),
+            &format!("after {after}, fetchMemberKey has keyBindingSig as it was sent: {}", said(sent)),
+            || said(got),
         )?;
     }
     Ok(())
+}
+
+/// A binding, or that there is none.
+fn said(binding: &Option<String>) -> String {
+    binding.as_ref().map_or_else(|| "none".into(), |text| format!("\"{text}\""))
 }
 
 /// One repository for each of the three.
@@ -167,7 +172,7 @@ async fn rotated_members(cx: &Ctx) -> Outcome {
     }
     let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
     let response: PushResponse = answer.accepted("a rotating push")?;
-    answer.must(response.accepted, "a rotating push at the current version is accepted", || format!("{response:?}"))?;
+    answer.must(response.accepted, "a rotating push at the current version is accepted", || response.to_string())?;
     repo.apply_rotation(&rotation);
     cx.watch(&repo);
     served(cx, &alice, &repo, None, "a rotating push").await

@@ -44,7 +44,7 @@ async fn push_against_add(cx: &Ctx) -> Outcome {
         for (position, answer) in answers(&results) {
             if calls[position].operation == Some(Operation::Push) {
                 let response: PushResponse = answer.accepted("a push during additions")?;
-                answer.must(response.accepted, "additions don't move the version", || format!("{response:?}"))?;
+                answer.must(response.accepted, "additions don't move the version", || response.to_string())?;
                 repo.apply_push(&push);
             } else if let Some(add) = added.next().filter(|_| answer.is_success()) {
                 repo.apply_add(&add.member);
@@ -84,7 +84,7 @@ async fn pushes_in_a_row(cx: &Ctx) -> Outcome {
                 answer.must(
                     response.payload_version == to && !response.conflict,
                     &format!("accepted at version {to}"),
-                    || format!("{response:?}"),
+                    || response.to_string(),
                 )?;
                 answer.must(repo.version() == from, "a push applies to the version that it expects", || {
                     format!("from {from}, which nobody else wrote: the repository is at {}", repo.version())
@@ -94,7 +94,7 @@ async fn pushes_in_a_row(cx: &Ctx) -> Outcome {
                 let possible = (first..=after.version()).contains(&response.payload_version);
                 let expected = format!("a conflict at another version than {from}");
                 answer.must(response.conflict && possible && response.payload_version != from, &expected, || {
-                    format!("{response:?}")
+                    response.to_string()
                 })?;
             }
         }

@@ -166,10 +166,10 @@ pub(crate) fn wrong_code(status: u16, body: &Value, headers: &http::HeaderMap) -
         && !expected.is_empty()
         && !expected.contains(&code)
     {
-        wrong.push(format!("status {status} with code {code:?}"));
+        wrong.push(format!("status {status} with code \"{code}\""));
     }
     if status == 413 && code != Some("too_large") {
-        wrong.push(format!("status 413 with code {code:?} instead of \"too_large\""));
+        wrong.push(format!("status 413 with code \"{}\" instead of \"too_large\"", code.unwrap_or_default()));
     }
     // A quota is told by its code, and nobody knows when there is room again; any other 429 is a rate limit.
     if status == 429 && code != Some("quota_exceeded") {

@@ -285,7 +285,7 @@ async fn small_payloads(cx: &Ctx) -> Outcome {
         let request = repo.push_of(&payload(size), repo.version() + 1);
         let answer = cx.push(&alice, &request).await?;
         let applied: PushResponse = answer.accepted(&format!("a push of {size} bytes"))?;
-        answer.must(applied.accepted, &format!("a push of {size} bytes applies"), || format!("{applied:?}"))?;
+        answer.must(applied.accepted, &format!("a push of {size} bytes applies"), || applied.to_string())?;
         repo.apply_push(&request);
         cx.readable(&alice, &repo, &format!("a push of {size} bytes")).await?;
     }
@@ -308,7 +308,7 @@ async fn large_payload(cx: &Ctx, size: usize) -> Outcome {
     let body = serde_json::to_vec(&request).unwrap_or_default();
     if let Some(answer) = send_large(cx, &alice, Operation::Push, repo.id(), body).await? {
         let applied: PushResponse = answer.accepted("a push")?;
-        answer.must(applied.accepted, "the push applies", || format!("{applied:?}"))?;
+        answer.must(applied.accepted, "the push applies", || applied.to_string())?;
         repo.apply_push(&request);
     }
     cx.readable(&alice, &repo, &format!("a push of {size} bytes")).await?;
@@ -344,8 +344,7 @@ async fn send_large<'c>(
             let finding = super::Finding {
                 expected: format!("an answer to a body of {length} bytes, be it 413"),
                 observed: error.to_string(),
-                exchange: Some(exchange),
-            };
+                exchange: Some(exchange), evidence: Vec::new() };
             if error.is_unreachable() || cx.world.vault.open().await.is_err() {
                 return Err(Stop::Trouble(finding.into()));
             }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::check::checks;
 use super::counters::reached;
+use super::state::differing;
 use super::{Answer, Ctx, Operation, Outcome};
 use crate::client::{Repo, random};
 use crate::wire::PushResponse;
@@ -50,8 +51,8 @@ pub(super) fn applied(repo: &Repo, answer: &Answer<'_>, version: i64, epoch: i64
     let response: PushResponse = answer.accepted("a push at the current version")?;
     let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
     let at = repo.version();
-    answer.must(response == expected, &format!("the push at version {at} is answered with {expected:?}"), || {
-        format!("{response:?}")
+    answer.must(response == expected, &format!("the push at version {at} is answered with {expected}"), || {
+        differing(&expected, &response)
     })
 }
 
@@ -65,8 +66,8 @@ pub(super) fn conflicts(repo: &Repo, answer: &Answer<'_>) -> Outcome {
     let response: PushResponse = answer.accepted("a push with a wrong expectation")?;
     let expected =
         PushResponse { accepted: false, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: true };
-    answer.must(response == expected, &format!("the conflict reports the current counters: {expected:?}"), || {
-        format!("{response:?}")
+    answer.must(response == expected, &format!("the conflict reports the current counters: {expected}"), || {
+        differing(&expected, &response)
     })
 }
 
@@ -208,7 +209,7 @@ pub(super) fn not_accepted(answer: &Answer<'_>, version: i64, current: i64) -> O
     answer.must(
         !response.accepted,
         &format!("an envelope of version {version} isn't accepted at version {current}"),
-        || format!("{response:?}"),
+        || response.to_string(),
     )
 }
 
@@ -309,7 +310,7 @@ async fn refused_changes_nothing(cx: &Ctx) -> Outcome {
                     answer.must(
                         !response.accepted,
                         &format!("a push without a usable {member} isn't accepted"),
-                        || format!("{response:?}"),
+                        || response.to_string(),
                     )?;
                 }
                 cx.holds(&alice, &repo, "a push that lacks what it needs").await?;

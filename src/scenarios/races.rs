@@ -61,7 +61,7 @@ fn only_winner(results: &Results<'_>, expected_version: i64) -> Result<Option<us
             answer.must(
                 response.conflict && response.payload_version == expected_version,
                 "a conflict with the winner's version",
-                || format!("{response:?}"),
+                || response.to_string(),
             )?;
             continue;
         }
@@ -367,7 +367,7 @@ async fn rotate_twice(cx: &Ctx, scene: &Scene, repo: &mut Repo, states: &States)
     lock(states).push(repo.clone());
     let answer = cx.push(dave, &request).await?;
     let response: PushResponse = answer.accepted("a rotating push")?;
-    answer.must(response.accepted, "a rotating push at the current version is accepted", || format!("{response:?}"))
+    answer.must(response.accepted, "a rotating push at the current version is accepted", || response.to_string())
 }
 
 /// One pull: a committed state, as a whole, and none older than what was seen before.
@@ -377,8 +377,8 @@ async fn read_once(cx: &Ctx, reader: &Member, states: &States, last: (i64, i64))
     let seen = (manifest.payload_version, manifest.key_epoch);
     answer.must(
         seen.0 >= last.0 && seen.1 >= last.1,
-        &format!("counters at or above {last:?}, seen before"),
-        || format!("{seen:?}"),
+        &format!("counters at or above version {} and epoch {}, seen before", last.0, last.1),
+        || format!("version {} and epoch {}", seen.0, seen.1),
     )?;
     let state = lock(states).iter().find(|state| state.version() == seen.0).cloned();
     let Some(state) = state else {

@@ -45,7 +45,7 @@ async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
             if calls[position].operation == Some(Operation::Push) {
                 let response: PushResponse = answer.accepted("a rotating push")?;
                 answer.must(response.accepted, "a rotating push at the current version is accepted", || {
-                    format!("{response:?}")
+                    response.to_string()
                 })?;
             } else {
                 one_of(answer, &[&before, &repo])?;
@@ -78,7 +78,7 @@ async fn conflicts_are_invisible(cx: &Ctx) -> Outcome {
         for (position, answer) in answers(&results) {
             if calls[position].operation == Some(Operation::Push) {
                 let response: PushResponse = answer.accepted("a stale push")?;
-                answer.must(!response.accepted, "a stale push is a conflict", || format!("{response:?}"))?;
+                answer.must(!response.accepted, "a stale push is a conflict", || response.to_string())?;
             } else {
                 one_of(answer, &[&repo])?;
             }
@@ -106,7 +106,7 @@ async fn reads_follow_writes(cx: &Ctx) -> Outcome {
         let Ok(pushed) = pushed else { return Err(occupied()) };
         let (pushed, response) =
             pushed.and_then(|answer| Ok((answer.clone(), answer.accepted::<PushResponse>("a push")?)))?;
-        pushed.must(response.accepted, "a push at the current version is accepted", || format!("{response:?}"))?;
+        pushed.must(response.accepted, "a push at the current version is accepted", || response.to_string())?;
         repo.apply_push(&push);
         no_server_error(&results)?;
         for (_, answer) in answers(&results) {

@@ -1,7 +1,7 @@
 //! removeMember (SPEC §6, §10): who leaves is out at once, and the others go on under a new key.
 
 use super::check::checks;
-use super::state::compare_manifest;
+use super::state::{compare_manifest, differing};
 use super::{Answer, Ctx, Member, Outcome, Stop, push};
 use crate::client::{Identity, Repo, Rotation};
 use crate::wire::{PushResponse, VaultManifest};
@@ -304,8 +304,8 @@ async fn push_afterwards(cx: &Ctx) -> Outcome {
         let expected =
             PushResponse { accepted: true, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: false };
         let response: PushResponse = answer.accepted("a push after a removal")?;
-        answer.must(response == expected, &format!("the push is answered with {expected:?}"), || {
-            format!("{response:?}")
+        answer.must(response == expected, &format!("the push is answered with {expected}"), || {
+            differing(&expected, &response)
         })?;
         cx.readable(&bob, &repo, "a push after a removal").await?;
     }
@@ -325,8 +325,8 @@ async fn stale_push_afterwards(cx: &Ctx) -> Outcome {
         let expected =
             PushResponse { accepted: false, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: true };
         let response: PushResponse = answer.accepted("a push that was made before a removal, as a conflict,")?;
-        answer.must(response == expected, &format!("the push is answered with {expected:?}"), || {
-            format!("{response:?}")
+        answer.must(response == expected, &format!("the push is answered with {expected}"), || {
+            differing(&expected, &response)
         })?;
     }
     cx.readable(&bob, &repo, "a push that was made before a removal").await

@@ -110,7 +110,7 @@ async fn oversize_body(cx: &Ctx) -> Outcome {
     if answer.is_success() {
         let response: PushResponse = answer.message()?;
         return answer.must(response.accepted, "a limit is no conflict, and the expectation is right", || {
-            format!("{response:?}")
+            response.to_string()
         });
     }
     answer.must(answer.status == 413, "a body that is too large is refused with 413", || answer.summary())?;
@@ -169,7 +169,7 @@ async fn retried_push(cx: &Ctx) -> Outcome {
     repo.apply_push(&push);
     let answer = cx.push(&alice, &push).await?;
     let response: PushResponse = answer.accepted("the same push again")?;
-    answer.must(response.conflict && !response.accepted, "a conflict", || format!("{response:?}"))?;
+    answer.must(response.conflict && !response.accepted, "a conflict", || response.to_string())?;
     cx.holds(&alice, &repo, "push sent twice").await
 }
 
@@ -193,7 +193,7 @@ fn shared(manifest: &VaultManifest) -> bool {
 
 fn holds_flag(answer: &Answer<'_>, manifest: &VaultManifest, expected: bool, when: &str) -> Outcome {
     answer.must(shared(manifest) == expected, &format!("shareRefreshTokens {expected} {when}"), || {
-        format!("{:?}", manifest.share_refresh_tokens)
+        manifest.share_refresh_tokens.map_or_else(|| "none".into(), |flag| flag.to_string())
     })
 }
 

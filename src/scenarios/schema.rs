@@ -51,8 +51,7 @@ fn told(found: &[Seen], expected: &str) -> Outcome {
     Err(Stop::Broken(Box::new(Finding {
         expected: expected.into(),
         observed: observed.join("; "),
-        exchange: Some(first.exchange.clone()),
-    })))
+        exchange: Some(first.exchange.clone()), evidence: Vec::new() })))
 }
 
 /// The body was validated when it came; here only success counts.

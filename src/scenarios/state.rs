@@ -1,9 +1,13 @@
 //! Holding what the server serves to what it should hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::{Answer, Ctx, Member, Stop};
-use crate::client::{Repo, read_as};
+use crate::client::{Exchange, Repo, read_as};
 use crate::wire::{EncryptedEnvelope, MemberEntry, PullResponse, VaultManifest};
 
 impl Ctx {
@@ -35,15 +39,10 @@ impl Ctx {
     /// # Errors
     /// [`Stop::Broken`] with the first difference.
     pub async fn holds(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
+        let deed = self.last_deed();
         let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
-        let difference =
-            compare_manifest(&repo.manifest, &manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
-        match difference {
-            None => Ok(()),
-            Some(difference) => {
-                Err(answer.broken(format!("the repository is as it must be after {after}"), difference))
-            }
-        }
+        compare_state(repo, &manifest, &envelope)
+            .map_or(Ok(()), |difference| Err(changed(deed, &answer, after, &difference)))
     }
 
     /// The server serves exactly what `repo` says, and `reader` can decrypt it with its own wrapped key.
@@ -51,11 +50,10 @@ impl Ctx {
     /// # Errors
     /// [`Stop::Broken`].
     pub async fn readable(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
+        let deed = self.last_deed();
         let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
-        let difference =
-            compare_manifest(&repo.manifest, &manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
-        if let Some(difference) = difference {
-            return Err(answer.broken(format!("the repository is as it must be after {after}"), difference));
+        if let Some(difference) = compare_state(repo, &manifest, &envelope) {
+            return Err(changed(deed, &answer, after, &difference));
         }
         match read_as(&reader.identity, &manifest, &envelope) {
             Ok(plaintext) if plaintext == repo.plaintext => Ok(()),
@@ -83,6 +81,23 @@ impl Answer<'_> {
 /// The longest part of a base64 text that no JSON writer escapes (some write `/` as `\/`, and `+` as `\u002b`).
 fn longest_word(text: &str) -> &str {
     text.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|word| word.len()).unwrap_or(text)
+}
+
+/// The first difference between what is served and what must be.
+pub fn compare_state(expected: &Repo, manifest: &VaultManifest, envelope: &EncryptedEnvelope) -> Option<String> {
+    compare_manifest(&expected.manifest, manifest).or_else(|| compare_envelope(&expected.envelope, envelope))
+}
+
+/// A state that isn't as it must be: the request after which it isn't, and the answer that shows it.
+pub fn changed(deed: Option<Arc<Exchange>>, shown: &Answer<'_>, after: &str, difference: &str) -> Stop {
+    let mut finding = shown.finding(
+        format!("the repository is as it must be after {after}"),
+        format!("after {after}, {} shows: {difference}", shown.exchange.operation),
+    );
+    if let Some(deed) = deed {
+        finding.evidence.extend(finding.exchange.replace(deed));
+    }
+    Stop::Broken(Box::new(finding))
 }
 
 /// The first difference between two manifests; the order of members means nothing.
@@ -135,12 +150,22 @@ pub fn compare_envelope(expected: &EncryptedEnvelope, served: &EncryptedEnvelope
         .or_else(|| differs("envelope.ciphertext", &expected.ciphertext, &served.ciphertext))
 }
 
-fn differs<T: PartialEq + std::fmt::Debug>(what: &str, expected: &T, served: &T) -> Option<String> {
+fn differs<T: PartialEq + Serialize>(what: &str, expected: &T, served: &T) -> Option<String> {
     (expected != served).then(|| format!("{what} is {}, not {}", shortened(served), shortened(expected)))
 }
 
-fn shortened(value: &impl std::fmt::Debug) -> String {
-    let text = format!("{value:?}");
+/// A message that isn't the expected one: which members differ, and all of it as it was on the wire.
+pub fn differing<T: Serialize + std::fmt::Display>(expected: &T, served: &T) -> String {
+    let (wanted, found) = (json!(expected), json!(served));
+    let names: BTreeSet<_> = [&wanted, &found].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+    let members = names.into_iter().filter_map(|name| differs(name, &wanted[name], &found[name]));
+    format!("{}, in {served}", members.collect::<Vec<_>>().join("; "))
+}
+
+/// A value as JSON, on one short line.
+fn shortened(value: &impl Serialize) -> String {
+    // Values of the protocol's messages are numbers, texts and nothing: they always serialize.
+    let text = serde_json::to_string(value).unwrap_or_default();
     if text.chars().count() <= 90 {
         return text;
     }

@@ -36,8 +36,7 @@ impl Ctx {
             return Err(Stop::Trouble(Box::new(Finding {
                 expected: "a token for a fresh keypair, to set the check up".into(),
                 observed: reason.clone(),
-                exchange: None,
-            })));
+                exchange: None, evidence: Vec::new() })));
         }
         let nonce = self.nonce(&identity).await?;
         let answer = self.token(&self.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
@@ -72,7 +71,7 @@ impl Ctx {
     /// What the check needs of this suite itself didn't work.
     pub(in crate::scenarios) fn trouble(&self, expected: &str, observed: String) -> Stop {
         let exchange = lock(&self.exchanges).back().cloned();
-        Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange }))
+        Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange, evidence: Vec::new() }))
     }
 
     /// A fresh repository of `owner`, created on the server.

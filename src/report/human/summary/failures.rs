@@ -45,12 +45,12 @@ impl<'a> Failures<'a> {
 
     /// The lines of a group in full.
     fn block(&self, group: &Group<'_>) -> Vec<String> {
-        let (body_lines, rules, findings) = match self.screen {
-            screen if screen.verbose => (8, 9, 8),
-            screen if screen.tight => (1, 0, 1),
-            _ => (2, 2, 1),
+        let (body_lines, rules, findings, evidence) = match self.screen {
+            screen if screen.verbose => (8, 9, 8, 12),
+            screen if screen.tight => (1, 0, 1, 0),
+            _ => (2, 2, 1, 1),
         };
-        let depth = Depth { columns: self.screen.columns, indent: 2, body_lines, rules, findings };
+        let depth = Depth { columns: self.screen.columns, indent: 2, body_lines, rules, findings, evidence };
         let mut lines = explain(group.first, self.rerun, depth);
         if !group.same.is_empty() && !self.screen.tight {
             let ids: Vec<_> = group.same.iter().map(|result| result.check.id).collect();
