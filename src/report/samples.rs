@@ -76,7 +76,12 @@ pub(super) fn result(check: &'static CheckInfo, status: Status, message: &str) -
 }
 
 pub(super) fn finding(expected: &str, observed: &str, exchange: &Arc<Exchange>) -> Finding {
-    Finding { expected: expected.into(), observed: observed.into(), exchange: Some(Arc::clone(exchange)), evidence: Vec::new() }
+    Finding {
+        expected: expected.into(),
+        observed: observed.into(),
+        exchange: Some(Arc::clone(exchange)),
+        evidence: Vec::new(),
+    }
 }
 
 fn with(mut result: CheckResult, findings: Vec<Finding>) -> CheckResult {
@@ -145,7 +150,9 @@ pub(super) fn results() -> Vec<CheckResult> {
             vec![Finding {
                 expected: "no account, email or role claim".into(),
                 observed: "claims: email, kind, sub".into(),
-                exchange: None, evidence: Vec::new() }],
+                exchange: None,
+                evidence: Vec::new(),
+            }],
         ),
         with(
             result(status, Status::Warn, "createRepo was answered with 201"),

@@ -77,7 +77,9 @@ async fn guard(body: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop>
         Err(Stop::Trouble(Box::new(Finding {
             expected: "the check to end by itself".into(),
             observed: format!("a bug in this suite, please report it: {message}"),
-            exchange: None, evidence: Vec::new() })))
+            exchange: None,
+            evidence: Vec::new(),
+        })))
     })
 }
 
@@ -112,7 +114,9 @@ fn mark_as_killer(result: &mut CheckResult, abort: &Abort) {
     let finding = Finding {
         expected: "the server goes on answering others afterwards".into(),
         observed: format!("it doesn't any more: {}", abort.reason),
-        exchange, evidence: Vec::new() };
+        exchange,
+        evidence: Vec::new(),
+    };
     result.message = format!("{} (expected: {})", finding.observed, finding.expected);
     result.findings.insert(0, finding);
 }

@@ -164,7 +164,12 @@ impl Answer<'_> {
 
     /// A finding that points to this answer.
     pub fn finding(&self, expected: impl Into<String>, observed: impl Into<String>) -> Finding {
-        Finding { expected: expected.into(), observed: observed.into(), exchange: Some(self.exchange.clone()), evidence: Vec::new() }
+        Finding {
+            expected: expected.into(),
+            observed: observed.into(),
+            exchange: Some(self.exchange.clone()),
+            evidence: Vec::new(),
+        }
     }
 
     /// Holds the answer to a condition.

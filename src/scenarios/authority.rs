@@ -131,7 +131,9 @@ async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
             return Err(Stop::Broken(Box::new(super::Finding {
                 expected: "a pull is answered while another request is under way".into(),
                 observed: error.to_string(),
-                exchange: Some(exchange), evidence: Vec::new() })));
+                exchange: Some(exchange),
+                evidence: Vec::new(),
+            })));
         }
     }
     Ok(())

@@ -400,6 +400,8 @@ async fn send_large(cx: &Ctx, scene: &Scene, operation: Operation, auth: &Auth, 
         Err(error) => Err(super::Stop::Broken(Box::new(super::Finding {
             expected: "an answer in good time".into(),
             observed: error.to_string(),
-            exchange: Some(exchange), evidence: Vec::new() }))),
+            exchange: Some(exchange),
+            evidence: Vec::new(),
+        }))),
     }
 }

@@ -148,7 +148,9 @@ impl Blobs {
                     expected: "a server serves the envelopes and wrapped keys that it was sent for the repository"
                         .into(),
                     observed: format!("the {kind} that {} gives for repository {repo} {what}", exchange.operation),
-                    exchange: Some(Arc::clone(exchange)), evidence: Vec::new() },
+                    exchange: Some(Arc::clone(exchange)),
+                    evidence: Vec::new(),
+                },
             });
         });
     }

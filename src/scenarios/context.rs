@@ -220,6 +220,11 @@ impl Ctx {
 
     /// A rule is broken, and no single exchange shows it.
     pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
-        Stop::Broken(Box::new(Finding { expected: expected.into(), observed: observed.into(), exchange: None, evidence: Vec::new() }))
+        Stop::Broken(Box::new(Finding {
+            expected: expected.into(),
+            observed: observed.into(),
+            exchange: None,
+            evidence: Vec::new(),
+        }))
     }
 }

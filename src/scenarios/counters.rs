@@ -65,7 +65,8 @@ pub(super) async fn reached(cx: &Ctx, owner: &Member, version: i64, epoch: i64) 
 fn applied_at(answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
     let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
     let applied: PushResponse = answer.accepted("a push at the current version")?;
-    answer.must(applied == expected, &format!("the push is answered with {expected}"), || differing(&expected, &applied))
+    answer
+        .must(applied == expected, &format!("the push is answered with {expected}"), || differing(&expected, &applied))
 }
 
 async fn versions_around_32_bits(cx: &Ctx) -> Outcome {

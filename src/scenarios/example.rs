@@ -131,8 +131,11 @@ fn reads(cx: &Ctx, what: &str, theirs: &Repo, expected: &Repo) -> Outcome {
     if place(theirs) == place(expected) && theirs.plaintext == expected.plaintext {
         return Ok(());
     }
-    let observed =
-        if place(theirs) == place(expected) { "another payload".into() } else { format!("{} instead of {}", place(theirs), place(expected)) };
+    let observed = if place(theirs) == place(expected) {
+        "another payload".into()
+    } else {
+        format!("{} instead of {}", place(theirs), place(expected))
+    };
     Err(cx.broken(what, observed))
 }
 

@@ -344,7 +344,9 @@ async fn send_large<'c>(
             let finding = super::Finding {
                 expected: format!("an answer to a body of {length} bytes, be it 413"),
                 observed: error.to_string(),
-                exchange: Some(exchange), evidence: Vec::new() };
+                exchange: Some(exchange),
+                evidence: Vec::new(),
+            };
             if error.is_unreachable() || cx.world.vault.open().await.is_err() {
                 return Err(Stop::Trouble(finding.into()));
             }

@@ -239,8 +239,7 @@ async fn works_or_is_refused(cx: &Ctx, odd: &str, twin: &str) -> Outcome {
     cx.readable(&bob, &repo, "a push and an addMember").await?;
     let answer = cx.fetch(&alice, odd, bob.id()).await?;
     let fetched: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
-    answer
-        .must(fetched.ed25519_public_key == bob.id(), "the entry of the member asked for", || fetched.to_string())?;
+    answer.must(fetched.ed25519_public_key == bob.id(), "the entry of the member asked for", || fetched.to_string())?;
     if twin_exists {
         cx.readable(&bob, &other, "all that happened to a repository with a similar id").await?;
         let answer = cx.pull(&alice, &other.pull_request(0)).await?;

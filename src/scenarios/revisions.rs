@@ -109,9 +109,8 @@ async fn oversize_body(cx: &Ctx) -> Outcome {
     };
     if answer.is_success() {
         let response: PushResponse = answer.message()?;
-        return answer.must(response.accepted, "a limit is no conflict, and the expectation is right", || {
-            response.to_string()
-        });
+        return answer
+            .must(response.accepted, "a limit is no conflict, and the expectation is right", || response.to_string());
     }
     answer.must(answer.status == 413, "a body that is too large is refused with 413", || answer.summary())?;
     let error = answer.json().unwrap_or_default();

@@ -51,7 +51,9 @@ fn told(found: &[Seen], expected: &str) -> Outcome {
     Err(Stop::Broken(Box::new(Finding {
         expected: expected.into(),
         observed: observed.join("; "),
-        exchange: Some(first.exchange.clone()), evidence: Vec::new() })))
+        exchange: Some(first.exchange.clone()),
+        evidence: Vec::new(),
+    })))
 }
 
 /// The body was validated when it came; here only success counts.

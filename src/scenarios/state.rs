@@ -172,3 +172,19 @@ fn shortened(value: &impl Serialize) -> String {
     let head: String = text.chars().take(60).collect();
     format!("{head}… ({} characters)", text.chars().count())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::PushResponse;
+
+    #[test]
+    fn what_differs_is_named_before_the_message_as_it_was() {
+        let expected = PushResponse { accepted: false, payload_version: 3, key_epoch: 0, conflict: true };
+        let served = PushResponse { accepted: true, conflict: false, ..expected.clone() };
+        assert_eq!(
+            differing(&expected, &served),
+            r#"accepted is true, not false; conflict is false, not true, in {"accepted":true,"payloadVersion":3,"keyEpoch":0,"conflict":false}"#
+        );
+    }
+}

@@ -157,7 +157,9 @@ fn judge(evidence: &Evidence, rule: &Rule) -> Judgement {
         Some(Finding {
             expected: rule.expected.into(),
             observed: format!("{} {}{more}", place(clearest), secret_of(clearest).seen_as(&clearest.sighting)),
-            exchange: None, evidence: Vec::new() })
+            exchange: None,
+            evidence: Vec::new(),
+        })
     };
     Judgement::Found(groups.into_values().filter_map(finding).collect())
 }

@@ -75,7 +75,9 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
         return Err(Stop::Broken(Box::new(Finding {
             expected,
             observed: format!("an answer in {} holds {}", kept.check, secret.seen_as(&found)),
-            exchange: Some(kept.exchange.clone()), evidence: Vec::new() })));
+            exchange: Some(kept.exchange.clone()),
+            evidence: Vec::new(),
+        })));
     }
     let left_out = if unsearched == 0 { String::new() } else { format!("; {unsearched} more answers were not kept") };
     cx.remark(format!("{} answers searched for {} secrets{left_out}", answers.len(), secrets.len()));

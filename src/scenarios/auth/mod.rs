@@ -60,7 +60,9 @@ async fn buys_nothing(cx: &Ctx, request: &TokenRequest, what: &str) -> Outcome {
         Err(error) => cx.warn(Finding {
             expected: format!("{what} is refused with a 4xx"),
             observed: cx.world.mask(error.to_string()),
-            exchange: Some(exchange), evidence: Vec::new() }),
+            exchange: Some(exchange),
+            evidence: Vec::new(),
+        }),
     }
     Ok(())
 }

@@ -104,7 +104,8 @@ impl Ctx {
             Err(error) => error,
         };
         let observed = self.world.mask(error.to_string());
-        let finding = Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange), evidence: Vec::new() };
+        let finding =
+            Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange), evidence: Vec::new() };
         if error.is_unreachable() || self.world.vault.open().await.is_err() {
             return Err(Stop::Trouble(finding.into()));
         }
@@ -127,7 +128,9 @@ impl Ctx {
                 let finding = Finding {
                     expected: "an HTTP answer".into(),
                     observed: self.world.mask(error.to_string()),
-                    exchange: Some(exchange), evidence: Vec::new() };
+                    exchange: Some(exchange),
+                    evidence: Vec::new(),
+                };
                 // A connection that ends because the whole server is gone says nothing about the rule at hand.
                 let gone = error.is_unreachable() || self.world.vault.open().await.is_err();
                 Err(if gone { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })

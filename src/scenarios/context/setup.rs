@@ -36,7 +36,9 @@ impl Ctx {
             return Err(Stop::Trouble(Box::new(Finding {
                 expected: "a token for a fresh keypair, to set the check up".into(),
                 observed: reason.clone(),
-                exchange: None, evidence: Vec::new() })));
+                exchange: None,
+                evidence: Vec::new(),
+            })));
         }
         let nonce = self.nonce(&identity).await?;
         let answer = self.token(&self.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;

@@ -165,7 +165,9 @@ impl Progress {
                 self.findings.push(Finding {
                     expected,
                     observed: with_question(&breakage.to_string(), step),
-                    exchange: None, evidence: Vec::new() });
+                    exchange: None,
+                    evidence: Vec::new(),
+                });
                 return;
             }
             Reply::NotAsked(reason) => {
@@ -176,11 +178,21 @@ impl Progress {
         match judge(step, &answer) {
             Judgement::Right => {}
             Judgement::Allowed { expected, observed } => {
-                self.remarks.push(Finding { expected, observed: with_question(&observed, step), exchange: None, evidence: Vec::new() });
+                self.remarks.push(Finding {
+                    expected,
+                    observed: with_question(&observed, step),
+                    exchange: None,
+                    evidence: Vec::new(),
+                });
             }
             Judgement::Wrong { expected, observed } => {
                 let expected = format!("{}: {expected}", step.what);
-                self.findings.push(Finding { expected, observed: with_question(&observed, step), exchange: None, evidence: Vec::new() });
+                self.findings.push(Finding {
+                    expected,
+                    observed: with_question(&observed, step),
+                    exchange: None,
+                    evidence: Vec::new(),
+                });
             }
             Judgement::Unsupported(_) => self.unsupported.push(step.request.op.name().into()),
             Judgement::Trouble(text) => self.trouble = Some(format!("{}: the shim says: {text}", step.what)),
@@ -306,16 +318,22 @@ impl Report<'_> {
             .map(|example| Finding {
                 expected: example.expected.clone(),
                 observed: example.observed_with_question(),
-                exchange: None, evidence: Vec::new() })
+                exchange: None,
+                evidence: Vec::new(),
+            })
             .collect();
         findings.extend(found.breakages.iter().map(|(breakage, line)| Finding {
             expected: "an answer".into(),
             observed: format!("{breakage}; asked: {}", shorten(line, 600)),
-            exchange: None, evidence: Vec::new() }));
+            exchange: None,
+            evidence: Vec::new(),
+        }));
         findings.extend(found.repeated_iv.iter().map(|iv| Finding {
             expected: "a fresh IV every time".into(),
             observed: format!("the codec draws its own IVs, and drew {iv} twice"),
-            exchange: None, evidence: Vec::new() }));
+            exchange: None,
+            evidence: Vec::new(),
+        }));
         let cases = found.agreed + found.differed;
         let (status, message) = if let Some(finding) = findings.first() {
             let count = if found.differed > 0 {
