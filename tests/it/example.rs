@@ -122,7 +122,7 @@ fn transcript_and_message_bodies() {
             keep(&mut files, format!("{name}-{}", if conflict { "conflict" } else { "response" }), answer_kind, answer);
         }
     }
-    insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
+    insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("worked-example", transcript);
     });
     hold_to_files(&files);

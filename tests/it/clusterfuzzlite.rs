@@ -1,8 +1,6 @@
 //! `.clusterfuzzlite/build.sh` puts into $OUT what ClusterFuzzLite and OSS-Fuzz look for. Compiling the targets takes minutes, so a stand-in
 //! for cargo makes empty ones here; `.ci/run` runs the script for real where a nightly compiler and cargo-fuzz are.
 
-#![cfg(unix)]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

@@ -1,0 +1,19 @@
+//! What the program and the library do for their users, in one binary: linking is most of what a test binary costs.
+//! Tests that measure memory have a process of their own (`tests/*_memory.rs`).
+
+mod catalogue;
+mod cli;
+#[cfg(unix)]
+mod clusterfuzzlite;
+mod codec_laws;
+mod coverage;
+mod example;
+mod fuzz;
+mod fuzz_seeds;
+mod history;
+mod hostile;
+mod model;
+mod scan;
+mod shims;
+mod tls;
+mod vectors;
