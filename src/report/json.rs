@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::run::Run;
 use super::text::{is_unsafe, millis, rfc3339};
 use crate::client::Exchange;
-use crate::runner::{CheckResult, Status, Summary, Verdict};
+use crate::runner::{CheckResult, Omission, Status, Summary, Verdict};
 
 /// The JSON Schema of this report, as shipped in `schema/`.
 pub const SCHEMA_JSON: &str = include_str!("../../schema/report.schema.json");
@@ -51,6 +51,8 @@ struct Check<'a> {
     section: &'static str,
     level: &'static str,
     status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omission: Option<Omission>,
     requirements: Vec<&'static str>,
     message: &'a str,
     duration_ms: f64,
@@ -135,6 +137,7 @@ fn check(result: &CheckResult) -> Check<'_> {
         section: result.check.section,
         level: result.check.level.name(),
         status: result.status,
+        omission: result.omission,
         requirements: result.check.requirements.iter().map(|requirement| requirement.id).collect(),
         message: &result.message,
         duration_ms: millis(result.duration),

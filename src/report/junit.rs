@@ -10,7 +10,7 @@ use super::human;
 use super::run::Run;
 use super::style::strip;
 use super::text::{clean, rfc3339};
-use crate::runner::{CheckResult, Status, Verdict};
+use crate::runner::{CheckResult, Omission, Status, Verdict};
 
 /// Details have room here.
 const DEPTH: Depth = Depth { columns: 120, indent: 2, body_lines: 12, rules: 9, findings: 8, evidence: 12 };
@@ -74,7 +74,8 @@ fn case(run: &Run, result: &CheckResult) -> TestCase {
         Status::Warn if !strict => TestCaseStatus::success(),
         Status::Skip => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(one_line(result));
+            let why = result.omission.map_or("left out", Omission::name);
+            status.set_type(why).set_message(format!("{why}: {}", one_line(result)));
             status
         }
         Status::Fail | Status::Warn | Status::Error => {
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn counts_what_a_ci_system_counts() {
         let text = render(&samples::mixed());
-        assert!(text.contains(r#"tests="11" skipped="3" failures="2" errors="1""#), "{text}");
+        assert!(text.contains(r#"tests="12" skipped="4" failures="2" errors="1""#), "{text}");
         let strict = render(&samples::strict());
         assert!(strict.contains(r#"failures="4""#), "{strict}");
     }

@@ -24,7 +24,7 @@ pub(super) fn render(run: &Run) -> String {
     problems(&mut out, run, Status::Fail, "Failures");
     problems(&mut out, run, Status::Warn, if strict { "Warnings (they fail the run: --strict)" } else { "Warnings" });
     problems(&mut out, run, Status::Error, "Errors: the suite could not tell");
-    left_out(&mut out, run);
+    skipped(&mut out, run);
     passed(&mut out, run);
     out
 }
@@ -42,7 +42,7 @@ fn head(out: &mut String, run: &Run) {
         let _ = writeln!(out, "{}\n", escape(&sentence(text)));
     }
     let sum = end.summary;
-    let _ = writeln!(out, "| passed | failed | warnings | errors | left out |\n| --: | --: | --: | --: | --: |");
+    let _ = writeln!(out, "| passed | failed | warnings | errors | skipped |\n| --: | --: | --: | --: | --: |");
     let _ = writeln!(out, "| {} | {} | {} | {} | {} |\n", sum.pass, sum.fail, sum.warn, sum.error, sum.skip);
     let _ = writeln!(
         out,
@@ -79,17 +79,17 @@ fn problems(out: &mut String, run: &Run, status: Status, title: &str) {
     }
 }
 
-fn left_out(out: &mut String, run: &Run) {
-    let groups = run.left_out();
+fn skipped(out: &mut String, run: &Run) {
+    let groups = run.skipped();
     if groups.is_empty() {
         return;
     }
     let mut inner = String::new();
     for (reason, ids) in groups {
         let ids: Vec<_> = ids.into_iter().map(code).collect();
-        let _ = writeln!(inner, "- {}: {}", escape(reason), ids.join(", "));
+        let _ = writeln!(inner, "- {}: {}", escape(&reason), ids.join(", "));
     }
-    fold(out, &format!("{} left out", count(run.end.summary.skip, "check")), &inner);
+    fold(out, &format!("{} skipped", count(run.end.summary.skip, "check")), &inner);
 }
 
 fn passed(out: &mut String, run: &Run) {

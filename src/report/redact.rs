@@ -95,6 +95,7 @@ impl Redactor {
         CheckResult {
             check: result.check,
             status: result.status,
+            omission: result.omission,
             message: self.text(&result.message),
             exchanges: result.exchanges.iter().map(&mut masked).collect(),
             findings: result

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::text::section_order;
-use crate::runner::{CheckResult, Event, RunEnd, RunInfo, Status, Summary, Verdict};
+use crate::runner::{CheckResult, Event, Omission, RunEnd, RunInfo, Status, Summary, Verdict};
 
 /// Collects the events of a run.
 #[derive(Debug, Default)]
@@ -82,16 +82,23 @@ impl Run {
         self.results.iter().map(AsRef::as_ref).filter(|result| counts(result.status)).collect()
     }
 
-    /// The checks that were left out, by reason; the reason with most checks last, so that what is rare is seen.
-    pub fn left_out(&self) -> Vec<(&str, Vec<&'static str>)> {
-        let mut groups: Vec<(&str, Vec<&'static str>)> = Vec::new();
+    /// The checks without a verdict by why and reason: what could not be judged first, then what doesn't apply, then what
+    /// was left out; of each, the reason with most checks last, so that what is rare is seen.
+    pub fn skipped(&self) -> Vec<(String, Vec<&'static str>)> {
+        let mut groups: Vec<(Omission, &str, Vec<&'static str>)> = Vec::new();
         for result in self.with(Status::Skip) {
-            match groups.iter_mut().find(|(reason, _)| *reason == result.message) {
-                Some((_, ids)) => ids.push(result.check.id),
-                None => groups.push((&result.message, vec![result.check.id])),
+            let why = result.omission.unwrap_or(Omission::LeftOut);
+            match groups.iter_mut().find(|(known, reason, _)| *known == why && *reason == result.message) {
+                Some((_, _, ids)) => ids.push(result.check.id),
+                None => groups.push((why, &result.message, vec![result.check.id])),
             }
         }
-        groups.sort_by_key(|(_, ids)| ids.len());
-        groups
+        let order = |why: Omission| match why {
+            Omission::NotJudged => 0,
+            Omission::NotApplicable => 1,
+            Omission::LeftOut => 2,
+        };
+        groups.sort_by_key(|(why, _, ids)| (order(*why), ids.len()));
+        groups.into_iter().map(|(why, reason, ids)| (format!("{}: {reason}", why.name()), ids)).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::run::{Recorder, Run};
 use crate::client::{Exchange, RecordedBody};
 use crate::requirements::{self as req, Level, Revision};
-use crate::runner::{CheckInfo, CheckResult, Event, Finding, RunEnd, RunInfo, Status, Summary, Verdict};
+use crate::runner::{CheckInfo, CheckResult, Event, Finding, Omission, RunEnd, RunInfo, Status, Summary, Verdict};
 
 macro_rules! check {
     ($id:literal, $section:literal, $level:ident, $title:literal, $($requirement:ident),+) => {{
@@ -72,7 +72,20 @@ pub(super) fn exchange(status: Option<u16>, answer: &str) -> Arc<Exchange> {
 
 pub(super) fn result(check: &'static CheckInfo, status: Status, message: &str) -> CheckResult {
     let duration = Duration::from_micros(3_210);
-    CheckResult { check, status, message: message.into(), findings: Vec::new(), exchanges: Vec::new(), duration }
+    let omission = (status == Status::Skip).then_some(Omission::LeftOut);
+    CheckResult {
+        check,
+        status,
+        omission,
+        message: message.into(),
+        findings: Vec::new(),
+        exchanges: Vec::new(),
+        duration,
+    }
+}
+
+fn omitted(check: &'static CheckInfo, omission: Omission, reason: &str) -> CheckResult {
+    CheckResult { omission: Some(omission), ..result(check, Status::Skip, reason) }
 }
 
 pub(super) fn finding(expected: &str, observed: &str, exchange: &Arc<Exchange>) -> Finding {
@@ -140,10 +153,15 @@ pub(super) fn results() -> Vec<CheckResult> {
             slow,
         ),
         result(check!("token/expired", "§3", Must, "An expired token is refused", TOKEN_EXPIRES), Status::Skip, slow),
-        result(
+        omitted(
             check!("binding/verifies", "§9", May, "Served bindings verify", BINDING_VALID),
-            Status::Skip,
-            "needs a key set: --jwks URL, or a server whose discovery names one",
+            Omission::NotApplicable,
+            "the server publishes no key bindings of its own; it needn't",
+        ),
+        omitted(
+            check!("races/one-winner", "§6", Must, "Of two pushes one is applied", PUSH_GATED),
+            Omission::NotJudged,
+            "the server serves one request at a time",
         ),
         with(
             result(claims, Status::Warn, "the token carries an email claim"),

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::client::Exchange;
 use crate::requirements::Revision;
-use crate::scenarios::{CheckInfo, Finding, Status};
+use crate::scenarios::{CheckInfo, Finding, Omission, Status};
 
 /// How a check ended.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct CheckResult {
     pub check: &'static CheckInfo,
     /// How it ended.
     pub status: Status,
+    /// Why there is no verdict; only with [`Status::Skip`].
+    pub omission: Option<Omission>,
     /// One line: the first finding, the reason of a skip or error, or a remark on a pass (may be empty).
     pub message: String,
     /// What is wrong; the first decides the message. Failures before warnings.
@@ -24,6 +26,21 @@ pub struct CheckResult {
     pub exchanges: Vec<Arc<Exchange>>,
     /// Time from start to end of the check.
     pub duration: Duration,
+}
+
+impl CheckResult {
+    /// A check that wasn't run.
+    pub fn left_out(check: &'static CheckInfo, omission: Omission, reason: &str) -> Self {
+        Self {
+            check,
+            status: Status::Skip,
+            omission: Some(omission),
+            message: reason.to_owned(),
+            findings: Vec::new(),
+            exchanges: Vec::new(),
+            duration: Duration::ZERO,
+        }
+    }
 }
 
 /// What is known before the first check.
@@ -53,11 +70,11 @@ pub struct RunInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Every MUST check ran and none failed.
+    /// Every MUST check that applies ran, and none failed.
     Conformant,
     /// A MUST check failed.
     NotConformant,
-    /// None failed, but a MUST check was left out.
+    /// None failed, but a MUST check was left out or could not be judged.
     Incomplete,
     /// The target could not be judged at all.
     NotJudged,

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use crate::client::Header;
-pub use crate::scenarios::{CheckInfo, Finding, Status};
+pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
 pub use config::{RunConfig, Target};
 pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
 pub use select::{Selection, matches, select};
@@ -36,12 +36,17 @@ pub type Emit<'a> = &'a mut (dyn FnMut(Event) + Send);
 pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>) -> Arc<RunEnd> {
     let started = Instant::now();
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random::bytes()));
-    let selection = select(&config).unwrap_or_else(|_| Selection { chosen: Vec::new(), left_out: Vec::new() });
+    let (selection, unusable) = match select(&config) {
+        Ok(selection) => (selection, None),
+        Err(reason) => (Selection { chosen: Vec::new(), left_out: Vec::new() }, Some(reason)),
+    };
     emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
     let mut run = Run { config, stop, emit, tally: Tally::default(), started, requests: 0 };
     for (check, reason) in &selection.left_out {
-        run.tally.leave_out(&check.info, check.waits);
-        run.emit_skip(check, reason);
+        run.leave_out(check, reason);
+    }
+    if let Some(reason) = unusable {
+        return run.finish(&Ending::Unusable(reason));
     }
     let ending = run.judge(seed, &selection.chosen).await;
     run.finish(&ending)
@@ -164,7 +169,7 @@ impl Run<'_> {
 
     fn pass_on(&mut self, event: Event, done: &mut HashSet<&'static str>) {
         if let Event::CheckFinished(result) = &event {
-            self.tally.count(result.check, result.status);
+            self.tally.count(result);
             done.insert(result.check.id);
         }
         (self.emit)(event);
@@ -173,27 +178,21 @@ impl Run<'_> {
     /// Reports the checks that an early end left out.
     fn cut_short(&mut self, rest: &[&'static Check], ending: Ending) -> Ending {
         let reason = match &ending {
-            Ending::Complete => "the run ended before its turn came".to_owned(),
+            Ending::Complete | Ending::Unusable(_) => "the run ended before its turn came".to_owned(),
             Ending::Interrupted => "interrupted".to_owned(),
             Ending::Deadline => "no time left before --deadline".to_owned(),
             Ending::Aborted(_) => "the target can't be judged (any longer)".to_owned(),
         };
         for check in rest {
-            self.tally.leave_out(&check.info, false);
-            self.emit_skip(check, &reason);
+            self.leave_out(check, &reason);
         }
         ending
     }
 
-    fn emit_skip(&mut self, check: &'static Check, reason: &str) {
-        (self.emit)(Event::CheckFinished(Arc::new(CheckResult {
-            check: &check.info,
-            status: Status::Skip,
-            message: reason.to_owned(),
-            findings: Vec::new(),
-            exchanges: Vec::new(),
-            duration: Default::default(),
-        })));
+    fn leave_out(&mut self, check: &'static Check, reason: &str) {
+        let result = CheckResult::left_out(&check.info, Omission::LeftOut, reason);
+        self.tally.count(&result);
+        (self.emit)(Event::CheckFinished(Arc::new(result)));
     }
 
     fn finish(self, ending: &Ending) -> Arc<RunEnd> {

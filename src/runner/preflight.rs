@@ -130,7 +130,7 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
             let _ = world.no_tokens.set(reason);
             None
         }
-        Err(Stop::Skip(_)) => None,
+        Err(Stop::Skip(..)) => None,
     };
     manners(world, &cx, &identity.id, token.as_deref()).await
 }

@@ -86,10 +86,14 @@ async fn guard(body: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop>
 fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> CheckResult {
     let warnings = cx.take_warnings();
     let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
+    let mut omission = None;
     let (status, mut findings, mut message) = match outcome {
         Ok(()) if warnings.is_empty() => (Status::Pass, Vec::new(), cx.take_remarks()),
         Ok(()) => (Status::Warn, Vec::new(), String::new()),
-        Err(Stop::Skip(reason)) => (Status::Skip, Vec::new(), reason),
+        Err(Stop::Skip(why, reason)) => {
+            omission = Some(why);
+            (Status::Skip, Vec::new(), reason)
+        }
         Err(Stop::Broken(finding)) => (missed, vec![*finding], String::new()),
         Err(Stop::Trouble(finding)) => (Status::Error, vec![*finding], String::new()),
     };
@@ -100,7 +104,7 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
         message = format!("{} (expected: {})", first.observed, first.expected);
     }
     let exchanges = if status == Status::Pass { Vec::new() } else { cx.exchanges() };
-    CheckResult { check: &check.info, status, message, findings, exchanges, duration: Default::default() }
+    CheckResult { check: &check.info, status, omission, message, findings, exchanges, duration: Default::default() }
 }
 
 async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
@@ -109,6 +113,7 @@ async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
 }
 
 fn mark_as_killer(result: &mut CheckResult, abort: &Abort) {
+    result.omission = None;
     result.status = if result.check.level == Level::Must { Status::Fail } else { Status::Warn };
     let exchange = result.exchanges.last().cloned();
     let finding = Finding {

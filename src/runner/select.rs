@@ -5,6 +5,9 @@ use globset::{GlobMatcher, GlobSet, GlobSetBuilder};
 use super::RunConfig;
 use crate::scenarios::{self, Check};
 
+/// Why a check that waits isn't run.
+pub(super) const WAITS: &str = "it waits for something to expire: --slow runs it";
+
 /// The checks of a run, in phase order, and those left out with the reason.
 pub struct Selection {
     /// To be run.
@@ -32,7 +35,7 @@ pub fn select(config: &RunConfig) -> Result<Selection, String> {
         } else if hit(&skip, check) {
             Some("left out by --skip")
         } else if check.waits && !config.slow {
-            Some("it waits for something to expire: --slow runs it")
+            Some(WAITS)
         } else {
             None
         };

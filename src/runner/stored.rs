@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{CheckResult, Emit, Event, RunEnd, RunInfo, Status, Tally, Verdict};
+use super::{CheckResult, Emit, Event, Omission, RunEnd, RunInfo, Status, Tally, Verdict};
 use crate::client::clock;
 use crate::requirements::{Level, Revision};
 use crate::scenarios::CheckInfo;
@@ -46,10 +46,12 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
     let mut tally = Tally::default();
     let mut unknown = None;
     for (check, judgement) in judged {
+        let mut omission = None;
         let (status, message, findings) = match judgement {
             Judgement::Clean(remark) => (Status::Pass, remark, Vec::new()),
             Judgement::Unknown(reason) => {
                 unknown = Some(reason.clone());
+                omission = Some(Omission::NotJudged);
                 (Status::Skip, reason, Vec::new())
             }
             Judgement::Found(findings) => {
@@ -57,9 +59,9 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
                 (status, findings.first().map(|finding| finding.observed.clone()).unwrap_or_default(), findings)
             }
         };
-        tally.count(check, status);
-        let exchanges = Vec::new();
-        let result = CheckResult { check, status, message, findings, exchanges, duration: started.elapsed() };
+        let (exchanges, duration) = (Vec::new(), started.elapsed());
+        let result = CheckResult { check, status, omission, message, findings, exchanges, duration };
+        tally.count(&result);
         emit(Event::CheckFinished(Arc::new(result)));
     }
     let (verdict, reason, exit_code) = verdict(&tally, unknown, config.strict);

@@ -1,8 +1,8 @@
 //! From results to a judgement and an exit status.
 
-use super::{RunConfig, Status, Summary, Verdict};
+use super::{CheckResult, Omission, RunConfig, Status, Summary, Verdict, select};
 use crate::requirements::Level;
-use crate::scenarios::{Abort, CheckInfo};
+use crate::scenarios::Abort;
 
 /// Why a run ended before its last check.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub enum Ending {
     Interrupted,
     /// `--deadline`.
     Deadline,
+    /// It never began: `--only` and `--skip` can't be understood.
+    Unusable(String),
     /// The target can't be judged (any longer).
     Aborted(Abort),
 }
@@ -23,72 +25,144 @@ pub struct Tally {
     /// Number of checks by status.
     pub summary: Summary,
     /// MUST checks that were left out by options.
-    pub must_left_out: usize,
+    must_left_out: usize,
     /// Of these, the ones that only wait for `--slow`.
-    pub must_waiting: usize,
+    must_waiting: usize,
+    /// MUST checks that were tried and came to no verdict.
+    must_not_judged: usize,
     must_failed: usize,
 }
 
 impl Tally {
-    /// Counts a result of a check that ran.
-    pub fn count(&mut self, info: &CheckInfo, status: Status) {
-        self.summary.count(status);
-        if status == Status::Fail && info.level == Level::Must {
-            self.must_failed += 1;
+    /// Counts the result of a check, run or not.
+    pub fn count(&mut self, result: &CheckResult) {
+        self.summary.count(result.status);
+        if result.check.level != Level::Must {
+            return;
         }
-    }
-
-    /// Counts a check that was left out.
-    pub fn leave_out(&mut self, info: &CheckInfo, waits: bool) {
-        self.summary.count(Status::Skip);
-        if info.level == Level::Must {
-            self.must_left_out += 1;
-            self.must_waiting += usize::from(waits);
+        match (result.status, result.omission) {
+            (Status::Fail, _) => self.must_failed += 1,
+            (Status::Skip, Some(Omission::NotApplicable)) => {}
+            (Status::Skip, Some(Omission::NotJudged)) => self.must_not_judged += 1,
+            (Status::Skip, _) => {
+                self.must_left_out += 1;
+                self.must_waiting += usize::from(result.message == select::WAITS);
+            }
+            _ => {}
         }
     }
 
     /// The judgement, a sentence, advice, and the exit status.
     pub fn judge(&self, ending: &Ending, config: &RunConfig) -> (Verdict, String, String, u8) {
-        let Summary { fail, warn, error, .. } = self.summary;
-        let failed = self.must_failed > 0;
+        if let Ending::Complete = ending {
+            return self.judge_complete(config);
+        }
+        self.judge_cut_short(ending, config)
+    }
+
+    fn judge_cut_short(&self, ending: &Ending, config: &RunConfig) -> (Verdict, String, String, u8) {
+        let none = String::new;
         match ending {
-            Ending::Aborted(abort) => return (Verdict::NotJudged, abort.reason.clone(), abort.advice.clone(), 3),
+            Ending::Complete => self.judge_complete(config),
+            Ending::Unusable(reason) => {
+                let reason = format!("the selection can't be used: {reason}");
+                (Verdict::NotJudged, reason, "see --only and --skip".into(), 2)
+            }
+            Ending::Aborted(abort) => (Verdict::NotJudged, abort.reason.clone(), abort.advice.clone(), 3),
             Ending::Interrupted => {
-                return (
-                    Verdict::Incomplete,
-                    "interrupted; what follows is the report so far".into(),
-                    String::new(),
-                    130,
-                );
+                (Verdict::Incomplete, "interrupted; what follows is the report so far".into(), none(), 130)
             }
             Ending::Deadline => {
-                let verdict = if failed { Verdict::NotConformant } else { Verdict::Incomplete };
+                let failed = self.must_failed > 0;
+                let (verdict, exit) = if failed { (Verdict::NotConformant, 1) } else { (Verdict::Incomplete, 3) };
                 let reason = format!("the run took longer than --deadline {:?}", config.deadline);
-                return (
-                    verdict,
-                    reason,
-                    "raise --deadline, or select checks with --only".into(),
-                    if failed { 1 } else { 3 },
-                );
+                (verdict, reason, "raise --deadline, or select checks with --only".into(), exit)
             }
-            Ending::Complete => {}
         }
-        if failed {
-            let reason = format!("{fail} check{} failed", if fail == 1 { "" } else { "s" });
-            return (Verdict::NotConformant, reason, String::new(), 1);
+    }
+
+    fn judge_complete(&self, config: &RunConfig) -> (Verdict, String, String, u8) {
+        let Summary { pass, fail, warn, error, .. } = self.summary;
+        let none = String::new;
+        if self.must_failed > 0 {
+            let reason = format!("{fail} check{} failed", plural(fail));
+            return (Verdict::NotConformant, reason, none(), 1);
         }
         if error > 0 {
-            let reason = format!("{error} check{} could not tell", if error == 1 { "" } else { "s" });
+            let reason = format!("{error} check{} could not tell", plural(error));
             return (Verdict::Incomplete, reason, "see what went wrong while they were set up".into(), 3);
+        }
+        if pass + fail + warn == 0 {
+            let advice = "the reasons are below; choose other checks, or none, with --only";
+            return (Verdict::NotJudged, "no check came to a verdict".into(), advice.into(), 3);
         }
         let strict = config.strict && warn > 0;
         let exit = u8::from(strict);
-        if self.must_left_out > 0 {
-            let how = if self.must_waiting == self.must_left_out { " (--slow runs them)" } else { "" };
-            let reason = format!("nothing failed, but {} MUST checks were left out{how}", self.must_left_out);
-            return (Verdict::Incomplete, reason, String::new(), exit);
+        if let Some(reason) = self.missing() {
+            return (Verdict::Incomplete, format!("nothing failed, but {reason}"), none(), exit);
         }
-        let reason = if strict { format!("{warn} warnings count as failures under --strict") } else { String::new() };
-        (Verdict::Conformant, reason, String::new(), exit)
+        let reason = if strict { format!("{warn} warnings count as failures under --strict") } else { none() };
+        (Verdict::Conformant, reason, none(), exit)
+    }
+
+    /// The MUST checks that a conformant server would have passed as well.
+    fn missing(&self) -> Option<String> {
+        let Self { must_left_out: left_out, must_not_judged: not_judged, .. } = *self;
+        let were = |number: usize| if number == 1 { "was" } else { "were" };
+        let how = if self.must_waiting == left_out { " (--slow runs them)" } else { "" };
+        let left = format!("{left_out} MUST check{} {} left out{how}", plural(left_out), were(left_out));
+        match (left_out, not_judged) {
+            (0, 0) => None,
+            (_, 0) => Some(left),
+            (0, _) => Some(format!("{not_judged} MUST check{} could not be judged", plural(not_judged))),
+            _ => Some(format!("{left}, and {not_judged} could not be judged")),
+        }
+    }
+}
+
+fn plural(number: usize) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::Target;
+    use crate::runner::preflight::PREFLIGHT;
+
+    fn judge(results: &[(Status, Option<Omission>)]) -> (Verdict, u8) {
+        let mut tally = Tally::default();
+        for (status, omission) in results {
+            let result = CheckResult::left_out(&PREFLIGHT, Omission::LeftOut, "");
+            tally.count(&CheckResult { status: *status, omission: *omission, ..result });
+        }
+        let config = RunConfig::new(Target::Avp(String::new()));
+        let (verdict, _, _, exit) = tally.judge(&Ending::Complete, &config);
+        (verdict, exit)
+    }
+
+    #[test]
+    fn only_what_does_not_apply_leaves_a_run_conformant() {
+        let pass = (Status::Pass, None);
+        let skip = |omission| (Status::Skip, Some(omission));
+        assert_eq!(judge(&[pass]), (Verdict::Conformant, 0));
+        assert_eq!(judge(&[pass, skip(Omission::NotApplicable)]), (Verdict::Conformant, 0));
+        assert_eq!(judge(&[pass, skip(Omission::NotJudged)]), (Verdict::Incomplete, 0));
+        assert_eq!(judge(&[pass, skip(Omission::LeftOut)]), (Verdict::Incomplete, 0));
+        assert_eq!(judge(&[(Status::Fail, None), skip(Omission::NotJudged)]), (Verdict::NotConformant, 1));
+    }
+
+    #[test]
+    fn a_run_that_looked_at_nothing_is_no_judgement() {
+        assert_eq!(judge(&[]), (Verdict::NotJudged, 3));
+        assert_eq!(judge(&[(Status::Skip, Some(Omission::NotApplicable))]), (Verdict::NotJudged, 3));
+    }
+
+    #[test]
+    fn a_selection_that_cannot_be_used_is_an_error() {
+        let config = RunConfig::new(Target::Avp(String::new()));
+        let (verdict, reason, _, exit) = Tally::default().judge(&Ending::Unusable("too large".into()), &config);
+        assert_eq!((verdict, exit), (Verdict::NotJudged, 2));
+        assert!(reason.contains("too large"));
     }
 }

@@ -66,7 +66,7 @@ fn request_of(
 /// bob begins, alice removes bob, bob finishes.
 async fn finished_after_removal(cx: &Ctx, operation: Operation) -> Outcome {
     let serial =
-        || Stop::Skip("the server serves one request at a time, so nothing happens while another is under way".into());
+        || Stop::not_judged("the server serves one request at a time, so nothing happens while another is under way");
     if cx.world.is_serial() {
         return Err(serial());
     }

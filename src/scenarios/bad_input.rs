@@ -303,8 +303,8 @@ async fn malformed_path(cx: &Ctx) -> Outcome {
 async fn body_is_consumed(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
     if cx.world.separate_idp.is_some() {
-        return Err(super::Stop::Skip(
-            "challenge lives on another origin, so there is no harmless second request".into(),
+        return Err(super::Stop::not_judged(
+            "challenge lives on another origin, so there is no harmless second request",
         ));
     }
     let unknown = Repo::new(&scene.alice);

@@ -44,7 +44,10 @@ impl Large {
         rotation.members.extend((1..ROSTER).map(|_| stand_in(&model)));
         let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
         if answer.is_refusal() {
-            return Err(Stop::Skip(format!("a roster of {ROSTER} members is refused with status {}", answer.status)));
+            return Err(Stop::not_applicable(format!(
+                "a roster of {ROSTER} members is refused with status {}",
+                answer.status
+            )));
         }
         answer.must(answer.is_success(), "a rotation to a large roster is accepted or refused", || answer.summary())?;
         repo.apply_rotation(&rotation);

@@ -56,6 +56,29 @@ impl Status {
     }
 }
 
+/// Why a check came to no verdict. Only what does not apply leaves a run conformant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Omission {
+    /// By options, or because the run ended before its turn.
+    LeftOut,
+    /// The server hasn't, or needn't have, what it is about: no discovery, opaque tokens, a limit of the deployment.
+    NotApplicable,
+    /// It was tried, and what came of it tells nothing about the rule.
+    NotJudged,
+}
+
+impl Omission {
+    /// The words used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeftOut => "left out",
+            Self::NotApplicable => "does not apply here",
+            Self::NotJudged => "could not be judged",
+        }
+    }
+}
+
 /// One broken rule: what was expected, what was observed, and the exchange that shows it.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -89,10 +112,22 @@ pub enum Phase {
 pub enum Stop {
     /// The rule is broken.
     Broken(Box<Finding>),
-    /// The rule can't be tried here, and that is nobody's fault.
-    Skip(String),
+    /// The rule isn't tried, or nothing came of it, and that is nobody's fault.
+    Skip(Omission, String),
     /// The suite can't tell: what it needed to set the check up didn't work.
     Trouble(Box<Finding>),
+}
+
+impl Stop {
+    /// The server hasn't, or needn't have, what the check is about.
+    pub fn not_applicable(reason: impl Into<String>) -> Self {
+        Self::Skip(Omission::NotApplicable, reason.into())
+    }
+
+    /// The check was tried, and tells nothing about its rule.
+    pub fn not_judged(reason: impl Into<String>) -> Self {
+        Self::Skip(Omission::NotJudged, reason.into())
+    }
 }
 
 /// What a check returns; warnings are noted on the [`Ctx`].

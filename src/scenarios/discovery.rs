@@ -25,7 +25,7 @@ checks! {
 const PROFILES: [&str; 2] = ["http-json", "grpc"];
 
 fn not_offered(answer: &Answer<'_>) -> Stop {
-    Stop::Skip(format!("the server offers no discovery (status {}); it needn't", answer.status))
+    Stop::not_applicable(format!("the server offers no discovery (status {}); it needn't", answer.status))
 }
 
 async fn discover<'c>(cx: &'c Ctx, auth: &Auth) -> Result<Answer<'c>, Stop> {
@@ -97,7 +97,7 @@ async fn issuer(cx: &Ctx) -> Result<(Answer<'_>, String), Stop> {
     let (answer, body) = document(cx).await?;
     match body.get("issuerJwksUrl") {
         Some(Value::String(url)) => Ok((answer, url.clone())),
-        _ => Err(Stop::Skip("discovery names no key set; it needn't".into())),
+        _ => Err(Stop::not_applicable("discovery names no key set; it needn't")),
     }
 }
 
@@ -113,7 +113,7 @@ async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
     let (_, url) = issuer(cx).await?;
     let path = Url::parse(&url).ok().and_then(|url| cx.world.vault.path_of(&url));
     let Some(path) = path else {
-        return Err(Stop::Skip(format!("the key set is published elsewhere: {url}")));
+        return Err(Stop::not_applicable(format!("the key set is published elsewhere: {url}")));
     };
     let call = Call { operation: None, path, ..Call::operation(Operation::Discovery, "", "", &Auth::None, None) };
     let answer = cx.call(call).await?;

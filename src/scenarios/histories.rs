@@ -62,9 +62,9 @@ async fn linearizable(cx: &Ctx) -> Outcome {
             cx.remark(format!("{count} operations by {} clients, all explained by one order", everybody.len()));
             Ok(())
         }
-        Verdict::Undecided { .. } => {
-            Err(Stop::Skip(format!("too few of {count} operations were answered to tell whether they have an order")))
-        }
+        Verdict::Undecided { .. } => Err(Stop::not_judged(format!(
+            "too few of {count} operations were answered to tell whether they have an order"
+        ))),
         Verdict::NotLinearizable(offence) => {
             let lines: Vec<String> = offence.text(&history).lines().map(str::to_owned).collect();
             let shown: String = lines.join("; ").chars().take(SHOWN).collect();

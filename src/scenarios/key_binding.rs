@@ -208,12 +208,12 @@ async fn published_verify(cx: &Ctx) -> Outcome {
     // Nobody sent one: what is there is the server's own.
     entries.retain(|entry| entry.key_binding_sig.is_some());
     if entries.is_empty() {
-        return Err(Stop::Skip("the server publishes no key bindings of its own; it needn't".into()));
+        return Err(Stop::not_applicable("the server publishes no key bindings of its own; it needn't"));
     }
     let keys = issuer_keys(cx).await;
     if keys.is_empty() {
         let reason = "the server publishes key bindings, but no key set to verify them by: give it with --jwks";
-        return Err(Stop::Skip(reason.into()));
+        return Err(Stop::not_judged(reason));
     }
     for entry in entries {
         let MemberEntry { ed25519_public_key: id, x25519_public_key: x25519, key_binding_sig, .. } = &entry;

@@ -44,7 +44,7 @@ pub(crate) use answer::segment;
 pub use answer::{Answer, Operation};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
-pub use check::{Body, Check, CheckInfo, Finding, Outcome, Phase, Status, Stop};
+pub use check::{Body, Check, CheckInfo, Finding, Omission, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub(crate) use discovery::{candidates, is_signed_by};
 pub use ledger::Ledger;

@@ -122,7 +122,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A server with few workers, or one, has none left for the push.
 fn occupied() -> Stop {
-    Stop::Skip("the server answers nothing while a few other requests are under way; it needn't".into())
+    Stop::not_judged("the server answers nothing while a few other requests are under way; it needn't")
 }
 
 /// A pull serves one of these states, as a whole.

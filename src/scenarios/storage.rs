@@ -217,7 +217,7 @@ async fn evidence(cx: &Ctx) -> Result<Arc<Evidence>, Stop> {
     let storage = &cx.world.storage;
     let found = storage.evidence.get_or_init(|| gather(cx)).await;
     found.clone().map_err(|missing| match missing {
-        Missing::Unasked(reason) => Stop::Skip(reason),
+        Missing::Unasked(reason) => Stop::not_applicable(reason),
         Missing::Failed(reason) => cx.trouble("the storage to be searched", reason),
     })
 }
@@ -261,7 +261,7 @@ impl Drop for Stopping {
 async fn hold_to(cx: &Ctx, rule: &Rule) -> Outcome {
     match judge(&*evidence(cx).await?, rule) {
         Judgement::Clean(remark) => cx.remark(remark),
-        Judgement::Unknown(reason) => return Err(Stop::Skip(reason)),
+        Judgement::Unknown(reason) => return Err(Stop::not_judged(reason)),
         Judgement::Found(findings) => {
             let mut findings = findings.into_iter();
             let first = findings.next();

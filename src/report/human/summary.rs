@@ -73,8 +73,8 @@ fn compose(run: &Run, budget: usize, screen: Layout) -> Vec<String> {
     );
     let errors =
         lists::Brief::new(run.with(Status::Error), paint(MAGENTA.bold(), "Errors"), "the suite could not tell", screen);
-    let left_out = lists::LeftOut::new(run, screen);
-    let sections: [&dyn Section; 4] = [&failures, &errors, &warnings, &left_out];
+    let skipped = lists::Skipped::new(run, screen);
+    let sections: [&dyn Section; 4] = [&failures, &errors, &warnings, &skipped];
     let mut room = budget.saturating_sub(lines.len() + 2);
     let mut reserved: usize = sections.iter().map(|section| section.least()).sum();
     let mut shortened = false;
@@ -145,7 +145,7 @@ fn counts(run: &Run) -> String {
         part(sum.fail, "failed".into(), Status::Fail),
         part(sum.warn, warnings.into(), Status::Warn),
         part(sum.error, errors.into(), Status::Error),
-        part(sum.skip, "left out".into(), Status::Skip),
+        part(sum.skip, "skipped".into(), Status::Skip),
     ]
     .join(" · ")
 }

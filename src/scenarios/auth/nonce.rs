@@ -285,7 +285,7 @@ async fn expired(cx: &Ctx) -> Outcome {
     let (answer, lifetime) = redeem_late(cx).await?;
     if answer.is_success() && cx.world.nonce_ttl.is_none() {
         let reason = "a nonce still works after two minutes, and its lifetime isn't known: give it with --nonce-ttl";
-        return Err(Stop::Skip(reason.into()));
+        return Err(Stop::not_judged(reason));
     }
     answer.refused(&format!("a token request with a nonce that expired after {lifetime:?}"), &[401])
 }

@@ -56,7 +56,7 @@ async fn expired(cx: &Ctx) -> Outcome {
             "tokens live for {} s, too long to wait for; a server whose tokens live for some seconds can be tried",
             lifetime / 1000
         );
-        return Err(Stop::Skip(reason));
+        return Err(Stop::not_judged(reason));
     }
     let repo = cx.repo(&alice).await?;
     // Some servers count in whole seconds.

@@ -112,5 +112,5 @@ fn body_of(cx: &Ctx, operation: Operation, repo: &Repo, alice: &Identity, bob: &
 
 /// A token as a JWT, or the reason why checks of JWTs are left out.
 fn as_jwt(token: &str) -> Result<Jwt, Stop> {
-    Jwt::parse(token).map_err(|_| Stop::Skip("the server's tokens are opaque, not JWTs; that is fine".into()))
+    Jwt::parse(token).map_err(|_| Stop::not_applicable("the server's tokens are opaque, not JWTs; that is fine"))
 }

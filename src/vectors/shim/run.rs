@@ -12,7 +12,7 @@ use super::plan::Plan;
 use crate::client::clock;
 use crate::requirements::Revision;
 use crate::runner::{
-    CheckInfo, CheckResult, Emit, Ending, Event, Finding, RunConfig, RunEnd, RunInfo, Status, Tally, Target,
+    CheckInfo, CheckResult, Emit, Ending, Event, Finding, Omission, RunConfig, RunEnd, RunInfo, Status, Tally, Target,
 };
 use crate::scenarios::Abort;
 
@@ -285,21 +285,16 @@ impl Report<'_> {
             self.leave_out(check, &message);
             return;
         }
-        self.tally.count(check, status);
-        let result = CheckResult { check, status, message, findings, exchanges: Vec::new(), duration };
+        let exchanges = Vec::new();
+        let result = CheckResult { check, status, omission: None, message, findings, exchanges, duration };
+        self.tally.count(&result);
         (self.emit)(Event::CheckFinished(Arc::new(result)));
     }
 
     fn leave_out(&mut self, check: &'static CheckInfo, reason: &str) {
-        self.tally.leave_out(check, false);
-        (self.emit)(Event::CheckFinished(Arc::new(CheckResult {
-            check,
-            status: Status::Skip,
-            message: reason.into(),
-            findings: Vec::new(),
-            exchanges: Vec::new(),
-            duration: Duration::ZERO,
-        })));
+        let result = CheckResult::left_out(check, Omission::NotJudged, reason);
+        self.tally.count(&result);
+        (self.emit)(Event::CheckFinished(Arc::new(result)));
     }
 
     fn cut_short(&mut self, checks: &[&'static CheckInfo], error: &ShimError) {

@@ -1,4 +1,4 @@
-//! The shorter sections: warnings, errors, and what was left out.
+//! The shorter sections: warnings, errors, and what has no verdict.
 
 use super::super::super::explain::one_line;
 use super::super::super::run::Run;
@@ -64,17 +64,17 @@ impl Section for Brief<'_> {
     }
 }
 
-/// The checks that were left out, by reason.
-pub(super) struct LeftOut<'a> {
-    groups: Vec<(&'a str, Vec<&'static str>)>,
+/// The checks without a verdict, by reason.
+pub(super) struct Skipped {
+    groups: Vec<(String, Vec<&'static str>)>,
     /// A target that can't be judged leaves everything out: then ids say nothing.
     ids: bool,
     screen: Layout,
 }
 
-impl<'a> LeftOut<'a> {
-    pub(super) fn new(run: &'a Run, screen: Layout) -> Self {
-        Self { groups: run.left_out(), ids: run.end.verdict != Verdict::NotJudged, screen }
+impl Skipped {
+    pub(super) fn new(run: &Run, screen: Layout) -> Self {
+        Self { groups: run.skipped(), ids: run.end.verdict != Verdict::NotJudged, screen }
     }
 
     /// A reason and the ids it holds for, on up to `lines` lines.
@@ -109,7 +109,7 @@ fn some(ids: &[&str], columns: usize, lines: usize) -> Vec<String> {
     best
 }
 
-impl Section for LeftOut<'_> {
+impl Section for Skipped {
     fn least(&self) -> usize {
         if self.groups.is_empty() || self.screen.tight { 0 } else { 2 + self.groups.len().min(3) }
     }
@@ -119,7 +119,7 @@ impl Section for LeftOut<'_> {
             return (Vec::new(), !self.groups.is_empty());
         }
         let total = self.groups.iter().map(|(_, ids)| ids.len()).sum();
-        let head = heading(&paint(BOLD, "Left out"), total, "", self.screen.columns);
+        let head = heading(&paint(BOLD, "Skipped"), total, "", self.screen.columns);
         let room = room.max(self.least());
         let tries: &[usize] = match (self.ids, self.screen.verbose) {
             (false, _) => &[0],
