@@ -9,6 +9,8 @@
 #![warn(missing_docs)]
 
 #[cfg(feature = "program")]
+pub mod agent;
+#[cfg(feature = "program")]
 pub mod cli;
 #[cfg(feature = "program")]
 pub mod client;
@@ -16,6 +18,8 @@ pub mod codec;
 pub mod fuzzing;
 pub mod history;
 pub mod model;
+#[cfg(feature = "program")]
+pub mod process;
 #[cfg(feature = "program")]
 pub mod report;
 pub mod requirements;

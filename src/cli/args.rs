@@ -61,6 +61,8 @@ pub(super) enum Command {
     Vectors(VectorsArgs),
     /// Search what a server has stored for the secrets of an earlier run
     Scan(super::scan::ScanArgs),
+    /// Use a vault with the built-in client
+    Agent(super::agent::AgentArgs),
     /// Test a codec in any language, over a small protocol on standard input and output
     Codec(CodecArgs),
     /// Fuzz a server: random sequences of requests, every answer held to the model of a repository

@@ -3,6 +3,7 @@
 //! Exit statuses: 0 conformant (or nothing failed), 1 a MUST check failed, 2 usage (options that can't be, a report that can't
 //! be written, a server of ours that can't start), 3 the target could not be judged, 130 interrupted.
 
+mod agent;
 mod args;
 mod backend;
 mod codec;
@@ -58,6 +59,7 @@ pub fn main() -> ExitCode {
         Some(Command::Selftest(args)) => selftest::selftest(&args),
         Some(Command::Vectors(args)) => vectors::run(&args),
         Some(Command::Scan(args)) => scan::scan(&args),
+        Some(Command::Agent(args)) => agent::agent(&args),
         Some(Command::Codec(args)) => codec::run(args),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
         Some(Command::History(args)) => history::run(&args),

@@ -31,6 +31,15 @@ catalogue! {
     JSON_CONTENT_TYPE = "AVP-2-json-content-type", "§6", Should, Server, V0_2,
         "A JSON body is labelled as JSON in Content-Type.";
 
+    CLIENT_BASE64 = "AVP-2-client-base64", "§2", Must, Client, V0_2,
+        "Clients spell binary values as base64 in the standard alphabet, with padding, and in one spelling only.";
+    CLIENT_SIZES = "AVP-2-client-sizes", "§2", Must, Client, V0_2,
+        "Clients send raw keys of 32 bytes, IVs of 12, signatures of 64, and ciphertexts that end in a tag.";
+    CLIENT_SHAPES = "AVP-2-client-shapes", "§2", Must, Client, V0_2,
+        "Requests have the members of the message tables, of those types, and no others.";
+    CLIENT_INT64 = "AVP-2-client-int64", "§2", Must, Client, V0_2,
+        "Clients read, use and send counters over the whole int64 range without losing precision.";
+
     // §3 Identity and authentication
     NONCE_SIZE = "AVP-3-nonce-size", "§3", Must, IdentityProvider, V0_2,
         "A challenge nonce is the base64 of at least 32 bytes.";
@@ -79,26 +88,51 @@ catalogue! {
     SUBJECT_IS_CALLER = "AVP-3-subject-is-caller", "§3", Must, Server, V0_2,
         "The subject of the token is the caller; membership is decided by it and by nothing in the request.";
     CLIENT_TOKEN_PER_HOST = "AVP-3-client-token-per-host", "§3", Must, Client, V0_2,
-        "A client keeps tokens by host and shows none to another host.",
-        unprovable "binds clients; a server can't be asked for it";
+        "A client keeps tokens by host and shows none to another host.";
+    CLIENT_SIGNS_RAW = "AVP-3-client-signs-raw-nonce", "§3", Must, Client, V0_2,
+        "A client signs all the decoded bytes of the nonce, however many there are.";
+    CLIENT_FRESH_CHALLENGE = "AVP-3-client-fresh-challenge", "§3", Must, Client, V0_2,
+        "A client redeems a nonce once, and asks for a new one for every token.";
+    CLIENT_BEARER = "AVP-3-client-bearer", "§6", Must, Client, V0_2,
+        "The token travels exactly as it was issued, in Authorization: Bearer and nowhere else.";
+    CLIENT_TOKEN_OPAQUE = "AVP-3-client-token-opaque", "§3", Must, Client, V0_2,
+        "To a client, a token is an opaque string of any format and length.";
+    CLIENT_RELOGIN = "AVP-3-client-new-login", "§3", Hardening, Client, V0_2,
+        "A token that isn't accepted any longer leads to one new login, and not to one after the other.";
 
     // §4 Envelope
     STORED_VERBATIM = "AVP-4-stored-verbatim", "§4", Must, Server, V0_2,
         "Keys, wrapped keys, IVs and ciphertexts come back byte for byte as they were stored.";
     CLIENT_AAD = "AVP-4-client-aad", "§4", Must, Client, V0_2,
-        "Payload ciphertexts are bound to repository id, payload version and key epoch in the fixed byte layout.",
-        unprovable "binds codecs; the vectors prove it";
+        "Payload ciphertexts are bound to repository id, payload version and key epoch in the fixed byte layout.";
+    CLIENT_AAD_CHECKED = "AVP-4-client-aad-checked", "§4", Must, Client, V0_2,
+        "A payload that is bound to another repository, version or epoch, or to none, or was altered, isn't read.";
     CLIENT_WRAP = "AVP-4-client-wrap", "§4", Must, Client, V0_2,
-        "Data keys are wrapped by the scheme that schemeId names.",
-        unprovable "binds codecs; the vectors prove it";
+        "Data keys are wrapped by the scheme that schemeId names.";
+    CLIENT_WRAP_CHECKED = "AVP-4-client-wrap-checked", "§4", Must, Client, V0_2,
+        "A wrapped key that was altered or made in another way than the scheme's isn't taken.";
+    CLIENT_FRESH_IV = "AVP-4-client-fresh-iv", "§4", Must, Client, V0_2,
+        "An IV is used once under a key.";
+    CLIENT_FRESH_EPHEMERAL = "AVP-4-client-fresh-ephemeral", "§4", Must, Client, V0_2,
+        "Every wrap has an ephemeral key of its own.";
+    CLIENT_NULLS = "AVP-4-client-optional-members", "§4", Must, Client, V0_2,
+        "For a client, an optional member that is null and one that is absent are the same.";
+    CLIENT_STRICT_ENVELOPE = "AVP-4-client-strict-envelope", "§4", Hardening, Client, V0_2,
+        "A client takes no envelope whose header contradicts the manifest, no unknown scheme, no key of another size, and no step back.";
 
     // §5 Payload
     CLIENT_PROVENANCE_ABSENT = "AVP-5-client-provenance-absent", "§5", Must, Client, V0_2,
-        "Clients read payloads whose accounts carry no provenance.",
-        unprovable "binds clients; it happens inside the ciphertext";
+        "Clients read payloads whose accounts carry no provenance.";
+    CLIENT_PAYLOAD = "AVP-5-client-payload", "§5", Must, Client, V0_2,
+        "The plaintext is a JSON object with the accounts, whose members have the specification's names and types.";
+    CLIENT_STAMP = "AVP-5-client-stamp", "§5", Must, Client, V0_2,
+        "The version inside the payload is a stamp; a client goes by the envelope's.";
+    CLIENT_KEEPS_ACCOUNTS = "AVP-5-client-keeps-accounts", "§5", Must, Client, V0_2,
+        "What a client doesn't mean to change in a payload is there after its write.";
+    CLIENT_KEEPS_UNKNOWN = "AVP-5-client-keeps-unknown", "§5", Hardening, Client, V0_2,
+        "Members of a payload that a client doesn't know survive its writes.";
     CLIENT_PROVENANCE_SET = "AVP-5-client-provenance-set", "§5", Should, Client, V0_2,
-        "Clients set provenance when they add an account.",
-        unprovable "binds clients; it happens inside the ciphertext";
+        "Clients set provenance when they add an account.";
 
     // §6 Operations
     HTTP_PROFILE = "AVP-6-http-profile", "§6", Must, Server, V0_2,
@@ -115,6 +149,26 @@ catalogue! {
         "An id with reserved or non-ASCII characters works when percent-encoded, or is refused at creation.";
     CREATE_CONSISTENT = "AVP-6-create-consistent", "§6", Hardening, Server, V0_2,
         "createRepo refuses an envelope that belongs to another repository, version or epoch than its manifest.";
+    CLIENT_IDS_ESCAPED = "AVP-6-client-ids-escaped", "§6", Must, Client, V0_2,
+        "Ids are percent-encoded in a path so that they arrive as they are, and the body names the same.";
+    CLIENT_CREATES_ALONE = "AVP-6-client-creates-alone", "§6", Must, Client, V0_2,
+        "A client creates a repository with itself as the only member.";
+    CLIENT_COUNTERS = "AVP-6-client-counters", "§6", Must, Client, V0_2,
+        "The counters of one write agree with each other, and versions rise.";
+    CLIENT_EXPECTS = "AVP-6-client-expects", "§6", Must, Client, V0_2,
+        "The expected version of a push is one that this client has read or written.";
+    CLIENT_RETRIES = "AVP-6-client-conflict", "§6", Must, Client, V0_2,
+        "After a conflict a client pulls, applies its change again, and retries.";
+    CLIENT_BOUNDED = "AVP-6-client-bounded", "§6", Hardening, Client, V0_2,
+        "A client whose retries never succeed, or whose server never answers, gives up.";
+    CLIENT_HTTP = "AVP-6-client-http", "§6", Must, Client, V0_2,
+        "Clients take an answer for what it means: JSON in any spelling, framed in any way that HTTP allows.";
+    CLIENT_LENIENT = "AVP-6-client-lenient", "§6", Hardening, Client, V0_2,
+        "Clients put up with habits of servers that change nothing: another 2xx, an envelope too many, members of later revisions.";
+    CLIENT_ERRORS = "AVP-6-client-errors", "§6", Hardening, Client, V0_2,
+        "An operation that a server refuses isn't told as a success.";
+    CLIENT_JSON_CONTENT_TYPE = "AVP-6-client-content-type", "§6", Should, Client, V0_2,
+        "Requests with a JSON body say so in Content-Type.";
     PULL_MEMBERS_ONLY = "AVP-6-pull-members-only", "§6", Must, Server, V0_2,
         "pull is for members; strangers are refused, and an unknown repository is none.";
     PULL_UNCHANGED = "AVP-6-pull-unchanged", "§6", Must, Server, V0_2,
@@ -178,13 +232,16 @@ catalogue! {
     PORTABLE_IDENTITY = "AVP-8-portable-identity", "§8", Must, IdentityProvider, V0_2,
         "A keypair made anywhere authenticates here.";
     CLIENT_TOKENS_V1 = "AVP-8-client-join-tokens", "§8.1", Must, Client, V0_2,
-        "Invite requests and repo locators are base64url over compact JSON.",
-        unprovable "binds clients; the vectors prove it";
+        "Invite requests and repo locators are base64url over compact JSON.";
+    CLIENT_LOCATOR_OPTIONAL = "AVP-8-client-locator-optional", "§8.1", Must, Client, V0_2,
+        "A locator's optional members may be absent, and its hints yield to the pulled manifest.";
+    CLIENT_DISCOVERY_SILENT = "AVP-8-client-discovery-silent", "§8.2", Must, Client, V0_2,
+        "Discovery is asked without a token.";
     DISCOVERY_SHAPE = "AVP-8-discovery", "§8.2", May, Server, V0_2,
         "If /.well-known/avp answers, it needs no token and names the profiles (and the issuer's key set).";
     CLIENT_DISCOVERY_DEFAULT = "AVP-8-client-discovery-default", "§8.2", Should, Client, V0_2,
         "Without discovery, a client assumes HTTP/JSON over HTTPS.",
-        unprovable "binds clients";
+        unprovable "what a client dials for a bare address depends on how it is told about test servers";
 
     // §9 Key binding
     BINDING_OPAQUE = "AVP-9-binding-opaque", "§9", Must, Server, V0_2,
@@ -192,8 +249,7 @@ catalogue! {
     BINDING_VALID = "AVP-9-binding-valid", "§9", May, IdentityProvider, V0_2,
         "A binding that the identity provider publishes verifies under its key over the canonical message.";
     CLIENT_VERIFIES_BINDING = "AVP-9-client-verifies-binding", "§9", Must, Client, V0_2,
-        "A client verifies a served binding before it wraps to a member on a host that it doesn't operate.",
-        unprovable "binds clients";
+        "A client verifies a served binding before it wraps to a member on a host that it doesn't operate.";
 
     // §10 Invariants
     ZERO_KNOWLEDGE = "AVP-10-zero-knowledge", "§10", Must, Server, V0_2,
@@ -216,7 +272,14 @@ catalogue! {
     SNAPSHOT_READS = "AVP-10-snapshot-reads", "§10", Must, Server, V0_2,
         "Manifest and envelope of one answer belong to one committed state, and no reader sees counters go down.";
 
+    CLIENT_ZERO_KNOWLEDGE = "AVP-10-client-zero-knowledge", "§10", Must, Client, V0_2,
+        "No request holds a seed, a private key, a data key or a plaintext account.";
+    CLIENT_ROTATES = "AVP-10-client-rotates", "§10", Must, Client, V0_2,
+        "A removal comes with the next epoch, a new data key, new wraps for all who stay, and none for who goes.";
+
     // §12 Security considerations
+    CLIENT_TLS = "AVP-12-client-tls", "§12", Must, Client, V0_2,
+        "A client sends nothing to a server whose certificate doesn't prove that it is the one.";
     TLS = "AVP-12-tls", "§12", Must, Deployment, V0_2,
         "Tokens travel over TLS only.",
         unprovable "a matter of deployment: a test server on a loopback address is rightly plain HTTP";
@@ -250,7 +313,14 @@ catalogue! {
     ESCAPED_PATH = "AVP-0.3-escaped-path", "§6", Must, Server, V0_3,
         "A server routes on the path as it is escaped.";
 
+    CLIENT_TERMINAL = "AVP-0.3-client-terminal", "§6", Must, Client, V0_3,
+        "A refusal that can't change (forbidden, not found, duplicate, too large) isn't tried again.";
+    CLIENT_RETRY_AFTER = "AVP-0.3-client-retry-after", "§6", Must, Client, V0_3,
+        "A client that is told Retry-After doesn't come back earlier.";
+
     // Revision 0.4
+    CLIENT_KEEPS_04 = "AVP-0.4-client-keeps-payload", "§5", Must, Client, V0_4,
+        "Refresh tokens, their expiry and the map of bans survive a client's writes.";
     SHARE_REFRESH_TOKENS = "AVP-0.4-share-refresh-tokens", "§4", Must, Server, V0_4,
         "shareRefreshTokens is persisted through every write path and served in every manifest.";
 }

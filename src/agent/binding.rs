@@ -1,0 +1,65 @@
+//! Whether a served X25519 key is the member's: known from itself, or vouched for by the issuer (SPEC §9).
+
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+use super::http::Request;
+use super::{Agent, AgentError, Habit, Known};
+use crate::codec::{base64, key_binding};
+use crate::wire::MemberEntry;
+
+impl Agent {
+    /// The issuer's keys, if the deployment names an issuer.
+    pub(super) async fn issuer_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
+        let Some(url) = &known.issuer_jwks_url else { return Ok(None) };
+        let parsed = Url::parse(url).map_err(|error| AgentError::Refused(format!("issuerJwksUrl: {error}")))?;
+        let request = Request { method: Method::GET, url: parsed, token: None, body: None, extra: None };
+        let reply = self.session.http.send(request).await?;
+        if reply.status != 200 {
+            return Err(AgentError::Refused(format!("the issuer's key set answers {}", reply.status)));
+        }
+        let set: Value = serde_json::from_slice(&reply.body)
+            .map_err(|error| AgentError::Refused(format!("the issuer's key set: {error}")))?;
+        let key = |key: &Value| {
+            let is_ed25519 = key["kty"] == "OKP" && key["crv"] == "Ed25519";
+            let raw = base64::decode_url(key["x"].as_str().filter(|_| is_ed25519)?).ok()?;
+            <[u8; 32]>::try_from(raw.as_slice()).ok()
+        };
+        Ok(Some(set["keys"].as_array().map(|keys| keys.iter().filter_map(key).collect()).unwrap_or_default()))
+    }
+
+    /// Whether a data key may be wrapped to a served entry.
+    pub(super) fn vouched(
+        &self,
+        known: &Known,
+        issuer: Option<&[[u8; 32]]>,
+        entry: &MemberEntry,
+    ) -> Result<(), AgentError> {
+        if self.habits.has(Habit::NoBinding) {
+            return Ok(());
+        }
+        let (id, x25519) = (&entry.ed25519_public_key, &entry.x25519_public_key);
+        if *id == self.state.keys.id() {
+            let own = *x25519 == self.state.keys.x25519_public_key();
+            return if own { Ok(()) } else { Err(AgentError::refused("the server names another key for this client")) };
+        }
+        if let Some(told) = known.keys.get(id) {
+            return if told == x25519 { Ok(()) } else { Err(changed(id)) };
+        }
+        let Some(issuer) = issuer else { return Ok(()) };
+        let Some(signature) = entry.key_binding_sig.as_deref() else {
+            return if known.own_host { Ok(()) } else { Err(AgentError::Refused(format!("{id} has no key binding"))) };
+        };
+        let signature = base64::decode(signature).map_err(|error| AgentError::Refused(format!("{id}: {error}")))?;
+        let (first, second) = if self.habits.has(Habit::BindingReversed) { (x25519, id) } else { (id, x25519) };
+        if issuer.iter().any(|key| key_binding::verify(key, first, second, &signature).is_ok()) {
+            Ok(())
+        } else {
+            Err(changed(id))
+        }
+    }
+}
+
+fn changed(id: &str) -> AgentError {
+    AgentError::Refused(format!("the X25519 key that the server names for {id} isn't that member's"))
+}

@@ -1,0 +1,229 @@
+//! Keys, wraps and envelopes as the client makes them: the codec's constructions with fresh random values.
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::error::AgentError;
+use super::habits::{Habit, Habits};
+use crate::codec::aad::Binding;
+use crate::codec::envelope::{IV_LEN, TAG_LEN};
+use crate::codec::key_wrap::{self, SCHEME_ID};
+use crate::codec::{DataKey, base64, signature};
+use crate::wire::{EncryptedEnvelope, WrappedKey};
+
+/// `N` bytes from the operating system.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut out = [0; N];
+    getrandom::fill(&mut out).expect("an operating system without random numbers can't do cryptography");
+    out
+}
+
+/// A member's two key pairs.
+#[derive(Clone)]
+pub struct Keys {
+    pub(super) seed: Zeroizing<[u8; 32]>,
+    pub(super) x25519: Zeroizing<[u8; 32]>,
+}
+
+impl Keys {
+    /// New keys.
+    pub fn generate() -> Self {
+        Self { seed: Zeroizing::new(random()), x25519: Zeroizing::new(random()) }
+    }
+
+    /// The keys of two 32-byte secrets.
+    pub fn of(seed: [u8; 32], x25519: [u8; 32]) -> Self {
+        Self { seed: Zeroizing::new(seed), x25519: Zeroizing::new(x25519) }
+    }
+
+    /// The member id.
+    pub fn id(&self) -> String {
+        base64::encode(&signature::public_key(&self.seed))
+    }
+
+    /// The public key that data keys are wrapped to.
+    pub fn x25519_public_key(&self) -> String {
+        base64::encode(&key_wrap::public_key(&self.x25519))
+    }
+}
+
+/// The additional data, or what a faulty client takes for it.
+fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
+    let Binding { repo_id, payload_version, key_epoch } = *binding;
+    let with =
+        |separator: &[u8], version: &[u8], epoch: &[u8]| [repo_id.as_bytes(), separator, version, epoch].concat();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "that is what these faults are")]
+    match habits.0.first() {
+        Some(Habit::AadLittleEndian) => with(&[0x1f], &payload_version.to_le_bytes(), &key_epoch.to_le_bytes()),
+        Some(Habit::AadNoSeparator) => with(&[], &payload_version.to_be_bytes(), &key_epoch.to_be_bytes()),
+        Some(Habit::AadDecimal) => {
+            with(&[0x1f], payload_version.to_string().as_bytes(), format!("|{key_epoch}").as_bytes())
+        }
+        Some(Habit::AadNone) => Vec::new(),
+        Some(Habit::AadNoEpoch) => with(&[0x1f], &payload_version.to_be_bytes(), &[]),
+        Some(Habit::AadDouble) => {
+            with(&[0x1f], &(payload_version as f64 as i64).to_be_bytes(), &(key_epoch as f64 as i64).to_be_bytes())
+        }
+        Some(Habit::AadNegative) => {
+            let low = |value: i64| i64::from(value as u32).to_be_bytes();
+            with(&[0x1f], &low(payload_version), &low(key_epoch))
+        }
+        _ => binding.to_aad(),
+    }
+}
+
+fn gcm_open(key: &[u8; 32], iv: &[u8; IV_LEN], aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    Aes256Gcm::new(key.into()).decrypt(&Nonce::from(*iv), Payload { msg: sealed, aad }).ok().map(Zeroizing::new)
+}
+
+fn gcm_seal(key: &[u8; 32], iv: &[u8; IV_LEN], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    Aes256Gcm::new(key.into()).encrypt(&Nonce::from(*iv), Payload { msg: plain, aad }).unwrap_or_default()
+}
+
+/// What a client gets that doesn't look at the tag: the key stream is what zeros encrypt to.
+fn unchecked(key: &[u8; 32], iv: &[u8; IV_LEN], sealed: &[u8]) -> Zeroizing<Vec<u8>> {
+    let length = sealed.len().saturating_sub(TAG_LEN);
+    let stream = gcm_seal(key, iv, &[], &vec![0; length]);
+    Zeroizing::new(sealed[..length].iter().zip(stream).map(|(byte, key)| byte ^ key).collect())
+}
+
+/// Seals a payload under a fresh IV.
+pub(super) fn seal(key: &DataKey, binding: &Binding<'_>, plain: &[u8], habits: &Habits) -> EncryptedEnvelope {
+    let iv: [u8; IV_LEN] = if habits.has(Habit::SameIv) { [7; IV_LEN] } else { random() };
+    let mut ciphertext = gcm_seal(key.as_bytes(), &iv, &aad(binding, habits), plain);
+    if habits.has(Habit::PlainPayload) {
+        ciphertext = [plain, &[0; TAG_LEN]].concat();
+    }
+    let mut iv = base64::encode(&iv);
+    if habits.has(Habit::LongIv) {
+        iv = base64::encode(&random::<16>());
+    }
+    EncryptedEnvelope {
+        repo_id: binding.repo_id.into(),
+        payload_version: binding.payload_version,
+        key_epoch: binding.key_epoch,
+        iv,
+        ciphertext: spelled(&ciphertext, habits),
+    }
+}
+
+/// Base64 as this client spells it.
+fn spelled(bytes: &[u8], habits: &Habits) -> String {
+    let text = base64::encode(bytes);
+    if habits.has(Habit::UrlAlphabet) {
+        return text.replace('+', "-").replace('/', "_");
+    }
+    if habits.has(Habit::NoPadding) {
+        return text.trim_end_matches('=').into();
+    }
+    text
+}
+
+/// Opens a payload that must be bound to `binding`.
+///
+/// # Errors
+/// [`AgentError::Refused`] for anything but the authentic bytes.
+pub(super) fn open(
+    key: &DataKey,
+    binding: &Binding<'_>,
+    envelope: &EncryptedEnvelope,
+    habits: &Habits,
+) -> Result<Zeroizing<Vec<u8>>, AgentError> {
+    let iv = base64::decode_array(&envelope.iv).map_err(|error| AgentError::Refused(format!("iv: {error}")))?;
+    let sealed =
+        base64::decode(&envelope.ciphertext).map_err(|error| AgentError::Refused(format!("ciphertext: {error}")))?;
+    if habits.has(Habit::TagUnchecked) {
+        return Ok(unchecked(key.as_bytes(), &iv, &sealed));
+    }
+    let mut tries = vec![aad(binding, habits)];
+    let near = |version: i64, epoch: i64| {
+        Binding {
+            payload_version: binding.payload_version.wrapping_add(version),
+            key_epoch: binding.key_epoch.wrapping_add(epoch),
+            ..binding.clone()
+        }
+        .to_aad()
+    };
+    match habits.0.first() {
+        Some(Habit::AadFallback) => tries.push(Vec::new()),
+        Some(Habit::OlderVersions) => tries.extend([near(-1, 0), near(1, 0)]),
+        Some(Habit::OlderEpochs) => tries.extend([near(0, -1), near(0, 1)]),
+        _ => {}
+    }
+    tries
+        .iter()
+        .find_map(|aad| gcm_open(key.as_bytes(), &iv, aad, &sealed))
+        .ok_or_else(|| AgentError::refused("the payload isn't authentic for this repository, version and epoch"))
+}
+
+/// Wraps a data key to a member, with a fresh ephemeral key and IV.
+///
+/// # Errors
+/// [`AgentError::Refused`] for a key that isn't one.
+pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<WrappedKey, AgentError> {
+    let recipient =
+        base64::decode_array(recipient).map_err(|error| AgentError::Refused(format!("x25519PublicKey: {error}")))?;
+    let ephemeral: [u8; 32] = if habits.has(Habit::SameEphemeral) { [9; 32] } else { random() };
+    let iv: [u8; IV_LEN] = random();
+    let mut wrapped = key_wrap::wrap(key, &recipient, &ephemeral, &iv).map_err(AgentError::refused)?;
+    if let Some((kek, aad)) = other_kek(&ephemeral, &recipient, &wrapped.ephemeral_public_key, habits)? {
+        wrapped.ciphertext = gcm_seal(&kek, &iv, &aad, key.as_bytes());
+    }
+    if habits.has(Habit::PlainDataKey) {
+        wrapped.ciphertext = [&key.as_bytes()[..], &[0; TAG_LEN]].concat();
+    }
+    Ok(WrappedKey::from(&wrapped))
+}
+
+/// Key and additional data of a faulty client's wraps.
+#[expect(clippy::type_complexity, reason = "a pair of keys and bytes, used twice below")]
+fn other_kek(
+    private: &[u8; 32],
+    public: &[u8; 32],
+    ephemeral: &[u8; 32],
+    habits: &Habits,
+) -> Result<Option<(Zeroizing<[u8; 32]>, Vec<u8>)>, AgentError> {
+    let (salt, info, aad): (&[u8], &[u8], &[u8]) = match habits.0.first() {
+        Some(Habit::WrapNoAad) => (ephemeral, key_wrap::INFO.as_bytes(), &[]),
+        Some(Habit::WrapInfo) => (ephemeral, b"my-client/wrap", b"my-client/wrap"),
+        Some(Habit::WrapNoSalt) => (&[], key_wrap::INFO.as_bytes(), key_wrap::INFO.as_bytes()),
+        Some(Habit::WrapRawSecret) => (&[], &[], key_wrap::INFO.as_bytes()),
+        _ => return Ok(None),
+    };
+    let secret = key_wrap::shared_secret(private, public).map_err(AgentError::refused)?;
+    if habits.has(Habit::WrapRawSecret) {
+        return Ok(Some((secret, aad.to_vec())));
+    }
+    let mut kek = Zeroizing::new([0; 32]);
+    let expanded = Hkdf::<Sha256>::new(Some(salt), secret.as_ref()).expand(info, kek.as_mut());
+    expanded.map_err(AgentError::refused)?;
+    Ok(Some((kek, aad.to_vec())))
+}
+
+/// Unwraps the data key of an entry.
+///
+/// # Errors
+/// [`AgentError::Refused`] for an unknown scheme, altered bytes, or a key that isn't 32 bytes.
+pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> Result<DataKey, AgentError> {
+    let mut key = key.clone();
+    if habits.has(Habit::WrapAnyScheme) {
+        key.scheme_id = SCHEME_ID.into();
+    }
+    let wrapped = key_wrap::Wrapped::try_from(&key).map_err(AgentError::refused)?;
+    if let Some((kek, aad)) = other_kek(private, &wrapped.ephemeral_public_key, &wrapped.ephemeral_public_key, habits)?
+    {
+        let plain = gcm_open(&kek, &wrapped.iv, &aad, &wrapped.ciphertext)
+            .ok_or_else(|| AgentError::refused("the wrapped key isn't authentic"))?;
+        return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
+    }
+    if habits.has(Habit::WrapUnchecked) {
+        let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;
+        let kek = key_wrap::key_encryption_key(&secret, &wrapped.ephemeral_public_key);
+        let plain = unchecked(&kek, &wrapped.iv, &wrapped.ciphertext);
+        return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
+    }
+    key_wrap::unwrap(&wrapped, private).map_err(AgentError::refused)
+}

@@ -1,0 +1,190 @@
+//! What the built-in client can do wrong (faults, to measure the judge of clients) or oddly (quirks, which it must let pass).
+
+use crate::requirements::{self as rules, Level, Requirement};
+
+/// Declares the habits: variant, name, the rule that a fault breaks, and what the client does in a sentence.
+macro_rules! habits {
+    (faults { $($fault:ident $name:literal breaks $rule:ident: $summary:literal;)* }
+     quirks { $($quirk:ident $quirk_name:literal: $quirk_summary:literal;)* }) => {
+        /// One habit.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Habit {
+            $(#[doc = $summary] $fault,)*
+            $(#[doc = $quirk_summary] $quirk,)*
+        }
+
+        /// All of them: faults, then quirks.
+        static ALL: &[HabitInfo] = &[
+            $(HabitInfo { habit: Habit::$fault, name: $name, breaks: Some(&rules::$rule), summary: $summary },)*
+            $(HabitInfo { habit: Habit::$quirk, name: $quirk_name, breaks: None, summary: $quirk_summary },)*
+        ];
+    };
+}
+
+habits! {
+    faults {
+        SignsText "client-signs-nonce-text" breaks CLIENT_SIGNS_RAW: "Signs the base64 text of the nonce.";
+        SignsFirst32 "client-signs-first-32-bytes" breaks CLIENT_SIGNS_RAW: "Signs only the first 32 bytes of a nonce.";
+        RedeemsTwice "client-redeems-nonce-twice" breaks CLIENT_FRESH_CHALLENGE: "Redeems a nonce a second time instead of asking for a new one.";
+        OneNonceForAll "client-keeps-nonce" breaks CLIENT_FRESH_CHALLENGE: "Keeps the nonce of the first login for the next ones.";
+        TokenInUrl "client-token-in-url" breaks CLIENT_BEARER: "Repeats the token in the query of the URL.";
+        TokenInBody "client-token-in-body" breaks CLIENT_BEARER: "Repeats the token as a member of the request.";
+        TokenInHeader "client-token-in-other-header" breaks CLIENT_BEARER: "Repeats the token in a header of its own.";
+        TokenScheme "client-token-scheme" breaks CLIENT_BEARER: "Sends the token as Authorization: Token.";
+        TokenLowercase "client-token-lowercase" breaks CLIENT_BEARER: "Sends the token in lower case.";
+        TokenMustBeJwt "client-token-must-be-jwt" breaks CLIENT_TOKEN_OPAQUE: "Refuses a token that isn't a JWT.";
+        TokenCut "client-token-cut" breaks CLIENT_TOKEN_OPAQUE: "Keeps only the first 4096 characters of a token.";
+        TokenFollows307 "client-token-follows-307" breaks CLIENT_TOKEN_PER_HOST: "Follows a 307 or 308 to another server, with the token.";
+        TokenFollows302 "client-token-follows-302" breaks CLIENT_TOKEN_PER_HOST: "Follows a 301, 302 or 303 to another server, with the token.";
+        TokenFollowsPort "client-token-follows-port" breaks CLIENT_TOKEN_PER_HOST: "Takes another port of the same machine for the same server.";
+        OneTokenForAll "client-one-token-for-all" breaks CLIENT_TOKEN_PER_HOST: "Uses its first token with every server.";
+        TokenByName "client-token-by-host-name" breaks CLIENT_TOKEN_PER_HOST: "Keeps tokens by host name, without the port.";
+        NoRelogin "client-no-new-login" breaks CLIENT_RELOGIN: "Ends with an error when its token isn't accepted any longer.";
+        EndlessLogin "client-endless-logins" breaks CLIENT_RELOGIN: "Logs in again and again as long as it is answered with 401.";
+        ExpiryAsInt32 "client-expiry-32-bit" breaks CLIENT_INT64: "Can't read an expiry beyond 2^53.";
+        AadLittleEndian "client-aad-little-endian" breaks CLIENT_AAD: "Binds counters in little-endian order.";
+        AadNoSeparator "client-aad-no-separator" breaks CLIENT_AAD: "Leaves out the separator after the repository id.";
+        AadDecimal "client-aad-decimal" breaks CLIENT_AAD: "Binds the counters as decimal text.";
+        AadNone "client-aad-none" breaks CLIENT_AAD: "Binds its payloads to nothing.";
+        AadNoEpoch "client-aad-without-epoch" breaks CLIENT_AAD: "Leaves the epoch out of the additional data.";
+        AadDouble "client-aad-through-double" breaks CLIENT_INT64: "Passes the counters of the additional data through a double.";
+        AadNegative "client-aad-32-bit" breaks CLIENT_INT64: "Binds only the lower 32 bits of the counters.";
+        TagUnchecked "client-tag-unchecked" breaks CLIENT_AAD_CHECKED: "Decrypts payloads without looking at the tag.";
+        AadFallback "client-aad-fallback" breaks CLIENT_AAD_CHECKED: "Reads a payload that is bound to nothing if it can't be read otherwise.";
+        OlderVersions "client-reads-other-versions" breaks CLIENT_AAD_CHECKED: "Tries the neighbouring versions if a payload can't be read.";
+        OlderEpochs "client-reads-other-epochs" breaks CLIENT_AAD_CHECKED: "Tries the neighbouring epochs if a payload can't be read.";
+        AnyRepoId "client-reads-other-repositories" breaks CLIENT_STRICT_ENVELOPE: "Goes by the repository id that an envelope names.";
+        HeaderUnchecked "client-ignores-manifest-version" breaks CLIENT_STRICT_ENVELOPE: "Takes an envelope of another version than the manifest's.";
+        WrapNoAad "client-wrap-no-aad" breaks CLIENT_WRAP: "Wraps and unwraps without additional data.";
+        WrapInfo "client-wrap-info" breaks CLIENT_WRAP: "Wraps and unwraps with a label of its own.";
+        WrapNoSalt "client-wrap-no-salt" breaks CLIENT_WRAP: "Derives the key of the wrap with an empty salt.";
+        WrapRawSecret "client-wrap-raw-secret" breaks CLIENT_WRAP: "Uses the shared secret itself as the key of the wrap.";
+        WrapUnchecked "client-wrap-tag-unchecked" breaks CLIENT_WRAP_CHECKED: "Unwraps without looking at the tag.";
+        WrapAnyScheme "client-any-scheme" breaks CLIENT_STRICT_ENVELOPE: "Takes a wrapped key of a scheme that it doesn't know.";
+        SameIv "client-same-iv" breaks CLIENT_FRESH_IV: "Seals every payload with the same IV.";
+        SameEphemeral "client-same-ephemeral" breaks CLIENT_FRESH_EPHEMERAL: "Wraps with one ephemeral key for all.";
+        LongIv "client-iv-16-bytes" breaks CLIENT_SIZES: "Sends IVs of 16 bytes.";
+        KeysAsDer "client-keys-as-der" breaks CLIENT_SIZES: "Sends X25519 keys in their DER form.";
+        UrlAlphabet "client-base64url" breaks CLIENT_BASE64: "Spells ciphertexts in the URL alphabet.";
+        NoPadding "client-no-padding" breaks CLIENT_BASE64: "Leaves out the padding.";
+        NumbersAsText "client-numbers-as-text" breaks CLIENT_SHAPES: "Sends counters as strings.";
+        SnakeCase "client-snake-case" breaks CLIENT_SHAPES: "Names members in snake_case.";
+        ExtraMembers "client-extra-members" breaks CLIENT_SHAPES: "Adds a member of its own to requests.";
+        MissingMember "client-missing-member" breaks CLIENT_SHAPES: "Leaves out knownPayloadVersion.";
+        NoContentType "client-no-content-type" breaks CLIENT_JSON_CONTENT_TYPE: "Labels its JSON as plain text.";
+        PlainPayload "client-plain-payload" breaks CLIENT_ZERO_KNOWLEDGE: "Sends the payload as base64 without encrypting it.";
+        PlainDataKey "client-plain-data-key" breaks CLIENT_ZERO_KNOWLEDGE: "Sends the data key where the wrapped one belongs.";
+        SeedInHeader "client-seed-in-header" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its seed in a header.";
+        PrivateKeyInBody "client-private-key-in-body" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its private X25519 key when it logs in.";
+        NameInUrl "client-name-in-url" breaks CLIENT_ZERO_KNOWLEDGE: "Names the account in the query of the URL.";
+        DropsUnknown "client-drops-unknown-members" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members that it knows.";
+        DropsOthers "client-drops-other-accounts" breaks CLIENT_KEEPS_ACCOUNTS: "Writes only the account that it adds.";
+        LosesBans "client-loses-bans" breaks CLIENT_KEEPS_ACCOUNTS: "Loses the bans of accounts when it writes.";
+        NeedsProvenance "client-needs-provenance" breaks CLIENT_PROVENANCE_ABSENT: "Can't read accounts without provenance.";
+        NoProvenance "client-no-provenance" breaks CLIENT_PROVENANCE_SET: "Adds accounts without provenance.";
+        TrustsStamp "client-trusts-stamp" breaks CLIENT_STAMP: "Refuses a payload whose stamp isn't the envelope's version.";
+        NoStamp "client-no-stamp" breaks CLIENT_PAYLOAD: "Writes payloads without payloadVersion.";
+        AccountsUnderOtherName "client-accounts-member" breaks CLIENT_PAYLOAD: "Writes lastUsed as text.";
+        CreatesWithTwo "client-creates-with-two" breaks CLIENT_CREATES_ALONE: "Creates a repository with a second member.";
+        CreateDisagrees "client-create-counters" breaks CLIENT_COUNTERS: "Creates a repository whose envelope is of another version than the manifest.";
+        SameVersion "client-same-version" breaks CLIENT_COUNTERS: "Pushes an envelope of the version that it replaces.";
+        OldEntryEpoch "client-old-entry-epoch" breaks CLIENT_COUNTERS: "Leaves the old epoch in the entries of a removal.";
+        ExpectsFromAnswer "client-expects-from-answer" breaks CLIENT_RETRIES: "Takes the version of a conflict answer for the next try, without pulling.";
+        GivesUpOnConflict "client-gives-up-on-conflict" breaks CLIENT_RETRIES: "Ends with an error after a conflict.";
+        IgnoresConflict "client-ignores-conflict" breaks CLIENT_RETRIES: "Takes a conflict for a success.";
+        OverwritesOnConflict "client-overwrites-on-conflict" breaks CLIENT_RETRIES: "Retries with what it had made before, and loses the other's change.";
+        EndlessConflict "client-endless-conflict" breaks CLIENT_BOUNDED: "Retries after conflicts for ever.";
+        BlindPush "client-blind-push" breaks CLIENT_EXPECTS: "Guesses the version that it replaces.";
+        RawSlash "client-raw-slash" breaks CLIENT_IDS_ESCAPED: "Puts ids into paths as they are.";
+        DoubleEscape "client-double-escape" breaks CLIENT_IDS_ESCAPED: "Percent-encodes ids twice.";
+        KeepsDataKey "client-keeps-data-key" breaks CLIENT_ROTATES: "Keeps the data key when it removes a member.";
+        KeepsEpoch "client-keeps-epoch" breaks CLIENT_ROTATES: "Keeps the epoch when it removes a member.";
+        KeepsRemoved "client-keeps-removed" breaks CLIENT_ROTATES: "Wraps the new data key to the removed member, too.";
+        KeepsWraps "client-keeps-wraps" breaks CLIENT_ROTATES: "Leaves the old wrapped keys of others in the roster.";
+        IgnoresErrors "client-ignores-errors" breaks CLIENT_ERRORS: "Tells every answer as a success.";
+        Needs200 "client-needs-200" breaks CLIENT_LENIENT: "Takes a 201 for an error.";
+        NeedsContentType "client-needs-content-type" breaks CLIENT_LENIENT: "Refuses JSON that isn't labelled exactly application/json.";
+        RefusesLater "client-refuses-later-members" breaks CLIENT_LENIENT: "Refuses a manifest with shareRefreshTokens.";
+        RefusesNull "client-refuses-null" breaks CLIENT_NULLS: "Can't read a manifest whose keyBindingSig is null.";
+        FirstIsMe "client-first-member-is-me" breaks CLIENT_HTTP: "Takes the first entry of a roster for its own.";
+        FirstChunk "client-first-chunk" breaks CLIENT_HTTP: "Takes the first part of an answer for all of it.";
+        NeedsLength "client-needs-length" breaks CLIENT_HTTP: "Can't read answers without Content-Length.";
+        RawEscapes "client-ignores-escapes" breaks CLIENT_HTTP: "Takes the escapes of JSON strings for the characters themselves.";
+        NeedsIssuer "client-needs-issuer" breaks CLIENT_LOCATOR_OPTIONAL: "Can't read a locator without issuerJwksUrl.";
+        TrustsHints "client-trusts-hints" breaks CLIENT_LOCATOR_OPTIONAL: "Takes the locator's epoch for the repository's.";
+        PaddedTokens "client-padded-invites" breaks CLIENT_TOKENS_V1: "Pads its invite requests and locators.";
+        SpacedTokens "client-spaced-invites" breaks CLIENT_TOKENS_V1: "Writes the JSON of invite requests and locators with blanks.";
+        DiscoveryWithToken "client-discovery-with-token" breaks CLIENT_DISCOVERY_SILENT: "Asks for discovery with a token.";
+        NoBinding "client-no-binding-check" breaks CLIENT_VERIFIES_BINDING: "Wraps to whatever key a server names.";
+        BindingReversed "client-binding-reversed" breaks CLIENT_VERIFIES_BINDING: "Verifies bindings over the two keys in the other order.";
+        AnyCertificate "client-any-certificate" breaks CLIENT_TLS: "Accepts any certificate.";
+        AnyHostName "client-any-host-name" breaks CLIENT_TLS: "Accepts a certificate for another name.";
+        NeverGivesUp "client-never-gives-up" breaks CLIENT_BOUNDED: "Waits for an answer for ever.";
+        RetriesTerminal "client-retries-refusals" breaks CLIENT_TERMINAL: "Tries again what was refused for good.";
+        IgnoresRetryAfter "client-ignores-retry-after" breaks CLIENT_RETRY_AFTER: "Tries again at once when it is told to wait.";
+        LosesRefreshTokens "client-loses-refresh-tokens" breaks CLIENT_KEEPS_04: "Loses refresh tokens and the map of bans when it writes.";
+    }
+    quirks {
+        SendsTwice "client-sends-twice": "Sends a push again, byte for byte, after it was accepted.";
+        RawPlus "client-raw-plus": "Leaves + and = as they are in paths.";
+        StalePush "client-stale-push": "Pushes once with an old version on purpose, to see the conflict.";
+        VersionSkips "client-version-skips": "Counts versions in steps of five.";
+        Nulls "client-nulls": "Sends null for optional members that are absent.";
+        FollowsAsGet "client-follows-as-get": "Follows redirects as GET without the token.";
+        FollowsBare "client-follows-without-token": "Follows 307 and 308 with the body but without the token.";
+        Shares "client-shares-refresh-tokens": "Creates repositories with shareRefreshTokens.";
+        LoginEachTime "client-login-each-time": "Logs in anew for every request.";
+        PullsTwice "client-pulls-twice": "Pulls twice before it does anything.";
+        ChunkedRequests "client-chunked-requests": "Sends bodies in chunks.";
+        FromZero "client-version-zero": "Creates repositories at version 0.";
+        OldAccountsOnly "client-odd-provenance": "Writes provenance that is an empty string.";
+    }
+}
+
+/// What is to be known about a habit.
+#[derive(Clone, Copy, Debug)]
+pub struct HabitInfo {
+    /// Which one.
+    pub habit: Habit,
+    /// Kebab-case name, for ever.
+    pub name: &'static str,
+    /// The rule that a fault breaks; `None` for a quirk.
+    pub breaks: Option<&'static Requirement>,
+    /// What the client does.
+    pub summary: &'static str,
+}
+
+impl HabitInfo {
+    /// Level of the broken rule.
+    pub fn level(&self) -> Option<Level> {
+        self.breaks.map(|rule| rule.level)
+    }
+}
+
+impl Habit {
+    /// All faults.
+    pub fn faults() -> impl Iterator<Item = &'static HabitInfo> {
+        ALL.iter().filter(|info| info.breaks.is_some())
+    }
+
+    /// All quirks.
+    pub fn quirks() -> impl Iterator<Item = &'static HabitInfo> {
+        ALL.iter().filter(|info| info.breaks.is_none())
+    }
+
+    /// The habit of a name.
+    pub fn by_name(name: &str) -> Option<&'static HabitInfo> {
+        ALL.iter().find(|info| info.name == name)
+    }
+}
+
+/// The habits of one client; none for the clean one.
+#[derive(Clone, Debug, Default)]
+pub struct Habits(pub Vec<Habit>);
+
+impl Habits {
+    /// Whether the client has this one.
+    pub fn has(&self, habit: Habit) -> bool {
+        self.0.contains(&habit)
+    }
+}

@@ -1,0 +1,172 @@
+//! The client's HTTP: one request, one answer, nothing followed anywhere.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+use super::error::AgentError;
+use super::habits::{Habit, Habits};
+
+/// More than any vault has to say.
+const LONGEST_ANSWER: usize = 64 << 20;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a client connects.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// One more certificate authority, PEM.
+    pub ca: Option<Vec<u8>>,
+    /// Bound on a request; ten seconds by default.
+    pub timeout: Option<Duration>,
+}
+
+/// A request before it is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub method: Method,
+    pub url: Url,
+    pub token: Option<String>,
+    pub body: Option<Value>,
+    /// A header that only a faulty client sends.
+    pub extra: Option<(&'static str, String)>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub status: u16,
+    /// Seconds that the server asks to wait.
+    pub retry_after: Option<u64>,
+    pub body: Vec<u8>,
+}
+
+/// The HTTP client.
+pub(super) struct Http {
+    client: reqwest::Client,
+    habits: Habits,
+}
+
+impl Http {
+    pub(super) fn new(connection: &Connection, habits: &Habits) -> Result<Self, AgentError> {
+        let tls = super::tls::config(connection.ca.as_deref(), habits)?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if !habits.has(Habit::NeverGivesUp) {
+            builder = builder.timeout(connection.timeout.unwrap_or(PATIENCE));
+        }
+        let client = builder.build().map_err(|error| AgentError::Usage(error.to_string()))?;
+        Ok(Self { client, habits: habits.clone() })
+    }
+
+    /// Sends a request; an answer of any status is an answer.
+    pub(super) async fn send(&self, request: Request) -> Result<Reply, AgentError> {
+        let url = request.url.clone();
+        let failed = |error: reqwest::Error| {
+            let reason = std::iter::successors(std::error::Error::source(&error), |cause| cause.source())
+                .last()
+                .map_or_else(|| "no answer".into(), ToString::to_string);
+            AgentError::Transport(format!("{}: {reason}", authority(&url)))
+        };
+        let mut answer = self.start(request.clone()).await.map_err(failed)?;
+        if answer.status().is_redirection()
+            && let Some(onward) = self.onward(&request, &answer)
+        {
+            answer = self.start(onward).await.map_err(failed)?;
+        }
+        self.check_framing(&answer)?;
+        let status = answer.status().as_u16();
+        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_ANSWER {
+                return Err(AgentError::Transport(format!("{}: the answer is too long", authority(&url))));
+            }
+            if self.habits.has(Habit::FirstChunk) {
+                break;
+            }
+        }
+        Ok(Reply { status, retry_after, body })
+    }
+
+    async fn start(&self, request: Request) -> Result<reqwest::Response, reqwest::Error> {
+        let mut builder = self.client.request(request.method, request.url);
+        if let Some(token) = &request.token {
+            let scheme = if self.habits.has(Habit::TokenScheme) { "Token" } else { "Bearer" };
+            builder = builder.header(AUTHORIZATION, format!("{scheme} {token}"));
+            if self.habits.has(Habit::TokenInHeader) {
+                builder = builder.header("x-access-token", token);
+            }
+        }
+        if let Some((name, value)) = request.extra {
+            builder = builder.header(name, value);
+        }
+        if let Some(body) = &request.body {
+            let label = if self.habits.has(Habit::NoContentType) { "text/plain" } else { "application/json" };
+            builder = builder.header(CONTENT_TYPE, label);
+            builder = if self.habits.has(Habit::ChunkedRequests) {
+                builder.body(reqwest::Body::wrap(Once(Some(bytes::Bytes::from(body.to_string())))))
+            } else {
+                builder.body(body.to_string())
+            };
+        }
+        builder.send().await
+    }
+
+    /// Where a client with such a habit goes after a redirect; the clean one goes nowhere.
+    fn onward(&self, request: &Request, answer: &reqwest::Response) -> Option<Request> {
+        let target = answer.headers().get(LOCATION)?.to_str().ok()?;
+        let url = request.url.join(target).ok()?;
+        let keeps_method = matches!(answer.status().as_u16(), 307 | 308);
+        let has = |habit| self.habits.has(habit);
+        let same_name = url.host_str() == request.url.host_str();
+        let as_get = Request { method: Method::GET, url: url.clone(), body: None, ..request.clone() };
+        let as_is = Request { url, ..request.clone() };
+        match keeps_method {
+            true if has(Habit::TokenFollows307) => Some(as_is),
+            true if has(Habit::FollowsBare) => Some(Request { token: None, ..as_is }),
+            false if has(Habit::TokenFollows302) => Some(as_get),
+            _ if has(Habit::TokenFollowsPort) && same_name => Some(if keeps_method { as_is } else { as_get }),
+            _ if has(Habit::FollowsAsGet) => Some(Request { token: None, ..as_get }),
+            _ => None,
+        }
+    }
+
+    /// What only some clients ask of an answer.
+    fn check_framing(&self, answer: &reqwest::Response) -> Result<(), AgentError> {
+        let label = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if self.habits.has(Habit::NeedsContentType) && answer.status().is_success() && label != "application/json" {
+            return Err(AgentError::Transport(format!("the answer is {label}")));
+        }
+        if self.habits.has(Habit::NeedsLength) && answer.content_length().is_none() {
+            return Err(AgentError::Transport("the answer has no Content-Length".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A body of one piece whose length isn't told beforehand.
+struct Once(Option<bytes::Bytes>);
+
+impl hyper::body::Body for Once {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(|piece| Ok(hyper::body::Frame::data(piece))))
+    }
+}
+
+/// `host` or `host:port` of a URL.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

@@ -1,0 +1,149 @@
+//! Inviting and removing members (SPEC §6, §8.1).
+
+use reqwest::Method;
+
+use super::session::Operation;
+use super::{Agent, AgentError, Habit, Known, Opened, crypto, payload, to_value};
+use crate::codec::DataKey;
+use crate::codec::base64;
+use crate::codec::invite::InviteRequest;
+use crate::codec::key_wrap::SCHEME_ID;
+use crate::codec::locator::RepoLocator;
+use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, VaultManifest};
+
+impl Agent {
+    /// This client's public keys, as a token for whoever is to invite it.
+    pub fn invite_request(&self) -> String {
+        let keys = &self.state.keys;
+        let (id, x25519) = (keys.id(), keys.x25519_public_key());
+        let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
+        self.spelled(request.encode(), &request.to_json())
+    }
+
+    /// Tokens as faulty clients spell them.
+    fn spelled(&self, token: String, json: &str) -> String {
+        match () {
+            () if self.habits.has(Habit::PaddedTokens) => {
+                let padding = "=".repeat((4 - token.len() % 4) % 4);
+                // A token that needs no padding gets a blank in its JSON, so that it does.
+                if padding.is_empty() {
+                    base64::encode_url(format!("{json} ").as_bytes()) + "=="
+                } else {
+                    token + &padding
+                }
+            }
+            () if self.habits.has(Habit::SpacedTokens) => {
+                base64::encode_url(json.replace(',', ", ").replace("\":", "\": ").as_bytes())
+            }
+            () => token,
+        }
+    }
+
+    /// Adds the member of an invite request; returns the locator that it joins with.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn invite(&mut self, repo: &Known, request: &str) -> Result<String, AgentError> {
+        let request = InviteRequest::decode(request).map_err(AgentError::refused)?;
+        request.keys().map_err(AgentError::refused)?;
+        let mut known = repo.clone();
+        let Opened { manifest, key, .. } = self.open(&mut known).await?;
+        let (id, x25519) = (request.ed25519_public_key, request.x25519_public_key);
+        if let Some(entry) = manifest.member(&id)
+            && entry.x25519_public_key != x25519
+        {
+            return Err(AgentError::Refused(format!("{id} is a member already, with another key")));
+        }
+        let member = self.entry(&key, &id, &x25519, manifest.key_epoch)?;
+        let operation = Operation {
+            name: "addMember",
+            method: Method::POST,
+            path: &["v1", "repos", &known.repo_id, "add-member"],
+            body: Some(to_value(&MemberAddRequest { repo_id: known.repo_id.clone(), member })?),
+            answer: MessageKind::VaultManifest,
+        };
+        self.session.call::<VaultManifest>(&self.state.keys, &known.base, operation).await?;
+        known.keys.insert(id, x25519);
+        self.state.keep(known.clone())?;
+        let locator = RepoLocator {
+            v: 1,
+            host: known.host,
+            repo_id: known.repo_id,
+            scheme_id: Some(SCHEME_ID.into()),
+            key_epoch: Some(manifest.key_epoch),
+            issuer_jwks_url: known.issuer_jwks_url,
+        };
+        Ok(self.spelled(locator.encode(), &locator.to_json()))
+    }
+
+    /// Removes a member: next epoch, new data key, wrapped anew to everybody who stays.
+    ///
+    /// # Errors
+    /// [`AgentError`]; [`AgentError::Refused`] when a key of somebody who stays can't be trusted.
+    pub async fn remove(&mut self, repo: &Known, id: &str) -> Result<i64, AgentError> {
+        let mut known = repo.clone();
+        let opened = self.open(&mut known).await?;
+        if opened.manifest.member(id).is_none() {
+            return Err(AgentError::Usage(format!("{id} isn't a member")));
+        }
+        let next = |value: i64| value.checked_add(1).ok_or_else(|| AgentError::refused("a counter is at its end"));
+        let version = next(opened.manifest.payload_version)?;
+        let epoch = if self.habits.has(Habit::KeepsEpoch) {
+            opened.manifest.key_epoch
+        } else {
+            next(opened.manifest.key_epoch)?
+        };
+        let key =
+            if self.habits.has(Habit::KeepsDataKey) { opened.key.clone() } else { DataKey::new(crypto::random()) };
+        let members = self.rewrapped(&known, &opened.manifest, &key, id, epoch).await?;
+        let text = payload::write(opened.payload.clone(), version, &self.habits);
+        let request = MemberRemoveRequest {
+            repo_id: known.repo_id.clone(),
+            removed_member_id: id.into(),
+            rotated_envelope: self.seal(&key, &known.repo_id, (version, epoch), &text),
+            rewrapped_members: members,
+            new_key_epoch: epoch,
+        };
+        let operation = Operation {
+            name: "removeMember",
+            method: Method::POST,
+            path: &["v1", "repos", &known.repo_id, "remove-member"],
+            body: Some(to_value(&request)?),
+            answer: MessageKind::VaultManifest,
+        };
+        let manifest: VaultManifest = self.session.call(&self.state.keys, &known.base, operation).await?;
+        known.keys.remove(id);
+        (known.version, known.epoch) = (Some(manifest.payload_version), Some(manifest.key_epoch));
+        self.state.keep(known)?;
+        Ok(manifest.key_epoch)
+    }
+
+    /// The roster after a removal.
+    async fn rewrapped(
+        &self,
+        known: &Known,
+        manifest: &VaultManifest,
+        key: &DataKey,
+        removed: &str,
+        epoch: i64,
+    ) -> Result<Vec<MemberEntry>, AgentError> {
+        let issuer = self.issuer_keys(known).await?;
+        let stays = |entry: &&MemberEntry| entry.ed25519_public_key != removed || self.habits.has(Habit::KeepsRemoved);
+        let mut members = Vec::new();
+        for old in manifest.members.iter().filter(stays) {
+            self.vouched(known, issuer.as_deref(), old)?;
+            let own = old.ed25519_public_key == self.state.keys.id();
+            if self.habits.has(Habit::KeepsWraps) && !own {
+                members.push(MemberEntry { key_epoch: epoch, ..old.clone() });
+                continue;
+            }
+            let mut entry = self.entry(key, &old.ed25519_public_key, &old.x25519_public_key, epoch)?;
+            entry.key_binding_sig.clone_from(&old.key_binding_sig);
+            if self.habits.has(Habit::OldEntryEpoch) {
+                entry.key_epoch = manifest.key_epoch;
+            }
+            members.push(entry);
+        }
+        Ok(members)
+    }
+}

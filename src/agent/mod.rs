@@ -1,0 +1,379 @@
+//! The built-in reference client: a small real client of the protocol, as library and as `avp-conform agent`.
+//!
+//! It keeps a token per host, retries after conflicts, rotates the data key when it removes a member, verifies key bindings
+//! before it wraps (SPEC §9), asks for discovery, and speaks invites and locators (SPEC §8.1). It shares the codec and the
+//! messages with the suite and nothing of what judges: it and `client_scenarios` are each other's oracle. Its [`Habit`]s
+//! measure that judge.
+
+mod binding;
+mod crypto;
+pub mod demo;
+pub mod driver;
+mod error;
+mod habits;
+mod http;
+mod members;
+mod payload;
+mod session;
+mod state;
+mod tls;
+
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+pub use crypto::Keys;
+pub use error::AgentError;
+pub use habits::{Habit, HabitInfo, Habits};
+pub use http::Connection;
+pub use state::{Known, State};
+
+use crate::codec::DataKey;
+use crate::codec::aad::Binding;
+use crate::codec::key_wrap::SCHEME_ID;
+use crate::codec::locator::RepoLocator;
+use crate::wire::{
+    CreateRepoRequest, Discovery, EncryptedEnvelope, MemberEntry, MessageKind, PullResponse, PushRequest, PushResponse,
+    VaultManifest,
+};
+use http::{Http, Request, authority};
+use session::{Operation, Session};
+
+/// How often a write is made again after somebody else was faster.
+const TRIES: u32 = 5;
+
+/// A client with its keys, its tokens and what it knows.
+pub struct Agent {
+    /// Keys and repositories.
+    pub state: State,
+    session: Session,
+    habits: Habits,
+    /// Whether a repository that a locator names is dialled without TLS.
+    pub plain_http: bool,
+    /// Whether the user operates the hosts.
+    pub own_host: bool,
+}
+
+/// A repository as it was pulled and opened.
+struct Opened {
+    manifest: VaultManifest,
+    key: DataKey,
+    payload: Value,
+}
+
+impl Agent {
+    /// A client; `habits` is empty for a good one.
+    ///
+    /// # Errors
+    /// [`AgentError::Usage`] when the certificate authority can't be read.
+    pub fn new(state: State, connection: &Connection, habits: Habits) -> Result<Self, AgentError> {
+        let session = Session::new(Http::new(connection, &habits)?, habits.clone());
+        Ok(Self { state, session, habits, plain_http: false, own_host: false })
+    }
+
+    /// Creates a repository at a server with these accounts; returns its address.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn create(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
+        let (base, issuer) = self.resolve(server).await?;
+        let url = Url::parse(&base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
+        let version = i64::from(!self.habits.has(Habit::FromZero));
+        let mut known = Known {
+            host: authority(&url),
+            base,
+            repo_id: uuid(),
+            issuer_jwks_url: issuer,
+            own_host: self.own_host,
+            version: Some(version),
+            epoch: Some(0),
+            keys: Default::default(),
+        };
+        let key = DataKey::new(crypto::random());
+        let payload = payload::write(json!({ "alts": accounts }), version, &self.habits);
+        let envelope = self.seal(&key, &known.repo_id, (version, 0), &payload);
+        let mut manifest = VaultManifest {
+            repo_id: known.repo_id.clone(),
+            scheme_id: SCHEME_ID.into(),
+            key_epoch: 0,
+            payload_version: version,
+            members: vec![self.own_entry(&key, 0)?],
+            share_refresh_tokens: self.habits.has(Habit::Shares).then_some(true),
+        };
+        if self.habits.has(Habit::CreateDisagrees) {
+            manifest.payload_version += 1;
+        }
+        if self.habits.has(Habit::CreatesWithTwo) {
+            let other = Keys::generate();
+            manifest.members.push(self.entry(&key, &other.id(), &other.x25519_public_key(), 0)?);
+        }
+        let body = to_value(&CreateRepoRequest { manifest, initial_envelope: envelope })?;
+        let operation = Operation {
+            name: "createRepo",
+            method: Method::POST,
+            path: &["v1", "repos"],
+            body: Some(body),
+            answer: MessageKind::VaultManifest,
+        };
+        let created: VaultManifest = self.session.call(&self.state.keys, &known.base, operation).await?;
+        known.epoch = Some(created.key_epoch);
+        self.state.keep(known.clone())?;
+        Ok(known)
+    }
+
+    /// The payload of a repository.
+    ///
+    /// # Errors
+    /// [`AgentError`]; [`AgentError::Refused`] when what was served can't be the repository's.
+    pub async fn read(&mut self, repo: &Known) -> Result<Value, AgentError> {
+        let mut known = repo.clone();
+        Ok(self.open(&mut known).await?.payload)
+    }
+
+    /// Adds an account or replaces the one of the same uuid; pulls and applies it again after a conflict.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
+        let mut known = repo.clone();
+        let mut made: Option<Opened> = None;
+        let mut told: Option<i64> = None;
+        for _ in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {
+            let stale = self.habits.has(Habit::ExpectsFromAnswer) && told.is_some();
+            let mut opened = match made.take() {
+                Some(old) if stale => old,
+                _ => self.open(&mut known).await?,
+            };
+            let expected = match told {
+                Some(version) if stale => version,
+                _ => opened.manifest.payload_version,
+            };
+            if !stale {
+                payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
+            }
+            let answer = self.push(&known, &opened, expected).await?;
+            if answer.accepted || self.habits.has(Habit::IgnoresConflict) {
+                known.version = Some(answer.payload_version);
+                self.state.keep(known)?;
+                return Ok(answer.payload_version);
+            }
+            if self.habits.has(Habit::GivesUpOnConflict) {
+                return Err(AgentError::Conflict(1));
+            }
+            told = Some(answer.payload_version);
+            if self.habits.has(Habit::OverwritesOnConflict) {
+                let current = self.open(&mut known).await?;
+                opened.manifest = current.manifest;
+                opened.key = current.key;
+                let version = opened.manifest.payload_version;
+                let answer = self.push(&known, &opened, version).await?;
+                return if answer.accepted { Ok(answer.payload_version) } else { Err(AgentError::Conflict(2)) };
+            }
+            made = Some(opened);
+        }
+        Err(AgentError::Conflict(TRIES))
+    }
+
+    /// One push of an opened payload over `expected`.
+    async fn push(&mut self, known: &Known, opened: &Opened, expected: i64) -> Result<PushResponse, AgentError> {
+        let step = match () {
+            () if self.habits.has(Habit::VersionSkips) => 5,
+            () if self.habits.has(Habit::SameVersion) => 0,
+            () => 1,
+        };
+        let version = expected
+            .checked_add(step)
+            .ok_or_else(|| AgentError::refused("the payload version is the highest there can be"))?;
+        let text = payload::write(opened.payload.clone(), version, &self.habits);
+        let envelope = self.seal(&opened.key, &known.repo_id, (version, opened.manifest.key_epoch), &text);
+        let expected = if self.habits.has(Habit::BlindPush) { expected + 41 } else { expected };
+        let stale = PushRequest {
+            repo_id: known.repo_id.clone(),
+            envelope,
+            expected_payload_version: expected,
+            rotated_members: None,
+        };
+        if self.habits.has(Habit::StalePush) {
+            let old =
+                PushRequest { expected_payload_version: known.version.unwrap_or(1).min(expected) - 1, ..stale.clone() };
+            self.push_once(known, &old).await?;
+        }
+        let answer = self.push_once(known, &stale).await?;
+        if self.habits.has(Habit::SendsTwice) {
+            self.push_once(known, &stale).await?;
+        }
+        Ok(answer)
+    }
+
+    async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
+        let operation = Operation {
+            name: "push",
+            method: Method::POST,
+            path: &["v1", "repos", &known.repo_id, "push"],
+            body: Some(to_value(request)?),
+            answer: MessageKind::PushResponse,
+        };
+        self.session.call(&self.state.keys, &known.base, operation).await
+    }
+
+    /// Joins the repository of a locator: remembers it and reads it once.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn join(&mut self, locator: &str) -> Result<Known, AgentError> {
+        let locator = RepoLocator::decode(locator).map_err(AgentError::refused)?;
+        if self.habits.has(Habit::NeedsIssuer) && locator.issuer_jwks_url.is_none() {
+            return Err(AgentError::refused("the locator has no issuerJwksUrl"));
+        }
+        let scheme = if self.plain_http { "http" } else { "https" };
+        let dialled = self.dialled(&locator.host).unwrap_or_else(|| format!("{scheme}://{}", locator.host));
+        let (base, discovered) = self.resolve(&dialled).await?;
+        let mut known = Known {
+            base,
+            host: locator.host,
+            repo_id: locator.repo_id,
+            issuer_jwks_url: locator.issuer_jwks_url.or(discovered),
+            own_host: self.own_host,
+            version: None,
+            epoch: locator.key_epoch.filter(|_| self.habits.has(Habit::TrustsHints)),
+            keys: Default::default(),
+        };
+        self.open(&mut known).await?;
+        self.state.keep(known.clone())?;
+        Ok(known)
+    }
+
+    /// Where a host was dialled before.
+    fn dialled(&self, host: &str) -> Option<String> {
+        self.state.repos.iter().find(|known| known.host == host).map(|known| known.base.clone())
+    }
+
+    /// The base URL of a server (`http`, `https` or `avp`), and the issuer that its discovery names.
+    async fn resolve(&mut self, server: &str) -> Result<(String, Option<String>), AgentError> {
+        let server = server.trim_end_matches('/');
+        let base = match server.strip_prefix("avp://") {
+            Some(host) => format!("{}://{host}", if self.plain_http { "http" } else { "https" }),
+            None => server.to_owned(),
+        };
+        let url = self.session.url(&base, &[".well-known", "avp"])?;
+        let token = self.habits.has(Habit::DiscoveryWithToken).then(|| "known-token".to_owned());
+        let reply =
+            self.session.http.send(Request { method: Method::GET, url, token, body: None, extra: None }).await?;
+        if reply.status != 200 {
+            return Ok((base, None));
+        }
+        let Ok(found) = self.session.read::<Discovery>("discovery", MessageKind::Discovery, &reply) else {
+            return Ok((base, None));
+        };
+        if found.profiles.iter().any(|profile| profile == "http-json") {
+            Ok((base, found.issuer_jwks_url))
+        } else {
+            Err(AgentError::Usage(format!("{base} doesn't speak the HTTP/JSON profile")))
+        }
+    }
+
+    /// Pulls and opens a repository, and remembers its counters.
+    async fn open(&mut self, known: &mut Known) -> Result<Opened, AgentError> {
+        if self.habits.has(Habit::PullsTwice) {
+            self.pull(known).await?;
+        }
+        let PullResponse { manifest, envelope, .. } = self.pull(known).await?;
+        let envelope = envelope.ok_or_else(|| AgentError::refused("a pull at version −1 brought no envelope"))?;
+        self.check_header(known, &manifest, &envelope)?;
+        let id = self.state.keys.id();
+        let own = if self.habits.has(Habit::FirstIsMe) { manifest.members.first() } else { manifest.member(&id) };
+        let own = own.ok_or_else(|| AgentError::refused("this client isn't in the roster"))?;
+        let key = crypto::unwrap(&own.wrapped_data_key, &self.state.keys.x25519, &self.habits)?;
+        let repo_id = if self.habits.has(Habit::AnyRepoId) { &envelope.repo_id } else { &known.repo_id };
+        let binding = Binding { repo_id, payload_version: envelope.payload_version, key_epoch: envelope.key_epoch };
+        let text = crypto::open(&key, &binding, &envelope, &self.habits)?;
+        let payload = payload::read(&text, envelope.payload_version, &self.habits)?;
+        known.version = known.version.max(Some(manifest.payload_version));
+        known.epoch = known.epoch.max(Some(manifest.key_epoch));
+        self.state.keep(known.clone())?;
+        Ok(Opened { manifest, key, payload })
+    }
+
+    async fn pull(&mut self, known: &Known) -> Result<PullResponse, AgentError> {
+        // No repository is at a negative version, so that there is always an envelope.
+        let body = json!({ "repoId": known.repo_id, "knownPayloadVersion": -1 });
+        let operation = Operation {
+            name: "pull",
+            method: Method::POST,
+            path: &["v1", "repos", &known.repo_id, "pull"],
+            body: Some(body),
+            answer: MessageKind::PullResponse,
+        };
+        self.session.call(&self.state.keys, &known.base, operation).await
+    }
+
+    /// Whether manifest and envelope belong to each other, to this repository, and to no earlier state than the last.
+    fn check_header(
+        &self,
+        known: &Known,
+        manifest: &VaultManifest,
+        envelope: &EncryptedEnvelope,
+    ) -> Result<(), AgentError> {
+        let ignores = |habit| self.habits.has(habit);
+        if (manifest.repo_id != known.repo_id || envelope.repo_id != known.repo_id) && !ignores(Habit::AnyRepoId) {
+            return Err(AgentError::refused("the answer is about another repository"));
+        }
+        let agree = envelope.payload_version == manifest.payload_version && envelope.key_epoch == manifest.key_epoch;
+        if !agree && !ignores(Habit::HeaderUnchecked) {
+            return Err(AgentError::refused("envelope and manifest are of different versions"));
+        }
+        if known.version.is_some_and(|seen| manifest.payload_version < seen)
+            || known.epoch.is_some_and(|seen| manifest.key_epoch < seen)
+        {
+            return Err(AgentError::refused("the server went back to an earlier version"));
+        }
+        Ok(())
+    }
+
+    fn seal(
+        &self,
+        key: &DataKey,
+        repo_id: &str,
+        (version, epoch): (i64, i64),
+        text: &Zeroizing<String>,
+    ) -> EncryptedEnvelope {
+        let binding = Binding { repo_id, payload_version: version, key_epoch: epoch };
+        crypto::seal(key, &binding, text.as_bytes(), &self.habits)
+    }
+
+    fn own_entry(&self, key: &DataKey, epoch: i64) -> Result<MemberEntry, AgentError> {
+        let keys = &self.state.keys;
+        self.entry(key, &keys.id(), &keys.x25519_public_key(), epoch)
+    }
+
+    /// An entry with the data key wrapped to it.
+    fn entry(&self, key: &DataKey, id: &str, x25519: &str, epoch: i64) -> Result<MemberEntry, AgentError> {
+        let mut entry = MemberEntry {
+            ed25519_public_key: id.into(),
+            x25519_public_key: x25519.into(),
+            wrapped_data_key: crypto::wrap(key, x25519, &self.habits)?,
+            key_epoch: epoch,
+            key_binding_sig: None,
+        };
+        if self.habits.has(Habit::KeysAsDer)
+            && let Ok(raw) = crate::codec::base64::decode(x25519)
+        {
+            let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00][..], &raw].concat();
+            entry.x25519_public_key = crate::codec::base64::encode(&der);
+        }
+        Ok(entry)
+    }
+}
+
+fn to_value<T: serde::Serialize>(message: &T) -> Result<Value, AgentError> {
+    serde_json::to_value(message).map_err(|error| AgentError::Usage(error.to_string()))
+}
+
+/// A random repository id.
+fn uuid() -> String {
+    let mut b: [u8; 16] = crypto::random();
+    b[6] = b[6] & 0x0f | 0x40;
+    b[8] = b[8] & 0x3f | 0x80;
+    let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

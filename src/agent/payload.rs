@@ -1,0 +1,93 @@
+//! The plaintext as the client treats it: JSON, whose unknown members it carries along (SPEC §5).
+
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::error::AgentError;
+use super::habits::{Habit, Habits};
+
+/// Members of an account that 0.2 knows.
+const KNOWN: [&str; 9] =
+    ["uuid", "username", "accessToken", "type", "lastUsed", "lastUsedBy", "ban", "sourceClient", "sourceUser"];
+
+/// Reads a plaintext; the version inside is a stamp that decides nothing.
+pub(super) fn read(text: &[u8], version: i64, habits: &Habits) -> Result<Value, AgentError> {
+    let payload: Value = serde_json::from_slice(text)
+        .map_err(|error| AgentError::Refused(format!("the payload isn't JSON: {error}")))?;
+    let accounts = payload["alts"].as_array().ok_or_else(|| AgentError::refused("the payload has no alts"))?;
+    if habits.has(Habit::NeedsProvenance) && accounts.iter().any(|account| !account["sourceClient"].is_string()) {
+        return Err(AgentError::refused("an account has no sourceClient"));
+    }
+    if habits.has(Habit::TrustsStamp) && payload["payloadVersion"] != json!(version) {
+        return Err(AgentError::refused("the payload is of another version"));
+    }
+    Ok(payload)
+}
+
+/// Adds an account, or replaces what is known of the one with its uuid.
+pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &Habits) {
+    if habits.has(Habit::DropsOthers) {
+        payload["alts"] = json!([]);
+    }
+    let Some(accounts) = payload["alts"].as_array_mut() else { return };
+    let mut new = complete(account, member, habits);
+    match accounts.iter_mut().find(|old| old["uuid"] == account["uuid"]) {
+        Some(Value::Object(old)) => {
+            if let Some(new) = new.as_object_mut() {
+                old.append(new);
+            }
+        }
+        _ => accounts.push(new),
+    }
+    for account in accounts.iter_mut().filter_map(Value::as_object_mut) {
+        match habits.0.first() {
+            Some(Habit::DropsUnknown) => account.retain(|name, _| KNOWN.contains(&name.as_str())),
+            Some(Habit::LosesBans) => drop(account.insert("ban".into(), Value::Null)),
+            Some(Habit::LosesRefreshTokens) => ["refreshToken", "expiresAt", "bans"].iter().for_each(|name| {
+                account.remove(*name);
+            }),
+            _ => {}
+        }
+    }
+    if habits.has(Habit::DropsUnknown)
+        && let Some(members) = payload.as_object_mut()
+    {
+        members.retain(|name, _| name == "alts");
+    }
+}
+
+/// An account with every member of SPEC §5; what isn't given has its neutral value.
+fn complete(account: &Value, member: &str, habits: &Habits) -> Value {
+    let mut whole: Map<String, Value> = match json!({
+        "uuid": "", "username": "", "accessToken": "", "type": "OFFLINE", "lastUsed": 0, "lastUsedBy": member,
+        "ban": null, "sourceClient": "avp-conform agent", "sourceUser": null,
+    }) {
+        Value::Object(whole) => whole,
+        _ => Map::new(),
+    };
+    if let Some(given) = account.as_object() {
+        whole.extend(given.clone());
+    }
+    if habits.has(Habit::NoProvenance) {
+        whole.remove("sourceClient");
+        whole.remove("sourceUser");
+    }
+    if habits.has(Habit::OldAccountsOnly) {
+        whole.insert("sourceUser".into(), "".into());
+    }
+    if habits.has(Habit::AccountsUnderOtherName) {
+        whole.insert("lastUsed".into(), "today".into());
+    }
+    Value::Object(whole)
+}
+
+/// The plaintext at a version.
+pub(super) fn write(mut payload: Value, version: i64, habits: &Habits) -> Zeroizing<String> {
+    payload["payloadVersion"] = version.into();
+    if habits.has(Habit::NoStamp)
+        && let Some(members) = payload.as_object_mut()
+    {
+        members.remove("payloadVersion");
+    }
+    Zeroizing::new(payload.to_string())
+}

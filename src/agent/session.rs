@@ -1,0 +1,275 @@
+//! Requests with a token: one login per host, one more when the token isn't accepted any longer.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::crypto::Keys;
+use super::error::AgentError;
+use super::habits::{Habit, Habits};
+use super::http::{Http, Reply, Request, authority};
+use crate::codec::{base64, signature};
+use crate::wire::{ChallengeResponse, MessageKind, TokenResponse, prune};
+
+/// All but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// How often a server that asks for patience gets it.
+const PATIENT_TRIES: u32 = 3;
+/// The longest wait that a server may ask for.
+const LONGEST_WAIT: u64 = 60;
+
+/// The tokens and the HTTP of a client.
+pub(super) struct Session {
+    pub http: Http,
+    pub habits: Habits,
+    tokens: HashMap<String, String>,
+    nonce: Option<String>,
+}
+
+/// An operation on a vault.
+pub(super) struct Operation<'a> {
+    /// Its name, for messages.
+    pub name: &'static str,
+    pub method: Method,
+    /// Segments of the path, not yet encoded.
+    pub path: &'a [&'a str],
+    pub body: Option<Value>,
+    /// What the answer is.
+    pub answer: MessageKind,
+}
+
+impl Session {
+    pub(super) fn new(http: Http, habits: Habits) -> Self {
+        Self { http, habits, tokens: HashMap::new(), nonce: None }
+    }
+
+    /// Carries out an operation and reads its answer.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &mut self,
+        keys: &Keys,
+        base: &str,
+        operation: Operation<'_>,
+    ) -> Result<T, AgentError> {
+        let reply = self.authorized(keys, base, &operation).await?;
+        self.read(operation.name, operation.answer, &reply)
+    }
+
+    async fn authorized(&mut self, keys: &Keys, base: &str, operation: &Operation<'_>) -> Result<Reply, AgentError> {
+        let mut url = self.url(base, operation.path)?;
+        let (mut logins, mut patience) = (0, 0);
+        loop {
+            let token = self.token(keys, base).await?;
+            if self.habits.has(Habit::TokenInUrl) {
+                url.set_query(Some(&format!("access_token={token}")));
+            }
+            let mut body = operation.body.clone();
+            if let Some(members) = body.as_mut() {
+                self.deform(members, &token);
+            }
+            let request = Request {
+                method: operation.method.clone(),
+                url: url.clone(),
+                token: Some(token),
+                body,
+                extra: self.extra(keys),
+            };
+            let reply = self.http.send(request).await?;
+            let endless = self.habits.has(Habit::EndlessLogin);
+            match reply.status {
+                401 if (logins == 0 || endless) && logins < 500 && !self.habits.has(Habit::NoRelogin) => {
+                    logins += 1;
+                    self.tokens.clear();
+                }
+                429 | 503 if patience < PATIENT_TRIES && reply.retry_after.is_some() => {
+                    patience += 1;
+                    let wait = reply.retry_after.unwrap_or_default().min(LONGEST_WAIT);
+                    if !self.habits.has(Habit::IgnoresRetryAfter) {
+                        tokio::time::sleep(Duration::from_secs(wait)).await;
+                    }
+                }
+                400..=499 if self.habits.has(Habit::RetriesTerminal) && patience < PATIENT_TRIES => patience += 1,
+                201 if self.habits.has(Habit::Needs200) => return Err(server(operation.name, &reply)),
+                200..=299 => return Ok(reply),
+                _ => return Err(server(operation.name, &reply)),
+            }
+        }
+    }
+
+    /// The token of a host: the cached one, or a new one.
+    async fn token(&mut self, keys: &Keys, base: &str) -> Result<String, AgentError> {
+        let url = Url::parse(base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
+        let host = match () {
+            () if self.habits.has(Habit::OneTokenForAll) => String::new(),
+            () if self.habits.has(Habit::TokenByName) => url.host_str().unwrap_or_default().into(),
+            () => format!("{} {}", url.scheme(), authority(&url)),
+        };
+        if let Some(token) = self.tokens.get(&host)
+            && !self.habits.has(Habit::LoginEachTime)
+        {
+            return Ok(token.clone());
+        }
+        let token = self.login(keys, base).await?;
+        self.tokens.insert(host, token.clone());
+        Ok(token)
+    }
+
+    /// challenge and token (SPEC §3).
+    async fn login(&mut self, keys: &Keys, base: &str) -> Result<String, AgentError> {
+        let id = keys.id();
+        let nonce = match self.nonce.clone() {
+            Some(nonce) if self.habits.has(Habit::OneNonceForAll) => nonce,
+            _ => {
+                let body = json!({ "ed25519PublicKey": id });
+                let reply = self.open_call(base, "challenge", body, keys).await?;
+                self.read::<ChallengeResponse>("challenge", MessageKind::ChallengeResponse, &reply)?.nonce
+            }
+        };
+        self.nonce = Some(nonce.clone());
+        let raw = base64::decode(&nonce).map_err(|error| AgentError::Refused(format!("nonce: {error}")))?;
+        let signed: &[u8] = match () {
+            () if self.habits.has(Habit::SignsText) => nonce.as_bytes(),
+            () if self.habits.has(Habit::SignsFirst32) => raw.get(..32).unwrap_or(&raw),
+            () => &raw,
+        };
+        let mut body = json!({
+            "ed25519PublicKey": id,
+            "nonce": nonce,
+            "signature": base64::encode(&signature::sign(&keys.seed, signed)),
+        });
+        if self.habits.has(Habit::PrivateKeyInBody) {
+            body["x25519PrivateKey"] = base64::encode(keys.x25519.as_ref()).into();
+        }
+        let reply = self.open_call(base, "token", body.clone(), keys).await?;
+        if self.habits.has(Habit::RedeemsTwice) {
+            self.open_call(base, "token", body, keys).await.ok();
+        }
+        let answer: TokenResponse = self.read("token", MessageKind::TokenResponse, &reply)?;
+        if self.habits.has(Habit::ExpiryAsInt32) && answer.expires_at > 1 << 53 {
+            return Err(AgentError::refused("expiresAt is out of range"));
+        }
+        self.as_kept(answer.token)
+    }
+
+    /// A token as this client keeps it.
+    fn as_kept(&self, token: String) -> Result<String, AgentError> {
+        match () {
+            () if self.habits.has(Habit::TokenMustBeJwt) && token.matches('.').count() != 2 => {
+                Err(AgentError::refused("the token isn't a JWT"))
+            }
+            () if self.habits.has(Habit::TokenLowercase) => Ok(token.to_lowercase()),
+            () if self.habits.has(Habit::TokenCut) => Ok(token.chars().take(4096).collect()),
+            () => Ok(token),
+        }
+    }
+
+    /// A request of the login, which carries no token.
+    async fn open_call(&self, base: &str, what: &'static str, body: Value, keys: &Keys) -> Result<Reply, AgentError> {
+        let url = self.url(base, &["api", "auth", "keypair", what])?;
+        let request = Request { method: Method::POST, url, token: None, body: Some(body), extra: self.extra(keys) };
+        let reply = self.http.send(request).await?;
+        if (200..300).contains(&reply.status) { Ok(reply) } else { Err(server(what, &reply)) }
+    }
+
+    fn extra(&self, keys: &Keys) -> Option<(&'static str, String)> {
+        self.habits.has(Habit::SeedInHeader).then(|| ("x-client-seed", base64::encode(keys.seed.as_ref())))
+    }
+
+    /// The URL of a path whose segments are encoded.
+    pub(super) fn url(&self, base: &str, segments: &[&str]) -> Result<Url, AgentError> {
+        let encoded: Vec<String> = segments
+            .iter()
+            .map(|segment| {
+                let once = utf8_percent_encode(segment, SEGMENT).to_string();
+                match () {
+                    () if self.habits.has(Habit::RawSlash) => (*segment).to_owned(),
+                    () if self.habits.has(Habit::DoubleEscape) => once.replace('%', "%25"),
+                    () if self.habits.has(Habit::RawPlus) => once.replace("%2B", "+").replace("%3D", "="),
+                    () => once,
+                }
+            })
+            .collect();
+        let text = format!("{}/{}", base.trim_end_matches('/'), encoded.join("/"));
+        Url::parse(&text).map_err(|error| AgentError::Usage(format!("{base}: {error}")))
+    }
+
+    /// Reads the answer to an operation; members that this client doesn't know are passed over.
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        kind: MessageKind,
+        reply: &Reply,
+    ) -> Result<T, AgentError> {
+        let wrong = |error: serde_json::Error| AgentError::Refused(format!("answer to {operation}: {error}"));
+        let mut text = String::from_utf8_lossy(&reply.body).into_owned();
+        if self.habits.has(Habit::RawEscapes) {
+            text = text.replace('\\', "\\\\");
+        }
+        if self.habits.has(Habit::RefusesNull) && text.contains("\"keyBindingSig\":null") {
+            return Err(AgentError::refused("keyBindingSig isn't a string"));
+        }
+        if self.habits.has(Habit::RefusesLater) && text.contains("shareRefreshTokens") {
+            return Err(AgentError::refused("unknown member shareRefreshTokens"));
+        }
+        let mut value: Value = serde_json::from_str(&text).map_err(wrong)?;
+        prune(kind, &mut value);
+        serde_json::from_value(value).map_err(wrong)
+    }
+
+    /// What faulty and odd clients do to a request.
+    fn deform(&self, body: &mut Value, token: &str) {
+        let Some(members) = body.as_object_mut() else { return };
+        match self.habits.0.first() {
+            Some(Habit::TokenInBody) => drop(members.insert("token".into(), token.into())),
+            Some(Habit::ExtraMembers) => drop(members.insert("client".into(), "agent".into())),
+            Some(Habit::MissingMember) => drop(members.remove("knownPayloadVersion")),
+            Some(Habit::NumbersAsText) => each(body, &mut |name, value| {
+                if (name.ends_with("Version") || name.ends_with("Epoch")) && value.is_i64() {
+                    *value = value.to_string().into();
+                }
+            }),
+            Some(Habit::SnakeCase) => *body = snake(body),
+            Some(Habit::Nulls) => {
+                if members.contains_key("envelope") {
+                    members.entry("rotatedMembers").or_insert(Value::Null);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn server(operation: &'static str, reply: &Reply) -> AgentError {
+    let text = String::from_utf8_lossy(&reply.body);
+    let detail = text.chars().filter(|c| !c.is_control()).take(200).collect();
+    AgentError::Server { operation, status: reply.status, detail }
+}
+
+fn each(value: &mut Value, change: &mut dyn FnMut(&str, &mut Value)) {
+    match value {
+        Value::Object(members) => members.iter_mut().for_each(|(name, member)| {
+            change(name, member);
+            each(member, change);
+        }),
+        Value::Array(items) => items.iter_mut().for_each(|item| each(item, change)),
+        _ => {}
+    }
+}
+
+fn snake(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| {
+                let name =
+                    name.chars().flat_map(|c| c.is_uppercase().then_some('_').into_iter().chain(c.to_lowercase()));
+                (name.collect::<String>(), snake(member))
+            })
+            .collect(),
+        Value::Array(items) => items.iter().map(snake).collect(),
+        other => other.clone(),
+    }
+}

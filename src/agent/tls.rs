@@ -1,0 +1,94 @@
+//! Whom the client trusts: the system's authorities and one more.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use super::error::AgentError;
+use super::habits::{Habit, Habits};
+
+/// The configuration of connections; `ca` is one more authority in PEM form.
+///
+/// # Errors
+/// [`AgentError::Usage`] when `ca` holds no certificate.
+pub(super) fn config(ca: Option<&[u8]>, habits: &Habits) -> Result<ClientConfig, AgentError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut store = RootCertStore::empty();
+    if let Some(pem) = ca {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| AgentError::Usage(format!("CA file: {error}")))?;
+            store.add(certificate).map_err(|error| AgentError::Usage(format!("CA file: {error}")))?;
+        }
+        if store.is_empty() {
+            return Err(AgentError::Usage("CA file: no certificate in PEM form in it".into()));
+        }
+    } else {
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    let usage = |error: rustls::Error| AgentError::Usage(format!("TLS can't be set up: {error}"));
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(usage)?;
+    let (any, any_name) = (habits.has(Habit::AnyCertificate), habits.has(Habit::AnyHostName));
+    if !any && !any_name {
+        return Ok(builder.with_root_certificates(store).with_no_client_auth());
+    }
+    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build();
+    let chains = chains.map_err(|error| AgentError::Usage(error.to_string()))?;
+    let verifier = Arc::new(Careless { chains, provider, any });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// The verifier of a faulty client.
+#[derive(Debug)]
+struct Careless {
+    chains: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
+    /// Whether even a certificate of nobody's will do.
+    any: bool,
+}
+
+impl ServerCertVerifier for Careless {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            Err(_) if self.any => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
