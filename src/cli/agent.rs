@@ -112,7 +112,7 @@ pub(super) fn agent(args: &AgentArgs) -> Result<u8, UsageError> {
     });
     match done {
         Ok(text) => {
-            output::print(&format!("{}\n", clean(&text)), PLAIN)?;
+            text.lines().try_for_each(|line| output::print(&format!("{}\n", clean(line)), PLAIN))?;
             Ok(0)
         }
         Err(AgentError::Usage(text)) => Err(UsageError(text)),
