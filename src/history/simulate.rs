@@ -154,7 +154,7 @@ impl Store {
         }
         let answer = match outcome.expected {
             Expected::Is(answer) => answer,
-            Expected::Refusal(usual) => model::Answer::Refused(usual.first().copied().unwrap_or(400)),
+            Expected::Refusal(cause) => model::Answer::Refused(cause.map_or(400, model::Cause::code)),
         };
         Done { end: self.now, answer }
     }

@@ -9,7 +9,7 @@ use crate::requirements::{self as rule, Requirement, Revision};
 pub struct Step {
     /// The state afterwards, if it changed.
     pub next: Option<State>,
-    /// What a careful server would have done better, though this breaks no MUST.
+    /// What a careful server would have done better; or the rule of its status code, if a refusal that was due has another.
     pub missed: Option<&'static Requirement>,
     /// Whether the specification fixes what the server holds afterwards.
     pub settled: bool,
@@ -88,9 +88,8 @@ impl Outcome {
         let step = |missed| Step { next: self.next.clone(), missed, settled: self.settled };
         match (&self.expected, answer) {
             (Expected::Is(expected), answer) => (expected == answer).then(|| step(self.missed)),
-            (Expected::Refusal(usual), Answer::Refused(status)) => {
-                let unusual = !usual.is_empty() && !usual.contains(status);
-                Some(step(self.missed.or(unusual.then_some(&rule::USUAL_STATUS))))
+            (Expected::Refusal(cause), Answer::Refused(status)) => {
+                Some(step(self.missed.or(cause.and_then(|cause| cause.missed(*status)))))
             }
             (Expected::Refusal(_), _) => None,
         }

@@ -15,6 +15,7 @@
 //! Not modelled: tokens (a caller is a member id or nobody), requests that aren't well-formed, and requests whose path
 //! and body name different repositories.
 
+mod codes;
 mod judge;
 mod rules;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod words;
 
 use std::sync::Arc;
 
+pub use codes::{Cause, Code};
 pub use judge::{Mismatch, Step, judge, judge_by, step};
 pub use rules::{Allowed, Expected, Outcome, allowed};
 pub use words::{WireError, Words, read_answer, read_body};

@@ -1,6 +1,6 @@
 //! Each operation as a list of what may come of it, read beside SPEC §6.
 
-use super::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, State, Word};
+use super::{Answer, Call, Cause, Entry, Envelope, Manifest, Operation, Roster, State, Word};
 use crate::requirements::{self as rule, Requirement};
 
 /// An answer that is allowed.
@@ -8,8 +8,8 @@ use crate::requirements::{self as rule, Requirement};
 pub enum Expected {
     /// Exactly this 2xx answer.
     Is(Answer),
-    /// Any 4xx, best one of the usual codes; none is usual where the specification names none.
-    Refusal(&'static [u16]),
+    /// A 4xx: the one that goes with the cause, or any where the specification only says that the request is refused.
+    Refusal(Option<Cause>),
 }
 
 /// One thing that may come of a call.
@@ -55,8 +55,8 @@ impl Allowed {
 }
 
 impl Outcome {
-    fn refuse(usual: &'static [u16]) -> Self {
-        Self { expected: Expected::Refusal(usual), next: None, missed: None, settled: true }
+    fn refuse(cause: Option<Cause>) -> Self {
+        Self { expected: Expected::Refusal(cause), next: None, missed: None, settled: true }
     }
 
     fn answer(answer: Answer) -> Self {
@@ -85,15 +85,15 @@ fn ordinary(counter: i64) -> bool {
 /// What may come of a call in a state; `None` is a repository that doesn't exist.
 pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
     // Whatever else is wrong with a request may be looked at first.
-    let refuse = |usual: &'static [u16]| Outcome::refuse(if is_plain(state, &call.operation) { usual } else { &[] });
-    let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(&[401])) };
+    let refuse = |cause: Cause| Outcome::refuse(is_plain(state, &call.operation).then_some(cause));
+    let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(Cause::NoToken)) };
     if let Operation::CreateRepo { manifest, envelope } = &call.operation {
         return create(state, caller, manifest, envelope, refuse);
     }
     let members_only = members_only(&call.operation);
-    let Some(repo) = state else { return Allowed::only(members_only, refuse(&[404])) };
+    let Some(repo) = state else { return Allowed::only(members_only, refuse(Cause::UnknownRepository)) };
     if !repo.manifest.members.has(caller) {
-        return Allowed::only(members_only, refuse(&[403]));
+        return Allowed::only(members_only, refuse(Cause::Stranger));
     }
     match &call.operation {
         Operation::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope, refuse),
@@ -173,13 +173,12 @@ fn create(
     caller: Word,
     manifest: &Manifest,
     envelope: &Envelope,
-    refuse: impl Fn(&'static [u16]) -> Outcome,
+    refuse: impl Fn(Cause) -> Outcome,
 ) -> Allowed {
     let own = matches!(manifest.members.entries(), [only] if only.member == caller);
     match (own, existing) {
-        (false, None) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, refuse(&[403, 400])),
-        (false, Some(_)) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, refuse(&[403, 400, 409])),
-        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, refuse(&[409])),
+        (false, _) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Outcome::refuse(None)),
+        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, refuse(Cause::Duplicate)),
         (true, None) => {}
     }
     let consistent = belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch);
@@ -188,7 +187,7 @@ fn create(
         return contradiction(&rule::CREATE_RETURNS, created.missing(&rule::CREATE_CONSISTENT));
     }
     let odd = !ordinary(manifest.version) || !ordinary(manifest.epoch);
-    Allowed::only(&rule::CREATE_RETURNS, created).or_if(odd, || Outcome::refuse(&[]))
+    Allowed::only(&rule::CREATE_RETURNS, created).or_if(odd, || Outcome::refuse(None))
 }
 
 /// An envelope that names the repository, version and epoch of a manifest.
@@ -198,7 +197,7 @@ fn belongs(envelope: &Envelope, manifest: &Manifest) -> bool {
 
 /// A request that contradicts itself: best refused; once accepted, nothing says what must be held.
 fn contradiction(rule: &'static Requirement, accepted: Outcome) -> Allowed {
-    Allowed::only(rule, Outcome::refuse(&[])).or(accepted.unsettled())
+    Allowed::only(rule, Outcome::refuse(None)).or(accepted.unsettled())
 }
 
 /// The manifest, and the envelope unless the caller has it.
@@ -211,7 +210,7 @@ fn pull(repo: &State, known: i64) -> Allowed {
     } else {
         Allowed::only(&rule::PULL_CURRENT, current())
     };
-    allowed.or_if(!ordinary(known), || Outcome::refuse(&[]))
+    allowed.or_if(!ordinary(known), || Outcome::refuse(None))
 }
 
 /// The gate, then the new state.
@@ -226,10 +225,10 @@ fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated:
     let odd = !(next_one || ordinary(expected) && ordinary(envelope.version)) || !ordinary(envelope.epoch);
     if expected != version {
         let wrong = odd || !sound || envelope.version <= expected;
-        return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Outcome::refuse(&[]));
+        return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Outcome::refuse(None));
     }
     if envelope.version <= version {
-        return Allowed::only(&rule::VERSION_MONOTONIC, Outcome::refuse(&[]))
+        return Allowed::only(&rule::VERSION_MONOTONIC, Outcome::refuse(None))
             .or(not_accepted(true))
             .or(not_accepted(false));
     }
@@ -254,8 +253,8 @@ fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated:
     let unusual = rotated.is_some() && (envelope.epoch - epoch != 1 || !members.has(caller));
     let rule = if rotated.is_some() { &rule::PUSH_ROTATES } else { &rule::PUSH_APPLIES };
     Allowed::only(rule, applied)
-        .or_if(odd || unusual, || Outcome::refuse(&[]))
-        .or_if(gap, || Outcome::refuse(&[]).missing(&rule::PUSH_GAP))
+        .or_if(odd || unusual, || Outcome::refuse(None))
+        .or_if(gap, || Outcome::refuse(None).missing(&rule::PUSH_GAP))
 }
 
 /// One entry more; or nothing, or a new wrapped key, for who is there already. The counters stay.
@@ -272,9 +271,9 @@ fn add(repo: &State, entry: &Entry) -> Allowed {
             let same = old == entry;
             Allowed::only(&rule::ADD_RECORDS, Outcome::answer(Answer::Manifest(manifest.clone())))
                 .or_if(!same, || replaced)
-                .or(Outcome::refuse(&[]))
+                .or(Outcome::refuse(None))
         }
-        None => Allowed::only(&rule::ADD_RECORDS, added).or_if(entry.epoch != manifest.epoch, || Outcome::refuse(&[])),
+        None => Allowed::only(&rule::ADD_RECORDS, added).or_if(entry.epoch != manifest.epoch, || Outcome::refuse(None)),
     }
 }
 
@@ -285,7 +284,7 @@ fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: Sta
     let known = before.members.has(removed);
     if after.version <= before.version || after.epoch <= before.epoch {
         let broken = if after.epoch <= before.epoch { &rule::EPOCH_RISES } else { &rule::VERSION_MONOTONIC };
-        return Allowed::only(broken, Outcome::refuse(&[])).or(ignored());
+        return Allowed::only(broken, Outcome::refuse(None)).or(ignored());
     }
     let consistent =
         belongs(&next.envelope, after) && members.makes_sense(after.epoch) && !after.members.entries().is_empty();
@@ -298,25 +297,28 @@ fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: Sta
     let removal = Outcome::becomes(next);
     if !known {
         let whole = removal.missing(&rule::REMOVE_UNKNOWN);
-        return Allowed::only(&rule::REMOVE_ATOMIC, Outcome::refuse(if consistent && !odd { &[404] } else { &[] }))
-            .or(ignored().missing(&rule::REMOVE_UNKNOWN))
-            .or(if consistent { whole } else { whole.unsettled() });
+        return Allowed::only(
+            &rule::REMOVE_ATOMIC,
+            Outcome::refuse((consistent && !odd).then_some(Cause::UnknownMember)),
+        )
+        .or(ignored().missing(&rule::REMOVE_UNKNOWN))
+        .or(if consistent { whole } else { whole.unsettled() });
     }
     if !consistent {
         return contradiction(&rule::REMOVE_REPLACES, removal.missing(&rule::REMOVE_CONSISTENT));
     }
     let tolerated = named || odd || steps != (1, 1);
-    let allowed = Allowed::only(&rule::REMOVE_REPLACES, removal).or_if(tolerated, || Outcome::refuse(&[]));
+    let allowed = Allowed::only(&rule::REMOVE_REPLACES, removal).or_if(tolerated, || Outcome::refuse(None));
     // Refusing a roster of other people, or a member that removes itself, is narrow-minded and breaks nothing.
     let narrow = !tolerated && (!same_people || removed == caller);
-    allowed.or_if(narrow, || Outcome::refuse(&[]).missing(&rule::REMOVE_REPLACES))
+    allowed.or_if(narrow, || Outcome::refuse(None).missing(&rule::REMOVE_REPLACES))
 }
 
 /// The entry of exactly this member.
 fn fetch(repo: &State, member: Word) -> Allowed {
     let outcome = match repo.manifest.members.get(member) {
         Some(entry) => Outcome::answer(Answer::Entry(*entry)),
-        None => Outcome::refuse(&[404]),
+        None => Outcome::refuse(Some(Cause::UnknownMember)),
     };
     Allowed::only(&rule::FETCH_ENTRY, outcome)
 }

@@ -143,10 +143,10 @@ fn sharing_refresh_tokens_is_kept_and_told_apart() {
 }
 
 #[test]
-fn unusual_codes_count_only_where_nothing_else_is_wrong() {
+fn codes_are_fixed_only_where_nothing_else_is_wrong() {
     let here = state(3, 1, &[ALICE]);
     let missed = |operation| judge(Some(&here), &by(BOB, operation), &Answer::Refused(400)).unwrap().missed;
-    assert_eq!(missed(push(3, envelope(4, 1, 9), None)).unwrap().id, rule::USUAL_STATUS.id);
+    assert_eq!(missed(push(3, envelope(4, 1, 9), None)).unwrap().id, rule::STATUS_STRANGER.id);
     assert!(missed(push(3, envelope(9, 1, 9), None)).is_none());
     assert!(missed(Operation::Pull { known: -1 }).is_none());
 }
@@ -272,7 +272,7 @@ fn a_call() -> impl Strategy<Value = Call> {
 fn answer_of(expected: &Expected) -> Answer {
     match expected {
         Expected::Is(answer) => answer.clone(),
-        Expected::Refusal(usual) => Answer::Refused(usual.first().copied().unwrap_or(400)),
+        Expected::Refusal(cause) => Answer::Refused(cause.map_or(400, Cause::code)),
     }
 }
 

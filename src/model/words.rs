@@ -214,11 +214,8 @@ impl Words {
     pub fn expected(&self, expected: &Expected) -> String {
         match expected {
             Expected::Is(answer) => self.answer(answer),
-            Expected::Refusal([]) => "a 4xx".into(),
-            Expected::Refusal(usual) => {
-                let usual: Vec<_> = usual.iter().map(u16::to_string).collect();
-                format!("a 4xx (usually {})", usual.join(" or "))
-            }
+            Expected::Refusal(None) => "a 4xx".into(),
+            Expected::Refusal(Some(cause)) => format!("status {}", cause.code()),
         }
     }
 

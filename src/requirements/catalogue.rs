@@ -53,6 +53,8 @@ catalogue! {
         "Only a nonce that this identity provider has issued is worth a token.";
     NONCE_EXPIRES = "AVP-3-nonce-expires", "§3", Must, IdentityProvider, V0_2,
         "An expired nonce is refused.";
+    STATUS_NONCE = "AVP-3-status-nonce", "§3", Must, IdentityProvider, V0_2,
+        "A nonce that was never issued, is used up or has expired is answered with 401.";
     NONCE_TTL = "AVP-3-nonce-ttl", "§3", Should, IdentityProvider, V0_2,
         "A nonce lives for two minutes at the most.";
     NONCE_BOUND = "AVP-3-nonce-bound", "§3", Should, IdentityProvider, V0_2,
@@ -216,7 +218,7 @@ catalogue! {
     REMOVE_REVOKES = "AVP-6-remove-revokes", "§6", Must, Server, V0_2,
         "From its removal on, a member's live token opens no operation on the repository.";
     REMOVE_UNKNOWN = "AVP-6-remove-unknown", "§6", Should, Server, V0_2,
-        "Removing somebody who isn't a member is answered with 404.";
+        "removeMember refuses to remove somebody who isn't a member.";
     REMOVE_CONSISTENT = "AVP-6-remove-consistent", "§6", Hardening, Server, V0_2,
         "removeMember refuses an empty roster and an envelope that isn't at the new epoch.";
     FETCH_MEMBERS_ONLY = "AVP-6-fetch-members-only", "§6", Must, Server, V0_2,
@@ -225,8 +227,16 @@ catalogue! {
         "fetchMemberKey returns the entry of the member asked for, whatever characters its id holds.";
     FETCH_EXACT = "AVP-6-fetch-exact", "§6", Hardening, Server, V0_2,
         "fetchMemberKey knows a member by the exact spelling of its id, decoded once.";
+    STATUS_TOKEN = "AVP-6-status-token", "§6", Must, Server, V0_2,
+        "A vault operation without a valid token is answered with 401.";
+    STATUS_STRANGER = "AVP-6-status-stranger", "§6", Must, Server, V0_2,
+        "A caller who isn't a member is answered with 403.";
+    STATUS_UNKNOWN = "AVP-6-status-unknown", "§6", Must, Server, V0_2,
+        "A repository or member that doesn't exist is answered with 404.";
+    STATUS_DUPLICATE = "AVP-6-status-duplicate", "§6", Must, Server, V0_2,
+        "A second createRepo of an id is answered with 409.";
     USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
-        "Refusals use the usual codes: 401 unauthenticated, 403 not entitled, 404 unknown, 409 duplicate; success is 200.";
+        "Success is 200, and strangers (403) are told from unknown repositories (404).";
 
     // §8 Federation
     PORTABLE_IDENTITY = "AVP-8-portable-identity", "§8", Must, IdentityProvider, V0_2,

@@ -191,6 +191,7 @@ fn goes_with_others(quirk: &Quirk) -> bool {
             | "errors-html"
             | "errors-text"
             | "reject-422"
+            | "unknown-repo-403"
             | "close-delimited"
             | "connection-close"
             | "pretty-json"

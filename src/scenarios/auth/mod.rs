@@ -6,6 +6,8 @@ mod nonce;
 mod randomness;
 mod signature;
 
+pub(super) use nonce::redeem_late;
+
 use super::context::into_trouble;
 use super::{Answer, Auth, Call, Check, Ctx, Finding, Operation, Outcome, Stop};
 use crate::client::{Identity, clock};

@@ -268,7 +268,7 @@ async fn bound_to_key(cx: &Ctx) -> Outcome {
 const RECOMMENDED: Duration = Duration::from_secs(120);
 
 /// Waits until a nonce must have expired and redeems it. The answer's success, and whether the lifetime was told.
-async fn redeem_late(cx: &Ctx) -> Result<(super::Answer<'_>, Duration), Stop> {
+pub(in crate::scenarios) async fn redeem_late(cx: &Ctx) -> Result<(super::Answer<'_>, Duration), Stop> {
     let lifetime = cx.world.nonce_ttl.unwrap_or(RECOMMENDED);
     let alice = cx.identity();
     let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;

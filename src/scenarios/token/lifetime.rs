@@ -47,8 +47,8 @@ async fn short_lived(cx: &Ctx) -> Outcome {
 /// Longest lifetime that is waited for, in milliseconds.
 const PATIENCE_MS: u64 = 180_000;
 
-/// On reading and writing operations alike.
-async fn expired(cx: &Ctx) -> Outcome {
+/// A member whose token has expired, and what it did before.
+async fn outlived<T>(cx: &Ctx, before: impl AsyncFnOnce(&Member) -> Result<T, Stop>) -> Result<(Member, T), Stop> {
     let (alice, expires_at, answer) = login(cx).await?;
     let lifetime = remaining(&answer, expires_at);
     if lifetime > PATIENCE_MS {
@@ -58,9 +58,23 @@ async fn expired(cx: &Ctx) -> Outcome {
         );
         return Err(Stop::not_judged(reason));
     }
-    let repo = cx.repo(&alice).await?;
+    let done = before(&alice).await?;
     // Some servers count in whole seconds.
     tokio::time::sleep(Duration::from_millis(lifetime + 1500)).await;
+    Ok((alice, done))
+}
+
+/// A member whose token has expired.
+///
+/// # Errors
+/// [`Stop::Skip`] when tokens live too long to wait.
+pub(in crate::scenarios) async fn expired_member(cx: &Ctx) -> Result<Member, Stop> {
+    Ok(outlived(cx, async |_| Ok(())).await?.0)
+}
+
+/// On reading and writing operations alike.
+async fn expired(cx: &Ctx) -> Outcome {
+    let (alice, repo) = outlived(cx, async |alice| cx.repo(alice).await).await?;
     cx.pull(&alice, &repo.pull_request(0)).await?.refused("pull with an expired token", &[401])?;
     cx.push(&alice, &repo.push_request(&alice)).await?.refused("push with an expired token", &[401])?;
     cx.fetch(&alice, repo.id(), alice.id()).await?.refused("fetchMemberKey with an expired token", &[401])?;

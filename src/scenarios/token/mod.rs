@@ -6,6 +6,7 @@ mod lifetime;
 mod required;
 
 pub(crate) use forge::{forgeries, jwt_forgeries, more_jwt_forgeries};
+pub(super) use lifetime::expired_member;
 
 use bytes::Bytes;
 use serde::Serialize;

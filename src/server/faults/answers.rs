@@ -158,7 +158,7 @@ faults! {
     "push-202" breaks USUAL_STATUS: "An accepted push is answered with 202." => {
         is Instead(StatusCode::OK, |route, response| if route == Route::Push { with_status(response, StatusCode::ACCEPTED) } else { response })
     }
-    "unauthenticated-403" breaks USUAL_STATUS: "A request without a valid token is answered with 403." => { is Instead(StatusCode::UNAUTHORIZED, |_, response| with_status(response, StatusCode::FORBIDDEN)) }
+    "unauthenticated-403" breaks STATUS_TOKEN: "A request without a valid token is answered with 403." => { is Instead(StatusCode::UNAUTHORIZED, |_, response| with_status(response, StatusCode::FORBIDDEN)) }
     "unauthenticated-200" breaks TOKEN_REQUIRED: "A request without a valid token is answered with 200 and an error in the body." => { is Instead(StatusCode::UNAUTHORIZED, |_, response| with_status(response, StatusCode::OK)) }
     "unauthenticated-500" breaks TOKEN_REQUIRED: "A request without a valid token ends in an internal error." => {
         is Instead(StatusCode::UNAUTHORIZED, |route, response| if route == Route::Token { response } else { with_status(response, StatusCode::INTERNAL_SERVER_ERROR) })
@@ -175,7 +175,7 @@ faults! {
     "bad-signature-500" breaks SIGNATURE_VERIFIED: "A signature that doesn't verify ends in an internal error." => {
         is Instead(StatusCode::UNAUTHORIZED, |route, response| if route == Route::Token { with_status(response, StatusCode::INTERNAL_SERVER_ERROR) } else { response })
     }
-    "stranger-401" breaks USUAL_STATUS: "A stranger is answered with 401." => { is Instead(StatusCode::FORBIDDEN, |_, response| with_status(response, StatusCode::UNAUTHORIZED)) }
+    "stranger-401" breaks STATUS_STRANGER: "A stranger is answered with 401." => { is Instead(StatusCode::FORBIDDEN, |_, response| with_status(response, StatusCode::UNAUTHORIZED)) }
     "stranger-200" breaks PULL_MEMBERS_ONLY: "A stranger is answered with 200 and an error in the body." => { is Instead(StatusCode::FORBIDDEN, |_, response| with_status(response, StatusCode::OK)) }
     "stranger-500" breaks PULL_MEMBERS_ONLY: "A stranger's request ends in an internal error." => { is Instead(StatusCode::FORBIDDEN, |_, response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
     "unknown-repo-500" breaks PULL_MEMBERS_ONLY: "A request for an unknown repository ends in an internal error." => {

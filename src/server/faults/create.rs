@@ -195,7 +195,7 @@ faults! {
             }
         }
     }
-    "duplicate-is-400" breaks USUAL_STATUS: "A duplicate id is answered with 400." => {
+    "duplicate-is-400" breaks STATUS_DUPLICATE: "A duplicate id is answered with 400." => {
         vault {
             fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
                 let outcome = operations::create(self, visit, existing, request);

@@ -262,7 +262,7 @@ faults! {
     "fetch-unknown-is-null" breaks FETCH_ENTRY: "fetchMemberKey answers with null for an id that isn't there." => { is NotFound(|response| ok(response, &Value::Null)) }
     "fetch-unknown-is-empty" breaks FETCH_ENTRY: "fetchMemberKey answers with an empty object for an id that isn't there." => { is NotFound(|response| ok(response, &json!({}))) }
     "fetch-unknown-is-500" breaks FETCH_ENTRY: "fetchMemberKey fails for an id that isn't there." => { is NotFound(|response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
-    "fetch-unknown-is-400" breaks USUAL_STATUS: "fetchMemberKey answers with 400 for an id that isn't there." => { is NotFound(|response| with_status(response, StatusCode::BAD_REQUEST)) }
+    "fetch-unknown-is-400" breaks STATUS_UNKNOWN: "fetchMemberKey answers with 400 for an id that isn't there." => { is NotFound(|response| with_status(response, StatusCode::BAD_REQUEST)) }
     "fetch-without-wrapped-key" breaks FETCH_ENTRY: "fetchMemberKey answers with the public keys alone." => {
         edge {
             fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {

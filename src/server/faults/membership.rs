@@ -266,7 +266,7 @@ faults! {
             }
         }
     }
-    "unknown-repo-is-400" breaks USUAL_STATUS: "An unknown repository is 400." => {
+    "unknown-repo-is-400" breaks STATUS_UNKNOWN: "An unknown repository is 400." => {
         vault {
             fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
                 if state.is_none() && visit.route != Route::CreateRepo {

@@ -20,6 +20,7 @@ mod races;
 mod redemption;
 mod refused;
 mod removal;
+mod status;
 mod storage;
 mod tokens;
 mod tools;
@@ -89,6 +90,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         removal::faults(),
         answers::faults(),
         errors::faults(),
+        status::faults(),
         input::faults(),
         races::faults(),
         storage::faults(),

@@ -208,7 +208,7 @@ faults! {
             fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool { true }
         }
     }
-    "remove-unknown-is-400" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member is answered with 400." => {
+    "remove-unknown-is-400" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member is answered with 400." => {
         vault {
             fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
                 let outcome = operations::remove(self, visit, repo, request);

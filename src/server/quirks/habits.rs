@@ -37,13 +37,9 @@ pub const CREATED: Statuses = Statuses(|route, status| match (route, status) {
     _ => status,
 });
 
-/// Rejection as such, where SPEC §3 and §6 ask for no more: creations and redemptions.
+/// Rejection as such, where SPEC §6 asks for no more: a manifest whose sole member isn't the caller.
 fn is_rejection(route: Route, status: StatusCode) -> bool {
-    match route {
-        Route::CreateRepo => matches!(status, StatusCode::FORBIDDEN | StatusCode::CONFLICT),
-        Route::Token => status == StatusCode::UNAUTHORIZED,
-        _ => false,
-    }
+    route == Route::CreateRepo && status == StatusCode::FORBIDDEN
 }
 
 /// 400 for rejections.
@@ -62,6 +58,24 @@ pub const STRANGER_404: Statuses = Statuses(|route, status| match (route, status
     (_, StatusCode::FORBIDDEN) => StatusCode::NOT_FOUND,
     _ => status,
 });
+
+/// Another code for a refusal that says so in its detail.
+pub struct Said(pub &'static str, pub StatusCode);
+
+impl Edge for Said {
+    fn response(&self, _: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+        if response.status().is_client_error() && String::from_utf8_lossy(response.body()).contains(self.0) {
+            *response.status_mut() = self.1;
+        }
+        response
+    }
+}
+
+/// 403 for repositories that don't exist.
+pub const UNKNOWN_403: Said = Said("no such repository", StatusCode::FORBIDDEN);
+
+/// 400 for signatures that don't verify, which SPEC §3 only says are rejected.
+pub const SIGNATURE_400: Said = Said("the signature doesn't verify", StatusCode::BAD_REQUEST);
 
 /// 404 for discovery (SPEC §8.2: a server may have it).
 pub const NO_DISCOVERY: Statuses = Statuses(|route, status| match route {

@@ -54,6 +54,10 @@ static ALL: &[Quirk] = &[
         Arc::new(habits::REJECT_422)
     }),
     quirk("stranger-404", "A repository doesn't exist for strangers.", || Arc::new(habits::STRANGER_404)),
+    quirk("unknown-repo-403", "A repository that doesn't exist is forbidden to everybody.", || {
+        Arc::new(habits::UNKNOWN_403)
+    }),
+    quirk("bad-signature-400", "A signature that doesn't verify is a bad request.", || Arc::new(habits::SIGNATURE_400)),
     quirk("unknown-route-401", "Without a token, routes that don't exist are 401 like all others.", || {
         Arc::new(habits::UnknownRoute401)
     }),
