@@ -4,11 +4,11 @@ use std::future::ready;
 use std::time::Duration;
 
 use axum::http::request::Parts;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{AsRules, Later};
+use super::{AsRules, Later, conformant};
+use crate::codec::base64;
 use crate::codec::jwt::Jwt;
-use crate::codec::{base64, signature};
 use crate::server::credentials;
 use crate::server::issuer::{self, Issuer};
 use crate::server::nonces::{Issued, Nonces};
@@ -43,7 +43,7 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// The bytes of a nonce that comes back.
     fn read_nonce(&self, text: &str) -> Option<Vec<u8>> {
-        base64::decode(text).ok()
+        conformant::read_nonce(text)
     }
 
     /// How long a nonce can be redeemed (SPEC §3.1 recommends at most two minutes).
@@ -60,7 +60,7 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// Whether a nonce was issued, to this caller, and not too long ago (SPEC §3.2, §12).
     fn nonce_is_redeemable(&self, issued: Option<&Issued>, identity: &str, ttl: Duration) -> bool {
-        issued.is_some_and(|issued| self.nonce_belongs(&issued.key, identity) && issued.at.elapsed() <= ttl)
+        conformant::nonce_is_redeemable(self.rules(), issued, identity, ttl)
     }
 
     /// Whether a nonce issued to one identity serves another: no.
@@ -70,7 +70,7 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// Whether the signature covers the raw nonce bytes under the caller's key (SPEC §3.2).
     fn nonce_signature_holds(&self, key: &[u8; 32], _nonce_text: &str, nonce: &[u8], signature: &str) -> bool {
-        base64::decode(signature).is_ok_and(|signature| signature::verify(key, nonce, &signature).is_ok())
+        conformant::nonce_signature_holds(key, nonce, signature)
     }
 
     /// Takes the nonce out of use and tells whether that worked: one caller gets to (SPEC §3.2, §12).
@@ -99,15 +99,7 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// The claims of a token: subject and kind as SPEC §3 has them, no account, email or role.
     fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-        let claims = [
-            ("sub", json!(format!("key:{member}"))),
-            ("kind", json!("keypair")),
-            ("iss", json!(issuer)),
-            ("iat", json!(issued)),
-            ("exp", json!(expires)),
-            ("jti", json!(jti)),
-        ];
-        claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        conformant::claims(issuer, member, issued, expires, jti)
     }
 
     // ---- Bearer tokens (SPEC §3, §6) ----
@@ -119,8 +111,7 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// The member id of the caller of a vault operation, or 401 (SPEC §3, §6).
     fn authenticate(&self, authority: &Authority, _route: Route, parts: &Parts) -> Result<String, Refusal> {
-        let token = self.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
-        self.member_of_token(authority, &token)
+        conformant::authenticate(self.rules(), authority, parts)
     }
 
     /// The member that a token stands for, or 401.
@@ -140,12 +131,12 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// Whether this issuer signed the token.
     fn token_signature_holds(&self, issuer_key: &[u8; 32], token: &Jwt) -> bool {
-        signature::verify(issuer_key, token.signing_input.as_bytes(), &token.signature).is_ok()
+        conformant::token_signature_holds(issuer_key, token)
     }
 
     /// Whether the token says that it is this issuer's: tokens are server-local (SPEC §3).
     fn token_issuer_holds(&self, ours: &str, token: &Jwt) -> bool {
-        token.claims.get("iss").and_then(Value::as_str) == Some(ours)
+        conformant::token_issuer_holds(ours, token)
     }
 
     /// Whether a token that expires at `expires` epoch seconds is still valid.
@@ -155,6 +146,6 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// The member id in a token's subject (SPEC §3).
     fn member_of_subject(&self, subject: &str) -> Option<String> {
-        subject.strip_prefix("key:").map(str::to_owned)
+        conformant::member_of_subject(subject)
     }
 }

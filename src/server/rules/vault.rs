@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::future::ready;
 
-use super::{AsRules, Later};
+use super::{AsRules, Later, conformant};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
@@ -72,7 +72,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// Whether the caller is a member now (SPEC §6, authorization).
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        repo.manifest.member(&visit.caller).is_some()
+        conformant::has_member(&repo.manifest.members, &visit.caller)
     }
 
     /// The manifest that an answer carries.
@@ -89,7 +89,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// Whether the roster is the caller and nobody else.
     fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-        matches!(members, [only] if only.ed25519_public_key == caller)
+        conformant::sole_member_is_caller(members, caller)
     }
 
     /// Whether manifest, entry and envelope agree on repository, version and epoch (SPEC §4).
@@ -148,7 +148,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// Whether a rotating push keeps its own caller in.
     fn rotation_keeps_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-        members.iter().any(|entry| entry.ed25519_public_key == caller)
+        conformant::has_member(members, caller)
     }
 
     /// The state after an accepted push: version and epoch from the envelope, and the new roster instead of the old one.
@@ -170,10 +170,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The state after an addition: the entry exactly as sent, at the end of the roster; counters don't move.
     fn added(&self, repo: &Repo, entry: &MemberEntry) -> Repo {
-        let mut next = repo.clone();
-        next.manifest.members.push(entry.clone());
-        next.last_removal = None;
-        next
+        conformant::added(repo, entry)
     }
 
     // ---- removeMember (SPEC §6, §10) ----
@@ -185,12 +182,12 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// Whether this very removal made the current state; then it is a retry (revision 0.3).
     fn removal_is_retry(&self, repo: &Repo, digest: &[u8]) -> bool {
-        repo.last_removal.as_deref() == Some(digest)
+        conformant::removal_is_retry(repo, digest)
     }
 
     /// Whether the id to remove is in the roster.
     fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
-        repo.manifest.member(removed).is_some()
+        conformant::has_member(&repo.manifest.members, removed)
     }
 
     /// Whether the new epoch is above the old one (SPEC §10).
@@ -205,7 +202,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// Whether the removed member is really gone from the new roster.
     fn removed_is_absent(&self, members: &[MemberEntry], removed: &str) -> bool {
-        members.iter().all(|entry| entry.ed25519_public_key != removed)
+        !conformant::has_member(members, removed)
     }
 
     /// The state after a removal: roster, envelope, version and epoch, all at once.
@@ -217,9 +214,6 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The operation: the entry of exactly this id, or 404.
     fn fetch(&self, _visit: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
-        match repo.manifest.member(member_id) {
-            Some(entry) => Outcome::read(entry.clone()),
-            None => Outcome::refuse(Refusal::not_found("no such member")),
-        }
+        conformant::fetch(repo, member_id)
     }
 }
