@@ -16,6 +16,7 @@
 //! and body name different repositories.
 
 mod codes;
+mod incomplete;
 mod judge;
 mod rules;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod words;
 use std::sync::Arc;
 
 pub use codes::{Cause, Code};
+pub use incomplete::{Incomplete, Taken, taken};
 pub use judge::{Mismatch, Step, judge, judge_by, step};
 pub use rules::{Allowed, Expected, Outcome, allowed};
 pub use words::{WireError, Words, read_answer, read_body};

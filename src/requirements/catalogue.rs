@@ -235,6 +235,8 @@ catalogue! {
         "A repository or member that doesn't exist is answered with 404.";
     STATUS_DUPLICATE = "AVP-6-status-duplicate", "§6", Must, Server, V0_2,
         "A second createRepo of an id is answered with 409.";
+    REFUSAL_SILENT = "AVP-6-refusal-silent", "§6", Must, Server, V0_2,
+        "A refusal says nothing of a repository to whoever isn't a member: no member, wrapped key, ciphertext or counter.";
     USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
         "Success is 200, and strangers (403) are told from unknown repositories (404).";
 

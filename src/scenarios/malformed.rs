@@ -9,6 +9,8 @@ use crate::wire::{MessageKind, Schema};
 pub struct Malformed {
     /// What is wrong, in words that complete "a request …".
     pub what: String,
+    /// Where, as a JSON pointer.
+    pub place: String,
     /// The request.
     pub body: Value,
 }
@@ -27,6 +29,7 @@ pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed>
             [("without", None), ("with null as", Some(Value::Null)), ("with the wrong type of", Some(wrong))].map(
                 |(how, value)| Malformed {
                     what: format!("{how} {place}{member}"),
+                    place: format!("{pointer}/{member}"),
                     body: with(whole, pointer, member, value),
                 },
             )
@@ -76,6 +79,7 @@ fn out_of_range(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed
         .flat_map(|(member, _)| {
             wrong.each_ref().map(|value| Malformed {
                 what: format!("with {value} as {place}{member}"),
+                place: format!("{pointer}/{member}"),
                 body: with(whole, pointer, member, Some(value.clone())),
             })
         })

@@ -14,6 +14,7 @@ mod create_repo;
 mod discovery;
 mod example;
 mod histories;
+mod incomplete;
 mod key_binding;
 mod ledger;
 mod malformed;
@@ -26,6 +27,7 @@ mod push;
 mod races;
 mod readers;
 mod recording;
+mod refusals;
 mod removal;
 mod removal_refused;
 mod repo_ids;
@@ -51,6 +53,7 @@ pub use ledger::Ledger;
 pub(crate) use observer::wrong_code;
 pub use observer::{Observer, Seen};
 pub use recording::Recording;
+pub use refusals::Refusals;
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
 
@@ -69,6 +72,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         revocation::CHECKS,
         removal_refused::CHECKS,
         status::CHECKS,
+        refusals::CHECKS,
         discovery::CHECKS,
         key_binding::CHECKS,
         zero_knowledge::CHECKS,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::check::checks;
 use super::push::{applied, binding_like_signature, conflicts, not_accepted, with};
-use super::{Ctx, Operation, Outcome};
+use super::{Ctx, Operation, Outcome, Provoked};
 use crate::wire::PushResponse;
 
 checks! {
@@ -156,16 +156,25 @@ async fn rotation_adds_access(cx: &Ctx) -> Outcome {
     cx.readable(&bob, &repo, "a rotation that brought the reader in").await
 }
 
-/// A roster that is none: refused as a whole, or, by a lenient reader, taken for an absent one.
+/// A roster that is none: refused as a whole, or, by a lenient reader, taken for an absent one or kept as it was sent.
 async fn malformed_roster(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.member().await?);
     for wrong in [json!("all"), json!({}), json!([{}]), json!([7])] {
         let mut repo = cx.repo_with(&alice, &[&bob]).await?;
         let push = repo.push_request(&alice);
         let body = with(&json!(push), "rotatedMembers", Some(wrong));
-        let answer = cx.perform(Operation::Push, repo.id(), &alice.auth(), &body).await?;
+        let answer = match cx.provoke(Operation::Push, repo.id(), &alice.auth(), &body).await? {
+            Provoked::Answer(answer) => answer,
+            Provoked::Closed | Provoked::Silence => continue,
+        };
         if answer.is_success() && answer.message::<PushResponse>()?.accepted {
             repo.apply_push(&push);
+            let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+            let members = answer.json().ok().map(|body| body["manifest"]["members"].clone());
+            // A roster without alice has shut her out.
+            if !answer.is_success() || members.as_ref() == Some(&body["rotatedMembers"]) {
+                continue;
+            }
         }
         cx.holds(&alice, &repo, "a push whose rotatedMembers is malformed").await?;
     }

@@ -91,7 +91,7 @@ fn is_policy(answer: &Answer<'_>) -> bool {
 }
 
 /// Requests of every operation that are right in every respect, so that they can only be refused for who asks and what there is.
-struct Requests {
+pub(super) struct Requests {
     repo: Repo,
     member: Identity,
     by: Identity,
@@ -100,11 +100,11 @@ struct Requests {
 
 impl Requests {
     /// For a repository in which `member` is somebody beside the caller `by`.
-    fn new(cx: &Ctx, repo: &Repo, by: &Identity, member: &Identity) -> Self {
+    pub(super) fn new(cx: &Ctx, repo: &Repo, by: &Identity, member: &Identity) -> Self {
         Self { repo: repo.clone(), member: member.clone(), by: by.clone(), newcomer: cx.identity() }
     }
 
-    async fn send<'c>(&self, cx: &'c Ctx, operation: Operation, auth: &Auth) -> Result<Answer<'c>, Stop> {
+    pub(super) async fn send<'c>(&self, cx: &'c Ctx, operation: Operation, auth: &Auth) -> Result<Answer<'c>, Stop> {
         let (repo, by) = (&self.repo, &self.by);
         let id = repo.id();
         match operation {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Blobs, Ledger, Observer};
+use super::{Auth, Blobs, Ledger, Observer, Refusals};
 use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -56,6 +56,8 @@ pub struct World {
     pub ledger: Ledger,
     /// Sealed texts that were sent and served.
     pub blobs: Blobs,
+    /// Refusals, and what they must not say.
+    pub refusals: Refusals,
     /// What the server keeps, as far as it is at hand.
     pub storage: Storage,
     /// Where exchanges go when tracing.
@@ -112,6 +114,7 @@ impl World {
             observer: Observer::default(),
             ledger: Ledger::default(),
             blobs: Blobs::default(),
+            refusals: Refusals::default(),
             storage: Storage::default(),
             trace: None,
             no_tokens: OnceLock::new(),

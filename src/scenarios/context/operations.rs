@@ -208,6 +208,9 @@ impl Ctx {
             let named = body.as_ref().and_then(|body| body.pointer("/manifest/repoId"));
             if let Some(repo) = repo_of(&call.path, named) {
                 self.world.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
+                if let Some(body) = &body {
+                    self.world.refusals.sent(&repo, &self.world.caller(call.auth), body);
+                }
             }
         }
         prepare(call)
@@ -238,6 +241,9 @@ impl Ctx {
                 body: raw.body,
             };
             self.observe(&answer, call.validated);
+            if !answer.is_success() {
+                self.world.refusals.answered(self.check.id, self.world.caller(call.auth), request, &answer);
+            }
             answer
         });
         self.world.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());

@@ -10,7 +10,9 @@ mod counters;
 mod create;
 mod errors;
 mod ids;
+mod incomplete;
 mod input;
+mod leaks;
 mod members;
 mod membership;
 mod pull;
@@ -91,6 +93,8 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         answers::faults(),
         errors::faults(),
         status::faults(),
+        leaks::faults(),
+        incomplete::faults(),
         input::faults(),
         races::faults(),
         storage::faults(),

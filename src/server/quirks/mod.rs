@@ -3,6 +3,7 @@
 mod bodies;
 mod connections;
 mod habits;
+mod incomplete;
 
 use std::sync::Arc;
 
@@ -92,6 +93,11 @@ static ALL: &[Quirk] = &[
     }),
     quirk("safe-counters-only", "Counters of 2^53 and more are refused.", || Arc::new(habits::SafeCounters)),
     quirk("small-bodies-only", "Bodies of more than 512 KiB are refused with 413.", || Arc::new(habits::SmallBodies)),
+    quirk(
+        "incomplete-kept",
+        "What is missing or mistyped inside entries, envelopes and wrapped keys is stored and served as it came.",
+        || Arc::new(incomplete::KeepsIncomplete::default()),
+    ),
     quirk("extra-headers", "Answers carry headers that nobody asked for.", || Arc::new(connections::ExtraHeaders)),
     quirk("content-type-charset", "The Content-Type names a charset.", || Arc::new(connections::Charset)),
     quirk("chunked", "Answers come in chunks.", || Arc::new(connections::Chunked)),

@@ -1,0 +1,132 @@
+//! Writes that lack something deep inside, and are half carried out (SPEC §6).
+
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::tools::edit_body;
+use crate::server::credentials;
+use crate::server::edge::Edge;
+use crate::server::refusal::Refusal;
+use crate::server::repo::Repo;
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
+
+/// A handler that writes what comes first and reads what comes last: the object at `pointer` lacks a member, and the repository
+/// has changed before that is noticed.
+struct TooLate {
+    route: Route,
+    pointer: &'static str,
+    member: &'static str,
+    done: fn(&Value, Option<Repo>) -> Option<Repo>,
+}
+
+impl IdentityRules for TooLate {}
+impl VaultRules for TooLate {}
+impl Edge for TooLate {
+    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let lacks = request.pointer(self.pointer).is_some_and(|object| object.get(self.member).is_none());
+        if route != self.route || !lacks {
+            return Ok(body);
+        }
+        let raw = parts.uri.path().split('/').nth(3).unwrap_or_default();
+        let id = match request["manifest"]["repoId"].as_str() {
+            Some(id) => id.to_owned(),
+            None => credentials::decode_segment(raw)?,
+        };
+        store.write(|tx| -> Result<(), Refusal> {
+            let before = tx.load(&id)?;
+            match (&before, (self.done)(&request, before.clone())) {
+                (Some(before), Some(next)) => tx.update(before, &next)?,
+                (None, Some(next)) => tx.put(&next)?,
+                (_, None) => {}
+            }
+            Ok(())
+        })?;
+        Ok(body)
+    }
+}
+
+/// A server that leaves out the entries of a roster that it can't read.
+struct LeavesOut(Route, &'static str);
+
+impl IdentityRules for LeavesOut {}
+impl VaultRules for LeavesOut {}
+impl Edge for LeavesOut {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != self.0 {
+            return Ok(body);
+        }
+        Ok(edit_body(body, |request| {
+            if let Some(Value::Array(entries)) = request.get_mut(self.1) {
+                entries.retain(|entry| read::<MemberEntry>(entry).is_some());
+            }
+        }))
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+fn with_roster(request: &Value, repo: Option<Repo>, name: &str) -> Option<Repo> {
+    let mut repo = repo?;
+    repo.manifest.members = read(&request[name])?;
+    Some(repo)
+}
+
+fn with_roster_and_epoch(request: &Value, repo: Option<Repo>) -> Option<Repo> {
+    let mut repo = with_roster(request, repo, "rewrappedMembers")?;
+    repo.manifest.key_epoch = request["newKeyEpoch"].as_i64()?;
+    Some(repo)
+}
+
+fn with_envelope(request: &Value, repo: Option<Repo>, name: &str) -> Option<Repo> {
+    let mut repo = repo?;
+    let envelope: EncryptedEnvelope = read(&request[name])?;
+    repo.manifest.payload_version = envelope.payload_version;
+    repo.envelope = envelope;
+    Some(repo)
+}
+
+/// A repository whose envelope is empty where it wasn't sent.
+fn created(request: &Value, existing: Option<Repo>) -> Option<Repo> {
+    let manifest: VaultManifest = read(&request["manifest"]).filter(|_| existing.is_none())?;
+    let envelope = EncryptedEnvelope {
+        repo_id: manifest.repo_id.clone(),
+        payload_version: manifest.payload_version,
+        key_epoch: manifest.key_epoch,
+        iv: String::new(),
+        ciphertext: String::new(),
+    };
+    Some(Repo { manifest, envelope, last_removal: None })
+}
+
+faults! {
+    "push-without-iv-rotates" breaks PUSH_REFUSED_WHOLE: "A rotating push whose envelope has no iv is refused, after its roster was written." => {
+        is TooLate { route: Route::Push, pointer: "/envelope", member: "iv", done: |request, repo| with_roster(request, repo, "rotatedMembers") }
+    }
+    "push-without-wrapped-key-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with an entry that has no wrapped key is refused, after its envelope was written." => {
+        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", done: |request, repo| with_envelope(request, repo, "envelope") }
+    }
+    "push-without-ephemeral-key-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with a wrapped key that has no ephemeral key is refused, after its envelope was written." => {
+        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1/wrappedDataKey", member: "ephemeralPublicKey", done: |request, repo| with_envelope(request, repo, "envelope") }
+    }
+    "removal-without-iv-rotates" breaks REMOVE_ATOMIC: "A removal whose envelope has no iv is refused, after roster and epoch were written." => {
+        is TooLate { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "iv", done: with_roster_and_epoch }
+    }
+    "removal-without-key-scheme-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a wrapped key that names no scheme is refused, after its envelope was written." => {
+        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "schemeId", done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
+    }
+    "create-without-ciphertext-takes-id" breaks CREATE_RETURNS: "A createRepo whose envelope has no ciphertext is refused, and has created a repository." => {
+        is TooLate { route: Route::CreateRepo, pointer: "/initialEnvelope", member: "ciphertext", done: created }
+    }
+    "create-without-envelope-takes-id" breaks CREATE_RETURNS: "A createRepo without an envelope is refused, and has created a repository." => {
+        is TooLate { route: Route::CreateRepo, pointer: "", member: "initialEnvelope", done: created }
+    }
+    "rotation-leaves-out-bad-entries" breaks PUSH_ROTATES: "Entries of rotatedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::Push, "rotatedMembers") }
+    "removal-leaves-out-bad-entries" breaks REMOVE_REPLACES: "Entries of rewrappedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::RemoveMember, "rewrappedMembers") }
+}
