@@ -2,13 +2,18 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::transport::{RawAnswer, TransportError};
+use super::error::TransportError;
+use super::io::Traffic;
+use super::transport::RawAnswer;
 
 /// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
@@ -19,14 +24,17 @@ type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
 pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     driver: Option<Driver>,
+    traffic: Arc<Traffic>,
+    /// Whether it has served a request before.
+    used: bool,
 }
 
 impl Connection {
-    /// A connection over a byte stream.
+    /// A connection over a byte stream; `traffic` is what goes over the wire below it.
     ///
     /// # Errors
-    /// [`TransportError::Closed`].
-    pub(super) async fn over<S>(stream: S) -> Result<Self, TransportError>
+    /// [`TransportError::NotSent`].
+    pub(super) async fn over<S>(stream: S, traffic: Arc<Traffic>) -> Result<Self, TransportError>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
@@ -34,8 +42,8 @@ impl Connection {
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| TransportError::Closed(error.to_string()))?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)) })
+            .map_err(|error| TransportError::NotSent(error.to_string()))?;
+        Ok(Self { sender, driver: Some(Box::pin(driver)), traffic, used: false })
     }
 
     /// Whether it hasn't ended yet.
@@ -46,21 +54,41 @@ impl Connection {
     /// Sends a request and reads the answer, whose body is at most `limit` bytes.
     ///
     /// # Errors
-    /// [`TransportError`].
+    /// [`TransportError`]; only what is [`TransportError::NotSent`] may be sent again.
     pub(super) async fn exchange(
         &mut self,
         request: http::Request<Full<Bytes>>,
         limit: usize,
     ) -> Result<RawAnswer, TransportError> {
-        let Self { sender, driver } = self;
-        drive(driver, async {
-            sender.ready().await.map_err(|error| explain(&error))?;
-            let response = sender.send_request(request).await.map_err(|error| explain(&error))?;
+        let used = std::mem::replace(&mut self.used, true);
+        let (written, read) = self.traffic.now();
+        let Self { sender, driver, .. } = self;
+        let result = drive(driver, async {
+            // An end of the connection, or an answer to nothing (a 408, say), that came while it was idle shows here.
+            sender.ready().await.map_err(|error| TransportError::NotSent(in_words(&error)))?;
+            let response = sender.try_send_request(request).await.map_err(|failed| match failed.message() {
+                Some(_) => TransportError::NotSent(in_words(failed.error())),
+                None => explain(failed.error()),
+            })?;
             let (head, body) = response.into_parts();
-            let body = read_body(body, limit).await?;
+            let body = read_body(&head, body, limit).await?;
             Ok(RawAnswer { status: head.status, headers: head.headers, body })
         })
-        .await
+        .await;
+        let (written_now, read_now) = self.traffic.now();
+        match result {
+            Err(TransportError::Closed { reason, .. }) if written_now == written => {
+                Err(TransportError::NotSent(reason))
+            }
+            Err(TransportError::Closed { reason, .. }) => {
+                Err(TransportError::Closed { reason, idle: used && read_now == read })
+            }
+            // Said to whoever keeps a connection without using it (RFC 9110 §15.5.9), and crossed by the request.
+            Ok(answer) if used && answer.status == StatusCode::REQUEST_TIMEOUT => {
+                Err(TransportError::Closed { reason: "status 408 on a connection that was idle".into(), idle: true })
+            }
+            result => result,
+        }
     }
 }
 
@@ -79,11 +107,20 @@ async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
     .await
 }
 
-async fn read_body(mut body: hyper::body::Incoming, limit: usize) -> Result<Bytes, TransportError> {
+async fn read_body(
+    head: &http::response::Parts,
+    mut body: hyper::body::Incoming,
+    limit: usize,
+) -> Result<Bytes, TransportError> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| explain(&error))?.into_data() else { continue };
+        let data = match frame {
+            Ok(frame) => frame.into_data(),
+            Err(_) if may_end_in_a_reset(head) => break,
+            Err(error) => return Err(explain(&error)),
+        };
+        let Ok(data) = data else { continue };
         if first.len() + rest.len() + data.len() > limit {
             return Err(TransportError::TooLarge(limit));
         }
@@ -101,11 +138,22 @@ async fn read_body(mut body: hyper::body::Incoming, limit: usize) -> Result<Byte
     Ok(if rest.is_empty() { Bytes::copy_from_slice(&first) } else { rest.freeze() })
 }
 
+/// A refusal whose body ends with the connection. Whoever refuses a request that it hasn't read to its end, and closes,
+/// resets the connection: there is no other end to such an answer.
+fn may_end_in_a_reset(head: &http::response::Parts) -> bool {
+    let refused = head.status.is_client_error() || head.status.is_server_error();
+    refused && !head.headers.contains_key(CONTENT_LENGTH) && !head.headers.contains_key(TRANSFER_ENCODING)
+}
+
 fn explain(error: &hyper::Error) -> TransportError {
     if error.is_parse() {
         TransportError::NotHttp(error.to_string())
     } else {
-        let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
-        TransportError::Closed(format!("{error}{cause}"))
+        TransportError::Closed { reason: in_words(error), idle: false }
     }
+}
+
+fn in_words(error: &hyper::Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+    format!("{error}{cause}")
 }

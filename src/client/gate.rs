@@ -12,8 +12,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::dial::Deadline;
+use super::error::TransportError;
 use super::io::Stream;
-use super::transport::{RawAnswer, RawRequest, Transport, TransportError};
+use super::transport::{RawAnswer, RawRequest, Transport};
 
 /// A gate that bytes wait at until it is opened, once and for good.
 #[derive(Clone, Default)]
@@ -164,8 +166,9 @@ impl Transport {
         first: impl Future<Output = T>,
     ) -> (T, Volley) {
         let mut waiting = Vec::with_capacity(requests.len());
+        let deadline = Deadline::after(bound);
         for few in requests.chunks(CONNECTING) {
-            let streams = futures_util::future::join_all(few.iter().map(|_| self.open())).await;
+            let streams = futures_util::future::join_all(few.iter().map(|_| self.open(deadline))).await;
             tokio::time::sleep(SETTLE).await;
             waiting.extend(
                 few.iter().zip(streams).map(|(request, stream)| self.gated(request.clone(), stream, None, bound)),
@@ -209,7 +212,8 @@ impl Transport {
         let after_head = (body as f64 * share.clamp(0.0, 1.0)) as usize;
         let head = self.head_length(&request);
         let started = Instant::now();
-        let (gate, mut running) = self.gated(request, self.open().await, Some(head + after_head), bound);
+        let (gate, mut running) =
+            self.gated(request, self.open(Deadline::after(bound)).await, Some(head + after_head), bound);
         let early = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending if gate.is_reached() => Poll::Ready(None),
@@ -230,10 +234,10 @@ impl Transport {
         let gate = Gate::default();
         let (transport, at) = (self.clone(), gate.clone());
         let running = Box::pin(async move {
-            let stream = GatedStream::new(stream?, at, passing);
-            tokio::time::timeout(bound, transport.send_over(stream, &request))
-                .await
-                .unwrap_or(Err(TransportError::Timeout(bound)))
+            let stream = stream?;
+            let traffic = stream.traffic();
+            let stream = GatedStream::new(stream, at, passing);
+            Deadline::after(bound).limit(transport.send_over(stream, traffic, &request)).await
         });
         (gate, running)
     }

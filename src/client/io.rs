@@ -2,49 +2,113 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP stream that acknowledges at once what it has read.
+/// How many bytes have gone either way.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    written: AtomicU64,
+    read: AtomicU64,
+}
+
+impl Traffic {
+    /// Bytes that the system has taken, and bytes that came.
+    pub(super) fn now(&self) -> (u64, u64) {
+        (self.written.load(Ordering::Relaxed), self.read.load(Ordering::Relaxed))
+    }
+}
+
+/// A TCP stream that counts, acknowledges at once what it has read, and listens on when nobody listens to it.
 ///
 /// Many servers write head and body in two segments without `TCP_NODELAY`: the second one waits until the first is
 /// acknowledged, which the kernel delays by some 40 ms on a kept-alive connection. `TCP_QUICKACK` sends a pending
 /// acknowledgement now. It isn't sticky, hence it is set after every read; elsewhere than on Linux there is no such option,
 /// and the client is merely slower against such servers.
+///
+/// A server that answers before it has read everything, and closes, makes writing fail while its answer waits to be read.
+/// So what can't be written any more is dropped (and not counted), and reading tells how the connection ended.
 #[derive(Debug)]
-pub struct QuickAckStream(pub TcpStream);
+pub(super) struct Tcp {
+    stream: TcpStream,
+    traffic: Arc<Traffic>,
+    deaf: bool,
+}
 
-impl QuickAckStream {
+impl Tcp {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, traffic: Arc::default(), deaf: false }
+    }
+
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
+    }
+
     fn acknowledge(&self) {
         #[cfg(target_os = "linux")]
         // A refusal only costs speed.
-        let _ = socket2::SockRef::from(&self.0).set_tcp_quickack(true);
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
+    }
+
+    fn wrote(&mut self, result: Poll<io::Result<usize>>, wanted: usize) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Ok(count)) => {
+                self.traffic.written.fetch_add(count as u64, Ordering::Relaxed);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) if is_hang_up(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(wanted))
+            }
+            other => other,
+        }
     }
 }
 
-impl AsyncRead for QuickAckStream {
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected
+    )
+}
+
+impl AsyncRead for Tcp {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.0).poll_read(cx, buf);
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if result.is_ready() {
+            self.traffic.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
             self.acknowledge();
         }
         result
     }
 }
 
-impl AsyncWrite for QuickAckStream {
+impl AsyncWrite for Tcp {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        if self.deaf {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(result, buf.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            Poll::Ready(Err(error)) if is_hang_up(&error) => Poll::Ready(Ok(())),
+            other => other,
+        }
     }
 
     fn poll_write_vectored(
@@ -52,28 +116,54 @@ impl AsyncWrite for QuickAckStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(wanted));
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(result, wanted)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }
 
 /// Plain or encrypted.
 #[derive(Debug)]
-pub enum Stream {
+pub(super) struct Stream {
+    bytes: Bytes,
+    traffic: Arc<Traffic>,
+}
+
+#[derive(Debug)]
+enum Bytes {
     /// `http`
-    Plain(QuickAckStream),
+    Plain(Tcp),
     /// `https`
-    Tls(Box<tokio_rustls::client::TlsStream<QuickAckStream>>),
+    Tls(Box<tokio_rustls::client::TlsStream<Tcp>>),
+}
+
+impl Stream {
+    pub(super) fn plain(tcp: Tcp) -> Self {
+        Self { traffic: tcp.traffic(), bytes: Bytes::Plain(tcp) }
+    }
+
+    pub(super) fn tls(stream: tokio_rustls::client::TlsStream<Tcp>, traffic: Arc<Traffic>) -> Self {
+        Self { bytes: Bytes::Tls(Box::new(stream)), traffic }
+    }
+
+    /// What goes over the wire, encryption and all.
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.clone()
+    }
 }
 
 macro_rules! delegate {
     ($self:ident, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            Stream::Plain($stream) => $call,
-            Stream::Tls($stream) => $call,
+        match &mut $self.get_mut().bytes {
+            Bytes::Plain($stream) => $call,
+            Bytes::Tls($stream) => $call,
         }
     };
 }
@@ -106,9 +196,9 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.bytes {
+            Bytes::Plain(stream) => stream.is_write_vectored(),
+            Bytes::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

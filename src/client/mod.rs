@@ -3,6 +3,8 @@
 mod canary;
 pub mod clock;
 mod connection;
+mod dial;
+mod error;
 mod exchange;
 mod gate;
 mod header;
@@ -16,12 +18,12 @@ mod tls;
 mod transport;
 
 pub use canary::{Canaries, canaries, text as canary_text};
+pub use error::TransportError;
 pub use exchange::{Exchange, KEPT_BODY, RecordedBody};
 pub use gate::{HeldRequest, Volley};
 pub use header::Header;
 pub use identity::Identity;
-pub use io::Stream;
 pub use repo::{Repo, Rotation, VERSION_AT_CREATION, open, read_as};
 pub use rewrite::Rewrite;
 pub use tls::{TlsError, client_config};
-pub use transport::{Held, RawAnswer, RawRequest, Transport, TransportError};
+pub use transport::{Held, RawAnswer, RawRequest, Transport};

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::dial::Deadline;
+use super::error::TransportError;
 use super::io::Stream;
-use super::transport::{RawAnswer, RawRequest, Transport, TransportError};
+use super::transport::{RawAnswer, RawRequest, Transport};
 
 /// How the bytes of a request are changed on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +116,11 @@ impl Transport {
         rewrite: Rewrite,
         bound: Duration,
     ) -> Result<RawAnswer, TransportError> {
-        let sending = async {
-            let stream = self.open().await?;
-            let stream = Rewriting { stream, rewrite, written: Vec::new(), rewritten: false, pieces: 0, ended: false };
-            self.send_over(stream, request).await
-        };
-        tokio::time::timeout(bound, sending).await.unwrap_or(Err(TransportError::Timeout(bound)))
+        let deadline = Deadline::after(bound);
+        let stream = self.open(deadline).await?;
+        let traffic = stream.traffic();
+        let stream = Rewriting { stream, rewrite, written: Vec::new(), rewritten: false, pieces: 0, ended: false };
+        deadline.limit(self.send_over(stream, traffic, request)).await
     }
 }
 

@@ -1,67 +1,31 @@
 //! HTTP/1.1 to one origin: a pool of kept-alive connections, bounded in time and size.
 //!
 //! This is hyper rather than reqwest because a judge must know what happens on which connection: it sets `TCP_QUICKACK`
-//! ([`super::io`]), never reuses a connection whose server may have left a request body unread, retries exactly the requests that a
-//! dying idle connection swallowed, and tells "closed without an answer" from "not HTTP".
+//! ([`super::io`]), never reuses a connection whose server may have left a request body unread, sends again only what provably
+//! never left, and tells "closed without an answer" from "not HTTP".
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use url::Url;
 
 use super::connection::Connection;
-use super::io::{QuickAckStream, Stream};
+use super::dial::{Deadline, Dial};
+use super::error::TransportError;
+use super::io::{Stream, Traffic};
 
-/// Why no whole answer came.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The name has no address.
-    #[error("the name {host:?} can't be resolved: {reason}")]
-    Resolve {
-        /// Host asked for.
-        host: String,
-        /// The resolver's words.
-        reason: String,
-    },
-    /// Nobody listens, or nothing gets through.
-    #[error("no connection to {address}: {reason}")]
-    Connect {
-        /// Host and port.
-        address: String,
-        /// The system's words.
-        reason: String,
-    },
-    /// The TLS handshake failed.
-    #[error("TLS handshake failed: {0}")]
-    Tls(String),
-    /// No whole answer within the bound.
-    #[error("no complete answer within {0:?}")]
-    Timeout(Duration),
-    /// The connection ended before the answer was whole.
-    #[error("the connection was closed before the answer was complete: {0}")]
-    Closed(String),
-    /// What came isn't HTTP.
-    #[error("the answer isn't HTTP: {0}")]
-    NotHttp(String),
-    /// More body than any answer of the protocol needs.
-    #[error("the answer's body is longer than {0} bytes")]
-    TooLarge(usize),
-}
-
-impl TransportError {
-    /// Whether nobody answers there at all.
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Resolve { .. } | Self::Connect { .. } | Self::Tls(_))
-    }
-}
+/// How long a connection may have been idle to be used again. Servers close idle ones after seconds, or one; a request that
+/// crosses that gets no answer, and nobody knows whether it was carried out.
+const REUSED_WITHIN: Duration = Duration::from_millis(500);
+/// Longest body that a server is trusted to read although it refuses the request, in bytes: of the order of what it was
+/// seen to read.
+const READ_THOUGH_REFUSED: usize = 16 * 1024;
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -91,22 +55,25 @@ pub struct RawRequest {
 
 /// A client for one origin.
 pub struct Transport {
-    host: String,
-    port: u16,
+    dial: Dial,
     host_header: HeaderValue,
     prefix: String,
-    tls: Option<(tokio_rustls::TlsConnector, ServerName<'static>)>,
     headers: Vec<super::Header>,
-    addresses: tokio::sync::OnceCell<Vec<SocketAddr>>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Idle>>,
     fresh_only: AtomicBool,
     reads_refused: AtomicBool,
     requests: AtomicU64,
     timeout: Duration,
 }
 
+/// A connection that waits for the next request.
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
 /// Idle connections that stay open but aren't used.
-pub struct Held(Vec<Connection>);
+pub struct Held(Vec<Idle>);
 
 impl Transport {
     /// A client for the origin and path prefix of `base`; `tls` is needed for `https`.
@@ -135,13 +102,10 @@ impl Transport {
             _ => None,
         };
         Ok(Self {
-            host: bare,
-            port,
+            dial: Dial::new(bare, port, tls),
             host_header: HeaderValue::from_str(&authority).map_err(|_| unusable("not a valid Host header"))?,
             prefix: base.path().trim_end_matches('/').to_owned(),
-            tls,
             headers,
-            addresses: tokio::sync::OnceCell::new(),
             idle: Mutex::new(Vec::new()),
             fresh_only: AtomicBool::new(false),
             reads_refused: AtomicBool::new(false),
@@ -188,7 +152,7 @@ impl Transport {
 
     /// `host` or `host:port`, as in an `avp://` address.
     pub fn authority(&self) -> &str {
-        self.host_header.to_str().unwrap_or(&self.host)
+        self.host_header.to_str().unwrap_or(&self.dial.host)
     }
 
     /// Path prefix of the origin, without a final slash.
@@ -198,16 +162,16 @@ impl Transport {
 
     /// Path and query of a URL below this origin and its prefix; `None` for one that lives elsewhere.
     pub fn path_of(&self, url: &Url) -> Option<String> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let scheme = if self.dial.tls.is_some() { "https" } else { "http" };
         let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
-        if url.scheme() != scheme || host != self.host || url.port_or_known_default() != Some(self.port) {
+        if url.scheme() != scheme || host != self.dial.host || url.port_or_known_default() != Some(self.dial.port) {
             return None;
         }
         let path = url.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'))?;
         Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -221,24 +185,34 @@ impl Transport {
 
     /// Sends a request and waits at most `bound` for the whole answer, connecting included.
     ///
+    /// What provably never left is sent again; nothing else is, because it may have been carried out.
+    ///
     /// # Errors
     /// [`TransportError`].
     pub async fn send_within(&self, request: &RawRequest, bound: Duration) -> Result<RawAnswer, TransportError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        tokio::time::timeout(bound, self.send_unbounded(request)).await.unwrap_or(Err(TransportError::Timeout(bound)))
-    }
-
-    async fn send_unbounded(&self, request: &RawRequest) -> Result<RawAnswer, TransportError> {
-        let kept = self.idle().pop();
-        if let Some(connection) = kept {
-            match self.exchange(connection, request).await {
-                // The server had closed the idle connection meanwhile: the request was never read.
-                Err(TransportError::Closed(_)) => {}
+        let deadline = Deadline::after(bound);
+        while let Some(connection) = self.take_idle() {
+            match deadline.limit(self.exchange(connection, request)).await {
+                // It had been closed meanwhile.
+                Err(TransportError::NotSent(_)) => {}
                 other => return other,
             }
         }
-        let connection = Connection::over(self.open().await?).await?;
-        self.exchange(connection, request).await
+        let stream = self.dial.open(deadline).await?;
+        deadline
+            .limit(async {
+                let traffic = stream.traffic();
+                self.exchange(Connection::over(stream, traffic).await?, request).await
+            })
+            .await
+    }
+
+    /// The connection that was used last; those that have been idle for long are closed.
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        idle.retain(|idle| idle.since.elapsed() < REUSED_WITHIN);
+        idle.pop().map(|idle| idle.connection)
     }
 
     /// Sends two requests one after the other on one new connection, whatever the first answer is. The second result is
@@ -254,27 +228,34 @@ impl Transport {
     ) -> Result<(RawAnswer, Option<Result<RawAnswer, TransportError>>), TransportError> {
         self.requests.fetch_add(2, Ordering::Relaxed);
         let both = async {
-            let mut connection = Connection::over(self.open().await?).await?;
+            let stream = self.dial.open(Deadline::after(bound)).await?;
+            let traffic = stream.traffic();
+            let mut connection = Connection::over(stream, traffic).await?;
             let answer = connection.exchange(self.build(first), first.answer_limit).await?;
             if announces_close(&answer) || !connection.is_open() {
                 return Ok((answer, None));
             }
-            match tokio::time::timeout(bound, connection.exchange(self.build(second), second.answer_limit)).await {
-                Ok(Err(TransportError::Closed(_))) => Ok((answer, None)),
-                Ok(result) => Ok((answer, Some(result))),
-                Err(_) => Ok((answer, Some(Err(TransportError::Timeout(bound))))),
+            let sending = connection.exchange(self.build(second), second.answer_limit);
+            match Deadline::after(bound).limit(sending).await {
+                Err(TransportError::NotSent(_) | TransportError::Closed { .. }) => Ok((answer, None)),
+                result => Ok((answer, Some(result))),
             }
         };
-        tokio::time::timeout(bound * 2, both).await.unwrap_or(Err(TransportError::Timeout(bound * 2)))
+        Deadline::after(bound * 2).limit(both).await
     }
 
     /// Sends a request over a byte stream of its own.
-    pub(super) async fn send_over<S>(&self, stream: S, request: &RawRequest) -> Result<RawAnswer, TransportError>
+    pub(super) async fn send_over<S>(
+        &self,
+        stream: S,
+        traffic: Arc<Traffic>,
+        request: &RawRequest,
+    ) -> Result<RawAnswer, TransportError>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut connection = Connection::over(stream).await?;
+        let mut connection = Connection::over(stream, traffic).await?;
         connection.exchange(self.build(request), request.answer_limit).await
     }
 
@@ -290,32 +271,14 @@ impl Transport {
     /// Opens a byte stream to the origin.
     ///
     /// # Errors
-    /// [`TransportError::Resolve`], [`TransportError::Connect`] or [`TransportError::Tls`].
-    pub async fn open(&self) -> Result<Stream, TransportError> {
-        let addresses = self.addresses.get_or_try_init(|| self.resolve()).await?;
-        let tcp = TcpStream::connect(addresses.as_slice()).await.map_err(|error| TransportError::Connect {
-            address: format!("{}:{}", self.host, self.port),
-            reason: plain_words(&error),
-        })?;
-        // A refusal only costs speed.
-        let _ = tcp.set_nodelay(true);
-        let tcp = QuickAckStream(tcp);
-        match &self.tls {
-            None => Ok(Stream::Plain(tcp)),
-            Some((connector, name)) => match connector.connect(name.clone(), tcp).await {
-                Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
-                Err(error) => Err(TransportError::Tls(error.to_string())),
-            },
-        }
+    /// [`TransportError`], always one that [is unreachable](TransportError::is_unreachable).
+    pub(super) async fn open(&self, deadline: Deadline) -> Result<Stream, TransportError> {
+        self.dial.open(deadline).await
     }
 
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, TransportError> {
-        let failed = |reason: String| TransportError::Resolve { host: self.host.clone(), reason };
-        let found: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
-            .await
-            .map_err(|error| failed(error.to_string()))?
-            .collect();
-        if found.is_empty() { Err(failed("no address".into())) } else { Ok(found) }
+    /// Whether somebody still takes connections there.
+    pub async fn is_reachable(&self) -> bool {
+        self.dial.open(Deadline::after(self.timeout)).await.is_ok()
     }
 
     async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
@@ -347,37 +310,37 @@ impl Transport {
         built
     }
 
-    /// Puts a connection back for the next request, unless that could spoil it: a server that refuses may not have read the
-    /// body, and would take it for the next request.
+    /// Puts a connection back for the next request, unless that could spoil it.
     fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
-        let no_body = request.body.as_ref().is_none_or(Bytes::is_empty);
-        // Refusals that come of looking at the request; a 405, 413 or 415 comes before.
-        let looked_at = matches!(answer.status.as_u16(), 400 | 401 | 403 | 404 | 409 | 422);
-        let body_was_read =
-            no_body || answer.status.is_success() || (looked_at && self.reads_refused.load(Ordering::Relaxed));
-        if body_was_read && !announces_close(answer) && connection.is_open() && !self.fresh_only.load(Ordering::Relaxed)
-        {
-            self.idle().push(connection);
+        let fresh_only = self.fresh_only.load(Ordering::Relaxed);
+        if !fresh_only && self.left_nothing(request, answer) && !announces_close(answer) && connection.is_open() {
+            self.idle().push(Idle { connection, since: Instant::now() });
         }
+    }
+
+    /// Whether the server is sure to have read the whole request. What it left unread it would take for the next one, which
+    /// would be blamed for it.
+    fn left_nothing(&self, request: &RawRequest, answer: &RawAnswer) -> bool {
+        let Some(body) = request.body.as_ref().filter(|body| !body.is_empty()) else { return true };
+        // Many a server overlooks the body of a GET, or one that is chunked.
+        if request.method != Method::POST || request.headers.iter().any(|(name, _)| *name == TRANSFER_ENCODING) {
+            return false;
+        }
+        // Refusals that come of looking at a request that could be read. A 405, 413 or 415 comes before, a 400 in between.
+        let looked_at = matches!(answer.status.as_u16(), 401 | 403 | 404 | 409);
+        answer.status.is_success()
+            || (looked_at && body.len() <= READ_THOUGH_REFUSED && self.reads_refused.load(Ordering::Relaxed))
     }
 }
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Transport({}:{}{})", self.host, self.port, self.prefix)
+        write!(f, "Transport({}:{}{})", self.dial.host, self.dial.port, self.prefix)
     }
 }
 
 fn announces_close(answer: &RawAnswer) -> bool {
     answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
-}
-
-fn plain_words(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        std::io::ErrorKind::TimedOut => "timed out".into(),
-        _ => error.to_string(),
-    }
 }
 
 #[cfg(test)]

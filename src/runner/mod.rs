@@ -110,6 +110,12 @@ impl Run<'_> {
         let world = Arc::new(world);
         let ending = self.watch(&world, chosen, deadline, trace_events).await;
         self.requests = world.requests();
+        if world.closes_idle() {
+            (self.emit)(Event::Note(
+                "the server closed a kept connection while a request was on its way; from then on each had one of its own"
+                    .into(),
+            ));
+        }
         if world.observer.saw_later_revision() && self.config.spec < crate::requirements::Revision::V0_4 {
             (self.emit)(Event::Note(
                 "the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into(),

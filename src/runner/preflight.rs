@@ -7,9 +7,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::{RunConfig, Target};
-use crate::client::{self, Transport, TransportError};
+use crate::client::{self, Identity, Transport, TransportError};
 use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Operation, Stop, World};
+use crate::wire::TokenResponse;
 
 /// How long a second connection may take to be served while a first one is idle.
 const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
@@ -105,24 +106,15 @@ async fn resolve(vault: &Transport, authority: &str) -> Result<(), Abort> {
 /// # Errors
 /// [`Abort`] when it can't be judged.
 pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
-    let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    let mut cx = Ctx::new(world.clone(), &PREFLIGHT);
     let identity = cx.identity();
-    let nonce = challenge(&cx, &identity.id).await?;
-    let token = match nonce {
-        Ok(nonce) => cx.redeem(&identity, &nonce),
-        Err(reason) => Err(cx.broken("a nonce", reason)),
-    };
-    let outcome = match token {
-        Ok(request) => match cx.token(&request).await {
-            Ok(answer) => answer.accepted::<crate::wire::TokenResponse>("a signed nonce"),
-            Err(stop) => Err(stop),
-        },
-        Err(stop) => Err(stop),
-    };
-    if let Some(abort) = world.abort() {
-        return Err(abort);
+    let mut outcome = first_token(&cx, &identity).await;
+    if cx.was_cut_off() {
+        // A connection that had been kept ended; by now each request has its own.
+        cx = Ctx::new(world.clone(), &PREFLIGHT);
+        outcome = first_token(&cx, &identity).await;
     }
-    let token = match outcome {
+    let token = match outcome? {
         Ok(answer) => Some(answer.token),
         Err(Stop::Broken(finding) | Stop::Trouble(finding)) => {
             // The checks of challenge and token say what is wrong; the others needn't try.
@@ -133,6 +125,19 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
         Err(Stop::Skip(..)) => None,
     };
     manners(world, &cx, &identity.id, token.as_deref()).await
+}
+
+/// The first challenge and the first token. The inner error is a server that answers, but gives none.
+async fn first_token(cx: &Ctx, identity: &Identity) -> Result<Result<TokenResponse, Stop>, Abort> {
+    let outcome = match challenge(cx, &identity.id).await? {
+        Ok(nonce) => redeemed(cx, identity, &nonce).await,
+        Err(reason) => Err(cx.broken("a nonce", reason)),
+    };
+    cx.world.abort().map_or(Ok(outcome), Err)
+}
+
+async fn redeemed(cx: &Ctx, identity: &Identity, nonce: &str) -> Result<TokenResponse, Stop> {
+    cx.token(&cx.redeem(identity, nonce)?).await?.accepted("a signed nonce")
 }
 
 /// The first challenge. The inner error is a server that answers like one, but not with a nonce.
@@ -203,11 +208,15 @@ fn unreachable(error: &TransportError) -> Abort {
         TransportError::Tls(_) => {
             "check the certificate (--ca-cert FILE, or --insecure for a self-signed one), or use http:// if it speaks no TLS"
         }
-        TransportError::Timeout(_) => "see whether the server hangs, or raise --timeout",
+        TransportError::Timeout(_) | TransportError::Opening { .. } => {
+            "see whether the server hangs, or raise --timeout"
+        }
         TransportError::NotHttp(_) => {
             "check the port: something else than an HTTP server (or an HTTPS server) listens there"
         }
-        TransportError::Closed(_) => "look at the server's log, and whether it expects https://",
+        TransportError::Closed { .. } | TransportError::NotSent(_) => {
+            "look at the server's log, and whether it expects https://"
+        }
         TransportError::TooLarge(_) => "check the URL",
     };
     abort(error.to_string(), advice)

@@ -394,7 +394,7 @@ async fn send_large(cx: &Ctx, scene: &Scene, operation: Operation, auth: &Auth, 
     match result {
         Ok(answer) => answer.must(answer.is_success() || answer.is_refusal(), "2xx or 4xx", || answer.summary()),
         // A server may close the connection rather than read on; whether it lives is looked at afterwards.
-        Err(TransportError::Closed(_)) => {
+        Err(TransportError::Closed { .. }) => {
             cx.remark("the server closed the connection while the body was on its way");
             Ok(())
         }

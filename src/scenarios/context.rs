@@ -4,7 +4,7 @@ mod operations;
 mod setup;
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -141,6 +141,7 @@ pub struct Ctx {
     remarks: Mutex<Vec<String>>,
     choices: Mutex<Choices>,
     provoking: AtomicBool,
+    cut_off: AtomicBool,
     recording: OnceLock<Recording>,
 }
 
@@ -160,6 +161,7 @@ impl Ctx {
             remarks: Mutex::default(),
             choices,
             provoking: AtomicBool::new(false),
+            cut_off: AtomicBool::new(false),
             recording: OnceLock::new(),
         }
     }
@@ -184,6 +186,12 @@ impl Ctx {
     /// Notes something a reader of a pass wants to know, e.g. how much was tried.
     pub fn remark(&self, text: impl Into<String>) {
         lock(&self.remarks).push(text.into());
+    }
+
+    /// Whether a connection that had been idle ended instead of answering. Nobody knows what has become of that request, so
+    /// that nothing after it means much either.
+    pub fn was_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::Relaxed)
     }
 
     /// The warnings so far.

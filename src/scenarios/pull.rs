@@ -347,7 +347,7 @@ async fn send_large<'c>(
                 exchange: Some(exchange),
                 evidence: Vec::new(),
             };
-            if error.is_unreachable() || cx.world.vault.open().await.is_err() {
+            if cx.world.is_gone(&cx.world.vault, &error).await {
                 return Err(Stop::Trouble(finding.into()));
             }
             cx.warn(finding);

@@ -75,6 +75,7 @@ pub struct World {
     /// Whether the server serves one request at a time, found when one was held.
     pub one_request: AtomicBool,
     pub(super) credentials: Vec<String>,
+    closes_idle: AtomicBool,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
     /// The first of the requests in a row that got no answer: the most likely culprit.
@@ -124,6 +125,7 @@ impl World {
             one_connection: AtomicBool::new(false),
             one_request: AtomicBool::new(false),
             credentials,
+            closes_idle: AtomicBool::new(false),
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
             first_unanswered: Mutex::default(),
@@ -177,6 +179,23 @@ impl World {
         if let Some(idp) = &self.separate_idp {
             idp.use_fresh_connections();
         }
+    }
+
+    /// The server closed a kept connection while a request was on its way. From now on each request has a connection of its
+    /// own, where an end without an answer has one meaning only.
+    pub fn note_idle_close(&self) {
+        self.closes_idle.store(true, Ordering::Relaxed);
+        self.use_fresh_connections();
+    }
+
+    /// Whether that has happened.
+    pub fn closes_idle(&self) -> bool {
+        self.closes_idle.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody is there any more, after a request to `transport` got no answer.
+    pub async fn is_gone(&self, transport: &Transport, error: &TransportError) -> bool {
+        error.is_unreachable() || !transport.is_reachable().await
     }
 
     /// Ends the run: the target can't be judged. The first reason counts.
@@ -240,6 +259,17 @@ impl World {
                 Err(error) => self.note_silence(request, error),
             }
             return result;
+        }
+    }
+
+    /// Notices when the target is gone, after requests that were sent together: all of them count for one.
+    pub fn note_together(&self, request: &RawRequest, results: &[&Result<RawAnswer, TransportError>]) {
+        if results.iter().any(|result| result.is_ok()) {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if let Some(Err(error)) =
+            results.iter().find(|result| matches!(result, Err(error) if error.is_unreachable()))
+        {
+            self.note_silence(request, error);
         }
     }
 

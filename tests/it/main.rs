@@ -16,4 +16,5 @@ mod model;
 mod scan;
 mod shims;
 mod tls;
+mod transport;
 mod vectors;

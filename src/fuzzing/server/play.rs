@@ -34,6 +34,8 @@ pub(super) struct Play {
     pub behaviours: Vec<Behaviour>,
     /// Refusals for coming too often, before they are looked at.
     pub limits: Vec<RawAnswer>,
+    /// Whether a connection that had been idle ended instead of answering: nobody knows what became of that request.
+    pub cut_off: bool,
     noted: Vec<Found>,
     last: Option<Prepared>,
     /// How nobody was answered, by operation and whether the repository is there.
@@ -48,13 +50,16 @@ pub async fn play(world: &Arc<World>, steps: &[Step], wanted: Option<&Key>) -> P
         sent: Vec::new(),
         behaviours: Vec::new(),
         limits: Vec::new(),
+        cut_off: false,
         noted: Vec::new(),
         last: None,
         silence: HashMap::new(),
     };
     for step in steps {
         if let Err(finding) = play.step(step).await {
-            play.noted.push(*finding);
+            if !play.cut_off {
+                play.noted.push(*finding);
+            }
             break;
         }
         if wanted.is_some_and(|key| play.noted.iter().any(|found| found.key() == *key)) {
@@ -160,7 +165,7 @@ impl Play {
                 return Ok(());
             }
             // Whoever doesn't want to read all of a large body has no other way to say so than to stop reading.
-            Err(TransportError::Closed(_)) if prepared.is_huge() && self.is_alive().await => {
+            Err(TransportError::Closed { .. }) if prepared.is_huge() && self.is_alive(prepared.operation).await => {
                 self.behaviour(prepared, "closed");
                 return self.unsettle(prepared).await;
             }

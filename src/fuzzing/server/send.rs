@@ -10,7 +10,7 @@ use super::finding::{Found, Kind, Recorded};
 use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::Prepared;
-use crate::client::{Exchange, KEPT_BODY, RawAnswer, RawRequest, RecordedBody, Rewrite, TransportError};
+use crate::client::{Exchange, KEPT_BODY, RawAnswer, RawRequest, RecordedBody, Rewrite, Transport, TransportError};
 use crate::report::shorten_token;
 use crate::requirements as rule;
 use crate::scenarios::{Operation, World};
@@ -175,7 +175,7 @@ impl Play {
                 self.record(prepared, &first, &Ok(refusal), started.elapsed());
                 match second {
                     None => return Ok(Some(self.send(prepared).await)),
-                    Some(Err(error)) if self.is_alive().await => {
+                    Some(Err(error)) if self.is_alive(prepared.operation).await => {
                         self.record(prepared, &prepared.request, &Err(error.clone()), started.elapsed());
                         self.body_left_behind(prepared, self.world.mask(error.to_string())).await?;
                         return Ok(None);
@@ -226,12 +226,17 @@ impl Play {
         self.sent.iter().map(|sent| sent.recorded(&self.world)).collect()
     }
 
-    /// Whether the server answers anything at all, a moment after it didn't.
-    pub(super) async fn is_alive(&self) -> bool {
+    fn transport_of(&self, operation: Operation) -> &Transport {
+        if operation.is_authentication() { self.world.idp() } else { &self.world.vault }
+    }
+
+    /// Whether the server that an operation goes to answers anything at all, a moment after it didn't.
+    pub(super) async fn is_alive(&self, operation: Operation) -> bool {
+        let transport = self.transport_of(operation);
         let request = self.probe();
         for _ in 0..PROBES {
             tokio::time::sleep(PROBE_AFTER).await;
-            if self.world.vault.send_within(&request, UNFINISHED).await.is_ok() {
+            if transport.send_within(&request, UNFINISHED).await.is_ok() {
                 return true;
             }
         }
@@ -239,8 +244,12 @@ impl Play {
     }
 
     /// No whole answer came: the request is to blame, or the server is gone.
-    pub(super) async fn no_answer(&self, prepared: &Prepared, error: &TransportError) -> Box<Found> {
-        let alive = !error.is_unreachable() && self.is_alive().await;
+    pub(super) async fn no_answer(&mut self, prepared: &Prepared, error: &TransportError) -> Box<Found> {
+        if error.is_idle_close() {
+            self.cut_off = true;
+            self.world.note_idle_close();
+        }
+        let alive = !error.is_unreachable() && self.is_alive(prepared.operation).await;
         let kind = match error {
             _ if !alive => Kind::Dead,
             TransportError::Timeout(_) => Kind::Hang,

@@ -98,6 +98,7 @@ impl Ctx {
         self.provoking.store(true, Ordering::Relaxed);
         let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
         let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
+        let transport = self.transport_of(&call);
         let (exchange, result) = self.try_call(call).await;
         let error = match result {
             Ok(answer) => return Ok(Provoked::Answer(answer)),
@@ -106,7 +107,7 @@ impl Ctx {
         let observed = self.world.mask(error.to_string());
         let finding =
             Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange), evidence: Vec::new() };
-        if error.is_unreachable() || self.world.vault.open().await.is_err() {
+        if self.world.is_gone(transport, &error).await {
             return Err(Stop::Trouble(finding.into()));
         }
         if !matches!(error, TransportError::Timeout(_)) {
@@ -121,6 +122,7 @@ impl Ctx {
     /// # Errors
     /// [`Stop::Broken`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::Trouble`] when nobody is there.
     pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
+        let transport = self.transport_of(&call);
         let (exchange, result) = self.try_call(call).await;
         match result {
             Ok(answer) => Ok(answer),
@@ -131,9 +133,10 @@ impl Ctx {
                     exchange: Some(exchange),
                     evidence: Vec::new(),
                 };
-                // A connection that ends because the whole server is gone says nothing about the rule at hand.
-                let gone = error.is_unreachable() || self.world.vault.open().await.is_err();
-                Err(if gone { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
+                // A connection that ends because it was idle, or because the whole server is gone, says nothing about the
+                // rule at hand.
+                let unclear = error.is_idle_close() || self.world.is_gone(transport, &error).await;
+                Err(if unclear { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
             }
         }
     }
@@ -168,6 +171,9 @@ impl Ctx {
         let prepared: Vec<_> = calls.iter().map(|call| self.prepare(call)).collect();
         let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
         let (first, Volley { opened, results }) = transport.volley_after(requests, transport.timeout(), first).await;
+        if let Some((request, _)) = prepared.first() {
+            self.world.note_together(request, &results.iter().map(|(result, _)| result).collect::<Vec<_>>());
+        }
         let concluded = calls.iter().zip(prepared).zip(results);
         let concluded = concluded.map(|((call, (request, authorization)), (result, ended))| {
             self.conclude(call, &request, authorization, result, (opened, ended))
@@ -190,6 +196,7 @@ impl Ctx {
         let (request, authorization) = prepare(call);
         let started = held.started();
         let result = held.finish().await;
+        self.world.note_together(&request, &[&result]);
         self.conclude(call, &request, authorization, result, (started, Instant::now()))
     }
 
@@ -231,6 +238,10 @@ impl Ctx {
             recording.note(call, self.world.caller(call.auth), (started, ended), result.as_ref().ok());
         }
         self.remember(&exchange);
+        if result.as_ref().is_err_and(TransportError::is_idle_close) {
+            self.cut_off.store(true, Ordering::Relaxed);
+            self.world.note_idle_close();
+        }
         let result = result.map(|raw| {
             let answer = Answer {
                 cx: self,
