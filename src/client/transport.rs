@@ -45,7 +45,7 @@ pub struct RawRequest {
     pub method: Method,
     /// Path and query, percent-encoded, without the origin's prefix.
     pub path: String,
-    /// Headers besides Host and the deployment's.
+    /// Headers besides Host and the deployment's, of which they replace those of the same name.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body; `None` sends neither body nor Content-Length.
     pub body: Option<Bytes>,
@@ -301,8 +301,11 @@ impl Transport {
         if request.body.is_some() && request.body.as_ref().is_some_and(Bytes::is_empty) {
             headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        for (name, _) in &request.headers {
+            headers.remove(name);
+        }
         for (name, value) in &request.headers {
-            headers.insert(name.clone(), value.clone());
+            headers.append(name.clone(), value.clone());
         }
         if self.fresh_only.load(Ordering::Relaxed) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -55,6 +55,8 @@ catalogue! {
         "An expired nonce is refused.";
     STATUS_NONCE = "AVP-3-status-nonce", "§3", Must, IdentityProvider, V0_2,
         "A nonce that was never issued, is used up or has expired is answered with 401.";
+    NONCE_REDEEMABLE = "AVP-3-nonce-redeemable", "§3", Must, IdentityProvider, V0_2,
+        "A nonce that was issued, hasn't expired and hasn't been redeemed buys its key a token for a right signature.";
     NONCE_TTL = "AVP-3-nonce-ttl", "§3", Should, IdentityProvider, V0_2,
         "A nonce lives for two minutes at the most.";
     NONCE_BOUND = "AVP-3-nonce-bound", "§3", Should, IdentityProvider, V0_2,
@@ -83,6 +85,8 @@ catalogue! {
         "A token is valid only at the server that issued it.";
     TOKEN_EXPIRES = "AVP-3-token-expires", "§3", Must, Server, V0_2,
         "A token is refused after the expiry that was announced with it.";
+    TOKEN_LASTS = "AVP-3-token-lasts", "§3", Must, Server, V0_2,
+        "A token works until the expiry that was announced with it, however many others log in.";
     TOKEN_BEARER_ONLY = "AVP-3-token-bearer-only", "§3", Hardening, Server, V0_2,
         "The token counts only as it is and in Authorization: Bearer, not in another scheme, letter case or the query.";
     UNAUTHENTICATED_SILENCE = "AVP-3-unauthenticated-silence", "§3", Hardening, Server, V0_2,

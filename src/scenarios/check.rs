@@ -92,6 +92,14 @@ pub struct Finding {
     pub evidence: Vec<Arc<Exchange>>,
 }
 
+impl Finding {
+    /// What one exchange shows.
+    pub fn shown(expected: impl Into<String>, observed: impl Into<String>, exchange: Arc<Exchange>) -> Self {
+        let (expected, observed) = (expected.into(), observed.into());
+        Self { expected, observed, exchange: Some(exchange), evidence: Vec::new() }
+    }
+}
+
 /// When a check runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 
 pub use self::setup::into_trouble;
 use super::answer::{Answer, Operation};
@@ -72,6 +72,8 @@ pub struct Call<'a> {
     pub path: String,
     /// Authentication.
     pub auth: &'a Auth,
+    /// Headers besides the usual ones; one that is there already comes twice.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body.
     pub body: Option<Bytes>,
     /// `Content-Type`; JSON unless told otherwise.
@@ -99,6 +101,7 @@ impl<'a> Call<'a> {
             method: operation.method(),
             path: operation.path(repo_id, member_id),
             auth,
+            headers: Vec::new(),
             body,
             content_type: Some("application/json"),
             bound: None,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Blobs, Ledger, Observer, Refusals};
+use super::{Auth, Blobs, Ledger, Logins, Observer, Refusals};
 use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -54,6 +54,8 @@ pub struct World {
     pub observer: Observer,
     /// What no server may have.
     pub ledger: Ledger,
+    /// Who has logged in with what.
+    pub logins: Logins,
     /// Sealed texts that were sent and served.
     pub blobs: Blobs,
     /// Refusals, and what they must not say.
@@ -114,6 +116,7 @@ impl World {
             issuer_keys: OnceLock::new(),
             observer: Observer::default(),
             ledger: Ledger::default(),
+            logins: Logins::default(),
             blobs: Blobs::default(),
             refusals: Refusals::default(),
             storage: Storage::default(),

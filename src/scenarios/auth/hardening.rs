@@ -34,7 +34,7 @@ const ORDER: [u8; 32] = [
 ];
 
 /// R ‖ S with S + L instead of S: the same equation, another signature.
-fn unreduced(signature: [u8; 64]) -> [u8; 64] {
+pub(super) fn unreduced(signature: [u8; 64]) -> [u8; 64] {
     let mut out = signature;
     let mut carry = 0;
     for (byte, order) in out[32..].iter_mut().zip(ORDER) {

@@ -1,9 +1,12 @@
 //! Challenge and token (SPEC §2, §3): what a nonce is worth, and what a signature must be.
 
+mod cached;
 mod hardening;
 mod identity;
+mod later;
 mod nonce;
 mod randomness;
+mod replay;
 mod signature;
 
 pub(super) use nonce::redeem_late;
@@ -15,7 +18,15 @@ use crate::codec::base64;
 use crate::wire::TokenRequest;
 
 /// The checks of challenge and token.
-pub static CHECKS: [&[Check]; 4] = [nonce::CHECKS, signature::CHECKS, identity::CHECKS, hardening::CHECKS];
+pub static CHECKS: [&[Check]; 7] = [
+    nonce::CHECKS,
+    replay::CHECKS,
+    later::CHECKS,
+    signature::CHECKS,
+    cached::CHECKS,
+    identity::CHECKS,
+    hardening::CHECKS,
+];
 
 /// The bytes of a nonce. Whether it is spelled strictly is the business of one check; without bytes the others can't try anything.
 fn bytes_of(cx: &Ctx, nonce: &str) -> Result<Vec<u8>, Stop> {
@@ -32,10 +43,7 @@ async fn redeem<'c>(cx: &'c Ctx, key: &str, nonce: &str, signature: &[u8]) -> Re
 
 /// Logs in as part of setting up, and returns the request that bought the token.
 async fn spend(cx: &Ctx, identity: &Identity) -> Result<TokenRequest, Stop> {
-    let request = cx.redeem(identity, &cx.nonce(identity).await?)?;
-    let answer = cx.token(&request).await.map_err(into_trouble)?;
-    answer.must(answer.is_success(), "token works, to set the check up", || answer.summary()).map_err(into_trouble)?;
-    Ok(request)
+    Ok(cx.log_in(identity).await?.0)
 }
 
 /// A fresh nonce of a fresh key, and whatever `forge` makes of key and nonce bytes, buy no token. The key is new each time, so that a lock

@@ -34,7 +34,9 @@ impl Ctx {
 
     /// token
     pub async fn token(&self, request: &TokenRequest) -> Result<Answer<'_>, Stop> {
-        self.perform(Operation::Token, "", &Auth::None, request).await
+        let answer = self.perform(Operation::Token, "", &Auth::None, request).await?;
+        self.world.logins.note(request, &answer);
+        Ok(answer)
     }
 
     /// createRepo
@@ -346,6 +348,7 @@ fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
     if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
         headers.push((AUTHORIZATION, value));
     }
+    headers.extend(call.headers.iter().cloned());
     let request = RawRequest {
         method: call.method.clone(),
         path: call.path.clone(),

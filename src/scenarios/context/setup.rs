@@ -1,11 +1,18 @@
 //! Setting a check up: identities, tokens and repositories in one line each. What fails here is trouble, not a verdict.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::super::{Answer, Finding, Stop};
 use super::{Ctx, Member, lock};
 use crate::client::{Identity, Repo};
 use crate::codec::base64;
 use crate::scan::Class;
 use crate::wire::{ChallengeResponse, PushResponse, TokenRequest, TokenResponse};
+
+/// Within this time no nonce may have expired.
+const PROMPT: Duration = Duration::from_millis(500);
 
 impl Ctx {
     /// A fresh identity, unknown to everybody.
@@ -40,11 +47,34 @@ impl Ctx {
                 evidence: Vec::new(),
             })));
         }
-        let nonce = self.nonce(&identity).await?;
-        let answer = self.token(&self.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
+        let answer = self.log_in(&identity).await?.1;
         let token: TokenResponse = setup("token", &answer)?;
         self.world.remember_subject(&token.token, &identity.id);
         Ok(Member { identity, token: token.token })
+    }
+
+    /// Buys a token, and tells with what. A server may have trouble with one nonce in some hundreds (one that begins with a zero, say): that
+    /// is remembered for the check of just this, and another nonce has its turn.
+    ///
+    /// # Errors
+    /// [`Stop::Trouble`]: challenge or token didn't work, or three nonces in a row were refused.
+    pub async fn log_in(&self, identity: &Identity) -> Result<(TokenRequest, Answer<'_>), Stop> {
+        let mut refused = Vec::new();
+        loop {
+            let (nonce, issued) = (self.nonce(identity).await?, Instant::now());
+            let request = self.redeem(identity, &nonce)?;
+            let answer = self.token(&request).await.map_err(into_trouble)?;
+            if answer.is_success() {
+                let unlucky = refused.iter();
+                unlucky.for_each(|(request, exchange)| self.world.logins.note_unlucky(request, exchange));
+                return Ok((request, answer));
+            }
+            let refuses = matches!(answer.status, 400 | 401 | 403 | 422 | 500);
+            if !refuses || issued.elapsed() > PROMPT || refused.len() == 2 {
+                setup_success("token", &answer)?;
+            }
+            refused.push((request, answer.exchange.clone()));
+        }
     }
 
     /// A nonce for an identity.

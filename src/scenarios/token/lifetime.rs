@@ -21,8 +21,7 @@ checks! {
 /// A member, when its token expires (epoch milliseconds), and the answer that said so.
 pub(super) async fn login(cx: &Ctx) -> Result<(Member, i64, Answer<'_>), Stop> {
     let identity = cx.identity();
-    let nonce = cx.nonce(&identity).await?;
-    let answer = cx.token(&cx.redeem(&identity, &nonce)?).await.map_err(into_trouble)?;
+    let answer = cx.log_in(&identity).await?.1;
     let TokenResponse { token, expires_at } = answer.accepted("a signed nonce").map_err(into_trouble)?;
     Ok((Member { identity, token }, expires_at, answer))
 }

@@ -5,6 +5,7 @@
 mod define;
 mod answers;
 mod bearer;
+mod cached;
 mod challenge;
 mod counters;
 mod create;
@@ -22,6 +23,7 @@ mod races;
 mod redemption;
 mod refused;
 mod removal;
+mod replay;
 mod status;
 mod storage;
 mod tokens;
@@ -77,6 +79,8 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let areas = [
         challenge::faults(),
         redemption::faults(),
+        replay::faults(),
+        cached::faults(),
         tokens::faults(),
         bearer::faults(),
         membership::faults(),

@@ -1,0 +1,79 @@
+//! The logins of a run: what bought a token, and which right signatures were refused. Looked at again when the run ends.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Answer;
+use crate::client::{Exchange, clock};
+use crate::wire::{TokenRequest, TokenResponse};
+
+/// More logins than this aren't remembered: some ten megabytes.
+const MOST: usize = 8192;
+
+/// A nonce that has bought a token.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// What was sent.
+    pub request: TokenRequest,
+    /// The token that came back.
+    pub token: String,
+    /// How long it is good for, by what was announced; zero when nothing sensible was.
+    pub lifetime: Duration,
+    /// When it was bought.
+    pub at: Instant,
+}
+
+/// A fresh nonce that was signed rightly and refused, while another one of the same key worked right after it.
+#[derive(Clone, Debug)]
+pub struct Unlucky {
+    /// What was sent.
+    pub request: TokenRequest,
+    /// The record.
+    pub exchange: Arc<Exchange>,
+}
+
+/// All of them, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Logins {
+    done: Mutex<Vec<Login>>,
+    unlucky: Mutex<Vec<Unlucky>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Logins {
+    /// Notes the answer to a token request, if it holds a token.
+    pub fn note(&self, request: &TokenRequest, answer: &Answer<'_>) {
+        let Ok(TokenResponse { token, expires_at }) = answer.message() else { return };
+        let mut done = lock(&self.done);
+        if answer.is_success() && done.len() < MOST {
+            // By the server's own clock, so that one that goes wrong doesn't matter.
+            let date = answer.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
+            let now = date.and_then(clock::http_date_ms).unwrap_or_else(clock::now_ms);
+            let lifetime = Duration::from_millis(u64::try_from(expires_at.saturating_sub(now)).unwrap_or(0));
+            done.push(Login { request: request.clone(), token, lifetime, at: Instant::now() });
+        }
+    }
+
+    /// Notes a right signature that was refused, and wasn't to blame.
+    pub fn note_unlucky(&self, request: &TokenRequest, exchange: &Arc<Exchange>) {
+        let mut unlucky = lock(&self.unlucky);
+        if unlucky.len() < MOST {
+            unlucky.push(Unlucky { request: request.clone(), exchange: exchange.clone() });
+        }
+    }
+
+    /// What bought a token, oldest first.
+    pub fn done(&self) -> Vec<Login> {
+        lock(&self.done).clone()
+    }
+
+    /// Right signatures that were refused.
+    pub fn unlucky(&self) -> Vec<Unlucky> {
+        lock(&self.unlucky).clone()
+    }
+}
