@@ -16,6 +16,7 @@
 //! and body name different repositories.
 
 mod codes;
+mod discovery;
 mod incomplete;
 mod judge;
 mod rules;
@@ -26,6 +27,7 @@ mod words;
 use std::sync::Arc;
 
 pub use codes::{Cause, Code};
+pub use discovery::{PROFILES, wrong_discovery};
 pub use incomplete::{Incomplete, Taken, taken};
 pub use judge::{Mismatch, Step, judge, judge_by, step};
 pub use rules::{Allowed, Expected, Outcome, allowed};

@@ -28,7 +28,7 @@ catalogue! {
         "JSON members carry the camelCase names of the message tables; an answer has those members, of those types, and no others.";
     INT64 = "AVP-2-int64", "§2", Must, Server, V0_2,
         "Counters are JSON integers over the whole int64 range and never lose precision.";
-    JSON_CONTENT_TYPE = "AVP-2-json-content-type", "§6", Should, Server, V0_2,
+    JSON_CONTENT_TYPE = "AVP-6-json-content-type", "§6", Should, Server, V0_2,
         "A JSON body is labelled as JSON in Content-Type.";
 
     CLIENT_BASE64 = "AVP-2-client-base64", "§2", Must, Client, V0_2,
@@ -99,7 +99,7 @@ catalogue! {
         "A client signs all the decoded bytes of the nonce, however many there are.";
     CLIENT_FRESH_CHALLENGE = "AVP-3-client-fresh-challenge", "§3", Must, Client, V0_2,
         "A client redeems a nonce once, and asks for a new one for every token.";
-    CLIENT_BEARER = "AVP-3-client-bearer", "§6", Must, Client, V0_2,
+    CLIENT_BEARER = "AVP-6-client-bearer", "§6", Must, Client, V0_2,
         "The token travels exactly as it was issued, in Authorization: Bearer and nowhere else.";
     CLIENT_TOKEN_OPAQUE = "AVP-3-client-token-opaque", "§3", Must, Client, V0_2,
         "To a client, a token is an opaque string of any format and length.";
@@ -149,7 +149,7 @@ catalogue! {
         "createRepo refuses a manifest whose members aren't exactly the caller, and leaves nothing behind.";
     CREATE_DUPLICATE = "AVP-6-create-duplicate", "§6", Must, Server, V0_2,
         "createRepo refuses an id that exists, whoever asks, and leaves the first repository alone.";
-    CREATE_IDS_EXACT = "AVP-6-create-ids-exact", "§8", Must, Server, V0_2,
+    CREATE_IDS_EXACT = "AVP-8-ids-exact", "§8", Must, Server, V0_2,
         "Repository ids are opaque and exact: two different strings are two repositories.";
     CREATE_ODD_IDS = "AVP-6-create-odd-ids", "§6", Should, Server, V0_2,
         "An id with reserved or non-ASCII characters works when percent-encoded, or is refused at creation.";
@@ -253,7 +253,7 @@ catalogue! {
         "A locator's optional members may be absent, and its hints yield to the pulled manifest.";
     CLIENT_DISCOVERY_SILENT = "AVP-8-client-discovery-silent", "§8.2", Must, Client, V0_2,
         "Discovery is asked without a token.";
-    DISCOVERY_SHAPE = "AVP-8-discovery", "§8.2", May, Server, V0_2,
+    DISCOVERY_SHAPE = "AVP-8-discovery", "§8.2", Must, Server, V0_2,
         "If /.well-known/avp answers, it needs no token and names the profiles (and the issuer's key set).";
     CLIENT_DISCOVERY_DEFAULT = "AVP-8-client-discovery-default", "§8.2", Should, Client, V0_2,
         "Without discovery, a client assumes HTTP/JSON over HTTPS.",
@@ -262,7 +262,7 @@ catalogue! {
     // §9 Key binding
     BINDING_OPAQUE = "AVP-9-binding-opaque", "§9", Must, Server, V0_2,
         "A binding signature is stored and served as it is, on every path that writes members.";
-    BINDING_VALID = "AVP-9-binding-valid", "§9", May, IdentityProvider, V0_2,
+    BINDING_VALID = "AVP-9-binding-valid", "§9", Must, IdentityProvider, V0_2,
         "A binding that the identity provider publishes verifies under its key over the canonical message.";
     CLIENT_VERIFIES_BINDING = "AVP-9-client-verifies-binding", "§9", Must, Client, V0_2,
         "A client verifies a served binding before it wraps to a member on a host that it doesn't operate.";

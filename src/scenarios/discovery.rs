@@ -7,6 +7,7 @@ use super::check::checks;
 use super::context::into_trouble;
 use super::{Answer, Auth, Call, Ctx, Operation, Outcome, Stop};
 use crate::codec::{base64, jwt::Jwt, signature};
+use crate::model::{PROFILES, wrong_discovery};
 
 checks! {
     "discovery/shape", Must, "§8.2", [DISCOVERY_SHAPE], shape,
@@ -20,9 +21,6 @@ checks! {
     "discovery/key-set-is-public", Hardening, "§3", [KEY_SET], key_set_is_public,
         "The key set that discovery names holds no private key";
 }
-
-/// The profiles that the specification knows.
-const PROFILES: [&str; 2] = ["http-json", "grpc"];
 
 fn not_offered(answer: &Answer<'_>) -> Stop {
     Stop::not_applicable(format!("the server offers no discovery (status {}); it needn't", answer.status))
@@ -50,26 +48,16 @@ async fn shape(cx: &Ctx) -> Outcome {
         return Err(not_offered(&answer));
     }
     let body = answer.json().map_err(|reason| answer.broken("discovery is a JSON object", reason))?;
-    let profiles = body.get("profiles").cloned().unwrap_or_default();
-    let names: Option<Vec<&str>> = profiles.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
-    let Some(names) = names else {
-        return Err(answer.broken("profiles is an array of strings", format!("profiles is {profiles}")));
-    };
-    answer.must(
-        names.iter().any(|name| PROFILES.contains(name)),
-        "profiles names a profile that the specification knows: http-json or grpc",
-        || format!("profiles is {profiles}"),
-    )?;
+    if let Some((expected, observed)) = wrong_discovery(&body) {
+        return Err(answer.broken(expected, observed));
+    }
+    let profiles = &body["profiles"];
+    let names: Vec<&str> = profiles.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     // It speaks http-json: this answer, and every other check, show it.
     answer.should(names.contains(&"http-json"), "profiles names http-json", || format!("profiles is {profiles}"));
     answer.should(names.iter().all(|name| PROFILES.contains(name)), "profiles names http-json and grpc only", || {
         format!("profiles is {profiles}")
     });
-    let issuer = body.get("issuerJwksUrl").cloned().unwrap_or_default();
-    answer.must(issuer.is_string() || issuer.is_null(), "issuerJwksUrl is a string", || format!("it is {issuer}"))?;
-    answer.must(body.get("issuer_jwks_url").is_none(), "the key set is named in camelCase: issuerJwksUrl", || {
-        "issuer_jwks_url".into()
-    })?;
     let label = answer.exchange.content_type.as_deref().unwrap_or("none");
     answer.should(label.to_ascii_lowercase().contains("json"), "discovery is labelled as JSON", || {
         format!("Content-Type: {label}")

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::check::checks;
 use super::counters::reached;
 use super::state::differing;
-use super::{Answer, Ctx, Operation, Outcome};
+use super::{Answer, Ctx, Operation, Outcome, Stop};
 use crate::client::{Repo, random};
 use crate::wire::PushResponse;
 
@@ -193,6 +193,13 @@ async fn version_never_falls(cx: &Ctx) -> Outcome {
 /// Where the low 32 bits, or the first digits, say that the number rises.
 async fn version_never_falls_far_up(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
+    // Where nothing is compared at all, that is the finding, and of another check.
+    let mut near = cx.repo(&alice).await?;
+    cx.advance(&alice, &mut near).await?;
+    let answer = cx.push(&alice, &near.push_request_at(&alice, near.version() - 1)).await?;
+    if answer.is_success() && answer.message::<PushResponse>().is_ok_and(|response| response.accepted) {
+        return Err(Stop::not_judged("the server doesn't compare versions at all, as push/version-never-falls shows"));
+    }
     let Some(repo) = reached(cx, &alice, (1 << 32) + 1, 0).await? else { return Ok(()) };
     for version in [5, 1 << 31, 1 << 32, 999] {
         let answer = cx.push(&alice, &repo.push_request_at(&alice, version)).await?;
@@ -289,9 +296,11 @@ async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
         let mut forged = envelope.push_request_at(&mallory, 1000);
         forged.repo_id = body.id().into();
         let answer = cx.perform(Operation::Push, path.id(), &auth, &forged).await?;
-        if std::ptr::eq(path, &target) {
-            answer.refused("a push at the path of a repository that the caller isn't a member of", &[400, 403])?;
+        // By path or by body: a server that goes by the body alone has carried out what mallory may do.
+        if std::ptr::eq(path, &target) && std::ptr::eq(body, &target) {
+            answer.refused("a push to a repository that the caller isn't a member of", &[400, 403])?;
         }
+        answer.keeps_secret(&target)?;
         cx.holds(&alice, &target, "pushes in which path, body and envelope name different repositories").await?;
     }
     Ok(())

@@ -110,6 +110,15 @@ async fn version_is_refused(cx: &Ctx, alice: &Member, bob: &Member, repo: &Repo,
 async fn epoch_compared_exactly(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let bob = cx.identity();
+    // Where nothing is compared at all, that is the finding, and of another check.
+    let near = cx.repo_with(&alice, &[&bob]).await?;
+    let same = near.rotation_to(&alice, &[&alice], near.version() + 1, near.epoch());
+    if remove(cx, &alice, &near, &bob.id, &same).await?.is_success()
+        && cx.pull_all(&alice, &near).await?.1.payload_version != near.version()
+    {
+        let reason = "the server doesn't compare epochs at all, as remove-member/epoch-must-rise shows";
+        return Err(Stop::not_judged(reason));
+    }
     for epoch in [(1 << 32) - 1, 1 << 53, i64::MAX - 1] {
         let Some(mut repo) = reached(cx, &alice, 2, epoch).await? else { continue };
         cx.enrol(&alice, &mut repo, &bob).await?;

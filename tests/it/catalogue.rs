@@ -51,12 +51,31 @@ fn ids_are_unique_and_well_formed() {
     assert!(ids.iter().all(|id| id.starts_with("AVP-")));
 }
 
-/// A check can only fail for a rule that is a MUST (or for what must be right if it is offered at all).
+/// `§8.2` is of section 8.
+fn section(of: &str) -> &str {
+    of.trim_start_matches('§').split('.').next().unwrap_or_default()
+}
+
+/// A check can only fail for a rule that is a MUST, and for one of the section that it names.
 #[test]
-fn a_must_check_proves_a_must() {
+fn a_must_check_proves_a_must_of_its_section() {
     for check in checks().into_iter().filter(|check| check.info.level == Level::Must) {
-        let binding = |level| matches!(level, Level::Must | Level::May);
-        assert!(check.info.requirements.iter().any(|rule| binding(rule.level)), "{}", check.info.id);
+        let rules = check.info.requirements;
+        let proves = |rule: &&requirements::Requirement| {
+            rule.level == Level::Must && section(rule.section) == section(check.info.section)
+        };
+        assert!(rules.iter().copied().any(|rule| proves(&rule)), "{} {}", check.info.id, check.info.section);
+    }
+}
+
+/// Ids say where a rule stands; hardening (H) and later revisions stand beside the sections.
+#[test]
+fn ids_name_their_section() {
+    for rule in requirements::ALL {
+        let named = rule.id.split('-').nth(1).expect(rule.id);
+        let beside = named == "H" || named.contains('.');
+        assert!(beside || named == section(rule.section), "{} stands in {}", rule.id, rule.section);
+        assert!(named != "H" || rule.level == Level::Hardening, "{}", rule.id);
     }
 }
 

@@ -6,11 +6,9 @@ use super::finding::Kind;
 use super::plan::Step;
 use super::play::{Going, Play};
 use crate::codec::jwt::Jwt;
+use crate::model::wrong_discovery;
 use crate::requirements as rule;
 use crate::scenarios::{Operation, candidates, is_signed_by};
-
-/// The profiles that the specification knows.
-const PROFILES: [&str; 2] = ["http-json", "grpc"];
 
 impl Play {
     /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
@@ -21,7 +19,7 @@ impl Play {
             return Ok(());
         }
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if let Some((expected, observed)) = wrong_document(&body) {
+        if let Some((expected, observed)) = wrong_discovery(&body) {
             return Err(self.found(Kind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
         }
         let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.vault.path_of(&url.parse().ok()?));
@@ -44,18 +42,4 @@ impl Play {
         }
         Ok(())
     }
-}
-
-/// What should stand in a discovery document, and what does. It may say more than it must.
-fn wrong_document(body: &Value) -> Option<(&'static str, String)> {
-    let (profiles, issuer) = (&body["profiles"], &body["issuerJwksUrl"]);
-    let names: Option<Vec<&str>> = profiles.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
-    if !names.is_some_and(|names| names.iter().any(|name| PROFILES.contains(name))) {
-        return Some(("profiles that name http-json or grpc", format!("profiles {profiles}")));
-    }
-    if !(issuer.is_null() || issuer.is_string()) {
-        return Some(("issuerJwksUrl, if it is there, as a string", format!("issuerJwksUrl {issuer}")));
-    }
-    let misnamed = body.get("issuer_jwks_url").is_some();
-    misnamed.then(|| ("the key set under the name issuerJwksUrl", "issuer_jwks_url".into()))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::finding::{Found, Kind};
 use super::plan::{CAST, Wire};
 use super::play::{Going, Play};
-use super::request::{Judged, Prepared, rule_of};
+use super::request::{Judged, Prepared, rule_of_answer};
 use crate::client::RawAnswer;
 use crate::model::{self, Call, Cause};
 use crate::requirements::{self as rule, Requirement, Revision};
@@ -26,8 +26,10 @@ impl Play {
         // A method or transfer coding that a server doesn't know at all (RFC 9110 §9.1, §10.1.4).
         let unknown = status == 501 && (prepared.wire.is_some() || matches!(prepared.judged, Judged::Malformed { .. }));
         if status >= 500 && !unknown {
-            let rule = rule_of(prepared);
-            return Err(self.found(Kind::ServerError, rule, prepared, "no 5xx", format!("status {status}")));
+            let rule = rule_of_answer(prepared);
+            let found = self.found(Kind::ServerError, rule, prepared, "no 5xx", format!("status {status}"));
+            // Nobody knows what a request has done that ended so: the case ends, however little weight it has.
+            return Err(found);
         }
         if status >= 400 {
             // 0.2 fixes no error body: it may quote what was sent.
@@ -233,7 +235,7 @@ impl Play {
         };
         if answer.status.as_u16() >= 500 {
             let observed = format!("status {}", answer.status.as_u16());
-            return Err(self.found(Kind::ServerError, &rule::BAD_INPUT, &pull, "no 5xx", observed));
+            return Err(self.found(Kind::ServerError, &rule::PULL_CURRENT, &pull, "no 5xx", observed));
         }
         let Ok(PullResponse { manifest, envelope: Some(envelope), .. }) = serde_json::from_slice(&answer.body) else {
             return Ok(None);

@@ -297,3 +297,22 @@ pub(super) fn call_of(words: &mut Words, operation: Operation, body: Value) -> O
 pub(super) fn rule_of(prepared: &Prepared) -> &'static Requirement {
     prepared.rule.unwrap_or(&rule::BAD_INPUT)
 }
+
+/// The rule that a request without a sound answer shows as broken: that of its operation, if nothing is wrong with the request.
+pub(super) fn rule_of_answer(prepared: &Prepared) -> &'static Requirement {
+    let right =
+        matches!(prepared.judged, Judged::Model { lenient: false, .. }) || prepared.operation.is_authentication();
+    if !right || prepared.odd || prepared.rule.is_some() || prepared.wire.is_some() || !prepared.twist.is_empty() {
+        return rule_of(prepared);
+    }
+    match prepared.operation {
+        Operation::Challenge | Operation::Token => &rule::NO_ACCOUNT,
+        Operation::CreateRepo => &rule::CREATE_RETURNS,
+        Operation::Pull => &rule::PULL_CURRENT,
+        Operation::Push => &rule::PUSH_APPLIES,
+        Operation::AddMember => &rule::ADD_RECORDS,
+        Operation::RemoveMember => &rule::REMOVE_REPLACES,
+        Operation::FetchMemberKey => &rule::FETCH_ENTRY,
+        Operation::Discovery => &rule::DISCOVERY_SHAPE,
+    }
+}

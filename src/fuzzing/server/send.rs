@@ -9,7 +9,7 @@ use http::HeaderValue;
 use super::finding::{Found, Kind, Recorded};
 use super::plan::{CAST, Wire};
 use super::play::Play;
-use super::request::Prepared;
+use super::request::{Prepared, rule_of_answer};
 use crate::client::{Exchange, KEPT_BODY, RawAnswer, RawRequest, RecordedBody, Rewrite, Transport, TransportError};
 use crate::report::shorten_token;
 use crate::requirements as rule;
@@ -105,6 +105,8 @@ impl Play {
         if prepared.wire == Some(Wire::Chunked) && request.body.is_some() {
             let chunked = http::HeaderValue::from_static("chunked");
             request.headers.push((http::header::TRANSFER_ENCODING, chunked));
+            // What a server leaves unread of it is this request's finding, and must not meet the next one.
+            request.headers.push((http::header::CONNECTION, HeaderValue::from_static("close")));
         }
         let result = match rewritten {
             Some(Rewrite::Truncated) => {
@@ -255,6 +257,6 @@ impl Play {
             TransportError::Timeout(_) => Kind::Hang,
             _ => Kind::Dropped,
         };
-        self.found(kind, &rule::BAD_INPUT, prepared, "an HTTP answer", self.world.mask(error.to_string()))
+        self.found(kind, rule_of_answer(prepared), prepared, "an HTTP answer", self.world.mask(error.to_string()))
     }
 }

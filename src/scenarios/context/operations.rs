@@ -215,7 +215,11 @@ impl Ctx {
             let allowed = call.validated && !self.provoking.load(Ordering::Relaxed);
             let body = serde_json::from_slice::<Value>(body).ok();
             let named = body.as_ref().and_then(|body| body.pointer("/manifest/repoId"));
-            if let Some(repo) = repo_of(&call.path, named) {
+            // Nothing says whether path or body decides where they differ, as long as the caller may write there.
+            let in_body = body.as_ref().and_then(|body| body.get("repoId")).and_then(Value::as_str).map(str::to_owned);
+            let in_path = repo_of(&call.path, named);
+            let in_body = in_body.filter(|id| in_path.as_ref() != Some(id));
+            for repo in in_path.into_iter().chain(in_body) {
                 self.world.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
                 if let Some(body) = &body {
                     self.world.refusals.sent(&repo, &self.world.caller(call.auth), body);

@@ -15,13 +15,13 @@ checks! {
         "A JWT has the subject key: plus id, the kind keypair, and no account, email or role";
     "token/jwt-expiry", Hardening, "§3", [TOKEN_ANSWER], jwt_expiry,
         "A JWT has an exp, which is in seconds and agrees with expiresAt";
-    "token/guessable", Hardening, "§12", [TOKEN_VERIFIED], guessable,
+    "token/guessable", Hardening, "§3", [TOKEN_VERIFIED], guessable,
         "Tokens aren't short, numbered, or signed with a secret that everybody knows";
-    "token/other-scheme", Hardening, "§6", [TOKEN_BEARER_ONLY], other_scheme,
+    "token/other-scheme", Hardening, "§3", [TOKEN_BEARER_ONLY], other_scheme,
         "A token in another scheme than Bearer, or in none, isn't accepted";
-    "token/in-the-query", Hardening, "§6", [TOKEN_BEARER_ONLY], in_the_query,
+    "token/in-the-query", Hardening, "§3", [TOKEN_BEARER_ONLY], in_the_query,
         "A token in the query string isn't accepted";
-    "token/letter-case", Hardening, "§6", [TOKEN_BEARER_ONLY], letter_case,
+    "token/letter-case", Hardening, "§3", [TOKEN_BEARER_ONLY], letter_case,
         "A token in other letter case isn't accepted";
     "token/unauthenticated-silence", Hardening, "§3", [UNAUTHENTICATED_SILENCE], silence,
         "An answer to an unauthenticated caller is the same for a repository that exists and one that doesn't";
