@@ -96,6 +96,9 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     let warnings = cx.take_warnings();
     let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
     let mut omission = None;
+    if matches!(outcome, Err(Stop::Broken(_))) && check.info.id.starts_with("race/") {
+        cx.world.contended.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
     let (status, mut findings, mut message) = match outcome {
         Ok(()) if warnings.is_empty() => (Status::Pass, Vec::new(), cx.take_remarks()),
         Ok(()) => (Status::Warn, Vec::new(), String::new()),

@@ -9,20 +9,27 @@ use ed25519_dalek::SigningKey;
 use super::check::checks;
 use super::contention::{Rounds, all_answered, answers, body, no_server_error};
 use super::races::contend;
+use super::readers::one_of;
 use super::{Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, random};
 use crate::codec::base64;
-use crate::wire::MemberEntry;
+use crate::wire::{MemberEntry, PushResponse};
 
 checks! {
     "race/writes-to-a-busy-server", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED, PUSH_CONFLICT, ADD_RECORDS], busy_writes,
         "Of large pushes one is accepted, and of large additions none is lost, while others keep reading", phase = Alone;
+    "race/reads-from-a-busy-server", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], busy_reads,
+        "Pulls of a large roster see all of a rotation or nothing, while bodies of megabytes are under way", phase = Alone;
 }
 
 /// Members of a large roster; an answer that holds it has some 900 kB.
 const ROSTER: usize = 2_000;
 /// Blanks in the body of a large request, in bytes.
 const BLANKS: usize = 2 << 20;
+/// Blanks in the bodies that are under way while a large roster is read, in bytes: from round to round more, as far as the server takes them.
+const BULKS: [usize; 2] = [3 << 20, 6 << 20];
+/// Below that a body is nothing that holds a server up.
+const LEAST_BULK: usize = 64 << 10;
 /// Large requests that meet.
 const CROWD: usize = 4;
 /// Connections that keep pulling.
@@ -87,11 +94,11 @@ fn stand_in(model: &MemberEntry) -> MemberEntry {
 }
 
 /// The same JSON with blanks after its opening brace.
-fn padded(message: &impl serde::Serialize) -> Option<Bytes> {
+fn padded(message: &impl serde::Serialize, blanks: usize) -> Option<Bytes> {
     let json = body(message)?;
-    let mut text = Vec::with_capacity(json.len() + BLANKS);
+    let mut text = Vec::with_capacity(json.len() + blanks);
     text.push(b'{');
-    text.resize(1 + BLANKS, b' ');
+    text.resize(1 + blanks, b' ');
     text.extend_from_slice(&json[1..]);
     Some(text.into())
 }
@@ -105,16 +112,87 @@ async fn busy_writes(cx: &Ctx) -> Outcome {
             break;
         }
     }
-    rounds.remark(cx, &format!("{CROWD} large pushes and {CROWD} additions to a large roster"));
-    Ok(())
+    rounds.remark(cx, &format!("{CROWD} large pushes and {CROWD} additions to a large roster"))
+}
+
+/// A rotation of a large roster, large stale pushes and pulls become whole at the same moment.
+async fn busy_reads(cx: &Ctx) -> Outcome {
+    let mut large = Large::new(cx).await?;
+    let mut bulk = BULKS[0];
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        match large.reads_meet_a_rotation(cx, bulk).await? {
+            Met::All => bulk = BULKS[1].min(bulk * 2),
+            // What a server doesn't take isn't under way for long.
+            Met::TooLarge if bulk > LEAST_BULK => bulk /= 4,
+            Met::TooLarge => {}
+            Met::Unanswered => break,
+        }
+    }
+    rounds.remark(cx, &format!("{READS} pulls of a large roster around its rotation"))
+}
+
+/// Pulls that meet a rotation.
+const READS: usize = 6;
+
+/// What became of the requests of a round.
+enum Met {
+    All,
+    TooLarge,
+    Unanswered,
 }
 
 impl Large {
+    /// Every pull serves the state before or the state after.
+    async fn reads_meet_a_rotation(&mut self, cx: &Ctx, bulk: usize) -> Result<Met, Stop> {
+        let auth = self.alice.auth();
+        let before = self.repo.clone();
+        let mut rotation = before.rotation(&self.alice, &[&self.alice]);
+        let (own, epoch) = (rotation.members[0].clone(), rotation.envelope.key_epoch);
+        let others = before.manifest.members.iter().filter(|entry| entry.ed25519_public_key != own.ed25519_public_key);
+        rotation.members.extend(others.map(|entry| MemberEntry { key_epoch: epoch, ..entry.clone() }));
+        let mut after = before.clone();
+        after.apply_rotation(&rotation);
+        let mut stale = before.push_request(&self.alice);
+        stale.expected_payload_version -= 1;
+        let call = |operation, body| Call::operation(operation, before.id(), "", &auth, body);
+        let pull = body(&before.pull_request(0));
+        let mut calls: Vec<_> = (0..READS).map(|_| call(Operation::Pull, pull.clone())).collect();
+        calls.insert(READS / 2, call(Operation::Push, body(&before.rotating_push(&rotation))));
+        calls.extend((0..2).map(|_| call(Operation::Push, padded(&stale, bulk))));
+        let results = cx.volley(&calls).await;
+        no_server_error(&results)?;
+        let mut too_large = false;
+        for (position, answer) in answers(&results) {
+            if position > READS {
+                too_large |= answer.is_refusal();
+            } else if position == READS / 2 {
+                let response: PushResponse = answer.accepted("a rotating push")?;
+                answer.must(response.accepted, "a rotating push at the current version is accepted", || {
+                    response.to_string()
+                })?;
+                self.repo = after.clone();
+            } else {
+                one_of(answer, &[&before, &after])?;
+            }
+        }
+        // Whoever closes the connection on a large body has refused it.
+        too_large |= results[READS + 1..].iter().any(|(_, result)| result.is_err());
+        let told = results[..=READS].iter().all(|(_, result)| result.is_ok());
+        Ok(if !told {
+            Met::Unanswered
+        } else if too_large {
+            Met::TooLarge
+        } else {
+            Met::All
+        })
+    }
+
     /// False when not all were answered, so that what the server holds can't be told.
     async fn pushes_meet(&mut self, cx: &Ctx) -> Result<bool, Stop> {
         let auth = self.alice.auth();
         let pushes: Vec<_> = (0..CROWD).map(|_| self.repo.push_request(&self.alice)).collect();
-        let call = |push| Call::operation(Operation::Push, self.repo.id(), "", &auth, padded(push));
+        let call = |push| Call::operation(Operation::Push, self.repo.id(), "", &auth, padded(push, BLANKS));
         let calls: Vec<_> = pushes.iter().map(call).collect();
         let Some(winner) = self.while_read(cx, contend(cx, &self.repo, &calls)).await? else { return Ok(false) };
         self.repo.apply_push(&pushes[winner]);
@@ -126,7 +204,7 @@ impl Large {
     async fn additions_meet(&mut self, cx: &Ctx) -> Result<bool, Stop> {
         let auth = self.alice.auth();
         let adds: Vec<_> = (0..CROWD).map(|_| self.repo.add_request(&cx.identity())).collect();
-        let call = |add| Call::operation(Operation::AddMember, self.repo.id(), "", &auth, padded(add));
+        let call = |add| Call::operation(Operation::AddMember, self.repo.id(), "", &auth, padded(add, BLANKS));
         let calls: Vec<_> = adds.iter().map(call).collect();
         let results = self.while_read(cx, cx.volley(&calls)).await;
         no_server_error(&results)?;

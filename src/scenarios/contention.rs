@@ -14,29 +14,50 @@ pub(super) fn crowd(cx: &Ctx) -> usize {
 
 /// How many times as long contention is provoked with `--thorough`.
 const THOROUGH: u32 = 3;
+/// How many times as long once another check has seen this server lose a race: what shows now and then is to show each time.
+const CONTENDED: u32 = 25;
+
+/// How long a contention check goes on, and for how many rounds at most.
+pub(super) fn patience(cx: &Ctx) -> (Instant, u32) {
+    let contended = cx.world.contended.load(std::sync::atomic::Ordering::Relaxed);
+    let times = if cx.thorough() { THOROUGH } else { 1 } * if contended { CONTENDED } else { 1 };
+    (Instant::now() + cx.world.race_budget * times, cx.world.race_rounds.max(1).saturating_mul(times))
+}
 
 /// Counts rounds within the budget of the run.
 pub(super) struct Rounds {
     until: Instant,
     limit: u32,
+    /// Rounds that were begun.
     pub(super) done: u32,
+    /// Rounds that came to their end: in the others not all requests were answered.
+    complete: u32,
 }
 
 impl Rounds {
     pub(super) fn of(cx: &Ctx) -> Self {
-        let budget = cx.world.race_budget * if cx.thorough() { THOROUGH } else { 1 };
-        Self { until: Instant::now() + budget, limit: cx.world.race_rounds.max(1), done: 0 }
+        let (until, limit) = patience(cx);
+        Self { until, limit, done: 0, complete: 0 }
     }
 
     /// Whether there is another round; the first one always takes place.
     pub(super) fn next(&mut self) -> bool {
+        self.complete = self.done;
         let more = self.done == 0 || (self.done < self.limit && Instant::now() < self.until);
         self.done += u32::from(more);
         more
     }
 
-    pub(super) fn remark(&self, cx: &Ctx, what: &str) {
-        cx.remark(format!("not provoked in {} rounds of {what}", self.done));
+    /// How often it was tried without success.
+    ///
+    /// # Errors
+    /// [`Stop::Skip`] when not even one round came to its end: then nothing was looked at.
+    pub(super) fn remark(&self, cx: &Ctx, what: &str) -> Outcome {
+        if self.complete == 0 {
+            return Err(Stop::not_judged(format!("not all requests were answered in any round of {what}")));
+        }
+        cx.remark(format!("not provoked in {} rounds of {what}", self.complete));
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::check::checks;
+use super::contention::patience;
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Identity, Repo};
 use crate::history::{self, Verdict};
@@ -42,7 +43,7 @@ async fn linearizable(cx: &Ctx) -> Outcome {
     }
     let at_first: Vec<&Identity> = everybody[1..everybody.len() - 1].iter().map(|member| &member.identity).collect();
     let repo = cx.repo_with(&everybody[0], &at_first).await?;
-    let (until, turns) = (Instant::now() + cx.world.race_budget, cx.world.race_rounds);
+    let (until, turns) = patience(cx);
     let players = everybody.iter().map(|member| async {
         let mut player = Player { cx, member, everybody: &everybody, repo_id: repo.id(), view: None };
         let mut turn = 0;

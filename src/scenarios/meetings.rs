@@ -52,8 +52,7 @@ async fn push_against_add(cx: &Ctx) -> Outcome {
         }
         cx.holds(&alice, &repo, "a push and additions at once").await?;
     }
-    rounds.remark(cx, "a push and additions");
-    Ok(())
+    rounds.remark(cx, "a push and additions")
 }
 
 /// Each expects what the one before writes, so that the next one follows within microseconds.
@@ -100,8 +99,7 @@ async fn pushes_in_a_row(cx: &Ctx) -> Outcome {
         }
         cx.holds(&alice, &repo, "pushes in a row").await?;
     }
-    rounds.remark(cx, "pushes that build on each other");
-    Ok(())
+    rounds.remark(cx, "pushes that build on each other")
 }
 
 /// Looking for the member and adding it are one step.
@@ -131,8 +129,7 @@ async fn same_member(cx: &Ctx) -> Outcome {
             .collect();
         holds_one_of(cx, &alice, &states, "additions of the same member at once").await?;
     }
-    rounds.remark(cx, "additions of one member");
-    Ok(())
+    rounds.remark(cx, "additions of one member")
 }
 
 /// bob's requests, with alice's removal of bob in the middle of them; then what the removal leaves, if it applied.
@@ -183,8 +180,7 @@ async fn push_against_own_removal(cx: &Ctx) -> Outcome {
             break;
         }
     }
-    rounds.remark(cx, "pushes and the removal of their author");
-    Ok(())
+    rounds.remark(cx, "pushes and the removal of their author")
 }
 
 async fn add_against_own_removal(cx: &Ctx) -> Outcome {
@@ -196,6 +192,5 @@ async fn add_against_own_removal(cx: &Ctx) -> Outcome {
             break;
         }
     }
-    rounds.remark(cx, "additions and the removal of their author");
-    Ok(())
+    rounds.remark(cx, "additions and the removal of their author")
 }

@@ -48,8 +48,7 @@ async fn nonce_redeemed_once(cx: &Ctx) -> Outcome {
         }
         no_server_error(&results)?;
     }
-    rounds.remark(cx, &format!("{} redemptions", crowd(cx)));
-    Ok(())
+    rounds.remark(cx, &format!("{} redemptions", crowd(cx)))
 }
 
 /// The position of the only accepted push, if any.
@@ -98,8 +97,7 @@ async fn push_has_one_winner(cx: &Ctx) -> Outcome {
         repo.apply_push(&pushes[winner]);
         cx.holds(&alice, &repo, "the winner's push").await?;
     }
-    rounds.remark(cx, &format!("{} pushes", crowd(cx)));
-    Ok(())
+    rounds.remark(cx, &format!("{} pushes", crowd(cx)))
 }
 
 /// The same with a roster in every push.
@@ -116,8 +114,7 @@ async fn rotation_has_one_winner(cx: &Ctx) -> Outcome {
         repo.apply_rotation(&rotations[winner]);
         cx.readable(&alice, &repo, "the winner's rotation").await?;
     }
-    rounds.remark(cx, &format!("{} rotations", crowd(cx) / 2));
-    Ok(())
+    rounds.remark(cx, &format!("{} rotations", crowd(cx) / 2))
 }
 
 /// Looking for the id and taking it are one step.
@@ -144,8 +141,7 @@ async fn create_has_one_winner(cx: &Ctx) -> Outcome {
         let loser = &owners[(winner + 1) % owners.len()];
         cx.pull(loser, &repos[*winner].pull_request(0)).await?.refused("a pull by a loser", &[403])?;
     }
-    rounds.remark(cx, &format!("{} creations", owners.len()));
-    Ok(())
+    rounds.remark(cx, &format!("{} creations", owners.len()))
 }
 
 /// Reading the roster and writing it back are one step.
@@ -170,8 +166,7 @@ async fn add_member_loses_none(cx: &Ctx) -> Outcome {
         }
         cx.holds(&alice, &repo, &format!("{} members were added at once", repo.manifest.members.len() - 1)).await?;
     }
-    rounds.remark(cx, &format!("{} additions", crowd(cx) / 2));
-    Ok(())
+    rounds.remark(cx, &format!("{} additions", crowd(cx) / 2))
 }
 
 /// Both are to epoch 1 and version 2; the one that comes second raises neither.
@@ -202,8 +197,7 @@ async fn removals_at_once(cx: &Ctx) -> Outcome {
         ];
         one_applies(cx, &scene, &repo, &calls, &[Some(&first), Some(&second)], "two removals at once").await?;
     }
-    rounds.remark(cx, "two removals");
-    Ok(())
+    rounds.remark(cx, "two removals")
 }
 
 /// Sends two writes to the same version at once: at most one applies, and the state is its own.
@@ -269,8 +263,7 @@ async fn push_against_removal(cx: &Ctx) -> Outcome {
         ];
         one_applies(cx, &scene, &repo, &calls, &[None, Some(&rotation)], "a push and a removal at once").await?;
     }
-    rounds.remark(cx, "a push and a removal");
-    Ok(())
+    rounds.remark(cx, "a push and a removal")
 }
 
 /// Either order is allowed; what isn't is a roster that neither order leaves.
@@ -310,8 +303,7 @@ async fn add_against_removal(cx: &Ctx) -> Outcome {
         }
         holds_one_of(cx, alice, &states, "an addition and a removal at once").await?;
     }
-    rounds.remark(cx, "an addition and a removal");
-    Ok(())
+    rounds.remark(cx, "an addition and a removal")
 }
 
 /// One writer rotates; readers compare what they get with the states that were ever committed.

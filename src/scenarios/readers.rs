@@ -55,8 +55,7 @@ async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
             break;
         }
     }
-    rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)));
-    Ok(())
+    rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)))
 }
 
 /// A write that was refused never shows, not even for a moment.
@@ -84,8 +83,7 @@ async fn conflicts_are_invisible(cx: &Ctx) -> Outcome {
             }
         }
     }
-    rounds.remark(cx, &format!("{} pulls around a stale push", crowd(cx)));
-    Ok(())
+    rounds.remark(cx, &format!("{} pulls around a stale push", crowd(cx)))
 }
 
 /// The pulls are ready when the write is answered: they follow within microseconds.
@@ -113,8 +111,7 @@ async fn reads_follow_writes(cx: &Ctx) -> Outcome {
             one_of(answer, &[&repo])?;
         }
     }
-    rounds.remark(cx, "a push and pulls right after it");
-    Ok(())
+    rounds.remark(cx, "a push and pulls right after it")
 }
 
 /// How long a push may take while the pulls after it are under way already.
@@ -126,7 +123,7 @@ fn occupied() -> Stop {
 }
 
 /// A pull serves one of these states, as a whole.
-fn one_of(answer: &super::Answer<'_>, states: &[&Repo]) -> Outcome {
+pub(super) fn one_of(answer: &super::Answer<'_>, states: &[&Repo]) -> Outcome {
     let pulled: PullResponse = answer.accepted("pull by a member")?;
     let newest = states[states.len() - 1];
     let state = states.iter().find(|state| state.version() == pulled.manifest.payload_version).unwrap_or(&newest);

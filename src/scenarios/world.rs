@@ -72,6 +72,8 @@ pub struct World {
     subjects: Mutex<HashMap<String, String>>,
     /// Whether the server took the unread body of a refused request for the next request.
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
+    /// Whether a contention check has seen the server lose a race.
+    pub contended: AtomicBool,
     /// Whether the server serves one connection at a time.
     pub one_connection: AtomicBool,
     /// Whether the server serves one request at a time, found when one was held.
@@ -125,6 +127,7 @@ impl World {
             recording: None,
             subjects: Mutex::default(),
             leaves_bodies: OnceLock::new(),
+            contended: AtomicBool::new(false),
             one_connection: AtomicBool::new(false),
             one_request: AtomicBool::new(false),
             credentials,

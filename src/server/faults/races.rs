@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::http::request::Parts;
+use bytes::Bytes;
+
 use super::tools::{gap, is_in, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
@@ -114,6 +117,35 @@ impl VaultRules for TwoSteps {
     }
 }
 
+/// Where large bodies keep the interpreter busy, a pull is put aside between its two reads.
+#[derive(Default)]
+struct TornWhenBusy(Mutex<Option<Instant>>);
+
+impl IdentityRules for TornWhenBusy {}
+impl Edge for TornWhenBusy {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if body.len() > 2 << 20 {
+            *lock(&self.0) = Some(Instant::now());
+        }
+        Ok(body)
+    }
+}
+impl VaultRules for TornWhenBusy {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        let busy = lock(&self.0).is_some_and(|since| since.elapsed() < Duration::from_millis(50));
+        if visit.route != Route::Pull || !busy {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let first = load(store, &visit.repo_id)?;
+            gap(20 * WINDOW).await;
+            let second = load(store, &visit.repo_id)?;
+            let mixed = first.zip(second).map(|(first, second)| Repo { manifest: first.manifest, ..second });
+            operations::transition(self, visit, mixed.as_ref()).answer
+        })
+    }
+}
+
 /// Reads a pull's state twice, and mixes the two.
 struct TornPull(fn(Repo, Repo) -> Repo);
 
@@ -200,6 +232,7 @@ faults! {
     [Race] "race-add-compare-and-swap" breaks ADD_RECORDS: "addMember writes back a roster if the version hasn't moved, which other additions don't move." => { is CompareAndSwap(Route::AddMember) }
     [Race] "race-remove" breaks WRITES_SERIALIZED: "removeMember writes back a state that it has read a little earlier." => { is CheckThenAct(Route::RemoveMember) }
     [Race] "race-pull-old-manifest" breaks SNAPSHOT_READS: "A pull reads the manifest a little before the envelope." => { is TornPull(|first, second| Repo { manifest: first.manifest, ..second }) }
+    [Race] "race-pull-old-manifest-when-busy" breaks SNAPSHOT_READS: "A pull reads the manifest before the envelope, which shows only while large bodies keep the server busy." => { is TornWhenBusy::default() }
     [Race] "race-pull-old-envelope" breaks SNAPSHOT_READS: "A pull reads the envelope a little before the manifest." => { is TornPull(|first, second| Repo { envelope: first.envelope, ..second }) }
     [Race] "race-pull-old-roster" breaks SNAPSHOT_READS: "A pull reads the roster a little before the rest." => {
         is TornPull(|first, mut second| {
