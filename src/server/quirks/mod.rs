@@ -4,6 +4,7 @@ mod bodies;
 mod connections;
 mod habits;
 mod incomplete;
+mod texts;
 
 use std::sync::Arc;
 
@@ -90,6 +91,18 @@ static ALL: &[Quirk] = &[
     }),
     quirk("plain-ids-only", "Repository ids other than unreserved characters are refused at creation.", || {
         Arc::new(habits::PlainIds)
+    }),
+    quirk("uuid-ids-only", "Repository ids that aren't UUIDs in lower case are refused at creation.", || {
+        Arc::new(texts::Ids(texts::is_uuid))
+    }),
+    quirk("short-ids-only", "Repository ids of more than 64 characters are refused at creation.", || {
+        Arc::new(texts::Ids(|id| id.chars().count() <= 64))
+    }),
+    quirk("trimmed-ids-only", "Repository ids with white space at their ends are refused at creation.", || {
+        Arc::new(texts::Ids(texts::is_trimmed))
+    }),
+    quirk("usual-scheme-only", "A schemeId other than the specification's is refused.", || {
+        Arc::new(texts::UsualScheme)
     }),
     quirk("safe-counters-only", "Counters of 2^53 and more are refused.", || Arc::new(habits::SafeCounters)),
     quirk("small-bodies-only", "Bodies of more than 512 KiB are refused with 413.", || Arc::new(habits::SmallBodies)),
