@@ -6,16 +6,23 @@ mod define;
 mod answers;
 mod bearer;
 mod cached;
+mod caches;
 mod challenge;
+mod collations;
+mod columns;
 mod counters;
 mod create;
 mod errors;
 mod ids;
 mod incomplete;
 mod input;
+mod json;
+mod later;
 mod leaks;
 mod members;
 mod membership;
+mod numbers;
+mod parsers;
 mod pull;
 mod push;
 mod push_roster;
@@ -24,6 +31,7 @@ mod redemption;
 mod refused;
 mod removal;
 mod replay;
+mod rosters;
 mod status;
 mod storage;
 mod tokens;
@@ -102,6 +110,14 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         input::faults(),
         races::faults(),
         storage::faults(),
+        caches::faults(),
+        rosters::faults(),
+        collations::faults(),
+        columns::faults(),
+        numbers::faults(),
+        later::faults(),
+        parsers::faults(),
+        json::faults(),
     ];
     areas.concat()
 });

@@ -53,3 +53,31 @@ pub async fn gap(micros: u64) {
         tokio::task::yield_now().await;
     }
 }
+
+/// Replaces the values of some members of a JSON text, wherever they are: `change` gets the text of a value that is no
+/// object or array with anything in it. Works on the text, so that numbers may be as long as they like.
+pub fn each_token(body: &bytes::Bytes, names: &[&str], change: impl Fn(&str) -> Option<String>) -> bytes::Bytes {
+    let Ok(mut rest) = std::str::from_utf8(body) else { return body.clone() };
+    let mut out = String::with_capacity(rest.len());
+    while let Some((at, name)) = first_of(rest, names) {
+        let start = at + name.len() + 3;
+        let value = &rest[start..];
+        let end = match value.strip_prefix('"') {
+            Some(text) => text.find('"').map_or(value.len(), |quote| quote + 2),
+            None if value.starts_with(['[', '{']) => value.find([']', '}']).map_or(value.len(), |end| end + 1),
+            None => value.find([',', '}', ']']).unwrap_or(value.len()),
+        };
+        out.push_str(&rest[..start]);
+        let token = value[..end].trim();
+        out.push_str(&change(token).unwrap_or_else(|| token.to_owned()));
+        rest = &value[end..];
+    }
+    out.push_str(rest);
+    out.into()
+}
+
+/// Where the first of some members begins, and which one it is.
+fn first_of<'n>(text: &str, names: &[&'n str]) -> Option<(usize, &'n str)> {
+    let places = names.iter().filter_map(|name| Some((text.find(&format!("\"{name}\":"))?, *name)));
+    places.min_by_key(|(at, _)| *at)
+}

@@ -1,0 +1,257 @@
+//! Rights and answers that are remembered longer than they hold, and rights that come too late (SPEC §6, authorization).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use super::tools::{is_in, lock};
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::MemberEntry;
+
+/// Repository, member and, where each operation has a cache of its own, operation.
+type Key = (String, String, Option<Route>);
+
+/// What empties a cache of rights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Emptied {
+    /// The id that a removal names is forgotten.
+    ByName,
+    /// A removal forgets everybody; a push forgets nobody.
+    ByRemoval,
+    /// A push with a roster forgets everybody; a removal forgets nobody but the one it names.
+    ByPush,
+    /// Everything, save where members remove themselves.
+    ByOthers,
+}
+
+/// A server that asks a cache of rights before the roster.
+struct Positive {
+    /// Operations that ask the cache.
+    routes: &'static [Route],
+    /// Whether only the operation that was used is remembered.
+    each: bool,
+    emptied: Emptied,
+    seen: Mutex<HashSet<Key>>,
+}
+
+fn positive(routes: &'static [Route], each: bool, emptied: Emptied) -> Positive {
+    Positive { routes, each, emptied, seen: Mutex::default() }
+}
+
+const EVERY: &[Route] = &[Route::Pull, Route::Push, Route::AddMember, Route::RemoveMember, Route::FetchMemberKey];
+
+impl IdentityRules for Positive {}
+impl Edge for Positive {}
+impl VaultRules for Positive {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let route = self.each.then_some(visit.route);
+        let key = (repo.manifest.repo_id.clone(), visit.caller.clone(), route);
+        let mut seen = lock(&self.seen);
+        if is_in(repo, &visit.caller) {
+            seen.insert(key);
+            return true;
+        }
+        self.routes.contains(&visit.route) && seen.contains(&key)
+    }
+
+    fn committed(
+        &self,
+        _: &crate::server::store::Tx<'_>,
+        visit: &Visit,
+        _: Option<&Repo>,
+        next: &Repo,
+    ) -> rusqlite::Result<()> {
+        let (named, rotates) = match &visit.call {
+            Call::Remove(request) => (Some(request.removed_member_id.as_str()), true),
+            Call::Push(request) => (None, request.rotated_members.is_some()),
+            _ => (None, false),
+        };
+        let all = match self.emptied {
+            Emptied::ByName => false,
+            Emptied::ByRemoval => named.is_some(),
+            Emptied::ByPush => rotates && named.is_none(),
+            Emptied::ByOthers => rotates && named != Some(&visit.caller),
+        };
+        let himself = self.emptied == Emptied::ByOthers && named == Some(&visit.caller);
+        lock(&self.seen).retain(|(repo, member, _)| {
+            *repo != next.manifest.repo_id || !(all || !himself && named == Some(member.as_str()))
+        });
+        Ok(())
+    }
+}
+
+/// A server that remembers who was refused, and forgets it only when that member is added by addMember, or never.
+struct Negative {
+    routes: &'static [Route],
+    /// Whether addMember by the first member of the roster makes it forget.
+    forgets: bool,
+    refused: Mutex<HashSet<Key>>,
+}
+
+fn negative(routes: &'static [Route], forgets: bool) -> Negative {
+    Negative { routes, forgets, refused: Mutex::default() }
+}
+
+impl IdentityRules for Negative {}
+impl Edge for Negative {}
+impl VaultRules for Negative {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let key = (repo.manifest.repo_id.clone(), visit.caller.clone(), Some(visit.route));
+        let mut refused = lock(&self.refused);
+        if self.routes.contains(&visit.route) && refused.contains(&key) {
+            return false;
+        }
+        let member = is_in(repo, &visit.caller);
+        if !member {
+            refused.insert(key);
+        }
+        member
+    }
+
+    fn added(&self, repo: &Repo, entry: &MemberEntry) -> Repo {
+        if self.forgets {
+            lock(&self.refused)
+                .retain(|(id, member, _)| *id != repo.manifest.repo_id || *member != entry.ed25519_public_key);
+        }
+        let mut next = repo.clone();
+        next.manifest.members.push(entry.clone());
+        next.last_removal = None;
+        next
+    }
+}
+
+/// A server that answers fetchMemberKey from a cache which some writes don't empty.
+struct Fetching {
+    /// Whether an unknown member is remembered as such, instead of a known one.
+    misses: bool,
+    /// Writes that empty the cache.
+    emptied: &'static [Route],
+    cache: Mutex<HashMap<(String, String), Option<MemberEntry>>>,
+}
+
+fn fetching(misses: bool, emptied: &'static [Route]) -> Fetching {
+    Fetching { misses, emptied, cache: Mutex::default() }
+}
+
+impl IdentityRules for Fetching {}
+impl Edge for Fetching {}
+impl VaultRules for Fetching {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+        let mut cache = lock(&self.cache);
+        let key = (repo.manifest.repo_id.clone(), member_id.to_owned());
+        let found = cache.get(&key).cloned().unwrap_or_else(|| {
+            let entry = repo.manifest.member(member_id).cloned();
+            if entry.is_none() == self.misses {
+                cache.insert(key, entry.clone());
+            }
+            entry
+        });
+        found.map_or_else(|| Outcome::refuse(Refusal::not_found("no such member")), Outcome::read)
+    }
+
+    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        if self.emptied.contains(&route) {
+            lock(&self.cache).retain(|(repo, _), _| *repo != next.manifest.repo_id);
+        }
+        next
+    }
+}
+
+/// A server that keeps part of what is known of a member once for all repositories.
+struct Shared {
+    part: fn(&mut MemberEntry, &MemberEntry),
+    /// Whether the first one counts, rather than the last.
+    first: bool,
+    members: Mutex<HashMap<String, MemberEntry>>,
+}
+
+fn shared(first: bool, part: fn(&mut MemberEntry, &MemberEntry)) -> Shared {
+    Shared { part, first, members: Mutex::default() }
+}
+
+impl IdentityRules for Shared {}
+impl Edge for Shared {}
+impl VaultRules for Shared {
+    fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        let mut members = lock(&self.members);
+        for entry in &next.manifest.members {
+            // A write brings only the entries that it changes.
+            if before.and_then(|repo| repo.manifest.member(&entry.ed25519_public_key)) == Some(entry) {
+                continue;
+            }
+            match self.first {
+                true => drop(members.entry(entry.ed25519_public_key.clone()).or_insert_with(|| entry.clone())),
+                false => drop(members.insert(entry.ed25519_public_key.clone(), entry.clone())),
+            }
+        }
+        next
+    }
+
+    fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
+        let members = lock(&self.members);
+        for entry in &mut repo.manifest.members {
+            if let Some(known) = members.get(&entry.ed25519_public_key) {
+                (self.part)(entry, known);
+            }
+        }
+        repo
+    }
+}
+
+faults! {
+    "rights-cached-until-named" breaks REMOVE_REVOKES: "Rights are cached, and only the id that a removal names is forgotten." => { is positive(EVERY, false, Emptied::ByName) }
+    "rights-cached-past-push" breaks PUSH_ROTATES: "Rights are cached, and a push that leaves members out doesn't empty the cache." => { is positive(EVERY, false, Emptied::ByRemoval) }
+    "rights-cached-past-roster" breaks REMOVE_REVOKES: "Rights are cached, and a removal forgets the one it names but not those whom its roster leaves out." => { is positive(EVERY, false, Emptied::ByPush) }
+    "rights-cached-past-self-removal" breaks REMOVE_REVOKES: "Rights are cached, and who removes himself isn't forgotten." => { is positive(EVERY, false, Emptied::ByOthers) }
+    "pull-right-cached-past-push" breaks PUSH_ROTATES: "Who has pulled goes on pulling after a push has left him out." => { is positive(&[Route::Pull], true, Emptied::ByRemoval) }
+    "push-right-cached-past-push" breaks PUSH_ROTATES: "Who has pushed goes on pushing after a push has left him out." => { is positive(&[Route::Push], true, Emptied::ByRemoval) }
+    "add-right-cached-past-push" breaks PUSH_ROTATES: "Who has added somebody goes on adding after a push has left him out." => { is positive(&[Route::AddMember], true, Emptied::ByRemoval) }
+    "remove-right-cached-past-push" breaks PUSH_ROTATES: "Who has removed somebody goes on removing after a push has left him out." => { is positive(&[Route::RemoveMember], true, Emptied::ByRemoval) }
+    "fetch-right-cached-past-push" breaks PUSH_ROTATES: "Who has fetched a key goes on fetching after a push has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::ByRemoval) }
+    "pull-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pulled goes on pulling after a removal's roster has left him out." => { is positive(&[Route::Pull], true, Emptied::ByName) }
+    "push-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pushed goes on pushing after a removal's roster has left him out." => { is positive(&[Route::Push], true, Emptied::ByName) }
+    "fetch-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has fetched a key goes on fetching after a removal's roster has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::ByName) }
+    "add-right-cached-past-self-removal" breaks REMOVE_REVOKES: "Who has added somebody goes on adding after he has removed himself." => { is positive(&[Route::AddMember], true, Emptied::ByOthers) }
+    "refusals-cached" breaks ADD_RECORDS: "Who was refused an operation is refused it for good." => { is negative(EVERY, false) }
+    "refused-push-cached" breaks ADD_RECORDS: "Whose push was refused can't push when he has become a member." => { is negative(&[Route::Push], false) }
+    "refused-add-cached" breaks ADD_RECORDS: "Whose addMember was refused can't add anybody when he has become a member." => { is negative(&[Route::AddMember], false) }
+    "refused-remove-cached" breaks ADD_RECORDS: "Whose removeMember was refused can't remove anybody when he has become a member." => { is negative(&[Route::RemoveMember], false) }
+    "refused-fetch-cached" breaks ADD_RECORDS: "Whose fetchMemberKey was refused can't fetch when he has become a member." => { is negative(&[Route::FetchMemberKey], false) }
+    "refusals-cached-past-rotation" breaks PUSH_ROTATES: "Who was refused stays so when a push brings him in; only addMember helps." => { is negative(EVERY, true) }
+    "fetched-key-cached-past-removal" breaks REMOVE_DROPS: "A member's entry that was fetched once is given after the member's removal." => { is fetching(false, &[Route::AddMember, Route::Push]) }
+    "fetched-key-cached-past-push" breaks PUSH_ROTATES: "A member's entry that was fetched once is given after a push has replaced it." => { is fetching(false, &[Route::AddMember, Route::RemoveMember]) }
+    "fetched-key-cached-past-add" breaks FETCH_ENTRY: "A member who was fetched before he was added isn't found afterwards." => { is fetching(true, &[Route::Push, Route::RemoveMember]) }
+    "unknown-repository-cached" breaks CREATE_RETURNS: "A repository that was asked for before it was created isn't found afterwards." => {
+        state { unknown: Mutex<HashSet<String>> }
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                let mut unknown = lock(&self.unknown);
+                if visit.route != Route::CreateRepo && (state.is_none() || unknown.contains(&visit.repo_id)) {
+                    unknown.insert(visit.repo_id.clone());
+                    return Outcome::refuse(Refusal::not_found("no such repository"));
+                }
+                drop(unknown);
+                operations::transition(self, visit, state)
+            }
+        }
+    }
+    "x25519-key-of-last-repository" breaks STORED_VERBATIM: "A member's X25519 key is kept once, as the last repository has it." => {
+        is shared(false, |entry, known| entry.x25519_public_key.clone_from(&known.x25519_public_key))
+    }
+    "x25519-key-of-first-repository" breaks STORED_VERBATIM: "A member's X25519 key is kept once, as the first repository had it." => {
+        is shared(true, |entry, known| entry.x25519_public_key.clone_from(&known.x25519_public_key))
+    }
+    "binding-of-last-repository" breaks BINDING_OPAQUE: "A member's binding signature is kept once, as the last repository has it." => {
+        is shared(false, |entry, known| entry.key_binding_sig.clone_from(&known.key_binding_sig))
+    }
+    "wrapped-key-of-last-repository" breaks STORED_VERBATIM: "A member's wrapped key is kept once, as the last repository has it." => {
+        is shared(false, |entry, known| entry.wrapped_data_key.clone_from(&known.wrapped_data_key))
+    }
+    "epoch-of-last-repository" breaks STORED_VERBATIM: "A member's key epoch is kept once, as the last repository has it." => {
+        is shared(false, |entry, known| entry.key_epoch = known.key_epoch)
+    }
+}

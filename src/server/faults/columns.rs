@@ -1,0 +1,165 @@
+//! Columns that are too short for what is stored in them, or that make something else of it (SPEC §4).
+
+use super::tools::lock;
+use crate::codec::base64;
+use crate::server::edge::Edge;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Call, Repo};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::WrappedKey;
+
+/// A server that changes one kind of text when it is stored.
+struct Column(fn(&mut Repo));
+
+impl IdentityRules for Column {}
+impl Edge for Column {}
+impl VaultRules for Column {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        (self.0)(&mut next);
+        next
+    }
+}
+
+/// Shortens a text to so many characters.
+fn cut(text: &mut String, most: usize) {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+    }
+}
+
+fn keys(repo: &mut Repo, change: impl Fn(&mut WrappedKey)) {
+    repo.manifest.members.iter_mut().for_each(|entry| change(&mut entry.wrapped_data_key));
+}
+
+fn schemes(repo: &mut Repo, change: impl Fn(&str) -> String) {
+    repo.manifest.scheme_id = change(&repo.manifest.scheme_id);
+    keys(repo, |key| key.scheme_id = change(&key.scheme_id));
+}
+
+/// Changes the bytes behind a base64 text.
+fn bytes(text: &mut String, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    if let Ok(bytes) = base64::decode(text) {
+        *text = base64::encode(&change(bytes));
+    }
+}
+
+fn without_end(byte: u8) -> impl Fn(Vec<u8>) -> Vec<u8> + Copy {
+    move |mut bytes| {
+        while bytes.last() == Some(&byte) {
+            bytes.pop();
+        }
+        bytes
+    }
+}
+
+fn without_beginning(mut bytes: Vec<u8>) -> Vec<u8> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    bytes.drain(..zeros);
+    bytes
+}
+
+/// A server that takes binding signatures of any length, as the schema has them.
+struct Bindings(fn(&mut String));
+
+impl IdentityRules for Bindings {}
+impl Edge for Bindings {}
+impl VaultRules for Bindings {
+    fn shape(&self, call: &Call) -> Result<(), Refusal> {
+        let mut call = call.clone();
+        let members = match &mut call {
+            Call::Create(request) => request.manifest.members.as_mut_slice(),
+            Call::Push(request) => request.rotated_members.as_deref_mut().unwrap_or_default(),
+            Call::Add(request) => std::slice::from_mut(&mut request.member),
+            Call::Remove(request) => request.rewrapped_members.as_mut_slice(),
+            Call::Pull(_) | Call::Fetch(_) => &mut [],
+        };
+        members.iter_mut().for_each(|entry| entry.key_binding_sig = None);
+        crate::server::validate::call(&call)
+    }
+
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        for entry in &mut next.manifest.members {
+            if let Some(sig) = &mut entry.key_binding_sig {
+                (self.0)(sig);
+            }
+        }
+        next
+    }
+}
+
+faults! {
+    "repo-id-cut-at-255" breaks STORED_VERBATIM: "Repository ids are served up to their 255th character." => { is Column(|repo| cut(&mut repo.manifest.repo_id, 255)) }
+    "envelope-repo-id-cut-at-64" breaks STORED_VERBATIM: "The repository id of an envelope is served up to its 64th character." => { is Column(|repo| cut(&mut repo.envelope.repo_id, 64)) }
+    "manifest-scheme-cut-at-32" breaks STORED_VERBATIM: "The schemeId of a manifest is cut off after 32 characters." => { is Column(|repo| cut(&mut repo.manifest.scheme_id, 32)) }
+    "manifest-scheme-cut-at-255" breaks STORED_VERBATIM: "The schemeId of a manifest is cut off after 255 characters." => { is Column(|repo| cut(&mut repo.manifest.scheme_id, 255)) }
+    "wrapped-scheme-cut-at-32" breaks STORED_VERBATIM: "The schemeId of a wrapped key is cut off after 32 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.scheme_id, 32))) }
+    "wrapped-scheme-cut-at-100" breaks STORED_VERBATIM: "The schemeId of a wrapped key is cut off after 100 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.scheme_id, 100))) }
+    "wrapped-ciphertext-cut-at-128" breaks STORED_VERBATIM: "The ciphertext of a wrapped key is cut off after 128 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 128))) }
+    "wrapped-ciphertext-cut-at-512" breaks STORED_VERBATIM: "The ciphertext of a wrapped key is cut off after 512 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 512))) }
+    "wrapped-ciphertext-cut-at-64k" breaks STORED_VERBATIM: "The ciphertext of a wrapped key is cut off after 65,535 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 65_535))) }
+    "ciphertext-of-4096-loses-last" breaks STORED_VERBATIM: "A ciphertext that fills a buffer of 4,096 characters to the end loses its last four." => {
+        is Column(|repo| if repo.envelope.ciphertext.len() == 4096 { repo.envelope.ciphertext.truncate(4092); })
+    }
+    "ciphertext-of-65536-loses-last" breaks STORED_VERBATIM: "A ciphertext that fills a buffer of 65,536 characters to the end loses its last four." => {
+        is Column(|repo| if repo.envelope.ciphertext.len() == 65_536 { repo.envelope.ciphertext.truncate(65_532); })
+    }
+    "ciphertext-loses-last-zeros" breaks STORED_VERBATIM: "Zero bytes at the end of a ciphertext are lost, as in a BINARY column." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(0))) }
+    "ciphertext-loses-first-zeros" breaks STORED_VERBATIM: "Zero bytes at the beginning of a ciphertext are lost, as of a number." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_beginning)) }
+    "ciphertext-loses-last-blanks" breaks STORED_VERBATIM: "Blanks at the end of a ciphertext are lost, as in a CHAR column." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(b' '))) }
+    "ciphertext-loses-line-end" breaks STORED_VERBATIM: "A line end at the end of a ciphertext is lost." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(b'\n'))) }
+    "iv-loses-last-zeros" breaks STORED_VERBATIM: "Zero bytes at the end of an IV are lost." => { is Column(|repo| bytes(&mut repo.envelope.iv, without_end(0))) }
+    "wrapped-iv-loses-first-zeros" breaks STORED_VERBATIM: "Zero bytes at the beginning of a wrapped key's IV are lost." => { is Column(|repo| keys(repo, |key| bytes(&mut key.iv, without_beginning))) }
+    "wrapped-ciphertext-ends-at-zero" breaks STORED_VERBATIM: "The ciphertext of a wrapped key ends at its first zero byte." => {
+        is Column(|repo| keys(repo, |key| bytes(&mut key.ciphertext, |bytes| bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())))
+    }
+    "ephemeral-key-loses-last-zeros" breaks STORED_VERBATIM: "Zero bytes at the end of an ephemeral key are lost." => { is Column(|repo| keys(repo, |key| bytes(&mut key.ephemeral_public_key, without_end(0)))) }
+    "x25519-key-loses-last-blanks" breaks STORED_VERBATIM: "Blanks at the end of an X25519 key are lost." => {
+        is Column(|repo| repo.manifest.members.iter_mut().for_each(|entry| bytes(&mut entry.x25519_public_key, without_end(b' '))))
+    }
+    "scheme-trimmed" breaks STORED_VERBATIM: "White space at the ends of a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.trim().to_owned())) }
+    "scheme-lower-cased" breaks STORED_VERBATIM: "A schemeId that isn't known is stored in lower case." => {
+        is Column(|repo| schemes(repo, |text| if text.starts_with("X25519-HKDF") { text.to_owned() } else { text.to_lowercase() }))
+    }
+    "scheme-ends-at-nul" breaks STORED_VERBATIM: "A schemeId ends at its first NUL." => { is Column(|repo| schemes(repo, |text| text.split('\0').next().unwrap_or_default().to_owned())) }
+    "scheme-without-emoji" breaks STORED_VERBATIM: "A character of four bytes in a schemeId becomes a question mark, as in MySQL's old utf8." => {
+        is Column(|repo| schemes(repo, |text| text.replace(|c| c > '\u{ffff}', "?")))
+    }
+    "scheme-in-latin-1" breaks STORED_VERBATIM: "A character outside Latin-1 in a schemeId becomes a question mark." => {
+        is Column(|repo| schemes(repo, |text| text.replace(|c| c > '\u{ff}', "?")))
+    }
+    "scheme-composed" breaks STORED_VERBATIM: "A schemeId is stored in Unicode's composed form (NFC)." => { is Column(|repo| schemes(repo, |text| text.replace("e\u{301}", "é"))) }
+    "scheme-html-escaped" breaks STORED_VERBATIM: "A schemeId is stored with the escapes of HTML." => {
+        is Column(|repo| schemes(repo, |text| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")))
+    }
+    "scheme-quotes-doubled" breaks STORED_VERBATIM: "Quotes in a schemeId come back doubled, as SQL escapes them." => { is Column(|repo| schemes(repo, |text| text.replace('\'', "''"))) }
+    "scheme-backslash-lost" breaks STORED_VERBATIM: "A backslash in a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.replace('\\', ""))) }
+    "scheme-line-ends-unified" breaks STORED_VERBATIM: "Line ends in a schemeId become single line feeds." => { is Column(|repo| schemes(repo, |text| text.replace("\r\n", "\n"))) }
+    "scheme-without-bom" breaks STORED_VERBATIM: "A byte order mark at the beginning of a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.trim_start_matches('\u{feff}').to_owned())) }
+    "scheme-as-number" breaks STORED_VERBATIM: "A schemeId that reads as a number comes back as one, so 1e3 is 1000." => {
+        is Column(|repo| schemes(repo, |text| text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string())))
+    }
+    "scheme-null-is-empty" breaks STORED_VERBATIM: "The schemeId null comes back empty." => { is Column(|repo| schemes(repo, |text| if text == "null" { String::new() } else { text.to_owned() })) }
+    "scheme-empty-is-default" breaks STORED_VERBATIM: "An empty schemeId comes back as the usual one." => {
+        is Column(|repo| schemes(repo, |text| if text.is_empty() { crate::codec::key_wrap::SCHEME_ID.to_owned() } else { text.to_owned() }))
+    }
+    "scheme-percent-decoded" breaks STORED_VERBATIM: "Percent escapes in a schemeId are decoded." => { is Column(|repo| schemes(repo, |text| text.replace("%41", "A").replace("%25", "%"))) }
+    "scheme-plus-is-space" breaks STORED_VERBATIM: "A plus in a schemeId becomes a space." => { is Column(|repo| schemes(repo, |text| text.replace('+', " "))) }
+    "binding-cut-at-128" breaks BINDING_OPAQUE: "Binding signatures may be longer than 64 bytes, and are cut off after 128 characters." => { is Bindings(|sig| cut(sig, 128)) }
+    "binding-cut-at-255" breaks BINDING_OPAQUE: "Binding signatures may be longer than 64 bytes, and are cut off after 255 characters." => { is Bindings(|sig| cut(sig, 255)) }
+    "binding-empty-is-absent" breaks BINDING_OPAQUE: "A binding signature that isn't 64 bytes long is dropped." => {
+        state { dropped: std::sync::Mutex<usize> }
+        vault {
+            fn shape(&self, call: &Call) -> Result<(), Refusal> { Bindings(|_| {}).shape(call) }
+            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+                for entry in &mut next.manifest.members {
+                    if entry.key_binding_sig.as_ref().is_some_and(|sig| sig.len() != 88) {
+                        entry.key_binding_sig = None;
+                        *lock(&self.dropped) += 1;
+                    }
+                }
+                next
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Numbers that a parser bends until they fit: the gates of SPEC §6 compare something else than what was sent (SPEC §2, §10).
+
+use axum::http::request::Parts;
+use bytes::Bytes;
+
+use super::tools::each_token;
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::Repo;
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{PushRequest, PushResponse};
+
+/// What becomes of one number of a request, given its JSON text; `None` leaves it alone.
+type Bend = fn(&str) -> Option<String>;
+
+/// A server that reads some numbers its own way, on one route or on all.
+struct Bending(Option<Route>, &'static [&'static str], Bend);
+
+impl IdentityRules for Bending {}
+impl VaultRules for Bending {}
+impl Edge for Bending {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if self.0.is_some_and(|only| only != route) {
+            return Ok(body);
+        }
+        Ok(each_token(&body, self.1, self.2))
+    }
+}
+
+const EXPECTED: &[&str] = &["expectedPayloadVersion"];
+const KNOWN: &[&str] = &["knownPayloadVersion"];
+const STORED: &[&str] = &["payloadVersion", "keyEpoch"];
+const NEW_EPOCH: &[&str] = &["newKeyEpoch"];
+const ALL: &[&str] = &["expectedPayloadVersion", "knownPayloadVersion", "payloadVersion", "keyEpoch", "newKeyEpoch"];
+
+/// A number with a fraction or exponent, as a double.
+fn fractional(token: &str) -> Option<f64> {
+    token.contains(['.', 'e', 'E']).then(|| token.parse().ok()).flatten()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "that is the fault")]
+fn truncated(token: &str) -> Option<String> {
+    Some((fractional(token)?.trunc() as i64).to_string())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "that is the fault")]
+fn rounded(token: &str) -> Option<String> {
+    Some((fractional(token)?.round() as i64).to_string())
+}
+
+/// The low 64 bits of a longer number.
+#[expect(clippy::cast_possible_truncation, reason = "that is the fault")]
+fn wrapped(token: &str) -> Option<String> {
+    if token.parse::<i64>().is_ok() {
+        return None;
+    }
+    Some((token.parse::<i128>().ok()? as i64).to_string())
+}
+
+/// The nearest number of 64 bits.
+fn saturated(token: &str) -> Option<String> {
+    let number: i128 = token.parse().ok()?;
+    Some(number.clamp(i64::MIN.into(), i64::MAX.into()).to_string())
+}
+
+/// The digits at the beginning of a string, as `parseInt` and `atoi` read them; none are 0.
+fn leading_digits(token: &str) -> Option<String> {
+    let text = token.strip_prefix('"')?.trim_end_matches('"').trim_start();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some(if end == 0 { "0".into() } else { text[..end].to_owned() })
+}
+
+/// A leading zero makes it octal.
+fn octal(token: &str) -> Option<String> {
+    let digits = token.strip_prefix('0').filter(|digits| !digits.is_empty())?;
+    Some(i64::from_str_radix(digits, 8).ok()?.to_string())
+}
+
+fn empty(token: &str) -> bool {
+    matches!(token, "null" | "\"\"" | "false" | "{}" | "[]")
+}
+
+/// The caller's own counters instead of the repository's.
+struct Parroting(fn(&mut PushResponse, &PushRequest));
+
+impl IdentityRules for Parroting {}
+impl Edge for Parroting {}
+impl VaultRules for Parroting {
+    fn conflict(&self, repo: &Repo, request: &PushRequest) -> PushResponse {
+        let mut answer = operations::push_answer(repo, false);
+        (self.0)(&mut answer, request);
+        answer
+    }
+}
+
+/// A server whose gate is open for an expectation that stands for "any".
+struct AnyVersion(fn(i64) -> bool);
+
+impl IdentityRules for AnyVersion {}
+impl Edge for AnyVersion {}
+impl VaultRules for AnyVersion {
+    fn expectation_holds(&self, expected: i64, current: i64) -> bool {
+        expected == current || (self.0)(expected)
+    }
+}
+
+faults! {
+    "expectation-truncated" breaks PUSH_GATED: "The fraction of an expected version is cut off, so 12.7 is 12." => { is Bending(None, EXPECTED, truncated) }
+    "expectation-rounded" breaks PUSH_GATED: "An expected version with a fraction is rounded, so 11.5 is 12." => { is Bending(None, EXPECTED, rounded) }
+    "expectation-wraps-at-64-bits" breaks PUSH_GATED: "Of an expected version beyond 64 bits the low 64 count." => { is Bending(None, EXPECTED, wrapped) }
+    "expectation-parsed-like-atoi" breaks PUSH_GATED: "An expected version may be text, of which the digits at its beginning count." => { is Bending(None, EXPECTED, leading_digits) }
+    "expectation-octal" breaks PUSH_GATED: "An expected version with a leading zero is octal." => { is Bending(None, EXPECTED, octal) }
+    "expectation-minus-one-is-any" breaks PUSH_GATED: "An expected version of -1 stands for any." => { is AnyVersion(|expected| expected == -1) }
+    "expectation-negative-is-any" breaks PUSH_GATED: "A negative expected version stands for any." => { is AnyVersion(|expected| expected < 0) }
+    "expectation-max-is-any" breaks PUSH_GATED: "The largest expected version stands for any." => { is AnyVersion(|expected| expected == i64::MAX) }
+    "expectation-min-is-any" breaks PUSH_GATED: "The smallest expected version stands for any." => { is AnyVersion(|expected| expected == i64::MIN) }
+    "expectation-saturates-to-any" breaks PUSH_GATED: "An expected version beyond 64 bits becomes the largest, which stands for any." => {
+        state {}
+        vault {
+            fn expectation_holds(&self, expected: i64, current: i64) -> bool { expected == current || expected == i64::MAX }
+        }
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(each_token(&body, EXPECTED, saturated))
+            }
+        }
+    }
+    "expectation-empty-is-any" breaks PUSH_GATED: "An expected version that is null, empty or false stands for any." => {
+        vault {
+            fn expectation_holds(&self, expected: i64, current: i64) -> bool { expected == current || expected == i64::MIN + 7 }
+        }
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(each_token(&body, EXPECTED, |token| empty(token).then(|| (i64::MIN + 7).to_string())))
+            }
+        }
+    }
+    "expectation-not-a-number-is-any" breaks PUSH_GATED: "An expected version that is no number compares like NaN: never different." => {
+        vault {
+            fn expectation_holds(&self, expected: i64, current: i64) -> bool { expected == current || expected == i64::MIN + 7 }
+        }
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(each_token(&body, EXPECTED, |token| token.parse::<f64>().is_err().then(|| (i64::MIN + 7).to_string())))
+            }
+        }
+    }
+    "expectation-by-magnitude" breaks PUSH_GATED: "The sign of an expected version doesn't count." => {
+        vault {
+            fn expectation_holds(&self, expected: i64, current: i64) -> bool { expected.unsigned_abs() == current.unsigned_abs() }
+        }
+    }
+    "known-version-truncated" breaks PULL_CURRENT: "The fraction of a known version is cut off, so 12.7 is 12 and nothing has changed." => { is Bending(None, KNOWN, truncated) }
+    "known-version-wraps-at-64-bits" breaks PULL_CURRENT: "Of a known version beyond 64 bits the low 64 count." => { is Bending(None, KNOWN, wrapped) }
+    "known-version-parsed-like-atoi" breaks PULL_CURRENT: "A known version may be text, of which the digits at its beginning count." => { is Bending(None, KNOWN, leading_digits) }
+    "versions-truncated-when-stored" breaks INT64: "The fraction of a counter that is stored is cut off." => { is Bending(None, STORED, truncated) }
+    "versions-rounded-when-stored" breaks INT64: "A counter with a fraction is rounded when it is stored." => { is Bending(None, STORED, rounded) }
+    "versions-wrap-when-stored" breaks INT64: "Of a counter beyond 64 bits the low 64 are stored." => { is Bending(None, STORED, wrapped) }
+    "versions-saturate-when-stored" breaks INT64: "A counter beyond 64 bits is stored as the largest." => { is Bending(None, STORED, saturated) }
+    "created-counters-wrap" breaks INT64: "Counters beyond 64 bits wrap when a repository is created." => { is Bending(Some(Route::CreateRepo), STORED, wrapped) }
+    "added-epoch-truncated" breaks INT64: "The fraction of a new member's key epoch is cut off." => { is Bending(Some(Route::AddMember), STORED, truncated) }
+    "new-epoch-truncated-and-kept" breaks EPOCH_RISES: "A new epoch with a fraction is cut off after it was compared, so it may be the old one." => {
+        vault {
+            fn epoch_advances(&self, _: i64, _: i64) -> bool { true }
+            fn rotated_epoch_holds(&self, _: i64, _: i64) -> bool { true }
+        }
+        edge {
+            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                let bent = each_token(&body, NEW_EPOCH, truncated);
+                if route == Route::RemoveMember && bent == body {
+                    // What has no fraction is compared as ever.
+                    return check_epochs(body);
+                }
+                Ok(each_token(&bent, STORED, truncated))
+            }
+        }
+    }
+    "everything-truncated" breaks PUSH_GATED: "Numbers with a fraction are cut off wherever they are." => { is Bending(None, ALL, truncated) }
+    "conflict-tells-callers-epoch" breaks PUSH_CONFLICT: "A conflict tells the key epoch of the push that was refused." => {
+        is Parroting(|answer, request| answer.key_epoch = request.envelope.key_epoch)
+    }
+    "conflict-tells-callers-version" breaks PUSH_CONFLICT: "A conflict tells the expected version as the current one." => {
+        is Parroting(|answer, request| answer.payload_version = request.expected_payload_version)
+    }
+    "conflict-tells-new-version" breaks PUSH_CONFLICT: "A conflict tells the version of the envelope that was refused." => {
+        is Parroting(|answer, request| answer.payload_version = request.envelope.payload_version)
+    }
+    "conflict-tells-higher-epoch" breaks PUSH_CONFLICT: "A conflict tells the higher of the repository's and the caller's epoch." => {
+        is Parroting(|answer, request| answer.key_epoch = answer.key_epoch.max(request.envelope.key_epoch))
+    }
+}
+
+/// Refuses a removal whose epochs, all of them whole numbers, differ or don't rise: new and rotated epoch must agree.
+fn check_epochs(body: Bytes) -> Result<Bytes, Refusal> {
+    let request: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let (new, rotated) = (&request["newKeyEpoch"], &request["rotatedEnvelope"]["keyEpoch"]);
+    if new == rotated && new.as_i64().is_some_and(|epoch| epoch > 0) {
+        return Ok(body);
+    }
+    Err(Refusal::bad_request("the rotated envelope's keyEpoch isn't newKeyEpoch"))
+}

@@ -1,0 +1,346 @@
+//! Two readers of one message: members that are there twice, and names that are the same to one reader only (RFC 8259 §4).
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::sync::Mutex;
+
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::tools::{is_in, lock};
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::redemption::{self, Authority};
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{TokenRequest, TokenResponse};
+
+/// JSON in which members may be there more than once.
+enum Json {
+    Object(Vec<(String, Json)>),
+    Array(Vec<Json>),
+    Other(Value),
+}
+
+impl Json {
+    /// The message as somebody reads it who takes the first, or the last, of members whose names fold to one.
+    fn read(&self, first: bool, fold: fn(&str) -> String) -> Value {
+        match self {
+            Self::Object(members) => {
+                let mut object = Map::new();
+                for (name, member) in members {
+                    let name = fold(name);
+                    if !(first && object.contains_key(&name)) {
+                        object.insert(name, member.read(first, fold));
+                    }
+                }
+                Value::Object(object)
+            }
+            Self::Array(items) => Value::Array(items.iter().map(|item| item.read(first, fold)).collect()),
+            Self::Other(value) => value.clone(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Json::Object(members))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Other(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Other(Value::Null))
+    }
+}
+
+/// The two readers of a server: one checks, the other carries out.
+#[derive(Clone, Copy)]
+struct Readers {
+    /// Whether the one that checks takes the first, and the other the last, rather than the reverse.
+    checks_first: bool,
+    /// Which names are one.
+    fold: fn(&str) -> String,
+}
+
+impl Readers {
+    /// What is checked and what is carried out, where they differ.
+    fn differ(self, body: &[u8]) -> Option<(Value, Value)> {
+        let json: Json = serde_json::from_slice(body).ok()?;
+        let checked = json.read(self.checks_first, self.fold);
+        let done = json.read(!self.checks_first, self.fold);
+        (checked != done).then_some((checked, done))
+    }
+}
+
+const FIRST: Readers = Readers { checks_first: true, fold: str::to_owned };
+const LAST: Readers = Readers { checks_first: false, fold: str::to_owned };
+const LAST_FOLDED: Readers = Readers { checks_first: false, fold: camel };
+const FIRST_FOLDED: Readers = Readers { checks_first: true, fold: camel };
+
+/// The first letter in lower case, as Go and C# match the names of members.
+fn camel(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_lowercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
+/// A server whose one reader checks a write and whose other reader stores it.
+struct Storing {
+    route: Route,
+    readers: Readers,
+    /// What to store instead, by the repository that was checked.
+    done: Mutex<HashMap<String, Value>>,
+}
+
+fn storing(route: Route, readers: Readers) -> Storing {
+    Storing { route, readers, done: Mutex::default() }
+}
+
+impl IdentityRules for Storing {}
+impl Edge for Storing {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != self.route {
+            return Ok(body);
+        }
+        let Some((checked, done)) = self.readers.differ(&body) else { return Ok(body) };
+        let id = checked.pointer("/manifest/repoId").unwrap_or(&checked["repoId"]);
+        lock(&self.done).insert(id.as_str().unwrap_or_default().to_owned(), done);
+        Ok(checked.to_string().into())
+    }
+}
+
+impl VaultRules for Storing {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route != self.route {
+            return next;
+        }
+        let Some(done) = lock(&self.done).remove(&next.manifest.repo_id) else { return next };
+        let part = |name: &str| done.get(name).cloned().unwrap_or_default();
+        let envelope = ["initialEnvelope", "envelope", "rotatedEnvelope"].map(part).into_iter().find(|v| !v.is_null());
+        if let Some(Ok(envelope)) = envelope.map(serde_json::from_value) {
+            next.envelope = envelope;
+            next.manifest.payload_version = next.envelope.payload_version;
+        }
+        if let Ok(manifest) = serde_json::from_value(part("manifest")) {
+            next.manifest = manifest;
+        }
+        let roster = ["rotatedMembers", "rewrappedMembers"].map(part).into_iter().find(|v| !v.is_null());
+        if let Some(Ok(roster)) = roster.map(serde_json::from_value) {
+            next.manifest.members = roster;
+        }
+        if let Some(epoch) = part("newKeyEpoch").as_i64() {
+            next.manifest.key_epoch = epoch;
+        }
+        next
+    }
+}
+
+/// A server whose one reader asks for membership and whose other reader finds the repository.
+struct Finding {
+    route: Route,
+    readers: Readers,
+    /// The other repository and request, by the repository that was checked.
+    done: Mutex<HashMap<String, String>>,
+}
+
+fn finding(route: Route, readers: Readers) -> Finding {
+    Finding { route, readers, done: Mutex::default() }
+}
+
+impl IdentityRules for Finding {}
+impl Edge for Finding {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != self.route {
+            return Ok(body);
+        }
+        let Some((checked, done)) = self.readers.differ(&body) else { return Ok(body) };
+        let id = |value: &Value| value["repoId"].as_str().unwrap_or_default().to_owned();
+        lock(&self.done).insert(id(&checked), id(&done));
+        Ok(checked.to_string().into())
+    }
+}
+
+impl VaultRules for Finding {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+        let other = if visit.route == self.route { lock(&self.done).remove(&visit.repo_id) } else { None };
+        let Some(other) = other else { return Box::pin(ready(operations::execute(self, store, visit))) };
+        let load = |id: &str| store.read(|tx| tx.load(id)).ok().flatten();
+        let entitled = load(&visit.repo_id).is_some_and(|repo| is_in(&repo, &visit.caller));
+        let mut visit = visit.clone();
+        if let Some(owner) = load(&other).filter(|_| entitled).and_then(|repo| repo.manifest.members.first().cloned()) {
+            (visit.repo_id, visit.caller) = (other, owner.ed25519_public_key);
+        }
+        Box::pin(ready(operations::execute(self, store, &visit)))
+    }
+
+    fn envelope_belongs(&self, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+/// A server whose one reader puts a new member into the roster and whose other reader opens the door.
+struct Admitting {
+    readers: Readers,
+    admitted: Mutex<HashMap<(String, String), String>>,
+}
+
+impl IdentityRules for Admitting {}
+impl Edge for Admitting {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != Route::AddMember {
+            return Ok(body);
+        }
+        let Some((checked, done)) = self.readers.differ(&body) else { return Ok(body) };
+        let id = |value: &Value| value["member"]["ed25519PublicKey"].as_str().unwrap_or_default().to_owned();
+        let repo = checked["repoId"].as_str().unwrap_or_default().to_owned();
+        lock(&self.admitted).insert((repo, id(&checked)), id(&done));
+        Ok(checked.to_string().into())
+    }
+}
+
+impl VaultRules for Admitting {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let admitted = lock(&self.admitted);
+        let named = admitted.iter().filter(|((id, _), _)| *id == repo.manifest.repo_id);
+        named.into_iter().any(|(_, other)| *other == visit.caller) || is_in(repo, &visit.caller)
+    }
+}
+
+/// A server whose one reader verifies a signature and whose other reader mints the token.
+struct Minting {
+    readers: Readers,
+    keys: Mutex<HashMap<String, String>>,
+}
+
+impl VaultRules for Minting {}
+impl Edge for Minting {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != Route::Token {
+            return Ok(body);
+        }
+        let Some((checked, done)) = self.readers.differ(&body) else { return Ok(body) };
+        let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        lock(&self.keys).insert(text(&checked, "nonce"), text(&done, "ed25519PublicKey"));
+        Ok(checked.to_string().into())
+    }
+}
+
+impl IdentityRules for Minting {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        let granted = redemption::redeem(self, authority, request).and_then(|answer| {
+            match lock(&self.keys).remove(&request.nonce) {
+                Some(key) => redemption::grant(self, authority, &key),
+                None => Ok(answer),
+            }
+        });
+        Box::pin(ready(granted))
+    }
+}
+
+/// A server whose one reader looks the nonce up and whose other reader verifies its signature.
+struct Verifying {
+    readers: Readers,
+    nonces: Mutex<HashMap<String, String>>,
+}
+
+impl VaultRules for Verifying {}
+impl Edge for Verifying {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != Route::Token {
+            return Ok(body);
+        }
+        let Some((checked, done)) = self.readers.differ(&body) else { return Ok(body) };
+        let nonce = |value: &Value| value["nonce"].as_str().unwrap_or_default().to_owned();
+        lock(&self.nonces).insert(nonce(&checked), nonce(&done));
+        Ok(checked.to_string().into())
+    }
+}
+
+impl IdentityRules for Verifying {
+    fn nonce_signature_holds(&self, key: &[u8; 32], nonce_text: &str, nonce: &[u8], signature: &str) -> bool {
+        let other = lock(&self.nonces).remove(nonce_text);
+        let signed =
+            other.and_then(|other| crate::codec::base64::decode(&other).ok()).unwrap_or_else(|| nonce.to_vec());
+        crate::codec::base64::decode(signature)
+            .is_ok_and(|signature| crate::codec::signature::verify(key, &signed, &signature).is_ok())
+    }
+}
+
+faults! {
+    "create-checks-first-stores-last" breaks CREATE_SOLE_MEMBER: "createRepo checks the first of doubled members and stores the last." => { is storing(Route::CreateRepo, FIRST) }
+    "create-checks-last-stores-first" breaks CREATE_DUPLICATE: "createRepo checks the last of doubled members and stores the first." => { is storing(Route::CreateRepo, LAST) }
+    "create-checks-name-stores-folded" breaks CREATE_SOLE_MEMBER: "createRepo checks manifest and stores Manifest, which stands before it." => { is storing(Route::CreateRepo, LAST_FOLDED) }
+    "push-checks-first-stores-last" breaks VERSION_MONOTONIC: "push checks the first of doubled members and stores the last." => { is storing(Route::Push, FIRST) }
+    "push-checks-last-stores-first" breaks VERSION_MONOTONIC: "push checks the last of doubled members and stores the first." => { is storing(Route::Push, LAST) }
+    "push-checks-name-stores-folded" breaks VERSION_MONOTONIC: "push checks envelope and stores Envelope, which stands behind it." => { is storing(Route::Push, FIRST_FOLDED) }
+    "remove-checks-first-stores-last" breaks EPOCH_RISES: "removeMember checks the first of doubled members and stores the last." => { is storing(Route::RemoveMember, FIRST) }
+    "remove-checks-last-stores-first" breaks REMOVE_DROPS: "removeMember checks the last of doubled members and stores the first." => { is storing(Route::RemoveMember, LAST) }
+    "pull-checks-first-reads-last" breaks PULL_MEMBERS_ONLY: "pull asks for membership in the first repoId and reads the last." => { is finding(Route::Pull, FIRST) }
+    "pull-checks-last-reads-first" breaks PULL_MEMBERS_ONLY: "pull asks for membership in the last repoId and reads the first." => { is finding(Route::Pull, LAST) }
+    "pull-checks-name-reads-folded" breaks PULL_MEMBERS_ONLY: "pull asks for membership in repoId and reads RepoId." => { is finding(Route::Pull, FIRST_FOLDED) }
+    "push-checks-first-writes-last" breaks PUSH_SCOPE: "push asks for membership in the first repoId and writes to the last." => { is finding(Route::Push, FIRST) }
+    "push-checks-name-writes-folded" breaks PUSH_SCOPE: "push asks for membership in repoId and writes to RepoId." => { is finding(Route::Push, LAST_FOLDED) }
+    "add-checks-first-writes-last" breaks ADD_MEMBERS_ONLY: "addMember asks for membership in the first repoId and writes to the last." => { is finding(Route::AddMember, FIRST) }
+    "add-checks-last-writes-first" breaks ADD_MEMBERS_ONLY: "addMember asks for membership in the last repoId and writes to the first." => { is finding(Route::AddMember, LAST) }
+    "remove-checks-last-writes-first" breaks REMOVE_MEMBERS_ONLY: "removeMember asks for membership in the last repoId and writes to the first." => { is finding(Route::RemoveMember, LAST) }
+    "add-lists-first-admits-last" breaks ADD_RECORDS: "addMember puts the first of two keys into the roster and lets the last one in." => { is Admitting { readers: FIRST, admitted: Mutex::default() } }
+    "add-lists-name-admits-folded" breaks ADD_RECORDS: "addMember puts ed25519PublicKey into the roster and lets Ed25519PublicKey in." => { is Admitting { readers: FIRST_FOLDED, admitted: Mutex::default() } }
+    "token-verifies-first-mints-last" breaks SIGNATURE_VERIFIED: "token verifies the signature under the first of two keys and mints a token for the last." => { is Minting { readers: FIRST, keys: Mutex::default() } }
+    "token-verifies-last-mints-first" breaks SIGNATURE_VERIFIED: "token verifies the signature under the last of two keys and mints a token for the first." => { is Minting { readers: LAST, keys: Mutex::default() } }
+    "token-spends-first-verifies-last" breaks NONCE_SINGLE_USE: "token uses up the first of two nonces and verifies the signature of the last." => { is Verifying { readers: FIRST, nonces: Mutex::default() } }
+    "token-spends-last-verifies-first" breaks NONCE_SINGLE_USE: "token uses up the last of two nonces and verifies the signature of the first." => { is Verifying { readers: LAST, nonces: Mutex::default() } }
+}

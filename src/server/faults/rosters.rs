@@ -1,0 +1,100 @@
+//! Rosters that are longer than somebody thought: a page, a batch or a byte (SPEC §6).
+
+use axum::http::Response;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::tools::{edit, manifest};
+use crate::server::edge::Edge;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::MemberEntry;
+
+/// A server that serves only the beginning of a roster.
+struct Page(Option<Route>, usize);
+
+impl IdentityRules for Page {}
+impl VaultRules for Page {}
+impl Edge for Page {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if self.0.is_some_and(|only| only != route) {
+            return response;
+        }
+        edit(response, |answer| {
+            manifest(answer, |manifest| {
+                if let Some(Value::Array(members)) = manifest.get_mut("members") {
+                    members.truncate(self.1);
+                }
+            });
+        })
+    }
+}
+
+/// A server that stores only the beginning of a roster.
+struct Batch(fn(&mut Vec<MemberEntry>));
+
+impl IdentityRules for Batch {}
+impl Edge for Batch {}
+impl VaultRules for Batch {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        (self.0)(&mut next.manifest.members);
+        next
+    }
+}
+
+/// A server that looks for the caller, or for the member asked for, only at the beginning of a roster.
+struct Search {
+    /// Operations for which only the beginning counts; fetchMemberKey also looks for the member there if `asked`.
+    routes: &'static [Route],
+    asked: bool,
+    first: usize,
+}
+
+impl IdentityRules for Search {}
+impl Edge for Search {}
+impl VaultRules for Search {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let end = if self.routes.contains(&visit.route) { self.first } else { usize::MAX };
+        repo.manifest.members.iter().take(end).any(|entry| entry.ed25519_public_key == visit.caller)
+    }
+
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+        let end = if self.asked { self.first } else { usize::MAX };
+        match repo.manifest.members.iter().take(end).find(|entry| entry.ed25519_public_key == member_id) {
+            Some(entry) => Outcome::read(entry.clone()),
+            None => Outcome::refuse(Refusal::not_found("no such member")),
+        }
+    }
+}
+
+faults! {
+    "roster-served-up-to-50" breaks STORED_VERBATIM: "Manifests show the first 50 members." => { is Page(None, 50) }
+    "roster-served-up-to-100" breaks STORED_VERBATIM: "Manifests show the first 100 members." => { is Page(None, 100) }
+    "roster-pulled-up-to-200" breaks STORED_VERBATIM: "A pull shows the first 200 members." => { is Page(Some(Route::Pull), 200) }
+    "roster-stored-up-to-255" breaks PUSH_ROTATES: "The first 255 members of a roster are stored." => { is Batch(|members| members.truncate(255)) }
+    "roster-stored-in-whole-batches" breaks PUSH_ROTATES: "Long rosters are stored in batches of 64, and the last, incomplete one is lost." => {
+        is Batch(|members| if members.len() > 64 { members.truncate(members.len() / 64 * 64) })
+    }
+    "roster-position-in-a-byte" breaks PUSH_ROTATES: "The position in a roster is a byte, so the 257th member takes the place of the first." => {
+        is Batch(|members| {
+            for position in 256..members.len() {
+                members[position % 256] = members[position].clone();
+            }
+            members.truncate(256);
+        })
+    }
+    "roster-of-101-loses-last" breaks ADD_RECORDS: "The 101st member that is added replaces the 100th." => {
+        is Batch(|members| if members.len() == 101 { members.remove(99); })
+    }
+    "rights-of-first-64" breaks PUSH_APPLIES: "Only the first 64 members may push." => { is Search { routes: &[Route::Push], asked: false, first: 64 } }
+    "rights-of-first-100" breaks PULL_CURRENT: "Only the first 100 members may pull." => { is Search { routes: &[Route::Pull], asked: false, first: 100 } }
+    "rights-of-first-255" breaks PUSH_APPLIES: "Only the first 255 members may push." => { is Search { routes: &[Route::Push], asked: false, first: 255 } }
+    "add-right-of-first-100" breaks ADD_RECORDS: "Only the first 100 members may add others." => { is Search { routes: &[Route::AddMember], asked: false, first: 100 } }
+    "remove-right-of-first-100" breaks REMOVE_REPLACES: "Only the first 100 members may remove others." => { is Search { routes: &[Route::RemoveMember], asked: false, first: 100 } }
+    "fetch-finds-first-100" breaks FETCH_ENTRY: "fetchMemberKey looks among the first 100 members." => { is Search { routes: &[], asked: true, first: 100 } }
+    "fetch-finds-first-10" breaks FETCH_ENTRY: "fetchMemberKey looks among the first 10 members." => { is Search { routes: &[], asked: true, first: 10 } }
+    "fetch-finds-first-256" breaks FETCH_ENTRY: "fetchMemberKey looks among the first 256 members." => { is Search { routes: &[], asked: true, first: 256 } }
+}
