@@ -12,10 +12,15 @@ mod context;
 mod counters;
 mod create_repo;
 mod discovery;
+mod doubled;
 mod example;
+mod gates;
 mod histories;
 mod incomplete;
+mod json_spellings;
 mod key_binding;
+mod known;
+mod last_look;
 mod ledger;
 mod logins;
 mod malformed;
@@ -34,13 +39,19 @@ mod removal_refused;
 mod repo_ids;
 mod revisions;
 mod revocation;
+mod rights;
+mod rosters;
 mod rotation;
 mod schema;
+mod similar_ids;
 mod state;
 mod status;
 pub(crate) mod storage;
+mod stored_numbers;
 mod tally;
+mod texts;
 mod token;
+mod variants;
 mod world;
 mod zero_knowledge;
 
@@ -51,6 +62,7 @@ pub use blobs::{Blobs, Foreign};
 pub use check::{Body, Check, CheckInfo, Finding, Omission, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub(crate) use discovery::{candidates, is_signed_by};
+pub use known::Register;
 pub use ledger::Ledger;
 pub use logins::{Login, Logins};
 pub(crate) use observer::wrong_code;
@@ -65,6 +77,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
     let files = [
         create_repo::CHECKS,
         repo_ids::CHECKS,
+        similar_ids::CHECKS,
         pull::CHECKS,
         counters::CHECKS,
         push::CHECKS,
@@ -73,6 +86,14 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         member_key::CHECKS,
         removal::CHECKS,
         revocation::CHECKS,
+        rights::CHECKS,
+        rosters::CHECKS,
+        texts::CHECKS,
+        gates::CHECKS,
+        stored_numbers::CHECKS,
+        doubled::CHECKS,
+        json_spellings::CHECKS,
+        last_look::CHECKS,
         removal_refused::CHECKS,
         status::CHECKS,
         refusals::CHECKS,

@@ -41,8 +41,11 @@ impl Ctx {
     pub async fn holds(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
         let deed = self.last_deed();
         let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
-        compare_state(repo, &manifest, &envelope)
-            .map_or(Ok(()), |difference| Err(changed(deed, &answer, after, &difference)))
+        if let Some(difference) = compare_state(repo, &manifest, &envelope) {
+            return Err(changed(deed, &answer, after, &difference));
+        }
+        self.world.known.found(self.check_id(), repo, reader);
+        Ok(())
     }
 
     /// The server serves exactly what `repo` says, and `reader` can decrypt it with its own wrapped key.
@@ -56,7 +59,10 @@ impl Ctx {
             return Err(changed(deed, &answer, after, &difference));
         }
         match read_as(&reader.identity, &manifest, &envelope) {
-            Ok(plaintext) if plaintext == repo.plaintext => Ok(()),
+            Ok(plaintext) if plaintext == repo.plaintext => {
+                self.world.known.found(self.check_id(), repo, reader);
+                Ok(())
+            }
             Ok(_) => Err(answer.broken("the member reads the payload that was written", "another payload")),
             Err(reason) => Err(answer.broken("the member unwraps its key and decrypts the payload", reason)),
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Blobs, Ledger, Logins, Observer, Refusals};
+use super::{Auth, Blobs, Ledger, Logins, Observer, Refusals, Register};
 use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -60,6 +60,8 @@ pub struct World {
     pub blobs: Blobs,
     /// Refusals, and what they must not say.
     pub refusals: Refusals,
+    /// Repositories whose state is known.
+    pub known: Register,
     /// What the server keeps, as far as it is at hand.
     pub storage: Storage,
     /// Where exchanges go when tracing.
@@ -121,6 +123,7 @@ impl World {
             logins: Logins::default(),
             blobs: Blobs::default(),
             refusals: Refusals::default(),
+            known: Register::default(),
             storage: Storage::default(),
             trace: None,
             no_tokens: OnceLock::new(),

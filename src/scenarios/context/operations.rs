@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::answer::{Answer, Operation, parse_json};
-use super::super::recording::repo_in_path;
+use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
 use super::{Auth, Call, Ctx, Member, Provoked, REMEMBERED, lock};
 use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Transport, TransportError, Volley};
@@ -209,6 +209,9 @@ impl Ctx {
 
     /// The request on the wire and its `Authorization` as a record may show it; the blobs in it count as sent.
     fn prepare(&self, call: &Call<'_>) -> (RawRequest, Option<String>) {
+        if call.operation.is_none() && call.method != http::Method::GET {
+            self.world.known.touched_by(&call.path);
+        }
         if let (Some(operation), Some(body)) = (call.operation, &call.body)
             && operation.is_write()
         {
@@ -220,6 +223,7 @@ impl Ctx {
             let in_path = repo_of(&call.path, named);
             let in_body = in_body.filter(|id| in_path.as_ref() != Some(id));
             for repo in in_path.into_iter().chain(in_body) {
+                self.world.known.touched(&repo);
                 self.world.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
                 if let Some(body) = &body {
                     self.world.refusals.sent(&repo, &self.world.caller(call.auth), body);
@@ -248,6 +252,7 @@ impl Ctx {
             self.cut_off.store(true, Ordering::Relaxed);
             self.world.note_idle_close();
         }
+        self.note_known(call, result.as_ref().ok());
         let result = result.map(|raw| {
             let answer = Answer {
                 cx: self,
@@ -265,6 +270,20 @@ impl Ctx {
         });
         self.world.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
         (exchange, result)
+    }
+
+    /// What a last look at the end of the run has to know: who was refused, and what got no answer.
+    fn note_known(&self, call: &Call<'_>, answer: Option<&RawAnswer>) {
+        let Some(repo) = repo_in_path(&call.path) else { return };
+        match (answer.map(|answer| answer.status.as_u16()), call.auth) {
+            (None, _) => self.world.known.lost(&repo),
+            (Some(403 | 404), Auth::Bearer(token)) => {
+                if let Caller::Member(member) = self.world.caller(call.auth) {
+                    self.world.known.refused(&repo, &member, token);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn record(

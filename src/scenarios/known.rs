@@ -1,0 +1,136 @@
+//! Repositories that the run has left in a known state, for a last look at its end.
+//!
+//! A repository is known from the moment at which a check has found it as it must be, until the next request that might change it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Member;
+use crate::client::Repo;
+
+/// Repositories that are remembered at most.
+const MOST: usize = 4096;
+/// Characters of ciphertext and members of a roster that are remembered at most.
+const LARGEST: (usize, usize) = (64 * 1024, 300);
+/// Strangers that are remembered for each repository.
+const STRANGERS: usize = 3;
+
+/// A repository as it must be, and who can tell.
+#[derive(Clone)]
+pub struct Known {
+    /// The check that knows it.
+    pub check: &'static str,
+    /// The repository.
+    pub repo: Repo,
+    /// A member who has pulled it.
+    pub reader: Member,
+    /// Callers who were refused: member id and token.
+    pub strangers: Vec<(String, String)>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<String, Known>,
+    strangers: HashMap<String, Vec<(String, String)>>,
+    /// Repositories of which a request got no answer: it may take effect at any time.
+    unclear: HashMap<String, ()>,
+}
+
+/// What the run knows.
+#[derive(Default)]
+pub struct Register(Mutex<State>);
+
+impl Register {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A repository was found as it must be.
+    pub fn found(&self, check: &'static str, repo: &Repo, reader: &Member) {
+        let mut state = self.lock();
+        let large = repo.envelope.ciphertext.len() > LARGEST.0 || repo.manifest.members.len() > LARGEST.1;
+        if large || state.known.len() >= MOST || state.unclear.contains_key(repo.id()) {
+            return;
+        }
+        let known = Known { check, repo: repo.clone(), reader: reader.clone(), strangers: Vec::new() };
+        state.known.insert(repo.id().to_owned(), known);
+    }
+
+    /// A request that might change a repository is on its way.
+    pub fn touched(&self, repo: &str) {
+        self.lock().known.remove(repo);
+    }
+
+    /// The same for a path that is none of the protocol: whatever repository it names somewhere.
+    pub fn touched_by(&self, path: &str) {
+        let mut state = self.lock();
+        for word in path.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+            state.known.remove(word);
+        }
+    }
+
+    /// A request got no answer.
+    pub fn lost(&self, repo: &str) {
+        let mut state = self.lock();
+        state.known.remove(repo);
+        state.unclear.insert(repo.to_owned(), ());
+    }
+
+    /// A caller was refused.
+    pub fn refused(&self, repo: &str, member: &str, token: &str) {
+        let mut state = self.lock();
+        if state.strangers.len() >= MOST {
+            return;
+        }
+        let strangers = state.strangers.entry(repo.to_owned()).or_default();
+        if strangers.len() < STRANGERS && strangers.iter().all(|(known, _)| known != member) {
+            strangers.push((member.to_owned(), token.to_owned()));
+        }
+    }
+
+    /// What is known, by check and id, with those who were refused and aren't members.
+    pub fn all(&self) -> Vec<Known> {
+        let state = self.lock();
+        let mut all: Vec<Known> = state.known.values().cloned().collect();
+        for known in &mut all {
+            let strangers = state.strangers.get(known.repo.id()).into_iter().flatten();
+            let strangers = strangers.filter(|(member, _)| known.repo.manifest.member(member).is_none());
+            known.strangers = strangers.cloned().collect();
+        }
+        all.sort_by(|one, other| (one.check, one.repo.id()).cmp(&(other.check, other.repo.id())));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Identity;
+
+    fn member() -> Member {
+        Member { identity: Identity::generate(), token: "t".into() }
+    }
+
+    #[test]
+    fn a_repository_is_known_until_it_is_touched() {
+        let (register, alice) = (Register::default(), member());
+        let repo = Repo::new(&alice);
+        register.found("a/b", &repo, &alice);
+        register.refused(repo.id(), "mallory", "token");
+        register.refused(repo.id(), alice.id(), "token");
+        let all = register.all();
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].strangers, [("mallory".to_owned(), "token".to_owned())]);
+        register.touched_by(&format!("/v1/repos/x/..%2F{}/push/", repo.id()));
+        assert!(register.all().is_empty());
+    }
+
+    #[test]
+    fn after_a_lost_answer_nothing_is_certain() {
+        let (register, alice) = (Register::default(), member());
+        let repo = Repo::new(&alice);
+        register.lost(repo.id());
+        register.found("a/b", &repo, &alice);
+        assert!(register.all().is_empty());
+    }
+}

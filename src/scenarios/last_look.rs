@@ -1,0 +1,84 @@
+//! A last look, towards the end of the run, at what it has left behind (SPEC §6, §10): what was right at once is right a while later.
+
+use std::collections::HashMap;
+
+use super::check::checks;
+use super::known::Known;
+use super::variants::Variants;
+use super::{Auth, Ctx, Operation, Outcome, Stop};
+
+checks! {
+    "later/repositories-are-as-they-were", Must, "§10",
+        [READ_YOUR_WRITES, STORED_VERBATIM, VERSION_MONOTONIC, EPOCH_RISES, REMOVE_DROPS, PUSH_ROTATES, CREATE_RETURNS, ADD_RECORDS],
+        repositories, "At the end of the run, repositories are as the checks have left them", phase = Finale;
+    "later/strangers-are-still-refused", Must, "§6",
+        [REMOVE_REVOKES, PUSH_ROTATES, PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY, ADD_MEMBERS_ONLY, FETCH_MEMBERS_ONLY],
+        strangers, "At the end of the run, whoever was refused and isn't a member is refused still", phase = Finale;
+}
+
+/// Repositories that are looked at for each check, and in all; with `--thorough` all that are known.
+const FOR_EACH: usize = 1;
+const MOST: usize = 160;
+
+/// A sample of what is known, in which every check has its part.
+fn sample(cx: &Ctx, wanted: impl Fn(&Known) -> bool) -> Vec<Known> {
+    let all: Vec<_> = cx.world.known.all().into_iter().filter(wanted).collect();
+    if cx.thorough() {
+        return all;
+    }
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let few = all.into_iter().filter(|known| {
+        let count = counts.entry(known.check).or_default();
+        *count += 1;
+        *count <= FOR_EACH
+    });
+    few.take(MOST).collect()
+}
+
+fn nothing_known() -> Stop {
+    Stop::not_applicable("no check has left a repository in a state that is known")
+}
+
+async fn repositories(cx: &Ctx) -> Outcome {
+    let sample = sample(cx, |_| true);
+    if sample.is_empty() {
+        return Err(nothing_known());
+    }
+    let count = sample.len();
+    let mut tally = Variants::default();
+    for known in sample {
+        let outcome = as_it_was(cx, known.clone()).await;
+        tally.note(format!("a repository of {}", known.check), outcome)?;
+    }
+    cx.remark(format!("{count} repositories looked at again"));
+    tally.settle(cx)
+}
+
+/// The reader's token may have been ended meanwhile; then a new one does.
+async fn as_it_was(cx: &Ctx, known: Known) -> Outcome {
+    let Known { repo, mut reader, .. } = known;
+    let answer = cx.pull(&reader, &repo.pull_request(repo.version())).await?;
+    if answer.status == 401 {
+        reader = cx.authenticate(reader.identity.clone()).await?;
+    }
+    cx.holds(&reader, &repo, "all that was right when a check looked at it").await
+}
+
+async fn strangers(cx: &Ctx) -> Outcome {
+    let sample = sample(cx, |known| !known.strangers.is_empty());
+    if sample.is_empty() {
+        return Err(nothing_known());
+    }
+    let mut tally = Variants::default();
+    for known in sample {
+        for (_, token) in &known.strangers {
+            let auth = Auth::Bearer(token.clone());
+            let request = known.repo.pull_request(0);
+            let answer = cx.perform(Operation::Pull, known.repo.id(), &auth, &request).await?;
+            let what = "a pull by somebody who was refused before and isn't a member";
+            let outcome = answer.refused_somehow(what).and_then(|()| answer.keeps_secret(&known.repo));
+            tally.note(format!("in a repository of {}", known.check), outcome)?;
+        }
+    }
+    tally.settle(cx)
+}

@@ -1,0 +1,399 @@
+//! Rights that come and go (SPEC §6): whatever was allowed or refused a moment ago, an answer goes by the roster of now.
+//!
+//! A table of every operation and every way of gaining or losing the right to it. The operation is used just before, by the
+//! same token, so that whoever remembers the outcome gives it away.
+
+use super::check::checks;
+use super::context::into_trouble;
+use super::variants::Variants;
+use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
+use crate::client::{Identity, Repo};
+use crate::wire::{MemberAddRequest, MemberEntry, PushResponse};
+
+checks! {
+    "rights/end-with-removal", Must, "§6", [REMOVE_REVOKES, REMOVE_DROPS], end_with_removal,
+        "Whoever is removed, by whomever, loses every right that was used a moment ago";
+    "rights/end-with-removal-roster", Must, "§6", [REMOVE_REVOKES, REMOVE_REPLACES], end_with_roster,
+        "Whoever rewrappedMembers leaves out loses every right that was used a moment ago";
+    "rights/end-with-push-roster", Must, "§6", [PUSH_ROTATES, REMOVE_REVOKES], end_with_push,
+        "Whoever rotatedMembers leaves out loses every right that was used a moment ago";
+    "rights/begin-with-add-member", Must, "§6", [ADD_RECORDS, NO_ACCOUNT], begin_with_add,
+        "Whoever is added, for the first time or again, has every right that was refused a moment ago";
+    "rights/begin-with-roster", Must, "§6", [PUSH_ROTATES, REMOVE_REPLACES], begin_with_roster,
+        "Whoever a new roster brings in has every right that was refused a moment ago";
+    "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], unknown_becomes_known,
+        "A repository or member that was asked for too early is found once it is there";
+    "rights/entries-follow-roster", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES, READ_YOUR_WRITES], entries_follow,
+        "fetchMemberKey gives the entry of now, whatever it gave a moment ago";
+    "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries_stay,
+        "What one repository says of a member stays in it";
+}
+
+const OPERATIONS: [Operation; 5] =
+    [Operation::Pull, Operation::Push, Operation::AddMember, Operation::RemoveMember, Operation::FetchMemberKey];
+
+/// How somebody comes to be a member no longer.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Removed,
+    Himself,
+    AgainAfterReturn,
+    LeftOut,
+    RotatedOut,
+}
+
+impl Loss {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Removed => "a removal",
+            Self::Himself => "removing himself",
+            Self::AgainAfterReturn => "a second removal",
+            Self::LeftOut => "another's removal whose roster leaves him out",
+            Self::RotatedOut => "a push whose roster leaves him out",
+        }
+    }
+}
+
+/// Those who play in a table: alice stays, bob comes and goes, carol is there to be removed.
+struct Cast {
+    alice: Member,
+    bob: Member,
+    carol: Identity,
+}
+
+impl Cast {
+    async fn new(cx: &Ctx) -> Result<Self, Stop> {
+        Ok(Self { alice: cx.member().await?, bob: cx.member().await?, carol: cx.identity() })
+    }
+}
+
+async fn end_with_removal(cx: &Ctx) -> Outcome {
+    losses(cx, &[Loss::Removed, Loss::Himself, Loss::AgainAfterReturn]).await
+}
+
+async fn end_with_roster(cx: &Ctx) -> Outcome {
+    losses(cx, &[Loss::LeftOut]).await
+}
+
+async fn end_with_push(cx: &Ctx) -> Outcome {
+    losses(cx, &[Loss::RotatedOut]).await
+}
+
+/// Each loss for each operation, and in the end with a new token.
+async fn losses(cx: &Ctx, losses: &[Loss]) -> Outcome {
+    let cast = Cast::new(cx).await?;
+    let fresh = cx.authenticate(cast.bob.identity.clone()).await?;
+    let mut tally = Variants::default();
+    for loss in losses {
+        for operation in OPERATIONS {
+            let variant = format!("{} after {}", operation.name(), loss.name());
+            tally.note(variant, lose(cx, &cast, &fresh, *loss, operation).await)?;
+        }
+    }
+    tally.settle(cx)
+}
+
+/// bob uses an operation, loses the right to it, and tries again: the same request and others.
+async fn lose(cx: &Ctx, cast: &Cast, fresh: &Member, loss: Loss, operation: Operation) -> Outcome {
+    let Cast { alice, bob, carol } = cast;
+    let mut repo = cx.repo_with(alice, &[bob, carol]).await?;
+    if matches!(loss, Loss::AgainAfterReturn) {
+        use_once(cx, bob, &mut repo, operation, cast).await?;
+        cx.expel(alice, &mut repo, bob.id(), &[alice, carol]).await?;
+        cx.enrol(alice, &mut repo, bob).await?;
+    }
+    use_once(cx, bob, &mut repo, operation, cast).await?;
+    take_away(cx, &mut repo, loss, cast).await?;
+    for token in [bob, fresh] {
+        let answer = attempt(cx, token, &repo, operation, cast).await?;
+        answer.refused_somehow(&format!("{} by a former member", operation.name()))?;
+        answer.keeps_secret(&repo)?;
+    }
+    if operation.is_write() { cx.holds(alice, &repo, "refused requests of a former member").await } else { Ok(()) }
+}
+
+/// The loss itself. A policy may forbid it, which is its own affair.
+async fn take_away(cx: &Ctx, repo: &mut Repo, loss: Loss, cast: &Cast) -> Outcome {
+    let Cast { alice, bob, carol } = cast;
+    let rotation = match loss {
+        Loss::LeftOut => repo.rotation(alice, &[alice]),
+        _ => repo.rotation(alice, &[alice, carol]),
+    };
+    let answer = match loss {
+        Loss::Himself => cx.remove(bob, &repo.remove_request(bob.id(), &rotation)).await,
+        Loss::LeftOut => cx.remove(alice, &repo.remove_request(&carol.id, &rotation)).await,
+        Loss::RotatedOut => cx.push(alice, &repo.rotating_push(&rotation)).await,
+        Loss::Removed | Loss::AgainAfterReturn => cx.remove(alice, &repo.remove_request(bob.id(), &rotation)).await,
+    };
+    happened(&answer.map_err(into_trouble)?, loss.name())?;
+    repo.apply_rotation(&rotation);
+    cx.watch(repo);
+    Ok(())
+}
+
+/// What changes a right has happened, or is refused and can't be tried.
+fn happened(answer: &Answer<'_>, what: &str) -> Outcome {
+    if answer.is_refusal() {
+        return Err(Stop::not_applicable(format!("the server refuses {what} with {}", answer.status)));
+    }
+    if answer.operation == Some(Operation::Push) {
+        let pushed: PushResponse = answer.accepted(what).map_err(into_trouble)?;
+        return answer.must(pushed.accepted, what, || format!("{pushed:?}")).map_err(into_trouble);
+    }
+    answer.must(answer.is_success(), what, || answer.summary()).map_err(into_trouble)
+}
+
+/// One operation by a member, which must work; the repository follows.
+async fn use_once(cx: &Ctx, by: &Member, repo: &mut Repo, operation: Operation, cast: &Cast) -> Outcome {
+    match operation {
+        Operation::Push => cx.advance(by, repo).await,
+        Operation::AddMember => {
+            let request = repo.add_request(&cx.identity());
+            happened(&cx.add(by, &request).await.map_err(into_trouble)?, "addMember by any member")?;
+            repo.apply_add(&request.member);
+            Ok(())
+        }
+        Operation::RemoveMember => {
+            let guest = cx.identity();
+            cx.enrol(&cast.alice, repo, &guest).await?;
+            let rotation = repo.rotation(by, &[&cast.alice, &cast.bob, &cast.carol]);
+            let answer = cx.remove(by, &repo.remove_request(&guest.id, &rotation)).await.map_err(into_trouble)?;
+            happened(&answer, "removeMember by any member")?;
+            repo.apply_rotation(&rotation);
+            cx.watch(repo);
+            Ok(())
+        }
+        _ => {
+            let answer = attempt(cx, by, repo, operation, cast).await.map_err(into_trouble)?;
+            happened(&answer, operation.name())
+        }
+    }
+}
+
+/// One operation as a member would do it; it isn't applied.
+async fn attempt<'c>(
+    cx: &'c Ctx,
+    by: &Member,
+    repo: &Repo,
+    operation: Operation,
+    cast: &Cast,
+) -> Result<Answer<'c>, Stop> {
+    match operation {
+        Operation::Push => cx.push(by, &repo.push_request(by)).await,
+        Operation::AddMember => cx.add(by, &repo.add_request(&cx.identity())).await,
+        Operation::RemoveMember => {
+            let removed = repo.manifest.members.iter().map(|entry| entry.ed25519_public_key.as_str());
+            let removed = removed.rev().find(|id| *id != by.id()).unwrap_or_default();
+            cx.remove(by, &repo.remove_request(removed, &repo.rotation(by, &[by, &cast.alice]))).await
+        }
+        Operation::FetchMemberKey => cx.fetch(by, repo.id(), cast.alice.id()).await,
+        _ => cx.pull(by, &repo.pull_request(0)).await,
+    }
+}
+
+/// How somebody comes to be a member.
+#[derive(Clone, Copy, Debug)]
+enum Gain {
+    Added,
+    AddedAgain,
+    AddedAgainByAnother,
+    RotatedIn,
+    RewrappedIn,
+}
+
+impl Gain {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Added => "being added",
+            Self::AddedAgain => "being removed and added again",
+            Self::AddedAgainByAnother => "being removed and added again by another member",
+            Self::RotatedIn => "a push whose roster brings him in",
+            Self::RewrappedIn => "a removal whose roster brings him in",
+        }
+    }
+}
+
+async fn begin_with_add(cx: &Ctx) -> Outcome {
+    gains(cx, &[Gain::Added, Gain::AddedAgain, Gain::AddedAgainByAnother]).await
+}
+
+async fn begin_with_roster(cx: &Ctx) -> Outcome {
+    gains(cx, &[Gain::RotatedIn, Gain::RewrappedIn]).await
+}
+
+async fn gains(cx: &Ctx, gains: &[Gain]) -> Outcome {
+    let cast = Cast::new(cx).await?;
+    let dave = cx.member().await?;
+    let mut tally = Variants::default();
+    for gain in gains {
+        for operation in OPERATIONS {
+            let variant = format!("{} after {}", operation.name(), gain.name());
+            tally.note(variant, win(cx, &cast, &dave, *gain, operation).await)?;
+        }
+    }
+    tally.settle(cx)
+}
+
+/// bob is refused an operation, becomes a member, and does it.
+async fn win(cx: &Ctx, cast: &Cast, dave: &Member, gain: Gain, operation: Operation) -> Outcome {
+    let Cast { alice, bob, carol } = cast;
+    let mut repo = cx.repo_with(alice, &[carol]).await?;
+    match gain {
+        Gain::AddedAgain => {
+            cx.enrol(alice, &mut repo, bob).await?;
+            use_once(cx, bob, &mut repo, operation, cast).await?;
+            cx.expel(alice, &mut repo, bob.id(), &[alice, carol]).await?;
+        }
+        Gain::AddedAgainByAnother => {
+            cx.enrol(alice, &mut repo, bob).await?;
+            cx.enrol(alice, &mut repo, dave).await?;
+            cx.expel(alice, &mut repo, bob.id(), &[alice, carol, dave]).await?;
+        }
+        _ => {}
+    }
+    // Whether strangers are refused is the business of others.
+    attempt(cx, bob, &repo, operation, cast).await.map_err(into_trouble)?;
+    bring_in(cx, &mut repo, gain, cast, dave).await?;
+    let answer = attempt(cx, bob, &repo, operation, cast).await?;
+    let what = format!("{} by somebody who has just become a member", operation.name());
+    let by_policy = matches!(operation, Operation::RemoveMember | Operation::AddMember);
+    if by_policy && answer.is_refusal() {
+        // A deployment may let only some members add or remove others; then bob has the right by no way at all.
+        return answer.must(!may(cx, cast, operation).await?, &what, || answer.summary());
+    }
+    answer.must(answer.is_success(), &what, || answer.summary())?;
+    if operation == Operation::Push {
+        let pushed: PushResponse = answer.accepted(&what)?;
+        answer.must(pushed.accepted, &what, || format!("{pushed:?}"))?;
+    }
+    Ok(())
+}
+
+/// Whether somebody who was added, and never refused anything, may do this.
+async fn may(cx: &Ctx, cast: &Cast, operation: Operation) -> Result<bool, Stop> {
+    let repo = cx.repo_with(&cast.alice, &[&cast.carol, &cast.bob]).await?;
+    Ok(attempt(cx, &cast.bob, &repo, operation, cast).await.map_err(into_trouble)?.is_success())
+}
+
+async fn bring_in(cx: &Ctx, repo: &mut Repo, gain: Gain, cast: &Cast, dave: &Member) -> Outcome {
+    let Cast { alice, bob, carol } = cast;
+    match gain {
+        Gain::Added | Gain::AddedAgain | Gain::AddedAgainByAnother => {
+            let by = if matches!(gain, Gain::AddedAgainByAnother) { dave } else { alice };
+            let request = repo.add_request(bob);
+            happened(&cx.add(by, &request).await.map_err(into_trouble)?, gain.name())?;
+            repo.apply_add(&request.member);
+        }
+        Gain::RotatedIn => {
+            let rotation = repo.rotation(alice, &[alice, carol, bob]);
+            let push = repo.rotating_push(&rotation);
+            happened(&cx.push(alice, &push).await.map_err(into_trouble)?, gain.name())?;
+            repo.apply_rotation(&rotation);
+        }
+        Gain::RewrappedIn => {
+            let rotation = repo.rotation(alice, &[alice, bob]);
+            let request = repo.remove_request(&carol.id, &rotation);
+            happened(&cx.remove(alice, &request).await.map_err(into_trouble)?, gain.name())?;
+            repo.apply_rotation(&rotation);
+            cx.enrol(alice, repo, carol).await?;
+        }
+    }
+    cx.watch(repo);
+    Ok(())
+}
+
+/// Asked for before it exists: an answer that is remembered would hide what is created.
+async fn unknown_becomes_known(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.identity());
+    let mut repo = Repo::new(&alice);
+    cx.pull(&alice, &repo.pull_request(0)).await.map_err(into_trouble)?;
+    cx.fetch(&alice, repo.id(), alice.id()).await.map_err(into_trouble)?;
+    cx.push(&alice, &repo.push_request(&alice)).await.map_err(into_trouble)?;
+    cx.watch(&repo);
+    let answer = cx.create(&alice, &repo.create_request()).await?;
+    answer.must(answer.is_success(), "createRepo of an id that was asked for before", || answer.summary())?;
+    cx.readable(&alice, &repo, "its creation, having been asked for before").await?;
+    fetched(cx, &alice, &repo, alice.id(), "its creation").await?;
+    cx.fetch(&alice, repo.id(), &bob.id).await.map_err(into_trouble)?;
+    cx.enrol(&alice, &mut repo, &bob).await?;
+    fetched(cx, &alice, &repo, &bob.id, "addMember, having been asked for before").await?;
+    cx.advance(&alice, &mut repo).await?;
+    cx.readable(&alice, &repo, "a push").await
+}
+
+/// fetchMemberKey gives the entry that the repository has.
+async fn fetched(cx: &Ctx, by: &Member, repo: &Repo, id: &str, after: &str) -> Outcome {
+    let answer = cx.fetch(by, repo.id(), id).await?;
+    let entry: MemberEntry = answer.accepted(&format!("fetchMemberKey of a member after {after}"))?;
+    match repo.manifest.member(id).and_then(|expected| super::state::compare_entry(expected, &entry)) {
+        None => Ok(()),
+        Some(difference) => Err(answer.broken(format!("the entry as it must be after {after}"), difference)),
+    }
+}
+
+/// Fetched, replaced by a push, fetched; removed, asked for; added with other keys, fetched.
+async fn entries_follow(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let (bob, carol) = (cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    fetched(cx, &alice, &repo, &bob.id, "addMember").await?;
+    fetched(cx, &alice, &repo, &carol.id, "addMember").await?;
+    let rotation = repo.rotation(&alice, &[&alice, &bob, &carol]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?;
+    if happened(&answer, "a rotating push").is_ok() {
+        repo.apply_rotation(&rotation);
+        cx.watch(&repo);
+        fetched(cx, &alice, &repo, &bob.id, "a push that has replaced it").await?;
+        fetched(cx, &alice, &repo, alice.id(), "a push that has replaced it").await?;
+    }
+    cx.expel(&alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
+    fetched(cx, &alice, &repo, &bob.id, "a removal that has replaced it").await?;
+    let answer = cx.fetch(&alice, repo.id(), &carol.id).await?;
+    answer.refused_somehow("fetchMemberKey of somebody who was removed")?;
+    let mut again = repo.entry_for(&carol);
+    again.x25519_public_key = cx.identity().x25519_public_key;
+    let request = MemberAddRequest { repo_id: repo.id().into(), member: again.clone() };
+    let answer = cx.add(&alice, &request).await.map_err(into_trouble)?;
+    happened(&answer, "adding somebody again with other keys")?;
+    repo.apply_add(&again);
+    fetched(cx, &alice, &repo, &carol.id, "being added again with other keys").await?;
+    cx.readable(&alice, &repo, "being added again with other keys").await
+}
+
+/// bob and alice are in three repositories, each time with other keys, other signatures and another epoch.
+async fn entries_stay(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.identity());
+    let mut repos = Vec::new();
+    for step in 0..3 {
+        let mut repo = Repo::new(&alice);
+        repo.manifest.members[0].key_binding_sig = Some(super::push::binding_like_signature());
+        if step > 0 {
+            repo.manifest.members[0].x25519_public_key = cx.identity().x25519_public_key;
+        }
+        let mut repo = cx.create_repo(&alice, repo).await?;
+        for _ in 0..step {
+            let mut rotation = repo.rotation(&alice, &[&alice]);
+            rotation.members[0].x25519_public_key = repo.manifest.members[0].x25519_public_key.clone();
+            let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?;
+            happened(&answer, "a rotating push")?;
+            repo.apply_rotation(&rotation);
+        }
+        let mut request = repo.add_request(&bob);
+        request.member.x25519_public_key = cx.identity().x25519_public_key;
+        request.member.key_binding_sig = (step != 1).then(super::push::binding_like_signature);
+        happened(&cx.add(&alice, &request).await.map_err(into_trouble)?, "addMember")?;
+        repo.apply_add(&request.member);
+        cx.watch(&repo);
+        repos.push(repo);
+    }
+    let mut tally = Variants::default();
+    for (number, repo) in repos.iter().enumerate() {
+        let after = "its members have become members of others, with other keys";
+        tally.note(format!("pull of repository {}", number + 1), cx.holds(&alice, repo, after).await)?;
+        for (who, id) in [("another", bob.id.as_str()), ("oneself", alice.id())] {
+            let outcome = fetched(cx, &alice, repo, id, after).await;
+            tally.note(format!("fetchMemberKey of {who} in repository {}", number + 1), outcome)?;
+        }
+    }
+    tally.settle(cx)
+}

@@ -1,0 +1,296 @@
+//! Repository ids that a collation, a parser or a file system takes for each other (SPEC §8): an id is exact and opaque, so two
+//! strings are two repositories, or one of them is refused.
+
+use super::check::checks;
+use super::state::{compare_envelope, compare_manifest};
+use super::variants::Variants;
+use super::{Answer, Ctx, Member, Outcome, Stop};
+use crate::client::{Repo, random};
+use crate::wire::{PullResponse, VaultManifest};
+
+checks! {
+    "ids/similar-letters", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_letters,
+        "Ids that differ only in accents, case, form, width or digits outside ASCII are two repositories, or refused";
+    "ids/similar-ends", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_ends,
+        "Ids that differ only in blanks, dots, NULs or invisible characters are two repositories, or refused";
+    "ids/similar-to-parsers", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_to_parsers,
+        "Ids that a number, UUID, path, pattern or hash would be one for are two repositories, or refused";
+    "ids/similar-beginnings", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_beginnings,
+        "Ids of any length that differ only in their last character are two repositories, or refused";
+}
+
+/// What two ids differ in, and both: the last `*` stands for the same random UUID.
+type Pair = (&'static str, &'static str, &'static str);
+
+const LETTERS: &[Pair] = &[
+    ("an accent", "cafe-*", "caf\u{e9}-*"),
+    ("normalization (é)", "caf\u{e9}-*", "cafe\u{301}-*"),
+    ("normalization (Å)", "\u{c5}-*", "\u{212b}-*"),
+    ("ß and ss", "stra\u{df}e-*", "strasse-*"),
+    ("a ligature", "\u{fb01}le-*", "file-*"),
+    ("dotless i", "\u{131}d-*", "id-*"),
+    ("case in Cyrillic", "\u{416}-*", "\u{436}-*"),
+    ("two small sigmas", "\u{3c3}-*", "\u{3c2}-*"),
+    ("the Kelvin sign", "k-*", "\u{212a}-*"),
+    ("full width", "A-*", "\u{ff21}-*"),
+    ("Arabic digits", "3-*", "\u{663}-*"),
+    ("hiragana and katakana", "\u{304b}-*", "\u{30ab}-*"),
+    ("emoji", "\u{1f511}-*", "\u{1f512}-*"),
+    ("a letter and a question mark", "\u{436}-*", "?-*"),
+];
+
+/// With `--thorough`, besides.
+const MORE_LETTERS: &[Pair] = &[
+    ("another accent", "caf\u{e8}-*", "caf\u{e9}-*"),
+    ("normalization (ñ)", "\u{f1}-*", "n\u{303}-*"),
+    ("ß and its capital", "\u{df}-*", "\u{1e9e}-*"),
+    ("æ and ae", "\u{e6}-*", "ae-*"),
+    ("dotted I", "\u{130}d-*", "id-*"),
+    ("case in Latin-1", "\u{c9}-*", "\u{e9}-*"),
+    ("the long s", "s-*", "\u{17f}-*"),
+    ("full width digits", "1-*", "\u{ff11}-*"),
+    ("a superscript", "2-*", "\u{b2}-*"),
+    ("a circled digit", "1-*", "\u{2460}-*"),
+    ("half-width katakana", "\u{30ab}-*", "\u{ff76}-*"),
+    ("an emoji and the replacement character", "\u{1f511}-*", "\u{fffd}-*"),
+    ("Cyrillic and Latin", "\u{430}-*", "a-*"),
+];
+
+const ENDS: &[Pair] = &[
+    ("a blank at the end", "*", "* "),
+    ("a line feed at the end", "*", "*\n"),
+    ("a no-break space at the end", "*", "*\u{a0}"),
+    ("a dot at the end", "*", "*."),
+    ("a NUL at the end", "*", "*\0"),
+    ("what follows a NUL", "*\0a", "*\0b"),
+    ("a zero width space", "a*", "a\u{200b}*"),
+    ("a soft hyphen", "a*", "a\u{ad}*"),
+    ("a byte order mark", "*", "\u{feff}*"),
+    ("a variation selector", "\u{2764}*", "\u{2764}\u{fe0f}*"),
+];
+
+/// With `--thorough`, besides.
+const MORE_ENDS: &[Pair] = &[
+    ("a blank at the beginning", "*", " *"),
+    ("two blanks inside", "a *", "a  *"),
+    ("a tab at the end", "*", "*\t"),
+    ("CRLF at the end", "*", "*\r\n"),
+    ("CRLF and LF inside", "a\r\n*", "a\n*"),
+    ("a no-break space", "a *", "a\u{a0}*"),
+    ("an ideographic space at the end", "*", "*\u{3000}"),
+    ("two dots at the end", "*", "*.."),
+    ("a dot at the beginning", "*", ".*"),
+    ("a control character", "*", "*\u{1}"),
+    ("DEL at the end", "*", "*\u{7f}"),
+    ("a zero width joiner", "a*", "a\u{200d}*"),
+    ("a mark of direction", "*", "\u{202e}*"),
+    ("a line separator", "*", "*\u{2028}"),
+];
+
+const PARSERS: &[Pair] = &[
+    ("an exponent", "1e3", "1000"),
+    ("a plus sign before digits", "+7*", "7*"),
+    ("braces", "{*}", "*"),
+    ("slash and backslash", "a/*", "a\\*"),
+    ("slashes in a row", "a/*", "a//*"),
+    ("an underscore as a pattern", "a-b*", "a_b*"),
+    ("a percent sign as a pattern", "ab*", "a%*"),
+    ("an asterisk", "ab-*", "a?-*"),
+    ("the alphabets of base64", "a+*", "a-*"),
+    ("padding", "*", "*="),
+    ("a percent escape", "%41*", "A*"),
+    ("a quote doubled", "a''*", "a'*"),
+    ("a backslash", "a\\*", "a*"),
+    ("a hash that collides", "Aa*", "BB*"),
+];
+
+/// With `--thorough`, besides.
+const MORE_PARSERS: &[Pair] = &[
+    ("a hexadecimal number", "0x10", "16"),
+    ("a fraction", "1.0", "1"),
+    ("urn:uuid:", "urn:uuid:*", "*"),
+    ("a slash at the end", "*", "*/"),
+    ("a dot segment", "a/*", "a/./*"),
+    ("a question mark", "axx-*", "a\u{2a}-*"),
+    ("two hyphens", "a-*", "a--*"),
+    ("the alphabets of base64 (slash)", "a/*", "a_*"),
+    ("a plus and a blank", "a+*", "a *"),
+    ("an HTML entity", "&amp;*", "&*"),
+    ("a comment of SQL", "*", "*--"),
+    ("a colon", "a:*", "a*"),
+    ("a semicolon", "*", "*;a"),
+    ("another hash that collides", "Ab*", "BA*"),
+];
+
+/// Lengths at which columns, indexes and buffers end.
+const LENGTHS: &[usize] = &[16, 24, 36, 48, 63, 100, 127, 191, 254, 255];
+/// With `--thorough`, besides; many rightly refuse the longer ones.
+const LONGER: &[usize] = &[15, 17, 40, 50, 200, 256, 511, 512, 767, 1023, 2047, 4095];
+
+async fn similar_letters(cx: &Ctx) -> Outcome {
+    table(cx, LETTERS, MORE_LETTERS).await
+}
+
+async fn similar_ends(cx: &Ctx) -> Outcome {
+    table(cx, ENDS, MORE_ENDS).await
+}
+
+async fn similar_to_parsers(cx: &Ctx) -> Outcome {
+    table(cx, PARSERS, MORE_PARSERS).await
+}
+
+/// Both owners, and what came of the pairs so far.
+struct Table<'c> {
+    cx: &'c Ctx,
+    alice: Member,
+    bob: Member,
+    tally: Variants,
+    /// Ids that were taken and can't be reached.
+    lost: Variants,
+}
+
+impl<'c> Table<'c> {
+    async fn new(cx: &'c Ctx) -> Result<Self, Stop> {
+        let (alice, bob) = (cx.member().await?, cx.member().await?);
+        Ok(Self { cx, alice, bob, tally: Variants::default(), lost: Variants::default() })
+    }
+
+    async fn pair(&mut self, what: &str, make: impl Fn() -> (String, String)) -> Outcome {
+        let outcome = self.are_two(&make).await;
+        self.tally.note(what, outcome)
+    }
+
+    /// The first exists and mustn't be found under the second's name; then both exist, each with its own.
+    async fn are_two(&mut self, make: &impl Fn() -> (String, String)) -> Outcome {
+        let (cx, (first, second)) = (self.cx, make());
+        let (one, two) = (Repo::with_id(&self.alice, &first), Repo::with_id(&self.bob, &second));
+        if !self.create(&self.alice.clone(), &one).await? {
+            return Err(refused(&first));
+        }
+        let answer = cx.pull(&self.alice, &two.pull_request(0)).await?;
+        let free = format!("{second:?} isn't found while only {first:?} exists");
+        match answer.must(!answer.is_success(), &free, || answer.summary()) {
+            // Routers that decode a path before they split it find the one for the other; the ids as such are judged below.
+            Err(found) if is_of_paths(&first) || is_of_paths(&second) => {
+                self.lost.note(format!("{second:?}"), Err(found))?
+            }
+            judged => judged?,
+        }
+        cx.watch(&two);
+        let answer = cx.create(&self.bob, &two.create_request()).await?;
+        if answer.is_refusal() {
+            // Is it the first one that stands in the way, or does the server not take such ids at all?
+            let alone = Repo::with_id(&self.bob, &make().1);
+            let taken = alone.id() != second && self.create(&self.bob.clone(), &alone).await?;
+            answer.must(!taken, &format!("{second:?} is free while {first:?} exists"), || answer.summary())?;
+            self.is_itself(&self.alice.clone(), &one).await?;
+            return Err(refused(&second));
+        }
+        as_sent(&two, &answer)?;
+        self.is_itself(&self.alice.clone(), &one).await?;
+        self.is_itself(&self.bob.clone(), &two).await
+    }
+
+    /// The repository is served as it was created. One that can't be reached at all is a warning: odd ids may not survive the
+    /// path.
+    async fn is_itself(&mut self, owner: &Member, repo: &Repo) -> Outcome {
+        let answer = self.cx.pull(owner, &repo.pull_request(0)).await?;
+        if answer.is_success() {
+            let pulled: PullResponse = answer.message()?;
+            let envelope = pulled.envelope.as_ref();
+            let difference = compare_manifest(&repo.manifest, &pulled.manifest)
+                .or_else(|| envelope.and_then(|envelope| compare_envelope(&repo.envelope, envelope)));
+            let expected = "both repositories are as they were created";
+            return difference.map_or(Ok(()), |difference| Err(answer.broken(expected, difference)));
+        }
+        let id = repo.id();
+        let lost =
+            answer.broken(format!("an id that is taken works percent-encoded, such as {id:?}"), answer.summary());
+        self.lost.note(format!("{id:?}"), Err(lost))
+    }
+
+    /// Creates a repository; false when the server refuses its id.
+    async fn create(&mut self, owner: &Member, repo: &Repo) -> Result<bool, Stop> {
+        self.cx.watch(repo);
+        let answer = self.cx.create(owner, &repo.create_request()).await?;
+        if answer.is_refusal() {
+            return Ok(false);
+        }
+        if !answer.is_success() {
+            self.tally.stumbled(format!("createRepo of {:?}", repo.id()), &answer);
+            return Err(refused(repo.id()));
+        }
+        as_sent(repo, &answer)?;
+        Ok(true)
+    }
+
+    fn settle(self) -> Outcome {
+        self.lost.warn(self.cx);
+        self.tally.settle(self.cx)
+    }
+}
+
+/// Whether an id holds what paths are made of.
+fn is_of_paths(id: &str) -> bool {
+    id.contains(['/', '\\', ';']) || id.contains("%4") || id.contains("a+")
+}
+
+fn refused(id: &str) -> Stop {
+    Stop::not_applicable(format!("the server refuses ids such as {id:?}, as it may"))
+}
+
+/// The id comes back as it was sent.
+fn as_sent(repo: &Repo, answer: &Answer<'_>) -> Outcome {
+    let manifest: VaultManifest = answer.accepted("createRepo")?;
+    let expected = format!("an id that is taken is {:?}, as it was sent", repo.id());
+    answer.must(manifest.repo_id == repo.id(), &expected, || format!("{:?}", manifest.repo_id))
+}
+
+async fn table(cx: &Ctx, pairs: &[Pair], more: &[Pair]) -> Outcome {
+    let mut table = Table::new(cx).await?;
+    for (what, first, second) in pairs.iter().chain(if cx.thorough() { more } else { &[] }) {
+        table
+            .pair(what, || {
+                let digits = random::uuid();
+                // Numbers have no room for a UUID.
+                let (first, second) =
+                    if first.contains('*') { ((*first).into(), (*second).into()) } else { numbers(what) };
+                (filled(&first, &digits), filled(&second, &digits))
+            })
+            .await?;
+    }
+    table.settle()
+}
+
+/// Two spellings of one random number.
+fn numbers(what: &str) -> (String, String) {
+    let number = u32::from_le_bytes(random::bytes()) | 1 << 30;
+    match what {
+        "an exponent" => (format!("{number}e3"), format!("{number}000")),
+        "a fraction" => (format!("{number}.0"), number.to_string()),
+        _ => (format!("{number:#x}"), number.to_string()),
+    }
+}
+
+fn filled(pattern: &str, digits: &str) -> String {
+    // The last asterisk is the place; one before it is itself.
+    match pattern.rsplit_once('*') {
+        Some((before, after)) => format!("{before}{digits}{after}"),
+        None => pattern.to_owned(),
+    }
+}
+
+/// The first so many characters are the same, and one follows.
+async fn similar_beginnings(cx: &Ctx) -> Outcome {
+    let mut table = Table::new(cx).await?;
+    for common in LENGTHS.iter().chain(if cx.thorough() { LONGER } else { &[] }) {
+        table
+            .pair(&format!("what follows {common} characters"), || {
+                let mut shared = random::hex(&random::bytes::<16>()).repeat(common.div_ceil(32));
+                shared.truncate(*common);
+                (format!("{shared}a"), format!("{shared}b"))
+            })
+            .await?;
+    }
+    table.settle()
+}

@@ -1,0 +1,389 @@
+//! Every text that a server stores (SPEC §4): of any length, with any character that its type allows, it comes back exactly as it
+//! was sent, or is refused.
+
+use super::check::checks;
+use super::state::compare_entry;
+use super::variants::Variants;
+use super::{Ctx, Member, Outcome, Stop};
+use crate::client::{Repo, random};
+use crate::codec::base64;
+use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
+
+checks! {
+    "texts/scheme-ids", Must, "§4", [STORED_VERBATIM], scheme_ids,
+        "A schemeId of any text, of manifest or wrapped key, is served as it was sent, or refused";
+    "texts/scheme-id-lengths", Must, "§4", [STORED_VERBATIM], scheme_id_lengths,
+        "A schemeId of any length is served as it was sent, or refused";
+    "texts/wrapped-keys", Must, "§4", [STORED_VERBATIM, KEY_ENCODING], wrapped_keys,
+        "The parts of a wrapped key, of any length and bytes, are served as they were sent, or refused";
+    "texts/binding-signatures", Must, "§9", [BINDING_OPAQUE], binding_signatures,
+        "A binding signature of any length and bytes is served as it was sent, or refused";
+    "texts/ciphertext-lengths", Must, "§4", [STORED_VERBATIM], ciphertext_lengths,
+        "A ciphertext of any length around the usual sizes of columns and buffers is served as it was sent, or refused";
+    "texts/ciphertext-bytes", Must, "§4", [STORED_VERBATIM, BASE64], ciphertext_bytes,
+        "A ciphertext or IV that begins or ends with zeros, blanks or line ends is served as it was sent";
+}
+
+/// What stores, templates, parsers and terminals stumble over.
+const TEXTS: [&str; 26] = [
+    "",
+    "a ",
+    " a",
+    "a\n",
+    "a\r\nb",
+    "a\0b",
+    "a\u{1b}[31mb",
+    "cafe\u{301}",
+    "stra\u{df}e",
+    "UPPER lower",
+    "\u{ff21}",
+    "a\u{200b}b",
+    "\u{feff}a",
+    "a\u{2028}b",
+    "\u{1f511}",
+    "a'b''c",
+    "a\"b",
+    "a\\b\\\\n",
+    "%41%25",
+    "a+b",
+    "a&amp;b<c>",
+    "__proto__",
+    "null",
+    "1e3",
+    "007",
+    "a:b@c/d?e=f#g",
+];
+/// With `--thorough`, besides.
+const MORE_TEXTS: [&str; 27] = [
+    " ",
+    "a  b",
+    "a\t",
+    "a\rb",
+    "\u{a0}a\u{a0}",
+    "\u{3000}",
+    "a\0",
+    "\0",
+    "a\u{1}b",
+    "\u{7f}",
+    "caf\u{e9}",
+    "\u{212b}",
+    "\u{130}I\u{131}i",
+    "a\u{ad}b",
+    "\u{202e}abc",
+    "\u{1f468}\u{200d}\u{1f469}",
+    "\u{fffd}",
+    "\u{10ffff}",
+    "\u{ffff}",
+    "a\\u0041",
+    "100%",
+    "'; DROP TABLE x; --",
+    "{{7*7}}${7*7}",
+    "=1+1",
+    "true",
+    "0x10",
+    "2024-02-30",
+];
+
+/// Characters around the ends of columns and buffers.
+const LENGTHS: [usize; 31] = [
+    15, 16, 17, 31, 32, 33, 50, 63, 64, 65, 100, 101, 127, 128, 129, 191, 192, 254, 255, 256, 257, 511, 512, 513, 767,
+    768, 1023, 1024, 1025, 2048, 4096,
+];
+/// Longer ones, for what may be long.
+const LONG: [usize; 10] = [4095, 4097, 8191, 8192, 16_383, 16_385, 32_767, 32_769, 65_535, 65_537];
+/// Some MiB, with `--thorough`; an answer may have four.
+const VERY_LONG: [usize; 4] = [1_048_575, 1_048_577, 2_097_153, 3_145_729];
+
+/// A text with a length that only characters of several bytes have.
+fn of_length(length: usize, pattern: &str) -> String {
+    pattern.chars().cycle().take(length).collect()
+}
+
+async fn scheme_ids(cx: &Ctx) -> Outcome {
+    let all = TEXTS.iter().chain(if cx.thorough() { MORE_TEXTS.as_slice() } else { &[] });
+    schemes(cx, all.map(|text| (format!("schemeId {text:?}"), (*text).to_owned())).collect()).await
+}
+
+async fn scheme_id_lengths(cx: &Ctx) -> Outcome {
+    let usual: &[usize] = &[17, 33, 64, 65, 129, 256, 257, 513, 1025, 8192, 65_537];
+    let mut texts = Vec::new();
+    let lengths: Vec<_> = if cx.thorough() { LENGTHS.iter().chain(&LONG).copied().collect() } else { usual.to_vec() };
+    for length in lengths {
+        texts.push((format!("a schemeId of {length} characters"), of_length(length, "abcdefghij")));
+    }
+    for length in if cx.thorough() { [16, 32, 64, 100, 128, 255].as_slice() } else { &[64, 255] } {
+        texts.push((format!("a schemeId of {length} characters of two bytes"), of_length(*length, "\u{e9}\u{df}")));
+        texts.push((format!("a schemeId of {length} characters of four bytes"), of_length(*length, "\u{1f511}")));
+    }
+    schemes(cx, texts).await
+}
+
+/// Each text in the manifest of a repository of its own, and all of them in the wrapped keys of one roster.
+async fn schemes(cx: &Ctx, texts: Vec<(String, String)>) -> Outcome {
+    let alice = cx.member().await?;
+    let mut tally = Variants::default();
+    let variants = texts.iter().map(|(what, text)| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.scheme_id.clone_from(text);
+        (format!("{what} of a wrapped key"), entry)
+    });
+    entries(cx, &alice, &mut tally, variants.collect()).await?;
+    for (what, text) in texts {
+        let mut repo = Repo::new(&alice);
+        repo.manifest.scheme_id = text;
+        let what = format!("{what} of a manifest");
+        let outcome = created(cx, &alice, &repo, &what, &mut tally).await;
+        tally.note(what, outcome)?;
+    }
+    tally.settle(cx)
+}
+
+async fn created(cx: &Ctx, alice: &Member, repo: &Repo, what: &str, tally: &mut Variants) -> Outcome {
+    cx.watch(repo);
+    let answer = cx.create(alice, &repo.create_request()).await?;
+    if answer.status >= 500 {
+        tally.stumbled(what, &answer);
+    }
+    if !answer.is_success() {
+        return not_taken(answer.status);
+    }
+    let manifest: VaultManifest = answer.accepted("createRepo")?;
+    let expected = "a schemeId that is taken is returned as it was sent";
+    answer.must(manifest.scheme_id == repo.manifest.scheme_id, expected, || short(&manifest.scheme_id))?;
+    cx.holds(alice, repo, "createRepo with an unusual schemeId").await
+}
+
+fn not_taken(status: u16) -> Outcome {
+    Err(Stop::not_applicable(format!("answered with {status}")))
+}
+
+fn short(text: &str) -> String {
+    let head: String = text.chars().take(60).collect();
+    format!("{head:?} ({} characters)", text.chars().count())
+}
+
+/// An entry of somebody who only stands there.
+fn entry(cx: &Ctx, epoch: i64) -> MemberEntry {
+    super::rosters::entry_like(&cx.identity().id, epoch)
+}
+
+/// Entries with one odd thing each, in the roster of one push; one by one if that is refused.
+async fn entries(cx: &Ctx, alice: &Member, tally: &mut Variants, variants: Vec<(String, MemberEntry)>) -> Outcome {
+    let mut repo = cx.repo(alice).await?;
+    if rotated(cx, alice, &mut repo, &variants).await?.is_none() {
+        return compared(cx, alice, &repo, tally, &variants).await;
+    }
+    for variant in variants {
+        let mut alone = [variant];
+        alone[0].1.key_epoch = repo.epoch() + 1;
+        match rotated(cx, alice, &mut repo, &alone).await? {
+            Some(status) => tally.note(alone[0].0.clone(), not_taken(status))?,
+            None => compared(cx, alice, &repo, tally, &alone).await?,
+        }
+    }
+    Ok(())
+}
+
+/// A push that brings a roster of alice and these; the status if it is refused.
+async fn rotated(
+    cx: &Ctx,
+    alice: &Member,
+    repo: &mut Repo,
+    variants: &[(String, MemberEntry)],
+) -> Result<Option<u16>, Stop> {
+    let mut rotation = repo.rotation(alice, &[alice]);
+    rotation.members.extend(variants.iter().map(|(_, entry)| entry.clone()));
+    let answer = cx.push(alice, &repo.rotating_push(&rotation)).await?;
+    if !answer.is_success() {
+        return Ok(Some(answer.status));
+    }
+    let pushed: PushResponse = answer.accepted("a push that brings a roster")?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+    repo.apply_rotation(&rotation);
+    cx.watch(repo);
+    Ok(None)
+}
+
+/// Every entry as it was sent.
+async fn compared(
+    cx: &Ctx,
+    alice: &Member,
+    repo: &Repo,
+    tally: &mut Variants,
+    variants: &[(String, MemberEntry)],
+) -> Outcome {
+    let answer = cx.pull(alice, &repo.pull_request(0)).await?;
+    let pulled: PullResponse = answer.accepted("a pull by a member")?;
+    for (what, expected) in variants {
+        let difference = match pulled.manifest.member(&expected.ed25519_public_key) {
+            Some(served) => compare_entry(expected, served),
+            None => Some("the member isn't in the roster".into()),
+        };
+        let outcome = match difference {
+            None => Ok(()),
+            Some(difference) => Err(answer.broken("an entry is served as it was sent", difference)),
+        };
+        tally.note(what.clone(), outcome)?;
+    }
+    Ok(())
+}
+
+/// Bytes that begin or end with what somebody might take away.
+fn odd_bytes(length: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let random = || {
+        let mut bytes = vec![0; length];
+        random::fill(&mut bytes);
+        // Neither end is something to take away unless it is put there.
+        bytes.iter_mut().filter(|byte| matches!(**byte, 0 | b' ' | b'\n' | b'\r')).for_each(|byte| *byte = 1);
+        bytes
+    };
+    let ends = |bytes: &[u8]| {
+        let mut all = random();
+        all.splice(length - bytes.len().., bytes.iter().copied());
+        all
+    };
+    let begins = |bytes: &[u8]| {
+        let mut all = random();
+        all.splice(..bytes.len(), bytes.iter().copied());
+        all
+    };
+    let mut inside = random();
+    inside[length / 2] = 0;
+    vec![
+        ("zeros at the end", ends(&[0, 0])),
+        ("blanks at the end", ends(b"  ")),
+        ("a line feed at the end", ends(b"\n")),
+        ("CRLF at the end", ends(b"\r\n")),
+        ("zeros at the beginning", begins(&[0, 0])),
+        ("blanks at the beginning", begins(b"  ")),
+        ("a byte order mark at the beginning", begins(&[0xef, 0xbb, 0xbf])),
+        ("the signature of gzip at the beginning", begins(&[0x1f, 0x8b, 8])),
+        ("a zero inside", inside),
+        ("nothing but zeros", vec![0; length]),
+        ("nothing but blanks", vec![b' '; length]),
+        ("nothing but digits", vec![b'7'; length]),
+        ("nothing but ones", vec![0xff; length]),
+    ]
+}
+
+/// All parts of a wrapped key in one roster each, so that a server that is particular about one still shows the others.
+async fn wrapped_keys(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut tally = Variants::default();
+    let long: &[usize] = if cx.thorough() { &LONG } else { &[8192, 65_537] };
+    let sizes = LENGTHS.iter().chain(long);
+    let sealed = sizes.map(|length| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.ciphertext = base64_of(*length);
+        (format!("a wrapped key's ciphertext of {length} characters"), entry)
+    });
+    let odd = odd_bytes(48).into_iter().map(|(what, bytes)| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.ciphertext = base64::encode(&bytes);
+        (format!("a wrapped key's ciphertext with {what}"), entry)
+    });
+    entries(cx, &alice, &mut tally, sealed.chain(odd).collect()).await?;
+    let ivs = odd_bytes(12).into_iter().map(|(what, bytes)| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.iv = base64::encode(&bytes);
+        (format!("a wrapped key's iv with {what}"), entry)
+    });
+    entries(cx, &alice, &mut tally, ivs.collect()).await?;
+    // Points of small order are left out: a careful server refuses them, and with them the whole roster.
+    let keys = odd_bytes(32).into_iter().filter(|(what, _)| !what.starts_with("nothing")).map(|(what, bytes)| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.ephemeral_public_key = base64::encode(&bytes);
+        entry.x25519_public_key = base64::encode(&bytes);
+        (format!("an X25519 key with {what}"), entry)
+    });
+    entries(cx, &alice, &mut tally, keys.collect()).await?;
+    let lengths = [16, 20, 32, 64, 88, 128, 256, 512].map(|length| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.ephemeral_public_key = base64_of(length);
+        (format!("an ephemeral key of {length} characters"), entry)
+    });
+    entries(cx, &alice, &mut tally, lengths.into()).await?;
+    tally.settle(cx)
+}
+
+/// Base64 of so many characters, rounded up to the next four; half of them end in padding.
+fn base64_of(length: usize) -> String {
+    let groups = length.div_ceil(4);
+    let mut bytes = vec![0; groups * 3 - groups % 2];
+    random::fill(&mut bytes);
+    base64::encode(&bytes)
+}
+
+async fn binding_signatures(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut tally = Variants::default();
+    let odd = odd_bytes(64).into_iter().map(|(what, bytes)| {
+        let mut entry = entry(cx, 1);
+        entry.key_binding_sig = Some(base64::encode(&bytes));
+        (format!("a binding signature with {what}"), entry)
+    });
+    entries(cx, &alice, &mut tally, odd.collect()).await?;
+    let lengths = LENGTHS.map(|length| {
+        let mut entry = entry(cx, 1);
+        entry.key_binding_sig = Some(base64_of(length));
+        (format!("a binding signature of {length} characters"), entry)
+    });
+    entries(cx, &alice, &mut tally, lengths.into()).await?;
+    tally.settle(cx)
+}
+
+/// Pushes one after the other to one repository, each looked at.
+async fn ciphertext_lengths(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut tally = Variants::default();
+    // Not both neighbours of each size: base64 comes in fours.
+    let usual = [
+        36, 64, 128, 256, 260, 512, 516, 1024, 1028, 2048, 4096, 4100, 8192, 16_384, 16_388, 32_768, 65_532, 65_536,
+        65_540,
+    ];
+    let others = [
+        32, 68, 132, 192, 252, 508, 768, 1020, 2044, 2052, 4092, 8188, 8196, 16_380, 32_764, 32_772, 98_304, 131_072,
+        262_144, 524_288,
+    ];
+    let more = if cx.thorough() { others.iter().chain(&VERY_LONG) } else { [].iter().chain(&[]) };
+    for length in usual.iter().chain(more) {
+        let outcome = sealed(cx, &alice, &mut repo, |envelope| envelope.ciphertext = base64_of(*length)).await;
+        tally.note(format!("a ciphertext of {length} characters"), outcome)?;
+    }
+    tally.settle(cx)
+}
+
+async fn ciphertext_bytes(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut tally = Variants::default();
+    for (what, bytes) in odd_bytes(48) {
+        let outcome = sealed(cx, &alice, &mut repo, |envelope| envelope.ciphertext = base64::encode(&bytes)).await;
+        tally.note(format!("a ciphertext with {what}"), outcome)?;
+    }
+    for (what, bytes) in odd_bytes(12) {
+        let outcome = sealed(cx, &alice, &mut repo, |envelope| envelope.iv = base64::encode(&bytes)).await;
+        tally.note(format!("an IV with {what}"), outcome)?;
+    }
+    tally.settle(cx)
+}
+
+/// A push with an odd envelope, and what comes of it.
+async fn sealed(
+    cx: &Ctx,
+    alice: &Member,
+    repo: &mut Repo,
+    change: impl FnOnce(&mut crate::wire::EncryptedEnvelope),
+) -> Outcome {
+    let mut request = repo.push_request(alice);
+    change(&mut request.envelope);
+    let answer = cx.push(alice, &request).await?;
+    if !answer.is_success() {
+        return not_taken(answer.status);
+    }
+    let pushed: PushResponse = answer.accepted("a push by a member")?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+    repo.apply_push(&request);
+    cx.holds(alice, repo, "a push with an unusual envelope").await
+}
