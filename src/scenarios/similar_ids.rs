@@ -206,6 +206,11 @@ impl<'c> Table<'c> {
         let id = repo.id();
         let lost =
             answer.broken(format!("an id that is taken works percent-encoded, such as {id:?}"), answer.summary());
+        // Nothing on the way has a reason to touch such an id.
+        let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        if plain && matches!(answer.status, 403 | 404) {
+            return Err(lost);
+        }
         self.lost.note(format!("{id:?}"), Err(lost))
     }
 

@@ -34,6 +34,10 @@ const NO_INT64: [&str; 12] = [
     "true",
 ];
 
+/// The same around the epoch of a new repository, which an entry may have to be of.
+const NO_EPOCH: [&str; 8] =
+    ["0.5", "0.9", "0.0001", "-0.5", "18446744073709551616", "36893488147419103232", "\"0abc\"", "\"0x0\""];
+
 /// Whether a served number is what a spelling means. Other readings have lost something.
 fn means(spelling: &str, served: &Value) -> bool {
     let text = spelling.trim_matches('"');
@@ -54,6 +58,8 @@ async fn stored_counters(cx: &Ctx) -> Outcome {
             tally.note(format!("createRepo with {pointer} {spelling}"), outcome)?;
         }
         tally.note(format!("a push with payloadVersion {spelling}"), pushed_with(cx, &alice, spelling).await)?;
+    }
+    for spelling in NO_EPOCH {
         tally.note(format!("addMember with keyEpoch {spelling}"), added_with(cx, &alice, spelling).await)?;
     }
     tally.settle(cx)
@@ -123,32 +129,37 @@ async fn served(cx: &Ctx, by: &Member, repo: &Repo, pointers: &[&str], spelling:
 /// The epoch at which a removal is tried.
 const EPOCH: i64 = 3;
 
-/// Odd spellings first, each at a repository of its own only if one was taken; then exact epochs far up.
+/// Spellings of new epochs for a repository at [`EPOCH`].
+const NO_RISE: [&str; 13] = [
+    "3.5",
+    "3.9",
+    "3",
+    "2",
+    "-4",
+    "0",
+    "18446744073709551619",
+    "18446744073709551620",
+    "9223372036854775808",
+    "null",
+    "true",
+    "\"4abc\"",
+    "[3]",
+];
+
+/// Odd spellings first, in one place and everywhere, each at a repository of its own only if one was taken; then exact epochs far up.
 async fn new_epoch(cx: &Ctx) -> Outcome {
     let (alice, carol) = (cx.member().await?, cx.identity());
     let mut tally = Variants::default();
     let mut repo = None;
-    for spelling in [
-        "3.5",
-        "3.9",
-        "3",
-        "2",
-        "-4",
-        "0",
-        "18446744073709551619",
-        "18446744073709551620",
-        "9223372036854775808",
-        "null",
-        "true",
-        "\"4abc\"",
-        "[3]",
-    ] {
+    for (spelling, everywhere) in NO_RISE.iter().flat_map(|spelling| [(*spelling, false), (*spelling, true)]) {
         let current = match repo.take() {
             Some(repo) => repo,
             None => at_epoch(cx, &alice, &carol).await?,
         };
         let rotation = current.rotation(&alice, &[&alice]);
-        let body = spelled(&json!(current.remove_request(&carol.id, &rotation)), "/newKeyEpoch", spelling);
+        let request = json!(current.remove_request(&carol.id, &rotation));
+        let body =
+            if everywhere { epochs_spelled(request, spelling) } else { spelled(&request, "/newKeyEpoch", spelling) };
         let Some(answer) = send(cx, Operation::RemoveMember, &current, &alice, body).await? else {
             repo = Some(current);
             continue;
@@ -163,6 +174,15 @@ async fn new_epoch(cx: &Ctx) -> Outcome {
         tally.note(format!("a removal at epoch {epoch}"), exact_removal(cx, &alice, epoch).await)?;
     }
     tally.settle(cx)
+}
+
+/// A removal in which every epoch is spelled by hand.
+fn epochs_spelled(mut request: Value, spelling: &str) -> bytes::Bytes {
+    let mark = json!("@here@");
+    request["newKeyEpoch"] = mark.clone();
+    request["rotatedEnvelope"]["keyEpoch"] = mark.clone();
+    request["rewrappedMembers"][0]["keyEpoch"] = mark;
+    request.to_string().replace("\"@here@\"", spelling).into()
 }
 
 async fn at_epoch(cx: &Ctx, alice: &Member, carol: &Identity) -> Result<Repo, Stop> {

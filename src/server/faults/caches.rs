@@ -210,7 +210,7 @@ faults! {
     "pull-right-cached-past-push" breaks PUSH_ROTATES: "Who has pulled goes on pulling after a push has left him out." => { is positive(&[Route::Pull], true, Emptied::ByRemoval) }
     "push-right-cached-past-push" breaks PUSH_ROTATES: "Who has pushed goes on pushing after a push has left him out." => { is positive(&[Route::Push], true, Emptied::ByRemoval) }
     "add-right-cached-past-push" breaks PUSH_ROTATES: "Who has added somebody goes on adding after a push has left him out." => { is positive(&[Route::AddMember], true, Emptied::ByRemoval) }
-    "remove-right-cached-past-push" breaks PUSH_ROTATES: "Who has removed somebody goes on removing after a push has left him out." => { is positive(&[Route::RemoveMember], true, Emptied::ByRemoval) }
+    "remove-right-cached-past-push" breaks PUSH_ROTATES: "Who has removed somebody goes on removing after a push has left him out." => { is positive(&[Route::RemoveMember], true, Emptied::ByName) }
     "fetch-right-cached-past-push" breaks PUSH_ROTATES: "Who has fetched a key goes on fetching after a push has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::ByRemoval) }
     "pull-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pulled goes on pulling after a removal's roster has left him out." => { is positive(&[Route::Pull], true, Emptied::ByName) }
     "push-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pushed goes on pushing after a removal's roster has left him out." => { is positive(&[Route::Push], true, Emptied::ByName) }
