@@ -153,6 +153,16 @@ impl Stream {
         Self { bytes: Bytes::Tls(Box::new(stream)), traffic }
     }
 
+    /// From now on, closing it resets the connection: whatever the other side still writes fails.
+    pub(super) fn reset_when_closed(&self) {
+        let tcp = match &self.bytes {
+            Bytes::Plain(tcp) => tcp,
+            Bytes::Tls(stream) => stream.get_ref().0,
+        };
+        // Where that can't be set, the connection ends politely.
+        let _ = socket2::SockRef::from(&tcp.stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+
     /// What goes over the wire, encryption and all.
     pub(super) fn traffic(&self) -> Arc<Traffic> {
         self.traffic.clone()

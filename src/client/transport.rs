@@ -125,6 +125,11 @@ impl Transport {
         self.reads_refused.store(true, Ordering::Relaxed);
     }
 
+    /// Whether [`Self::trust_refusals`] was said.
+    pub fn trusts_refusals(&self) -> bool {
+        self.reads_refused.load(Ordering::Relaxed)
+    }
+
     /// Closes the idle connections.
     pub fn close_idle(&self) {
         self.idle().clear();
@@ -143,6 +148,16 @@ impl Transport {
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request that is sent by hand.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the deployment asks for in every request.
+    pub(super) fn deployment_headers(&self) -> &[super::Header] {
+        &self.headers
     }
 
     /// Bound on one request.

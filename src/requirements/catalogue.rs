@@ -244,6 +244,13 @@ catalogue! {
     USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
         "Success is 200, and strangers (403) are told from unknown repositories (404).";
 
+    NO_SIDE_DOOR = "AVP-6-no-side-door", "§6", Must, Server, V0_2,
+        "However a request is spelled, addressed, labelled or forwarded, it does and tells nothing that its caller isn't entitled to.";
+    NOTHING_GIVEN_AWAY = "AVP-6-nothing-given-away", "§6", Must, Server, V0_2,
+        "No answer, list or page tells anybody but members of a repository, its roster or its envelope.";
+    ANSWERS_TO_ASKERS = "AVP-6-answers-to-askers", "§6", Must, Server, V0_2,
+        "An answer goes to the request that it answers, whatever became of other connections.";
+
     // §8 Federation
     PORTABLE_IDENTITY = "AVP-8-portable-identity", "§8", Must, IdentityProvider, V0_2,
         "A keypair made anywhere authenticates here.";
@@ -308,6 +315,14 @@ catalogue! {
     BODY_CONSUMED = "AVP-H-body-consumed", "§6", Hardening, Server, V0_2,
         "A request that is refused early doesn't leave its body behind to be taken for the next request.";
 
+    HANGUPS_SURVIVED = "AVP-H-hangups-survived", "§6", Hardening, Server, V0_2,
+        "Clients that hang up take nothing with them: no lock, no place in a pool, no connection.";
+    DISCRETION = "AVP-H-discretion", "§6", Hardening, Server, V0_2,
+        "Answers hold nothing that their asker doesn't need (stack traces, tokens, diagnostics, addresses that somebody made up), and nobody else is allowed to keep or read them.";
+    FRAMING = "AVP-H-framing", "§6", Hardening, Server, V0_2,
+        "Requests and answers begin and end where RFC 9112 says, also in chunks, in step and with odd heads; what can be read in two ways is refused.";
+    NEGOTIATION = "AVP-H-negotiation", "§6", Hardening, Server, V0_2,
+        "Media types and content codings are agreed on as RFC 9110 says: JSON by any spelling, gzip once and only where asked for.";
     STALLED_REQUEST = "AVP-H-stalled-request", "§6", Hardening, Server, V0_2,
         "One request that never gets finished doesn't keep everybody else waiting.";
     CREDENTIALS_NOT_KEPT = "AVP-H-credentials-not-kept", "§3", Hardening, Server, V0_2,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 
+pub(super) use self::operations::shorten_token;
 pub use self::setup::into_trouble;
 use super::answer::{Answer, Operation};
 use super::{CheckInfo, Finding, Recording, Stop, World};

@@ -6,15 +6,20 @@ mod authority;
 mod bad_input;
 mod blobs;
 mod busy;
+mod by_hand;
 pub(crate) mod check;
 mod contention;
 mod context;
 mod counters;
 mod create_repo;
+mod disclosure;
 mod discovery;
+mod doors;
 mod doubled;
 mod example;
+mod framing;
 mod gates;
+mod hangups;
 mod histories;
 mod incomplete;
 mod json_spellings;
@@ -110,6 +115,10 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         readers::CHECKS,
         histories::CHECKS,
         authority::CHECKS,
+        doors::CHECKS,
+        disclosure::CHECKS,
+        framing::CHECKS,
+        hangups::CHECKS,
         revisions::CHECKS,
     ];
     auth::CHECKS.into_iter().chain(token::CHECKS).chain(files).flatten()

@@ -85,7 +85,7 @@ impl Answer<'_> {
 }
 
 /// The longest part of a base64 text that no JSON writer escapes (some write `/` as `\/`, and `+` as `\u002b`).
-fn longest_word(text: &str) -> &str {
+pub fn longest_word(text: &str) -> &str {
     text.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|word| word.len()).unwrap_or(text)
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::http::request::Parts;
-use axum::http::{Response, Uri};
+use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 
 use super::connection::Stream;
@@ -23,6 +23,9 @@ pub trait Edge: Send + Sync + 'static {
     fn target(&self, _target: &Uri) -> Option<Uri> {
         None
     }
+
+    /// Sees a request before anything is done with it, routing included: method, target and headers may become others.
+    fn arrival(&self, _request: &mut Request<Incoming>) {}
 
     /// Sees a request's head before anything is done with it, token included.
     fn head(&self, _route: Route, _parts: &mut Parts) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -80,9 +80,16 @@ pub(super) async fn respond(
     if let Some(target) = app.edges.iter().find_map(|edge| edge.target(request.uri())) {
         *request.uri_mut() = target;
     }
-    let response = match TowerToHyperService::new(router).call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    app.edges.iter().for_each(|edge| edge.arrival(&mut request));
+    let response = if names_one_host(&request) {
+        match TowerToHyperService::new(router).call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    } else {
+        let (parts, body) = request.into_parts();
+        let refusal = Refusal::bad_request("a request names its host, once");
+        refuse(app, Route::Unknown, &parts, Body::new(body), refusal).await
     };
     drop(turns);
     for delay in app.edges.iter().filter_map(|edge| edge.delay()) {
@@ -92,6 +99,12 @@ pub(super) async fn respond(
     let (status, micros) = (response.status().as_u16(), started.elapsed().as_micros());
     tracing::info!(method, route = route.template(), status, micros, "request");
     if response.extensions().get::<HangUp>().is_some() { Err(HungUp) } else { Ok(response) }
+}
+
+/// HTTP/1.1 needs exactly one `Host` (RFC 9112 §3.2); who reads another one than the proxy before it is led astray.
+fn names_one_host(request: &Request<Incoming>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }
 
 /// Methods are free text in HTTP; only those that mean something here are logged.

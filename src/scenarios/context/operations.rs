@@ -315,7 +315,8 @@ impl Ctx {
         }
     }
 
-    fn remember(&self, exchange: &Arc<Exchange>) {
+    /// Remembers an exchange for the report.
+    pub(in crate::scenarios) fn remember(&self, exchange: &Arc<Exchange>) {
         let mut exchanges = lock(&self.exchanges);
         if exchanges.len() == REMEMBERED {
             exchanges.pop_front();
@@ -383,7 +384,7 @@ fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
 }
 
 /// Enough of a token to recognise it.
-fn shorten_token(value: &str) -> String {
+pub fn shorten_token(value: &str) -> String {
     let kept: String = value.chars().take(24).collect();
     if kept.len() == value.len() { kept } else { format!("{kept}… ({} characters)", value.len()) }
 }

@@ -12,7 +12,11 @@ mod collations;
 mod columns;
 mod counters;
 mod create;
+mod disclosure;
+mod door;
 mod errors;
+mod framing;
+mod hangups;
 mod ids;
 mod incomplete;
 mod input;
@@ -31,7 +35,9 @@ mod redemption;
 mod refused;
 mod removal;
 mod replay;
+mod requests;
 mod rosters;
+mod spellings;
 mod status;
 mod storage;
 mod tokens;
@@ -118,6 +124,11 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         later::faults(),
         parsers::faults(),
         json::faults(),
+        spellings::faults(),
+        requests::faults(),
+        disclosure::faults(),
+        hangups::faults(),
+        framing::faults(),
     ];
     areas.concat()
 });

@@ -4,6 +4,7 @@ mod bodies;
 mod connections;
 mod habits;
 mod incomplete;
+mod paths;
 mod texts;
 
 use std::sync::Arc;
@@ -111,6 +112,25 @@ static ALL: &[Quirk] = &[
         "What is missing or mistyped inside entries, envelopes and wrapped keys is stored and served as it came.",
         || Arc::new(incomplete::KeepsIncomplete::default()),
     ),
+    quirk("slash-redirects", "A path with a slash behind it is redirected to the one without.", || {
+        Arc::new(paths::SlashRedirects)
+    }),
+    quirk("folds-paths", "Slashes too many and upper case in the route's words make no difference to members.", || {
+        Arc::new(paths::FoldsPaths)
+    }),
+    quirk("fallback-page", "A GET that nothing answers gets a web application's page.", || {
+        Arc::new(paths::FallbackPage)
+    }),
+    quirk("preflights", "OPTIONS is answered with 204, and any origin may read answers without credentials.", || {
+        Arc::new(paths::Preflights)
+    }),
+    quirk("compresses", "Answers are compressed with gzip for who accepts it.", || Arc::new(paths::Compresses)),
+    quirk("length-required", "A request body without Content-Length is refused with 411.", || {
+        Arc::new(paths::LengthRequired)
+    }),
+    quirk("revalidated", "Answers are private, have an ETag, and must be asked for again.", || {
+        Arc::new(paths::Revalidated)
+    }),
     quirk("extra-headers", "Answers carry headers that nobody asked for.", || Arc::new(connections::ExtraHeaders)),
     quirk("content-type-charset", "The Content-Type names a charset.", || Arc::new(connections::Charset)),
     quirk("chunked", "Answers come in chunks.", || Arc::new(connections::Chunked)),

@@ -1,0 +1,248 @@
+//! Answers and pages that give away what their asker shouldn't know (SPEC §6, §10).
+
+use std::sync::Mutex;
+
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE,
+    HeaderValue, ORIGIN,
+};
+use axum::http::request::Parts;
+use axum::http::{Method, Response, StatusCode};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::{edit_any, lock};
+use crate::server::edge::Edge;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, VaultRules};
+use crate::wire::{CreateRepoRequest, VaultManifest};
+
+/// What a page could tell.
+#[derive(Default)]
+struct Known {
+    manifests: Vec<VaultManifest>,
+    tokens: Vec<String>,
+}
+
+/// A page that nobody should see, at a path of its own.
+struct Page {
+    at: fn(&str) -> bool,
+    /// Whether some token is asked for.
+    token: bool,
+    text: fn(&Known, &Parts) -> String,
+    known: Mutex<Known>,
+}
+
+/// How much a page remembers.
+const REMEMBERED: usize = 4096;
+
+fn page(at: fn(&str) -> bool, text: fn(&Known, &Parts) -> String) -> Page {
+    Page { at, token: false, text, known: Mutex::default() }
+}
+
+impl IdentityRules for Page {}
+
+impl VaultRules for Page {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        let mut known = lock(&self.known);
+        known.manifests.retain(|old| old.repo_id != next.manifest.repo_id);
+        if known.manifests.len() < REMEMBERED {
+            known.manifests.push(next.manifest.clone());
+        }
+        next
+    }
+}
+
+impl Edge for Page {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut known = lock(&self.known);
+        if known.tokens.len() < REMEMBERED {
+            known.tokens.extend(token);
+        }
+        Ok(())
+    }
+
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let shown = matches!(route, Route::Unknown | Route::WrongMethod)
+            && matches!(parts.method, Method::GET | Method::HEAD)
+            && (self.at)(parts.uri.path())
+            && (!self.token || parts.headers.contains_key(AUTHORIZATION));
+        if !shown {
+            return response;
+        }
+        let mut response = Response::new(Bytes::from((self.text)(&lock(&self.known), parts)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        response
+    }
+}
+
+fn ids(known: &Known, _: &Parts) -> String {
+    json!(known.manifests.iter().map(|manifest| &manifest.repo_id).collect::<Vec<_>>()).to_string()
+}
+
+fn manifests(known: &Known, _: &Parts) -> String {
+    json!(known.manifests).to_string()
+}
+
+/// The repositories of the member that the query names.
+fn of_member(known: &Known, parts: &Parts) -> String {
+    let asked = parts.uri.query().and_then(|query| query.strip_prefix("member=")).unwrap_or_default();
+    let asked = percent_encoding::percent_decode_str(asked).decode_utf8_lossy();
+    let theirs = known.manifests.iter().filter(|manifest| manifest.member(&asked).is_some());
+    json!(theirs.map(|manifest| &manifest.repo_id).collect::<Vec<_>>()).to_string()
+}
+
+fn everybody(known: &Known, _: &Parts) -> String {
+    let members = known.manifests.iter().flat_map(|manifest| &manifest.members);
+    json!(members.map(|entry| &entry.ed25519_public_key).collect::<Vec<_>>()).to_string()
+}
+
+/// The manifest that the path names.
+fn named(known: &Known, parts: &Parts) -> String {
+    let found = known.manifests.iter().find(|manifest| parts.uri.path().contains(&manifest.repo_id));
+    json!(found).to_string()
+}
+
+fn counted(known: &Known, _: &Parts) -> String {
+    format!("# HELP vault_repos Repositories.\n# TYPE vault_repos gauge\nvault_repos {}\n", known.manifests.len())
+}
+
+fn labelled(known: &Known, parts: &Parts) -> String {
+    let lines = known
+        .manifests
+        .iter()
+        .map(|manifest| format!("vault_members{{repo=\"{}\"}} {}\n", manifest.repo_id, manifest.members.len()));
+    counted(known, parts) + &lines.collect::<String>()
+}
+
+fn headers_with(mut response: Response<Bytes>, headers: &[(axum::http::HeaderName, HeaderValue)]) -> Response<Bytes> {
+    for (name, value) in headers {
+        response.headers_mut().insert(name.clone(), value.clone());
+    }
+    response
+}
+
+fn repo_path(path: &str) -> bool {
+    path.strip_prefix("/v1/repos/").is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
+fn from_forwarded_host(answer: &mut Value, parts: &Parts) {
+    let host = parts.headers.get("x-forwarded-host").and_then(|host| host.to_str().ok());
+    if let (Some(host), true) = (host, answer.get("issuerJwksUrl").is_some()) {
+        answer["issuerJwksUrl"] = json!(format!("https://{host}/.well-known/jwks.json"));
+    }
+}
+
+fn with_detail(response: Response<Bytes>, detail: &str) -> Response<Bytes> {
+    edit_any(response, |error| error["detail"] = json!(detail))
+}
+
+faults! {
+    "duplicate-tells-manifest" breaks NOTHING_GIVEN_AWAY: "Who asks for an id that is taken is told the manifest of its repository." => {
+        vault {
+            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+                match existing {
+                    Some(repo) => {
+                        let mut refusal = Refusal::duplicate_repo();
+                        refusal.detail = json!(repo.manifest).to_string().into();
+                        Outcome::refuse(refusal)
+                    }
+                    None => operations::create(self, visit, existing, request),
+                }
+            }
+        }
+    }
+    "list-for-anybody" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos lists all repositories to anybody." => { is page(|path| path == "/v1/repos", ids) }
+    "list-for-strangers" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos lists all repositories to everybody with a token." => { is Page { token: true, ..page(|path| path == "/v1/repos", ids) } }
+    "list-behind-a-slash" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos/ gives all manifests to anybody." => { is page(|path| path == "/v1/repos/", manifests) }
+    "list-by-member" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos?member= tells everybody with a token where somebody is a member." => { is Page { token: true, ..page(|path| path == "/v1/repos", of_member) } }
+    "list-of-members" breaks NOTHING_GIVEN_AWAY: "GET /v1/members names everybody." => { is page(|path| path == "/v1/members", everybody) }
+    "manifest-for-strangers" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos/{repoId} gives the manifest to everybody with a token." => { is Page { token: true, ..page(repo_path, named) } }
+    "roster-for-anybody" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos/{repoId}/members gives the roster to anybody." => { is page(|path| path.ends_with("/members"), named) }
+    "metrics-name-repositories" breaks NOTHING_GIVEN_AWAY: "/metrics has a label for each repository." => { is page(|path| path == "/metrics", labelled) }
+    "heapdump-holds-tokens" breaks NOTHING_GIVEN_AWAY: "/actuator/heapdump gives everybody's tokens away." => { is page(|path| path == "/actuator/heapdump", |known, _| format!("JAVA PROFILE 1.0.2 {}", known.tokens.join("\n"))) }
+    "debug-state" breaks NOTHING_GIVEN_AWAY: "/debug/vars shows all that is in memory." => { is page(|path| path == "/debug/vars", manifests) }
+    "metrics-for-anybody" breaks DISCRETION: "/metrics is for anybody." => { is page(|path| path == "/metrics", counted) }
+    "pprof-for-anybody" breaks DISCRETION: "/debug/pprof/ is for anybody." => { is page(|path| path == "/debug/pprof/", |_, _| "<html>/debug/pprof/ profiles: 12 goroutine 3 heap</html>".into()) }
+    "environment-for-anybody" breaks DISCRETION: "/actuator/env is for anybody." => { is page(|path| path == "/actuator/env", |_, _| r#"{"propertySources":[{"name":"systemEnvironment"}]}"#.into()) }
+    "dotenv-served" breaks DISCRETION: "/.env is served as a file." => { is page(|path| path == "/.env", |_, _| "DATABASE_URL=postgres://vault:secret@db/vault\n".into()) }
+    "git-served" breaks DISCRETION: "/.git/config is served as a file." => { is page(|path| path == "/.git/config", |_, _| "[core]\n\trepositoryformatversion = 0\n".into()) }
+    "errors-with-stack-trace" breaks DISCRETION: "A malformed body is answered with a stack trace." => {
+        edge {
+            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if response.status() != StatusCode::BAD_REQUEST { return response; }
+                with_detail(response, "SyntaxError: Unexpected token\n    at JSON.parse (<anonymous>)\n    at parse (/srv/vault/node_modules/body-parser/lib/types/json.js:92:19)")
+            }
+        }
+    }
+    "errors-with-python-trace" breaks DISCRETION: "An unknown route is answered with a traceback." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if route != Route::Unknown { return response; }
+                with_detail(response, "Traceback (most recent call last):\n  File \"/srv/vault/app.py\", line 12, in route\nKeyError")
+            }
+        }
+    }
+    "errors-name-database" breaks DISCRETION: "What the database says of a duplicate is handed on." => {
+        edge {
+            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if response.status() != StatusCode::CONFLICT { return response; }
+                with_detail(response, "SQLITE_CONSTRAINT_PRIMARYKEY: UNIQUE constraint failed: repos.id")
+            }
+        }
+    }
+    "errors-echo-token" breaks DISCRETION: "A refusal quotes the token that it refuses." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+                if response.status() != StatusCode::FORBIDDEN { return response; }
+                with_detail(response, &format!("not allowed with {token}"))
+            }
+        }
+    }
+    "cached-publicly" breaks DISCRETION: "fetchMemberKey may be kept by every cache on the way." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if route != Route::FetchMemberKey { return response; }
+                headers_with(response, &[(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))])
+            }
+        }
+    }
+    "cached-by-proxies" breaks DISCRETION: "pull tells shared caches to keep it for a minute." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if route != Route::Pull { return response; }
+                headers_with(response, &[(CACHE_CONTROL, HeaderValue::from_static("s-maxage=60"))])
+            }
+        }
+    }
+    "any-origin-with-credentials" breaks DISCRETION: "Every web site may read the answers to its visitors' requests." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let Some(origin) = parts.headers.get(ORIGIN).cloned() else { return response };
+                headers_with(response, &[(ACCESS_CONTROL_ALLOW_ORIGIN, origin), (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"))])
+            }
+        }
+    }
+    "null-origin-with-credentials" breaks DISCRETION: "Documents of the origin null may read the answers, credentials included." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let origin = HeaderValue::from_static("null");
+                if parts.headers.get(ORIGIN) != Some(&origin) { return response; }
+                headers_with(response, &[(ACCESS_CONTROL_ALLOW_ORIGIN, origin), (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"))])
+            }
+        }
+    }
+    "addresses-of-forwarded-host" breaks DISCRETION: "Discovery's issuerJwksUrl is made of X-Forwarded-Host." => {
+        edge {
+            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if route != Route::Discovery { return response; }
+                edit_any(response, |answer| from_forwarded_host(answer, parts))
+            }
+        }
+    }
+}

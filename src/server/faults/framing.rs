@@ -1,0 +1,293 @@
+//! Servers that read HTTP by guesswork (RFC 9110, 9112): lengths, codings, hosts, and what client and server agree on.
+
+use std::io::{Read as _, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::server::connection::Stream;
+use crate::server::refusal::Refusal;
+use crate::server::route::Route;
+use crate::server::store::Store;
+
+/// Longest head that is looked at.
+const LONGEST: usize = 64 << 10;
+
+/// Rewrites the first head of a connection, and what is written.
+struct Rewritten {
+    inner: Box<dyn Stream>,
+    head: fn(&str) -> Option<String>,
+    out: fn(&str, &[u8]) -> Vec<u8>,
+    /// Read and not yet handed on.
+    waiting: Vec<u8>,
+    first: String,
+    judged: bool,
+}
+
+impl AsyncRead for Rewritten {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        while !self.judged {
+            let mut bytes = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.inner).poll_read(context, &mut buffer))?;
+            let read = buffer.filled().to_vec();
+            self.waiting.extend_from_slice(&read);
+            let end = self.waiting.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
+            if let Some(end) = end {
+                self.first = String::from_utf8_lossy(&self.waiting[..end]).into_owned();
+                if let Some(head) = (self.head)(&self.first) {
+                    self.waiting.splice(..end, head.into_bytes());
+                }
+            }
+            self.judged = end.is_some() || read.is_empty() || self.waiting.len() > LONGEST;
+        }
+        if self.waiting.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(context, out);
+        }
+        let fitting = self.waiting.len().min(out.remaining());
+        out.put_slice(&self.waiting[..fitting]);
+        self.waiting.drain(..fitting);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewritten {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let written = (self.out)(&self.first, bytes);
+        if written.is_empty() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        // Heads are small: they are taken whole.
+        let taken = ready!(Pin::new(&mut self.inner).poll_write(context, &written))?;
+        Poll::Ready(Ok(taken.min(bytes.len())))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+}
+
+fn rewritten(
+    inner: Box<dyn Stream>,
+    head: fn(&str) -> Option<String>,
+    out: fn(&str, &[u8]) -> Vec<u8>,
+) -> Box<dyn Stream> {
+    Box::new(Rewritten { inner, head, out, waiting: Vec::new(), first: String::new(), judged: false })
+}
+
+fn as_is(_: &str, bytes: &[u8]) -> Vec<u8> {
+    bytes.to_vec()
+}
+
+/// The lines of a head with some of them changed or left out.
+fn lines(head: &str, change: impl Fn(&str) -> Option<String>) -> Option<String> {
+    Some(head.split_inclusive("\r\n").filter_map(change).collect())
+}
+
+fn starts(line: &str, name: &str) -> bool {
+    line.to_ascii_lowercase().starts_with(name)
+}
+
+fn last_length(head: &str) -> Option<String> {
+    let last = head.split_inclusive("\r\n").filter(|line| starts(line, "content-length:")).last()?;
+    lines(head, |line| (!starts(line, "content-length:") || line == last).then(|| line.to_owned()))
+}
+
+fn mended_length(head: &str) -> Option<String> {
+    let digits = |line: &str| line.chars().filter(char::is_ascii_digit).collect::<String>();
+    lines(head, |line| {
+        Some(if starts(line, "content-length:") {
+            format!("Content-Length: {}\r\n", digits(line))
+        } else {
+            line.to_owned()
+        })
+    })
+}
+
+fn with_host(head: &str) -> Option<String> {
+    let named = head.split_inclusive("\r\n").any(|line| starts(line, "host:"));
+    (!named).then(|| head.replacen("\r\n", "\r\nHost: localhost\r\n", 1))
+}
+
+fn first_host(head: &str) -> Option<String> {
+    let first = head.split_inclusive("\r\n").find(|line| starts(line, "host:"))?;
+    let rest = lines(head, |line| (!starts(line, "host:")).then(|| line.to_owned()))?;
+    Some(rest.replacen("\r\n", &format!("\r\n{first}"), 1))
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Into memory: it can't fail.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default()
+}
+
+fn asks_for_gzip(parts: &Parts) -> bool {
+    parts.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"))
+}
+
+fn compressed(mut response: Response<Bytes>, times: usize, declared: bool) -> Response<Bytes> {
+    if declared {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response.map(|body| (0..times).fold(body, |body, _| gzipped(&body).into()))
+}
+
+fn refused(status: StatusCode, detail: &'static str) -> Refusal {
+    Refusal { status, code: None, detail: detail.into() }
+}
+
+fn says(parts: &Parts, name: HeaderName) -> &str {
+    parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+faults! {
+    "chunked-refused" breaks FRAMING: "Requests in chunks are refused as malformed." => {
+        edge {
+            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+                if parts.headers.contains_key(TRANSFER_ENCODING) { Err(Refusal::bad_request("no length")) } else { Ok(()) }
+            }
+        }
+    }
+    "chunked-body-lost" breaks FRAMING: "A body in chunks is taken for an empty one." => {
+        edge {
+            fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(if parts.headers.contains_key(TRANSFER_ENCODING) { Bytes::new() } else { body })
+            }
+        }
+    }
+    "expect-unanswered" breaks FRAMING: "Who waits for 100 Continue waits in vain." => {
+        edge {
+            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+                rewritten(stream, |_| None, |_, bytes| if bytes.starts_with(b"HTTP/1.1 100") { Vec::new() } else { bytes.to_vec() })
+            }
+        }
+    }
+    "two-lengths-last-wins" breaks FRAMING: "Of two lengths the last one counts." => {
+        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, last_length, as_is) } }
+    }
+    "length-mended" breaks FRAMING: "Signs and letters in a length are passed over." => {
+        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, mended_length, as_is) } }
+    }
+    "blank-before-colon" breaks FRAMING: "A blank between a header's name and its colon is passed over." => {
+        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, |head| Some(head.replace(" :", ":")), as_is) } }
+    }
+    "unknown-coding-ignored" breaks FRAMING: "A transfer coding that the server doesn't know is ignored." => {
+        edge {
+            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+                rewritten(stream, |head| lines(head, |line| (!starts(line, "transfer-encoding: x")).then(|| line.to_owned())), as_is)
+            }
+        }
+    }
+    "no-host-needed" breaks FRAMING: "A request without Host is served." => {
+        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, with_host, as_is) } }
+    }
+    "first-of-two-hosts" breaks FRAMING: "Of two hosts the first one counts." => {
+        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, first_host, as_is) } }
+    }
+    "head-with-body" breaks FRAMING: "Answers to HEAD have a body." => {
+        edge {
+            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+                rewritten(stream, |_| None, |head, bytes| {
+                    let due = head.starts_with("HEAD ") && bytes.ends_with(b"\r\n\r\n");
+                    if due { [bytes, &b"{}"[..]].concat() } else { bytes.to_vec() }
+                })
+            }
+        }
+    }
+    "body-of-get-left-behind" breaks FRAMING: "The body of a GET is taken for the next request." => {
+        edge {
+            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+                rewritten(stream, |head| {
+                    let bodiless = head.starts_with("GET ");
+                    bodiless.then(|| lines(head, |line| (!starts(line, "content-length:")).then(|| line.to_owned())))?
+                }, as_is)
+            }
+        }
+    }
+    "charset-refused" breaks NEGOTIATION: "application/json; charset=utf-8 is no JSON." => {
+        edge {
+            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+                if says(parts, CONTENT_TYPE).contains("charset") { Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON")) } else { Ok(()) }
+            }
+        }
+    }
+    "media-type-by-letter" breaks NEGOTIATION: "Application/JSON is no JSON." => {
+        edge {
+            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+                let label = says(parts, CONTENT_TYPE);
+                if label.chars().any(char::is_uppercase) { Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON")) } else { Ok(()) }
+            }
+        }
+    }
+    "accept-list-refused" breaks NEGOTIATION: "Who accepts several media types is told that none is served." => {
+        edge {
+            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+                if says(parts, ACCEPT).contains(',') { Err(refused(StatusCode::NOT_ACCEPTABLE, "only JSON")) } else { Ok(()) }
+            }
+        }
+    }
+    "gzip-twice" breaks NEGOTIATION: "Answers are compressed twice and declared once." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if asks_for_gzip(parts) { compressed(response, 2, true) } else { response }
+            }
+        }
+    }
+    "gzip-undeclared" breaks NEGOTIATION: "Answers are compressed, and nothing says so." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if asks_for_gzip(parts) { compressed(response, 1, false) } else { response }
+            }
+        }
+    }
+    "gzip-though-refused" breaks NEGOTIATION: "gzip;q=0 is taken for gzip." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if says(parts, ACCEPT_ENCODING).contains("gzip;q=0") { compressed(response, 1, true) } else { response }
+            }
+        }
+    }
+    "gzip-body-fatal" breaks NEGOTIATION: "A compressed body ends in a 500." => {
+        edge {
+            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+                if parts.headers.contains_key(CONTENT_ENCODING) { Err(Refusal::internal("unexpected byte 0x1f")) } else { Ok(()) }
+            }
+        }
+    }
+    "gzip-body-unbounded" breaks NEGOTIATION: "A compressed body is inflated to whatever size." => {
+        edge {
+            fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                if says(parts, CONTENT_ENCODING) != "gzip" { return Ok(body); }
+                let mut plain = Vec::new();
+                let read = GzDecoder::new(&body[..]).read_to_end(&mut plain);
+                read.map(|_| plain.into()).map_err(|_| Refusal::bad_request("not gzip"))
+            }
+        }
+    }
+    "long-header-fatal" breaks FRAMING: "A header of some KiB ends in a 500." => {
+        edge {
+            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+                if parts.headers.values().any(|value| value.len() > 8192) { Err(Refusal::internal("buffer too small")) } else { Ok(()) }
+            }
+        }
+    }
+}
