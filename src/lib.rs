@@ -14,6 +14,8 @@ pub mod agent;
 pub mod cli;
 #[cfg(feature = "program")]
 pub mod client;
+#[cfg(feature = "program")]
+pub mod client_scenarios;
 pub mod codec;
 pub mod fuzzing;
 pub mod history;

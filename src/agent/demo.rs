@@ -1,4 +1,4 @@
-//! A scripted tour of the protocol against one server, as demo clients make it: two members, everything once.
+//! A scripted tour of the protocol against one server, as demo clients make it: three members, everything once.
 
 use serde_json::{Value, json};
 
@@ -37,12 +37,14 @@ async fn tour(
         agent.plain_http = server.starts_with("http://");
         Ok::<_, AgentError>(agent)
     };
-    let (mut alice, mut bob) = (agent()?, agent()?);
+    let (mut alice, mut bob, carol) = (agent()?, agent()?, agent()?);
     let repo = alice.create(server, vec![account("first")]).await?;
     lines.push(format!("alice created avp://{}/{}", repo.host, repo.repo_id));
     alice.put(&repo, &account("second")).await?;
     let locator = alice.invite(&repo, &bob.invite_request()).await?;
     lines.push("alice invited bob".into());
+    alice.invite(&repo, &carol.invite_request()).await?;
+    lines.push("alice invited carol".into());
     let joined = bob.join(&locator).await?;
     lines.push(format!("bob reads {}", names(&bob.read(&joined).await?)));
     bob.put(&joined, &account("third")).await?;

@@ -1,5 +1,7 @@
 //! The adapter protocol, spoken by the built-in client: a JSON object a line in, one out (docs/clients.md).
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::{Agent, AgentError, Connection, Habits, Keys, Known, State};
@@ -8,13 +10,14 @@ use super::{Agent, AgentError, Connection, Habits, Keys, Known, State};
 pub struct Adapter {
     connection: Connection,
     habits: Habits,
-    agent: Option<Agent>,
+    /// By the name that requests give them.
+    clients: HashMap<String, Agent>,
 }
 
 impl Adapter {
-    /// An adapter that has no identity yet.
+    /// An adapter without any client yet.
     pub fn new(connection: Connection, habits: Habits) -> Self {
-        Self { connection, habits, agent: None }
+        Self { connection, habits, clients: HashMap::new() }
     }
 
     /// The answer to a line.
@@ -33,6 +36,7 @@ impl Adapter {
         let text = |name: &str| {
             request[name].as_str().ok_or_else(|| AgentError::Usage(format!("the member {name} is missing")))
         };
+        let name = text("client")?;
         if request["verb"] == "identity" {
             let keys = match (request["ed25519Seed"].as_str(), request["x25519PrivateKey"].as_str()) {
                 (Some(seed), Some(x25519)) => {
@@ -49,10 +53,10 @@ impl Adapter {
                 "x25519PublicKey": keys.x25519_public_key(),
                 "inviteRequest": agent.invite_request(),
             });
-            self.agent = Some(agent);
+            self.clients.insert(name.to_owned(), agent);
             return Ok(answer);
         }
-        let agent = self.agent.as_mut().ok_or_else(|| AgentError::Usage("identity comes first".into()))?;
+        let agent = self.clients.get_mut(name).ok_or_else(|| AgentError::Usage("identity comes first".into()))?;
         match text("verb")? {
             "create" => {
                 let accounts = request["accounts"].as_array().cloned().unwrap_or_default();

@@ -151,6 +151,9 @@ impl Agent {
             if !stale {
                 payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
             }
+            if self.habits.has(Habit::NameInUrl) {
+                self.session.gossip = Some(demo::names(&opened.payload));
+            }
             let answer = self.push(&known, &opened, expected).await?;
             if answer.accepted || self.habits.has(Habit::IgnoresConflict) {
                 known.version = Some(answer.payload_version);

@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub habits: Habits,
     tokens: HashMap<String, String>,
     nonce: Option<String>,
+    /// What a faulty client repeats in the URL.
+    pub gossip: Option<String>,
 }
 
 /// An operation on a vault.
@@ -44,7 +46,7 @@ pub(super) struct Operation<'a> {
 
 impl Session {
     pub(super) fn new(http: Http, habits: Habits) -> Self {
-        Self { http, habits, tokens: HashMap::new(), nonce: None }
+        Self { http, habits, tokens: HashMap::new(), nonce: None, gossip: None }
     }
 
     /// Carries out an operation and reads its answer.
@@ -65,6 +67,9 @@ impl Session {
             let token = self.token(keys, base).await?;
             if self.habits.has(Habit::TokenInUrl) {
                 url.set_query(Some(&format!("access_token={token}")));
+            }
+            if let Some(name) = &self.gossip {
+                url.query_pairs_mut().clear().append_pair("name", name);
             }
             let mut body = operation.body.clone();
             if let Some(members) = body.as_mut() {

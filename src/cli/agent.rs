@@ -80,7 +80,7 @@ enum AgentCommand {
         #[arg(long)]
         repo: Option<String>,
     },
-    /// Play a tour with two members against a server, without keeping anything
+    /// Play a tour with three members against a server, without keeping anything
     Demo {
         /// The server
         url: String,

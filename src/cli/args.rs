@@ -22,6 +22,7 @@ const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform vectors generate|check [DIR]
        avp-conform codec --shim 'CMD ARGS' [--cases N]
        avp-conform fuzz --server URL|--embedded [--duration TIME | --cases N]
+       avp-conform client [--driver] -- CMD ARGS...
        avp-conform history check FILE [--html OUT]";
 
 const AFTER: &str = "\
@@ -61,6 +62,8 @@ pub(super) enum Command {
     Vectors(VectorsArgs),
     /// Search what a server has stored for the secrets of an earlier run
     Scan(super::scan::ScanArgs),
+    /// Judge a client: start it, drive an adapter, or listen
+    Client(super::client::ClientArgs),
     /// Use a vault with the built-in client
     Agent(super::agent::AgentArgs),
     /// Test a codec in any language, over a small protocol on standard input and output
@@ -247,6 +250,12 @@ pub(super) struct ListArgs {
     /// List the odd but allowed habits of the built-in server
     #[arg(long)]
     pub quirks: bool,
+    /// List the checks of clients
+    #[arg(long)]
+    pub clients: bool,
+    /// List what the built-in client can do wrong, and its odd but allowed habits
+    #[arg(long)]
+    pub client_faults: bool,
     /// How to print the list
     #[arg(long, value_enum, default_value = "human")]
     pub format: ListFormat,

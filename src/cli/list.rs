@@ -6,6 +6,8 @@ use serde::Serialize;
 
 use super::args::{ListArgs, ListFormat};
 use super::{UsageError, backend, output};
+use crate::agent::{Habit, HabitInfo};
+use crate::client_scenarios;
 use crate::requirements::{self, Level, Party, Requirement, Revision};
 use crate::scenarios::CheckInfo;
 use crate::server::{Fault, Quirk};
@@ -68,10 +70,15 @@ struct QuirkRow {
 /// Prints what was asked for; without a wish, the checks.
 pub(super) fn list(args: &ListArgs) -> Result<u8, UsageError> {
     let lists = Lists {
-        checks: (!args.requirements && !args.faults && !args.quirks).then(checks),
+        checks: if args.clients {
+            Some(client_checks())
+        } else {
+            let others = args.requirements || args.faults || args.quirks || args.client_faults;
+            (!others).then(checks)
+        },
         requirements: args.requirements.then(requirements),
-        faults: args.faults.then(faults),
-        quirks: args.quirks.then(quirks),
+        faults: if args.client_faults { Some(client_faults()) } else { args.faults.then(faults) },
+        quirks: if args.client_faults { Some(client_quirks()) } else { args.quirks.then(quirks) },
     };
     let text = match args.format {
         ListFormat::Json => {
@@ -97,6 +104,31 @@ fn checks() -> Vec<CheckRow> {
     crate::scenarios::all().map(row).collect()
 }
 
+fn client_checks() -> Vec<CheckRow> {
+    let row = |check: &'static client_scenarios::ClientCheck| CheckRow {
+        id: check.info.id,
+        title: check.info.title,
+        section: check.info.section,
+        level: check.info.level,
+        since: check.info.since,
+        slow: check.waits,
+        requirements: check.info.requirements.iter().map(|requirement| requirement.id).collect(),
+    };
+    client_scenarios::all().map(row).collect()
+}
+
+fn client_faults() -> Vec<FaultRow> {
+    let row = |info: &'static HabitInfo| {
+        let requirement = info.breaks.map_or("", |rule| rule.id);
+        FaultRow { name: info.name, summary: info.summary, requirement }
+    };
+    Habit::faults().map(row).collect()
+}
+
+fn client_quirks() -> Vec<QuirkRow> {
+    Habit::quirks().map(|info| QuirkRow { name: info.name, summary: info.summary }).collect()
+}
+
 fn requirements() -> Vec<RequirementRow> {
     let row = |requirement: &&'static Requirement| RequirementRow {
         id: requirement.id,
@@ -105,7 +137,11 @@ fn requirements() -> Vec<RequirementRow> {
         binds: requirement.binds,
         since: requirement.since,
         text: requirement.text,
-        checks: backend::checks().filter(|check| proves(check, requirement)).map(|check| check.id).collect(),
+        checks: backend::checks()
+            .chain(client_scenarios::all().map(|check| &check.info))
+            .filter(|check| proves(check, requirement))
+            .map(|check| check.id)
+            .collect(),
         unprovable: requirement.unprovable,
     };
     requirements::ALL.iter().map(row).collect()

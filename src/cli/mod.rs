@@ -6,6 +6,7 @@
 mod agent;
 mod args;
 mod backend;
+mod client;
 mod codec;
 mod fuzz;
 mod history;
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Some(Command::Vectors(args)) => vectors::run(&args),
         Some(Command::Scan(args)) => scan::scan(&args),
         Some(Command::Agent(args)) => agent::agent(&args),
+        Some(Command::Client(args)) => client::client(&args),
         Some(Command::Codec(args)) => codec::run(args),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
         Some(Command::History(args)) => history::run(&args),

@@ -53,7 +53,7 @@ fn means(glob: &GlobMatcher, check: &CheckInfo) -> bool {
 }
 
 /// `§6`, `s6`, `6` and `§8.1` as globs on sections; `None` for anything else.
-fn section_glob(pattern: &str) -> Option<String> {
+pub(super) fn section_glob(pattern: &str) -> Option<String> {
     let number = pattern.trim_start_matches(['§', 's', 'S']);
     let digits = number.starts_with(|c: char| c.is_ascii_digit());
     let shape = number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '*'));

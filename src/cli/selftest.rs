@@ -17,6 +17,9 @@ pub(super) struct SelftestArgs {
     /// Servers judged at once
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
+    /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
+    #[arg(long)]
+    clients: bool,
     /// Print the matrix as json or markdown instead of a table
     #[arg(long, value_name = "FORMAT", value_parser = ["json", "markdown"])]
     report: Option<String>,
@@ -31,6 +34,9 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         std::fs::write(path, selftest::coverage())
             .map_err(|error| UsageError(format!("--coverage {}: {error}", path.display())))?;
         return Ok(0);
+    }
+    if args.clients {
+        return clients(args);
     }
     let wanted = |subject: &Subject| args.only.is_empty() || args.only.iter().any(|text| subject.name().contains(text));
     let subjects: Vec<_> = selftest::subjects().into_iter().filter(wanted).collect();
@@ -55,6 +61,47 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     };
     super::output::print(&text, anstream::ColorChoice::Auto)?;
     Ok(u8::from(trials.iter().any(|trial| !trial.right)))
+}
+
+/// The same for clients.
+fn clients(args: &SelftestArgs) -> Result<u8, UsageError> {
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|text| name.contains(text));
+    let subjects: Vec<_> = selftest::client_subjects()
+        .into_iter()
+        .filter(|subject| wanted(subject.map_or("clean", |info| info.name)))
+        .collect();
+    if subjects.is_empty() {
+        return Err(UsageError(
+            "--only leaves no client to judge (avp-conform list --client-faults names them)".into(),
+        ));
+    }
+    let bar = ProgressBar::new(subjects.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} clients  {elapsed}  {wide_msg}") {
+        bar.set_style(style);
+    }
+    let runtime = super::runtime()?;
+    let started = std::time::Instant::now();
+    let trials = runtime.block_on(selftest::run_clients(&subjects, usize::from(args.jobs), |trial| {
+        bar.inc(1);
+        bar.set_message(trial.name);
+    }));
+    bar.finish_and_clear();
+    let (right, wrong): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.complaint.is_none());
+    let mut text = String::new();
+    for trial in right.iter().chain(&wrong) {
+        let mark = if trial.complaint.is_none() { "ok   " } else { "WRONG" };
+        let rule = trial.breaks.map_or("", |rule| rule.id);
+        text.push_str(&format!("{mark} {:34} {rule:32} {:>5.0?}\n", trial.name, trial.took));
+        let by = trial.complaint.clone().unwrap_or_else(|| trial.related.join(", "));
+        if !by.is_empty() {
+            text.push_str(&format!("            {by}\n"));
+        }
+    }
+    let faults = trials.iter().filter(|trial| trial.breaks.is_some()).count();
+    let counts = format!("{} as they should be, {} not", right.len(), wrong.len());
+    text.push_str(&format!("\n{} clients ({faults} faults) in {:.1?}: {counts}\n", trials.len(), started.elapsed()));
+    super::output::print(&text, anstream::ColorChoice::Auto)?;
+    Ok(u8::from(!wrong.is_empty()))
 }
 
 fn table(trials: &[Trial], took: std::time::Duration) -> String {

@@ -108,8 +108,14 @@ impl Block {
 
     /// The command is not broken at blanks, lest it can't be copied: it continues after a backslash.
     fn rerun(&mut self, options: &str, id: &str) {
-        let start = format!("avp-conform {}", clean(options));
-        let end = format!("--only {id}");
+        let options = clean(options);
+        // A program to run comes last.
+        let (options, program) = match options.split_once(" -- ") {
+            Some((options, program)) => (options, format!(" -- {program}")),
+            None => (&*options, String::new()),
+        };
+        let start = format!("avp-conform {options}");
+        let end = format!("--only {id}{program}");
         let one_line = format!("{} {end}", start.trim_end());
         if width(&one_line) <= self.room() {
             self.label_line("rerun", DIM, &paint(CYAN, one_line));

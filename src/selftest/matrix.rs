@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Subject, Trial};
+use crate::agent::Habit;
+use crate::client_scenarios;
 use crate::requirements;
 use crate::scenarios;
 use crate::server::{Fault, FaultKind};
@@ -68,6 +70,11 @@ pub fn coverage() -> String {
         let note = if info.kind == FaultKind::Storage { " (needs a look at the storage)" } else { "" };
         faults.entry(info.requirement).or_default().push(format!("`{}`{note}", info.name));
     }
+    for info in Habit::faults() {
+        if let Some(rule) = info.breaks {
+            faults.entry(rule.id).or_default().push(format!("`{}`", info.name));
+        }
+    }
     let mut text = String::from(
         "# Coverage\n\nWhich checks prove which requirement, and which faults of the built-in server break it. Written by \
          `avp-conform selftest --coverage docs/coverage.md`; a test fails when it is stale.\n\n\
@@ -77,6 +84,11 @@ pub fn coverage() -> String {
         let checks: Vec<_> = scenarios::all()
             .filter(|check| check.info.requirements.iter().any(|proven| proven.id == requirement.id))
             .map(|check| format!("`{}`", check.info.id))
+            .chain(
+                client_scenarios::all()
+                    .filter(|check| check.info.requirements.iter().any(|proven| proven.id == requirement.id))
+                    .map(|check| format!("`{}`", check.info.id)),
+            )
             .collect();
         let checks = match requirement.unprovable {
             Some(reason) => format!("none: {reason}"),

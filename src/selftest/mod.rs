@@ -1,6 +1,7 @@
 //! How well the suite tells a good server from a bad one: it judges the built-in server clean, with every fault, and with
 //! every quirk, all in process and over real sockets.
 
+mod clients;
 mod matrix;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use clients::{ClientTrial, client_subjects, run_clients};
 pub use matrix::{coverage, json, markdown};
 
 use crate::client::Header;

@@ -1,0 +1,158 @@
+//! Judging by bends: going on, reading, refusing.
+
+use super::evidence::{Evidence, Judgement, finding};
+use super::subject::Exit;
+use super::vault::{Bend, Op};
+
+/// Why nothing can be said about a program that fails as it is.
+const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent (see the other checks, and -v)";
+
+/// The client goes on as if nothing were bent.
+pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let Some(honest) = evidence.run(Bend::Honest).filter(|_| evidence.works()) else {
+        return Judgement::NotExercised(FAILS_ANYWAY.into());
+    };
+    let uses = |op| honest.of(op).any(|record| record.is_done());
+    let mut tried = 0;
+    let mut findings = Vec::new();
+    for &bend in bends {
+        let needed = match bend {
+            Bend::Nulls | Bend::ExtraEnvelope | Bend::RosterReversed | Bend::LaterMembers => uses(Op::Pull),
+            Bend::NoDiscovery | Bend::Discovery500 => honest.of(Op::Discovery).next().is_some(),
+            _ => true,
+        };
+        let Some(ran) = evidence.run(bend).filter(|_| needed) else { continue };
+        tried += 1;
+        if evidence.goes_on(bend) != Some(true) {
+            let expected = format!("the client goes on as usual when {}", bend.what());
+            let last = ran.at_vault().last();
+            let how =
+                if ran.exit == honest.exit { "it did something else than usual".into() } else { ran.exit.to_string() };
+            let mut found = finding(ran, last, expected, format!("{how}{}", last_line(&ran.output)));
+            found.observed = found.observed.replace(&format!(" (while {})", bend.what()), "");
+            findings.push(found);
+        }
+    }
+    Judgement::of(findings, tried, "variant", "nothing in the program's run depends on it")
+}
+
+/// The last line of an output, for a reader to recognize.
+pub(super) fn last_line(output: &str) -> String {
+    let line = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let line: String = line.trim().chars().filter(|c| !c.is_control()).take(160).collect();
+    if line.is_empty() { String::new() } else { format!(", and its output ends with: {line}") }
+}
+
+const READS_NOTHING: &str = "that this client reads a payload shows in nothing: print an account's name after a pull (see --shows), or \
+                             write after reading";
+
+/// The client reads what another member has written in an unusual but right way.
+pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    match evidence.reads() {
+        Some(true) => {}
+        Some(false) => return Judgement::NotExercised("it can't read what other members write at all".into()),
+        None => return Judgement::NotExercised(READS_NOTHING.into()),
+    }
+    let mut tried = 0;
+    let mut findings = Vec::new();
+    for &bend in bends {
+        let Some(ran) = evidence.run(bend) else { continue };
+        // There is no name to show in an empty payload.
+        let took = if bend == Bend::EmptyPayload && !evidence.tells_apart() { None } else { evidence.took(bend) };
+        let Some(took) = took else { continue };
+        tried += 1;
+        if !took {
+            let pulled = ran.of(Op::Pull).filter(|record| record.is_done()).last();
+            let what = format!("a payload is read where {}", bend.what());
+            let mut found = finding(ran, pulled, what, format!("it isn't: {}{}", ran.exit, last_line(&ran.output)));
+            found.observed = found.observed.replace(&format!(" (while {})", bend.what()), "");
+            findings.push(found);
+        }
+    }
+    Judgement::of(findings, tried, "payload", READS_NOTHING)
+}
+
+/// The client doesn't take what is served.
+pub(super) fn refuses(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    if evidence.reads() != Some(true) {
+        let taken = taken(evidence, bends);
+        return if taken.is_empty() {
+            let why = if evidence.reads().is_none() {
+                READS_NOTHING
+            } else {
+                "it can't read what other members write at all"
+            };
+            Judgement::NotExercised(why.into())
+        } else {
+            Judgement::Broken(taken)
+        };
+    }
+    let tried = bends.iter().filter(|bend| evidence.took(**bend).is_some()).count();
+    Judgement::of(taken(evidence, bends), tried, "refusal", READS_NOTHING)
+}
+
+fn taken(evidence: &Evidence, bends: &[Bend]) -> Vec<crate::scenarios::Finding> {
+    let taken = bends.iter().filter(|bend| evidence.took(**bend) == Some(true));
+    let found = taken.filter_map(|bend| {
+        let ran = evidence.run(*bend)?;
+        let pulled = ran.of(Op::Pull).find(|record| record.is_done() && !record.answer["envelope"].is_null());
+        let expected = format!("what is served is refused where {}", bend.what());
+        let mut found = finding(ran, pulled, expected, "the client took it");
+        found.observed = format!("the client took it, and went on ({})", ran.exit);
+        Some(found)
+    });
+    found.collect()
+}
+
+/// Ways of making things that no specification has, by which a client can be known that reads only its own kind.
+const OWN_WAYS: [Bend; 9] = [
+    Bend::AadNone,
+    Bend::AadLittleEndian,
+    Bend::AadDecimal,
+    Bend::AadNoSeparator,
+    Bend::AadNoEpoch,
+    Bend::WrapNoAad,
+    Bend::WrapLabel,
+    Bend::WrapNoSalt,
+    Bend::WrapRawSecret,
+];
+
+/// The client reads what another member has written by the letter of the specification.
+pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> Judgement {
+    if !evidence.works() {
+        return Judgement::NotExercised(FAILS_ANYWAY.into());
+    }
+    let Some(ran) = evidence.run(Bend::Rotated).filter(|ran| !ran.keys.is_empty()) else {
+        return Judgement::NotExercised("no member pulls a payload that somebody else could have written".into());
+    };
+    let own: Vec<_> = OWN_WAYS.into_iter().filter(|bend| evidence.took(*bend) == Some(true)).collect();
+    let is_wrap = |bend: &Bend| bend.name().starts_with("wrap");
+    match evidence.reads() {
+        Some(true) => Judgement::Holds(String::new()),
+        None => Judgement::NotExercised(READS_NOTHING.into()),
+        Some(false) if own.iter().any(|bend| is_wrap(bend) != wraps) => {
+            Judgement::NotExercised("its payloads can't be read for another reason".into())
+        }
+        Some(false) => {
+            let pulled = ran.of(Op::Pull).filter(|record| record.is_done()).last();
+            let expected = "a payload is read that another member has sealed, and whose key it has wrapped, as §4 says";
+            let own = own.first().map_or_else(String::new, |bend| format!("; it reads one where {}", bend.what()));
+            let observed = format!("it isn't: {}{}{own}", ran.exit, last_line(&ran.output));
+            let mut found = finding(ran, pulled, expected, observed.clone());
+            found.observed = observed;
+            Judgement::Broken(vec![found])
+        }
+    }
+}
+
+/// A refused operation isn't told as a success.
+pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    if !evidence.works() {
+        return Judgement::NotExercised(FAILS_ANYWAY.into());
+    }
+    let runs: Vec<_> = bends.iter().filter_map(|bend| evidence.run(*bend)).collect();
+    let wrong = runs.iter().filter(|ran| ran.exit == Exit::Code(0));
+    let expected = "a program that can't do its work ends with a status other than 0";
+    let findings = wrong.map(|ran| finding(ran, ran.at_vault().last(), expected, "exit status 0")).collect();
+    Judgement::of(findings, runs.len(), "refusal", FAILS_ANYWAY)
+}

@@ -1,0 +1,217 @@
+//! What all runs together have shown, and what can be concluded from it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::driver::SceneResult;
+use super::subject::{Exit, Ran};
+use super::vault::{Bend, Op, Place, Record};
+use crate::client::{Exchange, RecordedBody};
+use crate::codec::DataKey;
+use crate::scenarios::Finding;
+use crate::wire::EncryptedEnvelope;
+
+/// All runs.
+pub(super) struct Evidence {
+    pub runs: BTreeMap<Bend, Ran>,
+    pub scenes: HashMap<&'static str, SceneResult>,
+    pub shows: Option<regex::Regex>,
+}
+
+/// What a check makes of it.
+#[derive(Debug)]
+pub(super) enum Judgement {
+    /// The rule holds as far as was seen; how much was seen.
+    Holds(String),
+    /// It doesn't.
+    Broken(Vec<Finding>),
+    /// Nothing was seen that the rule is about.
+    NotExercised(String),
+    /// The suite can't tell.
+    Unclear(String),
+}
+
+impl Judgement {
+    /// Broken if something was found, otherwise as much as `tried` says.
+    pub(super) fn of(findings: Vec<Finding>, tried: usize, what: &str, missing: &str) -> Self {
+        match (findings.is_empty(), tried) {
+            (false, _) => Self::Broken(findings),
+            (true, 0) => Self::NotExercised(missing.to_owned()),
+            (true, count) => Self::Holds(crate::report::text::count(count, what)),
+        }
+    }
+}
+
+/// The shape of a run: who did what, and how it ended.
+type Shape = (Exit, Vec<(usize, Op, bool)>);
+
+impl Evidence {
+    /// The run with a bend, if it was made.
+    pub(super) fn run(&self, bend: Bend) -> Option<&Ran> {
+        self.runs.get(&bend)
+    }
+
+    /// The runs in which a client does what it always does.
+    pub(super) fn sane(&self) -> impl Iterator<Item = &Ran> {
+        self.runs.values().filter(|ran| ran.bend.is_sane())
+    }
+
+    /// Whether the program works at all.
+    pub(super) fn works(&self) -> bool {
+        self.run(Bend::Honest).is_some_and(|ran| ran.exit == Exit::Code(0))
+    }
+
+    /// Whether two runs with an honest vault look the same, so that shapes can be compared.
+    fn is_steady(&self) -> bool {
+        let order = |bend| self.run(bend).map(|ran| ran.shape().1);
+        order(Bend::Honest) == order(Bend::Again)
+    }
+
+    /// A run's shape as far as it can be compared.
+    fn shape(&self, bend: Bend) -> Option<Shape> {
+        let (exit, steps) = self.run(bend)?.shape();
+        Some((exit, if self.is_steady() { steps } else { Vec::new() }))
+    }
+
+    /// Whether a client goes on as if nothing were bent.
+    pub(super) fn goes_on(&self, bend: Bend) -> Option<bool> {
+        Some(self.shape(bend)? == self.shape(Bend::Honest)?)
+    }
+
+    /// Whether what the vault's member has written shows in the run itself: in the output, or in what was written on top of it.
+    fn shows(&self, ran: &Ran) -> bool {
+        let garbage = self.run(Bend::RotatedGarbage);
+        let pattern =
+            self.shows.as_ref().filter(|shows| garbage.is_none_or(|garbage| !shows.is_match(&garbage.output)));
+        ran.output.contains(&ran.canary) || pattern.is_some_and(|shows| shows.is_match(&ran.output)) || ran.writes_on()
+    }
+
+    /// Whether runs that read and runs that can't differ.
+    pub(super) fn tells_apart(&self) -> bool {
+        self.shape(Bend::Rotated).is_some() && self.shape(Bend::Rotated) != self.shape(Bend::RotatedGarbage)
+    }
+
+    /// Whether the client reads what another member has written; `None` if that can't be seen.
+    pub(super) fn reads(&self) -> Option<bool> {
+        let control = self.run(Bend::Rotated).filter(|control| !control.keys.is_empty())?;
+        if self.shows(control) {
+            return Some(true);
+        }
+        if self.tells_apart() {
+            return Some(true);
+        }
+        // Not different from one that can't be read: it either never looks at payloads, or can't read this one. Garbage in its
+        // own wrapped key or payload tells which.
+        let looks = [Bend::GarbageWrap, Bend::GarbagePayload].into_iter().any(|bend| self.goes_on(bend) == Some(false));
+        (looks && self.goes_on(Bend::Rotated) == Some(false)).then_some(false)
+    }
+
+    /// Whether the client took what was served; `None` if that can't be seen.
+    pub(super) fn took(&self, bend: Bend) -> Option<bool> {
+        let ran = self.run(bend).filter(|ran| !ran.keys.is_empty())?;
+        if self.shows(ran) {
+            return Some(true);
+        }
+        let control = self.run(Bend::Rotated)?;
+        if self.tells_apart() && self.reads() == Some(true) {
+            return Some(self.shape(bend) == self.shape(Bend::Rotated));
+        }
+        // What shows in the control would show here.
+        self.shows(control).then_some(false)
+    }
+}
+
+impl Ran {
+    /// Operations on the vault in their order, members by the order of their appearance.
+    fn shape(&self) -> Shape {
+        let mut members: Vec<&str> = Vec::new();
+        let steps = self.records.iter().filter(|record| record.place == Place::Vault && record.op.is_vault());
+        let steps = steps.map(|record| {
+            let caller = record.caller.as_deref().unwrap_or_default();
+            let index = members.iter().position(|known| *known == caller).unwrap_or_else(|| {
+                members.push(caller);
+                members.len() - 1
+            });
+            (index, record.op, record.status.is_some_and(|status| status < 300))
+        });
+        let steps = steps.collect();
+        (self.exit.clone(), steps)
+    }
+
+    /// The requests to the vault.
+    pub(super) fn at_vault(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| record.place == Place::Vault)
+    }
+
+    /// Requests of one operation.
+    pub(super) fn of(&self, op: Op) -> impl Iterator<Item = &Record> {
+        self.at_vault().filter(move |record| record.op == op)
+    }
+
+    /// Tokens that were given out.
+    pub(super) fn tokens(&self) -> Vec<&str> {
+        self.of(Op::Token).filter_map(|record| record.answer["token"].as_str()).collect()
+    }
+
+    /// The keys of the vault's that an envelope could be under.
+    pub(super) fn keys_of(&self, envelope: &EncryptedEnvelope) -> Vec<&DataKey> {
+        let fits = |forged: &&super::vault::forge::Forged| {
+            forged.repo == envelope.repo_id && forged.epoch == envelope.key_epoch
+        };
+        self.keys.iter().filter(fits).map(|forged| &forged.key).collect()
+    }
+
+    /// Whether the client has written under a key that it can only have from what the vault's member wrote.
+    fn writes_on(&self) -> bool {
+        self.of(Op::Push).filter_map(envelope).any(|envelope| {
+            self.keys_of(&envelope).into_iter().any(|key| super::vault::state::open(key, &envelope).is_some())
+        })
+    }
+}
+
+/// The envelope that a request carries.
+pub(super) fn envelope(record: &Record) -> Option<EncryptedEnvelope> {
+    let pointer = match record.op {
+        Op::Create => "/initialEnvelope",
+        Op::Push => "/envelope",
+        Op::Remove => "/rotatedEnvelope",
+        _ => return None,
+    };
+    serde_json::from_value(record.field(pointer)?.clone()).ok()
+}
+
+/// A finding with the request that shows it.
+pub(super) fn finding(
+    ran: &Ran,
+    record: Option<&Record>,
+    expected: impl Into<String>,
+    observed: impl Into<String>,
+) -> Finding {
+    let mut observed = observed.into();
+    if ran.bend != Bend::Honest {
+        observed = format!("{observed} (while {})", ran.bend.what());
+    }
+    Finding { expected: expected.into(), observed, exchange: record.map(exchange), evidence: Vec::new() }
+}
+
+/// A record as reports show exchanges.
+pub(super) fn exchange(record: &Record) -> Arc<Exchange> {
+    let shorten = |value: &str| {
+        let length = value.chars().count();
+        let start: String = value.chars().take(24).collect();
+        if length > 24 { format!("{start}… ({length} characters)") } else { start }
+    };
+    let answer = record.answer.to_string();
+    Arc::new(Exchange {
+        operation: record.op.name(),
+        method: record.method.clone(),
+        path: record.target.clone(),
+        authorization: record.header("authorization").map(shorten),
+        request: RecordedBody::of(&record.body),
+        status: record.status,
+        content_type: None,
+        response: if record.answer.is_null() { RecordedBody::default() } else { RecordedBody::of(answer.as_bytes()) },
+        error: record.status.is_none().then(|| "the vault doesn't answer".to_owned()),
+        duration: record.took,
+    })
+}

@@ -1,0 +1,191 @@
+//! Conflicts, removals, and what is tried again (SPEC §6, §10).
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::evidence::{Evidence, Judgement, envelope, finding};
+use super::super::subject::{Exit, Ran};
+use super::super::vault::{Bend, Op, Record};
+use super::{before, each, entries};
+use crate::scenarios::Finding;
+
+/// The expected version is one that this member has read or written.
+pub(in super::super) fn expects(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    let known = |ran: &Ran, record: &Record| {
+        let expected = record.field("/expectedPayloadVersion").and_then(Value::as_i64)?;
+        let mut seen = before(ran, record).filter(|other| other.caller == record.caller && other.is_done());
+        Some(seen.any(|other| {
+            let written = envelope(other).map(|envelope| envelope.payload_version);
+            other.served_version() == Some(expected) || written == Some(expected)
+        }))
+    };
+    each(evidence, "push", "nothing is pushed", |ran, record| {
+        if record.op != Op::Push {
+            return None;
+        }
+        let others = ran.of(Op::Push).filter(|other| other.caller == record.caller);
+        // A push with a made-up version may be meant to be refused, but not if there is no other.
+        let any = others.filter_map(|other| known(ran, other)).any(|known| known);
+        let expected = "a push expects a version that its member has read or written";
+        match known(ran, record)? {
+            true => Some(Ok(())),
+            false if any => None,
+            false => Some(Err((expected.into(), format!("it expects {}", record.field("/expectedPayloadVersion")?)))),
+        }
+    })
+}
+
+/// After a conflict: pull, apply again, retry.
+pub(in super::super) fn conflict(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        // What comes back in the very run in which the client was able to read.
+        if ran.bend == Bend::ConflictRead && evidence.reads() != Some(true) {
+            continue;
+        }
+        if let Some(outcome) = after_conflict(ran) {
+            tried += 1;
+            findings.extend(outcome.err());
+        }
+    }
+    findings.truncate(1);
+    Judgement::of(findings, tried, "conflict", "nothing is pushed")
+}
+
+/// What a client does after the conflict that the vault has made. Other conflicts may be meant.
+fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
+    let written = ran.keys.last()?.payload["payloadVersion"].as_i64()?;
+    let made = |record: &&Record| {
+        record.op == Op::Push
+            && record.answer["conflict"] == true
+            && record.served_version() == Some(written)
+            && record
+                .field("/expectedPayloadVersion")
+                .and_then(Value::as_i64)
+                .is_some_and(|expected| expected < written)
+    };
+    let conflict = ran.at_vault().find(made)?;
+    let at = ran.records.iter().position(|other| std::ptr::eq(other, conflict))?;
+    let after: Vec<_> = ran.records[at + 1..].iter().filter(|record| record.caller == conflict.caller).collect();
+    let pulled = after.iter().position(|record| record.op == Op::Pull && record.is_done());
+    let pushed = after.iter().position(|record| record.op == Op::Push);
+    let expected = "a conflict is followed by a pull, and by a push of the change over what was pulled";
+    let wrong = |record: &Record, observed: String| Some(Err(finding(ran, Some(record), expected, observed)));
+    match (pulled, pushed) {
+        (_, None) if pulled.is_some() => {
+            wrong(conflict, format!("it pulled, but the change was never pushed again ({})", ran.exit))
+        }
+        (None, None) => wrong(conflict, format!("neither came ({})", ran.exit)),
+        (pulled, Some(pushed)) if pulled.is_none_or(|pulled| pulled > pushed) => {
+            wrong(after[pushed], "the change was pushed again without a pull".into())
+        }
+        _ => match after.iter().any(|record| record.op == Op::Push && record.is_done()) {
+            true => Some(Ok(())),
+            false => wrong(conflict, format!("no push was accepted afterwards ({})", ran.exit)),
+        },
+    }
+}
+
+/// Retries have an end.
+pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let Some(ran) = bends.iter().find_map(|bend| evidence.run(*bend)) else {
+        return Judgement::NotExercised("it wasn't tried".into());
+    };
+    let conflicts = ran.of(Op::Push).filter(|record| record.answer["conflict"] == true).count();
+    let endless = conflicts >= 50 || (conflicts > 0 && ran.exit == Exit::TimedOut);
+    let expected = "a client that is always too late gives up after a number of tries";
+    let observed = format!("{conflicts} pushes, {}", ran.exit);
+    let findings = endless.then(|| finding(ran, ran.of(Op::Push).last(), expected, observed)).into_iter().collect();
+    Judgement::of(findings, conflicts, "conflict", "nothing is pushed")
+}
+
+/// A removal rotates.
+pub(in super::super) fn rotates(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "removal", "no member is removed", |ran, record| {
+        (record.op == Op::Remove && record.status.is_some_and(|status| status < 400)).then(|| removal(ran, record))
+    })
+}
+
+fn removal(ran: &Ran, record: &Record) -> Result<(), (String, String)> {
+    let broken = |expected: &str, observed: String| Err((expected.to_owned(), observed));
+    let manifest =
+        before(ran, record).rev().filter(|other| other.repo == record.repo && other.is_done()).find_map(|other| {
+            other.answer.get("manifest").or(Some(&other.answer)).filter(|manifest| manifest["members"].is_array())
+        });
+    let epoch = record.field("/newKeyEpoch").and_then(Value::as_i64).unwrap_or_default();
+    if let Some(old) = manifest.and_then(|manifest| manifest["keyEpoch"].as_i64())
+        && epoch <= old
+    {
+        return broken("a removal goes to the next epoch", format!("epoch {epoch} after {old}"));
+    }
+    let removed = record.field("/removedMemberId").and_then(Value::as_str).unwrap_or_default();
+    let roster = entries(record);
+    let ids: HashSet<_> = roster.iter().filter_map(|(_, entry)| entry["ed25519PublicKey"].as_str()).collect();
+    if ids.contains(removed) {
+        return broken("the removed member is out of the new roster", "it is in it, with the new data key".into());
+    }
+    let earlier: HashSet<String> = before(ran, record)
+        .flat_map(|other| {
+            let served = other.answer.pointer("/manifest/members").or(other.answer.get("members"));
+            let served = served.and_then(Value::as_array).cloned().unwrap_or_default();
+            entries(other).into_iter().map(|(_, entry)| entry.clone()).chain(served).collect::<Vec<_>>()
+        })
+        .filter_map(|entry| Some(entry["wrappedDataKey"]["ciphertext"].as_str()?.to_owned()))
+        .collect();
+    let old_wrap = roster
+        .iter()
+        .find(|(_, entry)| entry["wrappedDataKey"]["ciphertext"].as_str().is_some_and(|wrap| earlier.contains(wrap)));
+    if let Some((place, _)) = old_wrap {
+        return broken("everybody who stays gets a new wrap of a new key", format!("{place} carries an old one"));
+    }
+    let Some(sealed) = envelope(record) else { return Ok(()) };
+    let old_keys = ran.keys.iter().filter(|forged| forged.repo == sealed.repo_id);
+    if old_keys.clone().any(|forged| super::super::vault::state::open(&forged.key, &sealed).is_some()) {
+        return broken("a removal comes with a new data key", "the payload is under the old one".into());
+    }
+    Ok(())
+}
+
+/// What was refused for good isn't tried again.
+pub(in super::super) fn terminal(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        let refused: Vec<_> = ran.at_vault().filter(|record| record.status == Some(403)).collect();
+        tried += refused.len();
+        let again = refused.iter().enumerate().find(|(index, record)| {
+            let same = |other: &&&Record| {
+                (other.op, &other.target, &other.caller) == (record.op, &record.target, &record.caller)
+                    && other.op != Op::Create
+                    || (other.op == Op::Create
+                        && record.op == Op::Create
+                        && other.caller == record.caller
+                        && other.body == record.body)
+            };
+            refused[..*index].iter().any(|other| same(&other))
+        });
+        if let Some((_, record)) = again {
+            findings.push(finding(ran, Some(record), "a 403 is final", "the same was asked for again"));
+        }
+    }
+    Judgement::of(findings, tried, "refusal", "no operation is asked for")
+}
+
+/// `Retry-After` is heeded.
+pub(in super::super) fn waits(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let Some(ran) = bends.iter().find_map(|bend| evidence.run(*bend)) else {
+        return Judgement::NotExercised("it wasn't tried".into());
+    };
+    let Some(told) = ran.at_vault().position(|record| record.status == Some(429)) else {
+        return Judgement::NotExercised("no operation is asked for".into());
+    };
+    let all: Vec<_> = ran.at_vault().collect();
+    let early = all[told + 1..].iter().find(|record| record.op == all[told].op && record.caller == all[told].caller);
+    let early =
+        early.filter(|record| record.at.saturating_sub(all[told].at + all[told].took) < Duration::from_millis(900));
+    let expected = "a client that was told Retry-After: 1 comes back after a second, or not at all";
+    let findings =
+        early.map(|record| finding(ran, Some(record), expected, "it came back at once")).into_iter().collect();
+    Judgement::of(findings, 1, "case", "")
+}

@@ -1,0 +1,198 @@
+//! What clients write inside the ciphertext, where the vault has the key (SPEC §5).
+
+use serde_json::Value;
+
+use super::super::evidence::{Evidence, Judgement, envelope, finding};
+use super::super::subject::Ran;
+use super::super::vault::forge::Forged;
+use super::super::vault::{Bend, Op, Record, state};
+use crate::scenarios::Finding;
+use crate::wire::EncryptedEnvelope;
+
+const MISSING: &str = "nothing is pushed by a member who has read what another member wrote";
+
+/// Pushes over what the vault's member has written, with the last of its writes before them.
+fn pushes(ran: &Ran) -> Vec<(&Record, EncryptedEnvelope, Option<&Forged>)> {
+    let pushes = ran.of(Op::Push).filter(|record| record.status.is_some_and(|status| status < 300));
+    let sealed = pushes.filter_map(|record| Some((record, envelope(record)?)));
+    let with = sealed.map(|(record, envelope)| {
+        let written = |forged: &&Forged| {
+            let version = forged.payload["payloadVersion"].as_i64().unwrap_or_default();
+            forged.repo == envelope.repo_id
+                && forged.epoch == envelope.key_epoch
+                && record.field("/expectedPayloadVersion").and_then(Value::as_i64).is_some_and(|over| over >= version)
+        };
+        let under = ran.keys.iter().rfind(written);
+        (record, envelope, under)
+    });
+    with.collect()
+}
+
+/// A rule about what is inside of such pushes; the other runs have none, or the same again.
+fn inside(
+    evidence: &Evidence,
+    bends: &[Bend],
+    judge: impl Fn(&Value, &Forged, &EncryptedEnvelope) -> Option<Result<(), (String, String)>>,
+) -> Judgement {
+    let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        for (record, envelope, under) in pushes(ran) {
+            let Some(forged) = under else { continue };
+            let Some(payload) = state::open(&forged.key, &envelope) else { continue };
+            match judge(&payload, forged, &envelope) {
+                None => {}
+                Some(Ok(())) => tried += 1,
+                Some(Err((expected, observed))) => {
+                    tried += 1;
+                    if !findings.iter().any(|known| known.expected == expected) {
+                        findings.push(finding(ran, Some(record), expected, observed));
+                    }
+                }
+            }
+        }
+    }
+    Judgement::of(findings, tried, "payload", MISSING)
+}
+
+/// What is written over a payload of the vault's opens under its key, bound to the header of its envelope.
+pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        if evidence.reads() != Some(true) || evidence.took(ran.bend) == Some(false) {
+            continue;
+        }
+        for (record, envelope, under) in pushes(ran) {
+            // Only who has pulled the vault's payload has the key.
+            let reader = super::before(ran, record).any(|other| {
+                other.op == Op::Pull
+                    && other.caller == record.caller
+                    && other.is_done()
+                    && under
+                        .is_some_and(|forged| other.answer.pointer("/manifest/keyEpoch") == Some(&forged.epoch.into()))
+            });
+            let Some(forged) = under.filter(|_| reader && record.is_done()) else { continue };
+            tried += 1;
+            if state::open(&forged.key, &envelope).is_none() && findings.is_empty() {
+                let expected =
+                    "a pushed payload opens under the repository's data key, bound to its id, version and epoch";
+                findings.push(finding(ran, Some(record), expected, "it doesn't"));
+            }
+        }
+    }
+    Judgement::of(findings, tried, "payload", MISSING)
+}
+
+/// The plaintext has the members of §5.
+pub(in super::super) fn shape(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    inside(evidence, bends, |payload, _, _| Some(shape_of(payload)))
+}
+
+pub(in super::super) fn shape_of(payload: &Value) -> Result<(), (String, String)> {
+    let broken = |expected: &str, observed: String| Err((expected.to_owned(), observed));
+    let Some(accounts) = payload["alts"].as_array() else {
+        return broken("the payload is an object with the array alts", "there is none".into());
+    };
+    if !payload["payloadVersion"].is_i64() {
+        return broken("the payload has an integer payloadVersion", format!("it is {}", payload["payloadVersion"]));
+    }
+    for account in accounts {
+        for name in ["uuid", "username", "accessToken", "type"] {
+            if !account[name].is_string() {
+                return broken(&format!("an account's {name} is a string"), format!("it is {}", account[name]));
+            }
+        }
+        let kind = account["type"].as_str().unwrap_or_default();
+        if !["MICROSOFT", "COOKIE", "SESSION", "OFFLINE"].contains(&kind) {
+            return broken("an account's type is one of §5", format!("it is {kind}"));
+        }
+        if !account["lastUsed"].is_i64() {
+            return broken("an account's lastUsed is an integer", format!("it is {}", account["lastUsed"]));
+        }
+        for name in ["lastUsedBy", "sourceClient", "sourceUser"] {
+            if !account[name].is_null() && !account[name].is_string() {
+                return broken(&format!("an account's {name} is a string or null"), format!("it is {}", account[name]));
+            }
+        }
+        if !account["ban"].is_null() && !account["ban"]["banned"].is_boolean() {
+            return broken("an account's ban is null or a ban record", format!("it is {}", account["ban"]));
+        }
+    }
+    Ok(())
+}
+
+/// Accounts that a client adds say where they are from.
+pub(in super::super) fn provenance(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    inside(evidence, bends, |payload, forged, _| {
+        let known = |account: &&Value| !own(&forged.payload).any(|old| old["uuid"] == account["uuid"]);
+        let mut added = own(payload).filter(known).peekable();
+        added.peek()?;
+        let bare = added.find(|account| account["sourceClient"].is_null() && account["sourceUser"].is_null());
+        Some(match bare {
+            None => Ok(()),
+            Some(_) => Err(("an added account has sourceClient and sourceUser".into(), "it has neither".into())),
+        })
+    })
+}
+
+fn own(payload: &Value) -> impl Iterator<Item = &Value> {
+    payload["alts"].as_array().into_iter().flatten()
+}
+
+/// What a client may change by using an account.
+const MAY_CHANGE: [&str; 2] = ["lastUsed", "lastUsedBy"];
+/// What 0.4 adds to accounts.
+const LATER: [&str; 3] = ["refreshToken", "expiresAt", "bans"];
+
+/// What of another member's accounts is missing in a payload: `wanted` says which members count.
+pub(in super::super) fn lost(old: &Value, new: &Value, wanted: impl Fn(&str) -> bool) -> Option<String> {
+    for account in own(old) {
+        let Some(now) = own(new).find(|now| now["uuid"] == account["uuid"]) else {
+            return Some("an account of another member".into());
+        };
+        let members = account.as_object().into_iter().flatten().filter(|(name, _)| wanted(name));
+        for (name, value) in members.filter(|(name, value)| !MAY_CHANGE.contains(&name.as_str()) && !value.is_null()) {
+            if now[name] != *value {
+                return Some(format!("{name} of another member's account"));
+            }
+        }
+    }
+    None
+}
+
+/// Known members of an account in 0.2.
+pub(in super::super) fn is_known(name: &str) -> bool {
+    ["uuid", "username", "accessToken", "type", "lastUsed", "lastUsedBy", "ban", "sourceClient", "sourceUser"]
+        .contains(&name)
+}
+
+/// Accounts of others are there after a write.
+pub(in super::super) fn keeps(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    inside(evidence, bends, |payload, forged, _| {
+        let lost = lost(&forged.payload, payload, is_known);
+        let expected = "what other members have written is there after a push";
+        Some(lost.map_or(Ok(()), |what| Err((expected.into(), format!("{what} is gone")))))
+    })
+}
+
+/// Unknown members survive.
+pub(in super::super) fn keeps_unknown(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    inside(evidence, bends, |payload, forged, _| {
+        let top = forged
+            .payload
+            .get("schema")
+            .filter(|_| payload.get("schema").is_none())
+            .map(|_| "a member of the payload".to_owned());
+        let lost = lost(&forged.payload, payload, |name| !is_known(name)).or(top);
+        let expected = "members that 0.2 doesn't know are there after a push";
+        Some(lost.map_or(Ok(()), |what| Err((expected.into(), format!("{what} is gone")))))
+    })
+}
+
+/// What 0.4 adds survives.
+pub(in super::super) fn keeps_later(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    inside(evidence, bends, |payload, forged, _| {
+        let lost = lost(&forged.payload, payload, |name| LATER.contains(&name));
+        let expected = "refresh tokens and bans are there after a push";
+        Some(lost.map_or(Ok(()), |what| Err((expected.into(), format!("{what} is gone")))))
+    })
+}

@@ -1,0 +1,204 @@
+//! The shape of requests (SPEC §2, §6).
+
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::super::evidence::{Evidence, Judgement};
+use super::super::vault::{Bend, Op, Record};
+use super::{each, entries};
+use crate::codec::base64;
+use crate::wire::Schema;
+
+type Outcome = Option<Result<(), (String, String)>>;
+
+/// Requests are by the schema.
+pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "request", "nothing is asked for", |_, record| {
+        let kind = record.op.message()?;
+        let Some(body) = &record.json else {
+            return Some(Err((format!("a {} is a JSON object", kind.name()), "it isn't JSON".into())));
+        };
+        // What isn't base64 is judged by rules of its own.
+        let violations = Schema::violations(kind, body, 8);
+        let wrong = violations.iter().find(|violation| {
+            !violation.message.contains("shareRefreshTokens") && !violation.message.contains("does not match")
+        });
+        Some(match wrong {
+            None => Ok(()),
+            Some(violation) => Err((format!("a {} is as the schema says", kind.name()), violation.to_string())),
+        })
+    })
+}
+
+/// What an entry's or envelope's base64 members are, with their sizes; `None` for any size.
+fn binaries(record: &Record) -> Vec<(String, &Value, Option<usize>)> {
+    let mut all = Vec::new();
+    let mut add = |pointer: String, size| {
+        if let Some(value) = record.field(&pointer) {
+            all.push((pointer, value, size));
+        }
+    };
+    match record.op {
+        Op::Challenge => add("/ed25519PublicKey".into(), Some(32)),
+        Op::Token => {
+            add("/ed25519PublicKey".into(), Some(32));
+            add("/signature".into(), Some(64));
+        }
+        _ => {}
+    }
+    for envelope in ["/initialEnvelope", "/envelope", "/rotatedEnvelope"] {
+        add(format!("{envelope}/iv"), Some(12));
+        add(format!("{envelope}/ciphertext"), None);
+    }
+    for (place, _) in entries(record) {
+        for (member, size) in [
+            ("ed25519PublicKey", Some(32)),
+            ("x25519PublicKey", Some(32)),
+            ("wrappedDataKey/ephemeralPublicKey", Some(32)),
+            ("wrappedDataKey/iv", Some(12)),
+            ("wrappedDataKey/ciphertext", Some(48)),
+        ] {
+            add(format!("{place}/{member}"), size);
+        }
+    }
+    if record.op == Op::Remove {
+        add("/removedMemberId".into(), Some(32));
+    }
+    all
+}
+
+/// The last part of a pointer, without indices.
+fn what(pointer: &str) -> String {
+    pointer.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Binary values are spelled as §2 says.
+pub(in super::super) fn base64_spelling(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "request", "nothing is asked for", |_, record| {
+        let all = binaries(record);
+        let wrong = all.iter().find_map(|(pointer, value, _)| {
+            let text = value.as_str()?;
+            let error = base64::decode(text).err()?;
+            Some((format!("{} is padded standard base64", what(pointer)), format!("{pointer}: {error}")))
+        });
+        (!all.is_empty()).then(|| wrong.map_or(Ok(()), Err))
+    })
+}
+
+/// Binary values are of their sizes.
+pub(in super::super) fn sizes(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "request", "nothing is asked for", |_, record| {
+        let all = binaries(record);
+        let wrong = all.iter().find_map(|(pointer, value, size)| {
+            // Whatever alphabet: the size is another matter.
+            let text = value.as_str()?.replace('-', "+").replace('_', "/");
+            let bytes = base64::decode_url(&text.trim_end_matches('=').replace('+', "-").replace('/', "_")).ok()?;
+            let right = size.map_or(bytes.len() >= 16, |size| bytes.len() == size);
+            let wanted = size.map_or_else(|| "16 bytes (the tag) or more".to_owned(), |size| format!("{size} bytes"));
+            (!right).then(|| (format!("{} is {wanted}", what(pointer)), format!("{pointer} is {} bytes", bytes.len())))
+        });
+        (!all.is_empty()).then(|| wrong.map_or(Ok(()), Err))
+    })
+}
+
+/// Ids arrive as they are.
+pub(in super::super) fn ids(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "request", "no operation on a repository is asked for", |ran, record| ids_of(ran, record))
+}
+
+fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {
+    let path = record.target.split('?').next().unwrap_or_default();
+    if record.op == Op::Other {
+        // A known member id (raw, with its slashes) where one segment is expected.
+        let inside = path.strip_prefix("/v1/repos/")?;
+        let decoded = percent_decode_str(inside).decode_utf8_lossy();
+        let known = ran.at_vault().flat_map(entries).filter_map(|(_, entry)| entry["ed25519PublicKey"].as_str());
+        let slashed = known.filter(|id| id.contains('/')).any(|id| inside.contains(id) || decoded.ends_with(id));
+        let body = record.field("/repoId").and_then(Value::as_str).unwrap_or_default();
+        let torn = body.contains('/') && inside.contains(body);
+        return (slashed || torn)
+            .then(|| Err(("ids are percent-encoded in a path".into(), "a slash of the id splits the path".into())));
+    }
+    let path_id = record.repo.as_deref()?;
+    let expected = "the id in the path, decoded once, is the repository's";
+    if let Some(body) = record.field("/repoId").and_then(Value::as_str)
+        && body != path_id
+    {
+        return Some(Err((expected.into(), format!("the path says {path_id:?}, the body {body:?}"))));
+    }
+    if let Some(member) = record.member.as_deref().filter(|member| member.contains('%')) {
+        return Some(Err((
+            "the member id in the path is encoded once".into(),
+            format!("decoded once it is {member:?}"),
+        )));
+    }
+    Some(Ok(()))
+}
+
+/// JSON says that it is JSON.
+pub(in super::super) fn content_type(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "request", "no request has a body", |_, record| {
+        record.op.message().filter(|_| !record.body.is_empty())?;
+        let label = record.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let json = label.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"));
+        let observed = if label.is_empty() { "there is none".to_owned() } else { format!("it is {label}") };
+        Some(if json { Ok(()) } else { Err(("Content-Type is application/json".into(), observed)) })
+    })
+}
+
+/// createRepo names the caller as the only member.
+pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "repository", "no repository is created", |_, record| {
+        let members = record.field("/manifest/members").filter(|_| record.op == Op::Create)?.as_array()?;
+        let expected = "the manifest's only member is the caller".to_owned();
+        Some(match (members.as_slice(), &record.caller) {
+            ([only], Some(caller)) if only["ed25519PublicKey"] == caller.as_str() => Ok(()),
+            ([_], None) => return None,
+            ([_], _) => Err((expected, "it is somebody else".into())),
+            (members, _) => Err((expected, format!("there are {} members", members.len()))),
+        })
+    })
+}
+
+/// Counters of a write agree, and versions rise.
+pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "write", "nothing is written", |_, record| counters_of(record))
+}
+
+fn counters_of(record: &Record) -> Outcome {
+    let number = |pointer: &str| record.field(pointer).and_then(Value::as_i64);
+    let text = |pointer: &str| record.field(pointer).and_then(Value::as_str);
+    let differ = |one: &str, other: &str| {
+        let (first, second) = (record.field(one)?, record.field(other)?);
+        (first != second).then(|| (format!("{one} and {other} are the same"), format!("{first} and {second}")))
+    };
+    let epoch = match record.op {
+        Op::Create => "/manifest/keyEpoch",
+        Op::Remove => "/newKeyEpoch",
+        Op::Push => "/envelope/keyEpoch",
+        _ => return None,
+    };
+    let in_entries = || {
+        let all = entries(record);
+        all.iter().find_map(|(place, _)| differ(&format!("{place}/keyEpoch"), epoch))
+    };
+    let wrong = match record.op {
+        Op::Create => differ("/initialEnvelope/keyEpoch", epoch)
+            .or_else(|| differ("/initialEnvelope/payloadVersion", "/manifest/payloadVersion"))
+            .or_else(|| differ("/initialEnvelope/repoId", "/manifest/repoId")),
+        Op::Remove => {
+            differ("/rotatedEnvelope/keyEpoch", epoch).or_else(|| differ("/rotatedEnvelope/repoId", "/repoId"))
+        }
+        _ => {
+            let (version, expected) = (number("/envelope/payloadVersion")?, number("/expectedPayloadVersion")?);
+            (version <= expected)
+                .then(|| {
+                    let what = "the version of a push is above the one that it replaces".to_owned();
+                    (what, format!("version {version} over {expected}"))
+                })
+                .or_else(|| differ("/envelope/repoId", "/repoId"))
+        }
+    };
+    text("/repoId").or_else(|| text("/manifest/repoId"))?;
+    Some(wrong.or_else(in_entries).map_or(Ok(()), Err))
+}

@@ -1,0 +1,177 @@
+//! The ways in which the vault is bent: one in each run of a client.
+
+/// Declares the bends with a name and what the vault does.
+macro_rules! bends {
+    ($($bend:ident $name:literal $kind:ident: $what:literal;)*) => {
+        /// One way in which the vault departs from its usual self.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Bend { $(#[doc = $what] $bend,)* }
+
+        impl Bend {
+            /// All of them.
+            pub const ALL: &[Bend] = &[$(Bend::$bend),*];
+
+            /// Kebab-case name.
+            pub fn name(self) -> &'static str {
+                match self { $(Bend::$bend => $name),* }
+            }
+
+            /// What the vault does, in a clause.
+            pub fn what(self) -> &'static str {
+                match self { $(Bend::$bend => $what),* }
+            }
+
+            /// What is asked of the client.
+            pub fn kind(self) -> Kind {
+                match self { $(Bend::$bend => Kind::$kind),* }
+            }
+        }
+    };
+}
+
+/// What a bend asks of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: it shows what the client is like.
+    Control,
+    /// Going on as if nothing were: the vault is as right as ever.
+    Bear,
+    /// Reading what somebody else has written in an unusual but right way.
+    Read,
+    /// Not taking what is served.
+    Refuse,
+    /// Something that a check of its own looks at.
+    Watch,
+}
+
+bends! {
+    Honest "honest" Control: "the vault behaves as most do";
+    Again "honest-again" Control: "the vault behaves as most do, a second time";
+    GarbagePayload "garbage-payload" Control: "the pulled ciphertext is random";
+    GarbageWrap "garbage-wrap" Control: "the pulled wrapped keys are random";
+    Rotated "rotated" Control: "another member has rotated the data key and written accounts";
+    RotatedGarbage "rotated-garbage" Control: "as rotated, but the ciphertext is random";
+
+    AadVersion "aad-version" Refuse: "the payload is bound to the version before";
+    AadNextVersion "aad-next-version" Refuse: "the payload is bound to the version after";
+    AadEpoch "aad-epoch" Refuse: "the payload is bound to the epoch before";
+    AadRepo "aad-repo" Refuse: "the payload is bound to another repository";
+    AadNone "aad-none" Refuse: "the payload is bound to nothing";
+    AadLittleEndian "aad-little-endian" Refuse: "the counters are bound in little-endian order";
+    AadDecimal "aad-decimal" Refuse: "the counters are bound as decimal text";
+    AadNoSeparator "aad-no-separator" Refuse: "the payload is bound without the separator";
+    AadNoEpoch "aad-no-epoch" Refuse: "the payload is bound to repository and version only";
+    TagFlipped "tag-flipped" Refuse: "a bit of the payload's tag is flipped";
+    TagCut "tag-cut" Refuse: "the payload's tag is cut to twelve bytes";
+    CiphertextFlipped "ciphertext-flipped" Refuse: "a bit in a name is flipped under the old tag";
+    WrapTagFlipped "wrap-tag-flipped" Refuse: "a bit of the wrapped key's tag is flipped";
+    WrapNoAad "wrap-no-aad" Refuse: "the data key is wrapped without additional data";
+    WrapLabel "wrap-label" Refuse: "the data key is wrapped with another label";
+    WrapNoSalt "wrap-no-salt" Refuse: "the key of the wrap is derived without salt";
+    WrapRawSecret "wrap-raw-secret" Refuse: "the data key is wrapped with the shared secret itself";
+    WrapNoSaltAlone "wrap-secret-hashed" Refuse: "the key of the wrap is the SHA-256 of the shared secret";
+    UnknownScheme "unknown-scheme" Refuse: "the wrapped key names a scheme that doesn't exist";
+    ShortKey "short-key" Refuse: "the wrapped data key is 16 bytes long";
+    HeaderVersion "header-version" Refuse: "the envelope is of another version than the manifest";
+    OtherRepo "other-repo" Refuse: "the envelope names another repository, and is bound to that";
+
+    NoProvenance "no-provenance" Read: "accounts carry no provenance";
+    SparseAccounts "sparse-accounts" Read: "optional members of accounts are null";
+    StampOther "stamp-other" Read: "the stamp inside the payload is of another version";
+    BigCounters "big-counters" Read: "version and epoch lie above 2^53";
+    BiggerVersion "bigger-version" Read: "the version lies above 2^62";
+    Version32 "version-32-bit" Read: "version and epoch lie above 2^32";
+    UnknownMembers "unknown-members" Read: "accounts and payload carry members that 0.2 doesn't know";
+    EmptyPayload "empty-payload" Read: "there is no account in the payload";
+
+    Nonce33 "nonce-33" Bear: "nonces are 33 bytes long";
+    Nonce64 "nonce-64" Bear: "nonces are 64 bytes long";
+    Nonce512 "nonce-512" Bear: "nonces are 512 bytes long";
+    TokenLong "token-8k" Bear: "tokens are 8 KiB long";
+    TokenOdd "token-odd" Bear: "tokens hold every character that a bearer token may";
+    TokenJwt "token-jwt" Bear: "tokens look like a JWT";
+    ExpiryFar "expiry-far" Bear: "tokens expire beyond 2^53";
+    Created201 "created-201" Bear: "createRepo and addMember answer 201";
+    Accepted202 "any-2xx" Bear: "every answer is a 202";
+    Escaped "json-escaped" Bear: "every character of a JSON string is escaped";
+    Reordered "json-reordered" Bear: "members of JSON objects come in the other order, with line breaks";
+    Nulls "nulls" Bear: "optional members are null";
+    RosterReversed "roster-reversed" Bear: "rosters come in the other order";
+    ExtraEnvelope "extra-envelope" Bear: "pull sends the envelope though nothing has changed";
+    Chunked "chunked" Bear: "answers come in chunks of seven bytes";
+    Dribble "byte-by-byte" Bear: "answers come one byte at a time";
+    CloseEach "close-each" Bear: "connections are closed after each answer";
+    CloseDelimited "close-delimited" Bear: "the end of the connection ends an answer";
+    Headers "odd-headers" Bear: "header names are in lower case, with more headers than usual";
+    Charset "charset" Bear: "Content-Type names a charset";
+    PlainType "plain-type" Bear: "Content-Type is text/plain";
+    LaterMembers "later-members" Bear: "manifests carry shareRefreshTokens";
+    NoDiscovery "no-discovery" Bear: "there is no discovery";
+    Discovery500 "discovery-500" Bear: "discovery answers 500";
+
+    Redirect301Port "redirect-301-port" Watch: "vault operations are redirected (301) to another port";
+    Redirect302Host "redirect-302-host" Watch: "vault operations are redirected (302) to another host";
+    Redirect302Port "redirect-302-port" Watch: "vault operations are redirected (302) to another port";
+    Redirect303Host "redirect-303-host" Watch: "vault operations are redirected (303) to another host";
+    Redirect307Port "redirect-307-port" Watch: "vault operations are redirected (307) to another port";
+    Redirect307Host "redirect-307-host" Watch: "vault operations are redirected (307) to another host";
+    Redirect308Host "redirect-308-host" Watch: "vault operations are redirected (308) to another host";
+    RedirectPull302 "redirect-pull-302" Watch: "pull is redirected (302) to another host";
+    RedirectPull307 "redirect-pull-307" Watch: "pull is redirected (307) to another port";
+    RedirectGet302 "redirect-get-302" Watch: "fetchMemberKey is redirected (302) to another host";
+    ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";
+    ConflictFirst "conflict-first-push" Watch: "another member rotates and writes just before the first push";
+    ConflictAlways "conflict-always" Watch: "another member writes before every push";
+    TokenRevoked "token-revoked" Watch: "after the third operation no token that was given is valid any longer";
+    NoTokenValid "no-token-valid" Watch: "no token is ever valid";
+    Forbidden "forbidden" Watch: "every vault operation is refused with 403";
+    ServerError "server-error" Watch: "every vault operation is answered with 500";
+    RetryAfter "retry-after" Watch: "the first vault operation is answered with 429 and Retry-After: 1";
+    SwappedKeys "swapped-keys" Watch: "the vault serves X25519 keys of its own for other members";
+    Hang "hang" Watch: "the vault takes requests and never answers";
+    TlsRight "tls" Watch: "the vault is behind TLS with the right certificate";
+    TlsUnknownCa "tls-unknown-ca" Watch: "the certificate is of an authority that nobody knows";
+    TlsWrongName "tls-wrong-name" Watch: "the certificate is for another name";
+    TlsExpired "tls-expired" Watch: "the certificate has expired";
+}
+
+impl Bend {
+    /// Whether somebody else's payload is served at the reader's first pull.
+    pub fn rotates(self) -> bool {
+        matches!(self, Self::Rotated | Self::RotatedGarbage | Self::ConflictRead | Self::ConflictAlways)
+            || matches!(self.kind(), Kind::Read | Kind::Refuse)
+    }
+
+    /// Whether what a client does here is what it always does, so that every rule about requests may look at it.
+    pub fn is_sane(self) -> bool {
+        matches!(self.kind(), Kind::Bear | Kind::Read)
+            || matches!(
+                self,
+                Self::Honest
+                    | Self::Again
+                    | Self::Rotated
+                    | Self::ConflictRead
+                    | Self::ConflictFirst
+                    | Self::TokenRevoked
+            )
+    }
+
+    /// Redirect: status, whether to another host name (otherwise only another port).
+    pub(super) fn redirect(self) -> Option<(u16, bool)> {
+        Some(match self {
+            Self::Redirect301Port => (301, false),
+            Self::Redirect302Host | Self::RedirectPull302 | Self::RedirectGet302 => (302, true),
+            Self::Redirect302Port => (302, false),
+            Self::Redirect303Host => (303, true),
+            Self::Redirect307Port | Self::RedirectPull307 => (307, false),
+            Self::Redirect307Host => (307, true),
+            Self::Redirect308Host => (308, true),
+            _ => return None,
+        })
+    }
+
+    /// Whether the client is given an `https` URL.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::TlsRight | Self::TlsUnknownCa | Self::TlsWrongName | Self::TlsExpired)
+    }
+}

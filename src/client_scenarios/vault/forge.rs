@@ -1,0 +1,151 @@
+//! What another member would have written: a data key of the vault's own, wrapped to everybody, and a payload under it; right,
+//! or wrong in one way.
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use hkdf::Hkdf;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Bend;
+use crate::client::random;
+use crate::codec::aad::Binding;
+use crate::codec::key_wrap::{self, INFO, SCHEME_ID};
+use crate::codec::{DataKey, base64};
+use crate::wire::{EncryptedEnvelope, WrappedKey};
+
+/// A key of the vault's and where it holds.
+#[derive(Clone)]
+pub struct Forged {
+    /// Repository.
+    pub repo: String,
+    /// Epoch.
+    pub epoch: i64,
+    /// The data key.
+    pub key: DataKey,
+    /// What the payload holds.
+    pub payload: Value,
+}
+
+/// What AES-256-GCM makes of it.
+fn gcm(key: &[u8; 32], iv: &[u8; 12], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    Aes256Gcm::new(key.into()).encrypt(&Nonce::from(*iv), Payload { msg: plain, aad }).unwrap_or_default()
+}
+
+/// The accounts that the vault's member has written. Names and uuids are nowhere else.
+pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
+    let account = |number: u32| {
+        let mut account = json!({
+            "uuid": random::uuid(), "username": format!("{name}{number}"), "accessToken": format!("token-of-{name}{number}"),
+            "type": "MICROSOFT", "lastUsed": 1_700_000_000_000_i64 + i64::from(number), "lastUsedBy": null, "ban": null,
+            "sourceClient": "other-client", "sourceUser": "somebody",
+        });
+        match bend {
+            Bend::NoProvenance => {
+                if let Some(members) = account.as_object_mut() {
+                    members.remove("sourceClient");
+                    members.remove("sourceUser");
+                }
+            }
+            Bend::SparseAccounts => {
+                account["sourceClient"] = Value::Null;
+                account["sourceUser"] = Value::Null;
+            }
+            Bend::UnknownMembers => {
+                account["note"] = "of a later client".into();
+                account["refreshToken"] = format!("refresh-{name}{number}").into();
+                account["expiresAt"] = 1_800_000_000_000_i64.into();
+                account["bans"] = json!({ "play.example": { "banned": true, "observedAt": 1, "source": "s", "detail": "d", "observedBy": null } });
+            }
+            _ if number == 2 => {
+                account["ban"] = json!({ "banned": true, "observedAt": 1_690_000_000_000_i64, "source": "server", "detail": "x", "observedBy": null });
+            }
+            _ => {}
+        }
+        account
+    };
+    let accounts = if bend == Bend::EmptyPayload { Vec::new() } else { vec![account(1), account(2)] };
+    let stamp = if bend == Bend::StampOther { version.wrapping_sub(3) } else { version };
+    let mut payload = json!({ "alts": accounts, "payloadVersion": stamp });
+    if bend == Bend::UnknownMembers {
+        payload["schema"] = "later".into();
+    }
+    payload
+}
+
+/// Seals a payload at a place, wrong if the bend says so.
+pub fn seal(bend: Bend, forged: &Forged, version: i64, text: &str) -> EncryptedEnvelope {
+    let Forged { repo, epoch, key, .. } = forged;
+    let (epoch, iv) = (*epoch, random::bytes::<12>());
+    let other = "00000000-0000-4000-8000-000000000000";
+    let of = |repo_id: &str, version, epoch| Binding { repo_id, payload_version: version, key_epoch: epoch }.to_aad();
+    let joined = |middle: &[u8], version: &[u8], epoch: &[u8]| [repo.as_bytes(), middle, version, epoch].concat();
+    let aad = match bend {
+        Bend::AadVersion => of(repo, version - 1, epoch),
+        Bend::AadNextVersion | Bend::HeaderVersion => of(repo, version + 1, epoch),
+        Bend::AadEpoch => of(repo, version, epoch - 1),
+        Bend::AadRepo | Bend::OtherRepo => of(other, version, epoch),
+        Bend::AadNone => Vec::new(),
+        Bend::AadLittleEndian => joined(&[0x1f], &version.to_le_bytes(), &epoch.to_le_bytes()),
+        Bend::AadDecimal => joined(&[0x1f], version.to_string().as_bytes(), format!("|{epoch}").as_bytes()),
+        Bend::AadNoSeparator => joined(&[], &version.to_be_bytes(), &epoch.to_be_bytes()),
+        Bend::AadNoEpoch => joined(&[0x1f], &version.to_be_bytes(), &[]),
+        _ => of(repo, version, epoch),
+    };
+    let mut sealed = gcm(key.as_bytes(), &iv, &aad, text.as_bytes());
+    let end = sealed.len();
+    match bend {
+        Bend::TagFlipped => sealed[end - 1] ^= 1,
+        Bend::TagCut => sealed.truncate(end - 4),
+        // A letter of the first credential becomes another one, so that what is read is still JSON.
+        Bend::CiphertextFlipped => {
+            let place = text.find("token-of-").unwrap_or(0);
+            sealed[place] ^= 1;
+        }
+        Bend::RotatedGarbage => random::fill(&mut sealed),
+        _ => {}
+    }
+    EncryptedEnvelope {
+        repo_id: if bend == Bend::OtherRepo { other.into() } else { repo.clone() },
+        payload_version: if bend == Bend::HeaderVersion { version + 1 } else { version },
+        key_epoch: epoch,
+        iv: base64::encode(&iv),
+        ciphertext: base64::encode(&sealed),
+    }
+}
+
+/// Wraps the data key to a member, wrong if the bend says so. `None` for a key that nothing can be wrapped to.
+pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
+    let recipient = base64::decode_array::<32>(recipient).ok()?;
+    let (ephemeral, iv) = (random::bytes::<32>(), random::bytes::<12>());
+    let public = key_wrap::public_key(&ephemeral);
+    let secret = key_wrap::shared_secret(&ephemeral, &recipient).ok()?;
+    let right = key_wrap::key_encryption_key(&secret, &public);
+    let info = INFO.as_bytes();
+    let derived = |salt: &[u8], info: &[u8]| {
+        let mut kek = [0; 32];
+        Hkdf::<Sha256>::new(Some(salt), secret.as_ref()).expand(info, &mut kek).ok().map(|()| kek)
+    };
+    let (kek, aad): ([u8; 32], &[u8]) = match bend {
+        Bend::WrapNoAad => (*right, b""),
+        Bend::WrapLabel => (derived(&public, b"my-client/wrap")?, b"my-client/wrap"),
+        Bend::WrapNoSalt => (derived(&[], info)?, info),
+        Bend::WrapRawSecret => (*secret, info),
+        Bend::WrapNoSaltAlone => (Sha256::digest(secret.as_ref()).into(), info),
+        _ => (*right, info),
+    };
+    let plain: &[u8] = if bend == Bend::ShortKey { &key.as_bytes()[..16] } else { key.as_bytes() };
+    let mut ciphertext = gcm(&kek, &iv, aad, plain);
+    if bend == Bend::WrapTagFlipped
+        && let Some(last) = ciphertext.last_mut()
+    {
+        *last ^= 1;
+    }
+    let scheme = if bend == Bend::UnknownScheme { "X448-HKDF-SHA512-AESGCM-v9" } else { SCHEME_ID };
+    Some(WrappedKey {
+        scheme_id: scheme.into(),
+        ephemeral_public_key: base64::encode(&public),
+        iv: base64::encode(&iv),
+        ciphertext: base64::encode(&ciphertext),
+    })
+}

@@ -1,0 +1,325 @@
+//! The vault that clients are judged by: an honest server that records everything, and is bent in one way if it is told to.
+//!
+//! It shares only the codec and the messages with the judge. What makes it strong without any secret: it sees everybody's X25519
+//! key, so that it can wrap a data key of its own to them and serve any payload, as another member would.
+
+mod bend;
+pub mod forge;
+mod http;
+mod record;
+mod spell;
+pub mod state;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+pub use bend::{Bend, Kind};
+pub use record::{Op, Place, Record};
+pub use state::State;
+pub use tls::Authority;
+
+use crate::client::random;
+use crate::codec::{base64, signature};
+use http::{Framing, Incoming, Reply};
+
+/// More requests than any client's run needs; what comes after isn't recorded.
+const MOST_RECORDS: usize = 20_000;
+
+/// Called for every request as it is answered.
+pub type Watcher = Arc<dyn Fn() -> String + Send + Sync>;
+
+struct Shared {
+    bend: Bend,
+    state: Mutex<State>,
+    records: Mutex<Vec<Record>>,
+    started: Instant,
+    here: SocketAddr,
+    elsewhere: SocketAddr,
+    page: Mutex<Option<Watcher>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running vault; it ends when it is dropped.
+pub struct Vault {
+    /// Where it listens, with and without TLS.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Vault {
+    /// Starts a vault on an address (port 0 takes any), and beside it the place that redirects lead to.
+    ///
+    /// # Errors
+    /// As the operating system says; or when no certificates can be made.
+    pub async fn start(bend: Bend, listen: &str, reader_joined: bool, name: &str) -> std::io::Result<Self> {
+        let here = TcpListener::bind(listen).await?;
+        let elsewhere = TcpListener::bind("127.0.0.1:0").await?;
+        let address = here.local_addr()?;
+        let mut state = State::default();
+        state.reader_joined = reader_joined;
+        (state.middle, state.issuer) = (random::bytes(), random::bytes());
+        name.clone_into(&mut state.name);
+        let shared = Arc::new(Shared {
+            bend,
+            state: Mutex::new(state),
+            records: Mutex::default(),
+            started: Instant::now(),
+            here: address,
+            elsewhere: elsewhere.local_addr()?,
+            page: Mutex::default(),
+        });
+        let tasks = vec![
+            tokio::spawn(accept(here, Arc::clone(&shared), Place::Vault)),
+            tokio::spawn(accept(elsewhere, Arc::clone(&shared), Place::Elsewhere)),
+        ];
+        Ok(Self { address, shared, tasks })
+    }
+
+    /// What clients are given.
+    pub fn url(&self) -> String {
+        let scheme = if self.shared.bend.is_tls() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Every request so far.
+    pub fn records(&self) -> Vec<Record> {
+        lock(&self.shared.records).clone()
+    }
+
+    /// What the vault holds.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
+    /// The page at `/`.
+    pub fn set_page(&self, page: Watcher) {
+        *lock(&self.shared.page) = Some(page);
+    }
+}
+
+impl Drop for Vault {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, place: Place) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, Arc::clone(&shared), place))),
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// One connection, with TLS if it begins with a TLS handshake.
+async fn connection(stream: TcpStream, shared: Arc<Shared>, place: Place) {
+    let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    if stream.peek(&mut first).await.is_err() {
+        return;
+    }
+    let answer = |request| {
+        let shared = Arc::clone(&shared);
+        async move { shared.answer(request, place) }
+    };
+    // How a connection ends is the client's business.
+    if first[0] == 0x16 {
+        let Ok(authority) = Authority::get() else { return };
+        if let Ok(stream) = authority.acceptor(shared.bend).accept(stream).await {
+            let _ = http::serve(stream, answer).await;
+        }
+    } else {
+        let _ = http::serve(stream, answer).await;
+    }
+}
+
+/// What a path means.
+struct Route {
+    op: Op,
+    repo: Option<String>,
+    member: Option<String>,
+}
+
+fn route(method: &str, target: &str) -> Route {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let decode = |segment: &str| percent_decode_str(segment).decode_utf8().ok().map(|text| text.into_owned());
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let (mut repo, mut member) = (None, None);
+    let op = match (method, segments.as_slice()) {
+        ("POST", ["api", "auth", "keypair", "challenge"]) => Op::Challenge,
+        ("POST", ["api", "auth", "keypair", "token"]) => Op::Token,
+        ("GET", [".well-known", "avp"]) => Op::Discovery,
+        ("GET", [".well-known", "jwks.json"]) => Op::Jwks,
+        ("POST", ["v1", "repos"]) => Op::Create,
+        (_, ["v1", "repos", id, rest @ ..]) => {
+            repo = decode(id);
+            match (method, rest) {
+                ("POST", ["pull"]) => Op::Pull,
+                ("POST", ["push"]) => Op::Push,
+                ("POST", ["add-member"]) => Op::Add,
+                ("POST", ["remove-member"]) => Op::Remove,
+                ("GET", ["member", id]) => {
+                    member = decode(id);
+                    Op::Fetch
+                }
+                _ => Op::Other,
+            }
+        }
+        _ => Op::Other,
+    };
+    Route { op, repo, member }
+}
+
+impl Shared {
+    fn answer(&self, request: Incoming, place: Place) -> Reply {
+        let at = self.started.elapsed();
+        let Route { op, repo, member } = route(&request.method, &request.target);
+        if place == Place::Vault && request.method == "GET" && request.target == "/" {
+            let page = lock(&self.page).as_ref().map(|page| page());
+            return page.map_or_else(
+                || Reply { status: 404, content_type: "text/plain", ..Reply::default() },
+                |page| Reply {
+                    status: 200,
+                    content_type: "text/html; charset=utf-8",
+                    body: page.into(),
+                    ..Reply::default()
+                },
+            );
+        }
+        let json: Option<Value> = serde_json::from_slice(&request.body).ok();
+        let mut record = Record {
+            place,
+            at,
+            took: Default::default(),
+            op,
+            method: request.method,
+            target: request.target,
+            headers: request.headers,
+            body: request.body,
+            json,
+            caller: None,
+            repo,
+            member,
+            status: None,
+            answer: Value::Null,
+        };
+        let reply = match place {
+            Place::Elsewhere => Reply { status: 404, content_type: "application/json", ..Reply::default() },
+            Place::Vault => self.at_vault(&mut record),
+        };
+        record.status = (reply.framing != Framing::Hang).then_some(reply.status);
+        record.took = self.started.elapsed().saturating_sub(at);
+        let mut records = lock(&self.records);
+        if records.len() < MOST_RECORDS {
+            records.push(record);
+        }
+        reply
+    }
+
+    fn at_vault(&self, record: &mut Record) -> Reply {
+        let bend = self.bend;
+        if bend == Bend::Hang && record.op.is_vault() {
+            return Reply { framing: Framing::Hang, ..Reply::default() };
+        }
+        let mut state = lock(&self.state);
+        let valid = record.bearer().and_then(|token| state.caller(token));
+        record.caller = valid.as_ref().map(|(id, _)| id.clone());
+        if let Some(location) = self.redirected(record) {
+            let status = bend.redirect().map_or(307, |(status, _)| status);
+            return Reply { status, headers: vec![("Location", location)], ..Reply::default() };
+        }
+        let body = record.json.clone().unwrap_or_default();
+        let result = match record.op {
+            Op::Challenge => state.challenge(bend, &body),
+            Op::Token => state.token(bend, &body),
+            Op::Discovery => self.discovery(),
+            Op::Jwks => Ok(key_set(&state.issuer)),
+            Op::Other => Err((404, "no such route")),
+            op => state.before(bend).and_then(|()| match valid {
+                Some((caller, true)) => {
+                    let path = (record.repo.as_deref(), record.member.as_deref());
+                    state.operate(bend, op, &caller, path, &body)
+                }
+                _ => Err((401, "no valid token")),
+            }),
+        };
+        drop(state);
+        self.reply(record, result)
+    }
+
+    /// Where a request is sent to instead.
+    fn redirected(&self, record: &Record) -> Option<String> {
+        let (_, other_host) = self.bend.redirect()?;
+        let hit = match self.bend {
+            Bend::RedirectPull302 | Bend::RedirectPull307 => record.op == Op::Pull,
+            Bend::RedirectGet302 => record.op == Op::Fetch,
+            _ => record.op.is_vault(),
+        };
+        let host = if other_host { "localhost".to_owned() } else { self.here.ip().to_string() };
+        hit.then(|| format!("http://{host}:{}{}", self.elsewhere.port(), record.target))
+    }
+
+    fn discovery(&self) -> Result<Value, (u16, &'static str)> {
+        match self.bend {
+            Bend::NoDiscovery => Err((404, "no discovery")),
+            Bend::Discovery500 => Err((500, "out of order")),
+            _ => Ok(json!({ "profiles": ["http-json"] })),
+        }
+    }
+
+    fn reply(&self, record: &mut Record, result: Result<Value, (u16, &'static str)>) -> Reply {
+        let (mut status, answer) = match result {
+            Ok(answer) => (200, answer),
+            Err((status, words)) => (status, json!({ "error": words })),
+        };
+        let fine = status == 200;
+        match self.bend {
+            Bend::Created201 if fine && matches!(record.op, Op::Create | Op::Add) => status = 201,
+            Bend::Accepted202 if fine => status = 202,
+            _ => {}
+        }
+        let body = match self.bend {
+            Bend::Escaped => spell::escaped(&answer),
+            Bend::Reordered => spell::reordered(&answer),
+            _ => answer.to_string(),
+        };
+        record.answer = answer;
+        let framing = match self.bend {
+            Bend::Chunked => Framing::Chunked,
+            Bend::Dribble => Framing::Dribble,
+            Bend::CloseEach => Framing::CloseAfter,
+            Bend::CloseDelimited => Framing::CloseDelimited,
+            Bend::Headers => Framing::LowerCase,
+            _ => Framing::Length,
+        };
+        let content_type = match self.bend {
+            Bend::Charset => "application/json; charset=utf-8",
+            Bend::PlainType => "text/plain",
+            _ => "application/json",
+        };
+        let headers = if status == 429 { vec![("Retry-After", "1".to_owned())] } else { Vec::new() };
+        Reply { status, content_type, headers, body: body.into(), framing }
+    }
+}
+
+/// The issuer's keys.
+fn key_set(issuer: &[u8; 32]) -> Value {
+    let x = base64::encode_url(&signature::public_key(issuer));
+    json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "issuer", "x": x }] })
+}

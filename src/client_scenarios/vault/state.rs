@@ -1,0 +1,382 @@
+//! What the vault holds, and its operations as an honest server carries them out.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use super::Bend;
+use super::forge::{self, Forged};
+use super::record::Op;
+use crate::client::{clock, random};
+use crate::codec::{DataKey, base64, key_wrap, signature};
+use crate::wire::{
+    CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, PullRequest,
+    PushRequest, VaultManifest, prune,
+};
+
+/// A client whose retries never end gets in, at last, so that its run has an end.
+const CONFLICTS: u32 = 60;
+
+/// A refusal: status and words.
+pub(super) type Refusal = (u16, &'static str);
+
+/// A repository.
+pub struct Repo {
+    /// Manifest, members included.
+    pub manifest: VaultManifest,
+    /// Current envelope.
+    pub envelope: EncryptedEnvelope,
+    /// Who created it.
+    pub creator: String,
+    /// The key, where it is one of the vault's own.
+    pub forged: Option<Forged>,
+    /// Whether the bend has had its effect.
+    bent: bool,
+    conflicts: u32,
+}
+
+/// Everything.
+#[derive(Default)]
+pub struct State {
+    /// By id.
+    pub repos: HashMap<String, Repo>,
+    nonces: HashMap<String, (String, bool)>,
+    tokens: HashMap<String, String>,
+    revoked: HashSet<String>,
+    /// Every key of the vault's own, with what was written under it.
+    pub keys: Vec<Forged>,
+    /// The private key of who waits in the middle.
+    pub middle: [u8; 32],
+    /// How the names of the vault's accounts begin.
+    pub name: String,
+    /// Whether those who joined read, rather than the creator.
+    pub reader_joined: bool,
+    operations: u32,
+    asked_to_wait: bool,
+    /// The issuer's seed.
+    pub issuer: [u8; 32],
+}
+
+impl State {
+    /// Nonce and token are given out as the bend says.
+    pub(super) fn challenge(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
+        let id = body["ed25519PublicKey"].as_str().ok_or((400, "ed25519PublicKey is missing"))?;
+        if base64::decode_array::<32>(id).is_err() {
+            return Err((400, "ed25519PublicKey isn't a key"));
+        }
+        let mut bytes = vec![
+            0;
+            match bend {
+                Bend::Nonce33 => 33,
+                Bend::Nonce64 => 64,
+                Bend::Nonce512 => 512,
+                _ => 32,
+            }
+        ];
+        random::fill(&mut bytes);
+        let nonce = base64::encode(&bytes);
+        self.nonces.insert(nonce.clone(), (id.to_owned(), false));
+        Ok(json!({ "nonce": nonce }))
+    }
+
+    pub(super) fn token(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
+        let text = |name: &str| body[name].as_str().unwrap_or_default();
+        let (id, nonce) = (text("ed25519PublicKey"), text("nonce"));
+        let (owner, used) = self.nonces.get_mut(nonce).ok_or((401, "unknown nonce"))?;
+        if *used || owner != id {
+            return Err((401, "the nonce was used, or is another key's"));
+        }
+        *used = true;
+        let key = base64::decode_array::<32>(id).map_err(|_| (400, "bad key"))?;
+        let bytes = base64::decode(nonce).map_err(|_| (400, "bad nonce"))?;
+        let signed = base64::decode(text("signature")).map_err(|_| (401, "bad signature"))?;
+        signature::verify(&key, &bytes, &signed).map_err(|_| (401, "bad signature"))?;
+        let secret = base64::encode_url(&random::bytes::<24>());
+        let token = match bend {
+            Bend::TokenLong => secret.clone() + &"x1Y_".repeat(2048),
+            Bend::TokenOdd => format!("{secret}.-_~+/A=="),
+            Bend::TokenJwt => format!("eyJhbGciOiJub25lIn0.eyJzdWIiOiJrZXk6eCJ9.{secret}"),
+            _ => format!("avp{secret}"),
+        };
+        self.tokens.insert(token.clone(), id.to_owned());
+        let hour = clock::now_ms() + 3_600_000;
+        let expires = if bend == Bend::ExpiryFar { (1 << 60) + 1 } else { hour };
+        Ok(json!({ "token": token, "expiresAt": expires }))
+    }
+
+    /// Whose token it is, and whether it is valid.
+    pub(super) fn caller(&self, token: &str) -> Option<(String, bool)> {
+        self.tokens.get(token).map(|id| (id.clone(), !self.revoked.contains(token)))
+    }
+
+    /// What some bends do before an operation is looked at.
+    pub(super) fn before(&mut self, bend: Bend) -> Result<(), Refusal> {
+        self.operations += 1;
+        if bend == Bend::TokenRevoked && self.operations == 3 {
+            self.revoked = self.tokens.keys().cloned().collect();
+        }
+        match bend {
+            Bend::NoTokenValid => Err((401, "no token is valid here")),
+            Bend::Forbidden => Err((403, "not allowed")),
+            Bend::ServerError => Err((500, "out of order")),
+            Bend::RetryAfter if !self.asked_to_wait => {
+                self.asked_to_wait = true;
+                Err((429, "too many requests"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Carries out an operation for a caller whose token is valid.
+    pub(super) fn operate(
+        &mut self,
+        bend: Bend,
+        op: Op,
+        caller: &str,
+        path: (Option<&str>, Option<&str>),
+        body: &Value,
+    ) -> Result<Value, Refusal> {
+        if op == Op::Create {
+            return self.create(caller, read(MessageKind::CreateRepoRequest, body)?);
+        }
+        let id = path.0.ok_or((404, "no such repository"))?;
+        let repo = self.repos.get(id).ok_or((404, "no such repository"))?;
+        if repo.manifest.member(caller).is_none() {
+            return Err((403, "not a member"));
+        }
+        match op {
+            Op::Pull => {
+                let request: PullRequest = read(MessageKind::PullRequest, body)?;
+                self.forge_for_reader(bend, id, caller);
+                let repo = self.repos.get(id).ok_or((404, "no such repository"))?;
+                Ok(repo.pulled(bend, request.known_payload_version, caller, &self.middle))
+            }
+            Op::Push => self.push(bend, id, caller, read(MessageKind::PushRequest, body)?),
+            Op::Add => {
+                let MemberAddRequest { member, .. } = read(MessageKind::MemberAddRequest, body)?;
+                let repo = self.repos.get_mut(id).ok_or((404, "no such repository"))?;
+                repo.manifest.members.retain(|old| old.ed25519_public_key != member.ed25519_public_key);
+                repo.manifest.members.push(member);
+                Ok(to_json(&repo.manifest))
+            }
+            Op::Remove => self.remove(id, read(MessageKind::MemberRemoveRequest, body)?),
+            _ => {
+                let wanted = path.1.unwrap_or_default();
+                let entry = repo.manifest.member(wanted).ok_or((404, "no such member"))?;
+                Ok(to_json(&served(entry, bend, caller, &self.middle)))
+            }
+        }
+    }
+
+    fn create(&mut self, caller: &str, request: CreateRepoRequest) -> Result<Value, Refusal> {
+        let CreateRepoRequest { manifest, initial_envelope } = request;
+        if !manifest.members.iter().any(|member| member.ed25519_public_key == caller) {
+            return Err((403, "the sole member isn't the caller"));
+        }
+        if self.repos.contains_key(&manifest.repo_id) {
+            return Err((409, "there is such a repository already"));
+        }
+        let answer = to_json(&manifest);
+        let repo = Repo::new(manifest, initial_envelope, caller, None);
+        self.repos.insert(repo.manifest.repo_id.clone(), repo);
+        Ok(answer)
+    }
+
+    /// Another member writes just before the reader's first pull.
+    fn forge_for_reader(&mut self, bend: Bend, id: &str, caller: &str) {
+        let Some(repo) = self.repos.get(id) else { return };
+        let reader = if self.reader_joined { caller != repo.creator } else { caller == repo.creator };
+        if bend.rotates() && reader && !repo.bent {
+            self.write(bend, id, true);
+        }
+    }
+
+    /// Another member writes; with a new key where the vault hasn't one already, or where it is to rotate.
+    pub fn write(&mut self, bend: Bend, id: &str, rotate: bool) {
+        let Some(repo) = self.repos.get_mut(id) else { return };
+        repo.bent = true;
+        let manifest = &mut repo.manifest;
+        let old = manifest.payload_version;
+        let version = match bend {
+            Bend::BigCounters => (1 << 53) + 1,
+            Bend::BiggerVersion => (1 << 62) + 12_345_679,
+            Bend::Version32 => (1 << 32) + 1,
+            _ => old.saturating_add(1),
+        };
+        let version = version.max(old);
+        let forged = match repo.forged.take() {
+            Some(mut known) if !rotate => {
+                let own = forge::payload(Bend::Honest, &format!("{}x", self.name), version);
+                known.payload = merged(&known.payload, &own);
+                known
+            }
+            _ => {
+                let epoch = match bend {
+                    Bend::BigCounters => (1 << 53) + 1,
+                    Bend::Version32 => (1 << 32) + 1,
+                    _ => manifest.key_epoch.saturating_add(1),
+                };
+                let mut key = random::bytes::<32>();
+                if bend == Bend::ShortKey {
+                    key[16..].fill(0);
+                }
+                let payload = forge::payload(bend, &self.name, version);
+                Forged { repo: id.into(), epoch, key: DataKey::new(key), payload }
+            }
+        };
+        for member in &mut manifest.members {
+            if let Some(wrapped) = forge::wrap(bend, &forged.key, &member.x25519_public_key).filter(|_| rotate) {
+                member.wrapped_data_key = wrapped;
+                member.key_epoch = forged.epoch;
+            }
+        }
+        (manifest.payload_version, manifest.key_epoch) = (version, forged.epoch);
+        repo.envelope = forge::seal(bend, &forged, version, &forged.payload.to_string());
+        self.keys.push(forged.clone());
+        repo.forged = Some(forged);
+    }
+
+    fn push(&mut self, bend: Bend, id: &str, caller: &str, request: PushRequest) -> Result<Value, Refusal> {
+        let repo = self.repos.get(id).ok_or((404, "no such repository"))?;
+        let current = request.expected_payload_version == repo.manifest.payload_version;
+        let forged = repo.forged.is_some();
+        let first = repo.conflicts == 0;
+        let overtaken = match bend {
+            Bend::ConflictRead => first && forged && current,
+            Bend::ConflictFirst => first && current,
+            Bend::ConflictAlways => repo.conflicts < CONFLICTS && current,
+            _ => false,
+        };
+        if overtaken {
+            self.write(bend, id, !forged);
+        }
+        let repo = self.repos.get_mut(id).ok_or((404, "no such repository"))?;
+        repo.conflicts += u32::from(overtaken);
+        let manifest = &mut repo.manifest;
+        let newer = request.envelope.payload_version > manifest.payload_version;
+        if request.expected_payload_version != manifest.payload_version || !newer {
+            return Ok(answer(manifest, false));
+        }
+        if let Some(members) = request.rotated_members {
+            if !members.iter().any(|member| member.ed25519_public_key == caller) {
+                return Err((400, "a rotation without the caller"));
+            }
+            manifest.members = members;
+        }
+        repo.follow(&request.envelope);
+        Ok(answer(&repo.manifest, true))
+    }
+
+    fn remove(&mut self, id: &str, request: MemberRemoveRequest) -> Result<Value, Refusal> {
+        let repo = self.repos.get_mut(id).ok_or((404, "no such repository"))?;
+        if repo.manifest.member(&request.removed_member_id).is_none() {
+            return Err((404, "no such member"));
+        }
+        repo.manifest.members = request.rewrapped_members;
+        repo.manifest.members.retain(|member| member.ed25519_public_key != request.removed_member_id);
+        repo.follow(&request.rotated_envelope);
+        repo.manifest.key_epoch = request.new_key_epoch;
+        Ok(to_json(&repo.manifest))
+    }
+}
+
+impl Repo {
+    /// A repository as it stands.
+    pub fn new(manifest: VaultManifest, envelope: EncryptedEnvelope, creator: &str, forged: Option<Forged>) -> Self {
+        Self { manifest, envelope, creator: creator.into(), forged, bent: false, conflicts: 0 }
+    }
+
+    /// Takes a client's envelope. The key is known as long as the epoch stays.
+    fn follow(&mut self, envelope: &EncryptedEnvelope) {
+        let opened = self.forged.take().filter(|forged| forged.epoch == envelope.key_epoch);
+        self.forged = opened.map(|mut forged| {
+            forged.payload = open(&forged.key, envelope).unwrap_or(forged.payload);
+            forged
+        });
+        (self.manifest.payload_version, self.manifest.key_epoch) = (envelope.payload_version, envelope.key_epoch);
+        self.envelope = envelope.clone();
+    }
+
+    fn pulled(&self, bend: Bend, known: i64, caller: &str, middle: &[u8; 32]) -> Value {
+        let unchanged = known == self.manifest.payload_version;
+        let mut manifest = self.manifest.clone();
+        manifest.members = manifest.members.iter().map(|entry| served(entry, bend, caller, middle)).collect();
+        if bend == Bend::LaterMembers {
+            manifest.share_refresh_tokens = Some(true);
+        }
+        if bend == Bend::RosterReversed {
+            manifest.members.reverse();
+        }
+        if bend == Bend::GarbageWrap {
+            for entry in &mut manifest.members {
+                entry.wrapped_data_key.ciphertext = base64::encode(&random::bytes::<48>());
+            }
+        }
+        let mut envelope = self.envelope.clone();
+        if bend == Bend::GarbagePayload {
+            let mut bytes = vec![0; base64::decode(&envelope.ciphertext).map_or(64, |bytes| bytes.len())];
+            random::fill(&mut bytes);
+            envelope.ciphertext = base64::encode(&bytes);
+        }
+        let mut answer = json!({ "manifest": manifest, "unchanged": unchanged });
+        if !unchanged || bend == Bend::ExtraEnvelope {
+            answer["envelope"] = to_json(&envelope);
+        } else if bend == Bend::Nulls {
+            answer["envelope"] = Value::Null;
+        }
+        if bend == Bend::Nulls
+            && let Some(members) = answer.pointer_mut("/manifest/members").and_then(Value::as_array_mut)
+        {
+            members.iter_mut().for_each(|member| {
+                if member["keyBindingSig"].is_null() {
+                    member["keyBindingSig"] = Value::Null;
+                }
+            });
+        }
+        answer
+    }
+}
+
+/// An entry as it is served: as it is, or with a key of somebody in the middle.
+fn served(entry: &MemberEntry, bend: Bend, caller: &str, middle: &[u8; 32]) -> MemberEntry {
+    let mut entry = entry.clone();
+    if bend == Bend::SwappedKeys && entry.ed25519_public_key != caller {
+        entry.x25519_public_key = base64::encode(&key_wrap::public_key(middle));
+    }
+    entry
+}
+
+/// Opens an envelope by its own header.
+pub fn open(key: &DataKey, envelope: &EncryptedEnvelope) -> Option<Value> {
+    let iv = base64::decode_array(&envelope.iv).ok()?;
+    let sealed = base64::decode(&envelope.ciphertext).ok()?;
+    let plain = crate::codec::envelope::open(key, &iv, &envelope.binding(), &sealed).ok()?;
+    serde_json::from_slice(&plain).ok()
+}
+
+/// The accounts of both.
+fn merged(one: &Value, other: &Value) -> Value {
+    let mut all = one.clone();
+    if let (Some(all), Some(more)) = (all["alts"].as_array_mut(), other["alts"].as_array()) {
+        all.extend(more.iter().cloned());
+    }
+    all["payloadVersion"] = other["payloadVersion"].clone();
+    all
+}
+
+fn answer(manifest: &VaultManifest, accepted: bool) -> Value {
+    json!({
+        "accepted": accepted, "conflict": !accepted,
+        "payloadVersion": manifest.payload_version, "keyEpoch": manifest.key_epoch,
+    })
+}
+
+fn read<T: serde::de::DeserializeOwned>(kind: MessageKind, body: &Value) -> Result<T, Refusal> {
+    let mut body = body.clone();
+    prune(kind, &mut body);
+    serde_json::from_value(body).map_err(|_| (400, "the body isn't such a message"))
+}
+
+fn to_json<T: serde::Serialize>(message: &T) -> Value {
+    serde_json::to_value(message).unwrap_or_default()
+}
