@@ -46,7 +46,7 @@ impl Agent {
     pub async fn invite(&mut self, repo: &Known, request: &str) -> Result<String, AgentError> {
         let request = InviteRequest::decode(request).map_err(AgentError::refused)?;
         request.keys().map_err(AgentError::refused)?;
-        let mut known = repo.clone();
+        let mut known = self.state.current(repo);
         let Opened { manifest, key, .. } = self.open(&mut known).await?;
         let (id, x25519) = (request.ed25519_public_key, request.x25519_public_key);
         if let Some(entry) = manifest.member(&id)
@@ -81,7 +81,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; [`AgentError::Refused`] when a key of somebody who stays can't be trusted.
     pub async fn remove(&mut self, repo: &Known, id: &str) -> Result<i64, AgentError> {
-        let mut known = repo.clone();
+        let mut known = self.state.current(repo);
         let opened = self.open(&mut known).await?;
         if opened.manifest.member(id).is_none() {
             return Err(AgentError::Usage(format!("{id} isn't a member")));

@@ -126,7 +126,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`]; [`AgentError::Refused`] when what was served can't be the repository's.
     pub async fn read(&mut self, repo: &Known) -> Result<Value, AgentError> {
-        let mut known = repo.clone();
+        let mut known = self.state.current(repo);
         Ok(self.open(&mut known).await?.payload)
     }
 
@@ -135,7 +135,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`].
     pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
-        let mut known = repo.clone();
+        let mut known = self.state.current(repo);
         let mut made: Option<Opened> = None;
         let mut told: Option<i64> = None;
         for _ in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {

@@ -120,6 +120,12 @@ impl State {
         }
     }
 
+    /// What is known by now of a repository.
+    pub(super) fn current(&self, repo: &Known) -> Known {
+        let same = |other: &&Known| other.host == repo.host && other.repo_id == repo.repo_id;
+        self.repos.iter().find(same).unwrap_or(repo).clone()
+    }
+
     /// Keeps what is known of a repository.
     ///
     /// # Errors

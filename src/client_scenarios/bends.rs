@@ -2,7 +2,7 @@
 
 use super::evidence::{Evidence, Judgement, finding};
 use super::subject::Exit;
-use super::vault::{Bend, Op};
+use super::vault::{Bend, Kind, Op};
 
 /// Why nothing can be said about a program that fails as it is.
 const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent (see the other checks, and -v)";
@@ -55,7 +55,7 @@ pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     }
     let mut tried = 0;
     let mut findings = Vec::new();
-    for &bend in bends {
+    for &bend in bends.iter().filter(|bend| bend.kind() == Kind::Read) {
         let Some(ran) = evidence.run(bend) else { continue };
         // There is no name to show in an empty payload.
         let took = if bend == Bend::EmptyPayload && !evidence.tells_apart() { None } else { evidence.took(bend) };
@@ -87,12 +87,14 @@ pub(super) fn refuses(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             Judgement::Broken(taken)
         };
     }
-    let tried = bends.iter().filter(|bend| evidence.took(**bend).is_some()).count();
+    let forbidden = bends.iter().filter(|bend| bend.kind() == Kind::Refuse);
+    let tried = forbidden.filter(|bend| evidence.took(**bend).is_some()).count();
     Judgement::of(taken(evidence, bends), tried, "refusal", READS_NOTHING)
 }
 
 fn taken(evidence: &Evidence, bends: &[Bend]) -> Vec<crate::scenarios::Finding> {
-    let taken = bends.iter().filter(|bend| evidence.took(**bend) == Some(true));
+    let forbidden = bends.iter().filter(|bend| bend.kind() == Kind::Refuse);
+    let taken = forbidden.filter(|bend| evidence.took(**bend) == Some(true));
     let found = taken.filter_map(|bend| {
         let ran = evidence.run(*bend)?;
         let pulled = ran.of(Op::Pull).find(|record| record.is_done() && !record.answer["envelope"].is_null());

@@ -215,9 +215,8 @@ async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
     let opens = "the pushed payload opens under the data key, bound to its header";
     let payload = open(&house.key, &sealed).ok_or_else(|| broken(Some(&push), opens, "it doesn't"))?;
     payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&push), &expected, observed))?;
-    let state = house.vault.state();
-    let others = state.keys.last().map_or_else(|| forge_of(&house), |forged| forged.payload.clone());
-    drop(state);
+    let written = house.vault.state().keys.last().map(|forged| forged.payload.clone());
+    let others = written.unwrap_or_else(|| forge_of(&house));
     if let Some(lost) = payloads::lost(&others, &payload, payloads::is_known) {
         return Err(broken(Some(&push), "what others have written is there after a put", format!("{lost} is gone")));
     }
