@@ -153,6 +153,12 @@ pub(super) struct RunArgs {
     /// Warnings fail
     #[arg(long, help_heading = "Selection")]
     pub strict: bool,
+    /// Failures listed in FILE don't fail the run: one check id or glob a line; what is listed and doesn't fail does
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    pub known: Option<PathBuf>,
+    /// Write what failed to FILE, for --known; reasons and dates of the file given there are kept
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub write_known: Option<PathBuf>,
 
     #[command(flatten)]
     pub storage: StorageArgs,

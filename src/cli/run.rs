@@ -18,7 +18,7 @@ use crate::history::{self, History, HistoryError, Verdict};
 use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
 use crate::report::{Recorder, Redactor, Run};
-use crate::runner::{self, Event, RunConfig, Target};
+use crate::runner::{self, Event, Known, RunConfig, Target};
 use crate::scan::{Role, Source};
 use crate::server::{FaultKind, Folder, Running};
 
@@ -33,7 +33,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let server = config::embedded(args)?;
     args.reports.check()?;
     let saved = args.save_history.as_deref().map(SavedHistory::create).transpose()?;
-    let recording = config.recording.clone();
+    let (recording, known) = (config.recording.clone(), config.known.clone());
     let runtime = runtime()?;
     let finished = runtime.block_on(async {
         let running = match server {
@@ -54,7 +54,13 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     });
     // A name that is still being looked up, say, must not hold up the end.
     runtime.shutdown_background();
-    let mut status = args.reports.write(&finished?)?;
+    let finished = finished?;
+    if let Some(path) = &args.write_known {
+        let results = finished.results.iter().map(AsRef::as_ref);
+        std::fs::write(path, Known::write(known.as_ref(), results, args.strict))
+            .map_err(|error| format!("--write-known {} can't be written: {error}", path.display()))?;
+    }
+    let mut status = args.reports.write(&finished)?;
     if let (Some(saved), Some(recording)) = (saved, recording) {
         let told = saved.write(&recording.history()).unwrap_or_else(|error| {
             status = if status == 0 { USAGE } else { status };

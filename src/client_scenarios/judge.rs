@@ -80,6 +80,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
         duration: started.elapsed(),
         interrupted: exit_code == 130,
         exit_code,
+        known: Default::default(),
     });
     emit(Event::RunFinished(Arc::clone(&end)));
     end

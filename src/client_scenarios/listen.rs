@@ -51,6 +51,7 @@ pub async fn listen(
         duration: started.elapsed(),
         interrupted: false,
         exit_code,
+        known: Default::default(),
     });
     emit(Event::RunFinished(Arc::clone(&end)));
     Ok(end)

@@ -53,6 +53,9 @@ struct Check<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     omission: Option<Omission>,
+    /// Where it is said that this failure is known, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<&'a str>,
     requirements: Vec<&'static str>,
     message: &'a str,
     duration_ms: f64,
@@ -91,7 +94,7 @@ pub(super) fn render(run: &Run) -> String {
         requests: end.requests,
         summary: end.summary,
         notes: &run.notes,
-        checks: run.results.iter().map(|result| check(result)).collect(),
+        checks: run.results.iter().map(|result| check(run, result)).collect(),
     };
     let mut text = serde_json::to_string_pretty(&report)
         .expect("strings, numbers and lists always serialize: no map with odd keys, no failing Serialize");
@@ -122,7 +125,7 @@ fn is_hidden(c: char) -> bool {
     c != '\n' && is_unsafe(c)
 }
 
-fn check(result: &CheckResult) -> Check<'_> {
+fn check<'a>(run: &'a Run, result: &'a CheckResult) -> Check<'a> {
     let mut exchanges: Vec<&Arc<Exchange>> = result.exchanges.iter().collect();
     let findings = result.findings.iter().map(|finding| Finding {
         expected: &finding.expected,
@@ -138,6 +141,7 @@ fn check(result: &CheckResult) -> Check<'_> {
         level: result.check.level.name(),
         status: result.status,
         omission: result.omission,
+        known: run.end.known.get(result.check.id).map(String::as_str),
         requirements: result.check.requirements.iter().map(|requirement| requirement.id).collect(),
         message: &result.message,
         duration_ms: millis(result.duration),

@@ -70,6 +70,12 @@ fn case(run: &Run, result: &CheckResult) -> TestCase {
     let strict = run.info.strict;
     let full = || strip(&explain(result, &run.info.rerun, DEPTH).join("\n"));
     let status = match result.status {
+        _ if run.is_known(result) => {
+            let mut status = TestCaseStatus::skipped();
+            let known = run.end.known.get(result.check.id).map_or("", String::as_str);
+            status.set_type("known").set_message(format!("known ({}): {}", clean(known), one_line(result)));
+            status
+        }
         Status::Pass => TestCaseStatus::success(),
         Status::Warn if !strict => TestCaseStatus::success(),
         Status::Skip => {

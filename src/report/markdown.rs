@@ -21,9 +21,15 @@ pub(super) fn render(run: &Run) -> String {
     let mut out = String::new();
     head(&mut out, run);
     let strict = run.info.strict;
-    problems(&mut out, run, Status::Fail, "Failures");
-    problems(&mut out, run, Status::Warn, if strict { "Warnings (they fail the run: --strict)" } else { "Warnings" });
-    problems(&mut out, run, Status::Error, "Errors: the suite could not tell");
+    problems(&mut out, run, &run.unknown(Status::Fail), "Failures");
+    problems(
+        &mut out,
+        run,
+        &run.unknown(Status::Warn),
+        if strict { "Warnings (they fail the run: --strict)" } else { "Warnings" },
+    );
+    problems(&mut out, run, &run.unknown(Status::Error), "Errors: the suite could not tell");
+    problems(&mut out, run, &run.known(), "Known failures");
     skipped(&mut out, run);
     passed(&mut out, run);
     out
@@ -34,6 +40,7 @@ fn head(out: &mut String, run: &Run) {
     let title = match end.verdict {
         Verdict::Conformant => "✅ Conformant",
         Verdict::NotConformant => "❌ Not conformant",
+        Verdict::NotConformantAsKnown => "⚠️ Not conformant, as known",
         Verdict::Incomplete => "⚠️ Incomplete",
         Verdict::NotJudged => "🚫 Not judged",
     };
@@ -59,14 +66,16 @@ fn head(out: &mut String, run: &Run) {
 }
 
 /// A table of the results of a status, and each one in full, folded.
-fn problems(out: &mut String, run: &Run, status: Status, title: &str) {
-    let results = run.with(status);
+fn problems(out: &mut String, run: &Run, results: &[&CheckResult], title: &str) {
     if results.is_empty() {
         return;
     }
     let _ = writeln!(out, "## {title}\n\n| check | section | what is wrong |\n| --- | --- | --- |");
-    for result in &results {
-        let text = fit(&one_line(result), 300);
+    for result in results {
+        let text = match run.end.known.get(result.check.id) {
+            Some(known) => fit(&format!("{} (known: {known})", one_line(result)), 300),
+            None => fit(&one_line(result), 300),
+        };
         let _ = writeln!(out, "| {} | {} | {} |", code(result.check.id), result.check.section, escape(&text));
     }
     out.push('\n');

@@ -53,6 +53,7 @@ fn broken_off(results: &[Arc<CheckResult>]) -> RunEnd {
         duration: Duration::ZERO,
         interrupted: true,
         exit_code: 3,
+        known: Default::default(),
     }
 }
 
@@ -75,11 +76,27 @@ impl Run {
         self.results.iter().map(AsRef::as_ref).filter(|result| result.status == status).collect()
     }
 
-    /// What fails the run: failures, and warnings where they count.
+    /// The results of a status that aren't known failures.
+    pub fn unknown(&self, status: Status) -> Vec<&CheckResult> {
+        self.with(status).into_iter().filter(|result| !self.is_known(result)).collect()
+    }
+
+    /// Failures that are known.
+    pub fn known(&self) -> Vec<&CheckResult> {
+        self.results.iter().map(AsRef::as_ref).filter(|result| self.is_known(result)).collect()
+    }
+
+    /// Whether a failure is known.
+    pub fn is_known(&self, result: &CheckResult) -> bool {
+        self.end.known.contains_key(result.check.id)
+    }
+
+    /// What fails the run: failures, and warnings where they count, that aren't known.
     pub fn problems(&self) -> Vec<&CheckResult> {
         let strict = self.info.strict;
         let counts = |status| status == Status::Fail || (strict && status == Status::Warn);
-        self.results.iter().map(AsRef::as_ref).filter(|result| counts(result.status)).collect()
+        let results = self.results.iter().map(AsRef::as_ref);
+        results.filter(|result| counts(result.status) && !self.is_known(result)).collect()
     }
 
     /// The checks without a verdict by why and reason: what could not be judged first, then what doesn't apply, then what

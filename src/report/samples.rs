@@ -44,10 +44,11 @@ pub(super) fn end(verdict: Verdict, reason: &str, summary: Summary) -> RunEnd {
         duration: Duration::from_micros(842_119),
         interrupted: false,
         exit_code: match verdict {
-            Verdict::Conformant | Verdict::Incomplete => 0,
+            Verdict::Conformant | Verdict::NotConformantAsKnown | Verdict::Incomplete => 0,
             Verdict::NotConformant => 1,
             Verdict::NotJudged => 3,
         },
+        known: Default::default(),
     }
 }
 

@@ -44,7 +44,7 @@ pub fn of_verdict(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Conformant => GREEN.bold(),
         Verdict::NotConformant => RED.bold(),
-        Verdict::Incomplete => YELLOW.bold(),
+        Verdict::NotConformantAsKnown | Verdict::Incomplete => YELLOW.bold(),
         Verdict::NotJudged => MAGENTA.bold(),
     }
 }

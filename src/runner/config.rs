@@ -47,6 +47,8 @@ pub struct RunConfig {
     pub only: Vec<globset::Glob>,
     /// Globs on check ids or sections to leave out.
     pub skip: Vec<globset::Glob>,
+    /// Failures that are known.
+    pub known: Option<super::Known>,
     /// Warnings fail.
     pub strict: bool,
     /// Run the checks that wait.
@@ -93,6 +95,7 @@ impl RunConfig {
             seed: None,
             only: Vec::new(),
             skip: Vec::new(),
+            known: None,
             strict: false,
             slow: false,
             thorough: false,

@@ -1,5 +1,6 @@
 //! What happens in a run, as a stream of events. Reports are folds over it and never see a check.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub enum Verdict {
     Conformant,
     /// A MUST check failed.
     NotConformant,
+    /// MUST checks failed, and all of them are known to.
+    NotConformantAsKnown,
     /// None failed, but a MUST check was left out or could not be judged.
     Incomplete,
     /// The target could not be judged at all.
@@ -86,6 +89,7 @@ impl Verdict {
         match self {
             Self::Conformant => "conformant",
             Self::NotConformant => "not-conformant",
+            Self::NotConformantAsKnown => "not-conformant-as-known",
             Self::Incomplete => "incomplete",
             Self::NotJudged => "not-judged",
         }
@@ -135,6 +139,8 @@ pub struct RunEnd {
     pub interrupted: bool,
     /// Exit status: 0 nothing failed, 1 a MUST failed (or a warning under `--strict`), 3 not judged, 130 interrupted.
     pub exit_code: u8,
+    /// Failures that are known, by check: where that is said, and why.
+    pub known: BTreeMap<&'static str, String>,
 }
 
 /// What happens in a run. Cheap to clone: what is large is shared.

@@ -2,6 +2,7 @@
 
 mod config;
 mod events;
+mod known;
 mod preflight;
 mod schedule;
 mod select;
@@ -18,12 +19,13 @@ pub use crate::client::Header;
 pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
 pub use config::{RunConfig, Target};
 pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
+pub use known::{Known, KnownError, LARGEST as LARGEST_KNOWN};
 pub use select::{Selection, matches, select};
 pub use stored::{StoredConfig, judge_stored};
 
 use crate::client::{clock, random};
 use crate::scenarios::storage::Storage;
-use crate::scenarios::{Abort, Check, World};
+use crate::scenarios::{self, Abort, Check, World};
 pub(crate) use preflight::{connect, greet};
 pub(crate) use verdict::{Ending, Tally};
 
@@ -41,7 +43,7 @@ pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>)
         Err(reason) => (Selection { chosen: Vec::new(), left_out: Vec::new() }, Some(reason)),
     };
     emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
-    let mut run = Run { config, stop, emit, tally: Tally::default(), started, requests: 0 };
+    let mut run = Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0 };
     for (check, reason) in &selection.left_out {
         run.leave_out(check, reason);
     }
@@ -75,6 +77,8 @@ struct Run<'a> {
     stop: watch::Receiver<bool>,
     emit: Emit<'a>,
     tally: Tally,
+    /// How each check ended.
+    outcomes: Vec<(&'static CheckInfo, Status)>,
     started: Instant,
     requests: u64,
 }
@@ -176,6 +180,7 @@ impl Run<'_> {
     fn pass_on(&mut self, event: Event, done: &mut HashSet<&'static str>) {
         if let Event::CheckFinished(result) = &event {
             self.tally.count(result);
+            self.outcomes.push((result.check, result.status));
             done.insert(result.check.id);
         }
         (self.emit)(event);
@@ -201,7 +206,14 @@ impl Run<'_> {
         (self.emit)(Event::CheckFinished(Arc::new(result)));
     }
 
-    fn finish(self, ending: &Ending) -> Arc<RunEnd> {
+    fn finish(mut self, ending: &Ending) -> Arc<RunEnd> {
+        let exists = |glob: &globset::GlobMatcher| scenarios::all().any(|check| glob.is_match(check.info.id));
+        let judge = |known: &Known| known.judge(&self.outcomes, self.config.strict, exists);
+        let known = self.config.known.as_ref().map(judge).unwrap_or_default();
+        self.tally.forgive(&self.outcomes, &known);
+        for complaint in &known.stale {
+            (self.emit)(Event::Note(complaint.clone()));
+        }
         let (verdict, reason, advice, exit_code) = self.tally.judge(ending, &self.config);
         let end = Arc::new(RunEnd {
             verdict,
@@ -212,6 +224,7 @@ impl Run<'_> {
             duration: self.started.elapsed(),
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
+            known: known.covered,
         });
         (self.emit)(Event::RunFinished(end.clone()));
         end

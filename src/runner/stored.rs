@@ -74,6 +74,7 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
         duration: started.elapsed(),
         interrupted: false,
         exit_code,
+        known: Default::default(),
     });
     emit(Event::RunFinished(Arc::clone(&end)));
     end

@@ -1,6 +1,7 @@
 //! From results to a judgement and an exit status.
 
-use super::{CheckResult, Omission, RunConfig, Status, Summary, Verdict, select};
+use super::known::Judged;
+use super::{CheckInfo, CheckResult, Omission, RunConfig, Status, Summary, Verdict, select};
 use crate::requirements::Level;
 use crate::scenarios::Abort;
 
@@ -31,6 +32,10 @@ pub struct Tally {
     /// MUST checks that were tried and came to no verdict.
     must_not_judged: usize,
     must_failed: usize,
+    /// Of what failed, what is known to.
+    known: Summary,
+    /// What is wrong with the file of known failures, if something is.
+    stale: Vec<String>,
 }
 
 impl Tally {
@@ -52,10 +57,27 @@ impl Tally {
         }
     }
 
+    /// Takes out what is known to fail, and notes what is wrong with the file that says so.
+    pub fn forgive(&mut self, outcomes: &[(&'static CheckInfo, Status)], known: &Judged) {
+        for (check, status) in outcomes.iter().filter(|(check, _)| known.covered.contains_key(check.id)) {
+            self.known.count(*status);
+            self.must_failed -= usize::from(*status == Status::Fail && check.level == Level::Must);
+        }
+        self.stale.clone_from(&known.stale);
+    }
+
     /// The judgement, a sentence, advice, and the exit status.
     pub fn judge(&self, ending: &Ending, config: &RunConfig) -> (Verdict, String, String, u8) {
         if let Ending::Complete = ending {
-            return self.judge_complete(config);
+            let (verdict, reason, advice, exit) = self.judge_complete(config);
+            let Some(first) = self.stale.first() else { return (verdict, reason, advice, exit) };
+            let more = if self.stale.len() > 1 {
+                format!(" (and {} more lines)", self.stale.len() - 1)
+            } else {
+                String::new()
+            };
+            let both = if reason.is_empty() { String::new() } else { format!("{reason}; ") };
+            return (verdict, format!("{both}{first}{more}"), advice, exit.max(1));
         }
         self.judge_cut_short(ending, config)
     }
@@ -82,17 +104,26 @@ impl Tally {
     }
 
     fn judge_complete(&self, config: &RunConfig) -> (Verdict, String, String, u8) {
-        let Summary { pass, fail, warn, error, .. } = self.summary;
+        let Summary { pass, fail, .. } = self.summary;
+        let (warn, error) = (self.summary.warn - self.known.warn, self.summary.error - self.known.error);
+        let known = self.known.fail + self.known.error;
         let none = String::new;
         if self.must_failed > 0 {
-            let reason = format!("{fail} check{} failed", plural(fail));
+            let others = if known > 0 { format!(", and {known} more as known") } else { none() };
+            let reason = format!("{} check{} failed{others}", fail - self.known.fail, plural(fail - self.known.fail));
             return (Verdict::NotConformant, reason, none(), 1);
         }
         if error > 0 {
             let reason = format!("{error} check{} could not tell", plural(error));
             return (Verdict::Incomplete, reason, "see what went wrong while they were set up".into(), 3);
         }
-        if pass + fail + warn == 0 {
+        if known > 0 {
+            let strict =
+                if config.strict && warn > 0 { format!(", but {warn} warnings count under --strict") } else { none() };
+            let reason = format!("{known} check{} failed, as known{strict}", plural(known));
+            return (Verdict::NotConformantAsKnown, reason, none(), u8::from(config.strict && warn > 0));
+        }
+        if pass + fail + self.summary.warn == 0 {
             let advice = "the reasons are below; choose other checks, or none, with --only";
             return (Verdict::NotJudged, "no check came to a verdict".into(), advice.into(), 3);
         }
@@ -156,6 +187,33 @@ mod tests {
     fn a_run_that_looked_at_nothing_is_no_judgement() {
         assert_eq!(judge(&[]), (Verdict::NotJudged, 3));
         assert_eq!(judge(&[(Status::Skip, Some(Omission::NotApplicable))]), (Verdict::NotJudged, 3));
+    }
+
+    #[test]
+    fn known_failures_fail_nothing_and_are_not_conformant() {
+        let judge = |ids: &[(&'static CheckInfo, Status)], stale: &[&str]| {
+            let mut tally = Tally::default();
+            for (check, status) in ids {
+                let result = CheckResult::left_out(check, Omission::LeftOut, "");
+                tally.count(&CheckResult { status: *status, omission: None, ..result });
+            }
+            let covered = [(PREFLIGHT.id, String::from("known.txt line 1"))].into();
+            tally.forgive(ids, &Judged { covered, stale: stale.iter().map(|&text| text.into()).collect() });
+            let (verdict, reason, _, exit) =
+                tally.judge(&Ending::Complete, &RunConfig::new(Target::Avp(String::new())));
+            (verdict, reason, exit)
+        };
+        let other = &crate::scenarios::all().find(|check| check.info.level == Level::Must).unwrap().info;
+        let known = (&PREFLIGHT, Status::Fail);
+        let as_known = (Verdict::NotConformantAsKnown, "1 check failed, as known".into(), 0);
+        assert_eq!(judge(&[known, (other, Status::Pass)], &[]), as_known);
+        assert_eq!(judge(&[(&PREFLIGHT, Status::Error)], &[]), as_known);
+        let (verdict, reason, exit) = judge(&[known, (other, Status::Fail)], &[]);
+        assert_eq!((verdict, exit), (Verdict::NotConformant, 1));
+        assert_eq!(reason, "1 check failed, and 1 more as known");
+        let (verdict, reason, exit) = judge(&[known], &["known.txt:2: x matches no check"]);
+        assert_eq!((verdict, exit), (Verdict::NotConformantAsKnown, 1));
+        assert!(reason.contains("known.txt:2"), "{reason}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod fuzz;
 mod fuzz_seeds;
 mod history;
 mod hostile;
+mod known;
 mod model;
 mod scan;
 mod shims;

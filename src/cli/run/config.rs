@@ -1,12 +1,13 @@
 //! From what was typed to what a run needs, with every mistake that can be seen beforehand.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::args::RunArgs;
 use super::super::{UsageError, backend, rerun, select, values};
-use crate::runner::{Header, RunConfig, Target};
+use crate::runner::{Header, Known, LARGEST_KNOWN, RunConfig, Target};
 use crate::server::Config;
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
@@ -31,6 +32,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         seed: args.seed,
         only,
         skip,
+        known: known(args)?,
         strict: args.strict,
         slow: args.slow,
         thorough: args.thorough,
@@ -73,6 +75,27 @@ fn storage_is_judged(args: &RunArgs, only: &[globset::Glob], skip: &[globset::Gl
         crate::scan::save(path, &[]).map_err(|error| UsageError(format!("--save-canaries {error}")))?;
     }
     Ok(())
+}
+
+/// The file of known failures, with its mistakes told before anything is sent.
+fn known(args: &RunArgs) -> Result<Option<Known>, UsageError> {
+    let Some(path) = &args.known else { return Ok(None) };
+    let name = path.display().to_string();
+    let failed = |error: &dyn std::fmt::Display| UsageError(format!("--known {name}: {error}"));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    file.take(LARGEST_KNOWN + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
+    if text.len() as u64 > LARGEST_KNOWN {
+        return Err(failed(&format!("longer than {LARGEST_KNOWN} bytes; is it another file?")));
+    }
+    let known = Known::parse(&name, &text, today()).map_err(|error| UsageError(format!("--known {error}")))?;
+    Ok(Some(known))
+}
+
+/// The date by UTC, so that a file means the same on every machine.
+fn today() -> jiff::civil::Date {
+    let now = jiff::Timestamp::from_millisecond(crate::client::clock::now_ms()).unwrap_or_default();
+    now.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 fn nonce_ttl(args: &RunArgs) -> Option<Duration> {

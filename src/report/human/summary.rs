@@ -66,15 +66,21 @@ fn compose(run: &Run, budget: usize, screen: Layout) -> Vec<String> {
     let mut lines = head(run, screen);
     let failures = failures::Failures::new(run, screen);
     let warnings = lists::Brief::new(
-        if run.info.strict { Vec::new() } else { run.with(Status::Warn) },
+        if run.info.strict { Vec::new() } else { run.unknown(Status::Warn) },
         paint(YELLOW.bold(), "Warnings"),
         "a SHOULD or a hardening is missed",
         screen,
     );
-    let errors =
-        lists::Brief::new(run.with(Status::Error), paint(MAGENTA.bold(), "Errors"), "the suite could not tell", screen);
+    let errors = lists::Brief::new(
+        run.unknown(Status::Error),
+        paint(MAGENTA.bold(), "Errors"),
+        "the suite could not tell",
+        screen,
+    );
+    let known =
+        lists::Brief::new(run.known(), paint(YELLOW.bold(), "Known failures"), "listed in the file of --known", screen);
     let skipped = lists::Skipped::new(run, screen);
-    let sections: [&dyn Section; 4] = [&failures, &errors, &warnings, &skipped];
+    let sections: [&dyn Section; 5] = [&failures, &errors, &known, &warnings, &skipped];
     let mut room = budget.saturating_sub(lines.len() + 2);
     let mut reserved: usize = sections.iter().map(|section| section.least()).sum();
     let mut shortened = false;
@@ -126,6 +132,7 @@ pub(crate) fn title(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Conformant => "CONFORMANT",
         Verdict::NotConformant => "NOT CONFORMANT",
+        Verdict::NotConformantAsKnown => "NOT CONFORMANT, AS KNOWN",
         Verdict::Incomplete => "INCOMPLETE",
         Verdict::NotJudged => "NOT JUDGED",
     }

@@ -365,6 +365,7 @@ impl Report<'_> {
             duration: started.elapsed(),
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
+            known: Default::default(),
         });
         (self.emit)(Event::RunFinished(Arc::clone(&end)));
         end
