@@ -76,14 +76,14 @@ impl VaultRules for Evicting {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
         let mut order = lock(&self.order);
         let known = order.iter().position(|id| *id == visit.repo_id);
-        if let Some(at) = known.filter(|_| self.by_use) {
+        let there = order.iter().rev().take(self.room).any(|id| *id == visit.repo_id);
+        if let Some(at) = known.filter(|_| self.by_use && there) {
             let id = order.remove(at);
             order.push(id);
         }
         if visit.route == Route::CreateRepo && known.is_none() {
             order.push(visit.repo_id.clone());
         }
-        let there = order.iter().rev().take(self.room).any(|id| *id == visit.repo_id);
         drop(order);
         if visit.route != Route::CreateRepo && state.is_some() && !there {
             return Outcome::refuse(Refusal::not_found("no such repository"));
