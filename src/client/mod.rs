@@ -1,5 +1,6 @@
 //! The suite's own AVP client: identities, repositories as their members see them, and the HTTP transport.
 
+mod bait;
 mod canary;
 pub mod clock;
 mod connection;
@@ -18,6 +19,7 @@ mod rewrite;
 mod tls;
 mod transport;
 
+pub use bait::Bait;
 pub use canary::{Canaries, canaries, text as canary_text};
 pub use error::TransportError;
 pub use exchange::{Exchange, KEPT_BODY, RecordedBody};

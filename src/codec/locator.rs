@@ -48,7 +48,7 @@ impl RepoLocator {
 }
 
 /// JSON without blanks of a struct whose members are strings and numbers only.
-pub(super) fn compact_json<T: Serialize>(value: &T) -> String {
+pub(crate) fn compact_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("strings and numbers always serialize")
 }
 

@@ -87,6 +87,10 @@ catalogue! {
         "A token is refused after the expiry that was announced with it.";
     TOKEN_LASTS = "AVP-3-token-lasts", "§3", Must, Server, V0_2,
         "A token works until the expiry that was announced with it, however many others log in.";
+    TOKEN_UNGUESSABLE = "AVP-3-token-unguessable", "§3", Hardening, IdentityProvider, V0_2,
+        "A token holds something that nobody but the server knows, not even who has seen the login.";
+    TOKEN_FETCHES_NOTHING = "AVP-3-token-fetches-nothing", "§3", Hardening, Server, V0_2,
+        "A token makes the server fetch nothing from an address that it names.";
     TOKEN_BEARER_ONLY = "AVP-3-token-bearer-only", "§3", Hardening, Server, V0_2,
         "The token counts only as it is and in Authorization: Bearer, not in another scheme, letter case or the query.";
     UNAUTHENTICATED_SILENCE = "AVP-3-unauthenticated-silence", "§3", Hardening, Server, V0_2,

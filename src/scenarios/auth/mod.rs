@@ -1,10 +1,12 @@
 //! Challenge and token (SPEC §2, §3): what a nonce is worth, and what a signature must be.
 
 mod cached;
+mod generators;
 mod hardening;
 mod identity;
 mod later;
 mod nonce;
+mod prediction;
 mod randomness;
 mod replay;
 mod signature;
@@ -18,10 +20,11 @@ use crate::codec::base64;
 use crate::wire::TokenRequest;
 
 /// The checks of challenge and token.
-pub static CHECKS: [&[Check]; 7] = [
+pub static CHECKS: [&[Check]; 8] = [
     nonce::CHECKS,
     replay::CHECKS,
     later::CHECKS,
+    prediction::CHECKS,
     signature::CHECKS,
     cached::CHECKS,
     identity::CHECKS,

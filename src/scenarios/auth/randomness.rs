@@ -68,6 +68,34 @@ fn within(nonce: &[u8]) -> Option<String> {
     (nonce[..16] == nonce[16..32]).then(|| "the second 16 bytes of a nonce repeat the first".to_owned())
 }
 
+/// Uneven bits, uneven bytes, and pieces that come again, in a sample of a hundred nonces or more.
+///
+/// By Hoeffding's inequality one bit deviates by 8.5·√n from the middle with a probability below 2^-51, one of 256 below 2^-43; the sum of
+/// the squares for 256 values is above 560 with one below 2^-60; and two of some thousand pieces of 64 bits agree with one below 2^-40.
+pub fn bias(nonces: &[Vec<u8>]) -> Option<String> {
+    let (count, length) = (nonces.len(), nonces.iter().map(Vec::len).min().unwrap_or(0));
+    if count < 100 || length < SIZE {
+        return None;
+    }
+    let uneven = (0..SIZE * 8).find(|bit| {
+        let ones = nonces.iter().filter(|nonce| nonce[bit / 8] >> (bit % 8) & 1 == 1).count();
+        (2.0 * ones as f64 - count as f64).abs() > 8.5 * (count as f64).sqrt()
+    });
+    if let Some(bit) = uneven {
+        return Some(format!("bit {} of byte {} is nearly always the same", bit % 8, bit / 8));
+    }
+    let mut counts = [0_usize; 256];
+    nonces.iter().flat_map(|nonce| &nonce[..SIZE]).for_each(|&byte| counts[usize::from(byte)] += 1);
+    let mean = (count * SIZE) as f64 / 256.0;
+    let squares: f64 = counts.iter().map(|&count| (count as f64 - mean).powi(2) / mean).sum();
+    if squares > 560.0 {
+        return Some("some bytes are far more frequent than others".into());
+    }
+    let mut pieces = std::collections::BTreeSet::new();
+    let again = nonces.iter().flat_map(|nonce| nonce[..SIZE].chunks_exact(8)).any(|piece| !pieces.insert(piece));
+    again.then(|| "eight bytes of a nonce come again in another, or in the same".to_owned())
+}
+
 /// Nonces written in hex that were meant to be base64. One character of base64 is a hexadecimal digit with probability 22/64, and a
 /// nonce has 43 of them or more: (22/64)^43 < 2^-66 for one, let alone for all.
 pub fn is_hex(nonce: &str) -> bool {
@@ -111,6 +139,15 @@ mod tests {
         for nonces in [counter, clock, prefix, half_zero, few_bits, stretched, twice, half_as_text] {
             assert!(pattern(&nonces).is_some(), "{:?}", nonces[0]);
         }
+    }
+
+    #[test]
+    fn bias_is_seen() {
+        let many = |make: fn(usize) -> Vec<u8>| (0..160).map(make).collect::<Vec<_>>();
+        assert_eq!(bias(&many(|_| random::bytes::<32>().to_vec())), None);
+        assert!(bias(&many(|_| random::bytes::<32>().map(|byte| byte & 0x7f).to_vec())).is_some());
+        assert!(bias(&many(|_| random::bytes::<32>().map(|byte| byte % 100).to_vec())).is_some());
+        assert!(bias(&many(|_| random::bytes::<16>().repeat(2))).is_some());
     }
 
     #[test]

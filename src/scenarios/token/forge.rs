@@ -1,5 +1,6 @@
 //! Making tokens that look right and aren't.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -79,16 +80,10 @@ fn encode(header: Value, claims: &Map<String, Value>, sign: impl FnOnce(&[u8]) -
     jwt::encode(&object(header), claims, sign)
 }
 
-/// HMAC-SHA-256 (RFC 2104). Keys longer than a block are hashed, as there.
+/// HMAC-SHA-256 (RFC 2104).
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut block = [0; 64];
-    if key.len() > block.len() {
-        block[..32].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+    // HMAC takes keys of every length.
+    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mac| mac.chain_update(message).finalize().into_bytes().into())
 }
 
 /// Where to put a forgery and what it is.
@@ -190,7 +185,8 @@ pub fn known_secret_of(token: &str) -> Option<&'static str> {
     KNOWN_SECRETS.into_iter().find(|secret| mac == hmac_sha256(secret.as_bytes(), input.as_bytes()))
 }
 
-fn with(map: &Map<String, Value>, name: &str, value: Value) -> Map<String, Value> {
+/// The same object with one member more, or another.
+pub fn with(map: &Map<String, Value>, name: &str, value: Value) -> Map<String, Value> {
     let mut map = map.clone();
     map.insert(name.into(), value);
     map

@@ -1,9 +1,14 @@
 //! Bearer tokens on the six operations (SPEC §3): only a whole, living token of this server opens anything.
 
+mod almost;
 mod bearer;
+mod elsewhere;
 mod forge;
+mod hidden;
+mod lasting;
 mod lifetime;
 mod required;
+mod tricks;
 
 pub(crate) use forge::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub(super) use lifetime::expired_member;
@@ -18,7 +23,8 @@ use crate::client::{Identity, Repo};
 use crate::codec::jwt::Jwt;
 
 /// The checks of bearer tokens.
-pub static CHECKS: [&[Check]; 3] = [required::CHECKS, bearer::CHECKS, lifetime::CHECKS];
+pub static CHECKS: [&[Check]; 6] =
+    [required::CHECKS, almost::CHECKS, elsewhere::CHECKS, bearer::CHECKS, lifetime::CHECKS, lasting::CHECKS];
 
 /// A request that is right in every respect, so that nothing but its token can be wrong.
 struct Stage {
@@ -109,6 +115,13 @@ fn body_of(cx: &Ctx, operation: Operation, repo: &Repo, alice: &Identity, bob: &
         Operation::RemoveMember => json(&repo.remove_request(&bob.id, &repo.rotation(alice, &[alice]))),
         _ => None,
     }
+}
+
+/// The refusals mean something: the real token opens.
+async fn works(cx: &Ctx, stage: &Stage) -> Outcome {
+    let answer = stage.attempt(cx, &stage.alice.auth()).await?;
+    let works = answer.must(answer.is_success(), "the same request works with the real token", || answer.summary());
+    works.map_err(into_trouble)
 }
 
 /// A token as a JWT, or the reason why checks of JWTs are left out.

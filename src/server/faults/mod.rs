@@ -14,6 +14,7 @@ mod counters;
 mod create;
 mod disclosure;
 mod door;
+mod elsewhere;
 mod errors;
 mod framing;
 mod hangups;
@@ -21,6 +22,7 @@ mod ids;
 mod incomplete;
 mod input;
 mod json;
+mod jwt;
 mod later;
 mod leaks;
 mod members;
@@ -44,6 +46,7 @@ mod tokens;
 mod tools;
 mod unread;
 mod verbatim;
+mod weak;
 
 use std::sync::{Arc, LazyLock};
 
@@ -93,9 +96,12 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let areas = [
         challenge::faults(),
         redemption::faults(),
+        weak::faults(),
         replay::faults(),
         cached::faults(),
         tokens::faults(),
+        jwt::faults(),
+        elsewhere::faults(),
         bearer::faults(),
         membership::faults(),
         create::faults(),

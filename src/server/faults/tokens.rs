@@ -15,14 +15,15 @@ use crate::server::refusal::Refusal;
 use crate::server::rules::{Conformant, IdentityRules, Later};
 use crate::wire::{TokenRequest, TokenResponse};
 
-const REFUSED: Refusal = Refusal {
+/// What isn't one of ours.
+pub(super) const REFUSED: Refusal = Refusal {
     status: axum::http::StatusCode::UNAUTHORIZED,
     code: Some("unauthorized"),
     detail: std::borrow::Cow::Borrowed("the token isn't one of ours"),
 };
 
 /// The member that a token names, unverified.
-fn named(token: &str) -> Result<String, Refusal> {
+pub(super) fn named(token: &str) -> Result<String, Refusal> {
     let token = Jwt::parse(token).map_err(|_| REFUSED)?;
     token.subject().and_then(|subject| subject.strip_prefix("key:")).map(str::to_owned).ok_or(REFUSED)
 }

@@ -1,0 +1,331 @@
+//! Who somebody is, told elsewhere than in a bearer token: headers that only a proxy may set, cookies, queries, bodies, other schemes.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use super::forge::from_the_id;
+use super::hidden;
+use super::{Stage, works};
+use crate::codec::base64;
+use crate::scenarios::answer::segment;
+use crate::scenarios::check::checks;
+use crate::scenarios::tally::Tally;
+use crate::scenarios::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
+
+checks! {
+    "token/identity-elsewhere", Must, "§3", [SUBJECT_IS_CALLER, TOKEN_REQUIRED], identity_elsewhere,
+        "Who names a member in a header, a cookie, the query, the body or as a Basic user doesn't become that member";
+    "token/in-other-places", Hardening, "§3", [TOKEN_BEARER_ONLY], other_places,
+        "A token in a cookie, another header or the body isn't accepted, nor one of two in Authorization";
+}
+
+/// What proxies, gateways and single sign-on set for the server behind them.
+const HEADERS: [&str; 52] = [
+    "x-forwarded-user",
+    "x-forwarded-preferred-username",
+    "x-forwarded-email",
+    "x-forwarded-login",
+    "x-remote-user",
+    "remote-user",
+    "x-user",
+    "x-user-id",
+    "x-userid",
+    "x-username",
+    "x-user-name",
+    "x-member",
+    "x-member-id",
+    "x-auth-user",
+    "x-auth-request-user",
+    "x-auth-request-preferred-username",
+    "x-auth-request-email",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-webauth-user",
+    "x-consumer-username",
+    "x-consumer-custom-id",
+    "x-credential-identifier",
+    "x-subject",
+    "x-sub",
+    "x-auth-subject",
+    "x-jwt-sub",
+    "x-token-subject",
+    "x-client-id",
+    "x-caller",
+    "x-caller-id",
+    "x-identity",
+    "x-principal",
+    "x-actor",
+    "x-account-id",
+    "x-on-behalf-of",
+    "x-impersonate-user",
+    "impersonate-user",
+    "x-act-as",
+    "x-sudo",
+    "sudo",
+    "x-original-user",
+    "x-real-user",
+    "x-ed25519-public-key",
+    "x-public-key",
+    "x-key-id",
+    "x-auth-key",
+    "x-avp-member",
+    "x-avp-member-id",
+    "x-avp-key",
+    "x-amzn-oidc-identity",
+    "x-goog-authenticated-user-id",
+];
+
+const NAMES: [&str; 24] = [
+    "user",
+    "userId",
+    "user_id",
+    "username",
+    "member",
+    "memberId",
+    "member_id",
+    "caller",
+    "callerId",
+    "sub",
+    "subject",
+    "identity",
+    "actor",
+    "as",
+    "key",
+    "publicKey",
+    "ed25519PublicKey",
+    "ed25519_public_key",
+    "id",
+    "uid",
+    "account",
+    "client_id",
+    "login",
+    "impersonate",
+];
+
+/// Ways to name somebody, each of a kind; a request carries all of a kind at once, and only if it gets in are they tried one by one.
+enum Place {
+    Header,
+    Cookie,
+    Query,
+    Body,
+}
+
+const PLACES: [(&str, Place); 4] =
+    [("headers", Place::Header), ("cookies", Place::Cookie), ("the query", Place::Query), ("the body", Place::Body)];
+
+impl Place {
+    fn names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Header => &HEADERS,
+            _ => &NAMES,
+        }
+    }
+
+    /// A call that gives the same value under each of the names.
+    fn fill<'a>(&self, call: Call<'a>, names: &[&'static str], value: &str) -> Call<'a> {
+        let list = |between: &str, encode: fn(&str) -> String| {
+            names.iter().map(|name| format!("{name}={}", encode(value))).collect::<Vec<_>>().join(between)
+        };
+        match self {
+            Self::Header => {
+                let value = HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("x"));
+                let named = names.iter().map(|name| (HeaderName::from_static(name), value.clone()));
+                Call { headers: named.collect(), ..call }
+            }
+            Self::Cookie => {
+                let value = HeaderValue::from_str(&list("; ", str::to_owned)).unwrap_or(HeaderValue::from_static("x"));
+                Call { headers: vec![(COOKIE, value)], ..call }
+            }
+            Self::Query => Call { path: format!("{}?{}", call.path, list("&", segment)), ..call },
+            Self::Body => Call { body: more_members(call.body.as_ref(), names, value), validated: false, ..call },
+        }
+    }
+}
+
+fn more_members(body: Option<&Bytes>, names: &[&'static str], value: &str) -> Option<Bytes> {
+    let mut json: Value = serde_json::from_slice(body?).ok()?;
+    let object = json.as_object_mut()?;
+    object.extend(names.iter().map(|name| ((*name).to_owned(), json!(value))));
+    Some(json.to_string().into())
+}
+
+/// One request with all names of a place, and one by one only if that gets in.
+async fn try_place(
+    cx: &Ctx,
+    tally: &mut Tally<'_>,
+    stage: &Stage,
+    (who, auth): (&str, &Auth),
+    (name, place): (&str, &Place),
+    value: &str,
+) -> Result<(), Stop> {
+    for names in place.names().chunks(26) {
+        let all = place.fill(stage.call(auth), names, value);
+        if !cx.try_call(all).await.1.is_ok_and(|answer| answer.is_success()) {
+            continue;
+        }
+        let mut found = false;
+        for one in names {
+            let call = place.fill(stage.call(auth), std::slice::from_ref(one), value);
+            if cx.try_call(call).await.1.is_ok_and(|answer| answer.is_success()) {
+                let call = place.fill(stage.call(auth), std::slice::from_ref(one), value);
+                found |= tally.attempt(format!("{one} in {name}, {who}"), call).await?;
+            }
+        }
+        if !found {
+            tally.attempt(format!("something in {name}, {who}"), place.fill(stage.call(auth), names, value)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// mallory is no member, and says that she is alice.
+async fn identity_elsewhere(cx: &Ctx) -> Outcome {
+    let stage = Stage::set(cx, Operation::Pull).await?;
+    let mallory = cx.member().await?;
+    let id = stage.alice.id().to_owned();
+    let mut tally = Tally::new(cx);
+    // So that a verdict of nothing isn't mistaken for a pass.
+    tally.attempt("no token", stage.call(&Auth::None)).await?;
+    for (who, auth) in [("without a token", &Auth::None), ("with a stranger's token", &mallory.auth())] {
+        for (name, place) in &PLACES {
+            try_place(cx, &mut tally, &stage, (who, auth), (name, place), &id).await?;
+        }
+        try_place(cx, &mut tally, &stage, (who, auth), ("headers", &Place::Header), &format!("key:{id}")).await?;
+    }
+    for (what, value) in other_schemes(&id) {
+        tally.attempt(what, stage.call(&Auth::Header(value))).await?;
+    }
+    for (what, token) in from_the_id(&mallory.token, &mallory, &stage.alice) {
+        tally.attempt(what, stage.call(&Auth::Bearer(token))).await?;
+    }
+    tally.verdict("pull by somebody who only names a member is refused")?;
+    works(cx, &stage).await
+}
+
+/// The id is public; that it stands where a user name does makes it no proof.
+fn other_schemes(id: &str) -> Vec<(&'static str, String)> {
+    let basic = |text: String| format!("Basic {}", base64::encode(text.as_bytes()));
+    vec![
+        ("the id as a Basic user", basic(format!("{id}:"))),
+        ("the id as Basic user and password", basic(format!("{id}:{id}"))),
+        ("key: and the id as a Basic user", basic(format!("key%3A{id}:"))),
+        ("the id as a Basic user without colon", basic(id.to_owned())),
+        ("the id in the scheme Key", format!("Key {id}")),
+        ("the id in the scheme Token", format!("Token {id}")),
+        ("the id in the scheme Ed25519", format!("Ed25519 {id}")),
+        ("the id in the scheme AVP", format!("AVP {id}")),
+        ("the id without a scheme", id.to_owned()),
+        (
+            "the id in a Signature that isn't one",
+            format!("Signature keyId=\"{id}\",algorithm=\"ed25519\",signature=\"\""),
+        ),
+        ("the id as a Digest user", format!("Digest username=\"{id}\", realm=\"\", response=\"\"")),
+        ("the id in the scheme Negotiate", format!("Negotiate {}", base64::encode(id.as_bytes()))),
+    ]
+}
+
+const TOKEN_HEADERS: [&str; 9] = [
+    "x-auth-token",
+    "x-access-token",
+    "x-authorization",
+    "x-forwarded-access-token",
+    "x-token",
+    "x-jwt",
+    "token",
+    "access-token",
+    "x-session-token",
+];
+const TOKEN_COOKIES: [&str; 9] =
+    ["token", "access_token", "accessToken", "session", "sid", "auth", "jwt", "authorization", "avp_token"];
+
+/// Where a real token doesn't belong: it ends up in logs there, or goes along with requests that nobody meant to send.
+async fn other_places(cx: &Ctx) -> Outcome {
+    let stage = Stage::set(cx, Operation::Pull).await?;
+    let mut tally = Tally::new(cx);
+    for (what, header) in misplaced(&stage.alice) {
+        tally.attempt(what, Call { headers: header, ..stage.call(&Auth::None) }).await?;
+    }
+    let body = more_members(stage.body.as_ref(), &["token", "access_token", "accessToken"], &stage.alice.token);
+    tally.attempt("in the body", Call { body, validated: false, ..stage.call(&Auth::None) }).await?;
+    for (what, value) in respelled(&stage.alice.token) {
+        tally.attempt(what, stage.call(&Auth::Header(value))).await?;
+    }
+    match tally.verdict("a token counts only as it is, and in the one Authorization header") {
+        // One habit is one warning, however many of its forms are accepted.
+        Err(Stop::Broken(finding)) => Err(Stop::Broken(Box::new(Finding { evidence: Vec::new(), ..*finding }))),
+        other => other,
+    }
+}
+
+type Headers = Vec<(HeaderName, HeaderValue)>;
+
+fn misplaced(alice: &Member) -> Vec<(&'static str, Headers)> {
+    let token = &alice.token;
+    let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("x"));
+    let each = |names: &[&'static str], text: String| -> Headers {
+        names.iter().map(|name| (HeaderName::from_static(name), value(text.clone()))).collect()
+    };
+    let cookies = TOKEN_COOKIES.map(|name| format!("{name}={token}")).join("; ");
+    let twice = |first: String, second: String| vec![(AUTHORIZATION, value(first)), (AUTHORIZATION, value(second))];
+    vec![
+        ("in another header", each(&TOKEN_HEADERS, token.clone())),
+        ("with Bearer in another header", each(&TOKEN_HEADERS, format!("Bearer {token}"))),
+        ("in Proxy-Authorization", each(&["proxy-authorization"], format!("Bearer {token}"))),
+        ("in a cookie", vec![(COOKIE, value(cookies))]),
+        (
+            "as the password of Basic",
+            each(&["authorization"], format!("Basic {}", base64::encode(format!(":{token}").as_bytes()))),
+        ),
+        (
+            "as the user of Basic",
+            each(&["authorization"], format!("Basic {}", base64::encode(format!("{token}:").as_bytes()))),
+        ),
+        ("in the second of two Authorization headers", twice("Bearer garbage".into(), format!("Bearer {token}"))),
+        ("in the first of two Authorization headers", twice(format!("Bearer {token}"), "Bearer garbage".into())),
+    ]
+}
+
+/// The value of `Authorization`, not quite as it should be. More blanks behind the scheme are left alone: RFC 9110 §11.4 has one or more.
+fn respelled(token: &str) -> Vec<(&'static str, String)> {
+    let mut all = vec![
+        ("in quotes", format!("Bearer \"{token}\"")),
+        ("after Bearer twice", format!("Bearer Bearer {token}")),
+        ("in a list with another", format!("Bearer garbage, Bearer {token}")),
+        ("in front of another", format!("Bearer {token}, Bearer garbage")),
+        ("with a comma behind it", format!("Bearer {token},")),
+        ("with a parameter behind it", format!("Bearer {token};x=y")),
+        ("with a word behind it", format!("Bearer {token} x")),
+        ("with padding behind it", format!("Bearer {token}=")),
+        ("with a dot behind it", format!("Bearer {token}.")),
+        ("with an empty part and another behind it", format!("Bearer {token}..x")),
+        ("with token= in front of it", format!("Bearer token={token}")),
+        ("in angle brackets", format!("Bearer <{token}>")),
+    ];
+    if token.contains(['-', '_']) && token.contains('.') {
+        all.push(("in the other base64 alphabet", format!("Bearer {}", token.replace('-', "+").replace('_', "/"))));
+    }
+    if let Some(stray) = token.contains('.').then(|| hidden::stray_bits(token)).flatten() {
+        all.push(("with stray bits in its last character", format!("Bearer {stray}")));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_header_names() {
+        for name in HEADERS.into_iter().chain(TOKEN_HEADERS) {
+            assert_eq!(HeaderName::from_static(name).as_str(), name);
+        }
+    }
+
+    #[test]
+    fn bodies_get_more_members() {
+        let body = more_members(Some(&Bytes::from_static(b"{\"a\":1}")), &["b"], "x").unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), json!({ "a": 1, "b": "x" }));
+    }
+}
