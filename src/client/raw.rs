@@ -89,9 +89,8 @@ impl RawConnection {
     /// # Errors
     /// [`TransportError`] when no whole answer comes.
     pub async fn exchange(&mut self, request: &[u8], is_head: bool, limit: usize) -> Result<RawReply, TransportError> {
-        match self.write(request).await {
-            Err(error @ TransportError::Timeout(_)) => return Err(error),
-            Ok(()) | Err(_) => {}
+        if let Err(error @ TransportError::Timeout(_)) = self.write(request).await {
+            return Err(error);
         }
         self.read(is_head, limit).await
     }

@@ -228,7 +228,7 @@ async fn one_by_one(
     until: Instant,
 ) -> Result<Vec<Open>, Stop> {
     let (mut open, count) = (Vec::new(), table(cx, scene, operation, caller).len());
-    let mut parts = vec![(1 + count) / 2..count, 1..(1 + count) / 2, 0..1];
+    let mut parts = vec![count.div_ceil(2)..count, 1..count.div_ceil(2), 0..1];
     while let Some(part) = parts.pop() {
         if part.is_empty() || open.len() == NAMED || Instant::now() > until {
             continue;

@@ -3,13 +3,16 @@
 use super::super::by_hand::HandMade;
 use super::{Caller, Ctx, Operation, Scene, Trick};
 
+type Change<'a> = Box<dyn FnOnce(&mut HandMade) + 'a>;
+type Changes<'a> = Vec<Change<'a>>;
+
 /// Whether only the usual request is looked at: a stranger's token passes the same filter as none, mostly.
 fn briefly(cx: &Ctx, operation: Operation, caller: Caller) -> bool {
     caller == Caller::Stranger && !cx.thorough() && !matches!(operation, Operation::Pull | Operation::Push)
 }
 
 /// Usual request first, then what `change` makes of it.
-fn variants(usual: &HandMade, changes: Vec<Box<dyn FnOnce(&mut HandMade) + '_>>) -> Vec<Trick> {
+fn variants(usual: &HandMade, changes: Changes<'_>) -> Vec<Trick> {
     let changed = changes.into_iter().map(|change| {
         let mut request = usual.clone();
         change(&mut request);
@@ -17,8 +20,6 @@ fn variants(usual: &HandMade, changes: Vec<Box<dyn FnOnce(&mut HandMade) + '_>>)
     });
     std::iter::once(usual.clone().into()).chain(changed).collect()
 }
-
-type Changes<'a> = Vec<Box<dyn FnOnce(&mut HandMade) + 'a>>;
 
 const METHODS: [&str; 16] = [
     "CONNECT",
@@ -215,25 +216,7 @@ pub fn headers(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
     for host in ["localhost", "127.0.0.1", "internal"] {
         with(all(&["X-Forwarded-Host", "X-Host", "X-Forwarded-Server", "X-Original-Host"], host));
     }
-    with(vec![("Connection", "Upgrade".into()), ("Upgrade", "websocket".into())]);
-    with(vec![
-        ("Connection", "Upgrade, HTTP2-Settings".into()),
-        ("Upgrade", "h2c".into()),
-        ("HTTP2-Settings", "AAMAAABkAAQAAP__".into()),
-    ]);
-    for agent in ["kube-probe/1.31", "ELB-HealthChecker/2.0", "Prometheus/2.53.0"] {
-        with(vec![("User-Agent", agent.into())]);
-    }
-    with(vec![
-        ("Origin", format!("http://{}", cx.world.vault.authority())),
-        ("Referer", format!("http://{}/", cx.world.vault.authority())),
-        ("Sec-Fetch-Site", "same-origin".into()),
-        ("X-Requested-With", "XMLHttpRequest".into()),
-    ]);
-    with(vec![("Purpose", "prefetch".into()), ("Sec-Purpose", "prefetch".into()), ("X-Moz", "prefetch".into())]);
-    with(vec![("If-None-Match", "\"x\"".into()), ("Range", "bytes=0-".into())]);
-    with(vec![("Connection", "close, Authorization, X-Forwarded-For".into())]);
-    with(vec![("Expect", "100-continue".into())]);
+    browsers_and_probes(cx).into_iter().for_each(&mut with);
     for host in ["localhost", "127.0.0.1", "internal"] {
         changes.push(Box::new(move |request| request.host = Some(host.into())));
     }
@@ -246,6 +229,31 @@ pub fn headers(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         changes.push(Box::new(|request| request.chunked = true));
     }
     variants(&usual, changes)
+}
+
+/// Headers of upgrades, probes, browsers and caches.
+fn browsers_and_probes(cx: &Ctx) -> Vec<Vec<(&'static str, String)>> {
+    let mut all: Vec<Vec<(&'static str, String)>> = Vec::new();
+    all.push(vec![("Connection", "Upgrade".into()), ("Upgrade", "websocket".into())]);
+    all.push(vec![
+        ("Connection", "Upgrade, HTTP2-Settings".into()),
+        ("Upgrade", "h2c".into()),
+        ("HTTP2-Settings", "AAMAAABkAAQAAP__".into()),
+    ]);
+    for agent in ["kube-probe/1.31", "ELB-HealthChecker/2.0", "Prometheus/2.53.0"] {
+        all.push(vec![("User-Agent", agent.into())]);
+    }
+    all.push(vec![
+        ("Origin", format!("http://{}", cx.world.vault.authority())),
+        ("Referer", format!("http://{}/", cx.world.vault.authority())),
+        ("Sec-Fetch-Site", "same-origin".into()),
+        ("X-Requested-With", "XMLHttpRequest".into()),
+    ]);
+    all.push(vec![("Purpose", "prefetch".into()), ("Sec-Purpose", "prefetch".into()), ("X-Moz", "prefetch".into())]);
+    all.push(vec![("If-None-Match", "\"x\"".into()), ("Range", "bytes=0-".into())]);
+    all.push(vec![("Connection", "close, Authorization, X-Forwarded-For".into())]);
+    all.push(vec![("Expect", "100-continue".into())]);
+    all
 }
 
 /// A public target, and headers that name the real one.
@@ -286,22 +294,9 @@ fn namesakes(cx: &Ctx, scene: &Scene, usual: &HandMade) -> Vec<Trick> {
     named.collect()
 }
 
-/// mallory is in one repository and asks for another, in every way of naming both.
-pub fn carried(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {
-    let usual = scene.usual(cx, operation, scene.auth(caller));
-    let mut tricks = vec![Trick::from(usual.clone())];
-    let after = Some("on a connection on which a member asked before".to_owned());
-    let member_first = Trick { request: usual.clone(), after_member: true, what: after };
-    if caller == Caller::Nobody || operation == Operation::CreateRepo {
-        if caller == Caller::Stranger {
-            tricks.extend(namesakes(cx, scene, &usual));
-        }
-        tricks.push(member_first);
-        return tricks;
-    }
-    let (own, other) = (crate::scenarios::segment(scene.own.id()), crate::scenarios::segment(scene.repo.id()));
-    let (before, behind) = usual.target.split_once(&*other).unwrap_or((&usual.target, ""));
-    let ways = [
+/// Two ids in the place of one.
+fn named_twice(own: &str, other: &str) -> Vec<String> {
+    vec![
         format!("{own}/../{other}"),
         format!("{own}/%2e%2e/{other}"),
         format!("{own}/%2E%2E/{other}"),
@@ -328,7 +323,25 @@ pub fn carried(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         format!("{other}/"),
         format!("{own}%0a{other}"),
         format!("{own}/pull/../../{other}"),
-    ];
+    ]
+}
+
+/// mallory is in one repository and asks for another, in every way of naming both.
+pub fn carried(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {
+    let usual = scene.usual(cx, operation, scene.auth(caller));
+    let mut tricks = vec![Trick::from(usual.clone())];
+    let after = Some("on a connection on which a member asked before".to_owned());
+    let member_first = Trick { request: usual.clone(), after_member: true, what: after };
+    if caller == Caller::Nobody || operation == Operation::CreateRepo {
+        if caller == Caller::Stranger {
+            tricks.extend(namesakes(cx, scene, &usual));
+        }
+        tricks.push(member_first);
+        return tricks;
+    }
+    let (own, other) = (crate::scenarios::segment(scene.own.id()), crate::scenarios::segment(scene.repo.id()));
+    let (before, behind) = usual.target.split_once(&*other).unwrap_or((&usual.target, ""));
+    let ways = named_twice(&own, &other);
     let paths = ways.iter().map(|way| format!("{before}{way}{behind}"));
     let queries = ["repoId", "repo_id", "repo", "id"].into_iter().flat_map(|name| {
         [format!("{before}{other}{behind}?{name}={own}"), format!("{before}{own}{behind}?{name}={other}")]

@@ -23,11 +23,14 @@ use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 
+/// What is done when a client has gone, with what was read of its last request.
+type Gone = Box<dyn FnOnce(&[u8]) + Send>;
+
 /// A byte stream that notices how its client leaves.
 struct Watched {
     inner: Box<dyn Stream>,
     /// Called once, when the client is found to be gone while an answer is due.
-    gone: Option<Box<dyn FnOnce(&[u8]) + Send>>,
+    gone: Option<Gone>,
     /// The beginning of the last request's bytes that were read.
     read: Vec<u8>,
     answered: bool,
