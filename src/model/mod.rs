@@ -30,7 +30,7 @@ pub use codes::{Cause, Code};
 pub use discovery::{PROFILES, wrong_discovery};
 pub use incomplete::{Incomplete, Taken, taken};
 pub use judge::{Mismatch, Step, judge, judge_by, step};
-pub use rules::{Allowed, Expected, Outcome, allowed};
+pub use rules::{Allowed, Expected, Outcome, allowed, ordinary};
 pub use words::{WireError, Words, read_answer, read_body};
 
 /// A text that the model compares and never looks into: an id, a key, a ciphertext. [`Words`] knows what it stands for.

@@ -77,8 +77,9 @@ impl Outcome {
     }
 }
 
-/// A counter that no server may shy away from; above, some storages end.
-fn ordinary(counter: i64) -> bool {
+/// A counter that no server may shy away from; above, some storages end. What it says of another is that it refuses it, never that
+/// it takes it for something else.
+pub fn ordinary(counter: i64) -> bool {
     (0..1 << 31).contains(&counter)
 }
 
@@ -311,7 +312,7 @@ fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: Sta
     let allowed = Allowed::only(&rule::REMOVE_REPLACES, removal).or_if(tolerated, || Outcome::refuse(None));
     // Refusing a roster of other people, or a member that removes itself, is narrow-minded and breaks nothing.
     let narrow = !tolerated && (!same_people || removed == caller);
-    allowed.or_if(narrow, || Outcome::refuse(None).missing(&rule::REMOVE_REPLACES))
+    allowed.or_if(narrow, || Outcome::refuse(None).missing(&rule::REMOVE_ANY_ROSTER))
 }
 
 /// The entry of exactly this member.

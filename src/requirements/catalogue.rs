@@ -227,6 +227,8 @@ catalogue! {
         "From its removal on, a member's live token opens no operation on the repository.";
     REMOVE_UNKNOWN = "AVP-6-remove-unknown", "§6", Should, Server, V0_2,
         "removeMember refuses to remove somebody who isn't a member.";
+    REMOVE_ANY_ROSTER = "AVP-6-remove-any-roster", "§6", Should, Server, V0_2,
+        "removeMember takes whatever roster makes sense, also from a member who removes itself.";
     REMOVE_CONSISTENT = "AVP-6-remove-consistent", "§6", Hardening, Server, V0_2,
         "removeMember refuses an empty roster and an envelope that isn't at the new epoch.";
     FETCH_MEMBERS_ONLY = "AVP-6-fetch-members-only", "§6", Must, Server, V0_2,

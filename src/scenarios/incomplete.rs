@@ -106,14 +106,14 @@ impl Write {
     /// Where the state depends on what stands at a place of the request.
     fn open(&self, place: &str) -> Vec<String> {
         let last = self.asked["manifest"]["members"].as_array().map_or(0, |members| members.len().saturating_sub(1));
-        let entry = format!("/manifest/members/{last}/");
+        let entry = format!("/manifest/members/{last}");
         let routes = [
             ("/envelope/", "/envelope/"),
             ("/rotatedEnvelope/", "/envelope/"),
             ("/initialEnvelope/", "/envelope/"),
             ("/rotatedMembers/", "/manifest/members/"),
             ("/rewrappedMembers/", "/manifest/members/"),
-            ("/member/", entry.as_str()),
+            ("/member", entry.as_str()),
             ("/manifest/", "/manifest/"),
             ("/newKeyEpoch", "/manifest/keyEpoch"),
         ];

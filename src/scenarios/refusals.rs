@@ -265,18 +265,19 @@ async fn says_nothing(cx: &Ctx) -> Outcome {
     ];
     callers.extend(forged.map(|auth| ("somebody with a forged token", auth)));
     let mut told = Vec::new();
-    for (who, auth) in &callers {
+    for caller in &callers {
+        let (who, auth) = caller;
         let by = if *who == FORMER { &carol } else { &mallory };
         // Of their own making, but for the ids that everybody may know.
         let own = Requests::new(cx, &Repo::with_id(by, repo.id()), by, &bob);
         for operation in Operation::VAULT {
-            look_at(&mut told, &repo, &secrets, who, own.send(cx, operation, auth).await?);
+            look_at(&mut told, &repo, &secrets, caller, own.send(cx, operation, auth).await?);
         }
         let mut stale = Repo::with_id(by, repo.id()).push_request(by);
         stale.expected_payload_version = 0;
-        look_at(&mut told, &repo, &secrets, who, cx.perform(Operation::Push, repo.id(), auth, &stale).await?);
+        look_at(&mut told, &repo, &secrets, caller, cx.perform(Operation::Push, repo.id(), auth, &stale).await?);
         let taking = Repo::with_id(by, repo.id()).create_request();
-        look_at(&mut told, &repo, &secrets, who, cx.perform(Operation::CreateRepo, "", auth, &taking).await?);
+        look_at(&mut told, &repo, &secrets, caller, cx.perform(Operation::CreateRepo, "", auth, &taking).await?);
     }
     verdict(told)
 }
@@ -294,7 +295,7 @@ fn look_at<'c>(
     told_too_much: &mut Vec<(String, Answer<'c>)>,
     repo: &Repo,
     secrets: &[Secret],
-    who: &str,
+    (who, auth): &(&str, Auth),
     answer: Answer<'c>,
 ) {
     // What is accepted is judged by the operation's own checks.
@@ -302,12 +303,17 @@ fn look_at<'c>(
         return;
     }
     let text = told(&answer);
-    let said = said(&answer.exchange.path, None, None);
+    let authorization = match auth {
+        Auth::None => None,
+        Auth::Bearer(value) | Auth::Header(value) => Some(value.as_str()),
+    };
+    let body = Bytes::from(answer.exchange.request.text.clone());
+    let said = said(&answer.exchange.path, authorization, Some(&body));
     let found = leaked(&Look::new(&searcher(secrets, false)), &text, &said);
     let secret = found
         .into_iter()
         .map(|tag| secrets[tag].what.as_ref())
-        .find(|what| who != FORMER || !what.starts_with("member"));
+        .find(|what| *who != FORMER || !what.starts_with("member"));
     let counters = [("payload version", repo.version()), ("key epoch", repo.epoch())];
     let counter = counters.into_iter().find(|(_, counter)| has_number(&text, *counter)).map(|(what, _)| what);
     if let Some(what) = secret.or(counter) {

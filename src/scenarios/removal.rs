@@ -13,13 +13,13 @@ checks! {
         "Every member who stays unwraps the new key and decrypts the rotated payload";
     "remove-member/any-member", Must, "§6", [REMOVE_REPLACES, REMOVE_REVOKES], any_member,
         "A member who was added removes another, even the creator";
-    "remove-member/itself", Must, "§6", [REMOVE_DROPS, REMOVE_ATOMIC], itself,
+    "remove-member/itself", Must, "§6", [REMOVE_DROPS, REMOVE_ATOMIC, REMOVE_ANY_ROSTER], itself,
         "A member who removes itself is out, or is refused and nothing changes";
     "remove-member/named-in-the-roster", Must, "§6", [REMOVE_DROPS], named_in_the_roster,
         "Rewrapped members that name the removed one don't keep it in";
-    "remove-member/left-out-of-the-roster", Must, "§6", [REMOVE_REPLACES], left_out_of_the_roster,
+    "remove-member/left-out-of-the-roster", Must, "§6", [REMOVE_REPLACES, REMOVE_ANY_ROSTER], left_out_of_the_roster,
         "The roster is the rewrapped one: who isn't in it has gone as well";
-    "remove-member/roster-brings-somebody-in", Must, "§6", [REMOVE_REPLACES], roster_brings_somebody_in,
+    "remove-member/roster-brings-somebody-in", Must, "§6", [REMOVE_REPLACES, REMOVE_ANY_ROSTER], roster_brings_somebody_in,
         "The roster is the rewrapped one: who is new in it reads the repository";
     "remove-member/many-stay", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], many_stay,
         "A roster of forty is stored and served whole, or refused cleanly";

@@ -172,7 +172,7 @@ async fn malformed_roster(cx: &Ctx) -> Outcome {
             let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
             let members = answer.json().ok().map(|body| body["manifest"]["members"].clone());
             // A roster without alice has shut her out.
-            if !answer.is_success() || members.as_ref() == Some(&body["rotatedMembers"]) {
+            if answer.is_refusal() || members.as_ref() == Some(&body["rotatedMembers"]) {
                 continue;
             }
         }

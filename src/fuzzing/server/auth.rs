@@ -15,6 +15,7 @@ use crate::client::random::{self, Choices};
 use crate::client::{RawAnswer, RawRequest, clock};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
+use crate::model::Cause;
 use crate::requirements::{self as rule, Requirement};
 use crate::scenarios::Operation;
 use crate::wire::TokenResponse;
@@ -232,6 +233,15 @@ impl Play {
                 let observed = format!("status {status} for {}", prepared.twist);
                 self.report(self.found(Kind::Authentication, said(with).0, &prepared, "a 4xx", observed))
             }
+            // The signature is right: it is the nonce that is refused.
+            (Redemption::UsedNonce | Redemption::InventedNonce, false) => match Cause::BadNonce.missed(status) {
+                Some(rule) => {
+                    let (expected, observed) =
+                        (format!("status {}", Cause::BadNonce.code()), format!("status {status}"));
+                    self.report(self.found(Kind::Authentication, rule, &prepared, expected, observed))
+                }
+                None => Ok(()),
+            },
             (_, false) => Ok(()),
         }
     }

@@ -203,6 +203,28 @@ faults! {
             fn envelope_belongs(&self, _: &str, _: &str) -> bool { true }
         }
     }
+    "remove-itself-refused" breaks REMOVE_ANY_ROSTER: "A member can't remove itself." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                if request.removed_member_id == visit.caller {
+                    return Outcome::refuse(Refusal::bad_request("somebody else has to remove the caller"));
+                }
+                operations::remove(self, visit, repo, request)
+            }
+        }
+    }
+    "remove-other-roster-refused" breaks REMOVE_ANY_ROSTER: "A removal takes nobody in and leaves nobody else out." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let expected = repo.manifest.members.len().saturating_sub(1);
+                let known = |entry: &MemberEntry| is_in(repo, &entry.ed25519_public_key);
+                if request.rewrapped_members.len() != expected || !request.rewrapped_members.iter().all(known) {
+                    return Outcome::refuse(Refusal::bad_request("rewrappedMembers isn't the roster without the removed member"));
+                }
+                operations::remove(self, visit, repo, request)
+            }
+        }
+    }
     "remove-unknown-is-ok" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member rotates as usual." => {
         vault {
             fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool { true }
