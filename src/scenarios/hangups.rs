@@ -192,7 +192,7 @@ async fn one_creation(cx: &Ctx, alice: &Member, leave: Leave) -> Outcome {
 }
 
 /// How often everybody hangs up in each way.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 1;
 
 async fn answers(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);
@@ -212,7 +212,7 @@ async fn answers(cx: &Ctx) -> Outcome {
         usual(Operation::Push, serde_json::to_vec(&stale).ok()),
         usual(Operation::Pull, serde_json::to_vec(&repo.pull_request(repo.version())).ok()),
     ];
-    let rounds = if cx.thorough() { ROUNDS * 4 } else { ROUNDS };
+    let rounds = if cx.thorough() { ROUNDS * 6 } else { ROUNDS };
     let leaves = [Leave::Reset, Leave::Politely, Leave::ResetLater, Leave::WhileAnswered, Leave::MidBody];
     for leave in leaves.iter().cycle().take(rounds * leaves.len()) {
         for request in &asked {
