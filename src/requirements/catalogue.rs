@@ -248,7 +248,7 @@ catalogue! {
     REFUSAL_SILENT = "AVP-6-refusal-silent", "§6", Must, Server, V0_2,
         "A refusal says nothing of a repository to whoever isn't a member: no member, wrapped key, ciphertext or counter.";
     USUAL_STATUS = "AVP-6-usual-status", "§6", Should, Server, V0_2,
-        "Success is 200, and strangers (403) are told from unknown repositories (404).";
+        "Success is 200; strangers (403) are told from unknown repositories (404).";
 
     NO_SIDE_DOOR = "AVP-6-no-side-door", "§6", Must, Server, V0_2,
         "However a request is spelled, addressed, labelled or forwarded, it does and tells nothing that its caller isn't entitled to.";
