@@ -9,9 +9,15 @@ const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent 
 
 /// The client goes on as if nothing were bent.
 pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
-    let Some(honest) = evidence.run(Bend::Honest).filter(|_| evidence.works()) else {
-        return Judgement::NotExercised(FAILS_ANYWAY.into());
-    };
+    let Some(honest) = evidence.run(Bend::Honest) else { return Judgement::NotExercised(FAILS_ANYWAY.into()) };
+    if !evidence.works() {
+        // Each variant is as right as the usual way: a client that works with one of them only has a taste of its own.
+        let mut works = bends.iter().filter(|bend| evidence.run(**bend).is_some_and(|ran| ran.exit == Exit::Code(0)));
+        let Some(only) = works.next() else { return Judgement::NotExercised(FAILS_ANYWAY.into()) };
+        let expected = format!("the client works not only when {}", only.what());
+        let observed = format!("otherwise: {}{}", honest.exit, last_line(&honest.output));
+        return Judgement::Broken(vec![finding(honest, honest.at_vault().last(), expected, observed)]);
+    }
     let uses = |op| honest.of(op).any(|record| record.is_done());
     let mut tried = 0;
     let mut findings = Vec::new();

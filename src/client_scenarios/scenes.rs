@@ -346,8 +346,6 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     let first = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let second = House::build(talker, Bend::Honest, "another", &[]).await?;
     // The second house is the first client's, too.
-    let entry = second.vault.state().repos.get("another").map(|repo| repo.manifest.clone());
-    drop(entry);
     let roster = first.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
     if let (Some(repo), Some(member)) = (second.vault.state().repos.get_mut("another"), roster.get(1)) {
         let mut member = member.clone();
