@@ -11,9 +11,9 @@ use tokio::sync::watch;
 
 use super::args::revision;
 use super::reports::ReportArgs;
-use super::rerun::quote;
 use super::run::{TICK, interrupts};
 use super::select::{near_misses, section_glob};
+use super::shell::quote;
 use super::{UsageError, output, runtime, values};
 use crate::client::random;
 use crate::client_scenarios::{self as clients, ClientConfig, Progress, Subject};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::reports::ReportArgs;
 use super::run::{TICK, interrupts};
 use super::select::near_misses;
-use super::{UsageError, output, rerun, runtime, values};
+use super::{UsageError, output, runtime, shell, values};
 use crate::client::random;
 use crate::report::human::{Live, LiveOptions};
 use crate::report::{Recorder, Run};
@@ -87,11 +87,11 @@ pub(super) fn run(args: CodecArgs) -> Result<u8, UsageError> {
 fn options(args: &CodecArgs, command: &str) -> Result<Options, UsageError> {
     let words = shim::split(command).map_err(|error| format!("--shim {command:?}: {error}"))?;
     let seed = args.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(random::bytes())));
-    let vectors = args.vectors.as_ref().map(|folder| format!(" --vectors {}", rerun::quote(&folder.to_string_lossy())));
+    let vectors = args.vectors.as_ref().map(|folder| format!(" --vectors {}", shell::quote(&folder.to_string_lossy())));
     let strict = if args.strict { " --strict" } else { "" };
     let rerun = format!(
         "codec --shim {}{} --cases {} --seed {seed}{strict}",
-        rerun::quote(command),
+        shell::quote(command),
         vectors.unwrap_or_default(),
         args.cases
     );

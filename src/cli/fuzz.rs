@@ -1,5 +1,6 @@
 //! `avp-conform fuzz`: random sequences of requests against a server, every answer held to the model.
 
+mod curl;
 mod human;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use clap::{Args, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
+use self::curl::Bodies;
 use super::args::{Cli, ColorArgs, RunArgs, revision};
 use super::run::{config, embed, interrupts};
 use super::{UsageError, output, rerun, runtime, values};
@@ -150,8 +152,9 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
     signals.abort();
     bar.finish_and_clear();
     let mut text = String::new();
+    let mut bodies = Bodies::beside(&args.save);
     for (number, report) in campaign.reports.iter().enumerate() {
-        text += &human::report(number + 1, report, config);
+        text += &human::report(number + 1, report, config, &mut bodies).map_err(unwritten)?;
     }
     if !campaign.reports.is_empty() {
         save(&args.save, &campaign)?;
@@ -172,6 +175,10 @@ fn status(campaign: &Campaign, strict: bool) -> u8 {
     }
 }
 
+fn unwritten(error: std::io::Error) -> UsageError {
+    UsageError(format!("a body of a finding can't be written beside it: {error}"))
+}
+
 fn save(path: &Path, campaign: &Campaign) -> Result<(), UsageError> {
     let saved: Vec<_> = campaign.reports.iter().map(Saved::from).collect();
     let text = serde_json::to_string_pretty(&saved).map_err(|error| error.to_string())?;
@@ -186,6 +193,9 @@ fn read(path: &Path) -> Result<Vec<Saved>, UsageError> {
         failed(format!("{cut} file of findings, such as --save writes: {error}"))
     };
     let saved: Vec<Saved> = serde_json::from_str(&text).map_err(foreign)?;
+    if let Some(step) = saved.iter().flat_map(|saved| &saved.steps).find(|step| !step.is_possible()) {
+        return Err(failed(format!("no case has an identity {} or a repository {}", step.by, step.repo)));
+    }
     if saved.is_empty() { Err(failed("there is no finding in it".into())) } else { Ok(saved) }
 }
 
@@ -199,9 +209,10 @@ async fn replay(args: &FuzzArgs, config: &RunConfig, saved: &[Saved]) -> Result<
     };
     let mut text = String::new();
     let mut failed = false;
+    let mut bodies = Bodies::beside(args.replay.as_deref().unwrap_or(&args.save));
     for (number, (saved, played)) in saved.iter().zip(&played).enumerate() {
         failed |= played.findings.iter().any(|found| args.strict || found.fails());
-        text += &human::replayed(number + 1, saved, played, config);
+        text += &human::replayed(number + 1, saved, played, config, &mut bodies).map_err(unwritten)?;
     }
     output::print(&text, args.color.choice())?;
     Ok(u8::from(failed))

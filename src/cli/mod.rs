@@ -19,6 +19,7 @@ mod scan;
 mod select;
 mod selftest;
 mod serve;
+mod shell;
 mod values;
 mod vectors;
 

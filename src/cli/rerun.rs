@@ -1,6 +1,7 @@
 //! The options with which a single check runs again as it ran: credentials masked, quoted for a shell.
 
 use super::args::{RunArgs, StorageArgs};
+use super::shell::quote;
 use super::values::time_text;
 use crate::requirements::Revision;
 
@@ -59,16 +60,6 @@ fn masked(header: &str) -> String {
     format!("{}: ***", header.split(':').next().unwrap_or_default().trim())
 }
 
-/// A word as a POSIX shell reads it.
-pub(super) fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -88,11 +79,5 @@ mod tests {
             "--server 'http://[::1]:80' --header 'X-Key: ***' --nonce-ttl 1500ms --slow"
         );
         assert_eq!(rerun(&["--embedded", "--fault", "x", "--spec", "0.4"]), "--embedded --fault x --spec 0.4");
-    }
-
-    #[test]
-    fn quotes_for_a_shell() {
-        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quote(""), "''");
     }
 }

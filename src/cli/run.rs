@@ -4,7 +4,7 @@ pub(super) mod config;
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let mut config = config::of(args)?;
     let server = config::embedded(args)?;
     args.reports.check()?;
+    let redactor = Redactor::new(config.headers.iter().chain(&config.idp_headers));
     let saved = args.save_history.as_deref().map(SavedHistory::create).transpose()?;
     let (recording, known) = (config.recording.clone(), config.known.clone());
     let runtime = runtime()?;
@@ -62,7 +63,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     }
     let mut status = args.reports.write(&finished)?;
     if let (Some(saved), Some(recording)) = (saved, recording) {
-        let told = saved.write(&recording.history()).unwrap_or_else(|error| {
+        let told = saved.write(&recording.history(), &redactor).unwrap_or_else(|error| {
             status = if status == 0 { USAGE } else { status };
             format!("error: {}\n", clean(&error.to_string()))
         });
@@ -85,13 +86,17 @@ impl SavedHistory {
     }
 
     /// Writes the history, and a picture beside it if there is no order; tells what was written.
-    fn write(self, recorded: &History) -> Result<String, HistoryError> {
-        let name = self.name;
-        history::write(&name, recorded, BufWriter::new(self.file))?;
+    fn write(mut self, recorded: &History, redactor: &Redactor) -> Result<String, HistoryError> {
+        let name = std::mem::take(&mut self.name);
+        let failed = |source| HistoryError::Write { name: name.clone(), source };
+        let mut lines = Vec::new();
+        history::write(&name, recorded, &mut lines)?;
+        let lines = redactor.text(&String::from_utf8_lossy(&lines));
+        self.file.write_all(lines.as_bytes()).map_err(failed)?;
         let mut told = format!("history of {} operations: {}\n", recorded.ops.len(), clean(&name));
         if let Verdict::NotLinearizable(offence) = history::check(recorded) {
             let picture = format!("{name}.html");
-            let page = history::html(recorded, &offence, &name);
+            let page = redactor.text(&history::html(recorded, &offence, &name));
             std::fs::write(&picture, page).map_err(|source| HistoryError::Write { name: picture.clone(), source })?;
             let _ = writeln!(told, "it is not linearizable: {}", clean(&picture));
         }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::StorageArgs;
 use super::reports::ReportArgs;
-use super::rerun::quote;
+use super::shell::quote;
 use super::{UsageError, run, select, values};
 use crate::report::Recorder;
 use crate::requirements::Revision;

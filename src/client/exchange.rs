@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Mask;
+
 /// How many bytes of a body a record keeps.
 pub const KEPT_BODY: usize = 8192;
 
@@ -18,10 +20,9 @@ pub struct RecordedBody {
 }
 
 impl RecordedBody {
-    /// Keeps the beginning of a body.
-    pub fn of(bytes: &[u8]) -> Self {
-        let kept = &bytes[..bytes.len().min(KEPT_BODY)];
-        Self { text: String::from_utf8_lossy(kept).into_owned(), length: bytes.len() }
+    /// Keeps the beginning of a body, without credentials.
+    pub fn of(bytes: &[u8], mask: &Mask) -> Self {
+        Self { text: mask.beginning(bytes, KEPT_BODY), length: bytes.len() }
     }
 
     /// Whether the record is shorter than the body.
@@ -58,6 +59,16 @@ pub struct Exchange {
     /// From sending to the last byte.
     #[serde(rename = "durationMs", serialize_with = "milliseconds")]
     pub duration: Duration,
+}
+
+impl Exchange {
+    /// How much memory it takes, in bytes; roughly.
+    pub fn size(&self) -> usize {
+        let optional = [&self.authorization, &self.content_type, &self.error].into_iter().flatten();
+        let texts = [&self.method, &self.path, &self.request.text, &self.response.text].into_iter().chain(optional);
+        // What the allocator and the lists that hold it add.
+        size_of::<Self>() + 128 + texts.map(|text| text.capacity() + 16).sum::<usize>()
+    }
 }
 
 fn milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

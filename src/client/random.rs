@@ -43,16 +43,19 @@ impl Choices {
         let tag = check
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        Self(seed ^ tag)
+        Self(mixed(seed) ^ tag)
+    }
+
+    /// Choices of a run's seed for one of many. They are derived, not counted up: what is drawn of one seed says nothing about
+    /// what is drawn of the next.
+    pub fn numbered(seed: u64, kind: &str, number: u64) -> Self {
+        Self(mixed(Self::new(seed, kind).draw() ^ mixed(number)))
     }
 
     /// The next 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mixed(self.0)
     }
 
     /// A number below `bound` (which is at least 1).
@@ -60,6 +63,13 @@ impl Choices {
         let bound = bound.max(1) as u64;
         usize::try_from(self.draw() % bound).unwrap_or(0)
     }
+}
+
+/// The finalizer of SplitMix64.
+fn mixed(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -72,6 +82,18 @@ mod tests {
         assert_eq!(draw(1, "a/b"), draw(1, "a/b"));
         assert_ne!(draw(1, "a/b"), draw(1, "a/c"));
         assert_ne!(draw(1, "a/b"), draw(2, "a/b"));
+    }
+
+    /// No case of a campaign is one of another campaign's.
+    #[test]
+    fn numbered_choices_are_of_one_seed_only() {
+        let mut seen = std::collections::HashSet::new();
+        for seed in 0..40 {
+            for number in 0..40 {
+                assert!(seen.insert(Choices::numbered(seed, "fuzz", number).draw()), "{seed} {number}");
+            }
+        }
+        assert_eq!(Choices::numbered(3, "fuzz", 4).draw(), Choices::numbered(3, "fuzz", 4).draw());
     }
 
     #[test]

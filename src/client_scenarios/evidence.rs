@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::driver::SceneResult;
 use super::subject::{Exit, Ran};
 use super::vault::{Bend, Op, Place, Record};
-use crate::client::{Exchange, RecordedBody};
+use crate::client::{Exchange, Mask, RecordedBody};
 use crate::codec::DataKey;
 use crate::scenarios::Finding;
 use crate::wire::EncryptedEnvelope;
@@ -207,10 +207,14 @@ pub(super) fn exchange(record: &Record) -> Arc<Exchange> {
         method: record.method.clone(),
         path: record.target.clone(),
         authorization: record.header("authorization").map(shorten),
-        request: RecordedBody::of(&record.body),
+        request: RecordedBody::of(&record.body, &Mask::default()),
         status: record.status,
         content_type: None,
-        response: if record.answer.is_null() { RecordedBody::default() } else { RecordedBody::of(answer.as_bytes()) },
+        response: if record.answer.is_null() {
+            RecordedBody::default()
+        } else {
+            RecordedBody::of(answer.as_bytes(), &Mask::default())
+        },
         error: record.status.is_none().then(|| "the vault doesn't answer".to_owned()),
         duration: record.took,
     })

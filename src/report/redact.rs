@@ -7,46 +7,22 @@
 
 use std::sync::Arc;
 
-use crate::client::{Exchange, RecordedBody};
+use crate::client::{Exchange, Mask, RecordedBody};
 use crate::runner::{CheckResult, Event, Finding, Header, RunEnd};
-
-/// What stands in place of a credential.
-pub const MASK: &str = "***";
-/// Shorter values would blot out harmless text.
-const SHORTEST: usize = 4;
 
 /// Characters of a token that are shown: enough to see what kind it is.
 const KEPT_OF_TOKEN: usize = 16;
 
 /// Replaces secrets in events.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    secrets: Vec<String>,
-}
-
-impl std::fmt::Debug for Redactor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Redactor({} secrets)", self.secrets.len())
-    }
+    mask: Mask,
 }
 
 impl Redactor {
-    /// Takes the values of headers as secrets, with and without a scheme like `Basic`, and as they look inside JSON.
+    /// Takes the values of headers as secrets.
     pub fn new<'a>(headers: impl IntoIterator<Item = &'a Header>) -> Self {
-        let mut secrets = Vec::new();
-        for header in headers {
-            let value = String::from_utf8_lossy(header.value.as_bytes()).into_owned();
-            let last = value.rsplit(' ').next().unwrap_or_default().to_owned();
-            for plain in [value, last] {
-                let quoted = serde_json::Value::from(plain.as_str()).to_string();
-                secrets.push(quoted.trim_matches('"').to_owned());
-                secrets.push(plain);
-            }
-        }
-        secrets.retain(|secret| secret.len() >= SHORTEST);
-        secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        secrets.dedup();
-        Self { secrets }
+        Self { mask: Mask::new(headers) }
     }
 
     /// The event without secrets.
@@ -55,7 +31,7 @@ impl Redactor {
             Event::Note(text) => Event::Note(self.text(&text)),
             // A pass has nothing to show, and there are many of them.
             Event::CheckFinished(result)
-                if self.secrets.is_empty() && result.exchanges.is_empty() && result.findings.is_empty() =>
+                if self.mask.is_empty() && result.exchanges.is_empty() && result.findings.is_empty() =>
             {
                 Event::CheckFinished(result)
             }
@@ -72,13 +48,7 @@ impl Redactor {
 
     /// The text without secrets.
     pub fn text(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), MASK);
-            }
-        }
-        text
+        self.mask.text(text.to_owned())
     }
 
     /// Exchanges that are one stay one.

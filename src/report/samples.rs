@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::{Recorder, Run};
-use crate::client::{Exchange, RecordedBody};
+use crate::client::{Exchange, Mask, RecordedBody};
 use crate::requirements::{self as req, Level, Revision};
 use crate::runner::{CheckInfo, CheckResult, Event, Finding, Omission, RunEnd, RunInfo, Status, Summary, Verdict};
 
@@ -62,10 +62,10 @@ pub(super) fn exchange(status: Option<u16>, answer: &str) -> Arc<Exchange> {
         method: "POST".into(),
         path: "/v1/repos/9f3c2a70/push".into(),
         authorization: Some("Bearer eyJhbGci…".into()),
-        request: RecordedBody::of(body.as_bytes()),
+        request: RecordedBody::of(body.as_bytes(), &Mask::default()),
         status,
         content_type: status.map(|_| "application/json".into()),
-        response: RecordedBody::of(answer.as_bytes()),
+        response: RecordedBody::of(answer.as_bytes(), &Mask::default()),
         error: if status.is_none() { Some("the connection was closed before an answer".into()) } else { None },
         duration: Duration::from_micros(1_234),
     })

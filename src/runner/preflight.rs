@@ -153,7 +153,7 @@ async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort>
         }
         let answer = result.map_err(|error| unreachable(&error))?;
         if answer.status < 500 {
-            return read_nonce(&answer);
+            return read_nonce(&cx.world, &answer);
         }
         last = Some(answer.status);
     }
@@ -163,7 +163,7 @@ async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort>
     ))
 }
 
-fn read_nonce(answer: &Answer<'_>) -> Result<Result<String, String>, Abort> {
+fn read_nonce(world: &World, answer: &Answer<'_>) -> Result<Result<String, String>, Abort> {
     let path = &answer.exchange.path;
     let status = answer.status;
     if answer.is_success() {
@@ -179,8 +179,12 @@ fn read_nonce(answer: &Answer<'_>) -> Result<Result<String, String>, Abort> {
     match status {
         300..=399 => {
             let location = answer.headers.get(http::header::LOCATION).and_then(|value| value.to_str().ok());
-            let location: String =
-                location.unwrap_or("somewhere unnamed").chars().filter(|c| !c.is_control()).take(200).collect();
+            let location: String = world
+                .mask(location.unwrap_or("somewhere unnamed").to_owned())
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(200)
+                .collect();
             Err(abort(
                 format!("POST {path} is redirected (status {status}) to {location}, and redirects aren't followed"),
                 "give the URL that answers itself with --server (or --idp)",

@@ -15,6 +15,9 @@ use crate::client::Exchange;
 /// Findings that are kept; more of them say nothing new.
 const KEPT: usize = 20;
 
+/// How many blobs are told apart; enough for any run but one of a great many rounds, whose memory this bounds.
+const FOLLOWED: usize = 400_000;
+
 /// 64 random-keyed bits of something.
 type Fingerprint = u64;
 
@@ -110,6 +113,11 @@ impl Blobs {
             state.unclear.insert(number);
             return;
         };
+        if state.sent.len() >= FOLLOWED {
+            // What a repository is sent from now on isn't noted, so that nothing can be said about it.
+            state.known.remove(&number);
+            return;
+        }
         state.known.insert(number);
         let name: Arc<str> = repo.into();
         each(body, &mut |blob| {

@@ -195,10 +195,7 @@ pub fn exchange(
     answer: Result<&RawAnswer, &TransportError>,
     duration: Duration,
 ) -> Arc<Exchange> {
-    let recorded = |bytes: &[u8]| {
-        let body = RecordedBody::of(bytes);
-        RecordedBody { text: cx.world.mask(body.text), ..body }
-    };
+    let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &cx.world.mask);
     let label = answer.ok().and_then(|answer| answer.headers.get(http::header::CONTENT_TYPE));
     Arc::new(Exchange {
         operation: request.operation.name(),

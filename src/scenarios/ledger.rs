@@ -15,6 +15,9 @@ use crate::wire::{MemberEntry, TokenRequest, TokenResponse};
 /// How much of the requests is kept to derive keys from, in bytes.
 const KEPT_REQUESTS: usize = 48 << 20;
 
+/// How many secrets are remembered to search the answers for them.
+const KEPT_SECRETS: usize = 1 << 16;
+
 /// The secrets of a run.
 #[derive(Default)]
 pub struct Ledger {
@@ -44,7 +47,11 @@ fn secret(class: Class, what: &'static str, check: &'static str, bytes: &[u8]) -
 impl Ledger {
     /// Notes a secret.
     pub fn remember(&self, class: Class, what: &'static str, check: &'static str, bytes: &[u8]) {
-        lock(&self.noted).push(secret(class, what, check, bytes));
+        let mut noted = lock(&self.noted);
+        // The answers of a run that makes more are beyond what is kept to be searched; storage is searched for everything.
+        if self.searched || noted.len() < KEPT_SECRETS {
+            noted.push(secret(class, what, check, bytes));
+        }
     }
 
     /// Notes the keys of an identity.

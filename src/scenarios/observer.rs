@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::client::{Exchange, clock};
 use crate::wire::{MessageKind, Schema, Violation};
 
-/// How much of the answers is kept for the search, in bytes; beyond it they are only counted.
+/// How much of the answers and their records is kept for the search, in bytes; beyond it they are only counted.
 const KEPT_ANSWERS: usize = 48 << 20;
 
 /// Something seen more than once: the first occurrence and how many there were.
@@ -119,7 +119,7 @@ impl Observer {
 
     /// Keeps an answer for the search.
     pub fn keep(&self, check: &'static str, body: &Bytes, exchange: &Arc<Exchange>) {
-        let length = body.len() as u64;
+        let length = (body.len() + exchange.size()) as u64;
         if self.kept_bytes.fetch_add(length, Ordering::Relaxed) + length > KEPT_ANSWERS as u64 {
             self.unsearched.fetch_add(1, Ordering::Relaxed);
         } else {

@@ -1,6 +1,7 @@
 //! What checks did and were answered, as a history.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -13,16 +14,21 @@ use crate::client::RawAnswer;
 use crate::history::{Done, History, Op};
 use crate::model::{self, Answer, Words};
 
+/// From this size on a recording is long, in bytes.
+const LONG: usize = 24 << 20;
+
 /// A recording. Noting is quick; sense is made of the notes afterwards.
 #[derive(Debug)]
 pub struct Recording {
     began: Instant,
     notes: Mutex<Vec<Note>>,
+    /// Bytes of the bodies in it.
+    length: AtomicUsize,
 }
 
 impl Default for Recording {
     fn default() -> Self {
-        Self { began: Instant::now(), notes: Mutex::default() }
+        Self { began: Instant::now(), notes: Mutex::default(), length: AtomicUsize::new(0) }
     }
 }
 
@@ -72,7 +78,14 @@ impl Recording {
             end: nanos(ended),
             answer: answer.map(|answer| (answer.status.as_u16(), answer.body.clone())),
         };
+        let length = note.body.as_ref().map_or(0, Bytes::len) + note.answer.as_ref().map_or(0, |(_, body)| body.len());
+        self.length.fetch_add(length + size_of::<Note>(), Ordering::Relaxed);
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    /// Whether it has become so long that whoever need not go on should not.
+    pub(super) fn is_long(&self) -> bool {
+        self.length.load(Ordering::Relaxed) > LONG
     }
 
     /// Everything that was noted, as a history. Repositories that were sent something that is no operation of the model

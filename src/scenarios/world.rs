@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
 use super::{Auth, Blobs, Ledger, Logins, Observer, Refusals, Register};
-use crate::client::{Exchange, Header, RawAnswer, RawRequest, Transport, TransportError, clock};
+use crate::client::{Exchange, Header, Mask, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
 /// How often one request is repeated after a 429.
@@ -80,7 +80,8 @@ pub struct World {
     pub one_connection: AtomicBool,
     /// Whether the server serves one request at a time, found when one was held.
     pub one_request: AtomicBool,
-    pub(super) credentials: Vec<String>,
+    /// Keeps the credentials of the deployment out of what is recorded.
+    pub mask: Mask,
     closes_idle: AtomicBool,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
@@ -100,14 +101,6 @@ impl World {
         seed: u64,
         headers: &[Header],
     ) -> Self {
-        // The value as a whole, and what follows a scheme word such as `Bearer`.
-        let credentials = headers
-            .iter()
-            .filter_map(|header| header.value.to_str().ok())
-            .flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)])
-            .filter(|value| value.len() >= 4)
-            .map(str::to_owned)
-            .collect();
         Self {
             vault: Arc::new(vault),
             separate_idp: separate_idp.map(Arc::new),
@@ -133,7 +126,7 @@ impl World {
             contended: AtomicBool::new(false),
             one_connection: AtomicBool::new(false),
             one_request: AtomicBool::new(false),
-            credentials,
+            mask: Mask::new(headers),
             closes_idle: AtomicBool::new(false),
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
@@ -211,7 +204,7 @@ impl World {
     pub fn give_up(&self, reason: String, advice: &str) {
         let mut abort = self.abort.lock().unwrap_or_else(PoisonError::into_inner);
         if abort.is_none() {
-            *abort = Some(Abort { reason, advice: advice.into() });
+            *abort = Some(Abort { reason: self.mask(reason), advice: advice.into() });
             self.abort_signal.notify_waiters();
         }
     }
@@ -234,9 +227,7 @@ impl World {
 
     /// Removes the credentials of the deployment from a text that a person will see.
     pub fn mask(&self, text: String) -> String {
-        self.credentials.iter().fold(text, |text, secret| {
-            if text.contains(secret.as_str()) { text.replace(secret.as_str(), "***") } else { text }
-        })
+        self.mask.text(text)
     }
 
     /// Sends a request, waits out rate limits, and notices when the target is gone. `limits` gets the 429 that were waited out.

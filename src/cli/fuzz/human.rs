@@ -1,15 +1,17 @@
 //! Findings of the fuzzer for a person: what, why it matters, and the requests that show it, with curl commands.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 
 use super::super::output;
-use super::super::rerun::quote;
+use super::super::shell::quote;
+use super::curl::{self, Bodies};
 use crate::client::RecordedBody;
 use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::report::text::{clean, count, wrap};
-use crate::runner::{RunConfig, Target};
+use crate::runner::RunConfig;
 use crate::scenarios::Abort;
 
 /// Characters of a body that are shown; the saved file has more.
@@ -32,13 +34,16 @@ pub(super) fn progress(progress: &Progress) -> String {
 }
 
 /// A finding in full.
-pub(super) fn report(number: usize, report: &Report, config: &RunConfig) -> String {
+///
+/// # Errors
+/// A body can't be written to its file.
+pub(super) fn report(number: usize, report: &Report, config: &RunConfig, bodies: &mut Bodies) -> io::Result<String> {
     let mut out = headline(number, &report.found);
     let times = usize::try_from(report.times).unwrap_or(usize::MAX);
     let (case, seconds) = (report.case, report.since.as_secs_f64());
     let seen = format!("in {}, first in case {case} after {seconds:.1} s", count(times, "case"));
     let _ = writeln!(out, "  {}", paint(DIM, seen));
-    out + &transcript(&report.transcript, config) + "\n"
+    Ok(out + &transcript(&report.transcript, config, bodies)? + "\n")
 }
 
 fn headline(number: usize, found: &Found) -> String {
@@ -62,7 +67,7 @@ fn labelled(label: &str, text: &str) -> String {
 }
 
 /// The requests, numbered; tokens are shell variables that the reader fills in.
-fn transcript(recorded: &[Recorded], config: &RunConfig) -> String {
+fn transcript(recorded: &[Recorded], config: &RunConfig, bodies: &mut Bodies) -> io::Result<String> {
     let mut out = String::new();
     let skipped = recorded.len().saturating_sub(REQUESTS);
     if skipped > 0 {
@@ -78,39 +83,12 @@ fn transcript(recorded: &[Recorded], config: &RunConfig) -> String {
         let twist = if recorded.twist.is_empty() { String::new() } else { format!(" ({})", clean(&recorded.twist)) };
         let line = format!("{:>3}. {} {}{twist} → {answer}", number + 1, recorded.by, exchange.operation);
         let _ = writeln!(out, "  {}", paint(BOLD, line));
-        let _ = writeln!(out, "       {}", curl(recorded, config));
+        let _ = writeln!(out, "       {}", curl::command(recorded, config, bodies)?);
         if !exchange.response.text.is_empty() {
             let _ = writeln!(out, "       {}", paint(DIM, shown(&exchange.response)));
         }
     }
-    out
-}
-
-fn curl(recorded: &Recorded, config: &RunConfig) -> String {
-    let exchange = &recorded.exchange;
-    let base = match (&config.server, &config.idp) {
-        (_, Some(idp)) if ["challenge", "token"].contains(&exchange.operation) => idp.to_string(),
-        (Target::Url(url), _) => url.to_string(),
-        (Target::Avp(authority), _) => format!("https://{authority}"),
-    };
-    let mut line = format!(
-        "curl -sS -X {} {}",
-        exchange.method,
-        quote(&format!("{}{}", base.trim_end_matches('/'), clean(&exchange.path)))
-    );
-    if let Some(authorization) = &exchange.authorization {
-        let own = authorization.starts_with("Bearer ") && recorded.twist.is_empty();
-        let shown =
-            if own { format!("Bearer ${}", recorded.by.to_uppercase()) } else { clean(authorization).into_owned() };
-        let _ = write!(line, " -H \"Authorization: {shown}\"");
-    }
-    for header in &config.headers {
-        let _ = write!(line, " -H '{}: ***'", header.name);
-    }
-    if !exchange.request.text.is_empty() {
-        let _ = write!(line, " -H 'Content-Type: application/json' -d {}", quote(&shown(&exchange.request)));
-    }
-    line
+    Ok(out)
 }
 
 fn shown(body: &RecordedBody) -> String {
@@ -157,13 +135,22 @@ pub(super) fn aborted(abort: &Abort) -> String {
 }
 
 /// What a saved case shows now.
-pub(super) fn replayed(number: usize, saved: &Saved, played: &Played, config: &RunConfig) -> String {
+///
+/// # Errors
+/// A body can't be written to its file.
+pub(super) fn replayed(
+    number: usize,
+    saved: &Saved,
+    played: &Played,
+    config: &RunConfig,
+    bodies: &mut Bodies,
+) -> io::Result<String> {
     let same = |found: &&Found| found.rule.id == saved.rule && found.operation == saved.operation;
-    match played.findings.iter().find(same).or(played.findings.last()) {
-        Some(found) => format!("{}{}\n", headline(number, found), transcript(played.until(found), config)),
+    Ok(match played.findings.iter().find(same).or(played.findings.last()) {
+        Some(found) => format!("{}{}\n", headline(number, found), transcript(played.until(found), config, bodies)?),
         None => {
             let was = format!("{number}. {} · {} doesn't show any more", clean(&saved.operation), clean(&saved.rule));
             format!("{}\n", paint(GREEN, was))
         }
-    }
+    })
 }

@@ -309,6 +309,7 @@ impl Play {
         if let Some((rule, expected, observed)) = wrong {
             self.report(self.found(Kind::Authentication, rule, prepared, expected, observed))?;
         }
+        self.issued.push((prepared.by, response.token.clone()));
         self.scene.actors[prepared.by].token = Some(response.token);
         Ok(())
     }

@@ -240,7 +240,7 @@ async fn work(shared: Arc<Shared>) {
         if shared.limits.cases.is_some_and(|cases| case >= cases) {
             return;
         }
-        let steps = generate::case(&mut Choices::new(shared.seed.wrapping_add(case), "fuzz"));
+        let steps = generate::case(&mut Choices::numbered(shared.seed, "fuzz", case));
         let mut played = play(&shared.world, &steps, None).await;
         shared.played.fetch_add(1, Ordering::Relaxed);
         lock(&shared.behaviours).extend(std::mem::take(&mut played.behaviours));

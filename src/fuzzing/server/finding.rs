@@ -1,5 +1,6 @@
 //! What a case can bring to light.
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use crate::client::Exchange;
@@ -73,4 +74,20 @@ pub struct Recorded {
     /// The exchange, credentials shortened.
     #[serde(flatten)]
     pub exchange: Exchange,
+    /// The request in full, to send it again.
+    #[serde(skip)]
+    pub sent: AsSent,
+}
+
+/// A request in full. It holds tokens, so it is only shown where they can be replaced by variables.
+#[derive(Clone, Debug, Default)]
+pub struct AsSent {
+    /// Path and query.
+    pub path: String,
+    /// Headers, but those of the deployment and the connection.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Bytes,
+    /// Tokens of the case, and the names of the variables that stand for them.
+    pub tokens: Vec<(String, String)>,
 }

@@ -28,6 +28,6 @@ mod shrink;
 mod twist;
 
 pub use campaign::{Campaign, End, Limits, Progress, Report, Saved, replay, run};
-pub use finding::{Found, Key, Kind, Recorded};
+pub use finding::{AsSent, Found, Key, Kind, Recorded};
 pub use plan::Step;
 pub use play::{Behaviour, Played, play};

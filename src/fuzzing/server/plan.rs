@@ -29,6 +29,13 @@ pub struct Step {
     pub dice: u64,
 }
 
+impl Step {
+    /// Whether identity and repository are there; a file may say anything.
+    pub fn is_possible(&self) -> bool {
+        self.by < CAST.len() && self.repo < REPOS
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "camelCase")]

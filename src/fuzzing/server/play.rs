@@ -36,6 +36,8 @@ pub(super) struct Play {
     pub limits: Vec<RawAnswer>,
     /// Whether a connection that had been idle ended instead of answering: nobody knows what became of that request.
     pub cut_off: bool,
+    /// The tokens of the case, and whose they are.
+    pub issued: Vec<(usize, String)>,
     noted: Vec<Found>,
     last: Option<Prepared>,
     /// How nobody was answered, by operation and whether the repository is there.
@@ -51,11 +53,12 @@ pub async fn play(world: &Arc<World>, steps: &[Step], wanted: Option<&Key>) -> P
         behaviours: Vec::new(),
         limits: Vec::new(),
         cut_off: false,
+        issued: Vec::new(),
         noted: Vec::new(),
         last: None,
         silence: HashMap::new(),
     };
-    for step in steps {
+    for step in steps.iter().filter(|step| step.is_possible()) {
         if let Err(finding) = play.step(step).await {
             if !play.cut_off {
                 play.noted.push(*finding);
@@ -210,7 +213,7 @@ impl Play {
         observed: impl Into<String>,
     ) -> Box<Found> {
         let operation = prepared.operation.name();
-        let (expected, observed) = (expected.into(), observed.into());
+        let (expected, observed) = (self.world.mask(expected.into()), self.world.mask(observed.into()));
         Box::new(Found { kind, rule, operation, expected, observed, after: self.sent.len() })
     }
 

@@ -15,7 +15,7 @@ pub(super) fn has_pattern(bytes: &[u8], key: &[u8; 32], mut earlier: impl Iterat
     let often = bytes.iter().any(|byte| bytes.iter().filter(|other| *other == byte).count() > 8 + bytes.len() / 32);
     let printable = bytes.iter().all(u8::is_ascii_hexdigit);
     let of_key = bytes.windows(6).any(|part| key.windows(6).any(|other| other == part));
-    let repeated = bytes[..16] == bytes[16..32];
+    let repeated = bytes.len() >= 32 && bytes[..16] == bytes[16..32];
     often || printable || of_key || repeated || earlier.any(|other| other.get(..6) == bytes.get(..6))
 }
 

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use super::finding::{Found, Kind, Recorded};
+use super::finding::{AsSent, Found, Kind, Recorded};
 use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::{Prepared, rule_of_answer};
-use crate::client::{Exchange, KEPT_BODY, RawAnswer, RawRequest, RecordedBody, Rewrite, Transport, TransportError};
+use crate::client::{
+    Exchange, KEPT_BODY, Mask, RawAnswer, RawRequest, RecordedBody, Rewrite, Transport, TransportError,
+};
 use crate::report::shorten_token;
 use crate::requirements as rule;
 use crate::scenarios::{Operation, World};
@@ -31,8 +33,8 @@ pub(super) struct Sent {
     operation: &'static str,
     method: http::Method,
     path: String,
-    authorization: Option<HeaderValue>,
-    body: Kept,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
     outcome: Result<Received, String>,
     duration: Duration,
 }
@@ -50,40 +52,52 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(body: &Bytes) -> Self {
-        let head = if body.len() <= KEPT_BODY { body.clone() } else { Bytes::copy_from_slice(&body[..KEPT_BODY]) };
+    /// Of a long body as much as is recorded, and as much more as it takes to see what the cut goes through.
+    fn of(body: &Bytes, mask: &Mask) -> Self {
+        let kept = KEPT_BODY + mask.longest();
+        let head = if body.len() <= kept { body.clone() } else { Bytes::copy_from_slice(&body[..kept]) };
         Self { head, length: body.len() }
     }
 
-    fn recorded(&self, world: &World) -> RecordedBody {
-        let text = String::from_utf8_lossy(&self.head).into_owned();
-        RecordedBody { text: shorten_token(world.mask(text)), length: self.length }
+    fn recorded(&self, mask: &Mask) -> RecordedBody {
+        RecordedBody { text: shorten_token(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
     }
 }
 
 impl Sent {
-    fn recorded(&self, world: &World) -> Recorded {
+    /// For people; `tokens` are those of the case with the names of their variables.
+    fn recorded(&self, world: &World, tokens: &[(String, String)]) -> Recorded {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let shortened = |value: &HeaderValue| {
-            let text = text(value);
-            let kept: String = text.chars().take(SHOWN_AUTHORIZATION).collect();
-            if kept.len() == text.len() { kept } else { format!("{kept}…") }
+        let shortened = |value: String| {
+            let kept: String = value.chars().take(SHOWN_AUTHORIZATION).collect();
+            if kept.len() == value.len() { kept } else { format!("{kept}…") }
         };
+        let authorization = self.headers.iter().find(|(name, _)| name == AUTHORIZATION);
         let received = self.outcome.as_ref().ok();
+        let path =
+            tokens.iter().fold(self.path.clone(), |path, (token, name)| path.replace(token, &format!("${name}")));
         let exchange = Exchange {
             operation: self.operation,
             method: self.method.to_string(),
-            path: self.path.clone(),
-            authorization: self.authorization.as_ref().map(shortened),
-            request: self.body.recorded(world),
+            path: world.mask(path),
+            authorization: authorization.map(|(_, value)| shortened(world.mask(text(value)))),
+            request: Kept::of(&self.body, &world.mask).recorded(&world.mask),
             status: received.map(|received| received.status),
-            content_type: received.and_then(|received| received.content_type.as_ref()).map(text),
-            response: received.map(|received| received.body.recorded(world)).unwrap_or_default(),
+            content_type: received
+                .and_then(|received| received.content_type.as_ref())
+                .map(|value| world.mask(text(value))),
+            response: received.map(|received| received.body.recorded(&world.mask)).unwrap_or_default(),
             error: self.outcome.as_ref().err().map(|error| world.mask(error.clone())),
             duration: self.duration,
         };
+        let sent = AsSent {
+            path: self.path.clone(),
+            headers: self.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: self.body.clone(),
+            tokens: tokens.to_vec(),
+        };
         let by = CAST.get(self.by).copied().unwrap_or("nobody");
-        Recorded { by, twist: self.twist.clone(), exchange }
+        Recorded { by, twist: world.mask(self.twist.clone()), exchange, sent }
     }
 }
 
@@ -205,19 +219,18 @@ impl Play {
             Ok(answer) => Ok(Received {
                 status: answer.status.as_u16(),
                 content_type: answer.headers.get(http::header::CONTENT_TYPE).cloned(),
-                body: Kept::of(&answer.body),
+                body: Kept::of(&answer.body, &self.world.mask),
             }),
             Err(error) => Err(error.to_string()),
         };
-        let authorization = request.headers.iter().find(|(name, _)| name == http::header::AUTHORIZATION);
         self.sent.push(Sent {
             by: prepared.by,
             twist: prepared.twist.clone(),
             operation: prepared.operation.name(),
             method: request.method.clone(),
             path: request.path.clone(),
-            authorization: authorization.map(|(_, value)| value.clone()),
-            body: Kept::of(request.body.as_ref().unwrap_or(&Bytes::new())),
+            headers: request.headers.clone(),
+            body: request.body.clone().unwrap_or_default(),
             outcome,
             duration,
         });
@@ -225,7 +238,15 @@ impl Play {
 
     /// What was sent and came, for people.
     pub(super) fn transcript(&self) -> Vec<Recorded> {
-        self.sent.iter().map(|sent| sent.recorded(&self.world)).collect()
+        // The tokens of an identity, numbered if it got several.
+        let mut seen = [0_usize; CAST.len()];
+        let name = |(by, token): &(usize, String)| {
+            let name = CAST.get(*by).copied().unwrap_or("nobody").to_uppercase();
+            let count = seen.get_mut(*by).map_or(0, |count| std::mem::replace(count, *count + 1));
+            (token.clone(), if count == 0 { name } else { format!("{name}_{}", count + 1) })
+        };
+        let tokens: Vec<_> = self.issued.iter().map(name).collect();
+        self.sent.iter().map(|sent| sent.recorded(&self.world, &tokens)).collect()
     }
 
     fn transport_of(&self, operation: Operation) -> &Transport {

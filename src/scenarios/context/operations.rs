@@ -294,15 +294,12 @@ impl Ctx {
         result: &Result<RawAnswer, TransportError>,
         duration: Duration,
     ) -> Exchange {
-        let recorded = |bytes: &[u8]| {
-            let body = RecordedBody::of(bytes);
-            RecordedBody { text: self.world.mask(body.text), ..body }
-        };
+        let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &self.world.mask);
         let answer = result.as_ref().ok();
         Exchange {
             operation: call.operation.map_or("request", Operation::name),
             method: request.method.to_string(),
-            path: request.path.clone(),
+            path: self.world.mask(request.path.clone()),
             authorization,
             request: recorded(request.body.as_deref().unwrap_or_default()),
             status: answer.map(|answer| answer.status.as_u16()),
@@ -333,7 +330,8 @@ impl Ctx {
         observer.keep(self.check.id, &answer.body, &answer.exchange);
         let Some(operation) = answer.operation.filter(|_| validated) else { return };
         if answer.is_success() {
-            observer.content_type(answer.exchange.content_type.as_deref(), self.check.id, &answer.exchange);
+            let label = answer.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+            observer.content_type(label.as_deref(), self.check.id, &answer.exchange);
             if self.provoking.load(Ordering::Relaxed) {
                 return;
             }

@@ -1,0 +1,123 @@
+//! Words for a POSIX shell: whatever stands in them, it is text. The one place that quotes.
+
+use std::fmt::Write as _;
+
+use crate::report::text::is_unsafe;
+
+/// A word as a POSIX shell reads it.
+pub(super) fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quoted(word) }
+}
+
+/// In single quotes. What could steer the terminal that shows the command is made by `printf` when it runs.
+fn quoted(word: &str) -> String {
+    let mut out = String::from("'");
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => out.push_str(r"'\''"),
+            // Left as it is: a substitution would lose it.
+            '\n' => out.push('\n'),
+            c if is_unsafe(c) => {
+                let mut bytes = c.to_string();
+                while let Some(c) = chars.next_if(|c| *c != '\n' && is_unsafe(*c)) {
+                    bytes.push(c);
+                }
+                out.push_str("'\"$(printf '");
+                for byte in bytes.bytes() {
+                    // Writing to a string can't fail.
+                    let _ = write!(out, "\\{byte:03o}");
+                }
+                out.push_str("')\"'");
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// As [`quote`], with shell variables in place of values that the reader has to fill in: `(value, NAME)`.
+pub(super) fn quote_with(word: &str, variables: &[(String, String)]) -> String {
+    let first = variables
+        .iter()
+        .filter(|(value, _)| !value.is_empty())
+        .filter_map(|(value, name)| Some((word.find(value.as_str())?, value.len(), name)))
+        .min_by_key(|(at, length, _)| (*at, std::cmp::Reverse(*length)));
+    let Some((at, length, name)) = first else { return quote(word) };
+    let (before, after) = (&word[..at], &word[at + length..]);
+    let part = |text: &str, quoted: String| if text.is_empty() { String::new() } else { quoted };
+    format!("{}\"${{{name}}}\"{}", part(before, quote(before)), part(after, quote_with(after, variables)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a shell makes of a word.
+    #[cfg(unix)]
+    fn read_back(quoted: &str) -> Vec<u8> {
+        let script = format!("printf %s {quoted}");
+        let run = std::process::Command::new("sh").arg("-c").arg(&script).env("ALICE", "a token").output().unwrap();
+        assert!(run.status.success(), "{script}\n{}", String::from_utf8_lossy(&run.stderr));
+        run.stdout
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        let words = [
+            "",
+            "plain",
+            "it's $HOME",
+            "$(touch /tmp/owned)",
+            "`id`",
+            "\"; id; \"",
+            "a\\nb",
+            "\\",
+            "!history",
+            "*",
+            "~",
+            "-n",
+            "\u{1b}[31mred",
+            "\r\n",
+            "a\nb",
+            "ends\n",
+            "\n",
+            "tab\tbell\u{7}",
+            "\u{202e}reversed\u{200b}",
+            "é\u{1f511}",
+            "%s%n",
+            "'",
+            "''",
+            "a'\n'b",
+            "x\u{9b}y",
+            "{a,b}",
+            "#",
+            "&|;<>()",
+        ];
+        for word in words {
+            let quoted = quote(word);
+            assert_eq!(String::from_utf8_lossy(&read_back(&quoted)), word, "{quoted}");
+            assert!(!quoted.chars().any(|c| c != '\n' && is_unsafe(c)), "{quoted}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn variables_stand_for_values() {
+        let variables = [("s3cret".to_owned(), "ALICE".to_owned()), ("s3cret-too".to_owned(), "BOB".to_owned())];
+        let quoted = quote_with("Bearer s3cret$(id)", &variables);
+        assert_eq!(quoted, "'Bearer '\"${ALICE}\"'$(id)'");
+        assert_eq!(read_back(&quoted), b"Bearer a token$(id)");
+        assert_eq!(quote_with("s3cret-too", &variables), "\"${BOB}\"");
+        assert_eq!(quote_with("nothing", &variables), "nothing");
+    }
+
+    #[test]
+    fn quotes_for_a_shell() {
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quote(""), "''");
+    }
+}
