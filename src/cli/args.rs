@@ -113,13 +113,13 @@ pub(super) struct RunArgs {
     /// Bound on one request
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::time, help_heading = "Connection")]
     pub timeout: Duration,
-    /// Bound on the whole run
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = values::time, help_heading = "Connection")]
-    pub deadline: Duration,
-    /// Checks at once
-    #[arg(long, value_name = "N", default_value_t = 8, help_heading = "Connection")]
+    /// Bound on the whole run [default: 5m, and longer where the server is slow]
+    #[arg(long, value_name = "TIME", value_parser = values::time, help_heading = "Connection")]
+    pub deadline: Option<Duration>,
+    /// Checks at once [default: 8, and more where the server is slow]
+    #[arg(long, value_name = "N", help_heading = "Connection")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: u16,
+    pub jobs: Option<u16>,
 
     /// Run only these: globs on ids (push/*) or sections (§6); repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]

@@ -105,7 +105,7 @@ impl FuzzArgs {
         (args.server, args.idp) = (self.server.clone(), self.idp.clone());
         (args.embedded, args.fault, args.quirk) = (self.embedded, self.fault.clone(), self.quirk.clone());
         (args.header, args.ca_cert, args.insecure) = (self.header.clone(), self.ca_cert.clone(), self.insecure);
-        (args.jobs, args.timeout, args.seed) = (self.jobs, self.timeout, self.seed);
+        (args.jobs, args.timeout, args.seed) = (Some(self.jobs), self.timeout, self.seed);
         (args.spec, args.strict) = (self.spec, self.strict);
         Ok(args)
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http::{Method, StatusCode};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
@@ -26,6 +26,11 @@ const REUSED_WITHIN: Duration = Duration::from_millis(500);
 /// Longest body that a server is trusted to read although it refuses the request, in bytes: of the order of what it was
 /// seen to read.
 const READ_THOUGH_REFUSED: usize = 16 * 1024;
+
+/// Who is asking.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
+/// What is read.
+const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -322,6 +327,9 @@ impl Transport {
         for (name, value) in &request.headers {
             headers.append(name.clone(), value.clone());
         }
+        // Some servers, and firewalls before them, ask for both.
+        headers.entry(USER_AGENT).or_insert(AGENT);
+        headers.entry(ACCEPT).or_insert(ACCEPTED);
         if self.fresh_only.load(Ordering::Relaxed) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -329,6 +329,8 @@ catalogue! {
         "Requests and answers begin and end where RFC 9112 says, also in chunks, in step and with odd heads; what can be read in two ways is refused.";
     NEGOTIATION = "AVP-H-negotiation", "§6", Hardening, Server, V0_2,
         "Media types and content codings are agreed on as RFC 9110 says: JSON by any spelling, gzip once and only where asked for.";
+    PLAIN_INTEGERS = "AVP-H-plain-integers", "§2", Hardening, Server, V0_2,
+        "Integers are written without a fraction or an exponent, which JSON Schema allows and many clients don't read.";
     STALLED_REQUEST = "AVP-H-stalled-request", "§6", Hardening, Server, V0_2,
         "One request that never gets finished doesn't keep everybody else waiting.";
     CREDENTIALS_NOT_KEPT = "AVP-H-credentials-not-kept", "§3", Hardening, Server, V0_2,

@@ -11,6 +11,11 @@ use crate::requirements::Revision;
 use crate::scan::Source;
 use crate::scenarios::Recording;
 
+/// Checks at once, unless told otherwise.
+pub const DEFAULT_JOBS: usize = 8;
+/// Bound on a whole run, unless told otherwise.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
+
 /// Where the target is.
 #[derive(Clone, Debug)]
 pub enum Target {
@@ -41,6 +46,10 @@ pub struct RunConfig {
     pub deadline: Duration,
     /// Checks at once, at least 1.
     pub jobs: usize,
+    /// Whether more checks run at once where the target is slow.
+    pub fits: bool,
+    /// Whether the bound on the whole run grows where the target is slow.
+    pub fits_deadline: bool,
     /// Seed of the run's choices; drawn from the operating system when absent.
     pub seed: Option<u64>,
     /// Globs on check ids or sections (`§6`); empty means all.
@@ -90,8 +99,10 @@ impl RunConfig {
             ca_certs: Vec::new(),
             insecure: false,
             timeout: Duration::from_secs(10),
-            deadline: Duration::from_secs(300),
-            jobs: 8,
+            deadline: DEFAULT_DEADLINE,
+            jobs: DEFAULT_JOBS,
+            fits: true,
+            fits_deadline: true,
             seed: None,
             only: Vec::new(),
             skip: Vec::new(),

@@ -3,6 +3,7 @@
 mod config;
 mod events;
 mod known;
+mod pace;
 mod preflight;
 mod schedule;
 mod select;
@@ -17,7 +18,7 @@ use tokio::time::Instant;
 
 pub use crate::client::Header;
 pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
-pub use config::{RunConfig, Target};
+pub use config::{DEFAULT_DEADLINE, DEFAULT_JOBS, RunConfig, Target};
 pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
 pub use known::{Known, KnownError, LARGEST as LARGEST_KNOWN};
 pub use select::{Selection, matches, select};
@@ -25,7 +26,7 @@ pub use stored::{StoredConfig, judge_stored};
 
 use crate::client::{clock, random};
 use crate::scenarios::storage::Storage;
-use crate::scenarios::{self, Abort, Check, World};
+use crate::scenarios::{self, Abort, Check, Phase, World};
 pub(crate) use preflight::{connect, greet};
 pub(crate) use verdict::{Ending, Tally};
 
@@ -120,6 +121,7 @@ impl Run<'_> {
                     .into(),
             ));
         }
+        world.limits().into_iter().for_each(|note| (self.emit)(Event::Note(note)));
         if world.observer.saw_later_revision() && self.config.spec < crate::requirements::Revision::V0_4 {
             (self.emit)(Event::Note(
                 "the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into(),
@@ -137,15 +139,21 @@ impl Run<'_> {
         mut traces: mpsc::UnboundedReceiver<(&'static str, Arc<crate::client::Exchange>)>,
     ) -> Ending {
         let (events, mut received) = mpsc::unbounded_channel();
-        let task = tokio::spawn(work(world.clone(), chosen.to_vec(), self.config.jobs, events));
+        let task = tokio::spawn(work(world.clone(), chosen.to_vec(), self.config.clone(), events));
         let mut stop = self.stop.clone();
         let mut done = HashSet::new();
+        let (mut deadline, started) = (deadline, self.started);
         let ending = loop {
             tokio::select! {
                 biased;
                 Some((check, exchange)) = traces.recv() => (self.emit)(Event::Exchange(check, exchange)),
                 event = received.recv() => match event {
-                    Some(event) => self.pass_on(event, &mut done),
+                    Some(event) => {
+                        self.pass_on(event, &mut done);
+                        if let Some(fitted) = world.fitted_deadline.get() {
+                            (self.config.deadline, deadline) = (*fitted, started + *fitted);
+                        }
+                    }
                     None => break world.abort().map_or(Ending::Complete, Ending::Aborted),
                 },
                 () = stopped(&mut stop) => break Ending::Interrupted,
@@ -232,18 +240,25 @@ impl Run<'_> {
 }
 
 /// Preflight, then the checks.
-async fn work(world: Arc<World>, chosen: Vec<&'static Check>, jobs: usize, events: mpsc::UnboundedSender<Event>) {
+async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig, events: mpsc::UnboundedSender<Event>) {
+    let note = |text: String| drop(events.send(Event::Note(text)));
     match preflight::greet(&world).await {
-        Ok(notes) => {
-            for note in notes {
-                let _ = events.send(Event::Note(note));
-            }
-            // More would only queue in the backlog, which is five connections in many small servers.
-            let jobs = if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { jobs.min(4) } else { jobs };
-            schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
-        }
-        Err(abort) => world.give_up(abort.reason, &abort.advice),
+        Ok(notes) => notes.into_iter().for_each(note),
+        Err(abort) => return world.give_up(abort.reason, &abort.advice),
     }
+    let mut jobs = config.jobs;
+    let parallel = chosen.iter().filter(|check| check.phase == Phase::Parallel).count();
+    let checks = pace::Checks { parallel, alone: chosen.len() - parallel };
+    if let Some(pace) = preflight::pace(&world, &config, checks).await {
+        jobs = pace.jobs;
+        let _ = world.fitted_deadline.set(pace.deadline);
+        note(pace.note());
+    }
+    // More would only queue in the backlog, which is five connections in many small servers.
+    if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
+        jobs = jobs.min(4);
+    }
+    schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
 }
 
 /// Waits until `stop` turns true; for ever when it never can.

@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
+use super::pace::{Checks, Pace, is_serial};
 use super::{RunConfig, Target};
-use crate::client::{self, Identity, Transport, TransportError};
+use crate::client::{self, Identity, Transport, TransportError, clock};
 use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Operation, Stop, World};
 use crate::wire::TokenResponse;
 
 /// How long a second connection may take to be served while a first one is idle.
 const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
+
+/// Pauses between requests to a server that isn't up yet, in milliseconds; 20 s together.
+const WARM_UP: [u64; 13] = [150, 600, 1000, 1000, 1000, 1500, 1500, 2000, 2000, 2000, 2500, 2500, 2500];
 
 /// The preflight speaks to the server through the same context as a check.
 pub static PREFLIGHT: CheckInfo = CheckInfo {
@@ -124,7 +129,55 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
         }
         Err(Stop::Skip(..)) => None,
     };
-    manners(world, &cx, &identity.id, token.as_deref()).await
+    let waited = vault_is_up(&cx).await?;
+    let notes = manners(world, &cx, &identity.id, token.as_deref()).await?;
+    Ok(waited.into_iter().chain(notes).collect())
+}
+
+/// How fast the run may be, by the latency of a few more requests.
+pub(super) async fn pace(world: &Arc<World>, config: &RunConfig, checks: Checks) -> Option<Pace> {
+    let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    let mut latency = Duration::MAX;
+    for _ in 0..2 {
+        let key = cx.identity().id;
+        let Ok(answer) = cx.challenge(&key).await else { return None };
+        latency = latency.min(answer.exchange.duration);
+    }
+    let serial = world.is_serial() || is_serial(&cx, latency).await;
+    Pace::of(config, latency, serial, checks)
+}
+
+/// Waits for a vault that is still warming up: it says so to whoever asks.
+async fn vault_is_up(cx: &Ctx) -> Result<Option<String>, Abort> {
+    let started = Instant::now();
+    let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 }).to_string();
+    let mut pauses = WARM_UP.into_iter();
+    loop {
+        let call = Call::operation(Operation::Pull, "nobody's", "", &Auth::None, Some(body.clone().into()));
+        let (_, result) = cx.try_call(call).await;
+        if let Some(abort) = cx.world.abort() {
+            return Err(abort);
+        }
+        // Whatever else it answers, checks will judge.
+        let status = result.map_or(0, |answer| answer.status);
+        let waited = (started.elapsed() > Duration::from_millis(500)).then(|| warmed_up(started));
+        match (status, pauses.next()) {
+            (502..=504, Some(pause)) => tokio::time::sleep(Duration::from_millis(pause)).await,
+            (502..=504, None) => return Err(not_up("pull", status, started)),
+            _ => return Ok(waited),
+        }
+    }
+}
+
+fn warmed_up(started: Instant) -> String {
+    format!("the server was not ready at first; it was waited for, {} s", started.elapsed().as_secs().max(1))
+}
+
+fn not_up(operation: &str, status: u16, started: Instant) -> Abort {
+    abort(
+        format!("{operation} is answered with status {status} every time, for {} s", started.elapsed().as_secs()),
+        "the server, or a proxy before it, says that it isn't up: look at its log, and start the suite later",
+    )
 }
 
 /// The first challenge and the first token. The inner error is a server that answers, but gives none.
@@ -143,8 +196,12 @@ async fn redeemed(cx: &Ctx, identity: &Identity, nonce: &str) -> Result<TokenRes
 /// The first challenge. The inner error is a server that answers like one, but not with a nonce.
 async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort> {
     let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
-    let mut last = None;
-    for pause in [0, 150, 600] {
+    let (mut last, started) = (0, Instant::now());
+    // A server that isn't up yet says so by 502 to 504; with any other 5xx there is no point in waiting long.
+    for (tried, pause) in std::iter::once(0).chain(WARM_UP).enumerate() {
+        if tried > 2 && !(502..=504).contains(&last) {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let call = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.clone().into()));
         let (_, result) = cx.try_call(call).await;
@@ -155,10 +212,13 @@ async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort>
         if answer.status < 500 {
             return read_nonce(&cx.world, &answer);
         }
-        last = Some(answer.status);
+        last = answer.status;
+    }
+    if (502..=504).contains(&last) {
+        return Err(not_up("challenge", last, started));
     }
     Err(abort(
-        format!("challenge is answered with status {} every time", last.unwrap_or_default()),
+        format!("challenge is answered with status {last} every time"),
         "look at the server's log: it can't issue a nonce",
     ))
 }
@@ -195,7 +255,14 @@ fn read_nonce(world: &World, answer: &Answer<'_>) -> Result<Result<String, Strin
             "if the deployment asks for a header of its own, give it with --header or --idp-header 'Name: value'",
         )),
         429 => Err(abort(
-            format!("POST {path} is answered with 429 every time"),
+            match answer
+                .headers
+                .get(http::header::RETRY_AFTER)
+                .and_then(|value| clock::retry_after(value.to_str().ok()?))
+            {
+                Some(wait) => format!("POST {path} is answered with 429, and asks to wait {} s", wait.as_secs()),
+                None => format!("POST {path} is answered with 429 every time"),
+            },
             "lift the rate limit for the address that runs the suite",
         )),
         _ => Err(abort(format!("POST {path} is answered with status {status}: not an AVP server?"), NOT_AVP)),

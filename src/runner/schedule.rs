@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::preflight;
-use super::{CheckResult, Event, Finding, Status};
+use super::{CheckResult, Event, Finding, Omission, Status};
 use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
@@ -102,6 +102,10 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     let (status, mut findings, mut message) = match outcome {
         Ok(()) if warnings.is_empty() => (Status::Pass, Vec::new(), cx.take_remarks()),
         Ok(()) => (Status::Warn, Vec::new(), String::new()),
+        Err(Stop::Skip(Omission::NotApplicable, reason)) if cx.rounds() > 0 => {
+            let text = format!("not provoked in {} rounds; then the server took no more: {reason}", cx.rounds());
+            (if warnings.is_empty() { Status::Pass } else { Status::Warn }, Vec::new(), text)
+        }
         Err(Stop::Skip(why, reason)) => {
             omission = Some(why);
             (Status::Skip, Vec::new(), reason)

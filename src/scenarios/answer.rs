@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::limits::Limit;
 use super::{Ctx, Finding, Stop};
 use crate::client::Exchange;
 use crate::wire::{self, MessageKind};
@@ -26,7 +27,7 @@ pub fn segment(text: &str) -> String {
 }
 
 /// The operations of the HTTP/JSON profile (SPEC §3, §6, §8.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the specification's")]
 pub enum Operation {
     Challenge,
@@ -134,6 +135,8 @@ impl Operation {
 #[derive(Clone)]
 pub struct Answer<'c> {
     pub(super) cx: &'c Ctx,
+    /// The limit of the deployment that it tells of. Such an answer shows nothing broken.
+    pub(super) limit: Option<Limit>,
     /// The record.
     pub exchange: Arc<Exchange>,
     /// What was asked; `None` for a request that is no operation.
@@ -159,7 +162,16 @@ impl Answer<'_> {
 
     /// The rule is broken, and this answer shows it.
     pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
-        Stop::Broken(Box::new(self.finding(expected, observed)))
+        self.limited().unwrap_or_else(|| Stop::Broken(Box::new(self.finding(expected, observed))))
+    }
+
+    /// Why there is nothing to judge, if the answer tells of a limit of the deployment; the run keeps note of it.
+    pub(super) fn limited(&self) -> Option<Stop> {
+        let limit = self.limit.as_ref()?;
+        if !limit.ends_the_check() {
+            self.cx.world.limits.met(limit);
+        }
+        Some(limit.stop())
     }
 
     /// A finding that points to this answer.
@@ -182,7 +194,7 @@ impl Answer<'_> {
 
     /// Notes a warning unless a condition holds.
     pub fn should(&self, holds: bool, expected: &str, observed: impl FnOnce() -> String) {
-        if !holds {
+        if !holds && self.limited().is_none() {
             self.cx.warn(self.finding(expected, observed()));
         }
     }

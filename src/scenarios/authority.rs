@@ -1,6 +1,7 @@
 //! Authority at the moment of effect (SPEC §3, §6): a request that began while its caller was a member is finished after the
 //! caller was removed. Servers that authorise when they have read the head let it through.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -142,6 +143,9 @@ async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
         // Whatever becomes of it: it must not stay behind and hold up the checks that follow.
         let _ = cx.finish(&call, held).await;
         if let Err(error) = result {
+            if cx.world.stalls.swap(true, Ordering::Relaxed) {
+                return Err(Stop::not_judged("requests that stall keep others waiting here, which is told once"));
+            }
             return Err(Stop::Broken(Box::new(super::Finding {
                 expected: "a pull is answered while another request is under way".into(),
                 observed: error.to_string(),

@@ -1,6 +1,9 @@
 //! What contention checks share: rounds within the budget, requests that become whole at the same moment, and what may be held
 //! afterwards.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio::time::Instant;
 
 use super::state::{compare_envelope, compare_manifest};
@@ -9,7 +12,7 @@ use crate::client::{Repo, TransportError};
 
 /// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
 pub(super) fn crowd(cx: &Ctx) -> usize {
-    if cx.world.one_connection.load(std::sync::atomic::Ordering::Relaxed) { 4 } else { 12 }
+    if cx.world.one_connection.load(Ordering::Relaxed) { 4 } else { 12 }
 }
 
 /// How many times as long contention is provoked with `--thorough`.
@@ -19,7 +22,7 @@ const CONTENDED: u32 = 25;
 
 /// How long a contention check goes on, and for how many rounds at most.
 pub(super) fn patience(cx: &Ctx) -> (Instant, u32) {
-    let contended = cx.world.contended.load(std::sync::atomic::Ordering::Relaxed);
+    let contended = cx.world.contended.load(Ordering::Relaxed);
     let times = if cx.thorough() { THOROUGH } else { 1 } * if contended { CONTENDED } else { 1 };
     (Instant::now() + cx.world.race_budget * times, cx.world.race_rounds.max(1).saturating_mul(times))
 }
@@ -32,18 +35,20 @@ pub(super) struct Rounds {
     pub(super) done: u32,
     /// Rounds that came to their end: in the others not all requests were answered.
     complete: u32,
+    ended: Arc<AtomicU32>,
 }
 
 impl Rounds {
     pub(super) fn of(cx: &Ctx) -> Self {
         let (until, limit) = patience(cx);
-        Self { until, limit, done: 0, complete: 0 }
+        Self { until, limit, done: 0, complete: 0, ended: cx.rounds.clone() }
     }
 
     /// Whether there is another round; the first one always takes place.
     pub(super) fn next(&mut self) -> bool {
         self.complete = self.done;
         let more = self.done == 0 || (self.done < self.limit && Instant::now() < self.until);
+        self.ended.store(self.done, Ordering::Relaxed);
         self.done += u32::from(more);
         more
     }
@@ -65,15 +70,16 @@ pub(super) fn body(value: &impl serde::Serialize) -> Option<bytes::Bytes> {
     serde_json::to_vec(value).ok().map(Into::into)
 }
 
-pub(super) type Results<'c> = Vec<(std::sync::Arc<crate::client::Exchange>, Result<Answer<'c>, TransportError>)>;
+pub(super) type Sent<'c> = (Arc<crate::client::Exchange>, Result<Answer<'c>, TransportError>);
+pub(super) type Results<'c> = Vec<Sent<'c>>;
 
 /// The answers that came, with their positions. A rate limit or a connection that a busy server dropped is no answer.
-pub(super) fn answers<'r, 'c>(results: &'r Results<'c>) -> impl Iterator<Item = (usize, &'r Answer<'c>)> {
+pub(super) fn answers<'r, 'c>(results: &'r [Sent<'c>]) -> impl Iterator<Item = (usize, &'r Answer<'c>)> {
     results
         .iter()
         .enumerate()
         .filter_map(|(position, (_, result))| Some((position, result.as_ref().ok()?)))
-        .filter(|(_, answer)| answer.status != 429)
+        .filter(|(_, answer)| answer.status != 429 && answer.limit.is_none())
 }
 
 /// No answer at all may also have taken effect; a round with such a one proves less.
@@ -81,7 +87,12 @@ pub(super) fn all_answered(results: &Results<'_>) -> bool {
     answers(results).count() == results.len()
 }
 
-pub(super) fn no_server_error(results: &Results<'_>) -> Outcome {
+/// Nor a limit of the deployment, which leaves nothing to judge.
+pub(super) fn no_server_error(results: &[Sent<'_>]) -> Outcome {
+    let limits = results.iter().filter_map(|(_, result)| result.as_ref().ok()?.limit.as_ref());
+    if let Some(limit) = limits.into_iter().find(|limit| limit.ends_the_check()) {
+        return Err(limit.stop());
+    }
     for (_, answer) in answers(results) {
         answer.must(answer.status < 500, "no 5xx under contention", || answer.summary())?;
     }

@@ -4,7 +4,7 @@ mod operations;
 mod setup;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -147,6 +147,10 @@ pub struct Ctx {
     provoking: AtomicBool,
     cut_off: AtomicBool,
     recording: OnceLock<Recording>,
+    /// Whether answers are taken as they are, limits of the deployment included.
+    experiment: bool,
+    /// Rounds of contention that came to their end.
+    pub(super) rounds: Arc<AtomicU32>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -167,7 +171,19 @@ impl Ctx {
             provoking: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             recording: OnceLock::new(),
+            experiment: false,
+            rounds: Arc::default(),
         }
+    }
+
+    /// The context of an experiment that is part of no check's verdict.
+    pub(super) fn experiment(world: Arc<World>, info: &'static CheckInfo) -> Self {
+        Self { experiment: true, ..Self::new(world, info) }
+    }
+
+    /// How many rounds of contention came to their end.
+    pub fn rounds(&self) -> u32 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     // What has happened so far.

@@ -51,6 +51,9 @@ pub(super) async fn reached(cx: &Ctx, owner: &Member, version: i64, epoch: i64) 
     let mut pushed = cx.repo(owner).await?;
     let rotation = pushed.rotation_to(owner, &[owner], version, epoch.max(pushed.epoch()));
     let answer = cx.push(owner, &pushed.rotating_push(&rotation)).await?;
+    if let Some(stop) = answer.limited() {
+        return Err(stop);
+    }
     if answer.is_refusal() {
         let expected = format!("a repository may be at version {version} and epoch {epoch}");
         answer.should(false, &expected, || answer.summary());

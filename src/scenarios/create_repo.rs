@@ -79,6 +79,9 @@ async fn initial_counters(cx: &Ctx) -> Outcome {
         let mut repo = Repo::with_counters(&alice, &random::uuid(), version, epoch);
         cx.watch(&repo);
         let answer = cx.create(&alice, &repo.create_request()).await?;
+        if let Some(stop) = answer.limited() {
+            return Err(stop);
+        }
         if answer.is_refusal() {
             let expected = format!("a repository may begin at version {version} and epoch {epoch}");
             answer.should(false, &expected, || answer.summary());

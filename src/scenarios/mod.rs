@@ -27,6 +27,7 @@ mod key_binding;
 mod known;
 mod last_look;
 mod ledger;
+mod limits;
 mod logins;
 mod malformed;
 mod meetings;

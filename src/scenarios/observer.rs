@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::client::{Exchange, clock};
-use crate::wire::{MessageKind, Schema, Violation};
+use crate::wire::{self, MessageKind, Schema, Violation};
 
 /// How much of the answers and their records is kept for the search, in bytes; beyond it they are only counted.
 const KEPT_ANSWERS: usize = 48 << 20;
@@ -43,6 +43,7 @@ pub struct Observer {
     violations: Mutex<BTreeMap<MessageKind, Vec<Seen>>>,
     valid: Mutex<BTreeMap<MessageKind, u64>>,
     content_types: Mutex<Vec<Seen>>,
+    fractions: Mutex<Vec<Seen>>,
     error_codes: Mutex<Vec<Seen>>,
     answers: Mutex<Vec<Kept>>,
     kept_bytes: AtomicU64,
@@ -81,6 +82,9 @@ impl Observer {
                 // The value at fault differs from answer to answer; the place is what makes it one observation.
                 note(list, without_values(violation), check, exchange);
             }
+        }
+        if wire::has_fractions(body) {
+            note(&mut lock(&self.fractions), "an integer is written as 1.0 is".into(), check, exchange);
         }
         if body.pointer("/shareRefreshTokens").or_else(|| body.pointer("/manifest/shareRefreshTokens")).is_some() {
             self.later_revision.store(true, Ordering::Relaxed);
@@ -136,6 +140,11 @@ impl Observer {
     /// Answers whose label isn't JSON.
     pub fn content_type_findings(&self) -> Vec<Seen> {
         lock(&self.content_types).clone()
+    }
+
+    /// Answers in which integers have a fraction or an exponent.
+    pub fn fraction_findings(&self) -> Vec<Seen> {
+        lock(&self.fractions).clone()
     }
 
     /// The kept answers, and the number of those that weren't.

@@ -93,7 +93,7 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
 /// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning.
 pub(super) fn too_large(cx: &Ctx, answer: &Answer<'_>, number: i64) -> bool {
     let large = number > 0 && !ordinary(number);
-    if large {
+    if large && answer.limited().is_none() {
         cx.warn(answer.finding(format!("the number {number} isn't refused"), answer.summary()));
     }
     large

@@ -85,6 +85,9 @@ async fn are_two(cx: &Ctx, make: impl Fn() -> (String, String) + Send + Sync) ->
 async fn taken(cx: &Ctx, owner: &Member, repo: &Repo) -> Outcome {
     cx.watch(repo);
     let answer = cx.create(owner, &repo.create_request()).await?;
+    if let Some(stop) = answer.limited() {
+        return Err(stop);
+    }
     if answer.is_refusal() {
         return Err(Stop::not_applicable(format!("ids such as {:?} are refused with {}", repo.id(), answer.status)));
     }

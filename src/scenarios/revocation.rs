@@ -145,8 +145,14 @@ async fn can_be_added_again(cx: &Ctx) -> Outcome {
     let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
     answer.refused("a pull by the removed member", &[403])?;
     let request = repo.add_request(&bob);
-    repo.apply_add(&request.member);
     let answer = cx.add(&alice, &request).await?;
+    if answer.is_refusal() {
+        // A policy, if it is about bob and not about adding.
+        cx.enrol(&alice, &mut repo, &cx.identity()).await?;
+        answer.should(false, "who was removed may be added again", || answer.summary());
+        return cx.readable(&alice, &repo, "a refused addition").await;
+    }
+    repo.apply_add(&request.member);
     let manifest: VaultManifest = answer.accepted("adding somebody again who was removed")?;
     if let Some(difference) = compare_manifest(&repo.manifest, &manifest) {
         return Err(answer.broken("the manifest with the member as sent", difference));

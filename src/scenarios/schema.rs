@@ -22,6 +22,8 @@ checks! {
         "Every answer to push, conflicts too, has its four members and no others", phase = Finale;
     "schema/member-entry", Must, "§2", [FIELD_NAMES, INT64, BASE64, KEY_ENCODING], member_entry,
         "Every answer to fetchMemberKey is a MemberEntry and nothing else", phase = Finale;
+    "schema/integers-without-fraction", Hardening, "§2", [PLAIN_INTEGERS], integers,
+        "Integers are written without fraction and exponent, so that every client reads them", phase = Finale;
     "schema/content-type", Should, "§6", [JSON_CONTENT_TYPE], content_type,
         "Every JSON body is labelled as JSON", phase = Finale;
 }
@@ -130,5 +132,17 @@ async fn content_type(cx: &Ctx) -> Outcome {
     };
     let performed = performed.await;
     told(&cx.world.observer.content_type_findings(), "every 2xx body comes with Content-Type: application/json")?;
+    performed.map_err(into_trouble)
+}
+
+/// `1.0` is an integer to JSON Schema, and none to many a client.
+async fn integers(cx: &Ctx) -> Outcome {
+    let performed = async {
+        let alice = cx.member().await?;
+        let repo = cx.repo(&alice).await?;
+        success(&cx.pull(&alice, &repo.pull_request(0)).await?)
+    };
+    let performed = performed.await;
+    told(&cx.world.observer.fraction_findings(), "integers are written as 1 is")?;
     performed.map_err(into_trouble)
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::limits::Limits;
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Blobs, Ledger, Logins, Observer, Refusals, Register};
+use super::{Auth, Blobs, Ledger, Logins, Observer, Operation, Refusals, Register};
 use crate::client::{Exchange, Header, Mask, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -18,6 +19,11 @@ use crate::requirements::Revision;
 const RATE_LIMIT_TRIES: u32 = 30;
 /// The longest single wait that a `Retry-After` may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A request that is still sent away after so many waits, and so long, may be one too many of its kind.
+const QUOTA_TRIES: u32 = 3;
+const QUOTA_PATIENCE: Duration = Duration::from_millis(2500);
+/// So many requests in a row are sent away for long before the run is given up.
+const LONG_WAITS: u32 = 20;
 /// Requests in a row without any answer, after which the target counts as gone.
 const UNANSWERED_LIMIT: u32 = 10;
 
@@ -28,6 +34,15 @@ pub struct Abort {
     pub reason: String,
     /// What to try.
     pub advice: String,
+}
+
+/// Whether it would be another answer later: 429, and 503 that says when.
+fn asks_to_wait(answer: &RawAnswer) -> bool {
+    match answer.status.as_u16() {
+        429 => true,
+        503 => answer.headers.contains_key(http::header::RETRY_AFTER),
+        _ => false,
+    }
 }
 
 /// Run-wide state.
@@ -56,6 +71,8 @@ pub struct World {
     pub ledger: Ledger,
     /// Who has logged in with what.
     pub logins: Logins,
+    /// Limits of the deployment.
+    pub(super) limits: Limits,
     /// Sealed texts that were sent and served.
     pub blobs: Blobs,
     /// Refusals, and what they must not say.
@@ -68,6 +85,8 @@ pub struct World {
     pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
     /// Set when authentication can't work at all, so that setting up a member fails at once.
     pub no_tokens: OnceLock<String>,
+    /// From the start of the run to its end, fitted to the target's latency.
+    pub fitted_deadline: OnceLock<Duration>,
     /// What the contention checks did, for `--save-history`.
     pub recording: Option<Arc<Recording>>,
     /// Members by their tokens.
@@ -76,6 +95,8 @@ pub struct World {
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
     /// Whether a contention check has seen the server lose a race.
     pub contended: AtomicBool,
+    /// Whether a check has told that a stalled request keeps others waiting.
+    pub stalls: AtomicBool,
     /// Whether the server serves one connection at a time.
     pub one_connection: AtomicBool,
     /// Whether the server serves one request at a time, found when one was held.
@@ -114,16 +135,19 @@ impl World {
             observer: Observer::default(),
             ledger: Ledger::default(),
             logins: Logins::default(),
+            limits: Limits::default(),
             blobs: Blobs::default(),
             refusals: Refusals::default(),
             known: Register::default(),
             storage: Storage::default(),
             trace: None,
             no_tokens: OnceLock::new(),
+            fitted_deadline: OnceLock::new(),
             recording: None,
             subjects: Mutex::default(),
             leaves_bodies: OnceLock::new(),
             contended: AtomicBool::new(false),
+            stalls: AtomicBool::new(false),
             one_connection: AtomicBool::new(false),
             one_request: AtomicBool::new(false),
             mask: Mask::new(headers),
@@ -168,6 +192,11 @@ impl World {
             }
             Auth::Header(_) => Caller::Unclear,
         }
+    }
+
+    /// The limits of the deployment that the run has met, in words.
+    pub fn limits(&self) -> Vec<String> {
+        self.limits.notes()
     }
 
     /// Requests sent so far.
@@ -241,16 +270,21 @@ impl World {
         bound: Duration,
         limits: &mut Vec<RawAnswer>,
     ) -> Result<RawAnswer, TransportError> {
-        let mut tries = 0;
+        let (mut tries, started) = (0, Instant::now());
         loop {
             self.wait_for_turn().await;
             let result = transport.send_within(request, bound).await;
             match &result {
                 Ok(answer) => {
                     self.unanswered.store(0, Ordering::Relaxed);
-                    if answer.status.as_u16() != 429 {
+                    if !asks_to_wait(answer) {
                         self.limited.store(0, Ordering::Relaxed);
-                    } else if tries < RATE_LIMIT_TRIES && self.back_off(answer, tries) {
+                    } else if tries < RATE_LIMIT_TRIES
+                        && !(tries >= QUOTA_TRIES
+                            && started.elapsed() > QUOTA_PATIENCE
+                            && self.others_get_through().await)
+                        && self.back_off(answer, tries)
+                    {
                         tries += 1;
                         limits.extend(result);
                         continue;
@@ -271,6 +305,15 @@ impl World {
         {
             self.note_silence(request, error);
         }
+    }
+
+    /// Whether a stranger gets a nonce: then it is not the server that has no time, but this request that is one too many.
+    async fn others_get_through(&self) -> bool {
+        let key = crate::client::Identity::generate().id;
+        let body = serde_json::json!({ "ed25519PublicKey": key });
+        let request = super::json_request(Operation::Challenge.path("", ""), &body);
+        let idp = self.idp();
+        idp.send_within(&request, idp.timeout()).await.is_ok_and(|answer| !asks_to_wait(&answer))
     }
 
     fn note_silence(&self, request: &RawRequest, error: &TransportError) {
@@ -298,15 +341,19 @@ impl World {
         }
     }
 
-    /// Notes a 429; false when there is no point in trying again.
+    /// Notes a 429, or a 503 that names a time; false when there is no point in trying again.
     fn back_off(&self, answer: &RawAnswer, tries: u32) -> bool {
+        let status = answer.status.as_u16();
         let asked = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = match asked.and_then(clock::retry_after) {
             Some(wait) if wait > LONGEST_WAIT => {
-                self.give_up(
-                    format!("the target rate-limits the suite and asks to wait {} s", wait.as_secs()),
-                    "lift the rate limit for the address that runs the suite, or try later",
-                );
+                // A quota of one key, unless nobody else gets through either.
+                if self.limited.fetch_add(1, Ordering::Relaxed) >= LONG_WAITS {
+                    self.give_up(
+                        format!("the target answers with {status}, and asks to wait {} s", wait.as_secs()),
+                        "lift the rate limit for the address that runs the suite, or try later",
+                    );
+                }
                 return false;
             }
             Some(wait) => wait,
@@ -318,8 +365,12 @@ impl World {
         let in_a_row = self.limited.fetch_add(1, Ordering::Relaxed);
         if in_a_row >= 60 || (tries >= 10 && in_a_row >= 10) {
             self.give_up(
-                "the target answers every request with 429, also after the wait it asks for".into(),
-                "lift the rate limit for the address that runs the suite, or lower --jobs",
+                format!("the target answers every request with {status}, also after the wait it asks for"),
+                if status == 503 {
+                    "look whether the server is up: it says that it is not yet, or no longer"
+                } else {
+                    "lift the rate limit for the address that runs the suite, or lower --jobs"
+                },
             );
             return false;
         }

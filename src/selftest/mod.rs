@@ -35,7 +35,7 @@ pub enum Subject {
     Clean,
     /// One rule broken: a check that names the rule must see it.
     Fault(Fault),
-    /// One odd but allowed habit: no failure or error.
+    /// One odd but allowed habit: no failure or error, and at most one warning.
     Quirk(Quirk),
     /// Every quirk that goes with the others: no failure or error.
     AllQuirks,
@@ -88,7 +88,16 @@ fn mostly_waits(subject: Subject) -> bool {
 }
 
 /// Servers that answer late, or send the suite away for a while.
-const WAITING_QUIRKS: [&str; 2] = ["latency-50ms", "occasional-429"];
+const WAITING_QUIRKS: [&str; 8] = [
+    "latency-50ms",
+    "latency-400ms",
+    "occasional-429",
+    "occasional-503",
+    "warming-up",
+    "five-logins-a-key",
+    "five-redemptions-a-key",
+    "forty-pushes-a-key",
+];
 
 /// Judges every subject, `jobs` at a time, and beside them those that mostly wait; `progress` hears of each as it ends.
 /// Results are in the order of `subjects`.
@@ -185,7 +194,7 @@ fn server_config(subject: Subject) -> server::Config {
     config
 }
 
-/// Some habits are alternatives to each other; of each group one is kept.
+/// Some habits are alternatives to each other; of each group one is kept. Limits leave little to be seen of the others.
 fn goes_with_others(quirk: &Quirk) -> bool {
     !matches!(
         quirk.info().name,
@@ -199,7 +208,12 @@ fn goes_with_others(quirk: &Quirk) -> bool {
             | "pretty-json"
             | "single-threaded"
             | "one-connection"
-    )
+            | "latency-400ms"
+            | "warming-up"
+            | "trailing-newline"
+            | "integers-with-fraction"
+            | "tokens-of-4-kib"
+    ) && !quirk.is_limit()
 }
 
 /// Judges the server at an address: a fault by the checks of its rule alone, or by all.
@@ -291,7 +305,12 @@ fn assess(subject: Subject, end: &RunEnd, results: &[Arc<CheckResult>]) -> Trial
             if found.is_empty() && end.exit_code == 0 { fine(&[], Vec::new()) } else { complain(&found) }
         }
         Subject::Quirk(_) | Subject::AllQuirks => {
-            let found = with(&[Status::Fail, Status::Error]);
+            let mut found = with(&[Status::Fail, Status::Error]);
+            let warned = with(&[Status::Warn]);
+            // One habit is worth one warning.
+            if matches!(subject, Subject::Quirk(_)) && warned.len() > 1 {
+                found.extend(warned);
+            }
             if found.is_empty() && end.exit_code == 0 {
                 fine(&[], Vec::new())
             } else if found.is_empty() {

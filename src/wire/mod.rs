@@ -4,4 +4,4 @@ mod messages;
 mod schema;
 
 pub use messages::*;
-pub use schema::{MessageKind, SCHEMA_JSON, Schema, Violation, prune};
+pub use schema::{MessageKind, SCHEMA_JSON, Schema, Violation, has_fractions, prune};

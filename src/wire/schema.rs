@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use jsonschema::Validator;
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 /// The schema file itself, as shipped in `schema/`.
 pub const SCHEMA_JSON: &str = include_str!("../../schema/avp.schema.json");
@@ -149,7 +149,7 @@ impl Schema {
     }
 }
 
-/// Removes the members that the schema doesn't know, so that what is left can be read.
+/// Removes the members that the schema doesn't know, and writes `1.0` as `1` where an integer belongs, so that what is left can be read.
 pub fn prune(kind: MessageKind, body: &mut Value) {
     prune_by(&DOCUMENT["$defs"][kind.name()], body);
 }
@@ -170,7 +170,29 @@ fn prune_by(schema: &Value, value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| prune_by(&schema["items"], item)),
+        Value::Number(number) if schema["type"] == "integer" => {
+            if let Some(integer) = integral(number) {
+                *value = integer.into();
+            }
+        }
         _ => {}
+    }
+}
+
+/// The integer that a number with a fraction of zero is (JSON Schema allows `1.0`), where a double tells it exactly.
+#[expect(clippy::cast_possible_truncation, reason = "a double below 2^53 without a fraction is an integer")]
+fn integral(number: &Number) -> Option<i64> {
+    let double = number.as_f64().filter(|_| number.is_f64())?;
+    (double.fract() == 0.0 && double.abs() < 9_007_199_254_740_992.0).then_some(double as i64)
+}
+
+/// Whether an integer is written with a fraction or an exponent somewhere.
+pub fn has_fractions(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => integral(number).is_some(),
+        Value::Array(items) => items.iter().any(has_fractions),
+        Value::Object(members) => members.values().any(has_fractions),
+        _ => false,
     }
 }
 

@@ -14,6 +14,7 @@ mod history;
 mod hostile;
 mod known;
 mod model;
+mod proxy;
 mod scan;
 mod shims;
 mod tls;

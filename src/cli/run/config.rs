@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::args::RunArgs;
 use super::super::{UsageError, backend, rerun, select, values};
-use crate::runner::{Header, Known, LARGEST_KNOWN, RunConfig, Target};
+use crate::runner::{DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target};
 use crate::server::Config;
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
@@ -27,8 +27,10 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         ca_certs: args.ca_cert.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?,
         insecure: args.insecure,
         timeout: args.timeout,
-        deadline: args.deadline,
-        jobs: usize::from(args.jobs),
+        deadline: args.deadline.unwrap_or(DEFAULT_DEADLINE),
+        fits_deadline: args.deadline.is_none(),
+        jobs: args.jobs.map_or(DEFAULT_JOBS, usize::from),
+        fits: args.jobs.is_none(),
         seed: args.seed,
         only,
         skip,

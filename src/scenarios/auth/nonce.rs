@@ -85,11 +85,11 @@ async fn differ(cx: &Ctx) -> Outcome {
     let others: Vec<_> = (0..8).map(|_| cx.identity().id).collect();
     let mut seen = BTreeMap::new();
     for key in std::iter::repeat_n(&alice, 16).chain(&others).chain([&alice]) {
-        let answer = cx.challenge(key).await?;
-        if answer.status == 429 && !seen.is_empty() {
+        let answer = match cx.challenge(key).await {
             // A limit on open challenges; those had so far are what can be judged.
-            break;
-        }
+            Err(Stop::Skip(..)) if !seen.is_empty() => break,
+            other => other?,
+        };
         let nonce = answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce;
         note(&mut seen, nonce, key).map_err(|observed| answer.broken("a fresh nonce for every challenge", observed))?;
     }

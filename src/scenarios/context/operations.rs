@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::answer::{Answer, Operation, parse_json};
+use super::super::limits::Kind;
 use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
 use super::{Auth, Call, Ctx, Member, Provoked, REMEMBERED, lock};
@@ -103,7 +104,11 @@ impl Ctx {
         let transport = self.transport_of(&call);
         let (exchange, result) = self.try_call(call).await;
         let error = match result {
-            Ok(answer) => return Ok(Provoked::Answer(answer)),
+            Ok(answer) => match answer.limit.as_ref().filter(|limit| limit.kind == Kind::Number) {
+                // Not the refusal that is wanted.
+                Some(limit) => return Err(limit.stop()),
+                None => return Ok(Provoked::Answer(answer)),
+            },
             Err(error) => error,
         };
         let observed = self.world.mask(error.to_string());
@@ -125,9 +130,13 @@ impl Ctx {
     /// [`Stop::Broken`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::Trouble`] when nobody is there.
     pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
         let transport = self.transport_of(&call);
+        let too_large = self.world.limits.dropped(&call);
         let (exchange, result) = self.try_call(call).await;
         match result {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => match answer.limit.as_ref().filter(|limit| limit.ends_the_check() && !self.experiment) {
+                Some(limit) => Err(limit.stop()),
+                None => Ok(answer),
+            },
             Err(error) => {
                 let finding = Finding {
                     expected: "an HTTP answer".into(),
@@ -137,7 +146,14 @@ impl Ctx {
                 };
                 // A connection that ends because it was idle, or because the whole server is gone, says nothing about the
                 // rule at hand.
-                let unclear = error.is_idle_close() || self.world.is_gone(transport, &error).await;
+                let gone = self.world.is_gone(transport, &error).await;
+                let unclear = gone || error.is_idle_close();
+                if let Some(limit) = too_large.filter(|_| !gone && matches!(error, TransportError::Closed { .. }))
+                    && self.world.limits.confirm(&self.world, &limit).await
+                {
+                    self.world.limits.met(&limit);
+                    return Err(limit.stop());
+                }
                 Err(if unclear { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
             }
         }
@@ -155,7 +171,26 @@ impl Ctx {
             // Waited out, but an answer like any other.
             let _ = self.conclude(&call, &request, authorization.clone(), Ok(limit), (started, Instant::now()));
         }
-        self.conclude(&call, &request, authorization, result, (started, Instant::now()))
+        let (exchange, result) = self.conclude(&call, &request, authorization, result, (started, Instant::now()));
+        (exchange, self.confirm_limit(result).await)
+    }
+
+    /// Leaves a limit on an answer only where a plain request of the same kind works.
+    async fn confirm_limit<'c>(
+        &self,
+        result: Result<Answer<'c>, TransportError>,
+    ) -> Result<Answer<'c>, TransportError> {
+        let mut answer = result?;
+        if let Some(limit) = answer.limit.take_if(|_| !self.experiment)
+            && self.world.limits.confirm(&self.world, &limit).await
+        {
+            // Others may be the refusal that a check wants; whoever wants none takes note.
+            if limit.ends_the_check() {
+                self.world.limits.met(&limit);
+            }
+            answer.limit = Some(limit);
+        }
+        Ok(answer)
     }
 
     /// Sends requests of one origin so that they become whole at the same moment; results in their order.
@@ -176,11 +211,12 @@ impl Ctx {
         if let Some((request, _)) = prepared.first() {
             self.world.note_together(request, &results.iter().map(|(result, _)| result).collect::<Vec<_>>());
         }
-        let concluded = calls.iter().zip(prepared).zip(results);
-        let concluded = concluded.map(|((call, (request, authorization)), (result, ended))| {
-            self.conclude(call, &request, authorization, result, (opened, ended))
-        });
-        (first, concluded.collect())
+        let mut concluded = Vec::with_capacity(calls.len());
+        for ((call, (request, authorization)), (result, ended)) in calls.iter().zip(prepared).zip(results) {
+            let (exchange, result) = self.conclude(call, &request, authorization, result, (opened, ended));
+            concluded.push((exchange, self.confirm_limit(result).await));
+        }
+        (first, concluded)
     }
 
     /// Starts a request and stops after a share of its body (0.0: after the head).
@@ -199,7 +235,8 @@ impl Ctx {
         let started = held.started();
         let result = held.finish().await;
         self.world.note_together(&request, &[&result]);
-        self.conclude(call, &request, authorization, result, (started, Instant::now()))
+        let (exchange, result) = self.conclude(call, &request, authorization, result, (started, Instant::now()));
+        (exchange, self.confirm_limit(result).await)
     }
 
     fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
@@ -256,6 +293,7 @@ impl Ctx {
         let result = result.map(|raw| {
             let answer = Answer {
                 cx: self,
+                limit: self.world.limits.weigh(call, &self.world.caller(call.auth), &raw),
                 exchange: exchange.clone(),
                 operation: call.operation,
                 status: raw.status.as_u16(),
@@ -338,6 +376,7 @@ impl Ctx {
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
             if let Some(repo) = repo_of(&answer.exchange.path, body.get("repoId")) {
+                self.world.limits.roster(&repo, &body);
                 self.world.blobs.served(&repo, &body, self.check.id, &answer.exchange);
             }
         } else if self.world.spec >= Revision::V0_3 {

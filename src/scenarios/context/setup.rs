@@ -196,6 +196,9 @@ fn setup_success(step: &str, answer: &Answer<'_>) -> Result<(), Stop> {
     if answer.is_success() {
         return Ok(());
     }
+    if let Some(stop) = answer.limited() {
+        return Err(stop);
+    }
     Err(Stop::Trouble(Box::new(answer.finding(format!("{step} works, to set the check up"), answer.summary()))))
 }
 

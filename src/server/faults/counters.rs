@@ -95,7 +95,7 @@ faults! {
     "counters-clamped-to-2-53" breaks INT64: "Counters stop at 2^53 − 1, the largest safe integer of JavaScript." => { is Narrow(|counter| counter.min((1 << 53) - 1)) }
     "counters-read-as-double" breaks INT64: "Requests are parsed by a JSON reader that knows only doubles." => { is Reading(double) }
     "counters-served-as-double" breaks INT64: "Answers are written by a JSON writer that knows only doubles." => { is Spelling(|counter| json!(double(counter))) }
-    "counters-served-with-fraction" breaks INT64: "Counters are served as 1.0." => { is Spelling(float) }
+    "counters-served-with-fraction" breaks PLAIN_INTEGERS: "Counters are served as 1.0." => { is Spelling(float) }
     "counters-as-text" breaks FIELD_NAMES: "Counters are served as strings, as the JSON mapping of Protocol Buffers has them." => { is Spelling(|counter| json!(counter.to_string())) }
     "large-counters-as-text" breaks INT64: "Counters above 2^53 are served as strings." => {
         is Spelling(|counter| if counter.unsigned_abs() > 1 << 53 { json!(counter.to_string()) } else { json!(counter) })

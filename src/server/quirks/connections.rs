@@ -146,11 +146,11 @@ impl AsyncWrite for HeadThenBody {
 }
 
 /// A server far away.
-pub struct Latency;
+pub struct Latency(pub u64);
 
 impl Edge for Latency {
     fn delay(&self) -> Option<Later<'_, ()>> {
-        Some(Box::pin(tokio::time::sleep(Duration::from_millis(50))))
+        Some(Box::pin(tokio::time::sleep(Duration::from_millis(self.0))))
     }
 }
 

@@ -4,10 +4,12 @@ mod bodies;
 mod connections;
 mod habits;
 mod incomplete;
+mod limits;
 mod paths;
 mod texts;
+mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::edge::Edge;
 
@@ -25,12 +27,16 @@ pub struct QuirkInfo {
 pub struct Quirk {
     info: QuirkInfo,
     build: fn() -> Arc<dyn Edge>,
+    limit: bool,
 }
 
 /// The header that the quirk `needs-header` asks for, and its value.
 pub const API_KEY: (&str, &str) = ("x-api-key", "avp-conform");
 
-static ALL: &[Quirk] = &[
+/// Habits, then limits.
+static ALL: LazyLock<Vec<Quirk>> = LazyLock::new(|| [HABITS, wire::ALL, limits::ALL].concat());
+
+const HABITS: &[Quirk] = &[
     quirk("envelope-null", "When nothing changed, the envelope is null instead of absent.", || {
         Arc::new(bodies::ENVELOPE_NULL)
     }),
@@ -145,7 +151,8 @@ static ALL: &[Quirk] = &[
     quirk("two-segments", "Head and body leave in two segments, without TCP_NODELAY.", || {
         Arc::new(connections::TwoSegments)
     }),
-    quirk("latency-50ms", "Every answer takes 50 ms.", || Arc::new(connections::Latency)),
+    quirk("latency-50ms", "Every answer takes 50 ms.", || Arc::new(connections::Latency(50))),
+    quirk("latency-400ms", "Every answer takes 400 ms.", || Arc::new(connections::Latency(400))),
     quirk("single-threaded", "One request is served at a time.", || Arc::new(connections::SingleThreaded::default())),
     quirk("one-connection", "One connection is served at a time, for one request.", || {
         Arc::new(connections::OneConnection::default())
@@ -153,13 +160,22 @@ static ALL: &[Quirk] = &[
 ];
 
 const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn Edge>) -> Quirk {
-    Quirk { info: QuirkInfo { name, summary }, build }
+    Quirk { info: QuirkInfo { name, summary }, build, limit: false }
 }
 
 impl Quirk {
+    /// Whether it refuses what is too large, too long or too often.
+    pub fn is_limit(&self) -> bool {
+        self.limit
+    }
+
+    const fn of_limits(self) -> Self {
+        Self { limit: true, ..self }
+    }
+
     /// All quirks.
     pub fn all() -> &'static [Self] {
-        ALL
+        &ALL
     }
 
     /// The quirk of a name.

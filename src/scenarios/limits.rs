@@ -1,0 +1,340 @@
+//! Limits of a deployment: how large, how long and how many it takes. They are no violation wherever they are met, and what
+//! they make unjudgeable doesn't apply.
+//!
+//! An answer counts as a limit only where that is plausible: its status is one that limits are told by, the request is unusual
+//! in size, number or length, and a plain one of the same kind works. A server that refuses plain requests is broken, whatever
+//! status it calls that by.
+
+mod confirm;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use serde_json::Value;
+
+use super::recording::{Caller, repo_in_path};
+use super::{Call, Operation, Stop};
+use crate::client::RawAnswer;
+use crate::wire::{CreateRepoRequest, TokenRequest};
+
+/// Bodies up to here are plain, in bytes.
+const PLAIN_BODY: usize = 8 << 10;
+/// A connection that is closed instead of an answer is a limit only beyond this, in bytes.
+const DROPPED_BODY: usize = 512 << 10;
+/// Rosters up to here are plain: without two members there is nothing to share.
+const PLAIN_ROSTER: usize = 2;
+/// Members of a roster that are remembered, so that a refusal to a stranger is told from a limit.
+const REMEMBERED: usize = 16;
+/// The smallest integer that a double can't tell from its neighbour.
+const UNSAFE: u64 = 1 << 53;
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The size of a body.
+    Body,
+    /// The size of a roster.
+    Roster,
+    /// How often one key may do something.
+    Number,
+    /// What an id may look like.
+    Id,
+    /// How large a counter may be.
+    Counter,
+}
+
+/// A limit that an answer tells of.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// What is limited.
+    pub kind: Kind,
+    /// What was asked, among requests of its kind.
+    operation: Operation,
+    /// How large the request was, by the measure of its kind.
+    measure: u64,
+    /// How it was refused.
+    said: String,
+    /// Whether a plain request of this kind is known to work.
+    sure: bool,
+}
+
+impl Limit {
+    /// Whether there is nothing that the check at hand could make of the answer: it asked for more than there is room for.
+    pub fn ends_the_check(&self) -> bool {
+        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number)
+    }
+
+    /// Why a check has no verdict.
+    pub fn stop(&self) -> Stop {
+        Stop::not_applicable(match self.kind {
+            Kind::Body => "a limit of the deployment: it takes no body as large".to_owned(),
+            Kind::Roster => "a limit of the deployment: it takes no roster as large".to_owned(),
+            Kind::Number if self.measure == 1 => {
+                let what = verb(self.operation);
+                return Stop::not_judged(format!("the server says that it is too much to {what} ({})", self.said));
+            }
+            Kind::Number => format!("a limit of the deployment: one key may {} no more often", verb(self.operation)),
+            Kind::Id => "a limit of the deployment: it doesn't take every id".to_owned(),
+            Kind::Counter => "a limit of the deployment: it doesn't take every counter".to_owned(),
+        })
+    }
+
+    fn note(&self, times: u64) -> String {
+        let Self { measure, said, .. } = self;
+        let what = match self.kind {
+            Kind::Body => format!("bodies of {measure} bytes and more"),
+            Kind::Roster => format!("rosters of {measure} members and more"),
+            Kind::Number => format!("a key that wants to {} for the {measure}. time", verb(self.operation)),
+            Kind::Id => format!("some repository ids, of {measure} characters and more"),
+            Kind::Counter => format!("some counters that are far up or not the next ones, such as {measure}"),
+        };
+        let times = if times == 1 { String::new() } else { format!(", {times} times") };
+        format!("a limit of the deployment, which is no violation: it refuses {what} ({said}{times})")
+    }
+}
+
+fn verb(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Challenge | Operation::Token => "log in",
+        Operation::CreateRepo => "create a repository",
+        Operation::Push => "push",
+        Operation::AddMember => "add a member",
+        Operation::RemoveMember => "remove a member",
+        Operation::Pull => "pull",
+        Operation::FetchMemberKey | Operation::Discovery => "ask",
+    }
+}
+
+/// What of a run bears on limits.
+#[derive(Default)]
+pub struct Limits {
+    /// Size of a roster and some of its members, by repository.
+    rosters: Mutex<HashMap<String, (usize, Vec<String>)>>,
+    /// How often somebody succeeded with an operation.
+    done: Mutex<HashMap<(String, Operation), u64>>,
+    /// Nonces that were redeemed, rightly or not.
+    nonces: Mutex<HashSet<String>>,
+    met: Mutex<BTreeMap<(Kind, &'static str), (Limit, u64)>>,
+    confirmed: confirm::Confirmed,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// 402, 413 and 429, and 503 for a while, say nothing else than a limit.
+fn says_limit(status: u16, headers: &HeaderMap) -> bool {
+    matches!(status, 402 | 413 | 429) || (status == 503 && headers.contains_key(RETRY_AFTER))
+}
+
+impl Limits {
+    /// Takes note of an answer, and tells which limit it may be.
+    pub(super) fn weigh(&self, call: &Call<'_>, caller: &Caller, answer: &RawAnswer) -> Option<Limit> {
+        let operation = call.operation?;
+        let asked = Asked { operation, call, who: who(call, caller) };
+        if answer.status.is_success() {
+            self.succeeded(&asked);
+            return None;
+        }
+        let limit = self.find(&asked, answer);
+        if operation == Operation::Token
+            && let Some(request) = asked.body::<TokenRequest>()
+        {
+            lock(&self.nonces).insert(request.nonce);
+        }
+        limit
+    }
+
+    /// Takes note of a roster that was served.
+    pub(super) fn roster(&self, repo: &str, body: &Value) {
+        let Some(members) = body.pointer("/manifest/members").or_else(|| body.get("members")).and_then(Value::as_array)
+        else {
+            return;
+        };
+        let ids = members.iter().take(REMEMBERED).filter_map(|entry| Some(entry["ed25519PublicKey"].as_str()?.into()));
+        lock(&self.rosters).insert(repo.to_owned(), (members.len(), ids.collect()));
+    }
+
+    /// A connection that was closed on a large body.
+    pub(super) fn dropped(&self, call: &Call<'_>) -> Option<Limit> {
+        let (operation, length) = (call.operation?, call.body.as_ref()?.len());
+        let sure = self.has_worked(operation);
+        let said = "the connection is closed".to_owned();
+        (length > DROPPED_BODY).then(|| Limit { kind: Kind::Body, operation, measure: length as u64, said, sure })
+    }
+
+    /// Keeps a limit for the notes of the run.
+    pub(super) fn met(&self, limit: &Limit) {
+        let mut met = lock(&self.met);
+        let by = if limit.kind == Kind::Number { verb(limit.operation) } else { "" };
+        let (least, times) = met.entry((limit.kind, by)).or_insert_with(|| (limit.clone(), 0));
+        *times += 1;
+        if limit.measure < least.measure {
+            *least = limit.clone();
+        }
+    }
+
+    /// What the run has met, each limit once.
+    pub fn notes(&self) -> Vec<String> {
+        lock(&self.met).values().map(|(limit, times)| limit.note(*times)).collect()
+    }
+
+    fn succeeded(&self, asked: &Asked<'_>) {
+        *lock(&self.done).entry((asked.who.clone(), asked.operation)).or_default() += 1;
+    }
+
+    fn times(&self, who: &str, operation: Operation) -> u64 {
+        lock(&self.done).get(&(who.to_owned(), operation)).copied().unwrap_or(0)
+    }
+
+    fn has_worked(&self, operation: Operation) -> bool {
+        lock(&self.done).keys().any(|(_, done)| *done == operation)
+    }
+
+    fn find(&self, asked: &Asked<'_>, answer: &RawAnswer) -> Option<Limit> {
+        let (status, operation) = (answer.status.as_u16(), asked.operation);
+        let (says, forbids) = (says_limit(status, &answer.headers), status == 403);
+        let limit =
+            |kind, measure, sure| Some(Limit { kind, operation, measure, said: format!("status {status}"), sure });
+        let length = asked.call.body.as_ref().map_or(0, bytes::Bytes::len);
+        if (says || (forbids && self.may_ask(asked))) && length > PLAIN_BODY {
+            // Large rosters make large bodies; the roster is what a person can do something about.
+            let roster = self.roster_after(asked).filter(|size| *size > PLAIN_ROSTER && status != 413);
+            return match roster {
+                Some(size) => limit(Kind::Roster, size as u64, says && self.has_worked(operation)),
+                None => limit(Kind::Body, length as u64, self.has_worked(operation)),
+            };
+        }
+        if (says || (forbids && self.may_ask(asked)))
+            && let Some(size) = self.roster_after(asked).filter(|size| *size > PLAIN_ROSTER)
+        {
+            return limit(Kind::Roster, size as u64, says && self.has_worked(operation));
+        }
+        let times = self.times(&asked.who, operation);
+        if (says && status != 413) || (forbids && times > 0 && self.is_well_meant(asked)) {
+            return limit(Kind::Number, times + 1, times > 0);
+        }
+        if matches!(status, 400 | 403 | 413 | 414 | 422)
+            && operation == Operation::CreateRepo
+            && self.is_well_meant(asked)
+            && let Some(length) = asked.odd_id()
+        {
+            return limit(Kind::Id, length as u64, self.has_worked(operation));
+        }
+        let invited = self.may_ask(asked) && matches!(status, 400 | 403 | 413 | 422);
+        let counter = invited.then(|| asked.odd_counter()).flatten()?;
+        limit(Kind::Counter, counter, self.has_worked(operation))
+    }
+
+    /// Whether the caller is in the roster, as far as that was served.
+    fn may_ask(&self, asked: &Asked<'_>) -> bool {
+        let repo = repo_in_path(&asked.call.path);
+        let rosters = lock(&self.rosters);
+        match repo.and_then(|repo| rosters.get(&repo)) {
+            Some((size, members)) => *size > REMEMBERED || members.contains(&asked.who),
+            None => asked.operation == Operation::CreateRepo && self.is_well_meant(asked),
+        }
+    }
+
+    /// How many members the roster would have.
+    fn roster_after(&self, asked: &Asked<'_>) -> Option<usize> {
+        let list = |name: &str| asked.json()?.get(name)?.as_array().map(Vec::len);
+        match asked.operation {
+            Operation::AddMember => {
+                let repo = repo_in_path(&asked.call.path)?;
+                lock(&self.rosters).get(&repo).map(|(size, _)| size + 1)
+            }
+            Operation::Push => list("rotatedMembers"),
+            Operation::RemoveMember => list("rewrappedMembers"),
+            _ => None,
+        }
+    }
+
+    /// Whether there is no other reason to refuse it.
+    fn is_well_meant(&self, asked: &Asked<'_>) -> bool {
+        match asked.operation {
+            Operation::Challenge => true,
+            Operation::Token => asked
+                .body::<TokenRequest>()
+                .is_some_and(|request| !lock(&self.nonces).contains(&request.nonce) && confirm::is_signed(&request)),
+            Operation::CreateRepo => asked.body::<CreateRepoRequest>().is_some_and(|request| {
+                let manifest = &request.manifest;
+                let alone = matches!(&manifest.members[..], [only] if only.ed25519_public_key == asked.who);
+                alone && manifest.repo_id == request.initial_envelope.repo_id
+            }),
+            _ => false,
+        }
+    }
+}
+
+/// A request, by what may be limited in it.
+struct Asked<'a> {
+    operation: Operation,
+    call: &'a Call<'a>,
+    who: String,
+}
+
+impl Asked<'_> {
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(self.call.body.as_ref()?).ok()
+    }
+
+    fn body<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(self.call.body.as_ref()?).ok()
+    }
+
+    /// The length of a repository id that is no UUID in its usual spelling.
+    fn odd_id(&self) -> Option<usize> {
+        let request = self.json()?;
+        let id = request.pointer("/manifest/repoId")?.as_str()?;
+        let plain = id.len() == 36
+            && id.char_indices().all(|(at, c)| match at {
+                8 | 13 | 18 | 23 => c == '-',
+                _ => matches!(c, '0'..='9' | 'a'..='f'),
+            });
+        (!plain).then(|| id.chars().count())
+    }
+
+    /// A counter that a server may have no room for, or that isn't the next one.
+    fn odd_counter(&self) -> Option<u64> {
+        self.unsafe_counter().or_else(|| {
+            let body = self.json()?;
+            let number = |pointer: &str| body.pointer(pointer)?.as_i64();
+            let (next, known) = match self.operation {
+                Operation::CreateRepo => (number("/manifest/payloadVersion")?, 1),
+                Operation::Push => {
+                    (number("/envelope/payloadVersion")?, number("/expectedPayloadVersion")?.checked_add(1)?)
+                }
+                _ => return None,
+            };
+            (next > known).then_some(next.unsigned_abs())
+        })
+    }
+
+    /// A counter that a double doesn't hold.
+    fn unsafe_counter(&self) -> Option<u64> {
+        fn largest(value: &Value) -> u64 {
+            match value {
+                Value::Number(number) => number.as_i64().map_or(0, i64::unsigned_abs),
+                Value::Array(items) => items.iter().map(largest).max().unwrap_or(0),
+                Value::Object(members) => members.values().map(largest).max().unwrap_or(0),
+                _ => 0,
+            }
+        }
+        self.json().map(|body| largest(&body)).filter(|largest| *largest >= UNSAFE - 1)
+    }
+}
+
+/// Whose request it is: the member by its token, or, at the identity provider, the key that it names.
+fn who(call: &Call<'_>, caller: &Caller) -> String {
+    if call.operation.is_some_and(Operation::is_authentication) {
+        let body: Option<Value> = call.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
+        return body.and_then(|body| Some(body.get("ed25519PublicKey")?.as_str()?.to_owned())).unwrap_or_default();
+    }
+    match caller {
+        Caller::Member(id) => id.clone(),
+        Caller::Nobody | Caller::Unclear => String::new(),
+    }
+}
