@@ -1,7 +1,7 @@
 //! Conformance suite for the Alt Vault Protocol (AVP).
 //!
 //! The library behind the `avp-conform` program. The README's "Map of the source" tells what lives where; arrows between
-//! the modules point one way: `codec ← wire ← {client, model, server} ← scenarios ← runner ← report ← cli`.
+//! the modules point one way: `codec ← wire ← {client, model, server} ← scenarios ← runner ← causes ← report ← cli`.
 //!
 //! Without the feature `program` there is only what the fuzz targets in `fuzz/` need: parsers, constructions and the model, free of
 //! HTTP, storage and threads.
@@ -10,6 +10,8 @@
 
 #[cfg(feature = "program")]
 pub mod agent;
+#[cfg(feature = "program")]
+pub mod causes;
 #[cfg(feature = "program")]
 pub mod cli;
 #[cfg(feature = "program")]

@@ -1,9 +1,11 @@
 //! A result in full, as a person needs it who has to repair the server: the rule, what was expected, what was observed,
 //! the request and the answer that show it, and the command that runs just this check again.
 
+use super::run::Run;
 use super::style::{BOLD, CYAN, DIM, GREEN, RED, of_status, paint};
 use super::text::{clean, condense, count, duration, width, wrap, wrap_at_most};
 use crate::client::{Exchange, RecordedBody};
+use crate::requirements::reasons;
 use crate::runner::{CheckResult, Finding, Status};
 
 /// Columns of the labels (`expected`, `request`, …) with the gap after them.
@@ -32,13 +34,17 @@ struct Block {
     lines: Vec<String>,
 }
 
-/// The lines of a result, coloured; `rerun` are the options that a rerun needs besides `--only`.
-pub(super) fn explain(result: &CheckResult, rerun: &str, depth: Depth) -> Vec<String> {
+/// The lines of a result, coloured.
+pub(super) fn explain(run: &Run, result: &CheckResult, depth: Depth) -> Vec<String> {
     let check = result.check;
+    let follows = run.causes.followed_by(check.id);
     let mut block = Block { depth, lines: Vec::new() };
     let place = format!("{} · {} · {}", check.section, check.level.name(), duration(result.duration));
     block.lines.push(format!("{}  {}", paint(of_status(result.status), check.id), paint(DIM, place)));
     block.rules(result);
+    if let Some(cause) = follows {
+        block.labelled("cause", DIM, &format!("follows from {}", cause.check), 1);
+    }
     let shown = result.findings.len().min(depth.findings.max(1));
     for (index, finding) in result.findings.iter().take(shown).enumerate() {
         let again = index > 0 && same_exchange(finding, &result.findings[index - 1]);
@@ -54,7 +60,10 @@ pub(super) fn explain(result: &CheckResult, rerun: &str, depth: Depth) -> Vec<St
     if hidden > 0 {
         block.labelled("and", DIM, &format!("{} of the same check", count(hidden, "further finding")), 1);
     }
-    block.rerun(rerun, check.id);
+    if let Some(reason) = reasons::usual(check.id, check.requirements).filter(|_| follows.is_none()) {
+        block.labelled("often", DIM, reason, 3);
+    }
+    block.rerun(&run.info.rerun, check.id);
     block.lines
 }
 

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::run::Run;
 use super::text::{is_unsafe, millis, rfc3339};
+use crate::causes;
 use crate::client::Exchange;
+use crate::requirements::Requirement;
 use crate::runner::{CheckResult, Omission, Status, Summary, Verdict};
 
 /// The JSON Schema of this report, as shipped in `schema/`.
@@ -40,7 +42,16 @@ struct Report<'a> {
     requests: u64,
     summary: Summary,
     notes: &'a [String],
+    /// What the findings come down to, the most fundamental first.
+    causes: Vec<Cause<'a>>,
     checks: Vec<Check<'a>>,
+}
+
+#[derive(Serialize)]
+struct Cause<'a> {
+    check: &'static str,
+    requirements: Vec<&'static str>,
+    explains: &'a [&'static str],
 }
 
 #[derive(Serialize)]
@@ -58,6 +69,9 @@ struct Check<'a> {
     known: Option<&'a str>,
     requirements: Vec<&'static str>,
     message: &'a str,
+    /// The check that shows the cause: its own id for a cause itself, none for a check that came off well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
     duration_ms: f64,
     findings: Vec<Finding<'a>>,
     exchanges: Vec<&'a Exchange>,
@@ -94,6 +108,7 @@ pub(super) fn render(run: &Run) -> String {
         requests: end.requests,
         summary: end.summary,
         notes: &run.notes,
+        causes: run.causes.list().iter().map(cause).collect(),
         checks: run.results.iter().map(|result| check(run, result)).collect(),
     };
     let mut text = serde_json::to_string_pretty(&report)
@@ -125,6 +140,14 @@ fn is_hidden(c: char) -> bool {
     c != '\n' && is_unsafe(c)
 }
 
+fn cause(cause: &causes::Cause) -> Cause<'_> {
+    Cause { check: cause.check, requirements: ids(cause.requirements), explains: &cause.explains }
+}
+
+fn ids(requirements: &[&'static Requirement]) -> Vec<&'static str> {
+    requirements.iter().map(|requirement| requirement.id).collect()
+}
+
 fn check<'a>(run: &'a Run, result: &'a CheckResult) -> Check<'a> {
     let mut exchanges: Vec<&Arc<Exchange>> = result.exchanges.iter().collect();
     let findings = result.findings.iter().map(|finding| Finding {
@@ -142,8 +165,9 @@ fn check<'a>(run: &'a Run, result: &'a CheckResult) -> Check<'a> {
         status: result.status,
         omission: result.omission,
         known: run.end.known.get(result.check.id).map(String::as_str),
-        requirements: result.check.requirements.iter().map(|requirement| requirement.id).collect(),
+        requirements: ids(result.check.requirements),
         message: &result.message,
+        cause: run.causes.of(result.check.id).map(|cause| cause.check),
         duration_ms: millis(result.duration),
         findings,
         exchanges: exchanges.into_iter().map(AsRef::as_ref).collect(),

@@ -68,7 +68,7 @@ fn whole(run: &Run) -> TestSuite {
 
 fn case(run: &Run, result: &CheckResult) -> TestCase {
     let strict = run.info.strict;
-    let full = || strip(&explain(result, &run.info.rerun, DEPTH).join("\n"));
+    let full = || strip(&explain(run, result, DEPTH).join("\n"));
     let status = match result.status {
         _ if run.is_known(result) => {
             let mut status = TestCaseStatus::skipped();
@@ -88,7 +88,7 @@ fn case(run: &Run, result: &CheckResult) -> TestCase {
             let error = result.status == Status::Error;
             let kind = if error { NonSuccessKind::Error } else { NonSuccessKind::Failure };
             let mut status = TestCaseStatus::non_success(kind);
-            status.set_type(result.check.level.name()).set_message(one_line(result)).set_description(full());
+            status.set_type(result.check.level.name()).set_message(message(run, result)).set_description(full());
             status
         }
     };
@@ -99,6 +99,14 @@ fn case(run: &Run, result: &CheckResult) -> TestCase {
         case.set_system_out(format!("warning: {}", full()));
     }
     case
+}
+
+/// What is wrong; for what follows from another check's finding, which.
+fn message(run: &Run, result: &CheckResult) -> String {
+    match run.causes.followed_by(result.check.id) {
+        Some(cause) => format!("follows from {}: {}", cause.check, one_line(result)),
+        None => one_line(result),
+    }
 }
 
 #[cfg(test)]

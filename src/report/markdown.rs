@@ -21,6 +21,7 @@ pub(super) fn render(run: &Run) -> String {
     let mut out = String::new();
     head(&mut out, run);
     let strict = run.info.strict;
+    causes(&mut out, run);
     problems(&mut out, run, &run.unknown(Status::Fail), "Failures");
     problems(
         &mut out,
@@ -65,23 +66,39 @@ fn head(out: &mut String, run: &Run) {
     }
 }
 
+/// What the failures come down to, and how much follows from each.
+fn causes(out: &mut String, run: &Run) {
+    let causes = run.causes_with(|status| run.is_problem(status));
+    if causes.is_empty() {
+        return;
+    }
+    out.push_str("## What to repair\n\n| check | rule | what is wrong | follows from it |\n| --- | --- | --- | --: |\n");
+    for (result, explained) in causes {
+        let (id, rule) = (code(result.check.id), escape(result.check.requirements[0].text));
+        let _ = writeln!(out, "| {id} | {rule} | {} | {} |", escape(&fit(&one_line(result), 300)), explained.len());
+    }
+    out.push('\n');
+}
+
 /// A table of the results of a status, and each one in full, folded.
 fn problems(out: &mut String, run: &Run, results: &[&CheckResult], title: &str) {
     if results.is_empty() {
         return;
     }
-    let _ = writeln!(out, "## {title}\n\n| check | section | what is wrong |\n| --- | --- | --- |");
+    let _ = writeln!(out, "## {title}\n\n| check | section | what is wrong | cause |\n| --- | --- | --- | --- |");
     for result in results {
         let text = match run.end.known.get(result.check.id) {
             Some(known) => fit(&format!("{} (known: {known})", one_line(result)), 300),
             None => fit(&one_line(result), 300),
         };
-        let _ = writeln!(out, "| {} | {} | {} |", code(result.check.id), result.check.section, escape(&text));
+        let cause = run.causes.followed_by(result.check.id).map(|cause| code(cause.check)).unwrap_or_default();
+        let (id, section) = (code(result.check.id), result.check.section);
+        let _ = writeln!(out, "| {id} | {section} | {} | {cause} |", escape(&text));
     }
     out.push('\n');
     for result in results.iter().take(FULL) {
         let summary = format!("<code>{}</code> {}", result.check.id, escape(result.check.title));
-        fold(out, &summary, &fenced(&strip(&explain(result, &run.info.rerun, DEPTH).join("\n"))));
+        fold(out, &summary, &fenced(&strip(&explain(run, result, DEPTH).join("\n"))));
     }
     if results.len() > FULL {
         let _ = writeln!(out, "… and {} more, in full in the JSON report.\n", results.len() - FULL);

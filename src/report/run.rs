@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::text::section_order;
+use crate::causes::{self, Causes};
 use crate::runner::{CheckResult, Event, Omission, RunEnd, RunInfo, Status, Summary, Verdict};
 
 /// Collects the events of a run.
@@ -37,7 +38,10 @@ impl Recorder {
         let info = self.info?;
         self.results.sort_by_cached_key(|result| (section_order(result.check.section), result.check.id));
         let end = self.end.unwrap_or_else(|| Arc::new(broken_off(&self.results)));
-        Some(Run { info, notes: self.notes, results: self.results, end })
+        // A known failure explains nothing: what is new mustn't hide behind it.
+        let unknown = self.results.iter().filter(|result| !end.known.contains_key(result.check.id));
+        let causes = causes::find(unknown.map(AsRef::as_ref));
+        Some(Run { info, notes: self.notes, results: self.results, causes, end })
     }
 }
 
@@ -66,6 +70,8 @@ pub struct Run {
     pub notes: Vec<String>,
     /// Every check's result, those left out included, by section and id.
     pub results: Vec<Arc<CheckResult>>,
+    /// What the findings come down to.
+    pub causes: Causes,
     /// How it ended.
     pub end: Arc<RunEnd>,
 }
@@ -91,12 +97,23 @@ impl Run {
         self.end.known.contains_key(result.check.id)
     }
 
-    /// What fails the run: failures, and warnings where they count, that aren't known.
-    pub fn problems(&self) -> Vec<&CheckResult> {
-        let strict = self.info.strict;
-        let counts = |status| status == Status::Fail || (strict && status == Status::Warn);
-        let results = self.results.iter().map(AsRef::as_ref);
-        results.filter(|result| counts(result.status) && !self.is_known(result)).collect()
+    /// The result of a check.
+    pub fn result(&self, id: &str) -> Option<&CheckResult> {
+        self.results.iter().map(AsRef::as_ref).find(|result| result.check.id == id)
+    }
+
+    /// The causes whose own check has a status, each with the results that follow from it; the most fundamental first.
+    pub fn causes_with(&self, wanted: impl Fn(Status) -> bool) -> Vec<(&CheckResult, Vec<&CheckResult>)> {
+        let own = self.causes.list().iter().filter_map(|cause| {
+            let result = self.result(cause.check).filter(|result| wanted(result.status))?;
+            Some((result, cause.explains.iter().filter_map(|id| self.result(id)).collect()))
+        });
+        own.collect()
+    }
+
+    /// Whether a result of this status fails the run.
+    pub fn is_problem(&self, status: Status) -> bool {
+        status == Status::Fail || (self.info.strict && status == Status::Warn)
     }
 
     /// The checks without a verdict by why and reason: what could not be judged first, then what doesn't apply, then what

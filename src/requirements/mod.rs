@@ -2,6 +2,8 @@
 //! hardening that we add on top. Checks and faults name the rules they prove or break by these entries.
 
 mod catalogue;
+pub mod order;
+pub mod reasons;
 
 use serde::Serialize;
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::check::checks;
-use super::state::{compare_envelope, compare_manifest};
+use super::state::{changed, compare_envelope, compare_manifest, compare_state};
 use super::{Answer, Call, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::{Repo, random};
 use crate::model::ordinary;
@@ -51,6 +51,7 @@ checks! {
 
 /// A pull at the current version: unchanged, the manifest, and no envelope but the current one.
 pub(super) async fn says_unchanged(cx: &Ctx, reader: &Member, repo: &Repo, after: &str) -> Outcome {
+    let deed = cx.last_deed();
     let answer = cx.pull(reader, &repo.pull_request(repo.version())).await?;
     let pulled: PullResponse = answer.accepted("a pull at the current version")?;
     let at = repo.version();
@@ -61,13 +62,12 @@ pub(super) async fn says_unchanged(cx: &Ctx, reader: &Member, repo: &Repo, after
     )?;
     let difference = compare_manifest(&repo.manifest, &pulled.manifest)
         .or_else(|| pulled.envelope.and_then(|envelope| compare_envelope(&repo.envelope, &envelope)));
-    difference.map_or(Ok(()), |difference| {
-        Err(answer.broken(format!("an unchanged pull shows the repository as it is after {after}"), difference))
-    })
+    difference.map_or(Ok(()), |difference| Err(changed(deed, &answer, after, &difference)))
 }
 
 /// A pull at any other version than the current one: not unchanged, the manifest and the current envelope.
 pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known: i64) -> Outcome {
+    let deed = cx.last_deed();
     let answer = cx.pull(reader, &repo.pull_request(known)).await?;
     // No repository was ever below 0; a server may say so. And it may say that a number is too large for it.
     if answer.is_refusal() && (known < 0 || too_large(cx, &answer, known)) {
@@ -83,11 +83,9 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
     let Some(envelope) = pulled.envelope else {
         return Err(answer.broken(format!("the current envelope, as {known} isn't the current version {at}"), "none"));
     };
-    let difference =
-        compare_manifest(&repo.manifest, &pulled.manifest).or_else(|| compare_envelope(&repo.envelope, &envelope));
-    difference.map_or(Ok(()), |difference| {
-        Err(answer.broken(format!("a pull at version {known} shows the repository as it is"), difference))
-    })
+    let after = format!("the last write, to who knows version {known},");
+    compare_state(repo, &pulled.manifest, &envelope)
+        .map_or(Ok(()), |difference| Err(changed(deed, &answer, &after, &difference)))
 }
 
 /// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning.

@@ -11,7 +11,7 @@ use crate::client::{Repo, random};
 use crate::wire::PushResponse;
 
 checks! {
-    "push/applies", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES], applies,
+    "push/applies", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, STORED_VERBATIM], applies,
         "A push at the current version is stored and answered with the new counters";
     "push/many-in-a-row", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, VERSION_MONOTONIC], many_in_a_row,
         "Every one of several pushes in a row is what the next pull returns";

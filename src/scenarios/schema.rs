@@ -10,17 +10,19 @@ use crate::client::Repo;
 use crate::wire::MessageKind;
 
 checks! {
-    "schema/challenge-answer", Must, "§2", [FIELD_NAMES, BASE64], challenge_answer,
+    "schema/challenge-answer", Must, "§2", [FIELD_NAMES, BASE64, NONCE_SIZE], challenge_answer,
         "Every answer to challenge is a nonce and nothing else", phase = Finale;
     "schema/token-answer", Must, "§3", [FIELD_NAMES, INT64, TOKEN_ANSWER], token_answer,
         "Every answer to token is a token and its expiry and nothing else", phase = Finale;
-    "schema/manifest", Must, "§2", [FIELD_NAMES, INT64, BASE64, KEY_ENCODING], manifest,
+    "schema/manifest", Must, "§2",
+        [FIELD_NAMES, INT64, BASE64, KEY_ENCODING, CREATE_RETURNS, ADD_RECORDS, REMOVE_REPLACES], manifest,
         "Every answer to createRepo, addMember and removeMember is a VaultManifest and nothing else", phase = Finale;
-    "schema/pull-answer", Must, "§2", [FIELD_NAMES, INT64, BASE64, KEY_ENCODING], pull_answer,
+    "schema/pull-answer", Must, "§2",
+        [FIELD_NAMES, INT64, BASE64, KEY_ENCODING, PULL_CURRENT, PULL_UNCHANGED], pull_answer,
         "Every answer to pull is a manifest, an envelope and unchanged, and nothing else", phase = Finale;
-    "schema/push-answer", Must, "§2", [FIELD_NAMES, INT64], push_answer,
+    "schema/push-answer", Must, "§2", [FIELD_NAMES, INT64, PUSH_APPLIES, PUSH_CONFLICT], push_answer,
         "Every answer to push, conflicts too, has its four members and no others", phase = Finale;
-    "schema/member-entry", Must, "§2", [FIELD_NAMES, INT64, BASE64, KEY_ENCODING], member_entry,
+    "schema/member-entry", Must, "§2", [FIELD_NAMES, INT64, BASE64, KEY_ENCODING, FETCH_ENTRY], member_entry,
         "Every answer to fetchMemberKey is a MemberEntry and nothing else", phase = Finale;
     "schema/integers-without-fraction", Hardening, "§2", [PLAIN_INTEGERS], integers,
         "Integers are written without fraction and exponent, so that every client reads them", phase = Finale;

@@ -1,89 +1,96 @@
-//! What fails the run: the most telling failures in full, the others a line each.
-
-use std::collections::HashMap;
+//! What fails the run, by cause: the most fundamental in full, the others a line each, and how much follows from each.
 
 use super::super::super::explain::{Depth, explain, one_line};
 use super::super::super::run::Run;
-use super::super::super::style::{DIM, RED, of_status, paint};
-use super::super::super::text::{fit, section_order, width, wrap_at_most};
+use super::super::super::style::{BOLD, DIM, RED, of_status, paint};
+use super::super::super::text::{count, fit, width, wrap};
 use super::{Layout, Section, heading};
-use crate::runner::CheckResult;
+use crate::runner::{CheckResult, Status};
 
-/// Failures that are all shown in full if there is room.
+/// Causes that are all shown in full if there is room.
 const FULL_IF_FEW: usize = 6;
-/// Failures shown in full when there are more.
+/// Causes shown in full when there are more.
 const FULL_OF_MANY: usize = 3;
 
-/// Checks that fail in the same way, and are explained once.
-struct Group<'a> {
+/// A check that shows what to repair, and what follows from it.
+struct Cause<'a> {
     first: &'a CheckResult,
-    same: Vec<&'a CheckResult>,
-}
-
-impl<'a> Group<'a> {
-    /// The shortest id tends to be the plainest case, and speaks for the others.
-    fn join(&mut self, result: &'a CheckResult) {
-        let plainer = result.check.id.len() < self.first.check.id.len();
-        let other = if plainer { std::mem::replace(&mut self.first, result) } else { result };
-        self.same.push(other);
-    }
+    explains: Vec<&'a CheckResult>,
 }
 
 pub(super) struct Failures<'a> {
-    groups: Vec<Group<'a>>,
-    total: usize,
-    rerun: &'a str,
+    causes: Vec<Cause<'a>>,
+    run: &'a Run,
     screen: Layout,
 }
 
 impl<'a> Failures<'a> {
     pub(super) fn new(run: &'a Run, screen: Layout) -> Self {
-        let problems = run.problems();
-        let total = problems.len();
-        Self { groups: rank(group(problems)), total, rerun: &run.info.rerun, screen }
+        let causes = run.causes_with(|status| run.is_problem(status)).into_iter();
+        Self { causes: causes.map(|(first, explains)| Cause { first, explains }).collect(), run, screen }
     }
 
-    /// The lines of a group in full.
-    fn block(&self, group: &Group<'_>) -> Vec<String> {
+    /// The lines of a cause in full.
+    fn block(&self, cause: &Cause<'_>) -> Vec<String> {
         let (body_lines, rules, findings, evidence) = match self.screen {
             screen if screen.verbose => (8, 9, 8, 12),
             screen if screen.tight => (1, 0, 1, 0),
             _ => (2, 2, 1, 1),
         };
         let depth = Depth { columns: self.screen.columns, indent: 2, body_lines, rules, findings, evidence };
-        let mut lines = explain(group.first, self.rerun, depth);
-        if !group.same.is_empty() && !self.screen.tight {
-            let ids: Vec<_> = group.same.iter().map(|result| result.check.id).collect();
-            let limit = if self.screen.verbose { usize::MAX } else { 2 };
-            let wrapped = wrap_at_most(&ids.join(", "), self.screen.columns - 12, limit);
-            let label = |index: usize| if index == 0 { "likewise" } else { "" };
-            lines.extend(wrapped.iter().enumerate().map(|(index, line)| format!("  {:10}{line}", label(index))));
+        let mut lines = explain(self.run, cause.first, depth);
+        if !cause.explains.is_empty() {
+            lines.push(format!("  {}", paint(BOLD, follow(&cause.explains))));
+            if self.screen.verbose {
+                lines.extend(cause.explains.iter().flat_map(|result| self.follower(result)));
+            }
         }
         lines
     }
 
-    /// Lines that are kept for the failures that aren't shown in full.
+    /// A check that follows, and what it saw.
+    fn follower(&self, result: &CheckResult) -> Vec<String> {
+        let mut lines = vec![format!("    {}", paint(of_status(result.status), result.check.id))];
+        lines.extend(wrap(&one_line(result), self.screen.columns - 6).into_iter().map(|line| format!("      {line}")));
+        lines
+    }
+
+    /// Lines that are kept for the causes that aren't shown in full.
     fn others(&self) -> usize {
         if self.screen.tight { 2 } else { 4 }
     }
 }
 
+/// `160 more checks follow from this (118 failed, 40 warned, 2 could not tell)`.
+fn follow(explains: &[&CheckResult]) -> String {
+    let of = |wanted: Status| explains.iter().filter(|result| result.status == wanted).count();
+    let parts = [(of(Status::Fail), "failed"), (of(Status::Warn), "warned"), (of(Status::Error), "could not tell")];
+    let parts: Vec<_> =
+        parts.iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{number} {word}")).collect();
+    let verb = if explains.len() == 1 { "follows" } else { "follow" };
+    format!("{} {verb} from this ({})", count(explains.len(), "more check"), parts.join(", "))
+}
+
 impl Section for Failures<'_> {
     fn least(&self) -> usize {
-        if self.groups.is_empty() { 0 } else { 14 }
+        if self.causes.is_empty() { 0 } else { 14 }
     }
 
     fn render(&self, room: usize) -> (Vec<String>, bool) {
-        if self.groups.is_empty() {
+        if self.causes.is_empty() {
             return (Vec::new(), false);
         }
-        let mut lines = Vec::from(heading(&paint(RED.bold(), "Failures"), self.total, "", self.screen.columns));
-        let many = self.groups.len() > FULL_IF_FEW && !self.screen.verbose;
-        let wanted = if many { FULL_OF_MANY } else { self.groups.len() };
+        let title = if self.causes.len() == 1 { "Cause" } else { "Causes" };
+        let remark = "what to repair, the most fundamental first";
+        let mut lines =
+            Vec::from(heading(&paint(RED.bold(), title), self.causes.len(), remark, self.screen.columns));
+        let many = self.causes.len() > FULL_IF_FEW && !self.screen.verbose;
+        let wanted = if many { FULL_OF_MANY } else { self.causes.len() };
         let mut shown = 0;
-        for group in self.groups.iter().take(wanted) {
-            let block = self.block(group);
-            let others = self.groups.len() - shown - 1;
+        let mut hidden = false;
+        for cause in self.causes.iter().take(wanted) {
+            let block = self.block(cause);
+            let others = self.causes.len() - shown - 1;
             let kept = if others > 0 { 1 + others.min(self.others()) } else { 0 };
             if shown > 0 && lines.len() + block.len() + kept >= room {
                 break;
@@ -92,72 +99,31 @@ impl Section for Failures<'_> {
                 lines.push(String::new());
             }
             lines.extend(block);
+            hidden |= !cause.explains.is_empty() && !self.screen.verbose;
             shown += 1;
         }
-        let others = &self.groups[shown..];
+        let others = &self.causes[shown..];
         lines.extend(brief(others, room.saturating_sub(lines.len()).max(self.others() + 1), self.screen.columns));
-        (lines, !others.is_empty())
+        (lines, hidden || !others.is_empty())
     }
 }
 
-/// A line for each group; at most `room` lines with the blank one before them.
-fn brief(groups: &[Group<'_>], room: usize, columns: usize) -> Vec<String> {
-    if groups.is_empty() {
+/// A line for each cause; at most `room` lines with the blank one before them.
+fn brief(causes: &[Cause<'_>], room: usize, columns: usize) -> Vec<String> {
+    if causes.is_empty() {
         return Vec::new();
     }
     let mut lines = vec![String::new()];
-    let fits = if groups.len() < room { groups.len() } else { room.saturating_sub(2) };
-    for group in &groups[..fits] {
-        let same = if group.same.is_empty() { String::new() } else { format!(" (+{})", group.same.len()) };
-        let id = group.first.check.id;
-        let room = columns.saturating_sub(width(id) + same.len() + 4);
-        let text = if room < 16 { String::new() } else { fit(&one_line(group.first), room) };
-        lines.push(format!("  {}{same}  {text}", paint(of_status(group.first.status), id)).trim_end().to_owned());
+    let fits = if causes.len() < room { causes.len() } else { room.saturating_sub(2) };
+    for cause in &causes[..fits] {
+        let more = if cause.explains.is_empty() { String::new() } else { format!(" (+{})", cause.explains.len()) };
+        let id = cause.first.check.id;
+        let room = columns.saturating_sub(width(id) + more.len() + 4);
+        let text = if room < 16 { String::new() } else { fit(&one_line(cause.first), room) };
+        lines.push(format!("  {}{more}  {text}", paint(of_status(cause.first.status), id)).trim_end().to_owned());
     }
-    if fits < groups.len() {
-        let hidden: usize = groups[fits..].iter().map(|group| 1 + group.same.len()).sum();
-        lines.push(paint(DIM, format!("  … and {hidden} more")));
+    if fits < causes.len() {
+        lines.push(paint(DIM, format!("  … and {} more", causes.len() - fits)));
     }
     lines
-}
-
-/// Puts checks together whose first finding reads the same.
-fn group(problems: Vec<&CheckResult>) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
-    for result in problems {
-        let key = result.findings.first().map(|finding| (finding.expected.as_str(), finding.observed.as_str()));
-        match key.and_then(|key| places.get(&key).copied()) {
-            Some(place) => groups[place].join(result),
-            None => {
-                places.extend(key.map(|key| (key, groups.len())));
-                groups.push(Group { first: result, same: Vec::new() });
-            }
-        }
-    }
-    groups
-}
-
-/// The most telling first: failures before warnings; one of each area before the second of any; those that an answer
-/// shows before those without one; then by section.
-fn rank(mut groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
-    groups.sort_by_cached_key(|group| {
-        let answered = group
-            .first
-            .findings
-            .iter()
-            .any(|finding| finding.exchange.as_ref().is_some_and(|exchange| exchange.status.is_some()));
-        (!answered, section_order(group.first.check.section), group.first.check.id)
-    });
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    let mut turns = Vec::with_capacity(groups.len());
-    for group in &groups {
-        let area = group.first.check.id.split('/').next().unwrap_or_default();
-        let turn = seen.entry(area).or_default();
-        turns.push((group.first.status != crate::runner::Status::Fail, *turn));
-        *turn += 1;
-    }
-    let mut ranked: Vec<_> = turns.into_iter().zip(groups).collect();
-    ranked.sort_by_key(|(turn, _)| *turn);
-    ranked.into_iter().map(|(_, group)| group).collect()
 }

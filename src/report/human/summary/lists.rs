@@ -5,60 +5,83 @@ use super::super::super::run::Run;
 use super::super::super::style::{BOLD, DIM, of_status, paint};
 use super::super::super::text::{clean, fit, width, wrap, wrap_at_most};
 use super::{Layout, Section, heading};
-use crate::runner::{CheckResult, Verdict};
+use crate::runner::{CheckResult, Status, Verdict};
 
-/// Results of one kind, briefly.
+/// The causes of one kind, briefly, with what follows from each.
 pub(super) struct Brief<'a> {
-    results: Vec<&'a CheckResult>,
+    causes: Vec<(&'a CheckResult, Vec<&'a CheckResult>)>,
     title: String,
     remark: &'static str,
     screen: Layout,
 }
 
 impl<'a> Brief<'a> {
-    pub(super) fn new(results: Vec<&'a CheckResult>, title: String, remark: &'static str, screen: Layout) -> Self {
-        Self { results, title, remark, screen }
+    pub(super) fn new(
+        run: &'a Run,
+        wanted: impl Fn(Status) -> bool,
+        title: String,
+        remark: &'static str,
+        screen: Layout,
+    ) -> Self {
+        Self { causes: run.causes_with(wanted), title, remark, screen }
+    }
+
+    /// Results that aren't grouped.
+    pub(super) fn of(results: Vec<&'a CheckResult>, title: String, remark: &'static str, screen: Layout) -> Self {
+        Self { causes: results.into_iter().map(|result| (result, Vec::new())).collect(), title, remark, screen }
     }
 
     /// Id and section on a line, and the message below it on up to `lines` lines.
-    fn entry(&self, result: &CheckResult, lines: usize) -> Vec<String> {
+    fn entry(&self, (result, explains): &(&CheckResult, Vec<&CheckResult>), lines: usize) -> Vec<String> {
         let id = paint(of_status(result.status), result.check.id);
-        let mut entry = vec![format!("  {id}  {}", paint(DIM, result.check.section))];
+        let place = format!("{}{}", result.check.section, more(explains));
+        let mut entry = vec![format!("  {id}  {}", paint(DIM, place))];
         let text = wrap_at_most(&one_line(result), self.screen.columns - 4, lines);
         entry.extend(text.into_iter().map(|line| format!("    {line}")));
+        if self.screen.verbose {
+            let ids: Vec<_> = explains.iter().map(|result| result.check.id).collect();
+            let wrapped = wrap(&ids.join(", "), self.screen.columns - 4);
+            entry.extend(wrapped.into_iter().filter(|line| !line.is_empty()).map(|line| format!("    {}", paint(DIM, line))));
+        }
         entry
     }
 
     /// All on one line.
-    fn line(&self, result: &CheckResult) -> String {
-        let room = self.screen.columns.saturating_sub(width(result.check.id) + 4);
+    fn line(&self, (result, explains): &(&CheckResult, Vec<&CheckResult>)) -> String {
+        let more = more(explains);
+        let room = self.screen.columns.saturating_sub(width(result.check.id) + more.len() + 4);
         let text = if room < 16 { String::new() } else { fit(&one_line(result), room) };
-        format!("  {}  {text}", paint(of_status(result.status), result.check.id)).trim_end().to_owned()
+        format!("  {}{more}  {text}", paint(of_status(result.status), result.check.id)).trim_end().to_owned()
     }
+}
+
+/// ` (+3)`: how many checks follow.
+fn more(explains: &[&CheckResult]) -> String {
+    if explains.is_empty() { String::new() } else { format!(" (+{})", explains.len()) }
 }
 
 impl Section for Brief<'_> {
     fn least(&self) -> usize {
-        if self.results.is_empty() || self.screen.tight { 0 } else { 2 + self.results.len().min(2) }
+        if self.causes.is_empty() || self.screen.tight { 0 } else { 2 + self.causes.len().min(2) }
     }
 
     fn render(&self, room: usize) -> (Vec<String>, bool) {
-        if self.results.is_empty() || room.max(self.least()) < 3 {
-            return (Vec::new(), !self.results.is_empty());
+        if self.causes.is_empty() || room.max(self.least()) < 3 {
+            return (Vec::new(), !self.causes.is_empty());
         }
-        let head = heading(&self.title, self.results.len(), self.remark, self.screen.columns);
+        let head = heading(&self.title, self.causes.len(), self.remark, self.screen.columns);
         for lines in [if self.screen.verbose { 9 } else { 3 }, 2] {
-            let full: Vec<_> = self.results.iter().flat_map(|result| self.entry(result, lines)).collect();
+            let full: Vec<_> = self.causes.iter().flat_map(|cause| self.entry(cause, lines)).collect();
             if full.len() + 2 <= room {
                 return (head.into_iter().chain(full).collect(), false);
             }
         }
         let room = room.max(self.least()) - 2;
-        let fits = if self.results.len() <= room { room } else { room - 1 };
+        let fits = if self.causes.len() <= room { room } else { room - 1 };
         let mut lines = Vec::from(head);
-        lines.extend(self.results.iter().take(fits).map(|result| self.line(result)));
-        if self.results.len() > fits {
-            lines.push(paint(DIM, format!("  … and {} more", self.results.len() - fits)));
+        lines.extend(self.causes.iter().take(fits).map(|cause| self.line(cause)));
+        if self.causes.len() > fits {
+            lines.push(paint(DIM, format!("  … and {} more", self.causes.len() - fits)));
         }
         (lines, true)
     }

@@ -1,0 +1,135 @@
+//! From the findings of a run to what has to be repaired: a few causes, and under each what follows from it.
+//!
+//! A cause is the check that shows most directly which rule is broken. Which one that is, and what follows from it, is decided
+//! by rules that can be said in a sentence each:
+//!
+//! * A finding is **direct** where the operation that went wrong is the one that its check is about, and the deviation is of the
+//!   kind that its rule is about ([`symptom`]). Another check has only stumbled over it.
+//! * Of the rules that direct findings are about, the cause is one that **builds on none of the others** (the order stands in
+//!   [`crate::requirements::order`]); of several, the one that most checks say is broken; of its checks, the first.
+//! * What was seen one request after the other comes before what was seen at the same time, in the worked example or by a look
+//!   at the whole run; failures come before warnings, and an error is a cause only where nothing else is.
+//! * A finding **follows** from a cause for one of the reasons in [`follow`]; what follows from none is a cause of its own.
+//!
+//! Nothing here decides about right or wrong: verdict, counts and exit status are what they were.
+
+mod follow;
+mod subject;
+mod symptom;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::requirements::{self as req, Level, Requirement, order};
+use crate::runner::{CheckResult, Status};
+use follow::follows;
+use symptom::{Class, Symptom};
+
+/// What has to be repaired, as one check shows it.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Id of the check that shows it most directly.
+    pub check: &'static str,
+    /// The rules that this check proves; the first is the one that is broken most likely.
+    pub requirements: &'static [&'static Requirement],
+    /// Ids of the checks whose findings follow from it.
+    pub explains: Vec<&'static str>,
+}
+
+/// The causes of a run, the most fundamental first.
+#[derive(Clone, Debug, Default)]
+pub struct Causes {
+    list: Vec<Cause>,
+    /// Place of the cause of every check that didn't come off well.
+    of: HashMap<&'static str, usize>,
+}
+
+impl Causes {
+    /// The causes, the most fundamental first.
+    pub fn list(&self) -> &[Cause] {
+        &self.list
+    }
+
+    /// The cause of a check's finding; `None` for a check that came off well.
+    pub fn of(&self, check: &str) -> Option<&Cause> {
+        self.of.get(check).map(|place| &self.list[*place])
+    }
+
+    /// The cause that a check's finding follows from; `None` for a cause itself.
+    pub fn followed_by(&self, check: &str) -> Option<&Cause> {
+        self.of(check).filter(|cause| cause.check != check)
+    }
+}
+
+/// Groups the results of a run.
+pub fn find<'a>(results: impl IntoIterator<Item = &'a CheckResult>) -> Causes {
+    let mut passed: HashMap<&str, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for (place, result) in results.into_iter().enumerate() {
+        match result.status {
+            Status::Pass => *passed.entry(rule_of(result).id).or_default() += 1,
+            Status::Skip => {}
+            Status::Fail | Status::Warn | Status::Error => found.push(Symptom::of(result, place)),
+        }
+    }
+    symptom::settle(&mut found);
+    let mut causes = Causes::default();
+    while let Some(place) = most_fundamental(&found, &passed) {
+        let first = found.swap_remove(place);
+        let (mut with, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|other| follows(other, &first));
+        with.sort_by_key(|symptom| symptom.place);
+        for symptom in std::iter::once(&first).chain(&with) {
+            causes.of.insert(symptom.check.id, causes.list.len());
+        }
+        causes.list.push(Cause {
+            check: first.check.id,
+            requirements: first.check.requirements,
+            explains: with.iter().map(|symptom| symptom.check.id).collect(),
+        });
+        found = rest;
+    }
+    causes
+}
+
+/// The rule that a check is about: the first that it names.
+fn rule_of(result: &CheckResult) -> &'static Requirement {
+    result.check.requirements[0]
+}
+
+/// Who is heard first. Of the tiers, the first that anybody belongs to.
+type Tier = fn(&Symptom<'_>) -> bool;
+const TIERS: [Tier; 8] = [
+    |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct && it.own,
+    |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct,
+    |it| it.status == Status::Fail && it.class == Class::Sequential,
+    |it| it.status == Status::Fail && it.class == Class::RunWide,
+    |it| it.status == Status::Fail,
+    |it| it.status == Status::Warn && it.class == Class::Sequential && it.direct && it.own,
+    |it| it.status == Status::Warn,
+    |_| true,
+];
+
+/// The place of the next cause among what nothing has explained yet.
+fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Option<usize> {
+    let tier = TIERS.iter().find(|tier| found.iter().any(tier))?;
+    let heard = || found.iter().enumerate().filter(|(_, symptom)| tier(symptom));
+    let mut broken: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, symptom) in heard() {
+        *broken.entry(symptom.rule.id).or_default() += 1;
+    }
+    // A rule most of whose checks pass is hardly the one that is broken, while others fail in most of theirs. (A body is right or
+    // wrong by itself: that the bodies of other operations are right says nothing.)
+    let mostly = |rule: &str| {
+        rule == req::FIELD_NAMES.id || broken[rule] >= passed.get(rule).copied().unwrap_or(0)
+    };
+    let mostly: HashSet<&str> = broken.keys().copied().filter(|rule| mostly(rule)).collect();
+    let pool: HashSet<&str> = if mostly.is_empty() { broken.keys().copied().collect() } else { mostly };
+    let undermost = heard().filter(|(_, symptom)| {
+        pool.contains(symptom.rule.id) && !pool.iter().any(|other| order::builds_on(symptom.rule.id, other))
+    });
+    undermost
+        .min_by_key(|(_, symptom)| {
+            let level = symptom.check.level != Level::Must;
+            (std::cmp::Reverse(broken[symptom.rule.id]), order::rank(symptom.rule.id), level, symptom.place)
+        })
+        .map(|(place, _)| place)
+}

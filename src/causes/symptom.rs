@@ -1,0 +1,306 @@
+//! A finding as far as its cause can be told from it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::subject::subject;
+use crate::requirements::{self as req, Requirement};
+use crate::runner::{CheckInfo, CheckResult, Status};
+use crate::scenarios::{self, Operation};
+
+/// How a check looks at a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// One request after the other.
+    Sequential,
+    /// At all that the run has seen, at habits, or at what is stored.
+    RunWide,
+    /// At the same time, or many rules in one story.
+    Concurrent,
+}
+
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The body isn't the message.
+    Shape,
+    /// A binding signature came back otherwise.
+    Binding,
+    /// A pull at the current version doesn't say so.
+    Unchanged,
+    /// Something sealed came back otherwise.
+    Blob,
+    /// Somebody is in the roster or isn't.
+    Roster,
+    /// A version or an epoch.
+    Counter,
+    /// A 5xx.
+    ServerError,
+    /// A 4xx where there should be none.
+    Refused,
+    /// What must be refused isn't.
+    Accepted,
+    /// Anything else.
+    Other,
+}
+
+/// A check that didn't come off well.
+#[derive(Debug)]
+pub(super) struct Symptom<'a> {
+    pub check: &'static CheckInfo,
+    pub status: Status,
+    /// The first rule that the check names: what it is about.
+    pub rule: &'static Requirement,
+    pub class: Class,
+    pub kind: Kind,
+    /// The deviation without what differs from run to run; findings with the same deviation are alike.
+    pub deviation: String,
+    /// The operation that did it, if one exchange shows it.
+    pub operation: Option<&'a str>,
+    /// The operation that shows it, where that is another.
+    pub shown_by: Option<&'a str>,
+    /// Operations that the check is about; `None` if any.
+    pub subject: Option<Vec<&'static str>>,
+    /// Whether the operation that went wrong is one that the check is about.
+    pub direct: bool,
+    /// Whether the deviation is of the kind that the rule is about.
+    pub own: bool,
+    /// Place in the catalogue of checks.
+    pub place: usize,
+}
+
+/// Places of the checks in the catalogue.
+static PLACES: LazyLock<HashMap<&str, usize>> =
+    LazyLock::new(|| scenarios::all().enumerate().map(|(place, check)| (check.info.id, place)).collect());
+
+impl<'a> Symptom<'a> {
+    /// What a result tells; `place` stands in for a check that isn't in the catalogue.
+    pub(super) fn of(result: &'a CheckResult, place: usize) -> Self {
+        let check = result.check;
+        let finding = result.findings.first();
+        let exchange = finding.and_then(|finding| finding.exchange.as_deref());
+        let (expected, observed) = match finding {
+            Some(finding) => (finding.expected.as_str(), finding.observed.as_str()),
+            None => ("", result.message.as_str()),
+        };
+        let status = exchange.and_then(|exchange| exchange.status);
+        let kind = match check.id.split('/').next() {
+            Some("schema") if result.status != Status::Error && rule_is(check, &req::FIELD_NAMES) => Kind::Shape,
+            _ => kind(expected, observed, status),
+        };
+        let operation = exchange.map(|exchange| exchange.operation).or_else(|| setting_up(result.status, expected));
+        let shown_by = finding.and_then(|finding| finding.evidence.last()).map(|exchange| exchange.operation);
+        let rule = check.requirements[0];
+        Self {
+            check,
+            status: result.status,
+            rule,
+            class: class(check.id, kind),
+            kind,
+            deviation: deviation(observed),
+            operation,
+            shown_by,
+            subject: subject(check),
+            direct: false,
+            own: result.status != Status::Error && is_own(rule, kind),
+            place: PLACES.get(check.id).copied().unwrap_or(PLACES.len() + place),
+        }
+    }
+
+    /// Whether the check is about an operation.
+    pub(super) fn is_about(&self, operation: &str) -> bool {
+        self.subject.as_ref().is_none_or(|subject| subject.contains(&operation))
+    }
+}
+
+/// Decides which findings are direct. What a pull shows is the doing of the request before it; only what it shows right after a
+/// creation, too, may as well be its own.
+pub(super) fn settle(found: &mut [Symptom<'_>]) {
+    let shows_creation = |symptom: &&Symptom<'_>| {
+        symptom.shown_by.is_some()
+            && symptom.operation == Some(Operation::CreateRepo.name())
+            && symptom.rule.id == req::CREATE_RETURNS.id
+    };
+    let from_the_start: HashSet<String> =
+        found.iter().filter(shows_creation).map(|symptom| symptom.deviation.clone()).collect();
+    for symptom in found {
+        let shown_by = symptom.shown_by.filter(|_| from_the_start.contains(&symptom.deviation));
+        let mut operations = symptom.operation.into_iter().chain(shown_by);
+        symptom.direct = symptom.operation.is_none() || operations.any(|it| symptom.is_about(it));
+    }
+}
+
+/// The step that failed where no exchange shows it: a run without tokens doesn't try again and again.
+fn setting_up(status: Status, expected: &str) -> Option<&'static str> {
+    let words = [("token", "token"), ("nonce", "challenge")];
+    words.iter().find(|(word, _)| status == Status::Error && expected.contains(word)).map(|(_, operation)| *operation)
+}
+
+fn class(id: &str, kind: Kind) -> Class {
+    match id.split('/').next().unwrap_or_default() {
+        // A body that isn't the message is told best by the check that holds every body to the schema.
+        "schema" if kind == Kind::Shape => Class::Sequential,
+        "schema" | "zero-knowledge" | "storage" | "status" | "errors" => Class::RunWide,
+        "race" | "authority" | "example" => Class::Concurrent,
+        _ => Class::Sequential,
+    }
+}
+
+fn rule_is(check: &CheckInfo, rule: &Requirement) -> bool {
+    check.requirements.first().is_some_and(|first| first.id == rule.id)
+}
+
+/// Rules whose breach looks in a certain way, with what it looks like.
+static LOOKS: &[(&[&Requirement], &[Kind])] = &[
+    (&[&req::STORED_VERBATIM], &[Kind::Blob, Kind::Binding]),
+    (&[&req::BINDING_OPAQUE], &[Kind::Binding]),
+    (&[&req::FIELD_NAMES], &[Kind::Shape]),
+    (&[&req::KEY_ENCODING], &[Kind::Shape, Kind::Roster, Kind::Blob]),
+    (&[&req::NONCE_ISSUED], &[Kind::Accepted]),
+    (&[&req::NONCE_SINGLE_USE], &[Kind::Accepted, Kind::Other]),
+    (&[&req::SUBJECT_IS_CALLER], &[Kind::Accepted, Kind::Refused]),
+    (
+        &[
+            &req::TOKEN_REQUIRED,
+            &req::TOKEN_VERIFIED,
+            &req::PULL_MEMBERS_ONLY,
+            &req::PUSH_MEMBERS_ONLY,
+            &req::ADD_MEMBERS_ONLY,
+            &req::REMOVE_MEMBERS_ONLY,
+            &req::FETCH_MEMBERS_ONLY,
+            &req::REMOVE_REVOKES,
+        ],
+        &[Kind::Accepted, Kind::Refused, Kind::ServerError],
+    ),
+    (
+        &[&req::TOKEN_ANSWER, &req::BASE64, &req::DISCOVERY_SHAPE, &req::KEY_SET, &req::ERROR_OBJECT],
+        &[Kind::Shape, Kind::Blob, Kind::Refused, Kind::ServerError, Kind::Accepted, Kind::Other],
+    ),
+];
+/// Rules that say that something works: that something else was let through is no breach of them.
+static WORKS: &[&Requirement] = &[
+    &req::PUSH_ROTATES,
+    &req::PUSH_APPLIES,
+    &req::ADD_RECORDS,
+    &req::REMOVE_REPLACES,
+    &req::PULL_CURRENT,
+    &req::CREATE_RETURNS,
+    &req::SIGNATURE_RAW,
+];
+/// Rules that a pull at the current version can show to be broken.
+static AT_THE_CURRENT_VERSION: &[&Requirement] = &[
+    &req::PULL_UNCHANGED,
+    &req::READ_YOUR_WRITES,
+    &req::INT64,
+    &req::ADD_RECORDS,
+    &req::CREATE_RETURNS,
+    &req::PULL_MEMBERS_ONLY,
+];
+
+/// Whether a deviation of this kind is what a breach of the rule looks like.
+fn is_own(rule: &Requirement, kind: Kind) -> bool {
+    let among = |rules: &[&Requirement]| rules.iter().any(|other| other.id == rule.id);
+    if let Some((_, kinds)) = LOOKS.iter().find(|(rules, _)| among(rules)) {
+        return kinds.contains(&kind);
+    }
+    match kind {
+        // A body that can't be read says nothing about any other rule, and a binding has a rule of its own.
+        Kind::Shape | Kind::Binding => false,
+        Kind::Accepted => !among(WORKS),
+        Kind::Unchanged => among(AT_THE_CURRENT_VERSION),
+        _ => true,
+    }
+}
+
+fn kind(expected: &str, observed: &str, status: Option<u16>) -> Kind {
+    let says = |words: &[&str]| words.iter().any(|word| observed.contains(word));
+    if says(&[
+        "missing field",
+        "invalid type",
+        "invalid value",
+        "unknown field",
+        "duplicate field",
+        "isn't JSON",
+        "body is empty",
+        "required property",
+        "Additional properties",
+        "is not of type",
+        "does not match",
+        "is not valid",
+    ]) {
+        Kind::Shape
+    } else if status.is_some_and(|status| status < 400)
+        && ["unchanged is true", "a pull at the current version"].iter().any(|words| expected.contains(words))
+    {
+        Kind::Unchanged
+    } else if observed.contains("keyBindingSig") || expected.contains("keyBindingSig") {
+        Kind::Binding
+    } else if says(&[
+        "wrappedDataKey",
+        "envelope.iv",
+        "envelope.ciphertext",
+        "x25519PublicKey",
+        "authentication failed",
+        "was never sent",
+        "sent under the same key",
+        "was sent for repository",
+    ]) {
+        Kind::Blob
+    } else if says(&["is missing from the roster", "in the roster", " twice"]) {
+        Kind::Roster
+    } else if says(&["payloadVersion", "keyEpoch"]) {
+        Kind::Counter
+    } else {
+        match status {
+            Some(500..) => Kind::ServerError,
+            Some(400..) => Kind::Refused,
+            Some(_) if expected.contains("refused") => Kind::Accepted,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// Members whose difference is one deviation, whatever their values.
+const MEMBERS: [&str; 5] = ["manifest.", "envelope.", "wrappedDataKey.", "member's ", ""];
+
+/// A deviation without the values: the member that differs, or the sentence with quotes, numbers and ids left out.
+fn deviation(observed: &str) -> String {
+    let shown = observed.split_once(" shows: ").map_or(observed, |(_, difference)| difference);
+    if let Some((name, _)) = shown.split_once(" is ")
+        && MEMBERS.iter().any(|lead| name.strip_prefix(lead).is_some_and(is_name))
+    {
+        return name.to_owned();
+    }
+    without_values(shown)
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// Longest deviation that is compared, in characters.
+const COMPARED: usize = 120;
+/// A word of this length is an id, a key or a ciphertext.
+const LONG: usize = 20;
+
+fn without_values(text: &str) -> String {
+    let mut out = String::new();
+    let mut quoted = false;
+    for word in text.split_inclusive([' ', ',', ';', ':']) {
+        let marks = word.matches('"').count();
+        let inside = quoted || marks > 0;
+        quoted ^= marks % 2 == 1;
+        if inside || word.len() > LONG {
+            out.push_str("… ");
+        } else {
+            out.extend(word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }));
+        }
+        if out.len() > COMPARED {
+            break;
+        }
+    }
+    while out.contains("00") {
+        out = out.replace("00", "0");
+    }
+    out
+}

@@ -1,0 +1,197 @@
+//! Which rule builds on which, so that a run can say what to repair first.
+//!
+//! A rule builds on another where the other's checks have to come off well before a check of it means anything: nothing is
+//! pulled that wasn't created, and no race is lost whose requests don't work one after the other. The rows are in an order in
+//! which every rule comes after those it builds on: the first rows are the most fundamental. [`rank`] is the place in it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::{Requirement, catalogue::*};
+
+/// A rule, and those that it builds on directly.
+type Row = (&'static Requirement, &'static [&'static Requirement]);
+
+/// Every rule that binds a server or an identity provider, the most fundamental first.
+static ORDER: &[Row] = &[
+    // What bytes travel, and how.
+    (&HTTP_PROFILE, &[]),
+    (&JSON_CONTENT_TYPE, &[]),
+    (&BASE64, &[]),
+    (&KEY_ENCODING, &[&BASE64]),
+    (&FIELD_NAMES, &[&HTTP_PROFILE]),
+    (&DISCOVERY_SHAPE, &[]),
+    // A token, which everything else needs.
+    (&NONCE_SIZE, &[&BASE64, &FIELD_NAMES]),
+    (&NONCE_RANDOM, &[&NONCE_SIZE]),
+    (&NONCE_LOOKS_RANDOM, &[&NONCE_RANDOM]),
+    (&SIGNATURE_RAW, &[&NONCE_SIZE]),
+    (&TOKEN_ANSWER, &[&SIGNATURE_RAW, &FIELD_NAMES]),
+    (&NO_ACCOUNT, &[&TOKEN_ANSWER]),
+    (&PORTABLE_IDENTITY, &[&NO_ACCOUNT]),
+    // Who gets none.
+    (&NONCE_ISSUED, &[&NO_ACCOUNT]),
+    (&SIGNATURE_VERIFIED, &[&NO_ACCOUNT]),
+    (&NONCE_SINGLE_USE, &[&NONCE_ISSUED, &NONCE_RANDOM]),
+    (&NONCE_BOUND, &[&SIGNATURE_VERIFIED, &NONCE_ISSUED]),
+    (&NONCE_REDEEMABLE, &[&NO_ACCOUNT]),
+    (&NONCE_EXPIRES, &[&NO_ACCOUNT]),
+    (&NONCE_TTL, &[&NONCE_EXPIRES]),
+    (&SIGNATURE_STRICT, &[&SIGNATURE_VERIFIED]),
+    (&IDENTITY_CANONICAL, &[&SIGNATURE_VERIFIED, &KEY_ENCODING]),
+    (&TOKEN_CLAIMS, &[&TOKEN_ANSWER]),
+    (&KEY_SET, &[&DISCOVERY_SHAPE]),
+    (&TOKEN_UNGUESSABLE, &[&TOKEN_ANSWER]),
+    (&TOKEN_SHORT_LIVED, &[&TOKEN_ANSWER]),
+    // Every operation does what it is for.
+    (&CREATE_RETURNS, &[&NO_ACCOUNT]),
+    (&PULL_CURRENT, &[&CREATE_RETURNS]),
+    (&PULL_UNCHANGED, &[&CREATE_RETURNS]),
+    (&PULL_OMITS_ENVELOPE, &[&PULL_UNCHANGED]),
+    (&PUSH_APPLIES, &[&PULL_CURRENT]),
+    (&ADD_RECORDS, &[&PULL_CURRENT]),
+    (&PUSH_ROTATES, &[&PUSH_APPLIES]),
+    (&REMOVE_REPLACES, &[&ADD_RECORDS, &PULL_CURRENT]),
+    (&FETCH_ENTRY, &[&ADD_RECORDS, &PUSH_ROTATES, &REMOVE_REPLACES]),
+    (&REMOVE_DROPS, &[&ADD_RECORDS]),
+    (&READ_YOUR_WRITES, &[&PULL_CURRENT, &PUSH_APPLIES]),
+    (&STORED_VERBATIM, &[&CREATE_RETURNS, &PUSH_APPLIES, &ADD_RECORDS, &REMOVE_REPLACES]),
+    (&BINDING_OPAQUE, &[&STORED_VERBATIM]),
+    // Who may, and that nobody else may.
+    (&SUBJECT_IS_CALLER, &[&NO_ACCOUNT]),
+    (&TOKEN_REQUIRED, &[&CREATE_RETURNS]),
+    (&TOKEN_VERIFIED, &[&TOKEN_REQUIRED]),
+    (&TOKEN_LOCAL, &[&TOKEN_VERIFIED]),
+    (&TOKEN_EXPIRES, &[&TOKEN_VERIFIED]),
+    (&TOKEN_BEARER_ONLY, &[&TOKEN_REQUIRED]),
+    (&CREATE_SOLE_MEMBER, &[&CREATE_RETURNS]),
+    (&CREATE_DUPLICATE, &[&CREATE_RETURNS, &PULL_CURRENT]),
+    (&CREATE_IDS_EXACT, &[&CREATE_RETURNS, &PULL_CURRENT]),
+    (&PULL_MEMBERS_ONLY, &[&PULL_CURRENT, &SUBJECT_IS_CALLER]),
+    (&FETCH_MEMBERS_ONLY, &[&FETCH_ENTRY, &PULL_MEMBERS_ONLY]),
+    (&PUSH_MEMBERS_ONLY, &[&PUSH_APPLIES, &PULL_MEMBERS_ONLY]),
+    (&PUSH_SCOPE, &[&PUSH_MEMBERS_ONLY]),
+    (&ADD_MEMBERS_ONLY, &[&ADD_RECORDS, &PULL_MEMBERS_ONLY]),
+    (&REMOVE_MEMBERS_ONLY, &[&REMOVE_REPLACES, &PULL_MEMBERS_ONLY]),
+    (&UNAUTHENTICATED_SILENCE, &[&TOKEN_REQUIRED]),
+    (&ADD_ANY_MEMBER, &[&ADD_RECORDS]),
+    (&ADD_TWICE, &[&ADD_RECORDS]),
+    (&TOKEN_LASTS, &[&CREATE_RETURNS]),
+    (&STATUS_NONCE, &[&NONCE_ISSUED, &NONCE_SINGLE_USE, &NONCE_EXPIRES]),
+    (&STATUS_TOKEN, &[&TOKEN_REQUIRED, &TOKEN_VERIFIED]),
+    (&STATUS_STRANGER, &[&PULL_MEMBERS_ONLY, &PUSH_MEMBERS_ONLY, &ADD_MEMBERS_ONLY, &REMOVE_MEMBERS_ONLY]),
+    (&STATUS_UNKNOWN, &[&PULL_MEMBERS_ONLY, &FETCH_ENTRY]),
+    (&STATUS_DUPLICATE, &[&CREATE_DUPLICATE]),
+    (&REFUSAL_SILENT, &[&PULL_MEMBERS_ONLY, &TOKEN_REQUIRED]),
+    // What mustn't happen, and what a refusal leaves.
+    (&PUSH_GATED, &[&PUSH_APPLIES]),
+    (&PUSH_CONFLICT, &[&PUSH_GATED]),
+    (&PUSH_REFUSED_WHOLE, &[&PUSH_APPLIES]),
+    (&EPOCH_RISES, &[&REMOVE_REPLACES]),
+    (&VERSION_MONOTONIC, &[&PUSH_APPLIES]),
+    (&REMOVE_ATOMIC, &[&REMOVE_REPLACES, &REMOVE_DROPS]),
+    (
+        &REMOVE_REVOKES,
+        &[
+            &REMOVE_DROPS,
+            &PULL_MEMBERS_ONLY,
+            &PUSH_MEMBERS_ONLY,
+            &ADD_MEMBERS_ONLY,
+            &REMOVE_MEMBERS_ONLY,
+            &FETCH_MEMBERS_ONLY,
+        ],
+    ),
+    (&OLD_KEYS_USELESS, &[&REMOVE_REPLACES]),
+    (&INT64, &[&PUSH_GATED, &PULL_CURRENT, &PULL_UNCHANGED, &EPOCH_RISES, &VERSION_MONOTONIC, &ADD_RECORDS]),
+    (&BINDING_VALID, &[&BINDING_OPAQUE]),
+    (&USUAL_STATUS, &[&TOKEN_REQUIRED, &CREATE_DUPLICATE, &PULL_MEMBERS_ONLY, &FETCH_ENTRY]),
+    (&CREATE_ODD_IDS, &[&CREATE_RETURNS, &HTTP_PROFILE, &FETCH_ENTRY]),
+    (&PUSH_GAP, &[&PUSH_APPLIES]),
+    (&REMOVE_UNKNOWN, &[&REMOVE_ATOMIC]),
+    (&CREATE_CONSISTENT, &[&CREATE_RETURNS]),
+    (&PUSH_CONSISTENT, &[&PUSH_REFUSED_WHOLE, &PUSH_ROTATES]),
+    (&REMOVE_CONSISTENT, &[&REMOVE_ATOMIC]),
+    (&ADD_NO_REKEY, &[&ADD_TWICE]),
+    (&FETCH_EXACT, &[&FETCH_ENTRY]),
+    (&NO_SECRET_ECHO, &[&CREATE_RETURNS, &PUSH_APPLIES, &ADD_RECORDS, &REMOVE_REPLACES]),
+    (&ZERO_KNOWLEDGE, &[&NO_SECRET_ECHO]),
+    (&BAD_INPUT, &[&PUSH_REFUSED_WHOLE, &REMOVE_ATOMIC, &ADD_RECORDS, &CREATE_RETURNS]),
+    (&BODY_CONSUMED, &[&TOKEN_REQUIRED]),
+    (&TOKEN_FETCHES_NOTHING, &[&TOKEN_VERIFIED]),
+    (&REMOVE_ANY_ROSTER, &[&REMOVE_REPLACES]),
+    (&NO_SIDE_DOOR, &[&TOKEN_REQUIRED, &PULL_MEMBERS_ONLY, &REFUSAL_SILENT]),
+    (&NOTHING_GIVEN_AWAY, &[&PULL_MEMBERS_ONLY, &REFUSAL_SILENT]),
+    (&HANGUPS_SURVIVED, &[&PULL_CURRENT]),
+    (&DISCRETION, &[&REFUSAL_SILENT]),
+    (&FRAMING, &[&PULL_CURRENT]),
+    (&NEGOTIATION, &[&PULL_CURRENT, &JSON_CONTENT_TYPE]),
+    // At the same time.
+    (&ANSWERS_TO_ASKERS, &[&PULL_CURRENT]),
+    (&WRITES_SERIALIZED, &[&PUSH_GATED, &PUSH_CONFLICT, &ADD_RECORDS, &CREATE_DUPLICATE, &REMOVE_ATOMIC, &EPOCH_RISES]),
+    (&SNAPSHOT_READS, &[&READ_YOUR_WRITES, &PUSH_ROTATES, &PUSH_GATED, &REMOVE_ATOMIC]),
+    (&EFFECT_AUTHORITY, &[&REMOVE_REVOKES]),
+    (&STALLED_REQUEST, &[&PULL_CURRENT]),
+    // What is kept.
+    (&CREDENTIALS_NOT_KEPT, &[&TOKEN_ANSWER]),
+    (&REPLACED_IS_DROPPED, &[&REMOVE_REPLACES]),
+    // Later revisions.
+    (&ERROR_OBJECT, &[&TOKEN_REQUIRED]),
+    (&LIMITS, &[&ERROR_OBJECT]),
+    (&RETRY_ADD, &[&ADD_TWICE]),
+    (&RETRY_REMOVE, &[&REMOVE_ATOMIC]),
+    (&RETRY_WRITES, &[&CREATE_DUPLICATE, &PUSH_CONFLICT]),
+    (&ESCAPED_PATH, &[&CREATE_ODD_IDS]),
+    (&SHARE_REFRESH_TOKENS, &[&PUSH_ROTATES, &REMOVE_REPLACES]),
+];
+
+/// Every rule's place in the order, and all that it builds on, directly or not.
+static CLOSURE: LazyLock<HashMap<&str, (usize, HashSet<&str>)>> = LazyLock::new(|| {
+    let mut closure: HashMap<&str, (usize, HashSet<&str>)> = HashMap::new();
+    for (rank, (rule, below)) in ORDER.iter().enumerate() {
+        let mut all: HashSet<&str> = below.iter().map(|rule| rule.id).collect();
+        for (_, further) in below.iter().filter_map(|rule| closure.get(rule.id)) {
+            all.extend(further);
+        }
+        closure.insert(rule.id, (rank, all));
+    }
+    closure
+});
+
+/// The place of a rule, 0 for the most fundamental.
+pub fn rank(rule: &str) -> usize {
+    CLOSURE.get(rule).map_or(ORDER.len(), |(rank, _)| *rank)
+}
+
+/// Whether a rule builds on another, directly or not.
+pub fn builds_on(rule: &str, other: &str) -> bool {
+    CLOSURE.get(rule).is_some_and(|(_, below)| below.contains(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Party;
+    use super::*;
+
+    #[test]
+    fn every_rule_has_one_place() {
+        let placed: Vec<_> = ORDER.iter().map(|(rule, _)| rule.id).collect();
+        let of_servers = |rule: &&&Requirement| matches!(rule.binds, Party::Server | Party::IdentityProvider);
+        for rule in ALL.iter().filter(of_servers) {
+            let times = placed.iter().filter(|id| **id == rule.id).count();
+            assert_eq!(times, 1, "{} stands in the order {times} times", rule.id);
+        }
+        assert_eq!(placed.len(), ALL.iter().filter(of_servers).count());
+    }
+
+    #[test]
+    fn nothing_builds_on_what_comes_after_it() {
+        for (place, (rule, below)) in ORDER.iter().enumerate() {
+            for other in *below {
+                assert!(rank(other.id) < place, "{} builds on {}, which comes after it", rule.id, other.id);
+            }
+            assert!(!builds_on(rule.id, rule.id), "{}", rule.id);
+        }
+        assert!(builds_on("AVP-10-writes-serialized", "AVP-6-create-returns-manifest"));
+        assert!(!builds_on("AVP-6-create-returns-manifest", "AVP-10-writes-serialized"));
+    }
+}
