@@ -40,7 +40,8 @@ impl<'a> Failures<'a> {
         let depth = Depth { columns: self.screen.columns, indent: 2, body_lines, rules, findings, evidence };
         let mut lines = explain(self.run, cause.first, depth);
         if !cause.explains.is_empty() {
-            lines.push(format!("  {}", paint(BOLD, follow(&cause.explains))));
+            let told = wrap(&follow(&cause.explains), self.screen.columns - 2);
+            lines.extend(told.into_iter().map(|line| format!("  {}", paint(BOLD, line))));
             if self.screen.verbose {
                 lines.extend(cause.explains.iter().flat_map(|result| self.follower(result)));
             }
