@@ -145,8 +145,9 @@ const LONG: usize = 40_448;
 /// xorshift, xoroshiro, shift registers: one bit of their outputs follows a linear recurrence.
 fn linear(stream: &[u8]) -> Option<String> {
     // Stride in bytes and the byte and bit within: the lowest and the highest bit of words of 1, 4 and 8 bytes in either order.
+    // The widest come first: bytes of one word after the other follow a recurrence, too, which is longer than the state.
     let places =
-        [(1, 0, 0), (1, 0, 7), (4, 0, 0), (4, 3, 7), (4, 3, 0), (4, 0, 7), (8, 0, 0), (8, 7, 7), (8, 7, 0), (8, 0, 7)];
+        [(8, 0, 0), (8, 7, 7), (8, 7, 0), (8, 0, 7), (4, 0, 0), (4, 3, 7), (4, 3, 0), (4, 0, 7), (1, 0, 0), (1, 0, 7)];
     for (stride, byte, bit) in places {
         let all = stream.len() / stride;
         let length = if stride == 1 && all >= LONG { LONG } else { all.min(SHORT) };
