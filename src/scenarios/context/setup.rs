@@ -50,10 +50,8 @@ impl Ctx {
         }
         let answer = self.log_in(&identity).await?.1;
         let token: TokenResponse = setup("token", &answer)?;
-        // Only a history tells who asked.
-        if self.recording.get().is_some() || self.world.recording.is_some() {
-            self.world.remember_subject(&token.token, &identity.id);
-        }
+        // Limits of one key, and what a refusal may say to whom, are told by who asks; histories, too.
+        self.world.remember_subject(&token.token, &identity.id);
         Ok(Member { identity, token: token.token })
     }
 
