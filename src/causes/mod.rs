@@ -118,9 +118,7 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     }
     // A rule most of whose checks pass is hardly the one that is broken, while others fail in most of theirs. (A body is right or
     // wrong by itself: that the bodies of other operations are right says nothing.)
-    let mostly = |rule: &str| {
-        rule == req::FIELD_NAMES.id || broken[rule] >= passed.get(rule).copied().unwrap_or(0)
-    };
+    let mostly = |rule: &str| rule == req::FIELD_NAMES.id || broken[rule] >= passed.get(rule).copied().unwrap_or(0);
     let mostly: HashSet<&str> = broken.keys().copied().filter(|rule| mostly(rule)).collect();
     let pool: HashSet<&str> = if mostly.is_empty() { broken.keys().copied().collect() } else { mostly };
     let undermost = heard().filter(|(_, symptom)| {

@@ -39,7 +39,8 @@ pub(super) fn subject(check: &CheckInfo) -> Option<Vec<&'static str>> {
         return None;
     }
     let mut subject = by_id(check.id)?;
-    let of_rules = check.requirements.iter().filter_map(|rule| RULES.iter().find(|(lead, _)| rule.id.starts_with(lead)));
+    let of_rules =
+        check.requirements.iter().filter_map(|rule| RULES.iter().find(|(lead, _)| rule.id.starts_with(lead)));
     subject.extend(of_rules.map(|(_, operation)| operation.name()));
     Some(subject)
 }

@@ -140,9 +140,23 @@ fn class(id: &str, kind: Kind) -> Class {
     match id.split('/').next().unwrap_or_default() {
         // A body that isn't the message is told best by the check that holds every body to the schema.
         "schema" if kind == Kind::Shape => Class::Sequential,
-        "schema" | "zero-knowledge" | "storage" | "status" | "errors" => Class::RunWide,
         "race" | "authority" | "example" => Class::Concurrent,
-        _ => Class::Sequential,
+        "auth"
+        | "token"
+        | "create-repo"
+        | "pull"
+        | "push"
+        | "add-member"
+        | "remove-member"
+        | "fetch-member-key"
+        | "binding"
+        | "discovery"
+        | "retries"
+        | "paths"
+        | "share-refresh-tokens"
+        | "bad-input" => Class::Sequential,
+        // The others go through all operations, habits or spellings.
+        _ => Class::RunWide,
     }
 }
 

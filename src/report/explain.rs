@@ -60,7 +60,8 @@ pub(super) fn explain(run: &Run, result: &CheckResult, depth: Depth) -> Vec<Stri
     if hidden > 0 {
         block.labelled("and", DIM, &format!("{} of the same check", count(hidden, "further finding")), 1);
     }
-    if let Some(reason) = reasons::usual(check.id, check.requirements).filter(|_| follows.is_none() && depth.rules > 0) {
+    if let Some(reason) = reasons::usual(check.id, check.requirements).filter(|_| follows.is_none() && depth.rules > 0)
+    {
         block.labelled("often", DIM, reason, 3);
     }
     block.rerun(&run.info.rerun, check.id);

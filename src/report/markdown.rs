@@ -72,7 +72,9 @@ fn causes(out: &mut String, run: &Run) {
     if causes.is_empty() {
         return;
     }
-    out.push_str("## What to repair\n\n| check | rule | what is wrong | follows from it |\n| --- | --- | --- | --: |\n");
+    out.push_str(
+        "## What to repair\n\n| check | rule | what is wrong | follows from it |\n| --- | --- | --- | --: |\n",
+    );
     for (result, explained) in causes {
         let (id, rule) = (code(result.check.id), escape(result.check.requirements[0].text));
         let _ = writeln!(out, "| {id} | {rule} | {} | {} |", escape(&fit(&one_line(result), 300)), explained.len());

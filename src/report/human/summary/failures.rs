@@ -83,8 +83,7 @@ impl Section for Failures<'_> {
         }
         let title = if self.causes.len() == 1 { "Cause" } else { "Causes" };
         let remark = "what to repair, the most fundamental first";
-        let mut lines =
-            Vec::from(heading(&paint(RED.bold(), title), self.causes.len(), remark, self.screen.columns));
+        let mut lines = Vec::from(heading(&paint(RED.bold(), title), self.causes.len(), remark, self.screen.columns));
         let many = self.causes.len() > FULL_IF_FEW && !self.screen.verbose;
         let wanted = if many { FULL_OF_MANY } else { self.causes.len() };
         let mut shown = 0;

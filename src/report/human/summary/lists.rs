@@ -41,7 +41,9 @@ impl<'a> Brief<'a> {
         if self.screen.verbose {
             let ids: Vec<_> = explains.iter().map(|result| result.check.id).collect();
             let wrapped = wrap(&ids.join(", "), self.screen.columns - 4);
-            entry.extend(wrapped.into_iter().filter(|line| !line.is_empty()).map(|line| format!("    {}", paint(DIM, line))));
+            entry.extend(
+                wrapped.into_iter().filter(|line| !line.is_empty()).map(|line| format!("    {}", paint(DIM, line))),
+            );
         }
         entry
     }
