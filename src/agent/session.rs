@@ -237,10 +237,8 @@ impl Session {
                 }
             }),
             Some(Habit::SnakeCase) => *body = snake(body),
-            Some(Habit::Nulls) => {
-                if members.contains_key("envelope") {
-                    members.entry("rotatedMembers").or_insert(Value::Null);
-                }
+            Some(Habit::Nulls) if members.contains_key("envelope") => {
+                members.entry("rotatedMembers").or_insert(Value::Null);
             }
             _ => {}
         }

@@ -162,7 +162,7 @@ impl Limits {
         let (operation, length) = (call.operation?, call.body.as_ref()?.len());
         let sure = self.has_worked(operation);
         let said = "the connection is closed".to_owned();
-        (length > DROPPED_BODY).then(|| Limit { kind: Kind::Body, operation, measure: length as u64, said, sure })
+        (length > DROPPED_BODY).then_some(Limit { kind: Kind::Body, operation, measure: length as u64, said, sure })
     }
 
     /// Keeps a limit for the notes of the run.

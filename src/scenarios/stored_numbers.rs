@@ -41,7 +41,10 @@ const NO_EPOCH: [&str; 8] =
 /// Whether a served number is what a spelling means. Other readings have lost something.
 fn means(spelling: &str, served: &Value) -> bool {
     let text = spelling.trim_matches('"');
-    let Value::Number(number) = served else { return served.to_string() == spelling };
+    let Value::Number(number) = served else {
+        let shown = served.to_string();
+        return shown == spelling;
+    };
     match (number.as_i128(), text.parse::<i128>()) {
         (Some(number), Ok(sent)) => number == sent,
         _ => number.as_f64().is_some_and(|number| text.parse() == Ok(number)),

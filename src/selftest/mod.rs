@@ -25,6 +25,9 @@ use crate::server::{self, Fault, FaultKind, Folder, Quirk};
 /// Nonce and token lifetime of servers whose faults show only when something expires.
 const SHORT_LIVED: Duration = Duration::from_secs(2);
 
+/// Bound on each of the runs.
+const LONGEST: Duration = Duration::from_secs(90);
+
 /// Bound on a request to a server whose fault may be that it never answers.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -151,11 +154,11 @@ pub async fn judge(subject: Subject) -> Trial {
     let folder = folder.ok().flatten();
     let mut trial = match outcome {
         Ok(running) => {
-            // The checks of the broken rule first: if one of them sees it, that is all there is to know.
-            let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), true).await;
+            // A usual run of the checks of the broken rule: if one of them sees it, that is all there is to know.
+            let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), false).await;
             let mut trial = assess(subject, &end, &results);
             if !trial.right && matches!(subject, Subject::Fault(_)) {
-                let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), false).await;
+                let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), true).await;
                 trial = assess(subject, &end, &results);
             }
             running.shutdown().await;
@@ -216,19 +219,19 @@ fn goes_with_others(quirk: &Quirk) -> bool {
     ) && !quirk.is_limit()
 }
 
-/// Judges the server at an address: a fault by the checks of its rule alone, or by all.
+/// Judges the server at an address: a fault by the checks of its rule, all others by all checks.
 async fn run_suite(
     subject: Subject,
     address: std::net::SocketAddr,
     folder: Option<&Folder>,
-    related_only: bool,
+    thorough: bool,
 ) -> (Arc<RunEnd>, Vec<Arc<CheckResult>>) {
     let url = url::Url::parse(&format!("http://{address}"))
         .unwrap_or_else(|error| unreachable!("an address is a URL: {error}"));
     let mut config = RunConfig::new(Target::Url(url));
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if mostly_waits(subject) { 24 } else { 4 };
-    config.thorough = true;
+    (config.thorough, config.deadline) = (thorough, LONGEST);
     if let Some(folder) = folder {
         config.storage = vec![Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())];
     }
@@ -242,7 +245,7 @@ async fn run_suite(
     if let Subject::Fault(fault) = subject {
         config.spec = requirements::by_id(fault.info().requirement).map_or(config.spec, |rule| rule.since);
     }
-    if let (Subject::Fault(fault), true) = (subject, related_only) {
+    if let Subject::Fault(fault) = subject {
         let rule = fault.info().requirement;
         let related = scenarios::all().filter(|check| check.info.requirements.iter().any(|each| each.id == rule));
         config.only = related.filter_map(|check| globset::Glob::new(check.info.id).ok()).collect();

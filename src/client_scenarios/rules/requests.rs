@@ -103,7 +103,7 @@ pub(in super::super) fn sizes(evidence: &Evidence, _: &[Bend]) -> Judgement {
 
 /// Ids arrive as they are.
 pub(in super::super) fn ids(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    each(evidence, "request", "no operation on a repository is asked for", |ran, record| ids_of(ran, record))
+    each(evidence, "request", "no operation on a repository is asked for", ids_of)
 }
 
 fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {

@@ -40,10 +40,10 @@ async fn not_foretold(cx: &Ctx) -> Outcome {
     if let Some(how) = foretold(&sample) {
         return Err(cx.broken(expected, how));
     }
-    if let Some(pattern) = randomness::bias(&nonces) {
-        if let Stop::Broken(finding) = cx.broken(expected, pattern) {
-            cx.warn(*finding);
-        }
+    if let Some(pattern) = randomness::bias(&nonces)
+        && let Stop::Broken(finding) = cx.broken(expected, pattern)
+    {
+        cx.warn(*finding);
     }
     Ok(())
 }

@@ -19,13 +19,13 @@ type Key = (String, String, Option<Route>);
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Emptied {
     /// The id that a removal names is forgotten.
-    ByName,
+    Name,
     /// A removal forgets everybody; a push forgets nobody.
-    ByRemoval,
+    Removal,
     /// A push with a roster forgets everybody; a removal forgets nobody but the one it names.
-    ByPush,
+    Push,
     /// Everything, save where members remove themselves.
-    ByOthers,
+    Others,
 }
 
 /// A server that asks a cache of rights before the roster.
@@ -71,12 +71,12 @@ impl VaultRules for Positive {
             _ => (None, false),
         };
         let all = match self.emptied {
-            Emptied::ByName => false,
-            Emptied::ByRemoval => named.is_some(),
-            Emptied::ByPush => rotates && named.is_none(),
-            Emptied::ByOthers => rotates && named != Some(&visit.caller),
+            Emptied::Name => false,
+            Emptied::Removal => named.is_some(),
+            Emptied::Push => rotates && named.is_none(),
+            Emptied::Others => rotates && named != Some(&visit.caller),
         };
-        let himself = self.emptied == Emptied::ByOthers && named == Some(&visit.caller);
+        let himself = self.emptied == Emptied::Others && named == Some(&visit.caller);
         lock(&self.seen).retain(|(repo, member, _)| {
             *repo != next.manifest.repo_id || !(all || !himself && named == Some(member.as_str()))
         });
@@ -203,19 +203,19 @@ impl VaultRules for Shared {
 }
 
 faults! {
-    "rights-cached-until-named" breaks REMOVE_REVOKES: "Rights are cached, and only the id that a removal names is forgotten." => { is positive(EVERY, false, Emptied::ByName) }
-    "rights-cached-past-push" breaks PUSH_ROTATES: "Rights are cached, and a push that leaves members out doesn't empty the cache." => { is positive(EVERY, false, Emptied::ByRemoval) }
-    "rights-cached-past-roster" breaks REMOVE_REVOKES: "Rights are cached, and a removal forgets the one it names but not those whom its roster leaves out." => { is positive(EVERY, false, Emptied::ByPush) }
-    "rights-cached-past-self-removal" breaks REMOVE_REVOKES: "Rights are cached, and who removes himself isn't forgotten." => { is positive(EVERY, false, Emptied::ByOthers) }
-    "pull-right-cached-past-push" breaks PUSH_ROTATES: "Who has pulled goes on pulling after a push has left him out." => { is positive(&[Route::Pull], true, Emptied::ByRemoval) }
-    "push-right-cached-past-push" breaks PUSH_ROTATES: "Who has pushed goes on pushing after a push has left him out." => { is positive(&[Route::Push], true, Emptied::ByRemoval) }
-    "add-right-cached-past-push" breaks PUSH_ROTATES: "Who has added somebody goes on adding after a push has left him out." => { is positive(&[Route::AddMember], true, Emptied::ByRemoval) }
-    "remove-right-cached-past-push" breaks PUSH_ROTATES: "Who has removed somebody goes on removing after a push has left him out." => { is positive(&[Route::RemoveMember], true, Emptied::ByName) }
-    "fetch-right-cached-past-push" breaks PUSH_ROTATES: "Who has fetched a key goes on fetching after a push has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::ByRemoval) }
-    "pull-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pulled goes on pulling after a removal's roster has left him out." => { is positive(&[Route::Pull], true, Emptied::ByName) }
-    "push-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pushed goes on pushing after a removal's roster has left him out." => { is positive(&[Route::Push], true, Emptied::ByName) }
-    "fetch-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has fetched a key goes on fetching after a removal's roster has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::ByName) }
-    "add-right-cached-past-self-removal" breaks REMOVE_REVOKES: "Who has added somebody goes on adding after he has removed himself." => { is positive(&[Route::AddMember], true, Emptied::ByOthers) }
+    "rights-cached-until-named" breaks REMOVE_REVOKES: "Rights are cached, and only the id that a removal names is forgotten." => { is positive(EVERY, false, Emptied::Name) }
+    "rights-cached-past-push" breaks PUSH_ROTATES: "Rights are cached, and a push that leaves members out doesn't empty the cache." => { is positive(EVERY, false, Emptied::Removal) }
+    "rights-cached-past-roster" breaks REMOVE_REVOKES: "Rights are cached, and a removal forgets the one it names but not those whom its roster leaves out." => { is positive(EVERY, false, Emptied::Push) }
+    "rights-cached-past-self-removal" breaks REMOVE_REVOKES: "Rights are cached, and who removes himself isn't forgotten." => { is positive(EVERY, false, Emptied::Others) }
+    "pull-right-cached-past-push" breaks PUSH_ROTATES: "Who has pulled goes on pulling after a push has left him out." => { is positive(&[Route::Pull], true, Emptied::Removal) }
+    "push-right-cached-past-push" breaks PUSH_ROTATES: "Who has pushed goes on pushing after a push has left him out." => { is positive(&[Route::Push], true, Emptied::Removal) }
+    "add-right-cached-past-push" breaks PUSH_ROTATES: "Who has added somebody goes on adding after a push has left him out." => { is positive(&[Route::AddMember], true, Emptied::Removal) }
+    "remove-right-cached-past-push" breaks PUSH_ROTATES: "Who has removed somebody goes on removing after a push has left him out." => { is positive(&[Route::RemoveMember], true, Emptied::Name) }
+    "fetch-right-cached-past-push" breaks PUSH_ROTATES: "Who has fetched a key goes on fetching after a push has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::Removal) }
+    "pull-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pulled goes on pulling after a removal's roster has left him out." => { is positive(&[Route::Pull], true, Emptied::Name) }
+    "push-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pushed goes on pushing after a removal's roster has left him out." => { is positive(&[Route::Push], true, Emptied::Name) }
+    "fetch-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has fetched a key goes on fetching after a removal's roster has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::Name) }
+    "add-right-cached-past-self-removal" breaks REMOVE_REVOKES: "Who has added somebody goes on adding after he has removed himself." => { is positive(&[Route::AddMember], true, Emptied::Others) }
     "refusals-cached" breaks ADD_RECORDS: "Who was refused an operation is refused it for good." => { is negative(EVERY, false) }
     "refused-push-cached" breaks ADD_RECORDS: "Whose push was refused can't push when he has become a member." => { is negative(&[Route::Push], false) }
     "refused-add-cached" breaks ADD_RECORDS: "Whose addMember was refused can't add anybody when he has become a member." => { is negative(&[Route::AddMember], false) }

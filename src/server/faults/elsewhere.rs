@@ -193,7 +193,7 @@ faults! {
     }
     "token-in-second-authorization" breaks TOKEN_BEARER_ONLY: "Of two Authorization headers the last one counts." => {
         is TokenFrom(|parts| {
-            let last = parts.headers.get_all(AUTHORIZATION).iter().last()?;
+            let last = parts.headers.get_all(AUTHORIZATION).iter().next_back()?;
             last.to_str().ok()?.strip_prefix("Bearer ").map(str::to_owned)
         })
     }
