@@ -63,10 +63,7 @@ impl Register {
 
     /// The same for a path that is none of the protocol: whatever repository it names somewhere.
     pub fn touched_by(&self, path: &str) {
-        let mut state = self.lock();
-        for word in path.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
-            state.known.remove(word);
-        }
+        self.lock().known.retain(|id, _| !path.contains(id.as_str()));
     }
 
     /// A request got no answer.
