@@ -94,7 +94,7 @@ fn lists_for_people_and_programs() {
     let (out, _) = run(&["list"], 0);
     assert!(out.contains("push/applies  §6 · must\n"), "{out}");
     let (out, _) = run(&["list", "--requirements"], 0);
-    assert!(out.contains("no check: binds clients") && out.contains("proved by push/"), "{out}");
+    assert!(out.contains("no check: a matter of deployment") && out.contains("proved by push/"), "{out}");
     assert!(out.lines().all(|line| line.chars().count() <= 80));
 
     let (out, _) = run(&["list", "--format", "json"], 0);

@@ -39,7 +39,7 @@ fn a_finding_is_shrunk_shown_saved_and_replayed() {
     let broken = ["--embedded", "--fault", "push-any-version"];
     let text = ends(&[&broken[..], &["--first", "--seed", "1", "--save", save]].concat(), 1);
     assert!(text.contains("1. failure: push · AVP-10-version-monotonic"), "{text}");
-    assert!(text.contains("curl -sS -X POST") && text.contains("Authorization: Bearer $ALICE"), "{text}");
+    assert!(text.contains("curl -sS -g --path-as-is -X POST") && text.contains("\"${ALICE}\""), "{text}");
     assert!(text.contains(&format!("--replay {save}")), "{text}");
     // Challenge, token, create, push: nothing less shows it.
     let saved: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(save).unwrap()).unwrap();
