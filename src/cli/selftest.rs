@@ -22,7 +22,7 @@ pub(super) struct SelftestArgs {
     /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
     #[arg(long)]
     clients: bool,
-    /// Names of servers that don't come off as they should, one a line: listed ones don't fail the selftest
+    /// Servers known not to come off as they should, one name a line, two blanks, a reason: they don't fail the selftest
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
     /// How many servers that aren't listed may come off wrong before the selftest fails: a bound that is only ever lowered
@@ -92,13 +92,18 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     Ok(u8::from(new.len() > args.at_most))
 }
 
-/// The names in a file of servers that are known not to come off as they should; `#` begins a comment.
+/// The names in a file of servers that are known not to come off as they should. A reason stands behind two blanks; `#` begins
+/// a comment.
 fn known(path: Option<&Path>) -> Result<HashSet<String>, UsageError> {
     let Some(path) = path else { return Ok(HashSet::new()) };
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("--known {name}: {error}"))?;
-    let listed: HashSet<String> =
-        text.lines().filter_map(|line| line.split('#').next()?.split_whitespace().next()).map(str::to_owned).collect();
+    let listed: HashSet<String> = text
+        .lines()
+        .filter_map(|line| line.split('#').next()?.split("  ").next())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect();
     let subjects = selftest::subjects();
     match listed.iter().find(|listed| subjects.iter().all(|subject| subject.name() != listed.as_str())) {
         Some(unknown) => Err(UsageError(format!("--known {name}: there is no server {unknown:?}; delete the line"))),

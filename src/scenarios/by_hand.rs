@@ -71,6 +71,12 @@ impl HandMade {
         if let Some(value) = authorization(&self.auth) {
             header("Authorization", &value);
         }
+        // What every request of the suite carries; some servers insist on it.
+        for (name, value) in [("User-Agent", concat!("avp-conform/", env!("CARGO_PKG_VERSION"))), ("Accept", "*/*")] {
+            if !self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+                header(name, value);
+            }
+        }
         for (name, value) in &self.headers {
             header(name, value);
         }
