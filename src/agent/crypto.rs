@@ -179,7 +179,6 @@ pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<Wr
 }
 
 /// Key and additional data of a faulty client's wraps.
-#[expect(clippy::type_complexity, reason = "a pair of keys and bytes, used twice below")]
 fn other_kek(
     private: &[u8; 32],
     public: &[u8; 32],
