@@ -4,12 +4,12 @@
 //! by rules that can be said in a sentence each:
 //!
 //! * A finding is **direct** where the operation that went wrong is the one that its check is about, and the deviation is of the
-//!   kind that its rule is about ([`symptom`]). Another check has only stumbled over it.
+//!   kind that its rule is about (`symptom`). Another check has only stumbled over it.
 //! * Of the rules that direct findings are about, the cause is one that **builds on none of the others** (the order stands in
 //!   [`crate::requirements::order`]); of several, the one that most checks say is broken; of its checks, the first.
 //! * What was seen one request after the other comes before what was seen at the same time, in the worked example or by a look
 //!   at the whole run; failures come before warnings, and an error is a cause only where nothing else is.
-//! * A finding **follows** from a cause for one of the reasons in [`follow`]; what follows from none is a cause of its own.
+//! * A finding **follows** from a cause for one of the reasons in `follow`; what follows from none is a cause of its own.
 //!
 //! Nothing here decides about right or wrong: verdict, counts and exit status are what they were.
 

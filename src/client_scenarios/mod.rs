@@ -1,6 +1,6 @@
 //! Judging clients: an instrumented vault, bent in one way in each run of the client, and rules over what it has seen.
 //!
-//! [`judge`] runs the client once for every bend that the chosen checks need (see [`Bend`]), side by side, each with a vault of
+//! [`judge()`] runs the client once for every bend that the chosen checks need (see [`Bend`]), side by side, each with a vault of
 //! its own, and then asks each check what the recorded requests, exit statuses and outputs say. A client is never blamed for what
 //! its program doesn't do: such a check is skipped and says what would exercise it.
 
