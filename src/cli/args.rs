@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::codec::CodecArgs;
 use super::fuzz::FuzzArgs;
+use super::host::HostArgs;
 use super::reports::ReportArgs;
 use super::values;
 use super::vectors::VectorsArgs;
@@ -15,6 +16,7 @@ use crate::requirements::Revision;
 use crate::scan::{Role, Source};
 
 const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
+       avp-conform --server-cmd 'CMD {port}' [--idp-cmd CMD] [OPTIONS]
        avp-conform --embedded [OPTIONS]
        avp-conform list [--requirements] [--format human|json]
        avp-conform serve [--listen 127.0.0.1:8787] [--db PATH]
@@ -36,6 +38,7 @@ Exit status:
 Examples:
   avp-conform --embedded
   avp-conform --server http://127.0.0.1:8787
+  avp-conform --server-cmd './my-server --port {port}'
   avp-conform --server https://vault.example/avp --report junit=avp.xml
   avp-conform --server \"$URL\" --only 'push/*' --only '§9' --trace";
 
@@ -97,6 +100,9 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     #[arg(requires = "embedded", conflicts_with = "server")]
     pub quirk: Vec<String>,
+
+    #[command(flatten)]
+    pub host: HostArgs,
 
     /// Send this header with every request; never shown; repeatable
     #[arg(long, value_name = "K: V", help_heading = "Connection")]

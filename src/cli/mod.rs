@@ -10,6 +10,7 @@ mod client;
 mod codec;
 mod fuzz;
 mod history;
+mod host;
 mod list;
 mod output;
 mod reports;

@@ -4,6 +4,7 @@ use super::args::{RunArgs, StorageArgs};
 use super::shell::quote;
 use super::values::time_text;
 use crate::requirements::Revision;
+use crate::runner::DEFAULT_READY;
 
 /// What a rerun needs besides `--only`.
 pub(super) fn options(args: &RunArgs) -> String {
@@ -12,7 +13,13 @@ pub(super) fn options(args: &RunArgs) -> String {
     if let Some(server) = &args.server {
         valued("--server", server.trim());
     }
-    let plain = [("--idp", &args.idp), ("--jwks", &args.jwks), ("--fault", &args.fault)];
+    let plain = [
+        ("--server-cmd", &args.host.server_cmd),
+        ("--idp-cmd", &args.host.idp_cmd),
+        ("--idp", &args.idp),
+        ("--jwks", &args.jwks),
+        ("--fault", &args.fault),
+    ];
     for (option, value) in plain.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?))) {
         valued(option, value.trim());
     }
@@ -26,6 +33,9 @@ pub(super) fn options(args: &RunArgs) -> String {
     logs.iter().for_each(|path| valued("--logs", &path.to_string_lossy()));
     server_pid.iter().for_each(|pid| valued("--server-pid", &pid.to_string()));
     args.ca_cert.iter().for_each(|path| valued("--ca-cert", &path.to_string_lossy()));
+    if args.host.ready_timeout != DEFAULT_READY {
+        valued("--ready-timeout", &time_text(args.host.ready_timeout));
+    }
     if let Some(ttl) = args.nonce_ttl {
         valued("--nonce-ttl", &time_text(ttl));
     }

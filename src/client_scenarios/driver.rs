@@ -61,7 +61,7 @@ impl Adapter {
             }
             _ => return Err(Exit::Unusable("no adapter".into())),
         };
-        let start = Start { words: filled(words, "", ca), env: environment("", ca), talks: true };
+        let start = Start { words: filled(words, "", ca), env: environment("", ca), talks: true, folder: None };
         let unusable = |error: std::io::Error| Exit::Unusable(format!("{} doesn't start: {error}", words[0]));
         let mut program = Box::new(Program::start(&start).map_err(unusable)?);
         let (input, output) = program.talk.take().ok_or_else(|| Exit::Unusable("no pipes".into()))?;

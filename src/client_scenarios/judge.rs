@@ -81,6 +81,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
         interrupted: exit_code == 130,
         exit_code,
         known: Default::default(),
+        hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));
     end

@@ -52,6 +52,7 @@ pub async fn listen(
         interrupted: false,
         exit_code,
         known: Default::default(),
+        hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));
     Ok(end)

@@ -1,19 +1,29 @@
 //! Programs under test: started in a process group of their own, watched, and ended with all that they have started.
 
+pub mod command;
+mod family;
+mod guard;
+mod listens;
+mod output;
+mod service;
+mod usage;
+
 use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How much of an output is kept: the beginning.
-const KEPT: usize = 256 * 1024;
+pub use output::Output;
+use output::drain;
+pub use service::{Service, Stopped};
+pub use usage::Usage;
+
 /// How long a program has between the polite signal and the other one.
 const GRACE: Duration = Duration::from_millis(300);
 /// How long the pipes of a program that has ended may stay open (somebody it has started may hold them).
@@ -28,26 +38,12 @@ pub struct Start {
     pub env: Vec<(String, String)>,
     /// Whether standard input and output are a conversation; otherwise there is no input, and output is kept.
     pub talks: bool,
-}
-
-/// The kept beginning of an output.
-#[derive(Clone, Debug, Default)]
-pub struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Output {
-    /// What has come so far, as text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
-    }
-
-    fn keep(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = KEPT.saturating_sub(kept.len());
-        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
+    /// Where to keep output, in files that go on from start to start; in memory otherwise.
+    pub folder: Option<PathBuf>,
 }
 
 /// A running program. Dropping it kills its whole process group.
+#[derive(Debug)]
 pub struct Program {
     child: Child,
     group: Option<Pid>,
@@ -82,9 +78,10 @@ impl Program {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
+        let kept = |name: &str| start.folder.as_deref().map_or_else(|| Ok(Output::default()), |in_| Output::in_file(&in_.join(name)));
+        let (stdout, stderr) = (kept(output::STDOUT)?, kept(output::STDERR)?);
         let mut child = command.spawn()?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let (stdout, stderr) = (Output::default(), Output::default());
         let mut readers = Vec::new();
         let talk = match (start.talks, child.stdin.take(), child.stdout.take()) {
             (true, Some(input), Some(output)) => Some((input, output)),
@@ -102,24 +99,46 @@ impl Program {
         let ended = match timeout(patience, self.child.wait()).await {
             Ok(Ok(status)) => Ended::Exited(status),
             _ => {
-                self.end().await;
+                self.end(GRACE).await;
                 Ended::Killed
             }
         };
-        for reader in self.readers.drain(..) {
-            let _ = timeout(LAST_WORDS, reader).await;
-        }
+        self.hear_out().await;
         // Whatever it has left behind.
         self.signal(Signal::KILL);
         ended
     }
 
-    /// Asks the whole group to end, and after a moment makes it.
-    pub async fn end(&mut self) {
+    /// The number of its process group.
+    pub fn group(&self) -> Option<i32> {
+        self.group.map(|group| group.as_raw_nonzero().get())
+    }
+
+    /// Whether it has ended by now.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Asks the whole group to end, and after a while makes it; whether asking was enough.
+    pub async fn end(&mut self, grace: Duration) -> bool {
         self.signal(Signal::TERM);
-        if timeout(GRACE, self.child.wait()).await.is_err() {
-            self.signal(Signal::KILL);
-            let _ = timeout(GRACE, self.child.wait()).await;
+        if timeout(grace, self.child.wait()).await.is_ok() {
+            return true;
+        }
+        self.kill().await;
+        false
+    }
+
+    /// Ends the whole group without asking.
+    pub async fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = timeout(GRACE, self.child.wait()).await;
+    }
+
+    /// Waits for what it has still said.
+    pub async fn hear_out(&mut self) {
+        for reader in self.readers.drain(..) {
+            let _ = timeout(LAST_WORDS, reader).await;
         }
     }
 
@@ -134,16 +153,6 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-    }
-}
-
-async fn drain(mut pipe: impl AsyncRead + Unpin, output: Output) {
-    let mut buffer = [0; 8192];
-    while let Ok(count) = pipe.read(&mut buffer).await {
-        if count == 0 {
-            return;
-        }
-        output.keep(&buffer[..count]);
     }
 }
 
@@ -184,6 +193,6 @@ mod tests {
     async fn a_flood_is_bounded() {
         let mut program = Program::start(&shell("head -c 3000000 /dev/zero")).unwrap();
         program.finish(Duration::from_secs(10)).await;
-        assert_eq!(program.stdout.text().len(), KEPT);
+        assert_eq!(program.stdout.text().len(), output::KEPT);
     }
 }

@@ -42,7 +42,7 @@ impl Redactor {
                 advice: self.text(&end.advice),
                 ..RunEnd::clone(&end)
             })),
-            event @ (Event::RunStarted(_) | Event::CheckStarted(_)) => event,
+            event @ (Event::RunStarted(_) | Event::Waiting(_) | Event::CheckStarted(_)) => event,
         }
     }
 

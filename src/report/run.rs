@@ -28,7 +28,7 @@ impl Recorder {
             }
             Event::CheckFinished(result) => self.results.push(Arc::clone(result)),
             Event::RunFinished(end) => self.end = Some(Arc::clone(end)),
-            Event::CheckStarted(_) | Event::Exchange(..) => {}
+            Event::Waiting(_) | Event::CheckStarted(_) | Event::Exchange(..) => {}
         }
     }
 
@@ -58,6 +58,7 @@ fn broken_off(results: &[Arc<CheckResult>]) -> RunEnd {
         interrupted: true,
         exit_code: 3,
         known: Default::default(),
+        hosted: None,
     }
 }
 

@@ -9,12 +9,14 @@ use url::Url;
 use crate::client::Header;
 use crate::requirements::Revision;
 use crate::scan::Source;
-use crate::scenarios::Recording;
+use crate::scenarios::{Launch, Recording};
 
 /// Checks at once, unless told otherwise.
 pub const DEFAULT_JOBS: usize = 8;
 /// Bound on a whole run, unless told otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
+/// How long a server that the suite starts has until it answers, unless told otherwise.
+pub const DEFAULT_READY: Duration = Duration::from_secs(30);
 
 /// Where the target is.
 #[derive(Clone, Debug)]
@@ -86,6 +88,10 @@ pub struct RunConfig {
     pub storage: Vec<Source>,
     /// Where to write what was looked for, to search elsewhere or later.
     pub save_canaries: Option<PathBuf>,
+    /// What to start before the run, in this order, and to stop after it.
+    pub launches: Vec<Launch>,
+    /// How long each of these has until it answers.
+    pub ready_timeout: Duration,
 }
 
 impl RunConfig {
@@ -121,6 +127,8 @@ impl RunConfig {
             rerun: String::new(),
             storage: Vec::new(),
             save_canaries: None,
+            launches: Vec::new(),
+            ready_timeout: DEFAULT_READY,
         }
     }
 }

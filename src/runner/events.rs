@@ -141,6 +141,20 @@ pub struct RunEnd {
     pub exit_code: u8,
     /// Failures that are known, by check: where that is said, and why.
     pub known: BTreeMap<&'static str, String>,
+    /// What the servers have used that the suite has started, where the system says.
+    pub hosted: Option<Hosted>,
+}
+
+/// What servers have used.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hosted {
+    /// The most memory at once, in bytes.
+    pub peak_memory_bytes: u64,
+    /// Processor time, in milliseconds.
+    pub cpu_ms: u64,
+    /// How often one was started again because it had died.
+    pub deaths: u32,
 }
 
 /// What happens in a run. Cheap to clone: what is large is shared.
@@ -150,6 +164,8 @@ pub enum Event {
     RunStarted(Arc<RunInfo>),
     /// A remark about the target that is no verdict on it, e.g. that it closes every connection.
     Note(String),
+    /// What the run waits for, as long as it does; empty when it goes on.
+    Waiting(String),
     /// A check begins.
     CheckStarted(&'static CheckInfo),
     /// A check has ended, or was left out (status skip).

@@ -2,6 +2,7 @@
 
 mod config;
 mod events;
+mod host;
 mod known;
 mod pace;
 mod preflight;
@@ -18,15 +19,15 @@ use tokio::time::Instant;
 
 pub use crate::client::Header;
 pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
-pub use config::{DEFAULT_DEADLINE, DEFAULT_JOBS, RunConfig, Target};
-pub use events::{CheckResult, Event, RunEnd, RunInfo, Summary, Verdict};
+pub use config::{DEFAULT_DEADLINE, DEFAULT_JOBS, DEFAULT_READY, RunConfig, Target};
+pub use events::{CheckResult, Event, Hosted, RunEnd, RunInfo, Summary, Verdict};
 pub use known::{Known, KnownError, LARGEST as LARGEST_KNOWN};
 pub use select::{Selection, matches, select};
 pub use stored::{StoredConfig, judge_stored};
 
 use crate::client::{clock, random};
 use crate::scenarios::storage::Storage;
-use crate::scenarios::{self, Abort, Check, Phase, World};
+use crate::scenarios::{self, Abort, Check, Hosting, Phase, World};
 pub(crate) use preflight::{connect, greet};
 pub(crate) use verdict::{Ending, Tally};
 
@@ -44,7 +45,7 @@ pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>)
         Err(reason) => (Selection { chosen: Vec::new(), left_out: Vec::new() }, Some(reason)),
     };
     emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
-    let mut run = Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0 };
+    let mut run = Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0, hosted: None };
     for (check, reason) in &selection.left_out {
         run.leave_out(check, reason);
     }
@@ -82,10 +83,18 @@ struct Run<'a> {
     outcomes: Vec<(&'static CheckInfo, Status)>,
     started: Instant,
     requests: u64,
+    /// What the servers that were started have used.
+    hosted: Option<Hosted>,
 }
 
 impl Run<'_> {
-    async fn judge(&mut self, seed: u64, chosen: &[&'static Check]) -> Ending {
+    /// Judges a target that is there, or is being started.
+    async fn judge_there(
+        &mut self,
+        seed: u64,
+        chosen: &[&'static Check],
+        hosting: Option<Arc<Hosting>>,
+    ) -> Ending {
         let deadline = self.started + self.config.deadline;
         let mut stop = self.stop.clone();
         let connecting = tokio::select! {
@@ -101,9 +110,11 @@ impl Run<'_> {
         let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
         (world.nonce_ttl, world.thorough) = (self.config.nonce_ttl, self.config.thorough);
         (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
-        world.ledger.searched = !self.config.storage.is_empty() || self.config.save_canaries.is_some();
-        world.storage =
-            Storage::new(self.config.storage.clone(), self.config.save_canaries.clone(), self.config.deadline);
+        let outputs = hosting.as_ref().map(|hosting| hosting.outputs()).unwrap_or_default();
+        let sources: Vec<_> = self.config.storage.iter().cloned().chain(outputs).collect();
+        world.ledger.searched = !sources.is_empty() || self.config.save_canaries.is_some();
+        world.storage = Storage::new(sources, self.config.save_canaries.clone(), self.config.deadline);
+        world.hosting = hosting;
         world.recording.clone_from(&self.config.recording);
         match preflight::issuer_keys(&self.config).await {
             Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
@@ -233,6 +244,7 @@ impl Run<'_> {
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
             known: known.covered,
+            hosted: self.hosted,
         });
         (self.emit)(Event::RunFinished(end.clone()));
         end

@@ -11,7 +11,7 @@ use super::pace::{Checks, Pace, is_serial};
 use super::{RunConfig, Target};
 use crate::client::{self, Identity, Transport, TransportError, clock};
 use crate::requirements::Level;
-use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Operation, Stop, World};
+use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Launch, Operation, Stop, World};
 use crate::wire::TokenResponse;
 
 /// How long a second connection may take to be served while a first one is idle.
@@ -65,6 +65,17 @@ pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>
         (None, true) => None,
     };
     Ok((vault, idp))
+}
+
+/// A way to a server that is going to be started.
+///
+/// # Errors
+/// [`Abort`] when its URL can't be dialled.
+pub fn probe(config: &RunConfig, launch: &Launch) -> Result<Transport, Abort> {
+    let tls = if launch.url.scheme() == "https" { Some(tls(config)?) } else { None };
+    let headers = if launch.option == crate::scenarios::hosting::IDP { &config.idp_headers } else { &config.headers };
+    let unusable = |error: TransportError| abort(error.to_string(), "check the URL");
+    Transport::new(&launch.url, tls, headers.clone(), config.timeout).map_err(unusable)
 }
 
 /// The keys of the key set given with `--jwks`, if one was given.

@@ -75,6 +75,7 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
         interrupted: false,
         exit_code,
         known: Default::default(),
+        hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));
     end

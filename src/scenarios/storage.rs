@@ -239,7 +239,8 @@ async fn gather(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
             )));
         }
     }
-    let (sources, save, limit) = (storage.sources.clone(), storage.save.clone(), storage.limit);
+    let (mut sources, save, limit) = (storage.sources.clone(), storage.save.clone(), storage.limit);
+    sources.extend(cx.world.hosting.as_ref().map(|hosting| hosting.memory()).unwrap_or_default());
     let progress = Stopping(Arc::default());
     let shared = Arc::clone(&progress.0);
     let search = tokio::task::spawn_blocking(move || {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::limits::Limits;
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Blobs, Ledger, Logins, Observer, Operation, Refusals, Register};
+use super::{Auth, Blobs, Hosting, Ledger, Logins, Observer, Operation, Refusals, Register};
 use crate::client::{Exchange, Header, Mask, RawAnswer, RawRequest, Transport, TransportError, clock};
 use crate::requirements::Revision;
 
@@ -81,6 +81,8 @@ pub struct World {
     pub known: Register,
     /// What the server keeps, as far as it is at hand.
     pub storage: Storage,
+    /// The servers that the suite has started itself.
+    pub hosting: Option<Arc<Hosting>>,
     /// Where exchanges go when tracing.
     pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
     /// Set when authentication can't work at all, so that setting up a member fails at once.
@@ -140,6 +142,7 @@ impl World {
             refusals: Refusals::default(),
             known: Register::default(),
             storage: Storage::default(),
+            hosting: None,
             trace: None,
             no_tokens: OnceLock::new(),
             fitted_deadline: OnceLock::new(),

@@ -32,7 +32,7 @@ fn usage_error(arguments: &[&str]) -> String {
 
 #[test]
 fn a_server_must_be_named() {
-    assert!(usage_error(&[]).contains("--server URL, or --embedded"));
+    assert!(usage_error(&[]).contains("--server URL, --server-cmd CMD, or --embedded"));
     for empty in [&["--server", ""][..], &["--server="], &["--server", " \n"]] {
         assert!(usage_error(empty).contains("is empty"), "{empty:?}");
     }

@@ -11,6 +11,7 @@ mod example;
 mod fuzz;
 mod fuzz_seeds;
 mod history;
+mod hosting;
 mod hostile;
 mod known;
 mod model;

@@ -15,13 +15,20 @@ const EMBEDDED_NONCE_TTL: Duration = Duration::from_secs(2);
 
 /// The run that was asked for. The target of `--embedded` is filled in when its server listens.
 pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
-    let target = target(args)?;
+    let host = args.host.plan(args.server.as_deref(), args.idp.as_deref())?;
+    let target = match &host.server {
+        Some(url) => Target::Url(url.clone()),
+        None => target(args)?,
+    };
     let only = select::globs("--only", &args.only, args.spec)?;
     let skip = select::globs("--skip", &args.skip, args.spec)?;
     select::leaves_something(&only, &skip, args.spec)?;
     storage_is_judged(args, &only, &skip)?;
     Ok(RunConfig {
-        idp: args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
+        idp: match host.idp {
+            Some(url) => Some(url),
+            None => args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
+        },
         headers: headers("--header", &args.header)?,
         idp_headers: headers("--idp-header", &args.idp_header)?,
         ca_certs: args.ca_cert.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?,
@@ -49,6 +56,8 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         rerun: rerun::options(args),
         storage: args.storage.sources()?,
         save_canaries: args.save_canaries.clone(),
+        launches: host.launches,
+        ready_timeout: args.host.ready_timeout,
         ..RunConfig::new(target)
     })
 }
@@ -110,15 +119,16 @@ fn target(args: &RunArgs) -> Result<Target, UsageError> {
         // Its port isn't known yet.
         (None, true) => values::target("http://127.0.0.1").map_err(UsageError),
         (None, false) => {
-            Err("no server to judge: give --server URL, or --embedded for the built-in one; --help says more".into())
+            Err("no server to judge: give --server URL, --server-cmd CMD, or --embedded for the built-in one; --help says more".into())
         }
     }
 }
 
 fn target_name(args: &RunArgs) -> String {
-    match &args.server {
-        Some(server) => server.trim().to_owned(),
-        None => {
+    match (&args.server, &args.host.server_cmd) {
+        (Some(server), _) => server.trim().to_owned(),
+        (None, Some(command)) => command.trim().to_owned(),
+        (None, None) => {
             let fault = args.fault.as_ref().map(|fault| format!(" with fault {fault}"));
             format!("the built-in server{}", fault.unwrap_or_default())
         }

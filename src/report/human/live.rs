@@ -31,6 +31,8 @@ pub(super) struct Tally {
     planned: usize,
     done: usize,
     running: Vec<&'static str>,
+    /// What the run waits for, if for anything else.
+    waiting: String,
     sum: Summary,
 }
 
@@ -131,6 +133,7 @@ impl Tally {
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::RunStarted(info) => self.planned = info.planned,
+            Event::Waiting(what) => self.waiting.clone_from(what),
             Event::CheckStarted(check) => self.running.push(check.id),
             Event::CheckFinished(result) => {
                 self.sum.count(result.status);
@@ -163,14 +166,16 @@ impl Tally {
         parts.join(", ")
     }
 
-    /// The checks that are running, the longest first.
+    /// The checks that are running, the longest first; or what is being waited for.
     pub(super) fn running(&self) -> String {
-        self.running.join(", ")
+        if self.waiting.is_empty() { self.running.join(", ") } else { format!("waiting for {}", self.waiting) }
     }
 
     /// Counts and running checks on a line.
     pub(super) fn line(&self, elapsed: Duration) -> String {
-        let running = if self.running.is_empty() { String::new() } else { format!("; running {}", self.running()) };
+        let doing = if self.waiting.is_empty() { "running " } else { "" };
+        let running = self.running();
+        let running = if running.is_empty() { running } else { format!("; {doing}{running}") };
         format!("… {}{running}", self.counts(elapsed))
     }
 }

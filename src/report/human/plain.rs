@@ -39,7 +39,7 @@ impl Plain {
             Event::RunStarted(info) => wrap(&opening(info), self.columns),
             Event::Note(text) => vec![fit(&format!("note: {}", clean(text)), self.columns)],
             Event::CheckFinished(result) => self.result(result),
-            Event::CheckStarted(_) | Event::Exchange(..) | Event::RunFinished(_) => Vec::new(),
+            Event::Waiting(_) | Event::CheckStarted(_) | Event::Exchange(..) | Event::RunFinished(_) => Vec::new(),
         };
         if !lines.is_empty() {
             self.quiet_since = elapsed;

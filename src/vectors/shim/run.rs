@@ -366,6 +366,7 @@ impl Report<'_> {
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
             known: Default::default(),
+        hosted: None,
         });
         (self.emit)(Event::RunFinished(Arc::clone(&end)));
         end
