@@ -58,8 +58,11 @@ impl HostArgs {
     pub fn plan(&self, server: Option<&str>, idp: Option<&str>) -> Result<Plan, UsageError> {
         let mut ports = Ports::default();
         let idp = self.idp_cmd.as_deref().map(|line| Typed::new(IDP, line, "--idp", idp, &mut ports)).transpose()?;
-        let server =
-            self.server_cmd.as_deref().map(|line| Typed::new(SERVER, line, "--server", server, &mut ports)).transpose()?;
+        let server = self
+            .server_cmd
+            .as_deref()
+            .map(|line| Typed::new(SERVER, line, "--server", server, &mut ports))
+            .transpose()?;
         let idp_url = idp.as_ref().map(|idp| idp.url.clone());
         let mut launches = Vec::new();
         if let Some(idp) = &idp {
@@ -155,7 +158,8 @@ fn find(option: &str, program: &str) -> Result<(), UsageError> {
     if std::env::split_paths(&path).any(|folder| is_there(&folder.join(program))) {
         return Ok(());
     }
-    let here = if is_there(Path::new(program)) { format!("; the one in this folder is ./{program}") } else { String::new() };
+    let here =
+        if is_there(Path::new(program)) { format!("; the one in this folder is ./{program}") } else { String::new() };
     Err(UsageError(format!("{option}: there is no program {program} in the folders of PATH{here}")))
 }
 
@@ -173,7 +177,8 @@ mod tests {
 
     #[test]
     fn ports_are_filled_in() {
-        let plan = plan(&["--server-cmd", "sh -c 'x --listen 127.0.0.1:{port} $PORT {idp-port}'", "--idp-cmd", "sh {port}"]);
+        let plan =
+            plan(&["--server-cmd", "sh -c 'x --listen 127.0.0.1:{port} $PORT {idp-port}'", "--idp-cmd", "sh {port}"]);
         let plan = plan.unwrap();
         let (idp, server) = (&plan.launches[0], &plan.launches[1]);
         let ports = [&plan.idp, &plan.server].map(|url| url.as_ref().unwrap().port().unwrap());

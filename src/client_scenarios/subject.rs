@@ -148,7 +148,8 @@ impl Runs<'_> {
     }
 
     async fn program(&self, words: &[String], url: &str) -> (Exit, String) {
-        let start = Start { words: filled(words, url, self.ca), env: environment(url, self.ca), talks: false, folder: None };
+        let start =
+            Start { words: filled(words, url, self.ca), env: environment(url, self.ca), talks: false, folder: None };
         let mut program = match Program::start(&start) {
             Ok(program) => program,
             Err(error) => return (Exit::Unusable(format!("{} doesn't start: {error}", start.words[0])), String::new()),

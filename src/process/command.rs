@@ -47,8 +47,7 @@ fn substitution(after: &str) -> Option<(String, &'static str)> {
         return Some(("$(".into(), "a command within the command"));
     }
     let braced = after.strip_prefix('{');
-    let name: String =
-        braced.unwrap_or(after).chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let name: String = braced.unwrap_or(after).chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     if name == "PORT" || !is_name(&name) {
         return None;
     }

@@ -22,9 +22,8 @@ pub(super) fn listening(processes: &[u32]) -> Vec<u16> {
 fn sockets(pid: u32) -> BTreeSet<String> {
     let Ok(folder) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
     let targets = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-    let inode = |target: std::path::PathBuf| {
-        Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
-    };
+    let inode =
+        |target: std::path::PathBuf| Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned());
     targets.filter_map(inode).collect()
 }
 

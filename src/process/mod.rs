@@ -78,7 +78,9 @@ impl Program {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
-        let kept = |name: &str| start.folder.as_deref().map_or_else(|| Ok(Output::default()), |in_| Output::in_file(&in_.join(name)));
+        let kept = |name: &str| {
+            start.folder.as_deref().map_or_else(|| Ok(Output::default()), |in_| Output::in_file(&in_.join(name)))
+        };
         let (stdout, stderr) = (kept(output::STDOUT)?, kept(output::STDERR)?);
         let mut child = command.spawn()?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);

@@ -17,8 +17,9 @@ impl Run<'_> {
         if self.config.launches.is_empty() {
             return self.judge_there(seed, chosen, None).await;
         }
-        let prepared =
-            Hosting::new(&self.config.launches, self.config.ready_timeout, |launch| preflight::probe(&self.config, launch));
+        let prepared = Hosting::new(&self.config.launches, self.config.ready_timeout, |launch| {
+            preflight::probe(&self.config, launch)
+        });
         let hosting = match prepared {
             Ok(hosting) => Arc::new(hosting),
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),

@@ -45,7 +45,8 @@ pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>)
         Err(reason) => (Selection { chosen: Vec::new(), left_out: Vec::new() }, Some(reason)),
     };
     emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
-    let mut run = Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0, hosted: None };
+    let mut run =
+        Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0, hosted: None };
     for (check, reason) in &selection.left_out {
         run.leave_out(check, reason);
     }
@@ -89,12 +90,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Judges a target that is there, or is being started.
-    async fn judge_there(
-        &mut self,
-        seed: u64,
-        chosen: &[&'static Check],
-        hosting: Option<Arc<Hosting>>,
-    ) -> Ending {
+    async fn judge_there(&mut self, seed: u64, chosen: &[&'static Check], hosting: Option<Arc<Hosting>>) -> Ending {
         let deadline = self.started + self.config.deadline;
         let mut stop = self.stop.clone();
         let connecting = tokio::select! {

@@ -199,7 +199,11 @@ impl Host {
     pub async fn up(&self) -> Result<(), Abort> {
         if self.probe.is_reachable().await {
             return Err(Abort {
-                reason: format!("something else answers at {} already, before {} is started", self.launch.url, self.role()),
+                reason: format!(
+                    "something else answers at {} already, before {} is started",
+                    self.launch.url,
+                    self.role()
+                ),
                 advice: "stop it, or leave out --server and give {port} in the command: a free port is found".into(),
             });
         }
@@ -229,7 +233,10 @@ impl Host {
                     tokio::time::sleep(PAUSES.1).await;
                 }
                 Err(abort) => {
-                    return Err(Abort { reason: format!("{} didn't come back: {}", self.role(), abort.reason), ..abort });
+                    return Err(Abort {
+                        reason: format!("{} didn't come back: {}", self.role(), abort.reason),
+                        ..abort
+                    });
                 }
                 Ok(()) => return Ok(()),
             }
@@ -304,7 +311,9 @@ impl Host {
         let elsewhere = self.service.listens();
         let listens = match elsewhere.as_slice() {
             [] => String::new(),
-            ports => format!(", and listens on port {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")),
+            ports => {
+                format!(", and listens on port {}", ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", "))
+            }
         };
         let advice = if self.launch.knows_port {
             "see that it listens there, and give it longer with --ready-timeout if need be"

@@ -97,7 +97,10 @@ fn two_commands_have_a_port_each() {
 fn bad_commands_are_told_in_a_sentence() {
     let elsewhere = format!("{} serve --listen 127.0.0.1:0", program().display());
     let cases = [
-        ("sh -c 'echo no database; echo really not >&2; exit 1'", "ended with exit status 1 (its last words: really not)"),
+        (
+            "sh -c 'echo no database; echo really not >&2; exit 1'",
+            "ended with exit status 1 (its last words: really not)",
+        ),
         ("sh -c 'kill -9 $$'", "ended with signal 9"),
         ("true", "stay in the foreground"),
         ("sh -c ./no-such-server", "a shell found no such program"),

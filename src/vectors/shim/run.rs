@@ -366,7 +366,7 @@ impl Report<'_> {
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
             known: Default::default(),
-        hosted: None,
+            hosted: None,
         });
         (self.emit)(Event::RunFinished(Arc::clone(&end)));
         end
