@@ -30,7 +30,7 @@ const READ_THOUGH_REFUSED: usize = 16 * 1024;
 /// Who is asking.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
 /// What is read.
-const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.5");
+const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A whole answer.
 #[derive(Clone, Debug)]

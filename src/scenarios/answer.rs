@@ -165,6 +165,11 @@ impl Answer<'_> {
         self.limited().unwrap_or_else(|| Stop::Broken(Box::new(self.finding(expected, observed))))
     }
 
+    /// As [`Self::broken`], where the check has found out that no limit of the deployment is the reason, or is about the limit itself.
+    pub fn broken_by_no_limit(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
+        Stop::Broken(Box::new(self.finding(expected, observed)))
+    }
+
     /// Why there is nothing to judge, if the answer tells of a limit of the deployment; the run keeps note of it.
     pub(super) fn limited(&self) -> Option<Stop> {
         let limit = self.limit.as_ref()?;

@@ -118,6 +118,8 @@ async fn busy_writes(cx: &Ctx) -> Outcome {
             (Ok(true), _) => {}
             (Ok(false), None) => break,
             (Ok(false) | Err(Stop::Skip(..)), Some(less)) => {
+                // What was not answered may have been carried out or not: nothing more can be told about that repository.
+                large = Large::new(cx).await?;
                 blanks = less;
                 rounds.done = 0;
             }

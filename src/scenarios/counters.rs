@@ -121,8 +121,12 @@ async fn version_is_exact(cx: &Ctx, alice: &Member, version: i64) -> Outcome {
     let answer = cx.push(alice, &request).await?;
     if answer.is_refusal() {
         // Taken for not above the current one? That is inexact if the number as such is welcome.
-        let welcome = reached(cx, alice, next, 0).await?.is_some();
-        return answer.must(!welcome, &format!("version {next} follows version {version}"), || answer.summary());
+        return match reached(cx, alice, next, 0).await? {
+            Some(_) => {
+                Err(answer.broken_by_no_limit(format!("version {next} follows version {version}"), answer.summary()))
+            }
+            None => Ok(()),
+        };
     }
     applied_at(&answer, next, repo.epoch())?;
     repo.apply_push(&request);

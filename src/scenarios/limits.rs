@@ -9,6 +9,7 @@ mod confirm;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use super::recording::{Caller, repo_in_path};
 use super::{Call, Operation, Stop};
 use crate::client::RawAnswer;
-use crate::wire::{CreateRepoRequest, TokenRequest};
+use crate::wire::{ChallengeResponse, CreateRepoRequest, TokenRequest};
 
 /// Bodies up to here are plain, in bytes.
 const PLAIN_BODY: usize = 8 << 10;
@@ -27,6 +28,8 @@ const DROPPED_BODY: usize = 512 << 10;
 const PLAIN_ROSTER: usize = 2;
 /// Members of a roster that are remembered, so that a refusal to a stranger is told from a limit.
 const REMEMBERED: usize = 16;
+/// An older nonce may have expired: its refusal says nothing of limits. Checks that wait for that wait longer.
+const FRESH: Duration = Duration::from_millis(1500);
 /// The smallest integer that a double can't tell from its neighbour.
 const UNSAFE: u64 = 1 << 53;
 
@@ -114,8 +117,10 @@ pub struct Limits {
     rosters: Mutex<HashMap<String, (usize, Vec<String>)>>,
     /// How often somebody succeeded with an operation.
     done: Mutex<HashMap<(String, Operation), u64>>,
-    /// Nonces that were redeemed, rightly or not.
-    nonces: Mutex<HashSet<String>>,
+    /// Nonces that were issued and not yet tried, and when.
+    nonces: Mutex<HashMap<String, Instant>>,
+    /// Repositories that were created.
+    created: Mutex<HashSet<String>>,
     met: Mutex<BTreeMap<(Kind, &'static str), (Limit, u64)>>,
     confirmed: confirm::Confirmed,
 }
@@ -135,14 +140,13 @@ impl Limits {
         let operation = call.operation?;
         let asked = Asked { operation, call, who: who(call, caller) };
         if answer.status.is_success() {
-            self.succeeded(&asked);
-            return None;
+            self.succeeded(&asked, answer);
         }
-        let limit = self.find(&asked, answer);
+        let limit = if answer.status.is_success() { None } else { self.find(&asked, answer) };
         if operation == Operation::Token
             && let Some(request) = asked.body::<TokenRequest>()
         {
-            lock(&self.nonces).insert(request.nonce);
+            lock(&self.nonces).remove(&request.nonce);
         }
         limit
     }
@@ -181,7 +185,20 @@ impl Limits {
         lock(&self.met).values().map(|(limit, times)| limit.note(*times)).collect()
     }
 
-    fn succeeded(&self, asked: &Asked<'_>) {
+    fn succeeded(&self, asked: &Asked<'_>, answer: &RawAnswer) {
+        match asked.operation {
+            Operation::Challenge => {
+                if let Ok(issued) = serde_json::from_slice::<ChallengeResponse>(&answer.body) {
+                    lock(&self.nonces).insert(issued.nonce, Instant::now());
+                }
+            }
+            Operation::CreateRepo => {
+                if let Some(request) = asked.body::<CreateRepoRequest>() {
+                    lock(&self.created).insert(request.manifest.repo_id);
+                }
+            }
+            _ => {}
+        }
         *lock(&self.done).entry((asked.who.clone(), asked.operation)).or_default() += 1;
     }
 
@@ -256,13 +273,15 @@ impl Limits {
     fn is_well_meant(&self, asked: &Asked<'_>) -> bool {
         match asked.operation {
             Operation::Challenge => true,
-            Operation::Token => asked
-                .body::<TokenRequest>()
-                .is_some_and(|request| !lock(&self.nonces).contains(&request.nonce) && confirm::is_signed(&request)),
+            Operation::Token => asked.body::<TokenRequest>().is_some_and(|request| {
+                let issued = lock(&self.nonces).get(&request.nonce).copied();
+                issued.is_some_and(|at| at.elapsed() < FRESH) && confirm::is_signed(&request)
+            }),
             Operation::CreateRepo => asked.body::<CreateRepoRequest>().is_some_and(|request| {
                 let manifest = &request.manifest;
                 let alone = matches!(&manifest.members[..], [only] if only.ed25519_public_key == asked.who);
-                alone && manifest.repo_id == request.initial_envelope.repo_id
+                let taken = lock(&self.created).contains(&manifest.repo_id);
+                alone && !taken && manifest.repo_id == request.initial_envelope.repo_id
             }),
             _ => false,
         }

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::check::checks;
+use super::readers::one_of;
 use super::state::{changed, compare_envelope, compare_manifest, compare_state};
 use super::{Answer, Call, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::{Repo, random};
@@ -305,30 +306,47 @@ async fn large_payload(cx: &Ctx, size: usize) -> Outcome {
     let mut repo = cx.repo(&alice).await?;
     let request = repo.push_of(&payload(size), repo.version() + 1);
     let body = serde_json::to_vec(&request).unwrap_or_default();
-    if let Some(answer) = send_large(cx, &alice, Operation::Push, repo.id(), body).await? {
-        let applied: PushResponse = answer.accepted("a push")?;
-        answer.must(applied.accepted, "the push applies", || applied.to_string())?;
-        repo.apply_push(&request);
+    match send_large(cx, &alice, Operation::Push, repo.id(), body).await? {
+        Sent::Answered(answer) => {
+            let applied: PushResponse = answer.accepted("a push")?;
+            answer.must(applied.accepted, "the push applies", || applied.to_string())?;
+            repo.apply_push(&request);
+            cx.readable(&alice, &repo, &format!("a push of {size} bytes")).await?;
+        }
+        Sent::Refused => cx.readable(&alice, &repo, &format!("a refused push of {size} bytes")).await?,
+        Sent::Unanswered => {
+            let before = repo.clone();
+            repo.apply_push(&request);
+            one_of(&cx.pull(&alice, &repo.pull_request(0)).await?, &[&before, &repo])?;
+        }
     }
-    cx.readable(&alice, &repo, &format!("a push of {size} bytes")).await?;
     let repo = Repo::with_plaintext(&alice, &random::uuid(), 1, 0, payload(size));
     cx.watch(&repo);
     let body = serde_json::to_vec(&repo.create_request()).unwrap_or_default();
-    if let Some(answer) = send_large(cx, &alice, Operation::CreateRepo, "", body).await? {
+    if let Sent::Answered(answer) = send_large(cx, &alice, Operation::CreateRepo, "", body).await? {
         answer.accepted::<VaultManifest>("createRepo by the sole member")?;
         cx.readable(&alice, &repo, &format!("createRepo with {size} bytes")).await?;
     }
     Ok(())
 }
 
-/// `None` when the server doesn't take as much: a 4xx, or, less cleanly, a connection that it closes while we still send.
+/// What came of a large body.
+enum Sent<'c> {
+    Answered(Answer<'c>),
+    /// The server doesn't take as much, and says so.
+    Refused,
+    /// The connection was closed instead: it may have been carried out or not.
+    Unanswered,
+}
+
+/// Sends a body that the server may not take: it refuses with a 4xx, or, less cleanly, closes the connection.
 async fn send_large<'c>(
     cx: &'c Ctx,
     by: &Member,
     operation: Operation,
     repo_id: &str,
     body: Vec<u8>,
-) -> Result<Option<Answer<'c>>, Stop> {
+) -> Result<Sent<'c>, Stop> {
     let auth = by.auth();
     let length = body.len();
     let (exchange, result) = cx.try_call(Call::operation(operation, repo_id, "", &auth, Some(body.into()))).await;
@@ -336,9 +354,9 @@ async fn send_large<'c>(
         Ok(answer) if answer.is_refusal() => {
             cx.remark(format!("{} with a body of {length} bytes is refused with {}", operation.name(), answer.status));
             answer.should(answer.status == 413, "a body that is too large is refused with 413", || answer.summary());
-            Ok(None)
+            Ok(Sent::Refused)
         }
-        Ok(answer) => Ok(Some(answer)),
+        Ok(answer) => Ok(Sent::Answered(answer)),
         Err(error) => {
             let finding = super::Finding {
                 expected: format!("an answer to a body of {length} bytes, be it 413"),
@@ -350,7 +368,7 @@ async fn send_large<'c>(
                 return Err(Stop::Trouble(finding.into()));
             }
             cx.warn(finding);
-            Ok(None)
+            Ok(Sent::Unanswered)
         }
     }
 }

@@ -112,9 +112,14 @@ async fn oversize_body(cx: &Ctx) -> Outcome {
         return answer
             .must(response.accepted, "a limit is no conflict, and the expectation is right", || response.to_string());
     }
-    answer.must(answer.status == 413, "a body that is too large is refused with 413", || answer.summary())?;
+    if answer.status != 413 {
+        return Err(answer.broken_by_no_limit("a body that is too large is refused with 413", answer.summary()));
+    }
     let error = answer.json().unwrap_or_default();
-    answer.must(error["code"] == "too_large", "the code of a 413 is too_large", || error.to_string())
+    if error["code"] != "too_large" {
+        return Err(answer.broken_by_no_limit("the code of a 413 is too_large", error.to_string()));
+    }
+    Ok(())
 }
 
 /// A client that got no answer sends again.

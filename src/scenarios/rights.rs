@@ -100,7 +100,7 @@ async fn lose(cx: &Ctx, cast: &Cast, fresh: &Member, loss: Loss, operation: Oper
     if matches!(loss, Loss::AgainAfterReturn) {
         use_once(cx, bob, &mut repo, operation, cast).await?;
         cx.expel(alice, &mut repo, bob.id(), &[alice, carol]).await?;
-        cx.enrol(alice, &mut repo, bob).await?;
+        bring_in(cx, &mut repo, Gain::Added, cast, alice).await?;
     }
     use_once(cx, bob, &mut repo, operation, cast).await?;
     take_away(cx, &mut repo, loss, cast).await?;
@@ -295,7 +295,8 @@ async fn bring_in(cx: &Ctx, repo: &mut Repo, gain: Gain, cast: &Cast, dave: &Mem
             let request = repo.remove_request(&carol.id, &rotation);
             happened(&cx.remove(alice, &request).await.map_err(into_trouble)?, gain.name())?;
             repo.apply_rotation(&rotation);
-            cx.enrol(alice, repo, carol).await?;
+            // Somebody new to be removed: a policy may keep out who was a member before.
+            cx.enrol(alice, repo, &cx.identity()).await?;
         }
     }
     cx.watch(repo);

@@ -8,13 +8,13 @@ mod negotiation;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::by_hand::{HandMade, exchange};
 use super::check::checks;
 use super::context::{ANSWER_LIMIT, into_trouble};
 use super::{Auth, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{RawAnswer, RawConnection, Repo, TransportError};
-use crate::wire::PullResponse;
 
 checks! {
     "framing/chunked-bodies", Hardening, "§6", [FRAMING], chunked,
@@ -87,8 +87,8 @@ impl<'c> Scene<'c> {
     }
 
     fn is_pulled(&self, answer: &RawAnswer) -> bool {
-        let pulled = serde_json::from_slice::<PullResponse>(&answer.body);
-        answer.status.is_success() && pulled.is_ok_and(|pulled| pulled.manifest.repo_id == self.repo.id())
+        let pulled = serde_json::from_slice::<Value>(&answer.body);
+        answer.status.is_success() && pulled.is_ok_and(|pulled| pulled["manifest"]["repoId"] == self.repo.id())
     }
 
     fn finding(&self, request: &HandMade, answer: Option<&RawAnswer>, expected: &str, observed: String) -> Stop {

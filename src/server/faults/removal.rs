@@ -203,16 +203,6 @@ faults! {
             fn envelope_belongs(&self, _: &str, _: &str) -> bool { true }
         }
     }
-    "remove-itself-refused" breaks REMOVE_ANY_ROSTER: "A member can't remove itself." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                if request.removed_member_id == visit.caller {
-                    return Outcome::refuse(Refusal::bad_request("somebody else has to remove the caller"));
-                }
-                operations::remove(self, visit, repo, request)
-            }
-        }
-    }
     "remove-other-roster-refused" breaks REMOVE_ANY_ROSTER: "A removal takes nobody in and leaves nobody else out." => {
         vault {
             fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Response, Version};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Mutex;
 
 use crate::server::connection::Stream;
-use crate::server::edge::{Edge, HangUp, Unsized};
+use crate::server::edge::{Edge, Unsized};
 use crate::server::route::Route;
 use crate::server::rules::Later;
 
@@ -34,19 +34,6 @@ impl Edge for ExtraHeaders {
             ("x-powered-by", ""),
         ] {
             headers.append(name, HeaderValue::from_static(value));
-        }
-        response
-    }
-}
-
-/// No answer to what is announced as too large to read.
-pub struct LargeBodyCloses;
-
-impl Edge for LargeBodyCloses {
-    fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if length.is_some_and(|length| length > 4 << 20) {
-            response.extensions_mut().insert(HangUp);
         }
         response
     }

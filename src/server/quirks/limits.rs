@@ -33,10 +33,14 @@ impl Edge for Bodies {
     }
 }
 
-/// No answer to what is announced as larger.
+/// No answer to what is announced as larger; it isn't carried out either.
 pub struct Closes(pub u64);
 
 impl Edge for Closes {
+    fn max_body(&self, _: usize) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
     fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
         let length = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| length > self.0) {

@@ -145,7 +145,7 @@ const HABITS: &[Quirk] = &[
         Arc::new(connections::CloseDelimited)
     }),
     quirk("large-body-closes", "A body of more than 4 MiB gets the connection closed.", || {
-        Arc::new(connections::LargeBodyCloses)
+        Arc::new(limits::Closes(4 << 20))
     }),
     quirk("title-case-headers", "Header names are in title case.", || Arc::new(connections::TitleCase)),
     quirk("two-segments", "Head and body leave in two segments, without TCP_NODELAY.", || {
