@@ -255,6 +255,8 @@ async fn says_nothing(cx: &Ctx) -> Outcome {
     cx.enrol(&alice, &mut repo, &bob).await?;
     cx.enrol(&alice, &mut repo, &carol).await?;
     cx.expel(&alice, &mut repo, carol.id(), &[&alice, &bob]).await?;
+    // A server that explains itself with what it has shown last has shown it now.
+    cx.readable(&alice, &repo, "a removal").await?;
     let secrets = holdings(&repo.manifest, &serde_json::json!(repo.envelope));
     let forged = forgeries(&alice.token, &alice).into_iter().next().map(|(_, auth)| auth);
     let mut callers = vec![

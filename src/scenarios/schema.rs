@@ -5,6 +5,7 @@
 
 use super::check::checks;
 use super::context::into_trouble;
+use super::push::binding_like_signature;
 use super::{Answer, Ctx, Finding, Outcome, Seen, Stop};
 use crate::client::Repo;
 use crate::wire::MessageKind;
@@ -118,7 +119,12 @@ async fn push_answer(cx: &Ctx) -> Outcome {
 async fn member_entry(cx: &Ctx) -> Outcome {
     let performed = async {
         let (alice, bob) = (cx.member().await?, cx.identity());
-        let repo = cx.repo_with(&alice, &[&bob]).await?;
+        let mut repo = cx.repo(&alice).await?;
+        // With all that an entry can have.
+        let mut request = repo.add_request(&bob);
+        request.member.key_binding_sig = Some(binding_like_signature());
+        success(&cx.add(&alice, &request).await?)?;
+        repo.apply_add(&request.member);
         success(&cx.fetch(&alice, repo.id(), &bob.id).await?)?;
         success(&cx.fetch(&alice, repo.id(), alice.id()).await?)
     };

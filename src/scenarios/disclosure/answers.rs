@@ -1,6 +1,8 @@
 //! What answers hold beside their message: the inside of the program, credentials, leave to keep and read them, made-up addresses.
 
 use super::super::by_hand::Lane;
+use crate::client::Repo;
+
 use super::{Auth, Ctx, Finding, Operation, Outcome, RawAnswer, Scene, Stop, plain, shown, tail};
 
 /// What shows the inside of a program, by what it comes from.
@@ -102,7 +104,11 @@ async fn echo(cx: &Ctx) -> Result<Option<Finding>, Stop> {
     typed.body = Some(r#"{"repoId":[],"envelope":7,"expectedPayloadVersion":{}}"#.into());
     let (unknown, method) =
         (plain(cx, "GET", "/v1/nothing-here", auth.clone()), plain(cx, "PUT", "/v1/repos", auth.clone()));
+    let mut taken = usual(Operation::CreateRepo);
+    taken.body =
+        serde_json::to_vec(&Repo::with_id(&scene.mallory, scene.repo.id()).create_request()).ok().map(Into::into);
     let refused = [
+        taken,
         usual(Operation::Pull),
         usual(Operation::FetchMemberKey),
         usual(Operation::CreateRepo),
