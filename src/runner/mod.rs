@@ -254,11 +254,12 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
         Ok(notes) => notes.into_iter().for_each(note),
         Err(abort) => return world.give_up(abort.reason, &abort.advice),
     }
-    let mut jobs = config.jobs;
-    let parallel = chosen.iter().filter(|check| check.phase == Phase::Parallel).count();
-    let checks = pace::Checks { parallel, alone: chosen.len() - parallel };
+    let (mut jobs, mut lonely_jobs) = (config.jobs, 1);
+    let of = |phase| chosen.iter().filter(|check| check.phase == phase).count();
+    let (parallel, dangerous) = (of(Phase::Parallel), of(Phase::Dangerous));
+    let checks = pace::Checks { parallel, alone: chosen.len() - parallel - dangerous, dangerous };
     if let Some(pace) = preflight::pace(&world, &config, checks).await {
-        jobs = pace.jobs;
+        (jobs, lonely_jobs) = (pace.jobs, pace.lonely_jobs);
         let _ = world.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }
@@ -266,7 +267,7 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
     if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
         jobs = jobs.min(4);
     }
-    schedule::run_all(&world, &chosen, jobs.max(1), &events).await;
+    schedule::run_all(&world, &chosen, jobs.max(1), lonely_jobs, &events).await;
 }
 
 /// Waits until `stop` turns true; for ever when it never can.

@@ -13,6 +13,8 @@ const PER_CHECK: u32 = 12;
 const PER_LONELY_CHECK: u32 = 24;
 /// The most checks at once on a slow server.
 const MOST_JOBS: usize = 32;
+/// Checks that load the server, at once on a slow one: it is its latency that they wait for, and they disturb each other little.
+const LONELY_JOBS: usize = 6;
 /// The longest that a run may take when nobody set `--deadline`.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 /// Requests that are sent together to see whether the target serves them so.
@@ -25,6 +27,8 @@ pub(super) struct Pace {
     pub latency: Duration,
     /// Checks at once.
     pub jobs: usize,
+    /// Checks at once of those that a fast server is given one by one.
+    pub lonely_jobs: usize,
     /// How long the run will take, roughly.
     pub expected: Duration,
     /// When it is ended, from its start.
@@ -37,22 +41,24 @@ impl Pace {
         if latency < SLOW {
             return None;
         }
-        let jobs = match config.fits {
-            true if !serial => config.jobs.max(MOST_JOBS),
-            _ => config.jobs,
+        let (jobs, lonely_jobs) = match config.fits {
+            true if !serial => (config.jobs.max(MOST_JOBS), LONELY_JOBS),
+            _ => (config.jobs, 1),
         };
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let at_once = if serial { 1 } else { count(jobs.min(checks.parallel).max(1)) };
         let steps = count(checks.parallel).saturating_mul(PER_CHECK) / at_once + PER_CHECK;
-        let expected = latency * steps.saturating_add(count(checks.alone).saturating_mul(PER_LONELY_CHECK));
+        let lonely = count(checks.alone).saturating_mul(PER_LONELY_CHECK) / count(lonely_jobs);
+        let one_by_one = count(checks.dangerous).saturating_mul(PER_LONELY_CHECK);
+        let expected = latency * steps.saturating_add(lonely).saturating_add(one_by_one);
         let deadline =
             if config.fits_deadline { config.deadline.max(expected * 3).min(LONGEST) } else { config.deadline };
-        Some(Self { latency, jobs, expected, deadline })
+        Some(Self { latency, jobs, lonely_jobs, expected, deadline })
     }
 
     /// What a person is told before the first check.
     pub fn note(&self) -> String {
-        let Self { latency, jobs, expected, deadline } = self;
+        let Self { latency, jobs, expected, deadline, .. } = self;
         let minutes = expected.as_secs().div_ceil(60);
         let about = if minutes == 1 { "about a minute".to_owned() } else { format!("about {minutes} minutes") };
         format!(
@@ -68,8 +74,10 @@ impl Pace {
 pub(super) struct Checks {
     /// Beside others.
     pub parallel: usize,
-    /// One after the other.
+    /// A few at once.
     pub alone: usize,
+    /// One after the other.
+    pub dangerous: usize,
 }
 
 /// Whether requests that are sent together are answered one after the other. Only asked of slow targets.
@@ -89,7 +97,7 @@ mod tests {
     use super::*;
     use crate::runner::Target;
 
-    const CHECKS: Checks = Checks { parallel: 280, alone: 40 };
+    const CHECKS: Checks = Checks { parallel: 280, alone: 40, dangerous: 14 };
 
     fn config() -> RunConfig {
         RunConfig::new(Target::Avp(String::new()))

@@ -15,16 +15,23 @@ use super::{CheckResult, Event, Finding, Omission, Status};
 use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
-/// Runs checks until they are done; `events` gets a start and an end for each.
+/// Runs checks until they are done; `events` gets a start and an end for each. `jobs` checks run at once, and `lonely_jobs` of
+/// those that load the server or judge what the others have seen.
 pub async fn run_all(
     world: &Arc<World>,
     checks: &[&'static Check],
     jobs: usize,
+    lonely_jobs: usize,
     events: &mpsc::UnboundedSender<Event>,
 ) {
     for phase in [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous, Phase::Storage] {
         let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
-        let workers = if phase == Phase::Parallel { jobs.min(of_phase.len()) } else { 1 };
+        let workers = match phase {
+            Phase::Parallel => jobs.min(of_phase.len()),
+            Phase::Alone | Phase::Finale => lonely_jobs,
+            // Which of them has killed the server must be clear, and a search reads files.
+            Phase::Dangerous | Phase::Storage => 1,
+        };
         let next = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         for _ in 0..workers {

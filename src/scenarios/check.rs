@@ -105,7 +105,7 @@ impl Finding {
 pub enum Phase {
     /// Beside others.
     Parallel,
-    /// After those, one at a time: it loads the server.
+    /// After those, one at a time (a few where every answer takes long): it loads the server.
     Alone,
     /// Then: it judges everything that the run has seen.
     Finale,
