@@ -20,6 +20,8 @@ pub mod client;
 pub mod client_scenarios;
 pub mod codec;
 pub mod fuzzing;
+#[cfg(feature = "program")]
+pub mod handbook;
 pub mod history;
 pub mod model;
 #[cfg(feature = "program")]

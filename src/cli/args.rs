@@ -13,6 +13,7 @@ use super::reports::ReportArgs;
 use super::values;
 use super::vectors::VectorsArgs;
 use crate::requirements::Revision;
+use crate::runner::Shard;
 use crate::scan::{Role, Source};
 
 const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
@@ -25,7 +26,11 @@ const USAGE: &str = "avp-conform --server URL [--idp URL] [OPTIONS]
        avp-conform codec --shim 'CMD ARGS' [--cases N]
        avp-conform fuzz --server URL|--embedded [--duration TIME | --cases N]
        avp-conform client [--driver] -- CMD ARGS...
-       avp-conform history check FILE [--html OUT]";
+       avp-conform history check FILE [--html OUT]
+       avp-conform explain CHECK|REQUIREMENT
+       avp-conform diff OLD.json NEW.json
+       avp-conform matrix REPORT.json... [--html PATH]
+       avp-conform merge REPORT.json... [--report FORMAT=PATH]";
 
 const AFTER: &str = "\
 Exit status:
@@ -75,6 +80,18 @@ pub(super) enum Command {
     Fuzz(FuzzArgs),
     /// Judge recorded histories of concurrent operations
     History(super::history::HistoryArgs),
+    /// Say what a check or a requirement is about: why, how it is tried, usually broken, and mended
+    Explain(super::explain::ExplainArgs),
+    /// Set reports side by side: implementations or versions, requirement by requirement
+    Matrix(super::compare::MatrixArgs),
+    /// Compare two reports: what was fixed, what broke
+    Diff(super::compare::DiffArgs),
+    /// Put the parts of a run together that several jobs have done (--shard), or write a report in other formats
+    Merge(super::merge::MergeArgs),
+    /// Print a script that completes this command line in a shell
+    Completions(super::about::CompletionsArgs),
+    /// Print the manual page, of a command if one is named
+    Man(super::about::ManArgs),
 }
 
 /// Options of the judging command.
@@ -133,6 +150,9 @@ pub(super) struct RunArgs {
     /// Leave these checks out; repeatable
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     pub skip: Vec<String>,
+    /// Run the K-th of N parts, each in a job of its own; avp-conform merge puts their reports together
+    #[arg(long, value_name = "K/N", help_heading = "Selection")]
+    pub shard: Option<Shard>,
     /// Run the checks that wait for nonces and tokens to expire
     #[arg(long, help_heading = "Selection")]
     pub slow: bool,
@@ -165,6 +185,10 @@ pub(super) struct RunArgs {
     /// Write what failed to FILE, for --known; reasons and dates of the file given there are kept
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub write_known: Option<PathBuf>,
+
+    /// Read options from this file; avp-conform.toml in the working directory by default, if there is one
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub config: Option<PathBuf>,
 
     #[command(flatten)]
     pub storage: StorageArgs,

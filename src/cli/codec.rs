@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use super::reports::ReportArgs;
 use super::run::{TICK, interrupts};
 use super::select::near_misses;
-use super::{UsageError, output, runtime, shell, values};
+use super::{UsageError, output, runtime, values};
 use crate::client::random;
 use crate::report::human::{Live, LiveOptions};
-use crate::report::{Recorder, Run};
+use crate::report::{Recorder, Run, shell};
 use crate::runner::Event;
 use crate::vectors::shim::{self, Options, Plan, Selection};
 

@@ -17,7 +17,7 @@ use super::{UsageError, output, rerun, runtime, values};
 use crate::client::random;
 use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
 use crate::requirements::Revision;
-use crate::runner::RunConfig;
+use crate::runner::{RunConfig, Shard};
 
 const AFTER: &str = "\
 Exit status:
@@ -72,6 +72,9 @@ pub(super) struct FuzzArgs {
     /// Repeat the cases of an earlier campaign, which printed this seed (keys and ids are always fresh)
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// One of N jobs, each of which plays other cases; avp-conform merge puts their findings together
+    #[arg(long, value_name = "K/N", conflicts_with = "replay")]
+    shard: Option<Shard>,
     /// Cases at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
@@ -136,6 +139,7 @@ pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
 
 async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<u8, UsageError> {
     let seed = args.seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(random::bytes())));
+    let seed = args.shard.map_or(seed, |shard| other_seed(seed, shard));
     let duration = args.duration.or(args.cases.is_none().then_some(DURATION));
     let limits = Limits { cases: args.cases, duration, first: args.first, strict: args.strict };
     let bar = ProgressBar::new_spinner();
@@ -156,13 +160,22 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
     for (number, report) in campaign.reports.iter().enumerate() {
         text += &human::report(number + 1, report, config, &mut bodies).map_err(unwritten)?;
     }
-    if !campaign.reports.is_empty() {
+    // A part of a campaign leaves a file in any case, so that whoever merges knows that it was there.
+    if !campaign.reports.is_empty() || args.shard.is_some() {
         save(&args.save, &campaign)?;
+    }
+    if !campaign.reports.is_empty() {
         text += &human::replay_hint(options, &args.save);
     }
     text += &human::ending(&campaign, seed);
     output::print(&text, args.color.choice())?;
     Ok(status(&campaign, args.strict))
+}
+
+/// A seed of its own for each part. What is printed is the one that `--seed` takes without `--shard`.
+fn other_seed(seed: u64, shard: Shard) -> u64 {
+    // The step of a Weyl sequence: no two parts of one seed come near each other.
+    seed.wrapping_add(u64::from(shard.part).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// As in the judging command.

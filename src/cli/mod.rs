@@ -3,15 +3,19 @@
 //! Exit statuses: 0 conformant (or nothing failed), 1 a MUST check failed, 2 usage (options that can't be, a report that can't
 //! be written, a server of ours that can't start), 3 the target could not be judged, 130 interrupted.
 
+mod about;
 mod agent;
 mod args;
 mod backend;
 mod client;
 mod codec;
+mod compare;
+mod explain;
 mod fuzz;
 mod history;
 mod host;
 mod list;
+mod merge;
 mod output;
 mod reports;
 mod rerun;
@@ -20,17 +24,15 @@ mod scan;
 mod select;
 mod selftest;
 mod serve;
-mod shell;
+mod settings;
 mod values;
 mod vectors;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::report::style::{RED, paint};
 use crate::report::text::clean;
-use args::{Cli, Command};
+use args::Command;
 
 /// Exit status for usage, and for anything that keeps a command from starting.
 const USAGE: u8 = 2;
@@ -47,9 +49,10 @@ impl<T: Into<String>> From<T> for UsageError {
 
 /// Reads the command line, carries it out, and tells the exit status.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match settings::parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(settings::Mistake::Setting(text)) => return told(&text),
+        Err(settings::Mistake::CommandLine(error)) => {
             // Nobody left to read it, perhaps: that changes nothing.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
@@ -67,16 +70,24 @@ pub fn main() -> ExitCode {
         Some(Command::Codec(args)) => codec::run(args),
         Some(Command::Fuzz(args)) => fuzz::run(&args),
         Some(Command::History(args)) => history::run(&args),
+        Some(Command::Explain(args)) => explain::explain(&args),
+        Some(Command::Matrix(args)) => compare::matrix(&args),
+        Some(Command::Diff(args)) => compare::diff(&args),
+        Some(Command::Merge(args)) => merge::merge(&args),
+        Some(Command::Completions(args)) => about::completions(&args),
+        Some(Command::Man(args)) => about::man(&args),
     };
     match done {
         Ok(status) => ExitCode::from(status),
-        Err(UsageError(text)) => {
-            let error = paint(RED.bold(), "error:");
-            let text = format!("{error} {}\n", clean(&text));
-            let _ = output::print_error(&text, anstream::ColorChoice::Auto);
-            ExitCode::from(USAGE)
-        }
+        Err(UsageError(text)) => told(&text),
     }
+}
+
+/// Says why nothing was done.
+fn told(text: &str) -> ExitCode {
+    let error = paint(RED.bold(), "error:");
+    let _ = output::print_error(&format!("{error} {}\n", clean(text)), anstream::ColorChoice::Auto);
+    ExitCode::from(USAGE)
 }
 
 /// A runtime for a command that needs one.

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use anstream::{AutoStream, ColorChoice};
 
 use super::UsageError;
+use crate::report::text::disarm;
 
 /// Columns where nobody knows better.
 const COLUMNS: usize = 80;
@@ -34,12 +35,17 @@ pub(super) fn size() -> Size {
 
 /// Prints to standard output. A reader that has had enough (`| head`) is no error.
 pub(super) fn print(text: &str, color: ColorChoice) -> Result<(), UsageError> {
-    write(AutoStream::new(std::io::stdout(), color), text)
+    write(AutoStream::new(std::io::stdout(), color), &disarm(text))
 }
 
 /// Prints to standard error, likewise.
 pub(super) fn print_error(text: &str, color: ColorChoice) -> Result<(), UsageError> {
-    write(AutoStream::new(std::io::stderr(), color), text)
+    write(AutoStream::new(std::io::stderr(), color), &disarm(text))
+}
+
+/// Prints a report or a list for programs to standard output as it is.
+pub(super) fn print_data(text: &str) -> Result<(), UsageError> {
+    write(AutoStream::new(std::io::stdout(), ColorChoice::Never), text)
 }
 
 fn write(mut out: impl Write, text: &str) -> Result<(), UsageError> {

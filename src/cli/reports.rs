@@ -1,16 +1,22 @@
 //! What the commands that judge leave behind: reports in files, a summary on the screen.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
 use clap::Args;
 
 use super::args::ColorArgs;
 use super::{USAGE, UsageError, output};
 use crate::report::human::{Screen, summary};
-use crate::report::{Destination, ReportSpec, Run};
+use crate::report::{Destination, Format, ReportSpec, Run, step_summary};
+
+/// Where GitHub Actions says that a step may append what its page is to show.
+const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// Options of every command that judges.
 #[derive(Args, Debug)]
 pub(super) struct ReportArgs {
-    /// Write a report: json, junit or markdown; PATH - is standard output; repeatable
+    /// Write a report: html, json, junit, markdown, sarif, tap, github, har or badge; PATH - is standard output; repeatable
     #[arg(long, value_name = "FORMAT=PATH", help_heading = "Output")]
     report: Vec<ReportSpec>,
     /// Name every check as it ends, and shorten nothing in the summary
@@ -21,6 +27,11 @@ pub(super) struct ReportArgs {
 }
 
 impl ReportArgs {
+    /// Whether a report wants what this asks.
+    pub(super) fn want(&self, what: fn(Format) -> bool) -> bool {
+        self.report.iter().any(|report| what(report.format))
+    }
+
     /// Whether every report has a place of its own that can be written: before the work, not after it.
     pub(super) fn check(&self) -> Result<(), UsageError> {
         for (index, report) in self.report.iter().enumerate() {
@@ -46,14 +57,37 @@ impl ReportArgs {
                 status = if status == 0 { USAGE } else { status };
             }
         }
+        self.append_step_summary(run)?;
         if to_stdout.is_empty() {
             output::print(&text, self.color.choice())?;
         } else {
             output::print_error(&text, self.color.choice())?;
             for report in to_stdout {
-                output::print(&report.format.render(run), anstream::ColorChoice::Never)?;
+                output::print_data(&report.format.render(run))?;
             }
         }
         Ok(status)
+    }
+
+    /// In a step of GitHub Actions: the run on the page of the job. Nobody asked for it, so that it can't be written is told and
+    /// fails nothing.
+    fn append_step_summary(&self, run: &Run) -> Result<(), UsageError> {
+        let Some(path) = std::env::var_os(STEP_SUMMARY).filter(|path| !path.is_empty()) else { return Ok(()) };
+        let asked = Destination::File(path.clone().into());
+        if self.report.iter().any(|report| report.destination == asked) {
+            return Ok(());
+        }
+        let written = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(step_summary(run).as_bytes()));
+        match written {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let told = format!("note: the job summary {} wasn't written: {error}\n", path.to_string_lossy());
+                output::print_error(&told, self.color.choice())
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The options with which a single check runs again as it ran: credentials masked, quoted for a shell.
 
 use super::args::{RunArgs, StorageArgs};
-use super::shell::quote;
 use super::values::time_text;
+use crate::report::shell::quote;
 use crate::requirements::Revision;
 use crate::runner::DEFAULT_READY;
 

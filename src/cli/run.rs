@@ -17,7 +17,7 @@ use super::{USAGE, UsageError, backend, output, runtime};
 use crate::history::{self, History, HistoryError, Verdict};
 use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
-use crate::report::{Recorder, Redactor, Run};
+use crate::report::{Drawn, Format, Recorder, Redactor, Run};
 use crate::runner::{self, Event, Known, RunConfig, Target};
 use crate::scan::{Role, Source};
 use crate::server::{FaultKind, Folder, Running};
@@ -35,6 +35,11 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let redactor = Redactor::new(config.headers.iter().chain(&config.idp_headers));
     let saved = args.save_history.as_deref().map(SavedHistory::create).transpose()?;
     let (recording, known) = (config.recording.clone(), config.known.clone());
+    config.trace |= args.reports.want(Format::wants_every_exchange);
+    if args.reports.want(Format::wants_histories) && config.recording.is_none() {
+        config.recording = Some(Arc::default());
+    }
+    let recording = recording.or_else(|| config.recording.clone());
     let runtime = runtime()?;
     let finished = runtime.block_on(async {
         let running = match server {
@@ -55,7 +60,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     });
     // A name that is still being looked up, say, must not hold up the end.
     runtime.shutdown_background();
-    let finished = finished?;
+    let mut finished = finished?;
+    finished.history = recording.as_ref().and_then(|recording| drawn(&recording.history(), &redactor));
     if let Some(path) = &args.write_known {
         let results = finished.results.iter().map(AsRef::as_ref);
         std::fs::write(path, Known::write(known.as_ref(), results, args.strict))
@@ -102,6 +108,31 @@ impl SavedHistory {
         }
         Ok(told)
     }
+}
+
+/// What a report shows of the recorded history; nothing where no check recorded any.
+fn drawn(recorded: &History, redactor: &Redactor) -> Option<Drawn> {
+    let operations = recorded.ops.len();
+    if operations == 0 {
+        return None;
+    }
+    let (said, figure) = match history::check(recorded) {
+        Verdict::Linearizable { repositories } => {
+            let noun = if repositories == 1 { "repository" } else { "repositories" };
+            (
+                format!("in {repositories} {noun}, and there is an order that explains every answer"),
+                history::overview(recorded),
+            )
+        }
+        Verdict::NotLinearizable(offence) => (
+            "and no order explains all answers; the shortest part that shows it:".into(),
+            history::figure(recorded, &offence),
+        ),
+        Verdict::Undecided { .. } => {
+            ("and too many of unknown outcome meet to be tried in every order".into(), history::overview(recorded))
+        }
+    };
+    Some(Drawn { operations, said, figure: redactor.text(&figure) })
 }
 
 /// Whether the built-in server keeps files that are searched: it takes longer, so only where it is asked for or needed.

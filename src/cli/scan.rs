@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::StorageArgs;
 use super::reports::ReportArgs;
-use super::shell::quote;
 use super::{UsageError, run, select, values};
 use crate::report::Recorder;
+use crate::report::shell::quote;
 use crate::requirements::Revision;
 use crate::runner::{StoredConfig, judge_stored};
 use crate::scan::{self, Progress};

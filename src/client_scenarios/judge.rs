@@ -104,6 +104,7 @@ pub(super) fn info(config: &ClientConfig, planned: usize) -> RunInfo {
         planned,
         jobs: config.jobs,
         strict: config.strict,
+        shard: None,
     }
 }
 

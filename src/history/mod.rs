@@ -9,6 +9,7 @@
 //! dormant      ... and additions of unknown outcome, which can matter at any time
 //! offence      if there is no order: the shortest part that shows it
 //! timeline     ... as a picture
+//! overview     what met whom, where there is nothing to complain about
 //! record       recording what a check does
 //! simulate     histories of a store that does everything right
 //! ```
@@ -23,6 +24,7 @@ mod dormant;
 mod doubt;
 mod format;
 mod offence;
+mod overview;
 #[cfg(feature = "program")]
 pub mod simulate;
 #[cfg(test)]
@@ -35,7 +37,8 @@ use crate::model::{Answer, Call, Operation, Word, Words};
 pub use check::{Verdict, check};
 pub use format::{HistoryError, read, write};
 pub use offence::{Explanation, Offence};
-pub use timeline::html;
+pub use overview::overview;
+pub use timeline::{FIGURE_STYLE, figure, html};
 
 /// One operation of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,6 +28,16 @@ td{font-variant-numeric:tabular-nums}td:nth-child(-n+3){white-space:nowrap}tr.st
 tr.context td{color:var(--dim)}code{overflow-wrap:anywhere}.key span{margin-right:1.4rem}.key i{display:inline-block;width:.9em;height:.9em;border-radius:2px;margin-right:.4em;vertical-align:-.1em}
 ";
 
+/// The rules that [`figure`] and [`overview`] need in a page of somebody else's, which has the colours.
+pub const FIGURE_STYLE: &str = "
+.history .scroll{border:1px solid var(--line);border-radius:6px;padding:.5rem}
+.history svg text{fill:var(--fg);font:12px system-ui,sans-serif}.history svg .dim{fill:var(--dim)}.history svg line{stroke:var(--line)}
+.history rect{fill:var(--part)}.history .stuck rect{fill:var(--stuck)}.history .context rect{fill:var(--ctx)}
+.history .open rect{stroke:var(--fg);stroke-dasharray:4 3;fill-opacity:.35}
+.history tr.stuck td:first-child{color:var(--stuck);font-weight:600}.history tr.context td{color:var(--dim)}
+.history .key span{margin-right:1.4rem}.history .key i{display:inline-block;width:.9em;height:.9em;border-radius:2px;margin-right:.4em;vertical-align:-.1em}
+";
+
 /// How an operation takes part.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -57,6 +67,24 @@ struct Picture<'h> {
 
 /// The page that shows an offence. `source` names where the history comes from.
 pub fn html(history: &History, offence: &Offence, source: &str) -> String {
+    picture(history, offence).page(source)
+}
+
+/// What shows an offence, as a part of a page: picture, reasons and table.
+pub fn figure(history: &History, offence: &Offence) -> String {
+    let picture = picture(history, offence);
+    let repo = escape(history.words.text(offence.repo));
+    format!(
+        "<p>Repository <code>{repo}</code></p>\n{}\n<p class=\"key\">{}</p>\n{}\n\
+         <div class=\"scroll\" role=\"region\" aria-label=\"Operations\" tabindex=\"0\">{}</div>\n",
+        picture.drawing(),
+        picture.key(),
+        picture.reasons(),
+        picture.table()
+    )
+}
+
+fn picture<'h>(history: &'h History, offence: &'h Offence) -> Picture<'h> {
     let shown = offence.shown(history);
     let ops = || shown.iter().map(|index| &history.ops[*index as usize]);
     let mut moments: Vec<u64> =
@@ -66,7 +94,7 @@ pub fn html(history: &History, offence: &Offence, source: &str) -> String {
     let mut clients: Vec<u32> = ops().map(|op| op.client).collect();
     clients.sort_unstable();
     clients.dedup();
-    Picture { history, offence, shown, moments, clients }.page(source)
+    Picture { history, offence, shown, moments, clients }
 }
 
 impl Picture<'_> {
@@ -124,7 +152,7 @@ impl Picture<'_> {
         let width = MARGIN + self.moments.len() * STEP + STEP;
         let height = TOP + self.clients.len() * LANE + 8;
         let mut svg = format!(
-            "<div class=\"scroll\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" \
+            "<div class=\"scroll\" role=\"region\" aria-label=\"Timeline\" tabindex=\"0\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" \
              aria-label=\"Operations by client, in the order of their starts and ends\">"
         );
         // Writing to a string can't fail.
@@ -205,14 +233,15 @@ impl Picture<'_> {
             format!("<tr class=\"{}\">{cells}</tr>\n", self.part(*index).class())
         });
         format!(
-            "<table><tr><th>client</th><th>start</th><th>end</th><th>asked</th><th>answered</th></tr>\n{}</table>",
+            "<table><thead><tr><th scope=\"col\">client</th><th scope=\"col\">start</th><th scope=\"col\">end</th>\
+             <th scope=\"col\">asked</th><th scope=\"col\">answered</th></tr></thead><tbody>\n{}</tbody></table>",
             rows.collect::<String>()
         )
     }
 }
 
 /// Text for HTML, in content and in attributes. Control characters, which browsers may act on, are shown as dots.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

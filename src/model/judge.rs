@@ -99,7 +99,13 @@ impl Outcome {
 impl Mismatch {
     /// What would have been allowed, and what came, in words.
     pub fn explain(&self, words: &Words) -> (String, String) {
-        let expected: Vec<_> = self.allowed.iter().map(|expected| words.expected(expected)).collect();
+        // Refusals for different causes may read the same.
+        let mut expected: Vec<String> = Vec::new();
+        for text in self.allowed.iter().map(|expected| words.expected(expected)) {
+            if !expected.contains(&text) {
+                expected.push(text);
+            }
+        }
         let observed = match (self.allowed.first(), &self.answer) {
             (Some(Expected::Is(expected)), answer) => words.difference(expected, answer),
             _ => None,

@@ -14,7 +14,7 @@ pub enum ReportError {
     #[error("{0:?} isn't FORMAT=PATH, e.g. json=report.json or markdown=- for standard output")]
     Shape(String),
     /// A format that doesn't exist.
-    #[error("{0:?} is no report format: there are json, junit and markdown")]
+    #[error("{0:?} is no report format: there are {names}", names = names())]
     Format(String),
     /// The folder of the file doesn't exist.
     #[error("{}: the folder {} doesn't exist", path.display(), folder.display())]
@@ -38,6 +38,13 @@ pub enum ReportError {
     /// Standard output said no.
     #[error("standard output: {0}")]
     Stdout(std::io::Error),
+}
+
+/// The formats as a sentence has them.
+fn names() -> String {
+    let names = Format::ALL.map(Format::name);
+    let (last, others) = names.split_last().expect("there are formats");
+    format!("{} and {last}", others.join(", "))
 }
 
 /// Where a report goes.
@@ -174,7 +181,7 @@ mod tests {
         assert_eq!(file.destination, Destination::File("a=b.md".into()));
         assert!(spec("json").unwrap_err().contains("FORMAT=PATH"));
         assert!(spec("json=").unwrap_err().contains("FORMAT=PATH"));
-        assert!(spec("html=x").unwrap_err().contains("json, junit and markdown"));
+        assert!(spec("pdf=x").unwrap_err().contains("json, junit, markdown, html, github, sarif, tap, har and badge"));
     }
 
     #[test]

@@ -39,6 +39,9 @@ struct Report<'a> {
     exit_status: u8,
     interrupted: bool,
     strict: bool,
+    /// Which part of a run it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<String>,
     requests: u64,
     summary: Summary,
     notes: &'a [String],
@@ -105,6 +108,7 @@ pub(super) fn render(run: &Run) -> String {
         exit_status: end.exit_code,
         interrupted: end.interrupted,
         strict: info.strict,
+        shard: info.shard.map(|shard| shard.to_string()),
         requests: end.requests,
         summary: end.summary,
         notes: &run.notes,

@@ -16,21 +16,35 @@ const FULL: usize = 60;
 /// Columns of the blocks.
 const DEPTH: Depth = Depth { columns: 110, indent: 2, body_lines: 5, rules: 9, findings: 4, evidence: 6 };
 
+/// Bytes of a job summary: GitHub refuses one that is larger than a mebibyte, and other steps of the job may have written theirs.
+const LARGEST_SUMMARY: usize = 900_000;
+
 /// The report.
 pub(super) fn render(run: &Run) -> String {
+    with_details(run, FULL)
+}
+
+/// The report as a job summary, with as many results in full as there is room for.
+pub fn step_summary(run: &Run) -> String {
+    let fits = |text: &String| text.len() <= LARGEST_SUMMARY;
+    let text = [FULL, FULL / 4, 0].into_iter().map(|full| with_details(run, full)).find(fits);
+    text.unwrap_or_else(|| {
+        let mut out = String::new();
+        head(&mut out, run);
+        out
+    })
+}
+
+fn with_details(run: &Run, full: usize) -> String {
     let mut out = String::new();
     head(&mut out, run);
     let strict = run.info.strict;
     causes(&mut out, run);
-    problems(&mut out, run, &run.unknown(Status::Fail), "Failures");
-    problems(
-        &mut out,
-        run,
-        &run.unknown(Status::Warn),
-        if strict { "Warnings (they fail the run: --strict)" } else { "Warnings" },
-    );
-    problems(&mut out, run, &run.unknown(Status::Error), "Errors: the suite could not tell");
-    problems(&mut out, run, &run.known(), "Known failures");
+    let warnings = if strict { "Warnings (they fail the run: --strict)" } else { "Warnings" };
+    problems(&mut out, run, &run.unknown(Status::Fail), "Failures", full);
+    problems(&mut out, run, &run.unknown(Status::Warn), warnings, full);
+    problems(&mut out, run, &run.unknown(Status::Error), "Errors: the suite could not tell", full);
+    problems(&mut out, run, &run.known(), "Known failures", full);
     skipped(&mut out, run);
     passed(&mut out, run);
     out
@@ -83,7 +97,7 @@ fn causes(out: &mut String, run: &Run) {
 }
 
 /// A table of the results of a status, and each one in full, folded.
-fn problems(out: &mut String, run: &Run, results: &[&CheckResult], title: &str) {
+fn problems(out: &mut String, run: &Run, results: &[&CheckResult], title: &str, full: usize) {
     if results.is_empty() {
         return;
     }
@@ -98,12 +112,12 @@ fn problems(out: &mut String, run: &Run, results: &[&CheckResult], title: &str) 
         let _ = writeln!(out, "| {id} | {section} | {} | {cause} |", escape(&text));
     }
     out.push('\n');
-    for result in results.iter().take(FULL) {
+    for result in results.iter().take(full) {
         let summary = format!("<code>{}</code> {}", result.check.id, escape(result.check.title));
         fold(out, &summary, &fenced(&strip(&explain(run, result, DEPTH).join("\n"))));
     }
-    if results.len() > FULL {
-        let _ = writeln!(out, "… and {} more, in full in the JSON report.\n", results.len() - FULL);
+    if results.len() > full {
+        let _ = writeln!(out, "… and {} more, in full in the JSON report.\n", results.len() - full);
     }
 }
 
@@ -155,7 +169,7 @@ fn longest_run(text: &str) -> usize {
 }
 
 /// Text as text: nothing in it means anything to Markdown, HTML or GitHub.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in clean(text).chars() {
         match c {
@@ -202,6 +216,14 @@ mod tests {
         }
         assert!(fence.is_none());
         assert!(!outside.contains("<script>") && !outside.contains("](http"), "{outside}");
+    }
+
+    #[test]
+    fn a_job_summary_is_small_enough() {
+        let mut run = samples::mixed();
+        assert_eq!(step_summary(&run), render(&run));
+        run.notes = vec!["x".repeat(LARGEST_SUMMARY / 2)];
+        assert!(step_summary(&run).len() <= LARGEST_SUMMARY);
     }
 
     #[test]

@@ -1,11 +1,27 @@
 //! The fold that every whole-run report starts from: events in, a finished run out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::text::section_order;
 use crate::causes::{self, Causes};
+use crate::client::Exchange;
 use crate::runner::{CheckResult, Event, Omission, RunEnd, RunInfo, Status, Summary, Verdict};
+
+/// Bytes of exchanges that are kept besides those of the findings: a long run must not fill the memory.
+const MOST_TRACED: usize = 96 << 20;
+
+/// An exchange of a run, whether anything is wrong with it or not.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    /// Id of the check that sent it, or `preflight`.
+    pub check: &'static str,
+    /// When it began, since the start of the run; as near as the event stream tells.
+    pub start: Duration,
+    /// What was sent and answered.
+    pub exchange: Arc<Exchange>,
+}
 
 /// Collects the events of a run.
 #[derive(Debug, Default)]
@@ -14,12 +30,25 @@ pub struct Recorder {
     notes: Vec<String>,
     results: Vec<Arc<CheckResult>>,
     end: Option<Arc<RunEnd>>,
+    since: Option<Instant>,
+    starts: HashMap<&'static str, Duration>,
+    traced: Vec<Traced>,
+    traced_bytes: usize,
+    untraced: u64,
 }
 
 impl Recorder {
     /// Takes in one event.
     pub fn event(&mut self, event: &Event) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.event_at(event, since.elapsed());
+    }
+
+    /// Takes in one event, so long after the start of the run.
+    pub fn event_at(&mut self, event: &Event, at: Duration) {
         match event {
+            Event::CheckStarted(check) => drop(self.starts.insert(check.id, at)),
+            Event::Exchange(check, exchange) => self.trace(check, exchange, at),
             Event::RunStarted(info) => self.info = Some(Arc::clone(info)),
             Event::Note(text) => {
                 if !self.notes.contains(text) {
@@ -28,8 +57,18 @@ impl Recorder {
             }
             Event::CheckFinished(result) => self.results.push(Arc::clone(result)),
             Event::RunFinished(end) => self.end = Some(Arc::clone(end)),
-            Event::Waiting(_) | Event::CheckStarted(_) | Event::Exchange(..) => {}
+            Event::Waiting(_) => {}
         }
+    }
+
+    fn trace(&mut self, check: &'static str, exchange: &Arc<Exchange>, at: Duration) {
+        self.traced_bytes += exchange.size();
+        if self.traced_bytes > MOST_TRACED {
+            self.untraced += 1;
+            return;
+        }
+        let start = at.saturating_sub(exchange.duration);
+        self.traced.push(Traced { check, start, exchange: Arc::clone(exchange) });
     }
 
     /// The run, its results in the order of the specification. `None` if it never started. A run that never finished
@@ -41,7 +80,9 @@ impl Recorder {
         // A known failure explains nothing: what is new mustn't hide behind it.
         let unknown = self.results.iter().filter(|result| !end.known.contains_key(result.check.id));
         let causes = causes::find(unknown.map(AsRef::as_ref));
-        Some(Run { info, notes: self.notes, results: self.results, causes, end })
+        let (starts, traced, untraced) = (self.starts, self.traced, self.untraced);
+        let (notes, results) = (self.notes, self.results);
+        Some(Run { info, notes, results, causes, end, starts, traced, untraced, history: None })
     }
 }
 
@@ -75,6 +116,25 @@ pub struct Run {
     pub causes: Causes,
     /// How it ended.
     pub end: Arc<RunEnd>,
+    /// When each check began, since the start of the run.
+    pub starts: HashMap<&'static str, Duration>,
+    /// Every exchange, where the run was told to trace them.
+    pub traced: Vec<Traced>,
+    /// Exchanges that found no room among these.
+    pub untraced: u64,
+    /// What the contention checks did, where that was recorded.
+    pub history: Option<Drawn>,
+}
+
+/// The recorded history of a run, judged and drawn.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// Operations in it.
+    pub operations: usize,
+    /// What came of it, in a sentence.
+    pub said: String,
+    /// The picture of the operations, as HTML that can stand in a page.
+    pub figure: String,
 }
 
 impl Run {
@@ -110,6 +170,26 @@ impl Run {
             Some((result, cause.explains.iter().filter_map(|id| self.result(id)).collect()))
         });
         own.collect()
+    }
+
+    /// Whether the exit status says that something is wrong which no check shows: a target that could not be judged, an
+    /// early end, a stale file of known failures.
+    pub fn fails_by_itself(&self) -> bool {
+        let shows = |result: &&Arc<CheckResult>| !self.is_known(result) && self.is_problem(result.status);
+        let broken = self.end.verdict == Verdict::NotJudged || self.end.interrupted;
+        broken || (self.end.exit_code != 0 && !self.results.iter().any(|result| shows(&result)))
+    }
+
+    /// The exchanges of a result, those of its findings included, each once and in order.
+    pub fn exchanges_of<'a>(&self, result: &'a CheckResult) -> Vec<&'a Arc<Exchange>> {
+        let mut all: Vec<&Arc<Exchange>> = Vec::new();
+        let shown = result.findings.iter().flat_map(|finding| finding.exchange.iter().chain(&finding.evidence));
+        for exchange in result.exchanges.iter().chain(shown) {
+            if !all.iter().any(|known| Arc::ptr_eq(known, exchange)) {
+                all.push(exchange);
+            }
+        }
+        all
     }
 
     /// Whether a result of this status fails the run.

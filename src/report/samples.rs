@@ -31,6 +31,7 @@ pub(super) fn info() -> RunInfo {
         planned: 8,
         jobs: 8,
         strict: false,
+        shard: None,
     }
 }
 
@@ -189,15 +190,19 @@ pub(super) fn results() -> Vec<CheckResult> {
 
 pub(super) fn run(info: RunInfo, notes: &[&str], results: Vec<CheckResult>, mut end: RunEnd) -> Run {
     let mut recorder = Recorder::default();
-    recorder.event(&Event::RunStarted(Arc::new(info)));
-    notes.iter().for_each(|note| recorder.event(&Event::Note((*note).into())));
+    let mut at = Duration::ZERO;
+    let mut tell = |event: Event, at: Duration| recorder.event_at(&event, at);
+    tell(Event::RunStarted(Arc::new(info)), at);
+    notes.iter().for_each(|note| tell(Event::Note((*note).into()), at));
     end.summary = Summary::default();
     for result in results {
         end.summary.count(result.status);
-        recorder.event(&Event::CheckStarted(result.check));
-        recorder.event(&Event::CheckFinished(Arc::new(result)));
+        tell(Event::CheckStarted(result.check), at);
+        at += result.duration;
+        result.exchanges.iter().for_each(|exchange| tell(Event::Exchange(result.check.id, Arc::clone(exchange)), at));
+        tell(Event::CheckFinished(Arc::new(result)), at);
     }
-    recorder.event(&Event::RunFinished(Arc::new(end)));
+    tell(Event::RunFinished(Arc::new(end)), at);
     recorder.finish().unwrap()
 }
 

@@ -45,6 +45,51 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// What a line may not begin with in the log of GitHub Actions, which would carry it out.
+const LOG_COMMANDS: [&str; 14] = [
+    "error",
+    "warning",
+    "notice",
+    "debug",
+    "group",
+    "endgroup",
+    "add-mask",
+    "set-output",
+    "set-env",
+    "add-path",
+    "save-state",
+    "stop-commands",
+    "echo",
+    "add-matcher",
+];
+
+/// Takes the meaning from whatever a CI system would read as a command to it, wherever a wrapped line may have put it: the log
+/// commands of GitHub Actions (`::error::` at the beginning of a line, `##[error]`), Azure Pipelines and TeamCity.
+pub fn disarm(text: &str) -> Cow<'_, str> {
+    if !text.contains("::") && !text.contains("##") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for line in text.split_inclusive('\n') {
+        let rest = line.trim_start();
+        let named = rest.strip_prefix("::").is_some_and(|rest| {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            LOG_COMMANDS.contains(&name.to_ascii_lowercase().as_str())
+        });
+        if named {
+            out.push_str(&line[..line.len() - rest.len()]);
+            out.push_str(": :");
+            out.push_str(&rest[2..]);
+        } else {
+            out.push_str(line);
+        }
+    }
+    for opening in ["##[", "##vso[", "##teamcity["] {
+        out = out.replace(opening, &format!("# {}", &opening[1..]));
+    }
+    Cow::Owned(out)
+}
+
 /// Columns that a text takes on a terminal.
 pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
@@ -238,6 +283,17 @@ mod tests {
         let cleaned = clean(hostile);
         assert_eq!(cleaned, "a\\u{1b}[2Jb\\u{7}\\r\\n\\tc\\u{9b}31m\\u{202e}d\\u{200b}\\u{2066}\\u{7f}\\u{0}");
         assert!(matches!(clean("plain — §6 … ok"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn nothing_commands_a_ci_system() {
+        assert_eq!(
+            disarm("a ::error::b\n  ::error file=x::c\n::add-mask::d"),
+            "a ::error::b\n  : :error file=x::c\n: :add-mask::d"
+        );
+        assert_eq!(disarm("x ##vso[task.setvariable] ##[error]y"), "x # #vso[task.setvariable] # #[error]y");
+        assert!(matches!(disarm("§6 [::1]:80"), Cow::Owned(text) if text == "§6 [::1]:80"));
+        assert!(matches!(disarm("plain"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod catalogue;
 pub mod order;
 pub mod reasons;
+pub mod why;
 
 use serde::Serialize;
 

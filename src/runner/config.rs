@@ -58,6 +58,8 @@ pub struct RunConfig {
     pub only: Vec<globset::Glob>,
     /// Globs on check ids or sections to leave out.
     pub skip: Vec<globset::Glob>,
+    /// The part of the checks that is run.
+    pub shard: Option<super::Shard>,
     /// Failures that are known.
     pub known: Option<super::Known>,
     /// Warnings fail.
@@ -112,6 +114,7 @@ impl RunConfig {
             seed: None,
             only: Vec::new(),
             skip: Vec::new(),
+            shard: None,
             known: None,
             strict: false,
             slow: false,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::Shard;
 use crate::client::Exchange;
 use crate::requirements::Revision;
 use crate::scenarios::{CheckInfo, Finding, Omission, Status};
@@ -65,10 +66,12 @@ pub struct RunInfo {
     pub jobs: usize,
     /// Whether warnings fail.
     pub strict: bool,
+    /// Which part of a run it is; `None` for a whole one.
+    pub shard: Option<Shard>,
 }
 
 /// The judgement on the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Every MUST check that applies ran, and none failed.

@@ -8,6 +8,7 @@ mod pace;
 mod preflight;
 mod schedule;
 mod select;
+mod shard;
 mod stored;
 mod verdict;
 
@@ -23,6 +24,7 @@ pub use config::{DEFAULT_DEADLINE, DEFAULT_JOBS, DEFAULT_READY, RunConfig, Targe
 pub use events::{CheckResult, Event, Hosted, RunEnd, RunInfo, Summary, Verdict};
 pub use known::{Known, KnownError, LARGEST as LARGEST_KNOWN};
 pub use select::{Selection, matches, select};
+pub use shard::{Judgement, Shard, judge_results, missing, together};
 pub use stored::{StoredConfig, judge_stored};
 
 use crate::client::{clock, random};
@@ -72,6 +74,7 @@ fn info(config: &RunConfig, seed: u64, planned: usize) -> RunInfo {
         planned,
         jobs: config.jobs,
         strict: config.strict,
+        shard: config.shard,
     }
 }
 

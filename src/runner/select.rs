@@ -2,7 +2,7 @@
 
 use globset::{GlobMatcher, GlobSet, GlobSetBuilder};
 
-use super::RunConfig;
+use super::{RunConfig, shard};
 use crate::scenarios::{self, Check};
 
 /// Why a check that waits isn't run.
@@ -45,6 +45,13 @@ pub fn select(config: &RunConfig) -> Result<Selection, String> {
         }
     }
     chosen.sort_by_key(|check| check.phase);
+    if let Some(part) = config.shard {
+        let places = chosen.into_iter().enumerate();
+        let (own, others): (Vec<_>, Vec<_>) =
+            places.partition(|(place, check)| part.has(*place) || shard::in_every_part(check.phase));
+        left_out.extend(others.into_iter().map(|(_, check)| (check, shard::OTHER.to_owned())));
+        chosen = own.into_iter().map(|(_, check)| check).collect();
+    }
     Ok(Selection { chosen, left_out })
 }
 

@@ -40,6 +40,7 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
         planned: judged.len(),
         jobs: 1,
         strict: config.strict,
+        shard: None,
     })));
     let left_out = &evidence.outcome.remarks;
     left_out.iter().for_each(|remark| emit(Event::Note(format!("left out: {remark}"))));

@@ -49,6 +49,13 @@ impl Operation {
     pub const WITH_BODY: [Self; 7] =
         [Self::Challenge, Self::Token, Self::CreateRepo, Self::Pull, Self::Push, Self::AddMember, Self::RemoveMember];
 
+    /// The name with its article, `an addMember`.
+    pub fn one(self) -> String {
+        let name = self.name();
+        let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        format!("{article} {name}")
+    }
+
     /// The specification's name.
     pub fn name(self) -> &'static str {
         match self {

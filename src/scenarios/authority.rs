@@ -107,7 +107,7 @@ async fn finished_after_removal(cx: &Ctx, operation: Operation) -> Outcome {
 /// A request may take effect at any moment between its beginning and its end, also before the removal: an answer that fits such
 /// an order gives nothing away that its author wasn't entitled to.
 fn explained(cx: &Ctx, answer: &Answer<'_>, operation: Operation) -> Outcome {
-    let what = format!("a {} that is finished after its author was removed", operation.name());
+    let what = format!("{} that is finished after its author was removed", operation.one());
     if !answer.is_success() {
         return answer.refused(&what, &[403]);
     }

@@ -131,7 +131,7 @@ async fn one_write(cx: &Ctx, people: &People, operation: Operation, leave: Leave
     let (body, after) = intended(cx, people, operation, &before);
     let path = operation.path(before.id(), "");
     hang_up(cx, &HandMade::usual(cx, operation, &path, alice.auth(), body), leave).await?;
-    let what = format!("a {} whose client hung up {}", operation.name(), leave.named());
+    let what = format!("{} whose client hung up {}", operation.one(), leave.named());
     let mut held = settled(cx, alice, [&before, &after], &what).await?;
     let mut push = held.push_request(bob);
     let expected = format!("another member's push after {what}");

@@ -72,7 +72,7 @@ fn options_that_mean_nothing_are_errors() {
 #[test]
 fn reports_that_cannot_be_written_are_errors_before_the_run() {
     let said = |report: &[&str]| usage_error(&[&["--embedded"], report].concat());
-    assert!(said(&["--report", "html=x"]).contains("json, junit and markdown"));
+    assert!(said(&["--report", "pdf=x"]).contains("json, junit, markdown, html"));
     assert!(said(&["--report", "json"]).contains("FORMAT=PATH"));
     assert!(said(&["--report", "json=/no/such/folder/x"]).contains("doesn't exist"));
     assert!(said(&["--report", "json=/"]).contains("is a folder"));

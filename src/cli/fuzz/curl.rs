@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::shell::{quote, quote_with};
 use crate::fuzzing::server::Recorded;
+use crate::report::shell::{quote, quote_with};
 use crate::report::text::is_unsafe;
 use crate::runner::{Header, RunConfig, Target};
 

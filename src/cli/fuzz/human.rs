@@ -5,17 +5,19 @@ use std::io;
 use std::path::Path;
 
 use super::super::output;
-use super::super::shell::quote;
 use super::curl::{self, Bodies};
 use crate::client::RecordedBody;
 use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
+use crate::report::shell::{fold, quote};
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use crate::report::text::{clean, count, wrap};
+use crate::report::text::{clean, count, wrap, wrap_at_most};
 use crate::runner::RunConfig;
 use crate::scenarios::Abort;
 
-/// Characters of a body that are shown; the saved file has more.
-const SHOWN: usize = 700;
+/// Lines of a body that are shown; the saved file has more.
+const SHOWN: usize = 4;
+/// Columns before the lines of a request.
+const REQUEST: usize = 7;
 /// Requests before the last one that are shown.
 const REQUESTS: usize = 24;
 
@@ -61,7 +63,7 @@ const LABEL: usize = 12;
 
 /// A label and what it labels, wrapped beside it.
 fn labelled(label: &str, text: &str) -> String {
-    let lines = wrap(text, output::size().columns - LABEL);
+    let lines = wrap(text, output::size().columns.min(100) - LABEL);
     let labels = std::iter::once(label).chain(std::iter::repeat(""));
     lines.iter().zip(labels).map(|(line, label)| format!("  {label:<10}{line}\n")).collect()
 }
@@ -69,6 +71,7 @@ fn labelled(label: &str, text: &str) -> String {
 /// The requests, numbered; tokens are shell variables that the reader fills in.
 fn transcript(recorded: &[Recorded], config: &RunConfig, bodies: &mut Bodies) -> io::Result<String> {
     let mut out = String::new();
+    let columns = output::size().columns.min(100);
     let skipped = recorded.len().saturating_sub(REQUESTS);
     if skipped > 0 {
         let _ = writeln!(out, "  {}", paint(DIM, format!("… {} before these", count(skipped, "request"))));
@@ -82,27 +85,30 @@ fn transcript(recorded: &[Recorded], config: &RunConfig, bodies: &mut Bodies) ->
         };
         let twist = if recorded.twist.is_empty() { String::new() } else { format!(" ({})", clean(&recorded.twist)) };
         let line = format!("{:>3}. {} {}{twist} → {answer}", number + 1, recorded.by, exchange.operation);
-        let _ = writeln!(out, "  {}", paint(BOLD, line));
-        let _ = writeln!(out, "       {}", curl::command(recorded, config, bodies)?);
+        for (index, line) in wrap(line.trim_start(), columns - REQUEST).iter().enumerate() {
+            let indent = if index == 0 { REQUEST - 2 - usize::from(number >= 9) } else { REQUEST };
+            let _ = writeln!(out, "{:indent$}{}", "", paint(BOLD, line));
+        }
+        let command = curl::command(recorded, config, bodies)?;
+        let _ = writeln!(out, "{:REQUEST$}{}", "", fold(&command, columns, REQUEST));
         if !exchange.response.text.is_empty() {
-            let _ = writeln!(out, "       {}", paint(DIM, shown(&exchange.response)));
+            for line in shown(&exchange.response, columns - REQUEST) {
+                let _ = writeln!(out, "{:REQUEST$}{}", "", paint(DIM, line));
+            }
         }
     }
     Ok(out)
 }
 
-fn shown(body: &RecordedBody) -> String {
-    let text = clean(&body.text);
-    if text.chars().count() <= SHOWN && !body.is_cut() {
-        return text.into_owned();
-    }
-    let head: String = text.chars().take(SHOWN).collect();
-    format!("{head}… ({} bytes)", body.length)
+fn shown(body: &RecordedBody, columns: usize) -> Vec<String> {
+    let end = if body.is_cut() { format!("… ({} bytes)", body.length) } else { String::new() };
+    wrap_at_most(&format!("{}{end}", clean(&body.text)), columns, SHOWN)
 }
 
 /// How to see saved findings again.
 pub(super) fn replay_hint(options: &str, saved: &Path) -> String {
-    format!("rerun  avp-conform fuzz {options} --replay {}\n", quote(&saved.to_string_lossy()))
+    let command = format!("avp-conform fuzz {options} --replay {}", quote(&saved.to_string_lossy()));
+    format!("rerun  {}\n", fold(&command, output::size().columns.min(100), REQUEST))
 }
 
 /// The verdict.

@@ -41,6 +41,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         seed: args.seed,
         only,
         skip,
+        shard: args.shard,
         known: known(args)?,
         strict: args.strict,
         slow: args.slow,
@@ -90,7 +91,11 @@ fn storage_is_judged(args: &RunArgs, only: &[globset::Glob], skip: &[globset::Gl
 
 /// The file of known failures, with its mistakes told before anything is sent.
 fn known(args: &RunArgs) -> Result<Option<Known>, UsageError> {
-    let Some(path) = &args.known else { return Ok(None) };
+    args.known.as_deref().map(known_file).transpose()
+}
+
+/// A file of known failures.
+pub(in super::super) fn known_file(path: &Path) -> Result<Known, UsageError> {
     let name = path.display().to_string();
     let failed = |error: &dyn std::fmt::Display| UsageError(format!("--known {name}: {error}"));
     let mut text = String::new();
@@ -99,8 +104,7 @@ fn known(args: &RunArgs) -> Result<Option<Known>, UsageError> {
     if text.len() as u64 > LARGEST_KNOWN {
         return Err(failed(&format!("longer than {LARGEST_KNOWN} bytes; is it another file?")));
     }
-    let known = Known::parse(&name, &text, today()).map_err(|error| UsageError(format!("--known {error}")))?;
-    Ok(Some(known))
+    Known::parse(&name, &text, today()).map_err(|error| UsageError(format!("--known {error}")))
 }
 
 /// The date by UTC, so that a file means the same on every machine.

@@ -111,6 +111,19 @@ pub struct Saved {
     pub transcript: serde_json::Value,
 }
 
+impl Saved {
+    /// Findings with the same key are one, as within a campaign.
+    pub fn key(&self) -> (String, String, String) {
+        (self.kind.clone(), self.rule.clone(), self.operation.clone())
+    }
+
+    /// Whether it fails a server, as [`Found::fails`] has it.
+    pub fn fails(&self) -> bool {
+        let must = |rule: &crate::requirements::Requirement| rule.level == crate::requirements::Level::Must;
+        self.kind == "dead" || crate::requirements::by_id(&self.rule).is_none_or(must)
+    }
+}
+
 impl From<&Report> for Saved {
     fn from(report: &Report) -> Self {
         let kind = serde_json::to_value(report.found.kind).unwrap_or_default();

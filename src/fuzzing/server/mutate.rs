@@ -51,7 +51,9 @@ pub(super) fn change(body: &Value, change: Change, dice: &mut Choices) -> Change
         count => fitting[dice.below(count)].clone(),
     };
     let mut changed = body.clone();
-    let said = |what: &str| format!("{what} {}", place.trim_start_matches('/'));
+    // Without a place it is the body itself that is changed.
+    let named = if place.is_empty() { "the whole body" } else { place.trim_start_matches('/') };
+    let said = |what: &str| format!("{what} {named}");
     let old = body.pointer(&place).cloned().unwrap_or_default();
     let (value, what) = match change {
         Change::Drop => {

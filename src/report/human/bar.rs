@@ -37,7 +37,7 @@ impl Bar {
         let colors = |text: String| if self.colored { text } else { strip(&text) };
         self.bar.set_length(planned);
         self.bar.set_message(colors(tally.counts(elapsed)));
-        self.bar.set_prefix(colors(paint(DIM, fit(&tally.running(), self.columns.saturating_sub(1)))));
+        self.bar.set_prefix(colors(paint(DIM, fit(&tally.running(elapsed), self.columns.saturating_sub(1)))));
         self.bar.set_position(done);
     }
 

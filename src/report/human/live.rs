@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use anstream::{AutoStream, ColorChoice};
 
 use super::super::style::{of_status, paint};
-use super::super::text::{count, duration};
+use super::super::text::{count, disarm, duration};
 use super::bar::Bar;
 use super::plain::Plain;
 use super::trace;
 use crate::runner::{Event, Status, Summary};
+
+/// A check that takes longer is told with its time.
+const LONG: Duration = Duration::from_secs(2);
 
 /// How to show a run.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +33,8 @@ pub struct LiveOptions {
 pub(super) struct Tally {
     planned: usize,
     done: usize,
-    running: Vec<&'static str>,
+    /// What runs, and since when, the longest first.
+    running: Vec<(&'static str, Duration)>,
     /// What the run waits for, if for anything else.
     waiting: String,
     sum: Summary,
@@ -70,8 +74,8 @@ impl Live {
 
     /// Shows an event.
     pub fn event(&mut self, event: &Event) {
-        self.tally.event(event);
         let elapsed = self.started.elapsed();
+        self.tally.event(event, elapsed);
         let mut lines = match event {
             Event::Exchange(check, exchange) if self.options.trace => trace::lines(check, exchange),
             Event::Exchange(..) => Vec::new(),
@@ -111,6 +115,7 @@ impl Live {
     /// A log that can't be written to (a closed pipe, say) is no reason to end a run.
     fn print(&mut self, text: &str) {
         self.printed = true;
+        let text = disarm(text);
         let out = &mut self.out;
         let mut write = || {
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -130,14 +135,14 @@ impl Drop for Live {
 
 impl Tally {
     /// Counts.
-    pub(super) fn event(&mut self, event: &Event) {
+    pub(super) fn event(&mut self, event: &Event, elapsed: Duration) {
         match event {
             Event::RunStarted(info) => self.planned = info.planned,
             Event::Waiting(what) => self.waiting.clone_from(what),
-            Event::CheckStarted(check) => self.running.push(check.id),
+            Event::CheckStarted(check) => self.running.push((check.id, elapsed)),
             Event::CheckFinished(result) => {
                 self.sum.count(result.status);
-                if let Some(place) = self.running.iter().position(|id| *id == result.check.id) {
+                if let Some(place) = self.running.iter().position(|(id, _)| *id == result.check.id) {
                     self.running.remove(place);
                     self.done += 1;
                 }
@@ -166,15 +171,22 @@ impl Tally {
         parts.join(", ")
     }
 
-    /// The checks that are running, the longest first; or what is being waited for.
-    pub(super) fn running(&self) -> String {
-        if self.waiting.is_empty() { self.running.join(", ") } else { format!("waiting for {}", self.waiting) }
+    /// What is running: the longest first, and with its time if that is long; or what is being waited for.
+    pub(super) fn running(&self, elapsed: Duration) -> String {
+        if !self.waiting.is_empty() {
+            return format!("waiting for {}", self.waiting);
+        }
+        let words = self.running.iter().map(|(id, since)| match elapsed.saturating_sub(*since) {
+            long if long > LONG => format!("{id} for {}", duration(long)),
+            _ => (*id).to_owned(),
+        });
+        words.collect::<Vec<_>>().join(", ")
     }
 
     /// Counts and running checks on a line.
     pub(super) fn line(&self, elapsed: Duration) -> String {
         let doing = if self.waiting.is_empty() { "running " } else { "" };
-        let running = self.running();
+        let running = self.running(elapsed);
         let running = if running.is_empty() { running } else { format!("; {doing}{running}") };
         format!("… {}{running}", self.counts(elapsed))
     }

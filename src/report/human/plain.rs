@@ -13,8 +13,9 @@ use crate::runner::{CheckResult, Event, RunInfo, Status};
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Results that a log gets as they come; the summary and the reports have all of them.
 const MOST: usize = 60;
-/// Columns of a line in a log, which is wide enough for a sentence.
-const LOG_COLUMNS: usize = 200;
+/// Columns of a line in a log; with `-v` whole sentences find room.
+const LOG_COLUMNS: usize = 100;
+const VERBOSE_COLUMNS: usize = 200;
 
 /// Lines of a log.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub(super) struct Plain {
 impl Plain {
     /// `terminal` are the columns of a terminal, where no sign of life is needed.
     pub(super) fn new(verbose: bool, terminal: Option<usize>) -> Self {
-        let columns = terminal.unwrap_or(LOG_COLUMNS);
+        let columns = terminal.unwrap_or(if verbose { VERBOSE_COLUMNS } else { LOG_COLUMNS });
         Self { verbose, terminal: terminal.is_some(), columns, shown: 0, quiet_since: Duration::ZERO }
     }
 
@@ -109,8 +110,9 @@ mod tests {
     #[test]
     fn a_log_gets_what_matters_and_no_more() {
         let log = lines(&mut Plain::new(false, None), &samples::mixed());
-        assert!(log[0].contains("judges http://127.0.0.1:8787 by AVP 0.2: 8 checks, 8 at a time, seed 1844"));
-        assert_eq!(log.len(), 1 + 2 + 2 + 1);
+        assert!(log[0].contains("judges http://127.0.0.1:8787 by AVP 0.2: 8 checks, 8 at a time, seed"), "{log:#?}");
+        assert!(log.iter().all(|line| line.chars().count() <= LOG_COLUMNS), "{log:#?}");
+        assert_eq!(log.len(), 2 + 2 + 2 + 1);
         assert!(log.contains(&"WARN  token/claims: the token carries an email claim".to_owned()), "{log:#?}");
         let verbose = lines(&mut Plain::new(true, None), &samples::mixed());
         assert!(verbose.contains(&"PASS  pull/current (3.2 ms)".to_owned()), "{verbose:#?}");
@@ -131,11 +133,11 @@ mod tests {
         let mut plain = Plain::new(false, None);
         let mut tally = Tally::default();
         let run = samples::mixed();
-        tally.event(&Event::RunStarted(Arc::clone(&run.info)));
-        tally.event(&Event::CheckStarted(run.results[0].check));
+        tally.event(&Event::RunStarted(Arc::clone(&run.info)), Duration::ZERO);
+        tally.event(&Event::CheckStarted(run.results[0].check), Duration::from_secs(1));
         assert_eq!(plain.tick(&tally, Duration::from_secs(4)), None);
         let line = strip(&plain.tick(&tally, Duration::from_secs(6)).unwrap());
-        assert_eq!(line, format!("… 0/8 checks, 6.00 s; running {}", run.results[0].check.id));
+        assert_eq!(line, format!("… 0/8 checks, 6.00 s; running {} for 5.00 s", run.results[0].check.id));
         assert_eq!(plain.tick(&tally, Duration::from_secs(7)), None);
         assert_eq!(Plain::new(false, Some(80)).tick(&tally, Duration::from_secs(99)), None);
     }

@@ -95,7 +95,7 @@ fn compose(run: &Run, budget: usize, screen: Layout) -> Vec<String> {
     }
     if shortened {
         lines.push(String::new());
-        let hint = "All of it: -v, or --report markdown=report.md (also json, junit)";
+        let hint = "All of it: -v, or --report html=report.html (also markdown, json, junit, …)";
         lines.push(paint(DIM, fit(hint, screen.columns)));
     }
     lines

@@ -74,6 +74,7 @@ fn info(options: &Options, planned: usize) -> RunInfo {
         planned,
         jobs: 1,
         strict: options.strict,
+        shard: None,
     }
 }
 

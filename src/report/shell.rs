@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::report::text::is_unsafe;
+use super::text::{is_unsafe, width};
 
 /// A word as a POSIX shell reads it.
-pub(super) fn quote(word: &str) -> String {
+pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quoted(word) }
 }
@@ -39,7 +39,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// As [`quote`], with shell variables in place of values that the reader has to fill in: `(value, NAME)`.
-pub(super) fn quote_with(word: &str, variables: &[(String, String)]) -> String {
+pub fn quote_with(word: &str, variables: &[(String, String)]) -> String {
     let first = variables
         .iter()
         .filter(|(value, _)| !value.is_empty())
@@ -49,6 +49,79 @@ pub(super) fn quote_with(word: &str, variables: &[(String, String)]) -> String {
     let (before, after) = (&word[..at], &word[at + length..]);
     let part = |text: &str, quoted: String| if text.is_empty() { String::new() } else { quoted };
     format!("{}\"${{{name}}}\"{}", part(before, quote(before)), part(after, quote_with(after, variables)))
+}
+
+/// A command over several lines that a shell reads as the one it was: between words, and within them where one is longer than a
+/// line. Lines after the first begin with `indent` blanks, but those that go on with a word.
+pub fn fold(command: &str, columns: usize, indent: usize) -> String {
+    let columns = columns.max(40);
+    let mut out = String::new();
+    let mut used = indent;
+    for word in split(command) {
+        let needed = width(word);
+        if used > indent && used + 1 + needed + 2 > columns {
+            out.push_str(" \\\n");
+            out.push_str(&" ".repeat(indent));
+            used = indent;
+        } else if used > indent {
+            out.push(' ');
+            used += 1;
+        }
+        used = push_folded(&mut out, word, used, columns);
+    }
+    out
+}
+
+/// The words of a command, still quoted.
+fn split(command: &str) -> Vec<&str> {
+    let (mut words, mut start, mut inside, mut escaped) = (Vec::new(), 0, None, false);
+    for (at, c) in command.char_indices() {
+        match (inside, c) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '\'' | '"') => inside = Some(c),
+            (Some(open), c) if c == open => inside = None,
+            (None, ' ') => {
+                words.push(&command[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words.push(&command[start..]);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Appends a word, broken where it must be: a backslash at the end of a line goes with the line's end, but not within quotes.
+fn push_folded(out: &mut String, word: &str, mut used: usize, columns: usize) -> usize {
+    let (mut inside, mut escaped) = (None, false);
+    for c in word.chars() {
+        let needed = unicode_width::UnicodeWidthChar::width(c).unwrap_or(0);
+        if !escaped && used + needed + 2 > columns {
+            match inside {
+                None => {
+                    out.push_str("\\\n");
+                    used = 0;
+                }
+                Some('\'') => {
+                    out.push_str("'\\\n'");
+                    used = 1;
+                }
+                Some(_) => {}
+            }
+        }
+        out.push(c);
+        used = if c == '\n' { 0 } else { used + needed };
+        match (inside, c) {
+            _ if escaped => escaped = false,
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '\'' | '"') => inside = Some(c),
+            (Some(open), c) if c == open => inside = None,
+            _ => {}
+        }
+    }
+    used
 }
 
 #[cfg(test)]
@@ -113,6 +186,31 @@ mod tests {
         assert_eq!(read_back(&quoted), b"Bearer a token$(id)");
         assert_eq!(quote_with("s3cret-too", &variables), "\"${BOB}\"");
         assert_eq!(quote_with("nothing", &variables), "nothing");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folded_command_is_the_same_command() {
+        let words = [
+            "curl".to_owned(),
+            format!("http://127.0.0.1/{}", "a/".repeat(90)),
+            format!("{{\"it's\":\"{}\"}}", "x'y \\ é".repeat(40)),
+            format!("tabs\t{}\nand lines", "\u{202e}".repeat(3)),
+            String::new(),
+            "漢字".repeat(60),
+        ];
+        for columns in [40, 80, 100] {
+            let command = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
+            let folded = fold(&command, columns, 7);
+            assert!(
+                folded.lines().filter(|line| !line.contains("printf")).all(|line| width(line) <= columns),
+                "{folded}"
+            );
+            let script = format!("printf '<%s>' {folded}");
+            let run = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
+            let read: String = words.iter().map(|word| format!("<{word}>")).collect();
+            assert_eq!(String::from_utf8_lossy(&run.stdout), read, "{folded}");
+        }
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! A run in several parts, each in a job of its own, and the judgement on all of them together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{CheckResult, Ending, Known, RunConfig, Status, Tally, Target, Verdict};
+use crate::scenarios::{self, Abort, Omission, Phase};
+
+/// Why a check isn't run in this part.
+pub(super) const OTHER: &str = "another shard runs it";
+/// The most parts of a run.
+const MOST: u32 = 1000;
+
+/// A part of a run: the K-th of N.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which, from 1.
+    pub part: u32,
+    /// Of how many.
+    pub of: u32,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (part, of) = text.trim().split_once('/')?;
+            let (part, of) = (part.parse().ok()?, of.parse().ok()?);
+            (1 <= part && part <= of && of <= MOST).then_some(Self { part, of })
+        };
+        read()
+            .ok_or_else(|| format!("{text:?} is no shard: it is K/N, such as 2/3, with K from 1 to N (at most {MOST})"))
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.part, self.of)
+    }
+}
+
+impl Shard {
+    /// Whether the thing at this place of a list belongs to this part.
+    pub fn has(self, place: usize) -> bool {
+        place % self.of as usize == self.part as usize - 1
+    }
+}
+
+/// Whether every part runs it: it judges what the run has seen, and each part sees only its own.
+pub(super) fn in_every_part(phase: Phase) -> bool {
+    matches!(phase, Phase::Finale | Phase::Storage)
+}
+
+/// The results of all parts as those of one run: for each check that of the part that ran it; of what every part ran, the worst.
+pub fn together(parts: &[Vec<Arc<CheckResult>>]) -> Vec<Arc<CheckResult>> {
+    let mut all: BTreeMap<&'static str, Arc<CheckResult>> = BTreeMap::new();
+    for result in parts.iter().flatten() {
+        match all.get(result.check.id) {
+            Some(known) if weight(known) >= weight(result) => {}
+            _ => drop(all.insert(result.check.id, Arc::clone(result))),
+        }
+    }
+    all.into_values().collect()
+}
+
+/// The checks that no part has run, though one should have.
+pub fn missing(results: &[Arc<CheckResult>]) -> Vec<&'static str> {
+    let other = |result: &&Arc<CheckResult>| result.status == Status::Skip && result.message == OTHER;
+    results.iter().filter(other).map(|result| result.check.id).collect()
+}
+
+fn weight(result: &CheckResult) -> u8 {
+    match result.status {
+        Status::Skip if result.message == OTHER => 0,
+        Status::Skip if result.omission == Some(Omission::LeftOut) => 1,
+        Status::Skip if result.omission == Some(Omission::NotApplicable) => 2,
+        Status::Pass => 3,
+        // A part in which it could not be judged is a gap in the whole.
+        Status::Skip => 4,
+        Status::Warn => 5,
+        Status::Error => 6,
+        Status::Fail => 7,
+    }
+}
+
+/// The judgement on results, by the rules of a run.
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// One sentence on it.
+    pub reason: String,
+    /// What to try next.
+    pub advice: String,
+    /// The exit status.
+    pub exit_code: u8,
+    /// Failures that are known.
+    pub known: BTreeMap<&'static str, String>,
+    /// What is wrong with the file of known failures.
+    pub stale: Vec<String>,
+}
+
+/// Judges results that are there already. `known` is what the parts said is known, which holds where no file is given.
+pub fn judge_results(
+    results: &[Arc<CheckResult>],
+    strict: bool,
+    file: Option<&Known>,
+    known: BTreeMap<&'static str, String>,
+    broken: Option<String>,
+) -> Judgement {
+    let mut tally = Tally::default();
+    results.iter().for_each(|result| tally.count(result));
+    let outcomes: Vec<_> = results.iter().map(|result| (result.check, result.status)).collect();
+    let exists = |glob: &globset::GlobMatcher| scenarios::all().any(|check| glob.is_match(check.info.id));
+    let judged = match file {
+        Some(file) => file.judge(&outcomes, strict, exists),
+        None => super::known::Judged { covered: known, stale: Vec::new() },
+    };
+    tally.forgive(&outcomes, &judged);
+    let mut config = RunConfig::new(Target::Avp(String::new()));
+    config.strict = strict;
+    let ending = match broken {
+        Some(reason) => Ending::Aborted(Abort { reason, advice: "run that part again".into() }),
+        None => Ending::Complete,
+    };
+    let (verdict, reason, advice, exit_code) = tally.judge(&ending, &config);
+    Judgement { verdict, reason, advice, exit_code, known: judged.covered, stale: judged.stale }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::select;
+    use super::*;
+
+    #[test]
+    fn a_shard_is_read() {
+        assert_eq!("2/3".parse(), Ok(Shard { part: 2, of: 3 }));
+        for wrong in ["", "2", "0/3", "4/3", "1/0", "a/b", "1/100000", "-1/2"] {
+            assert!(wrong.parse::<Shard>().unwrap_err().contains("K/N"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_check_is_in_one_part_or_in_all() {
+        let mut config = RunConfig::new(Target::Avp(String::new()));
+        config.slow = true;
+        let whole: Vec<_> = select(&config).unwrap().chosen.iter().map(|check| check.info.id).collect();
+        let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+        for part in 1..=3 {
+            config.shard = Some(Shard { part, of: 3 });
+            let selection = select(&config).unwrap();
+            assert_eq!(selection.chosen.len() + selection.left_out.len(), whole.len());
+            assert!(selection.chosen.len() < whole.len() / 2);
+            selection.chosen.iter().for_each(|check| *times.entry(check.info.id).or_default() += 1);
+        }
+        for check in scenarios::all().filter(|check| whole.contains(&check.info.id)) {
+            let expected = if in_every_part(check.phase) { 3 } else { 1 };
+            assert_eq!(times.get(check.info.id), Some(&expected), "{}", check.info.id);
+        }
+    }
+}
