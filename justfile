@@ -25,6 +25,7 @@ selftest *ARGS:
 generate:
     cargo run --locked -- selftest --coverage docs/coverage.md
     cargo run --locked -- vectors generate
+    cargo run --locked -- explain --pages docs/checks
 
 # The whole gate
 gate:

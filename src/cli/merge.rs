@@ -151,6 +151,7 @@ fn conclude(args: &MergeArgs, runs: &[Run], results: Vec<Arc<CheckResult>>) -> R
         interrupted: runs.iter().any(|run| run.end.interrupted),
         exit_code: judged.exit_code,
         known: judged.known,
+        hosted: None,
     };
     let planned = results.iter().filter(|result| result.status != Status::Skip).count();
     let info = RunInfo { planned, shard: None, strict, ..RunInfo::clone(&runs[0].info) };

@@ -236,7 +236,9 @@ fn words(name: &str, value: &Value, is_flag: bool) -> Result<Vec<OsString>, Stri
             });
             Ok(each.collect::<Result<Vec<_>, _>>()?.concat())
         }
-        (other, false) => Err(format!("it is a text, an integer or a list of these, and here it is: {}", other.type_str())),
+        (other, false) => {
+            Err(format!("it is a text, an integer or a list of these, and here it is: {}", other.type_str()))
+        }
     }
 }
 

@@ -190,7 +190,7 @@ impl Saved {
         let info = RunInfo {
             version: env!("CARGO_PKG_VERSION"),
             spec,
-            rerun: format!("--server {}", super::shell::quote(&self.target)),
+            rerun: rerun(&self.target),
             target: self.target.clone(),
             seed: self.seed.parse().map_err(|error| failed(format!("seed: {error}")))?,
             started_ms,
@@ -209,6 +209,7 @@ impl Saved {
             interrupted: self.interrupted,
             exit_code: self.exit_status,
             known,
+            hosted: None,
         };
         let unknown = results.iter().filter(|result| !end.known.contains_key(result.check.id));
         let causes = causes::find(unknown.map(AsRef::as_ref));
@@ -222,6 +223,18 @@ impl Saved {
 fn infos() -> impl Iterator<Item = &'static CheckInfo> {
     let clients = crate::client_scenarios::all().map(|check| &check.info);
     crate::scenarios::all().map(|check| &check.info).chain(clients)
+}
+
+/// The options that name the target, as far as a report tells them.
+fn rerun(target: &str) -> String {
+    match target.strip_prefix("the built-in server") {
+        None => format!("--server {}", super::shell::quote(target)),
+        Some(rest) => {
+            let fault =
+                rest.strip_prefix(" with fault ").map(|fault| format!(" --fault {}", super::shell::quote(fault)));
+            format!("--embedded{}", fault.unwrap_or_default())
+        }
+    }
 }
 
 fn milliseconds(number: f64) -> Duration {

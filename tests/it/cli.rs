@@ -8,14 +8,15 @@ use serde_json::Value;
 /// One check that is quick and passes.
 const QUICK: &str = "push/applies";
 
-fn avp_conform(arguments: &[&str]) -> Command {
+pub(crate) fn avp_conform(arguments: &[&str]) -> Command {
     let mut command = Command::cargo_bin("avp-conform").unwrap();
     command.args(arguments).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").env_remove("PORT");
+    command.env_remove("GITHUB_STEP_SUMMARY");
     command
 }
 
 /// Runs, checks the exit status, and gives stdout and stderr.
-fn run(arguments: &[&str], status: i32) -> (String, String) {
+pub(crate) fn run(arguments: &[&str], status: i32) -> (String, String) {
     let output = avp_conform(arguments).output().unwrap();
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(status), "{arguments:?}\n{out}\n{err}");
@@ -23,7 +24,7 @@ fn run(arguments: &[&str], status: i32) -> (String, String) {
 }
 
 /// Runs into a usage error, which is told on stderr in one sentence and with nothing on stdout.
-fn usage_error(arguments: &[&str]) -> String {
+pub(crate) fn usage_error(arguments: &[&str]) -> String {
     let (out, err) = run(arguments, 2);
     assert_eq!(out, "");
     assert!(err.starts_with("error: "), "{err}");

@@ -1,6 +1,7 @@
 //! What the program and the library do for their users, in one binary: linking is most of what a test binary costs.
 //! Tests that measure memory have a process of their own (`tests/*_memory.rs`).
 
+mod browser;
 mod catalogue;
 mod cli;
 #[cfg(unix)]
@@ -10,13 +11,17 @@ mod coverage;
 mod example;
 mod fuzz;
 mod fuzz_seeds;
+mod handbook;
 mod history;
 mod hostile;
 mod hosting;
 mod known;
 mod model;
+#[cfg(unix)]
+mod packaging;
 mod proxy;
 mod scan;
+mod shards;
 mod shims;
 mod tls;
 mod transport;

@@ -34,7 +34,7 @@ fn body(body: &RecordedBody, label: &str) -> String {
     } else {
         String::new()
     };
-    format!("<pre tabindex=\"0\" role=\"region\" aria-label=\"{label}\">{}{cut}</pre>", lines(&shown))
+    format!("<pre tabindex=\"0\" role=\"group\" aria-label=\"{label}\">{}{cut}</pre>", lines(&shown))
 }
 
 /// The request as a command. `SERVER` and `TOKEN` are variables that the reader sets: the address may be another one
@@ -57,7 +57,7 @@ fn curl(run: &Run, exchange: &Exchange) -> String {
         line.push_str(&quote(&exchange.request.text));
     }
     format!(
-        "<details class=\"curl\"><summary>as curl</summary><pre tabindex=\"0\" role=\"region\" aria-label=\"curl command\">{}</pre>\
+        "<details class=\"curl\"><summary>as curl</summary><pre tabindex=\"0\" role=\"group\" aria-label=\"curl command\">{}</pre>\
          <button type=\"button\" class=\"copy\" hidden>copy</button></details>",
         lines(&line)
     )
