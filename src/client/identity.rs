@@ -52,6 +52,11 @@ impl Identity {
         self.signing.sign(message).to_bytes()
     }
 
+    /// Another signature over the same message, as valid as that of [`Identity::sign`] and a new one each time.
+    pub fn sign_otherwise(&self, message: &[u8]) -> [u8; 64] {
+        signature::sign_otherwise(self.signing.as_bytes(), message, random::bytes())
+    }
+
     /// Raw Ed25519 public key.
     pub fn public_key(&self) -> [u8; 32] {
         self.signing.verifying_key().to_bytes()

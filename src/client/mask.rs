@@ -21,6 +21,8 @@ const SHORTEST: usize = 4;
 const SHORTEST_ENCODED: usize = 6;
 /// So much of the beginning of a longer value counts for it, in bytes; or half of it, if that is more.
 const BEGINNING: usize = 12;
+/// Where a text was cut; any beginning of a value in front of it counts for it.
+const CUT: &str = "…";
 
 /// What a URL leaves as it is.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -106,6 +108,15 @@ impl Mask {
                 // Another form may begin within this one; this one doesn't matter there.
                 from = start + same.max(1);
             }
+        }
+        // What was cut before it came here: by us, for a line of a report, or by the server.
+        for cut in memchr::memmem::find_iter(bytes, CUT) {
+            let before = &bytes[..cut];
+            let beginnings = self.forms.iter().filter_map(|form| {
+                let longest = form.bytes.len().min(cut);
+                (SHORTEST..=longest).rev().find(|length| before.ends_with(&form.bytes[..*length]))
+            });
+            found.extend(beginnings.max().map(|length| cut - length..cut));
         }
         found.sort_by_key(|place| place.start);
         let mut apart: Vec<Range<usize>> = Vec::new();
@@ -231,6 +242,16 @@ mod tests {
             }
         }
         assert_eq!(Mask::default().beginning("é".as_bytes(), 1), "\u{fffd}");
+    }
+
+    #[test]
+    fn what_was_cut_before_is_masked_too() {
+        let secret = "s3cret-of-the-deployment";
+        for kept in 1..=secret.len() {
+            let shown = masked(&[secret], &format!("is \"{}… (90 characters)", &secret[..kept]));
+            assert!(kept < SHORTEST || shown == "is \"***… (90 characters)", "{shown}");
+        }
+        assert_eq!(masked(&[secret], "a road… and s3crets"), "a road… and s3crets");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Ed25519 signatures (RFC 8032): the signed nonce of SPEC §3, and the primitive under key bindings and JWTs.
 
+use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use sha2::Sha512;
 
 /// Why a signature wasn't accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +26,14 @@ pub fn public_key(seed: &[u8; 32]) -> [u8; 32] {
 /// Signs a message with a 32-byte seed; the answer is R ‖ S, 64 bytes.
 pub fn sign(seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
     SigningKey::from_bytes(seed).sign(message).to_bytes()
+}
+
+/// Another signature over the same message, as valid as the one of [`sign`]: RFC 8032 §5.1.6 derives R of the key and the message, but nobody
+/// who verifies can tell. `made_of` takes the place of the half of the key that R is derived of.
+pub fn sign_otherwise(seed: &[u8; 32], message: &[u8], made_of: [u8; 32]) -> [u8; 64] {
+    let mut expanded = ExpandedSecretKey::from(seed);
+    expanded.hash_prefix = made_of;
+    raw_sign::<Sha512>(&expanded, message, &SigningKey::from_bytes(seed).verifying_key()).to_bytes()
 }
 
 /// Verifies strictly: canonical encodings only, no keys and no R of small order.
@@ -61,6 +71,15 @@ mod tests {
         assert_eq!(verify(&public, &[0x72], &expected), Ok(()));
         assert_eq!(verify(&public, &[0x73], &expected), Err(SignatureError::Mismatch));
         assert_eq!(verify(&public, &[0x72], &expected[..63]), Err(SignatureError::Length(63)));
+    }
+
+    #[test]
+    fn one_message_has_many_signatures() {
+        let (seed, message) = ([7; 32], b"a nonce");
+        let other = sign_otherwise(&seed, message, [1; 32]);
+        assert_ne!(other, sign(&seed, message));
+        assert_ne!(other, sign_otherwise(&seed, message, [2; 32]));
+        assert_eq!(verify(&public_key(&seed), message, &other), Ok(()));
     }
 
     #[test]

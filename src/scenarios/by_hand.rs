@@ -206,8 +206,8 @@ pub fn exchange(
     Arc::new(Exchange {
         operation: request.operation.name(),
         method: request.method.clone(),
-        path: request.target.clone(),
-        authorization: authorization(&request.auth).map(|value| shorten_token(&value)),
+        path: cx.world.mask(request.target.clone()),
+        authorization: authorization(&request.auth).map(|value| cx.world.mask(shorten_token(&value))),
         request: recorded(request.body.as_deref().unwrap_or_default()),
         status: answer.ok().map(|answer| answer.status.as_u16()),
         content_type: label.map(|value| cx.world.mask(String::from_utf8_lossy(value.as_bytes()).into_owned())),

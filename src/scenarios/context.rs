@@ -193,6 +193,11 @@ impl Ctx {
         self.check.id
     }
 
+    /// Whether it is the check's business that a token expires.
+    pub fn is_about_expiry(&self) -> bool {
+        ["token/expired", "token/lives-as-announced", "status/expired-token"].contains(&self.check.id)
+    }
+
     /// Whether there is time for longer tables and larger sizes (`--thorough`).
     pub fn thorough(&self) -> bool {
         self.world.thorough

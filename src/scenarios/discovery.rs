@@ -122,6 +122,20 @@ pub(super) async fn issuer_keys(cx: &Ctx) -> Vec<[u8; 32]> {
     own_key_set(cx).await.map_or_else(|_| Vec::new(), |(_, keys)| keys.iter().filter_map(public_key).collect())
 }
 
+/// The most keys of a key set that are looked at one by one.
+const MOST_KEYS: usize = 4;
+
+/// The texts of the keys that the server itself publishes, as they stand in its key set; none when there is nothing to be had.
+pub(super) async fn listed_keys(cx: &Ctx) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Set {
+        keys: Vec<Box<serde_json::value::RawValue>>,
+    }
+    let Ok((answer, _)) = own_key_set(cx).await else { return Vec::new() };
+    let set: Option<Set> = serde_json::from_slice(&answer.body).ok();
+    set.map_or_else(Vec::new, |set| set.keys.iter().take(MOST_KEYS).map(|key| key.get().to_owned()).collect())
+}
+
 /// Whoever holds the key set verifies a token as RFC 7515 says: by `kid` if there is one, else by trying.
 async fn key_set(cx: &Ctx) -> Outcome {
     let (answer, keys) = own_key_set(cx).await?;

@@ -66,6 +66,9 @@ async fn linearizable(cx: &Ctx) -> Outcome {
         Verdict::Undecided { .. } => Err(Stop::not_judged(format!(
             "too few of {count} operations were answered to tell whether they have an order"
         ))),
+        Verdict::NotLinearizable(_) if stays_out(cx).await? => {
+            Err(Stop::not_applicable("whoever was removed can't be added again here, of which a history knows nothing"))
+        }
         Verdict::NotLinearizable(offence) => {
             let lines: Vec<String> = offence.text(&history).lines().map(str::to_owned).collect();
             let shown: String = lines.join("; ").chars().take(SHOWN).collect();
@@ -74,6 +77,14 @@ async fn linearizable(cx: &Ctx) -> Outcome {
             Err(cx.broken(expected, format!("of {count} operations, these have none: {shown}")))
         }
     }
+}
+
+/// Whether it is the policy here that whoever was removed stays out.
+async fn stays_out(cx: &Ctx) -> Result<bool, Stop> {
+    let (alice, bob) = (cx.member().await?, cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await?;
+    Ok(cx.add(&alice, &repo.add_request(&bob)).await?.is_refusal())
 }
 
 impl Player<'_> {

@@ -72,6 +72,13 @@ impl Logins {
         lock(&self.done).clone()
     }
 
+    /// Whether the announced expiry of a token has passed.
+    pub fn has_expired(&self, token: &str) -> bool {
+        let done = lock(&self.done);
+        let login = done.iter().rev().find(|login| login.token == token);
+        login.is_some_and(|login| !login.lifetime.is_zero() && login.at.elapsed() >= login.lifetime)
+    }
+
     /// Right signatures that were refused.
     pub fn unlucky(&self) -> Vec<Unlucky> {
         lock(&self.unlucky).clone()

@@ -62,11 +62,16 @@ fn held(message: &Value, items: &mut Vec<(&'static str, Vec<u8>)>) {
 }
 
 /// Everything that a request says, as far as an answer may quote it.
-fn said(path: &str, authorization: Option<&str>, body: Option<&Bytes>) -> Vec<u8> {
-    let token = authorization.and_then(|value| value.rsplit(' ').next()).unwrap_or_default();
-    let claims = Jwt::parse(token).ok().map(|jwt| Value::Object(jwt.claims).to_string()).unwrap_or_default();
-    let body = body.map(Bytes::as_ref).unwrap_or_default();
-    [path.as_bytes(), token.as_bytes(), claims.as_bytes(), body].join(&b'\n')
+fn said<'a>(path: &str, headers: impl IntoIterator<Item = &'a [u8]>, body: Option<&Bytes>) -> Vec<u8> {
+    let mut all = vec![path.as_bytes().to_vec(), body.map(|body| body.to_vec()).unwrap_or_default()];
+    for value in headers {
+        let text = String::from_utf8_lossy(value);
+        let last = text.rsplit(' ').next().unwrap_or_default();
+        all.extend(Jwt::parse(last).ok().map(|jwt| Value::Object(jwt.claims).to_string().into_bytes()));
+        all.extend(base64::decode(last).ok());
+        all.push(value.to_vec());
+    }
+    all.join(&b'\n')
 }
 
 /// Everything that an answer says.
@@ -175,15 +180,14 @@ impl Refusals {
             Caller::Unclear if answer.status == 401 => None,
             Caller::Unclear => return,
         };
-        let authorization = request.headers.iter().find(|(name, _)| name == http::header::AUTHORIZATION);
-        let authorization = authorization.and_then(|(_, value)| value.to_str().ok());
         if request.body.as_ref().is_some_and(|body| body.len() > LONG) {
             return;
         }
+        let values = request.headers.iter().map(|(_, value)| value.as_bytes());
         let kept = Kept {
             check,
             caller,
-            said: said(&request.path, authorization, request.body.as_ref()),
+            said: said(&request.path, values, request.body.as_ref()),
             told: told(answer),
             exchange: answer.exchange.clone(),
         };
@@ -310,7 +314,7 @@ fn look_at<'c>(
         Auth::Bearer(value) | Auth::Header(value) => Some(value.as_str()),
     };
     let body = Bytes::from(answer.exchange.request.text.clone());
-    let said = said(&answer.exchange.path, authorization, Some(&body));
+    let said = said(&answer.exchange.path, authorization.map(str::as_bytes), Some(&body));
     let found = leaked(&Look::new(&searcher(secrets, false)), &text, &said);
     let secret = found
         .into_iter()

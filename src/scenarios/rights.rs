@@ -3,12 +3,14 @@
 //! A table of every operation and every way of gaining or losing the right to it. The operation is used just before, by the
 //! same token, so that whoever remembers the outcome gives it away.
 
+mod entries;
+
 use super::check::checks;
 use super::context::into_trouble;
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
-use crate::wire::{MemberAddRequest, MemberEntry, PushResponse};
+use crate::wire::PushResponse;
 
 checks! {
     "rights/end-with-removal", Must, "§6", [REMOVE_REVOKES, REMOVE_DROPS], end_with_removal,
@@ -21,11 +23,11 @@ checks! {
         "Whoever is added, for the first time or again, has every right that was refused a moment ago";
     "rights/begin-with-roster", Must, "§6", [PUSH_ROTATES, REMOVE_REPLACES], begin_with_roster,
         "Whoever a new roster brings in has every right that was refused a moment ago";
-    "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], unknown_becomes_known,
+    "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], entries::unknown_becomes_known,
         "A repository or member that was asked for too early is found once it is there";
-    "rights/entries-follow-roster", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES, READ_YOUR_WRITES], entries_follow,
+    "rights/entries-follow-roster", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES, READ_YOUR_WRITES], entries::entries_follow,
         "fetchMemberKey gives the entry of now, whatever it gave a moment ago";
-    "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries_stay,
+    "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries::entries_stay,
         "What one repository says of a member stays in it";
 }
 
@@ -81,10 +83,16 @@ async fn end_with_push(cx: &Ctx) -> Outcome {
 
 /// Each loss for each operation, and in the end with a new token.
 async fn losses(cx: &Ctx, losses: &[Loss]) -> Outcome {
-    let cast = Cast::new(cx).await?;
+    let mut cast = Cast::new(cx).await?;
     let fresh = cx.authenticate(cast.bob.identity.clone()).await?;
+    if cx.pull(&cast.bob, &Repo::new(&cast.bob).pull_request(0)).await.map_err(into_trouble)?.status == 401 {
+        // One session for each key: the later login has ended the earlier.
+        cast.bob = fresh.clone();
+    }
     let mut tally = Variants::default();
     for loss in losses {
+        let variant = format!("pull with a token of the time of membership after {}", loss.name());
+        tally.note(variant, lose_with_its_token(cx, &cast.alice, *loss).await)?;
         for operation in OPERATIONS {
             let variant = format!("{} after {}", operation.name(), loss.name());
             tally.note(variant, lose(cx, &cast, &fresh, *loss, operation).await)?;
@@ -99,7 +107,7 @@ async fn lose(cx: &Ctx, cast: &Cast, fresh: &Member, loss: Loss, operation: Oper
     let mut repo = cx.repo_with(alice, &[bob, carol]).await?;
     if matches!(loss, Loss::AgainAfterReturn) {
         use_once(cx, bob, &mut repo, operation, cast).await?;
-        cx.expel(alice, &mut repo, bob.id(), &[alice, carol]).await?;
+        expel(cx, alice, &mut repo, bob.id(), &[alice, carol]).await?;
         bring_in(cx, &mut repo, Gain::Added, cast, alice).await?;
     }
     use_once(cx, bob, &mut repo, operation, cast).await?;
@@ -110,6 +118,29 @@ async fn lose(cx: &Ctx, cast: &Cast, fresh: &Member, loss: Loss, operation: Oper
         answer.keeps_secret(&repo)?;
     }
     if operation.is_write() { cx.holds(alice, &repo, "refused requests of a former member").await } else { Ok(()) }
+}
+
+/// bob logs in while he is a member: a token that lists his repositories would outlast his membership.
+async fn lose_with_its_token(cx: &Ctx, alice: &Member, loss: Loss) -> Outcome {
+    let (identity, carol) = (cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(alice, &[&identity, &carol]).await?;
+    let bob = cx.authenticate(identity).await?;
+    let cast = Cast { alice: alice.clone(), bob, carol };
+    use_once(cx, &cast.bob, &mut repo, Operation::Pull, &cast).await?;
+    take_away(cx, &mut repo, loss, &cast).await?;
+    let answer = attempt(cx, &cast.bob, &repo, Operation::Pull, &cast).await?;
+    answer.refused_somehow("pull by a former member")?;
+    answer.keeps_secret(&repo)
+}
+
+/// Removes somebody, and everybody who isn't among `staying`, which a policy may forbid.
+async fn expel(cx: &Ctx, by: &Member, repo: &mut Repo, id: &str, staying: &[&Identity]) -> Outcome {
+    let rotation = repo.rotation(by, staying);
+    let answer = cx.remove(by, &repo.remove_request(id, &rotation)).await.map_err(into_trouble)?;
+    happened(&answer, "a removal that leaves out more than one")?;
+    repo.apply_rotation(&rotation);
+    cx.watch(repo);
+    Ok(())
 }
 
 /// The loss itself. A policy may forbid it, which is its own affair.
@@ -242,7 +273,7 @@ async fn win(cx: &Ctx, cast: &Cast, dave: &Member, gain: Gain, operation: Operat
         Gain::AddedAgain => {
             cx.enrol(alice, &mut repo, bob).await?;
             use_once(cx, bob, &mut repo, operation, cast).await?;
-            cx.expel(alice, &mut repo, bob.id(), &[alice, carol]).await?;
+            expel(cx, alice, &mut repo, bob.id(), &[alice, carol]).await?;
         }
         Gain::AddedAgainByAnother => {
             cx.enrol(alice, &mut repo, bob).await?;
@@ -271,7 +302,8 @@ async fn win(cx: &Ctx, cast: &Cast, dave: &Member, gain: Gain, operation: Operat
 
 /// Whether somebody who was added, and never refused anything, may do this.
 async fn may(cx: &Ctx, cast: &Cast, operation: Operation) -> Result<bool, Stop> {
-    let repo = cx.repo_with(&cast.alice, &[&cast.carol, &cast.bob]).await?;
+    // With one more than the three: a deployment may refuse removals that leave out others than the one they name.
+    let repo = cx.repo_with(&cast.alice, &[&cast.carol, &cx.identity(), &cast.bob]).await?;
     Ok(attempt(cx, &cast.bob, &repo, operation, cast).await.map_err(into_trouble)?.is_success())
 }
 
@@ -301,100 +333,4 @@ async fn bring_in(cx: &Ctx, repo: &mut Repo, gain: Gain, cast: &Cast, dave: &Mem
     }
     cx.watch(repo);
     Ok(())
-}
-
-/// Asked for before it exists: an answer that is remembered would hide what is created.
-async fn unknown_becomes_known(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.identity());
-    let mut repo = Repo::new(&alice);
-    cx.pull(&alice, &repo.pull_request(0)).await.map_err(into_trouble)?;
-    cx.fetch(&alice, repo.id(), alice.id()).await.map_err(into_trouble)?;
-    cx.push(&alice, &repo.push_request(&alice)).await.map_err(into_trouble)?;
-    cx.watch(&repo);
-    let answer = cx.create(&alice, &repo.create_request()).await?;
-    answer.must(answer.is_success(), "createRepo of an id that was asked for before", || answer.summary())?;
-    cx.readable(&alice, &repo, "its creation, having been asked for before").await?;
-    fetched(cx, &alice, &repo, alice.id(), "its creation").await?;
-    cx.fetch(&alice, repo.id(), &bob.id).await.map_err(into_trouble)?;
-    cx.enrol(&alice, &mut repo, &bob).await?;
-    fetched(cx, &alice, &repo, &bob.id, "addMember, having been asked for before").await?;
-    cx.advance(&alice, &mut repo).await?;
-    cx.readable(&alice, &repo, "a push").await
-}
-
-/// fetchMemberKey gives the entry that the repository has.
-async fn fetched(cx: &Ctx, by: &Member, repo: &Repo, id: &str, after: &str) -> Outcome {
-    let answer = cx.fetch(by, repo.id(), id).await?;
-    let entry: MemberEntry = answer.accepted(&format!("fetchMemberKey of a member after {after}"))?;
-    match repo.manifest.member(id).and_then(|expected| super::state::compare_entry(expected, &entry)) {
-        None => Ok(()),
-        Some(difference) => Err(answer.broken(format!("the entry as it must be after {after}"), difference)),
-    }
-}
-
-/// Fetched, replaced by a push, fetched; removed, asked for; added with other keys, fetched.
-async fn entries_follow(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
-    let (bob, carol) = (cx.identity(), cx.identity());
-    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
-    fetched(cx, &alice, &repo, &bob.id, "addMember").await?;
-    fetched(cx, &alice, &repo, &carol.id, "addMember").await?;
-    let rotation = repo.rotation(&alice, &[&alice, &bob, &carol]);
-    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?;
-    if happened(&answer, "a rotating push").is_ok() {
-        repo.apply_rotation(&rotation);
-        cx.watch(&repo);
-        fetched(cx, &alice, &repo, &bob.id, "a push that has replaced it").await?;
-        fetched(cx, &alice, &repo, alice.id(), "a push that has replaced it").await?;
-    }
-    cx.expel(&alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
-    fetched(cx, &alice, &repo, &bob.id, "a removal that has replaced it").await?;
-    let answer = cx.fetch(&alice, repo.id(), &carol.id).await?;
-    answer.refused_somehow("fetchMemberKey of somebody who was removed")?;
-    let mut again = repo.entry_for(&carol);
-    again.x25519_public_key = cx.identity().x25519_public_key;
-    let request = MemberAddRequest { repo_id: repo.id().into(), member: again.clone() };
-    let answer = cx.add(&alice, &request).await.map_err(into_trouble)?;
-    happened(&answer, "adding somebody again with other keys")?;
-    repo.apply_add(&again);
-    fetched(cx, &alice, &repo, &carol.id, "being added again with other keys").await?;
-    cx.readable(&alice, &repo, "being added again with other keys").await
-}
-
-/// bob and alice are in three repositories, each time with other keys, other signatures and another epoch.
-async fn entries_stay(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.identity());
-    let mut repos = Vec::new();
-    for step in 0..3 {
-        let mut repo = Repo::new(&alice);
-        repo.manifest.members[0].key_binding_sig = Some(super::push::binding_like_signature());
-        if step > 0 {
-            repo.manifest.members[0].x25519_public_key = cx.identity().x25519_public_key;
-        }
-        let mut repo = cx.create_repo(&alice, repo).await?;
-        for _ in 0..step {
-            let mut rotation = repo.rotation(&alice, &[&alice]);
-            rotation.members[0].x25519_public_key = repo.manifest.members[0].x25519_public_key.clone();
-            let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?;
-            happened(&answer, "a rotating push")?;
-            repo.apply_rotation(&rotation);
-        }
-        let mut request = repo.add_request(&bob);
-        request.member.x25519_public_key = cx.identity().x25519_public_key;
-        request.member.key_binding_sig = (step != 1).then(super::push::binding_like_signature);
-        happened(&cx.add(&alice, &request).await.map_err(into_trouble)?, "addMember")?;
-        repo.apply_add(&request.member);
-        cx.watch(&repo);
-        repos.push(repo);
-    }
-    let mut tally = Variants::default();
-    for (number, repo) in repos.iter().enumerate() {
-        let after = "its members have become members of others, with other keys";
-        tally.note(format!("pull of repository {}", number + 1), cx.holds(&alice, repo, after).await)?;
-        for (who, id) in [("another", bob.id.as_str()), ("oneself", alice.id())] {
-            let outcome = fetched(cx, &alice, repo, id, after).await;
-            tally.note(format!("fetchMemberKey of {who} in repository {}", number + 1), outcome)?;
-        }
-    }
-    tally.settle(cx)
 }

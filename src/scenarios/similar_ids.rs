@@ -102,6 +102,9 @@ const PARSERS: &[Pair] = &[
     ("a quote doubled", "a''*", "a'*"),
     ("a backslash", "a\\*", "a*"),
     ("a hash that collides", "Aa*", "BB*"),
+    ("a slash at the end", "*", "*/"),
+    ("a plus and a blank", "a+*", "a *"),
+    ("HTML entities", "a&lt;*", "a<*"),
 ];
 
 /// With `--thorough`, besides.
@@ -109,13 +112,10 @@ const MORE_PARSERS: &[Pair] = &[
     ("a hexadecimal number", "0x10", "16"),
     ("a fraction", "1.0", "1"),
     ("urn:uuid:", "urn:uuid:*", "*"),
-    ("a slash at the end", "*", "*/"),
     ("a dot segment", "a/*", "a/./*"),
     ("a question mark", "axx-*", "a\u{2a}-*"),
     ("two hyphens", "a-*", "a--*"),
     ("the alphabets of base64 (slash)", "a/*", "a_*"),
-    ("a plus and a blank", "a+*", "a *"),
-    ("an HTML entity", "&amp;*", "&*"),
     ("a comment of SQL", "*", "*--"),
     ("a colon", "a:*", "a*"),
     ("a semicolon", "*", "*;a"),

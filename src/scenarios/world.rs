@@ -1,6 +1,6 @@
 //! What all checks of a run share: the target, its manners, and what has been observed so far.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -97,6 +97,8 @@ pub struct World {
     pub leaves_bodies: OnceLock<Arc<Exchange>>,
     /// Whether a contention check has seen the server lose a race.
     pub contended: AtomicBool,
+    /// Habits that a check has warned of; another one needn't.
+    habits: Mutex<BTreeSet<&'static str>>,
     /// Whether a check has told that a stalled request keeps others waiting.
     pub stalls: AtomicBool,
     /// Whether the server serves one connection at a time.
@@ -148,6 +150,7 @@ impl World {
             fitted_deadline: OnceLock::new(),
             recording: None,
             subjects: Mutex::default(),
+            habits: Mutex::default(),
             leaves_bodies: OnceLock::new(),
             contended: AtomicBool::new(false),
             stalls: AtomicBool::new(false),
@@ -260,6 +263,11 @@ impl World {
     /// Removes the credentials of the deployment from a text that a person will see.
     pub fn mask(&self, text: String) -> String {
         self.mask.text(text)
+    }
+
+    /// Whether nobody has warned of a habit before. One habit that shows in every operation is one warning.
+    pub fn is_news(&self, habit: &'static str) -> bool {
+        self.habits.lock().unwrap_or_else(PoisonError::into_inner).insert(habit)
     }
 
     /// Sends a request, waits out rate limits, and notices when the target is gone. `limits` gets the 429 that were waited out.

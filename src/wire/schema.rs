@@ -143,9 +143,20 @@ impl Schema {
             .take(limit)
             .map(|error| Violation {
                 pointer: error.instance_path().to_string(),
-                message: error.to_string().chars().take(300).collect(),
+                message: cut(&error.to_string()),
             })
             .collect()
+    }
+}
+
+/// Longest message of a violation, in characters: it quotes what the server said.
+const LONGEST_MESSAGE: usize = 300;
+
+/// The beginning of a message; the ellipsis tells whoever masks credentials that one may have been cut through.
+fn cut(message: &str) -> String {
+    match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
     }
 }
 

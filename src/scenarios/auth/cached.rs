@@ -13,6 +13,8 @@ checks! {
         "A right login makes no later wrong signature pass, of the same key or another";
     "auth/signature-after-refused-login", Must, "§3", [SIGNATURE_VERIFIED, SUBJECT_IS_CALLER], after_refused,
         "A signature by one key that was refused for another key's nonce doesn't pass as that key's";
+    "auth/login-after-failed-ones", Must, "§3", [NONCE_REDEEMABLE], after_failed,
+        "A wrong signature or two keep nobody from logging in with the next nonce";
 }
 
 /// What the login before was: whose it was, with which nonce and which signature.
@@ -77,6 +79,23 @@ async fn after_right_login(cx: &Ctx) -> Outcome {
     cx.nonce(&bob).await?;
     tally.count("the login before, under another key", &redeem(cx, &bob.id, &nonce, &before.signature).await?);
     tally.verdict("after a right login, a wrong signature still buys no token")
+}
+
+/// Outcomes are cached, too, and wrong ones by too little. A lock after some failures is a policy, and says so by another status.
+async fn after_failed(cx: &Ctx) -> Outcome {
+    let alice = cx.identity();
+    for wrong in [[0; 64], random::bytes()] {
+        let nonce = cx.nonce(&alice).await?;
+        redeem(cx, &alice.id, &nonce, &wrong).await?;
+    }
+    let nonce = cx.nonce(&alice).await?;
+    let answer = redeem(cx, &alice.id, &nonce, &alice.sign(&bytes_of(cx, &nonce)?)).await?;
+    if matches!(answer.status, 403 | 423 | 429) {
+        return Err(Stop::not_applicable("the deployment locks keys after some failed logins"));
+    }
+    answer.must(answer.is_success(), "a right signature over a fresh nonce buys a token", || {
+        format!("{} after two wrong signatures of the same key", answer.summary())
+    })
 }
 
 /// mallory's signature over alice's nonce is a right signature, but not alice's. Whoever caches that it verified must

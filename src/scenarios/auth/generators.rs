@@ -3,6 +3,8 @@
 //! A rule speaks only where it agrees in 64 bits or more; a linear complexity is believed when it is 40 below what n random bits have, which
 //! happens with a probability of 2^-80.
 
+use super::simulations;
+
 /// The generator that made these nonces, one after the other, in words.
 pub fn recognised(nonces: &[Vec<u8>]) -> Option<String> {
     let forward: Vec<u8> = nonces.concat();
@@ -21,7 +23,8 @@ pub fn recognised(nonces: &[Vec<u8>]) -> Option<String> {
                 (lagged(&wide(words), 31, 3, 31), "the rand of the C library"),
                 (congruential(&wide(words), 32), "a linear congruential generator"),
             ];
-            if let Some((_, name)) = found.into_iter().find(|(is, _)| *is) {
+            let found = found.into_iter().find(|(is, _)| *is).map(|(_, name)| name);
+            if let Some(name) = found.or_else(|| simulations::of_words(words)) {
                 return Some(by(name));
             }
         }
@@ -31,9 +34,13 @@ pub fn recognised(nonces: &[Vec<u8>]) -> Option<String> {
                 (congruential(words, 64), "a linear congruential generator"),
                 (lagged(words, 607, 273, 63), "Go's math/rand"),
             ];
-            if let Some((_, name)) = found.into_iter().find(|(is, _)| *is) {
+            let found = found.into_iter().find(|(is, _)| *is).map(|(_, name)| name);
+            if let Some(name) = found.or_else(|| simulations::of_wide_words(words)) {
                 return Some(by(name));
             }
+        }
+        if let Some(name) = simulations::of_bytes(stream) {
+            return Some(by(name));
         }
     }
     let sevens: Vec<u64> = forward
@@ -95,7 +102,7 @@ fn java(words: &[u32]) -> bool {
     })
 }
 
-fn unshift(value: u64, by: u32) -> u64 {
+pub(super) fn unshift(value: u64, by: u32) -> u64 {
     let mut out = value;
     for _ in 0..64 / by {
         out = value ^ out >> by;
@@ -104,7 +111,7 @@ fn unshift(value: u64, by: u32) -> u64 {
 }
 
 /// The inverse of an odd number modulo 2^64, by Newton's iteration.
-fn inverse(odd: u64) -> u64 {
+pub(super) fn inverse(odd: u64) -> u64 {
     (0..6).fold(odd, |inverse, _| inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse))))
 }
 
@@ -161,7 +168,7 @@ fn linear(stream: &[u8]) -> Option<String> {
 }
 
 /// The length of the shortest linear recurrence that the bits follow (Berlekamp and Massey).
-fn complexity(bits: &[bool]) -> usize {
+pub(super) fn complexity(bits: &[bool]) -> usize {
     let words = bits.len() / 64 + 2;
     let (mut current, mut previous, mut recent) = (vec![0_u64; words], vec![0_u64; words], vec![0_u64; words]);
     (current[0], previous[0]) = (1, 1);

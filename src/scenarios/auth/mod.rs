@@ -10,6 +10,7 @@ mod prediction;
 mod randomness;
 mod replay;
 mod signature;
+mod simulations;
 
 pub(super) use nonce::redeem_late;
 

@@ -4,6 +4,8 @@
 
 use std::collections::HashSet;
 
+use md5::Md5;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 
 use super::{bytes_of, generators, randomness};
@@ -68,8 +70,18 @@ pub fn foretold(sample: &Sample<'_>) -> Option<String> {
 
 type Hash = (&'static str, fn(&[u8]) -> Vec<u8>);
 
-const HASHES: [Hash; 2] =
-    [("SHA-256", |input| Sha256::digest(input).to_vec()), ("SHA-512", |input| Sha512::digest(input).to_vec())];
+const HASHES: [Hash; 4] = [
+    ("SHA-256", |input| Sha256::digest(input).to_vec()),
+    ("SHA-512", |input| Sha512::digest(input).to_vec()),
+    ("MD5", |input| Md5::digest(input).to_vec()),
+    ("SHA-1", |input| Sha1::digest(input).to_vec()),
+];
+
+/// What hexadecimal text stands for, where it is one; a hash is often written down so.
+fn unwritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    let digits = bytes.get(..32)?.iter().map(|&byte| (byte as char).to_digit(16)).collect::<Option<Vec<u32>>>()?;
+    Some(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
+}
 
 fn head(bytes: &[u8]) -> [u8; 16] {
     std::array::from_fn(|at| bytes.get(at).copied().unwrap_or(0))
@@ -128,7 +140,8 @@ const TICKS: i64 = 1500;
 
 /// A hash of a number that counts or tells the time, with or without the key.
 fn derived(sample: &Sample<'_>) -> Option<String> {
-    let heads: HashSet<[u8; 16]> = sample.nonces.iter().map(|nonce| head(nonce)).collect();
+    let written = sample.nonces.iter().filter_map(|nonce| unwritten(nonce)).collect::<Vec<_>>();
+    let heads: HashSet<[u8; 16]> = sample.nonces.iter().chain(&written).map(|nonce| head(nonce)).collect();
     let stride = usize::try_from((sample.nonces.len() as i64 / 2).clamp(1, 64)).unwrap_or(1);
     let counters = (0..ALL_BELOW).chain((ALL_BELOW..COUNTERS).step_by(stride));
     let (from, to) = (sample.span_ms.0 - 20, sample.span_ms.1 + 20);
@@ -150,7 +163,7 @@ fn derived(sample: &Sample<'_>) -> Option<String> {
 }
 
 /// How a number is written down before it is hashed.
-fn inputs(value: i64, key: &str, raw: &[u8]) -> [(&'static str, Vec<u8>); 11] {
+fn inputs(value: i64, key: &str, raw: &[u8]) -> [(&'static str, Vec<u8>); 14] {
     let (text, big, little) = (value.to_string(), value.to_be_bytes(), value.to_le_bytes());
     let with = " and the key";
     [
@@ -162,6 +175,9 @@ fn inputs(value: i64, key: &str, raw: &[u8]) -> [(&'static str, Vec<u8>); 11] {
         (with, format!("{key}:{text}").into_bytes()),
         (with, format!("{text}{key}").into_bytes()),
         (with, format!("{text}:{key}").into_bytes()),
+        (with, format!("{key}-{text}").into_bytes()),
+        ("", format!("nonce{text}").into_bytes()),
+        ("", format!("nonce-{text}").into_bytes()),
         (with, [raw, &big].concat()),
         (with, [&big, raw].concat()),
         ("", text.into_bytes()),
@@ -197,6 +213,10 @@ mod tests {
                 .unwrap()
                 .contains("milliseconds")
         );
+        let twice = |i: i64| [Md5::digest(i.to_string()), Md5::digest((i + 1).to_string())].concat();
+        assert!(seen(twice).unwrap().contains("MD5"));
+        assert!(seen(|i| random::hex(&Md5::digest(i.to_string())).into_bytes()).unwrap().contains("MD5"));
+        assert!(seen(|i| Sha1::digest(format!("nonce{i}")).repeat(2)).unwrap().contains("SHA-1"));
         let mut last = vec![7; 32];
         assert!(
             seen(|_| {

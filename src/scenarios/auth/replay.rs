@@ -1,7 +1,7 @@
 //! Used nonces that come back, and unused ones that get lost: by many logins, by what happened in between, in another spelling.
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::nonce::stray_bits;
@@ -130,19 +130,31 @@ async fn reused_after_failures(cx: &Ctx) -> Outcome {
     tally.verdict("a nonce that has bought a token buys no other, whatever happens in between")
 }
 
-/// A login whose key, nonce and signature all have what base64url spells in another way.
-async fn spend_awkward(cx: &Ctx) -> Result<TokenRequest, Stop> {
+/// A login whose key, nonce and signature all have what base64url spells in another way, and whose it is.
+async fn spend_awkward(cx: &Ctx) -> Result<(Identity, TokenRequest), Stop> {
     let alice = cx.introduce(Identity::generate_with(|id| id.contains('+') && id.contains('/')));
     for _ in 0..8 {
         let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
         if request.nonce.contains(['+', '/']) && request.signature.contains(['+', '/']) {
             let answer = cx.token(&request).await?;
             if answer.is_success() {
-                return Ok(request);
+                return Ok((alice, request));
             }
         }
     }
-    spend(cx, &alice).await
+    let request = spend(cx, &alice).await?;
+    Ok((alice, request))
+}
+
+/// Who asks, as far as headers tell: a memory of what each of them has used isn't one of what was used.
+const DISGUISES: [(&str, &[(&str, &str)]); 2] = [
+    ("from another address", &[("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "203.0.113.9")]),
+    ("with a number of its own", &[("x-request-id", "0b7e5a4c-2"), ("idempotency-key", "0b7e5a4c-2")]),
+];
+
+fn disguised(used: &TokenRequest, headers: &[(&'static str, &'static str)]) -> Call<'static> {
+    let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    Call { headers: headers.collect(), ..token_call(used) }
 }
 
 /// Spellings that lenient decoders take for the same bytes; those that are the spelling itself are left out.
@@ -191,8 +203,14 @@ fn spellings(text: &str) -> Vec<(&'static str, String)> {
 
 /// What is single-use is the nonce, not the request that it came in.
 async fn reused_in_disguise(cx: &Ctx) -> Outcome {
-    let used = spend_awkward(cx).await?;
+    let (alice, used) = spend_awkward(cx).await?;
     let mut tally = Tally::new(cx);
+    // Who holds the key can sign one nonce in any number of ways.
+    let anew = base64::encode(&alice.sign_otherwise(&bytes_of(cx, &used.nonce)?));
+    tally.attempt("the nonce signed anew", token_call(&TokenRequest { signature: anew, ..used.clone() })).await?;
+    for (how, headers) in DISGUISES {
+        tally.attempt(format!("the same request {how}"), disguised(&used, headers)).await?;
+    }
     for (how, nonce) in spellings(&used.nonce) {
         tally.attempt(format!("the nonce {how}"), token_call(&TokenRequest { nonce, ..used.clone() })).await?;
     }

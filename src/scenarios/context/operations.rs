@@ -131,10 +131,14 @@ impl Ctx {
     pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
         let transport = self.transport_of(&call);
         let too_large = self.world.limits.dropped(&call);
+        let auth = call.auth;
         let (exchange, result) = self.try_call(call).await;
         match result {
             Ok(answer) => match answer.limit.as_ref().filter(|limit| limit.ends_the_check() && !self.experiment) {
                 Some(limit) => Err(limit.stop()),
+                None if self.has_outlived(&answer, auth) => {
+                    Err(Stop::not_judged("tokens live so briefly here that this one expired before the check was over"))
+                }
                 None => Ok(answer),
             },
             Err(error) => {
@@ -157,6 +161,12 @@ impl Ctx {
                 Err(if unclear { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
             }
         }
+    }
+
+    /// Whether a token is refused because its time is over, in a check that isn't about just that.
+    fn has_outlived(&self, answer: &Answer<'_>, auth: &Auth) -> bool {
+        let Auth::Bearer(token) = auth else { return false };
+        answer.status == 401 && !self.is_about_expiry() && self.world.logins.has_expired(token)
     }
 
     /// As [`Self::call`], with the transport's error as it is.

@@ -201,7 +201,9 @@ pub fn headers(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         |headers: Vec<(&'static str, String)>| changes.push(Box::new(move |request| request.headers = headers));
     for address in ["127.0.0.1", "::1", "10.0.0.1", "localhost"] {
         let mut claimed = all(&ADDRESSES, address);
-        claimed.push(("Forwarded", format!("for=\"{address}\";proto=https")));
+        // RFC 7239 §6: only what has colons needs quotes.
+        let quoted = if address.contains(':') { format!("\"[{address}]\"") } else { address.to_owned() };
+        claimed.push(("Forwarded", format!("for={quoted};proto=https")));
         claimed.push(("X-Forwarded-Proto", "https".into()));
         with(claimed);
     }
@@ -217,7 +219,7 @@ pub fn headers(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         with(all(&["X-Forwarded-Host", "X-Host", "X-Forwarded-Server", "X-Original-Host"], host));
     }
     browsers_and_probes(cx).into_iter().for_each(&mut with);
-    for host in ["localhost", "127.0.0.1", "internal"] {
+    for host in ["localhost", "127.0.0.1", "internal", ""] {
         changes.push(Box::new(move |request| request.host = Some(host.into())));
     }
     changes.push(Box::new(|request| request.old = true));
@@ -248,6 +250,11 @@ fn browsers_and_probes(cx: &Ctx) -> Vec<Vec<(&'static str, String)>> {
         ("Referer", format!("http://{}/", cx.world.vault.authority())),
         ("Sec-Fetch-Site", "same-origin".into()),
         ("X-Requested-With", "XMLHttpRequest".into()),
+    ]);
+    all.push(vec![
+        ("Origin", "https://vault.example".into()),
+        ("Access-Control-Request-Method", "POST".into()),
+        ("Access-Control-Request-Headers", "authorization, content-type".into()),
     ]);
     all.push(vec![("Purpose", "prefetch".into()), ("Sec-Purpose", "prefetch".into()), ("X-Moz", "prefetch".into())]);
     all.push(vec![("If-None-Match", "\"x\"".into()), ("Range", "bytes=0-".into())]);

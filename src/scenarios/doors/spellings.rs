@@ -129,7 +129,8 @@ const VERSIONS: [&str; 9] = ["/v2", "/V1", "/v0", "/v1.0", "/v1beta", "", "/api/
 
 /// What may stand for a slash between two segments.
 const BETWEEN: [&str; 4] = ["//", "/./", ";x=y/", "%2f"];
-const SOMEWHERE_BETWEEN: [&str; 9] = ["/x/../", "/x/%2e%2e/", "/%2e/", "\\", "%5c", "%252f", "/x/..;/", "/;/", "%2F"];
+const SOMEWHERE_BETWEEN: [&str; 10] =
+    ["/x/../", "/x/%2e%2e/", "/%2e/", "\\", "%5c", "%252f", "/x/..;/", "/;/", "%2F", "%c0%af"];
 
 /// The spellings of a path, itself first.
 pub fn table(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {

@@ -211,16 +211,23 @@ async fn ambiguous(cx: &Ctx) -> Outcome {
         ("a blank before the colon", format!("Content-Length : {length}\r\n")),
         ("an unknown transfer coding", format!("Transfer-Encoding: xchunked\r\nContent-Length: {length}\r\n")),
     ];
+    let chunk = [format!("{length:x}\r\n").as_bytes(), &body[..], b"\r\n0\r\n\r\n"].concat();
+    let codings = [
+        ("a transfer coding that isn't quite chunked", "Transfer-Encoding: xchunked\r\n"),
+        ("chunked before another transfer coding", "Transfer-Encoding: chunked, identity\r\n"),
+    ];
+    let framed = lengths.iter().map(|(what, lines)| (*what, scene.framed(lines, &body)));
+    let coded = codings.iter().map(|(what, line)| (*what, scene.framed(line, &chunk)));
     let mut wrong = Vec::new();
-    for (what, lines) in &lengths {
+    for (what, bytes) in framed.chain(coded) {
         // Refused, or hung up on: both are safe. What the server waits for isn't waited for here.
         let mut connection = scene.connect().await?;
-        let _ = connection.write(&scene.framed(lines, &body)).await;
+        let _ = connection.write(&bytes).await;
         if connection.says_more(PROMPT).await
             && let Ok(reply) = connection.read(false, ANSWER_LIMIT).await
             && scene.is_pulled(&reply.answer)
         {
-            wrong.push(*what);
+            wrong.push(what);
         }
     }
     for (what, host, more) in

@@ -4,7 +4,7 @@ use super::tricks::{Ours, addresses, tricks};
 use super::{Stage, as_jwt, works};
 use crate::client::Bait;
 use crate::scenarios::check::checks;
-use crate::scenarios::discovery::issuer_keys;
+use crate::scenarios::discovery::{issuer_keys, listed_keys};
 use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Ctx, Operation, Outcome, Stop};
 
@@ -21,10 +21,10 @@ checks! {
 async fn jwt_tricks(cx: &Ctx) -> Outcome {
     let stage = Stage::set(cx, Operation::Pull).await?;
     let real = as_jwt(&stage.alice.token)?;
-    let (ours, keys) = (Ours::new(), issuer_keys(cx).await);
+    let (ours, keys, set) = (Ours::new(), issuer_keys(cx).await, listed_keys(cx).await);
     let bait = bait(cx, &ours).await?;
     let mut tally = Tally::new(cx);
-    for (what, token) in tricks(&real, &keys, &ours, &bait.url(), cx.thorough()) {
+    for (what, token) in tricks(&real, (&keys, &set), &ours, &bait.url(), cx.thorough()) {
         tally.attempt(what, stage.call(&Auth::Bearer(token))).await?;
     }
     tally.verdict("pull with a JWT that this issuer hasn't signed is refused")?;

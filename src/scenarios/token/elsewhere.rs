@@ -193,6 +193,7 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
             try_place(cx, &mut tally, &stage, (who, auth), (name, place), &id).await?;
         }
         try_place(cx, &mut tally, &stage, (who, auth), ("headers", &Place::Header), &format!("key:{id}")).await?;
+        tally.attempt(format!("a client certificate in headers, {who}"), certified(&stage, auth, &id)).await?;
     }
     for (what, value) in other_schemes(&id) {
         tally.attempt(what, stage.call(&Auth::Header(value))).await?;
@@ -202,6 +203,32 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
     }
     tally.verdict("pull by somebody who only names a member is refused")?;
     works(cx, &stage).await
+}
+
+/// Headers by which a proxy says whose certificate it has verified.
+const CERTIFICATES: [&str; 9] = [
+    "x-client-cert-dn",
+    "x-client-dn",
+    "x-ssl-client-dn",
+    "x-ssl-client-s-dn",
+    "ssl-client-s-dn",
+    "ssl-client-subject-dn",
+    "x-ssl-client-cn",
+    "x-client-cn",
+    "x-tls-client-cn",
+];
+
+fn certified<'a>(stage: &'a Stage, auth: &'a Auth, id: &str) -> Call<'a> {
+    let header = |name: &'static str, value: &str| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+    };
+    let common = |name: &&'static str| header(name, &if name.ends_with("cn") { id.into() } else { format!("CN={id}") });
+    let mut headers: Headers = CERTIFICATES.iter().filter_map(common).collect();
+    headers.extend(header("x-forwarded-client-cert", &format!("By=spiffe://avp;Hash=00;Subject=\"CN={id}\"")));
+    headers.extend(
+        ["x-ssl-client-verify", "x-client-verify", "ssl-client-verify"].iter().filter_map(|name| header(name, "SUCCESS")),
+    );
+    Call { headers, ..stage.call(auth) }
 }
 
 /// The id is public; that it stands where a user name does makes it no proof.

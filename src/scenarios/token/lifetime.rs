@@ -6,7 +6,8 @@ use super::Answer;
 use crate::scenarios::auth::server_now;
 use crate::scenarios::check::checks;
 use crate::scenarios::context::into_trouble;
-use crate::scenarios::{Ctx, Member, Outcome, Stop};
+use crate::client::Repo;
+use crate::scenarios::{Ctx, Finding, Member, Outcome, Stop};
 use crate::wire::TokenResponse;
 
 checks! {
@@ -63,17 +64,48 @@ async fn outlived<T>(cx: &Ctx, before: impl AsyncFnOnce(&Member) -> Result<T, St
     Ok((alice, done))
 }
 
+/// Clocks differ, and verifiers allow for some seconds of that; beyond this a token just doesn't expire.
+const LEEWAY: Duration = Duration::from_secs(65);
+/// From one look at whether it has expired to the next.
+const LEEWAY_STEP: Duration = Duration::from_millis(2500);
+
+/// Waits until a token is refused; tells how long after its expiry that was, if it wasn't at once, or that it never was.
+async fn until_refused(cx: &Ctx, holder: &Member) -> Result<Option<Option<Duration>>, Stop> {
+    let (since, unknown) = (tokio::time::Instant::now(), Repo::new(holder));
+    while cx.pull(holder, &unknown.pull_request(0)).await?.status != 401 {
+        if since.elapsed() > LEEWAY {
+            return Ok(Some(None));
+        }
+        tokio::time::sleep(LEEWAY_STEP).await;
+    }
+    let late = since.elapsed();
+    Ok((late > LEEWAY_STEP / 2).then_some(Some(late)))
+}
+
 /// A member whose token has expired.
 ///
 /// # Errors
-/// [`Stop::Skip`] when tokens live too long to wait.
+/// [`Stop::Skip`] when tokens live too long to wait, or don't expire.
 pub(in crate::scenarios) async fn expired_member(cx: &Ctx) -> Result<Member, Stop> {
-    Ok(outlived(cx, async |_| Ok(())).await?.0)
+    let holder = outlived(cx, async |_| Ok(())).await?.0;
+    match until_refused(cx, &holder).await? {
+        Some(None) => Err(Stop::not_judged("tokens don't expire, which token/expired reports")),
+        _ => Ok(holder),
+    }
 }
 
 /// On reading and writing operations alike.
 async fn expired(cx: &Ctx) -> Outcome {
     let (alice, repo) = outlived(cx, async |alice| cx.repo(alice).await).await?;
+    if let Some(Some(late)) = until_refused(cx, &alice).await? {
+        let observed = format!("it was refused only some {:.0} s later", late.as_secs_f64());
+        cx.warn(Finding {
+            expected: "a token is refused from its expiry on".into(),
+            observed,
+            exchange: cx.last_deed(),
+            evidence: Vec::new(),
+        });
+    }
     cx.pull(&alice, &repo.pull_request(0)).await?.refused("pull with an expired token", &[401])?;
     cx.push(&alice, &repo.push_request(&alice)).await?.refused("push with an expired token", &[401])?;
     cx.fetch(&alice, repo.id(), alice.id()).await?.refused("fetchMemberKey with an expired token", &[401])?;

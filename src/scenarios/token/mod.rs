@@ -7,6 +7,7 @@ mod forge;
 mod hidden;
 mod lasting;
 mod lifetime;
+mod published;
 mod required;
 mod tricks;
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Sha384, Sha512};
 
 use super::forge::{hmac_sha256, with};
+use super::published;
 use crate::client::random;
 use crate::codec::jwt::{self, Jwt};
 use crate::codec::{base64, envelope, locator, signature};
@@ -51,8 +52,14 @@ impl Ours {
     }
 }
 
-/// All of them. `keys` are the issuer's published ones; `exhaustive` tries every secret with every algorithm.
-pub fn tricks(real: &Jwt, keys: &[[u8; 32]], ours: &Ours, url: &str, exhaustive: bool) -> Vec<Trick> {
+/// All of them. `keys` are the issuer's published ones, `set` the texts of all keys of its key set; `exhaustive` tries every secret with every algorithm.
+pub fn tricks(
+    real: &Jwt,
+    (keys, set): (&[[u8; 32]], &[String]),
+    ours: &Ours,
+    url: &str,
+    exhaustive: bool,
+) -> Vec<Trick> {
     let mut all = unsigned(real);
     all.extend(damaged(real));
     all.extend(own_key(real, ours));
@@ -62,7 +69,21 @@ pub fn tricks(real: &Jwt, keys: &[[u8; 32]], ours: &Ours, url: &str, exhaustive:
         all.extend(public_secrets(real, key, exhaustive));
         all.extend(encrypted(real, key));
     }
+    all.extend(set.iter().flat_map(|text| listed_secrets(real, text)));
     all
+}
+
+/// A key of the set as it stands there, and what else it may have been stored as.
+fn listed_secrets(real: &Jwt, text: &str) -> Vec<Trick> {
+    let jwk: Value = serde_json::from_str(text).unwrap_or_default();
+    let mut secrets = published::encodings(&jwk);
+    secrets.push(("as it stands in the key set", text.as_bytes().to_vec()));
+    let header = with(&real.header, "alg", json!("HS256"));
+    let signed = |(what, secret): (&str, Vec<u8>)| {
+        let token = jwt::encode(&header, &real.claims, |input| hmac_sha256(&secret, input).to_vec());
+        trick(format!("signed HS256 with the published key as the secret ({what})"), token)
+    };
+    secrets.into_iter().map(signed).collect()
 }
 
 fn trick(what: impl Display, token: String) -> Trick {
@@ -345,7 +366,8 @@ mod tests {
         let real =
             jwt::encode(&header, &map(json!({ "sub": "key:x" })), |input| signature::sign(&seed, input).to_vec());
         let (jwt, key) = (Jwt::parse(&real).unwrap(), signature::public_key(&seed));
-        let all = tricks(&jwt, &[key], &Ours::new(), "http://127.0.0.1:1", true);
+        let set = [format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, base64::encode_url(&key))];
+        let all = tricks(&jwt, (&[key], &set), &Ours::new(), "http://127.0.0.1:1", true);
         assert!(all.len() > 120, "{}", all.len());
         for (what, token) in all {
             assert_ne!(token, real, "{what}");

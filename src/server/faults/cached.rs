@@ -113,4 +113,17 @@ faults! {
             }
         }
     }
+    "login-refused-once-failed" breaks NONCE_REDEEMABLE: "A key whose signature was wrong once is remembered as one that is wrong." => {
+        state { failed: Mutex<HashSet<[u8; 32]>> }
+        identity {
+            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+                let holds = base64::decode(signature).is_ok_and(|bytes| signature::verify(key, nonce, &bytes).is_ok());
+                let mut failed = lock(&self.failed);
+                if !holds {
+                    failed.insert(*key);
+                }
+                holds && !failed.contains(key)
+            }
+        }
+    }
 }

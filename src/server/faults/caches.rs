@@ -3,13 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use axum::http::request::Parts;
+use serde_json::{Map, Value};
+
 use super::tools::{is_in, lock};
+use crate::codec::jwt::Jwt;
 use crate::server::edge::Edge;
 use crate::server::operations;
+use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::{IdentityRules, VaultRules, conformant};
 use crate::wire::MemberEntry;
 
 /// Repository, member and, where each operation has a cache of its own, operation.
@@ -236,6 +241,41 @@ faults! {
                 }
                 drop(unknown);
                 operations::transition(self, visit, state)
+            }
+        }
+    }
+    "rights-in-the-token" breaks REMOVE_REVOKES: "A token lists its member's repositories, and opens them as long as it lives." => {
+        state { of_members: Mutex<HashMap<String, HashSet<String>>>, told: Mutex<HashMap<String, HashSet<String>>> }
+        identity {
+            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+                let repos = lock(&self.of_members).get(member).cloned().unwrap_or_default();
+                lock(&self.told).insert(jti.clone(), repos);
+                conformant::claims(issuer, member, issued, expires, jti)
+            }
+            fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
+                let caller = conformant::authenticate(self, authority, parts)?;
+                let token = self.bearer(parts).and_then(|token| Jwt::parse(&token).ok());
+                let jti = token.and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
+                let repos = jti.and_then(|jti| lock(&self.told).get(&jti).cloned()).unwrap_or_default();
+                // What this token lists, for the rest of the request.
+                lock(&self.told).insert(caller.clone(), repos);
+                Ok(caller)
+            }
+        }
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let listed = lock(&self.told).get(&visit.caller).is_some_and(|repos| repos.contains(&repo.manifest.repo_id));
+                listed || is_in(repo, &visit.caller)
+            }
+            fn committed(&self, _: &crate::server::store::Tx<'_>, _: &Visit, _: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
+                let (mut members, id) = (lock(&self.of_members), &next.manifest.repo_id);
+                for repos in members.values_mut() {
+                    repos.remove(id);
+                }
+                for entry in &next.manifest.members {
+                    members.entry(entry.ed25519_public_key.clone()).or_default().insert(id.clone());
+                }
+                Ok(())
             }
         }
     }

@@ -221,6 +221,9 @@ faults! {
     "ids-with-one-kind-of-slash" breaks CREATE_IDS_EXACT: "Slash and backslash are one in a repository id." => { is collating(|id| id.replace('\\', "/")) }
     "ids-with-single-slashes" breaks CREATE_IDS_EXACT: "Slashes in a row are one in a repository id." => { is collating(|id| id.replace("//", "/")) }
     "ids-of-one-base64" breaks CREATE_IDS_EXACT: "The two alphabets of base64 are one in a repository id." => { is collating(|id| id.replace('+', "-").replace('/', "_")) }
+    "ids-without-trailing-slash" breaks CREATE_IDS_EXACT: "A slash at the end of a repository id doesn't count." => { is collating(|id| id.trim_end_matches('/').to_owned()) }
+    "ids-with-plus-as-blank" breaks CREATE_IDS_EXACT: "Plus and blank are one in a repository id, as in a form." => { is collating(|id| id.replace('+', " ")) }
+    "ids-without-entities" breaks CREATE_IDS_EXACT: "HTML entities in a repository id are what they stand for." => { is collating(|id| id.replace("&lt;", "<").replace("&amp;", "&")) }
     "ids-without-padding" breaks CREATE_IDS_EXACT: "Equals signs at the end of a repository id don't count." => { is collating(|id| id.trim_end_matches('=').to_owned()) }
     "ids-by-java-hash" breaks CREATE_IDS_EXACT: "Repositories are found by the hash of their id, and hashes that collide aren't told apart." => { is collating(java_hash) }
     "ids-as-numbers" breaks CREATE_IDS_EXACT: "A repository id that reads as a number is one, so 1e3 is 1000." => { is collating(as_number) }

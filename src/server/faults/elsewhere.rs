@@ -153,6 +153,9 @@ faults! {
     "caller-impersonated" breaks SUBJECT_IS_CALLER: "With any valid token, Impersonate-User names the caller." => {
         is NamedBy { name: |parts| header(parts, "impersonate-user"), instead: false }
     }
+    "caller-from-certificate" breaks SUBJECT_IS_CALLER: "X-SSL-Client-S-DN names the caller, as if a proxy had verified a certificate." => {
+        is NamedBy { name: |parts| header(parts, "x-ssl-client-s-dn")?.strip_prefix("CN=").map(str::to_owned), instead: true }
+    }
     "caller-from-cookie" breaks SUBJECT_IS_CALLER: "A cookie names the caller." => {
         is NamedBy { name: |parts| cookie(parts, "user"), instead: true }
     }

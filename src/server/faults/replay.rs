@@ -222,6 +222,9 @@ faults! {
     "nonce-marked-by-signature" breaks NONCE_SINGLE_USE: "Used signatures are remembered instead of nonces, as they were spelled." => {
         is marks_by(|request, _| request.signature.clone(), lenient)
     }
+    "nonce-marked-by-signature-bytes" breaks NONCE_SINGLE_USE: "Used signatures are remembered instead of nonces." => {
+        is marks_by(|request, _| request.signature.clone(), strict)
+    }
     "nonce-marked-by-request" breaks NONCE_SINGLE_USE: "What is remembered is nonce and signature together, as they were spelled." => {
         is marks_by(|request, _| format!("{}.{}", request.nonce, request.signature), lenient)
     }

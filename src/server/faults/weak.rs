@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use md5::Md5;
+use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::tools::lock;
@@ -79,7 +81,97 @@ fn lagged(seed: u64) -> Vec<u64> {
     (0..607).map(|_| xorshift(&mut x)).collect()
 }
 
+/// PCG-XSH-RR 64/32 with the stream of its minimal C library.
+fn permuted(state: &mut u64) -> u32 {
+    let old = *state;
+    *state = old.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(0xda3e_39cb_94b9_5bdb);
+    ((((old >> 18) ^ old) >> 27) as u32).rotate_right((old >> 59) as u32)
+}
+
+/// V8's cache of outputs, made 64 at a time and given out from the last to the first.
+struct MathRandom {
+    state: (u64, u64),
+    cache: Vec<u64>,
+}
+
+impl MathRandom {
+    fn seeded(seed: u64) -> Self {
+        Self { state: (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), !seed), cache: Vec::new() }
+    }
+
+    /// The upper eight bits of `Math.random()`.
+    fn byte(&mut self) -> u8 {
+        if self.cache.is_empty() {
+            for _ in 0..64 {
+                let (mut mixed, kept) = self.state;
+                mixed ^= mixed << 23;
+                mixed ^= mixed >> 17;
+                mixed ^= kept ^ (kept >> 26);
+                self.state = (kept, mixed);
+                self.cache.push(kept);
+            }
+        }
+        self.cache.pop().unwrap_or_default().to_be_bytes()[0]
+    }
+}
+
+fn xoshiro(s: &mut [u64; 4]) -> u64 {
+    let result = s[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
+    let shifted = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= shifted;
+    s[3] = s[3].rotate_left(45);
+    result
+}
+
+/// .NET's `Random(seed)`: the lowest bytes of differences modulo 2^31 - 1.
+fn subtracted(past: &mut Vec<i64>) -> u8 {
+    let next = (past[0] - past[21]).rem_euclid((1 << 31) - 1);
+    past.remove(0);
+    past.push(next);
+    next.to_le_bytes()[0]
+}
+
 faults! {
+    "nonce-md5-of-counter" breaks NONCE_RANDOM: "A nonce is the MD5 of a counter and that of the next number." => {
+        state { count: AtomicU64 }
+        identity {
+            fn make_nonce(&self, _: &str, _: [u8; 32]) -> Vec<u8> {
+                let count = self.count.fetch_add(1, Ordering::Relaxed);
+                [Md5::digest(count.to_string()), Md5::digest((count + 1).to_string())].concat()
+            }
+        }
+    }
+    "nonce-sha1-of-counter" breaks NONCE_RANDOM: "A nonce is the word nonce and a counter, hashed by SHA-1, in hexadecimal digits." => {
+        state { count: AtomicU64 }
+        identity {
+            fn make_nonce(&self, _: &str, _: [u8; 32]) -> Vec<u8> {
+                let count = self.count.fetch_add(1, Ordering::Relaxed);
+                Sha1::digest(format!("nonce{count}")).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+            }
+        }
+    }
+    "nonce-pcg" breaks NONCE_RANDOM: "Nonces come from PCG32." => {
+        is generated(|seed| seed, |state| permuted(state).to_le_bytes().to_vec())
+    }
+    "nonce-math-random" breaks NONCE_RANDOM: "The bytes of nonces are made by V8's Math.random." => {
+        is generated(MathRandom::seeded, |state| vec![state.byte()])
+    }
+    "nonce-xoshiro" breaks NONCE_RANDOM: "Nonces come from xoshiro256**, as .NET and Rust have it." => {
+        is generated(
+            |seed| [seed, !seed, seed.rotate_left(17), 1],
+            |state| xoshiro(state).to_le_bytes().to_vec(),
+        )
+    }
+    "nonce-dotnet-random" breaks NONCE_RANDOM: "The bytes of nonces are made by .NET's Random with a seed." => {
+        is generated(
+            |seed| lagged(seed)[..55].iter().map(|word| (word >> 34) as i64).collect(),
+            |past| vec![subtracted(past)],
+        )
+    }
     "nonce-hash-of-counter" breaks NONCE_RANDOM: "A nonce is the SHA-256 of a counter." => {
         state { count: AtomicU64 }
         identity {

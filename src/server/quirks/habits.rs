@@ -8,6 +8,7 @@ use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::API_KEY;
@@ -260,6 +261,36 @@ impl Edge for NumbersFromText {
                 }
             });
         }))
+    }
+}
+
+/// A server that goes by the path, and overlooks what the body says of the repository.
+pub struct GoesByPath;
+
+impl Edge for GoesByPath {
+    fn body(&self, _: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let named = parts.uri.path().split('/').nth(3).map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned());
+        let Some(id) = named.filter(|_| !matches!(route, Route::CreateRepo)) else { return Ok(body) };
+        Ok(edit_body(body, |request| {
+            if let Some(object) = request.as_object_mut() {
+                object.insert("repoId".into(), json!(id));
+            }
+        }))
+    }
+}
+
+/// A server that says of an Authorization that it can't use what it was.
+pub struct QuotesAuthorization;
+
+impl Edge for QuotesAuthorization {
+    fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+        let given = parts.headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        if let Some(given) = given.filter(|given| !given.starts_with("Bearer ")) {
+            if response.status() == StatusCode::UNAUTHORIZED {
+                *response.body_mut() = json!({ "error": format!("no bearer token: {given}") }).to_string().into();
+            }
+        }
+        response
     }
 }
 

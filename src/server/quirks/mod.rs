@@ -93,6 +93,12 @@ const HABITS: &[Quirk] = &[
         "Counters in requests may be strings of digits, as the JSON of Protocol Buffers has them.",
         || Arc::new(habits::NumbersFromText),
     ),
+    quirk("goes-by-path", "The repository is the one in the path, whatever the body says.", || {
+        Arc::new(habits::GoesByPath)
+    }),
+    quirk("authorization-quoted", "A 401 quotes an Authorization that is no bearer token.", || {
+        Arc::new(habits::QuotesAuthorization)
+    }),
     quirk("errors-quote-requests", "What is wrong with a request is explained by quoting it.", || {
         Arc::new(habits::ErrorsQuote::default())
     }),

@@ -5,7 +5,7 @@
 //! [`super::operations`], [`super::redemption`], [`super::issuer`] and [`super::validate`], which are methods here too so
 //! that a fault can go wrong in the order of the steps as well.
 
-mod conformant;
+pub(super) mod conformant;
 mod identity;
 mod vault;
 
