@@ -141,10 +141,7 @@ impl Schema {
         validator
             .iter_errors(body)
             .take(limit)
-            .map(|error| Violation {
-                pointer: error.instance_path().to_string(),
-                message: cut(&error.to_string()),
-            })
+            .map(|error| Violation { pointer: error.instance_path().to_string(), message: cut(&error.to_string()) })
             .collect()
     }
 }

@@ -23,7 +23,8 @@ pub fn of_bytes(bytes: &[u8]) -> Option<&'static str> {
     if subtractive(bytes) {
         return Some(".NET's System.Random");
     }
-    let digits: Option<Vec<u8>> = bytes.iter().map(|&byte| (byte as char).to_digit(16).map(|digit| digit as u8)).collect();
+    let digits: Option<Vec<u8>> =
+        bytes.iter().map(|&byte| (byte as char).to_digit(16).map(|digit| digit as u8)).collect();
     let found = math_random(bytes, 8)
         || math_random(&sextets(bytes), 6)
         || digits.is_some_and(|digits| math_random(&digits, 4));
@@ -149,9 +150,11 @@ fn math_random(outputs: &[u8], bits: usize) -> bool {
 fn sums_of_state(count: usize) -> Vec<[u128; 64]> {
     let mut one: [u128; 64] = std::array::from_fn(|bit| 1 << bit);
     let mut other: [u128; 64] = std::array::from_fn(|bit| 1 << (64 + bit));
-    let left = |word: [u128; 64], by: usize| std::array::from_fn(|bit| word[bit] ^ if bit >= by { word[bit - by] } else { 0 });
-    let right =
-        |word: [u128; 64], by: usize| std::array::from_fn(|bit| word[bit] ^ if bit + by < 64 { word[bit + by] } else { 0 });
+    let left =
+        |word: [u128; 64], by: usize| std::array::from_fn(|bit| word[bit] ^ if bit >= by { word[bit - by] } else { 0 });
+    let right = |word: [u128; 64], by: usize| {
+        std::array::from_fn(|bit| word[bit] ^ if bit + by < 64 { word[bit + by] } else { 0 })
+    };
     let mut all = Vec::new();
     for _ in 0..count {
         let mixed: [u128; 64] = right(left(one, 23), 17);
@@ -195,9 +198,9 @@ fn starred(outputs: &[u64]) -> bool {
 fn subtractive(bytes: &[u8]) -> bool {
     let differences = (55..bytes.len()).take(64);
     differences.len() >= 16
-        && differences.into_iter().all(|at| {
-            matches!(bytes[at].wrapping_sub(bytes[at - 55]).wrapping_add(bytes[at - 34]), 0 | 1 | 255)
-        })
+        && differences
+            .into_iter()
+            .all(|at| matches!(bytes[at].wrapping_sub(bytes[at - 55]).wrapping_add(bytes[at - 34]), 0 | 1 | 255))
 }
 
 #[cfg(test)]
@@ -292,8 +295,10 @@ mod tests {
     fn random_bytes_are_none_of_them() {
         for _ in 0..3 {
             let bytes: Vec<u8> = (0..160).flat_map(|_| random::bytes::<32>()).collect();
-            let words: Vec<u32> = bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
-            let wide: Vec<u64> = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
+            let words: Vec<u32> =
+                bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap())).collect();
+            let wide: Vec<u64> =
+                bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect();
             assert_eq!((of_bytes(&bytes), of_words(&words), of_wide_words(&wide)), (None, None, None));
         }
     }

@@ -219,14 +219,15 @@ const CERTIFICATES: [&str; 9] = [
 ];
 
 fn certified<'a>(stage: &'a Stage, auth: &'a Auth, id: &str) -> Call<'a> {
-    let header = |name: &'static str, value: &str| {
-        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
-    };
+    let header =
+        |name: &'static str, value: &str| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?));
     let common = |name: &&'static str| header(name, &if name.ends_with("cn") { id.into() } else { format!("CN={id}") });
     let mut headers: Headers = CERTIFICATES.iter().filter_map(common).collect();
     headers.extend(header("x-forwarded-client-cert", &format!("By=spiffe://avp;Hash=00;Subject=\"CN={id}\"")));
     headers.extend(
-        ["x-ssl-client-verify", "x-client-verify", "ssl-client-verify"].iter().filter_map(|name| header(name, "SUCCESS")),
+        ["x-ssl-client-verify", "x-client-verify", "ssl-client-verify"]
+            .iter()
+            .filter_map(|name| header(name, "SUCCESS")),
     );
     Call { headers, ..stage.call(auth) }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Answer;
+use crate::client::Repo;
 use crate::scenarios::auth::server_now;
 use crate::scenarios::check::checks;
 use crate::scenarios::context::into_trouble;
-use crate::client::Repo;
 use crate::scenarios::{Ctx, Finding, Member, Outcome, Stop};
 use crate::wire::TokenResponse;
 

@@ -59,7 +59,13 @@ fn files(der: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let file = pem("PUBLIC KEY", &text, "\n");
     let bare = file.trim_ascii_end().to_vec();
     let dos = pem("PUBLIC KEY", &text, "\r\n");
-    vec![("PEM", bare), ("PEM and a line break", file), ("PEM with CRLF", dos), ("DER", der.to_vec()), ("base64 of DER", text.into())]
+    vec![
+        ("PEM", bare),
+        ("PEM and a line break", file),
+        ("PEM with CRLF", dos),
+        ("DER", der.to_vec()),
+        ("base64 of DER", text.into()),
+    ]
 }
 
 /// RFC 7468: lines of 64 characters.

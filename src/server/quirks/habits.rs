@@ -269,7 +269,8 @@ pub struct GoesByPath;
 
 impl Edge for GoesByPath {
     fn body(&self, _: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        let named = parts.uri.path().split('/').nth(3).map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned());
+        let named =
+            parts.uri.path().split('/').nth(3).map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned());
         let on_one = matches!(route, Route::Pull | Route::Push | Route::AddMember | Route::RemoveMember);
         let Some(id) = named.filter(|_| on_one) else { return Ok(body) };
         Ok(edit_body(body, |request| {

@@ -30,7 +30,13 @@ pub(super) fn nonce_signature_holds(key: &[u8; 32], nonce: &[u8], signature: &st
     base64::decode(signature).is_ok_and(|signature| signature::verify(key, nonce, &signature).is_ok())
 }
 
-pub(in crate::server) fn claims(issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+pub(in crate::server) fn claims(
+    issuer: &str,
+    member: &str,
+    issued: i64,
+    expires: i64,
+    jti: String,
+) -> Map<String, Value> {
     let mut claims = Map::new();
     for (name, value) in [
         ("sub", json!(format!("key:{member}"))),
@@ -45,7 +51,11 @@ pub(in crate::server) fn claims(issuer: &str, member: &str, issued: i64, expires
     claims
 }
 
-pub(in crate::server) fn authenticate(rules: &dyn Rules, authority: &Authority, parts: &Parts) -> Result<String, Refusal> {
+pub(in crate::server) fn authenticate(
+    rules: &dyn Rules,
+    authority: &Authority,
+    parts: &Parts,
+) -> Result<String, Refusal> {
     let token = rules.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
     rules.member_of_token(authority, &token)
 }
