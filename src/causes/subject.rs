@@ -1,7 +1,7 @@
 //! What a check is about, as its id and its rules say it.
 
 use crate::requirements::INT64;
-use crate::scenarios::{CheckInfo, Operation};
+use crate::scenarios::{CheckInfo, NO_OPERATION, Operation};
 
 /// Operations by the words that stand for them in the ids of checks.
 const WORDS: [(&str, Operation); 16] = [
@@ -55,7 +55,7 @@ fn by_id(id: &str) -> Option<Vec<&'static str>> {
         "add-member" => return Some(named(&[Operation::AddMember])),
         "remove-member" => return Some(named(&[Operation::RemoveMember])),
         "fetch-member-key" => return Some(named(&[Operation::FetchMemberKey])),
-        "discovery" => return Some(vec![Operation::Discovery.name(), "request"]),
+        "discovery" => return Some(vec![Operation::Discovery.name(), NO_OPERATION]),
         _ => {}
     }
     if id == "schema/manifest" {
@@ -68,7 +68,7 @@ fn by_id(id: &str) -> Option<Vec<&'static str>> {
 /// The operations without which this one can't be tried.
 pub(super) fn needs(operation: &str) -> &'static [&'static str] {
     match operation {
-        "challenge" | "discovery" | "request" => &[],
+        "challenge" | "discovery" | NO_OPERATION => &[],
         "token" => &["challenge"],
         "createRepo" => &["challenge", "token"],
         "pull" | "push" | "addMember" => &["challenge", "token", "createRepo"],

@@ -1,5 +1,7 @@
 //! `avp-conform selftest`: judges the suite by the built-in server and its faults.
 
+mod causes;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,18 @@ pub(super) struct SelftestArgs {
     /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
     #[arg(long)]
     clients: bool,
+    /// Judge every fault of a MUST by all checks, and measure whether the first cause names the broken rule
+    #[arg(long, conflicts_with_all = ["clients", "known", "at_most", "report"])]
+    causes: bool,
+    /// With --causes: only one fault in so many
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "causes", value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
+    /// With --causes: also write the report of every run into this folder
+    #[arg(long, value_name = "FOLDER", requires = "causes")]
+    save: Option<PathBuf>,
+    /// With --causes: read what --save has written instead of running anything
+    #[arg(long, value_name = "FOLDER", requires = "causes", conflicts_with = "save")]
+    from: Option<PathBuf>,
     /// Servers known not to come off as they should, one name a line, two blanks, a reason: they don't fail the selftest
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
@@ -49,6 +63,9 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     if args.clients {
         return clients(args);
+    }
+    if args.causes {
+        return causes::causes(args);
     }
     let wanted = |subject: &Subject| args.only.is_empty() || args.only.iter().any(|text| subject.name().contains(text));
     let own = |place: usize| args.shard.is_none_or(|shard| shard.has(place));

@@ -16,6 +16,9 @@ use crate::wire::{self, MessageKind};
 /// What stays as it is in a path segment: RFC 3986 unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What a record calls a request that is none of the operations.
+pub const NO_OPERATION: &str = "request";
+
 /// Percent-encodes one path segment.
 pub fn segment(text: &str) -> String {
     // A segment of dots would be taken for a relative path by URL parsers on the way.

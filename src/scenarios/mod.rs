@@ -63,7 +63,7 @@ mod world;
 mod zero_knowledge;
 
 pub(crate) use answer::segment;
-pub use answer::{Answer, Operation};
+pub use answer::{Answer, NO_OPERATION, Operation};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
 pub use check::{Body, Check, CheckInfo, Finding, Omission, Outcome, Phase, Status, Stop};

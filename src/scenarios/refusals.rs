@@ -13,7 +13,7 @@ use super::check::checks;
 use super::recording::Caller;
 use super::status::Requests;
 use super::token::forgeries;
-use super::{Answer, Auth, Ctx, Finding, Operation, Outcome, Stop};
+use super::{Answer, Auth, Ctx, Finding, NO_OPERATION, Operation, Outcome, Stop};
 use crate::client::{Exchange, RawRequest, Repo, random};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
@@ -323,7 +323,7 @@ fn look_at<'c>(
     let counters = [("payload version", repo.version()), ("key epoch", repo.epoch())];
     let counter = counters.into_iter().find(|(_, counter)| has_number(&text, *counter)).map(|(what, _)| what);
     if let Some(what) = secret.or(counter) {
-        let name = answer.operation.map_or("request", Operation::name);
+        let name = answer.operation.map_or(NO_OPERATION, Operation::name);
         told_too_much.push((format!("status {} to {name} by {who} tells a {what}", answer.status), answer));
     }
 }

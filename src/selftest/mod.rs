@@ -1,8 +1,10 @@
 //! How well the suite tells a good server from a bad one: it judges the built-in server clean, with every fault, and with
 //! every quirk, all in process and over real sockets.
 
+pub mod causes;
 mod clients;
 mod matrix;
+mod recorded;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -141,33 +143,52 @@ pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Tr
 /// Starts a server of its own for a subject, judges it, and judges the judgement.
 pub async fn judge(subject: Subject) -> Trial {
     let started = Instant::now();
-    let mut config = server_config(subject);
-    let folder = is_searched(subject).then(Folder::new).transpose();
-    if let Ok(Some(folder)) = &folder {
-        folder.furnish(&mut config);
+    let mut trial = assessed(subject, Scope::Rule).await;
+    // If a usual run of the checks of the broken rule sees it, that is all there is to know.
+    if !trial.right && matches!(subject, Subject::Fault(_)) {
+        trial = assessed(subject, Scope::RuleThoroughly).await;
     }
-    let outcome = match (&folder, std::net::TcpListener::bind("127.0.0.1:0")) {
-        (Ok(_), Ok(listener)) => server::start(config, listener).await.map_err(|error| error.to_string()),
-        (Err(error), _) => Err(error.to_string()),
-        (_, Err(error)) => Err(error.to_string()),
-    };
-    let folder = folder.ok().flatten();
-    let mut trial = match outcome {
-        Ok(running) => {
-            // A usual run of the checks of the broken rule: if one of them sees it, that is all there is to know.
-            let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), false).await;
-            let mut trial = assess(subject, &end, &results);
-            if !trial.right && matches!(subject, Subject::Fault(_)) {
-                let (end, results) = run_suite(subject, running.addr(), folder.as_ref(), true).await;
-                trial = assess(subject, &end, &results);
-            }
-            running.shutdown().await;
-            trial
-        }
-        Err(reason) => wrong(subject, format!("the server doesn't start: {reason}")),
-    };
     trial.took = started.elapsed();
     trial
+}
+
+async fn assessed(subject: Subject, scope: Scope) -> Trial {
+    let mut results = Vec::new();
+    let mut keep = |event| {
+        if let Event::CheckFinished(result) = event {
+            results.push(result);
+        }
+    };
+    match run_subject(subject, scope, &mut keep).await {
+        Ok(end) => assess(subject, &end, &results),
+        Err(reason) => wrong(subject, reason),
+    }
+}
+
+/// How much of the suite judges a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// A fault by the checks of its rule, all others by all checks.
+    Rule,
+    /// The same, with `--thorough`.
+    RuleThoroughly,
+    /// All checks.
+    Whole,
+}
+
+/// Starts a server of its own for a subject and runs the suite against it.
+async fn run_subject(subject: Subject, scope: Scope, emit: runner::Emit<'_>) -> Result<Arc<RunEnd>, String> {
+    let unstarted = |reason: &dyn std::fmt::Display| format!("the server doesn't start: {reason}");
+    let mut config = server_config(subject);
+    let folder = is_searched(subject).then(Folder::new).transpose().map_err(|error| unstarted(&error))?;
+    if let Some(folder) = &folder {
+        folder.furnish(&mut config);
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| unstarted(&error))?;
+    let running = server::start(config, listener).await.map_err(|error| unstarted(&error))?;
+    let end = run_suite(subject, running.addr(), folder.as_ref(), scope, emit).await;
+    running.shutdown().await;
+    Ok(end)
 }
 
 fn is_slow(subject: Subject) -> bool {
@@ -219,19 +240,20 @@ fn goes_with_others(quirk: &Quirk) -> bool {
     ) && !quirk.is_limit()
 }
 
-/// Judges the server at an address: a fault by the checks of its rule, all others by all checks.
+/// Judges the server at an address.
 async fn run_suite(
     subject: Subject,
     address: std::net::SocketAddr,
     folder: Option<&Folder>,
-    thorough: bool,
-) -> (Arc<RunEnd>, Vec<Arc<CheckResult>>) {
+    scope: Scope,
+    emit: runner::Emit<'_>,
+) -> Arc<RunEnd> {
     let url = url::Url::parse(&format!("http://{address}"))
         .unwrap_or_else(|error| unreachable!("an address is a URL: {error}"));
     let mut config = RunConfig::new(Target::Url(url));
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if mostly_waits(subject) { 24 } else { 4 };
-    (config.thorough, config.deadline) = (thorough, LONGEST);
+    (config.thorough, config.deadline) = (scope == Scope::RuleThoroughly, LONGEST);
     if let Some(folder) = folder {
         config.storage = vec![Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())];
     }
@@ -245,20 +267,13 @@ async fn run_suite(
     if let Subject::Fault(fault) = subject {
         config.spec = requirements::by_id(fault.info().requirement).map_or(config.spec, |rule| rule.since);
     }
-    if let Subject::Fault(fault) = subject {
+    if let (Subject::Fault(fault), Scope::Rule | Scope::RuleThoroughly) = (subject, scope) {
         let rule = fault.info().requirement;
         let related = scenarios::all().filter(|check| check.info.requirements.iter().any(|each| each.id == rule));
         config.only = related.filter_map(|check| globset::Glob::new(check.info.id).ok()).collect();
     }
     let (_keep, stop) = tokio::sync::watch::channel(false);
-    let mut results = Vec::new();
-    let end = runner::run(config, stop, &mut |event| {
-        if let Event::CheckFinished(result) = event {
-            results.push(result);
-        }
-    })
-    .await;
-    (end, results)
+    runner::run(config, stop, emit).await
 }
 
 fn wrong(subject: Subject, complaint: String) -> Trial {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::super::answer::{Answer, Operation, parse_json};
+use super::super::answer::{Answer, NO_OPERATION, Operation, parse_json};
 use super::super::limits::Kind;
 use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
@@ -345,7 +345,7 @@ impl Ctx {
         let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &self.world.mask);
         let answer = result.as_ref().ok();
         Exchange {
-            operation: call.operation.map_or("request", Operation::name),
+            operation: call.operation.map_or(NO_OPERATION, Operation::name),
             method: request.method.to_string(),
             path: self.world.mask(request.path.clone()),
             authorization,

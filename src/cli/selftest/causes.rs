@@ -1,0 +1,104 @@
+//! `avp-conform selftest --causes`: whether runs say what to repair.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
+
+use super::{SelftestArgs, UsageError};
+use crate::report::text::{clean, count};
+use crate::selftest::causes::{self, Figures, Judged};
+use crate::server::Fault;
+
+/// Judges every fault by all checks, or reads what was found before, and measures what the runs say; 0 when the goals are met.
+pub(super) fn causes(args: &SelftestArgs) -> Result<u8, UsageError> {
+    let wanted = |fault: &Fault| args.only.is_empty() || args.only.iter().any(|text| fault.info().name.contains(text));
+    let faults: Vec<_> = causes::measured(args.every).into_iter().filter(wanted).collect();
+    if faults.is_empty() {
+        return Err(UsageError("--only leaves no fault of a MUST (avp-conform list --faults names them)".into()));
+    }
+    let judged = match &args.from {
+        Some(folder) => read(&faults, folder)?,
+        None => judge(&faults, args)?,
+    };
+    let figures = causes::measure(&judged);
+    super::super::output::print(&told(&figures), anstream::ColorChoice::Auto)?;
+    Ok(u8::from(figures.goals().iter().any(|(_, met)| !met)))
+}
+
+fn read(faults: &[Fault], folder: &Path) -> Result<Vec<Judged>, UsageError> {
+    let read = faults.iter().map(|fault| causes::read(*fault, folder));
+    let judged: Result<Vec<_>, _> = read.filter_map(Result::transpose).collect();
+    let judged = judged.map_err(|error| UsageError(format!("--from: {error}")))?;
+    if judged.is_empty() {
+        return Err(UsageError(format!("--from {}: there is no report of a fault; --save writes them", folder.display())));
+    }
+    Ok(judged)
+}
+
+fn judge(faults: &[Fault], args: &SelftestArgs) -> Result<Vec<Judged>, UsageError> {
+    if let Some(folder) = &args.save {
+        std::fs::create_dir_all(folder).map_err(|error| format!("--save {}: {error}", folder.display()))?;
+    }
+    let bar = ProgressBar::new(faults.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{pos}/{len} servers  {elapsed}  {wide_msg}") {
+        bar.set_style(style);
+    }
+    let runtime = super::super::runtime()?;
+    let judged = runtime.block_on(async {
+        let (mut running, mut judged) = (JoinSet::new(), Vec::new());
+        let mut queue = faults.iter().copied();
+        loop {
+            while running.len() < usize::from(args.jobs)
+                && let Some(fault) = queue.next()
+            {
+                let save = args.save.clone();
+                running.spawn(async move { causes::judge(fault, save.as_deref()).await });
+            }
+            match running.join_next().await {
+                Some(Ok(Ok(one))) => {
+                    bar.inc(1);
+                    bar.set_message(one.fault.name);
+                    judged.push(one);
+                }
+                Some(Ok(Err(reason))) => return Err(UsageError(reason)),
+                Some(Err(error)) => return Err(UsageError(format!("a run broke off: {error}"))),
+                None => return Ok(judged),
+            }
+        }
+    });
+    bar.finish_and_clear();
+    let mut judged = judged?;
+    judged.sort_by_key(|one| one.fault.name);
+    Ok(judged)
+}
+
+/// Misses, then figures: what counts comes last, where a terminal shows it.
+fn told(figures: &Figures) -> String {
+    let mut text = String::new();
+    for miss in figures.misses() {
+        let part = if causes::is_held_out(miss.fault) { "held out" } else { "" };
+        let first = miss.first.unwrap_or("nothing found");
+        text.push_str(&format!("MISSED {:40} {:28} {part}\n", miss.fault.name, miss.fault.requirement));
+        text.push_str(&format!("       {} in {}, first {first}\n", count(miss.findings, "finding"), count(miss.causes, "cause")));
+    }
+    for pair in figures.pairs.iter().filter(|pair| !pair.named) {
+        let [one, other] = pair.faults.map(|fault| format!("{} ({})", fault.name, fault.requirement));
+        text.push_str(&format!("PAIR   {one}\n       {other}\n       first {}\n", pair.first.join(", ")));
+    }
+    for single in figures.singles.iter().filter(|single| !single.unexplained.is_empty()) {
+        text.push_str(&format!("ERRORS {:40} {}\n", single.fault.name, single.unexplained.join(", ")));
+    }
+    let worst = figures.worst().map_or(String::new(), |(causes, fault)| format!("; most causes: {causes}, {fault}"));
+    text.push_str(&format!("\n{} faults alone, {} pairs{worst}\n", figures.singles.len(), figures.pairs.len()));
+    for (goal, met) in figures.goals() {
+        text.push_str(&format!("{} {}\n", if met { "ok   " } else { "WRONG" }, clean(&goal)));
+    }
+    let part = |held_out| figures.top_1(held_out).map_or("-".into(), |share| format!("{share:.1} %"));
+    text.push_str(&format!(
+        "the rules of causes were made on two thirds of the faults: {} there, {} on the third kept out\n",
+        part(false),
+        part(true)
+    ));
+    text
+}

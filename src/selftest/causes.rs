@@ -1,0 +1,325 @@
+//! How well a run says what to repair: for every fault that breaks a MUST, whether the first cause names the rule that the fault
+//! breaks, and how much is shown; for pairs of faults, whether both rules are among the first three causes.
+//!
+//! What the fault's rule is, the fault itself says. All checks judge the server, as they do in the field: the more see a fault, the
+//! harder it is to tell which is the cause.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Scope, Subject, recorded};
+use crate::causes;
+use crate::client::random::Choices;
+use crate::report::{Format, Recorder};
+use crate::requirements::{Level, order};
+use crate::runner::{CheckResult, Event, Status};
+use crate::server::{Fault, FaultInfo};
+
+/// Causes of which a pair of faults has to be among the first.
+const FIRST: usize = 3;
+/// Pairs that are drawn.
+const PAIRS: usize = 200;
+/// With fewer servers a share says little, and no goal is held to.
+const ENOUGH: usize = 50;
+
+/// A faulty server, and all that a whole run found.
+pub struct Judged {
+    /// What the server does wrong.
+    pub fault: &'static FaultInfo,
+    results: Vec<Arc<CheckResult>>,
+}
+
+/// The faults that are measured: those that break a MUST. `every` takes only one in so many, by its name.
+pub fn measured(every: u64) -> Vec<Fault> {
+    let is_must = |fault: &&Fault| fault.info().level == Level::Must;
+    let is_drawn = |fault: &&Fault| Choices::new(1, fault.info().name).draw() % every.max(1) == 0;
+    Fault::all().iter().filter(is_must).filter(is_drawn).copied().collect()
+}
+
+/// Whether a fault is kept out while the rules of causes are being worked on: a third, by the hash of its name.
+pub fn is_held_out(fault: &FaultInfo) -> bool {
+    Choices::new(0, fault.name).draw() % 3 == 0
+}
+
+/// Judges a faulty server by all checks; `save` is a folder that gets the run's report.
+///
+/// # Errors
+/// In words, when the server doesn't start or the report can't be written.
+pub async fn judge(fault: Fault, save: Option<&Path>) -> Result<Judged, String> {
+    let (mut recorder, mut results) = (Recorder::default(), Vec::new());
+    super::run_subject(Subject::Fault(fault), Scope::Whole, &mut |event| {
+        recorder.event(&event);
+        if let Event::CheckFinished(result) = event {
+            results.push(result);
+        }
+    })
+    .await?;
+    if let (Some(folder), Some(run)) = (save, recorder.finish()) {
+        let path = file(folder, fault.info().name);
+        std::fs::write(&path, Format::Json.render(&run)).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(Judged { fault: info(fault), results })
+}
+
+/// Reads what [`judge`] has saved; `None` where there is nothing for this fault.
+///
+/// # Errors
+/// In words, when the file isn't a report.
+pub fn read(fault: Fault, folder: &Path) -> Result<Option<Judged>, String> {
+    let path = file(folder, fault.info().name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Judged { fault: info(fault), results: recorded::read(&path)? }))
+}
+
+fn file(folder: &Path, name: &str) -> std::path::PathBuf {
+    folder.join(format!("{name}.json"))
+}
+
+/// The information of a fault, for ever.
+fn info(fault: Fault) -> &'static FaultInfo {
+    let known = Fault::all().iter().find(|known| known.info().name == fault.info().name);
+    known.map(Fault::info).unwrap_or_else(|| unreachable!("every fault is one of all"))
+}
+
+/// What a run says of one server.
+#[derive(Clone, Debug)]
+pub struct Single {
+    /// What the server does wrong.
+    pub fault: &'static FaultInfo,
+    /// The check of the first cause; `None` where nothing was found.
+    pub first: Option<&'static str>,
+    /// Whether that check names the rule that the fault breaks.
+    pub named: bool,
+    /// Checks that failed, warned or could not tell.
+    pub findings: usize,
+    /// What they come down to.
+    pub causes: usize,
+    /// Errors that no other finding explains.
+    pub unexplained: Vec<&'static str>,
+    /// The time that grouping took.
+    pub took: Duration,
+}
+
+/// What a run would say of a server with two faults.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The two faults.
+    pub faults: [&'static FaultInfo; 2],
+    /// The checks of the first three causes.
+    pub first: Vec<&'static str>,
+    /// Whether these name both rules.
+    pub named: bool,
+}
+
+/// All that was measured.
+#[derive(Debug)]
+pub struct Figures {
+    /// Every fault alone.
+    pub singles: Vec<Single>,
+    /// Faults in pairs.
+    pub pairs: Vec<Pair>,
+}
+
+/// Groups what was found, fault by fault and in pairs.
+pub fn measure(judged: &[Judged]) -> Figures {
+    Figures { singles: judged.iter().map(single).collect(), pairs: pairs(judged) }
+}
+
+fn single(judged: &Judged) -> Single {
+    let started = Instant::now();
+    let causes = causes::find(judged.results.iter().map(AsRef::as_ref));
+    let took = started.elapsed();
+    let status: HashMap<_, _> = judged.results.iter().map(|result| (result.check.id, result.status)).collect();
+    let first = causes.list().first();
+    let alone = causes.list().iter().filter(|cause| status.get(cause.check) == Some(&Status::Error));
+    Single {
+        fault: judged.fault,
+        first: first.map(|cause| cause.check),
+        named: first.is_some_and(|cause| names(cause, judged.fault)),
+        findings: causes.list().iter().map(|cause| 1 + cause.explains.len()).sum(),
+        causes: causes.list().len(),
+        unexplained: alone.map(|cause| cause.check).collect(),
+        took,
+    }
+}
+
+fn names(cause: &causes::Cause, fault: &FaultInfo) -> bool {
+    cause.requirements.iter().any(|rule| rule.id == fault.requirement)
+}
+
+/// Pairs of faults that have nothing to do with each other, drawn the same way each time.
+fn pairs(judged: &[Judged]) -> Vec<Pair> {
+    let mut choices = Choices::new(0, "pairs of faults");
+    let (mut pairs, mut drawn) = (Vec::new(), HashSet::new());
+    for _ in 0..PAIRS * 20 {
+        if pairs.len() == PAIRS || judged.len() < 2 {
+            break;
+        }
+        let (one, other) = (choices.below(judged.len()), choices.below(judged.len()));
+        if drawn.insert((one.min(other), one.max(other))) {
+            pairs.extend(pair(&judged[one], &judged[other]));
+        }
+    }
+    pairs
+}
+
+/// What a run would say of both; `None` unless they are independent: neither rule builds on the other, and both can be seen.
+fn pair(one: &Judged, other: &Judged) -> Option<Pair> {
+    let (first, second) = (one.fault.requirement, other.fault.requirement);
+    if first == second || order::builds_on(first, second) || order::builds_on(second, first) {
+        return None;
+    }
+    let results = together(one, other);
+    let seen = |rule: &str| {
+        let failed = results.iter().filter(|result| result.status == Status::Fail);
+        failed.flat_map(|result| result.check.requirements).any(|each| each.id == rule)
+    };
+    if !seen(first) || !seen(second) {
+        return None;
+    }
+    let causes = causes::find(results.iter().copied());
+    let shown = &causes.list()[..causes.list().len().min(FIRST)];
+    let is_named = |fault| shown.iter().any(|cause| names(cause, fault));
+    Some(Pair {
+        faults: [one.fault, other.fault],
+        first: shown.iter().map(|cause| cause.check).collect(),
+        named: is_named(one.fault) && is_named(other.fault),
+    })
+}
+
+/// What a server with both faults would show, check by check: where one of them keeps a check from being set up, that; else what
+/// fails, else what warns. Where both fail, a check sees the one or the other first, and nobody knows which.
+fn together<'a>(one: &'a Judged, other: &'a Judged) -> Vec<&'a CheckResult> {
+    let severity = |result: &CheckResult| match result.status {
+        Status::Error => 4,
+        Status::Fail => 3,
+        Status::Warn => 2,
+        Status::Pass => 1,
+        Status::Skip => 0,
+    };
+    let others: HashMap<_, _> = other.results.iter().map(|result| (result.check.id, result.as_ref())).collect();
+    let worse = |mine: &'a CheckResult| {
+        let Some(theirs) = others.get(mine.check.id).copied() else { return mine };
+        let toss = u64::from(Choices::new(0, mine.check.id).draw() % 2 == 0);
+        if (severity(theirs), toss) > (severity(mine), 0) { theirs } else { mine }
+    };
+    one.results.iter().map(|result| worse(result)).collect()
+}
+
+/// What is asked of the figures.
+struct Goal {
+    what: &'static str,
+    reached: fn(&Figures) -> Option<f64>,
+    bound: Bound,
+}
+
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+/// The bounds that fail a selftest.
+static GOALS: [Goal; 6] = [
+    Goal {
+        what: "% of the faults: the first cause names the broken rule",
+        reached: |figures| share(figures.singles.iter().map(|single| single.named)),
+        bound: Bound::AtLeast(97.0),
+    },
+    Goal { what: "causes in the median", reached: |figures| figures.causes(50), bound: Bound::AtMost(1.0) },
+    Goal { what: "causes at the 95th percentile", reached: |figures| figures.causes(95), bound: Bound::AtMost(3.0) },
+    Goal {
+        what: "% of the pairs: both rules are among the first three causes",
+        reached: |figures| share(figures.pairs.iter().map(|pair| pair.named)),
+        bound: Bound::AtLeast(90.0),
+    },
+    Goal {
+        what: "errors that name no cause",
+        reached: |figures| Some(figures.singles.iter().map(|single| single.unexplained.len() as f64).sum()),
+        bound: Bound::AtMost(0.0),
+    },
+    Goal {
+        what: "ms of grouping at the 95th percentile",
+        reached: |figures| percentile(figures.singles.iter().map(|single| single.took.as_secs_f64() * 1e3), 95),
+        bound: Bound::AtMost(5.0),
+    },
+];
+
+impl Figures {
+    /// Causes of a run, at a percentile.
+    fn causes(&self, percent: usize) -> Option<f64> {
+        percentile(self.singles.iter().map(|single| single.causes as f64), percent)
+    }
+
+    /// The goals with the figures, and whether each is met; those of a few servers are met whatever they are.
+    pub fn goals(&self) -> Vec<(String, bool)> {
+        let enough = self.singles.len() >= ENOUGH;
+        let told = GOALS.iter().filter_map(|goal| {
+            let figure = (goal.reached)(self)?;
+            let (met, bound) = match goal.bound {
+                Bound::AtLeast(least) => (figure >= least, format!("at least {least}")),
+                Bound::AtMost(most) => (figure <= most, format!("at most {most}")),
+            };
+            Some((format!("{figure:>6.1} {} (asked: {bound})", goal.what), met || !enough))
+        });
+        told.collect()
+    }
+
+    /// The share of faults, kept out of the work or not, whose rule the first cause names; in percent.
+    pub fn top_1(&self, held_out: bool) -> Option<f64> {
+        let part = self.singles.iter().filter(|single| is_held_out(single.fault) == held_out);
+        share(part.map(|single| single.named))
+    }
+
+    /// The most causes that a server has, and its fault.
+    pub fn worst(&self) -> Option<(usize, &'static str)> {
+        self.singles.iter().map(|single| (single.causes, single.fault.name)).max()
+    }
+
+    /// Faults whose rule the first cause doesn't name.
+    pub fn misses(&self) -> impl Iterator<Item = &Single> {
+        self.singles.iter().filter(|single| !single.named)
+    }
+}
+
+fn share(outcomes: impl Iterator<Item = bool>) -> Option<f64> {
+    let (all, good) = outcomes.fold((0usize, 0usize), |(all, good), right| (all + 1, good + usize::from(right)));
+    (all > 0).then(|| good as f64 * 100.0 / all as f64)
+}
+
+/// The smallest value that so many percent don't exceed.
+fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> Option<f64> {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        let of = |values: &[f64], percent| percentile(values.iter().copied(), percent);
+        assert_eq!(of(&[], 50), None);
+        assert_eq!(of(&[3.0, 1.0, 2.0], 50), Some(2.0));
+        assert_eq!(of(&[1.0, 1.0, 1.0, 9.0], 75), Some(1.0));
+        assert_eq!(of(&[1.0, 1.0, 1.0, 9.0], 95), Some(9.0));
+    }
+
+    #[test]
+    fn a_third_is_held_out() {
+        let all = measured(1);
+        let held_out = all.iter().filter(|fault| is_held_out(fault.info())).count();
+        assert!((all.len() / 4..all.len() * 2 / 5).contains(&held_out), "{held_out} of {}", all.len());
+    }
+
+    #[test]
+    fn few_servers_prove_nothing() {
+        let figures = Figures { singles: Vec::new(), pairs: Vec::new() };
+        assert!(figures.goals().iter().all(|(_, met)| *met));
+    }
+}
