@@ -30,7 +30,7 @@ pub struct Cause {
     /// Id of the check that shows it most directly.
     pub check: &'static str,
     /// The rules that this check proves; the first is the one that is broken most likely.
-    pub requirements: &'static [&'static Requirement],
+    pub requirements: Vec<&'static Requirement>,
     /// Ids of the checks whose findings follow from it.
     pub explains: Vec<&'static str>,
 }
@@ -41,6 +41,8 @@ pub struct Causes {
     list: Vec<Cause>,
     /// Place of the cause of every check that didn't come off well.
     of: HashMap<&'static str, usize>,
+    /// Whether a cause fails the run: failures come first.
+    has_failure: bool,
 }
 
 impl Causes {
@@ -71,18 +73,26 @@ pub fn find<'a>(results: impl IntoIterator<Item = &'a CheckResult>) -> Causes {
             Status::Fail | Status::Warn | Status::Error => found.push(Symptom::of(result, place)),
         }
     }
-    symptom::settle(&mut found);
+    symptom::settle(&mut found, passed.values().sum());
     let mut causes = Causes::default();
     while let Some(place) = most_fundamental(&found, &passed) {
+        // While something is broken, a check that couldn't be set up is no cause: it follows from what is most fundamental.
+        if found[place].status == Status::Error && causes.has_failure {
+            found.sort_by_key(|symptom| symptom.place);
+            causes.of.extend(found.iter().map(|symptom| (symptom.check.id, 0)));
+            causes.list[0].explains.extend(found.iter().map(|symptom| symptom.check.id));
+            break;
+        }
         let first = found.swap_remove(place);
         let (mut with, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|other| follows(other, &first));
         with.sort_by_key(|symptom| symptom.place);
         for symptom in std::iter::once(&first).chain(&with) {
             causes.of.insert(symptom.check.id, causes.list.len());
         }
+        causes.has_failure |= first.status == Status::Fail;
         causes.list.push(Cause {
             check: first.check.id,
-            requirements: first.check.requirements,
+            requirements: first.rules(),
             explains: with.iter().map(|symptom| symptom.check.id).collect(),
         });
         found = rest;
@@ -97,11 +107,12 @@ fn rule_of(result: &CheckResult) -> &'static Requirement {
 
 /// Who is heard first. Of the tiers, the first that anybody belongs to.
 type Tier = fn(&Symptom<'_>) -> bool;
-const TIERS: [Tier; 8] = [
+const TIERS: [Tier; 9] = [
     |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct && it.own,
+    |it| it.status == Status::Fail && it.class <= Class::RunWide && it.direct && it.own,
     |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct,
     |it| it.status == Status::Fail && it.class == Class::Sequential,
-    |it| it.status == Status::Fail && it.class == Class::RunWide,
+    |it| it.status == Status::Fail && it.class <= Class::RunWide,
     |it| it.status == Status::Fail,
     |it| it.status == Status::Warn && it.class == Class::Sequential && it.direct && it.own,
     |it| it.status == Status::Warn,
@@ -127,7 +138,7 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     undermost
         .min_by_key(|(_, symptom)| {
             let level = symptom.check.level != Level::Must;
-            (std::cmp::Reverse(broken[symptom.rule.id]), order::rank(symptom.rule.id), level, symptom.place)
+            (!symptom.plain, std::cmp::Reverse(broken[symptom.rule.id]), order::rank(symptom.rule.id), level, symptom.place)
         })
         .map(|(place, _)| place)
 }

@@ -65,6 +65,23 @@ fn by_id(id: &str) -> Option<Vec<&'static str>> {
     first.map(|(_, operation)| named(&[*operation]))
 }
 
+/// The check that does nothing but what an operation is for. While it fails, that operation doesn't work at all.
+const PLAIN: [(&str, Operation); 8] = [
+    ("auth/nonce-shape", Operation::Challenge),
+    ("auth/signature-over-raw-bytes", Operation::Token),
+    ("create-repo/returns-manifest", Operation::CreateRepo),
+    ("pull/after-push", Operation::Pull),
+    ("push/applies", Operation::Push),
+    ("add-member/records-entry", Operation::AddMember),
+    ("remove-member/rotates", Operation::RemoveMember),
+    ("fetch-member-key/among-many", Operation::FetchMemberKey),
+];
+
+/// The operation that a check is the plain one of.
+pub(super) fn plain_of(check: &str) -> Option<&'static str> {
+    PLAIN.iter().find(|(id, _)| *id == check).map(|(_, operation)| operation.name())
+}
+
 /// The operations without which this one can't be tried.
 pub(super) fn needs(operation: &str) -> &'static [&'static str] {
     match operation {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::subject::subject;
+use super::subject::{plain_of, subject};
 use crate::requirements::{self as req, Requirement};
 use crate::runner::{CheckInfo, CheckResult, Status};
 use crate::scenarios::{self, Operation};
@@ -13,6 +13,8 @@ use crate::scenarios::{self, Operation};
 pub(super) enum Class {
     /// One request after the other.
     Sequential,
+    /// At a story that goes through all operations.
+    Story,
     /// At all that the run has seen, at habits, or at what is stored.
     RunWide,
     /// At the same time, or many rules in one story.
@@ -49,7 +51,7 @@ pub(super) enum Kind {
 pub(super) struct Symptom<'a> {
     pub check: &'static CheckInfo,
     pub status: Status,
-    /// The first rule that the check names: what it is about.
+    /// The rule that the check says is broken.
     pub rule: &'static Requirement,
     pub class: Class,
     pub kind: Kind,
@@ -61,6 +63,12 @@ pub(super) struct Symptom<'a> {
     pub shown_by: Option<&'a str>,
     /// Operations that the check is about; `None` if any.
     pub subject: Option<Vec<&'static str>>,
+    /// Whether the path of the request that went wrong holds an escape.
+    pub escaped: bool,
+    /// Whether this check does nothing but what its operation is for.
+    pub plain: bool,
+    /// The check in which a look at the whole run met it.
+    pub met_in: Option<&'a str>,
     /// Whether the operation that went wrong is one that the check is about.
     pub direct: bool,
     /// Whether the deviation is of the kind that the rule is about.
@@ -68,6 +76,18 @@ pub(super) struct Symptom<'a> {
     /// Place in the catalogue of checks.
     pub place: usize,
 }
+
+const ALL_OPERATIONS: [Operation; 9] = [
+    Operation::Challenge,
+    Operation::Token,
+    Operation::CreateRepo,
+    Operation::Pull,
+    Operation::Push,
+    Operation::AddMember,
+    Operation::RemoveMember,
+    Operation::FetchMemberKey,
+    Operation::Discovery,
+];
 
 /// Places of the checks in the catalogue.
 static PLACES: LazyLock<HashMap<&str, usize>> =
@@ -86,48 +106,147 @@ impl<'a> Symptom<'a> {
         let status = exchange.and_then(|exchange| exchange.status);
         let kind = match check.id.split('/').next() {
             Some("schema") if result.status != Status::Error && rule_is(check, &req::FIELD_NAMES) => Kind::Shape,
-            _ => kind(expected, observed, status),
+            _ => kind(expected, observed, status, finding.is_some_and(|finding| finding.evidence.is_empty())),
         };
         let operation = exchange.map(|exchange| exchange.operation).or_else(|| setting_up(result.status, expected));
         let shown_by = finding.and_then(|finding| finding.evidence.last()).map(|exchange| exchange.operation);
-        let rule = check.requirements[0];
+        let deviation = deviation(observed);
+        let rule = rule(check, kind, &deviation);
         Self {
             check,
             status: result.status,
             rule,
             class: class(check.id, kind),
             kind,
-            deviation: deviation(observed),
+            deviation,
             operation,
             shown_by,
             subject: subject(check),
+            escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
+            plain: false,
+            met_in: met_in(observed),
             direct: false,
             own: result.status != Status::Error && is_own(rule, kind),
             place: PLACES.get(check.id).copied().unwrap_or(PLACES.len() + place),
         }
     }
 
-    /// Whether the check is about an operation.
+    /// The rules that the check proves, the broken one first.
+    pub(super) fn rules(&self) -> Vec<&'static Requirement> {
+        let others = self.check.requirements.iter().copied().filter(|rule| rule.id != self.rule.id);
+        std::iter::once(self.rule).chain(others).collect()
+    }
+
+    /// Whether something was refused to a check of an operation.
+    fn is_refused_after(&self, operation: Operation) -> bool {
+        self.kind == Kind::Refused && self.subject.as_ref().is_some_and(|it| it.contains(&operation.name()))
+    }
+
+    /// Whether an operation is among those that the check is about.
+    pub(super) fn names(&self, operation: &str) -> bool {
+        self.subject.as_ref().is_some_and(|subject| subject.contains(&operation))
+    }
+
+    /// Whether the check may be about an operation.
     pub(super) fn is_about(&self, operation: &str) -> bool {
         self.subject.as_ref().is_none_or(|subject| subject.contains(&operation))
     }
 }
 
-/// Decides which findings are direct. What a pull shows is the doing of the request before it; only what it shows right after a
-/// creation, too, may as well be its own.
-pub(super) fn settle(found: &mut [Symptom<'_>]) {
-    let shows_creation = |symptom: &&Symptom<'_>| {
-        symptom.shown_by.is_some()
-            && symptom.operation == Some(Operation::CreateRepo.name())
-            && symptom.rule.id == req::CREATE_RETURNS.id
-    };
-    let from_the_start: HashSet<String> =
-        found.iter().filter(shows_creation).map(|symptom| symptom.deviation.clone()).collect();
+/// Decides whose doing each finding is, and which findings are direct.
+pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
+    let run = Found::of(found, passed);
     for symptom in found {
-        let shown_by = symptom.shown_by.filter(|_| from_the_start.contains(&symptom.deviation));
-        let mut operations = symptom.operation.into_iter().chain(shown_by);
-        symptom.direct = symptom.operation.is_none() || operations.any(|it| symptom.is_about(it));
+        // What a pull shows is the doing of the request before it, unless it shows the same after requests of several kinds.
+        if run.deeds.get(&symptom.deviation).is_some_and(|deeds| deeds.len() > 1) {
+            symptom.operation = symptom.shown_by.or(symptom.operation);
+        }
+        // A repository that is nowhere wasn't created.
+        if symptom.is_refused_after(Operation::CreateRepo) && run.nothing_is_there {
+            symptom.operation = Some(Operation::CreateRepo.name());
+        }
+        symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.id) == Some(it));
+        symptom.direct = symptom.operation.is_none_or(|it| symptom.is_about(it));
+        // A look at the whole run only repeats what the check says in which it was met. Bodies that aren't the message are told
+        // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
+        let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
+        symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
+        // Where a failing check is about just this deviation, it is no other rule's own.
+        symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
+        symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
     }
+}
+
+/// What has to be known of all findings to judge one.
+struct Found {
+    /// The operations after which a pull shows a deviation.
+    deeds: HashMap<String, HashSet<&'static str>>,
+    /// The rules that are about just this deviation, where a failing check names them.
+    specific: HashMap<String, &'static str>,
+    failing: HashSet<&'static str>,
+    /// Whether all operations on a new repository are refused.
+    nothing_is_there: bool,
+    /// Whether most checks come off well: then whoever logs in for the first time gets a token.
+    works: bool,
+    /// Whether the plain checks of createRepo and pull come off well.
+    plain_bodies: bool,
+}
+
+impl Found {
+    fn of(found: &[Symptom<'_>], passed: usize) -> Self {
+        let mut deeds: HashMap<_, HashSet<_>> = HashMap::new();
+        let mut specific = HashMap::new();
+        for symptom in found.iter().filter(|symptom| symptom.status != Status::Error) {
+            let operation = symptom.operation.and_then(|name| ALL_OPERATIONS.into_iter().find(|it| it.name() == name));
+            if symptom.shown_by.is_some() {
+                deeds.entry(symptom.deviation.clone()).or_default().extend(operation.map(Operation::name));
+            }
+            if symptom.status == Status::Fail
+                && about(symptom.kind, &symptom.deviation).is_some_and(|rule| rule.id == symptom.rule.id)
+            {
+                specific.insert(symptom.deviation.clone(), symptom.rule.id);
+            }
+        }
+        let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.id).collect();
+        let refused = |operation: Operation| {
+            found.iter().any(|it| {
+                it.kind == Kind::Refused
+                    && it.operation == Some(operation.name())
+                    && plain_of(it.check.id) == Some(operation.name())
+            })
+        };
+        Self {
+            nothing_is_there: refused(Operation::Push) && refused(Operation::AddMember),
+            plain_bodies: !failing.iter().any(|id| ["createRepo", "pull"].map(Some).contains(&plain_of(id))),
+            works: passed > found.len(),
+            deeds,
+            specific,
+            failing,
+        }
+    }
+}
+
+/// The rule that is about just such a deviation.
+fn about(kind: Kind, deviation: &str) -> Option<&'static Requirement> {
+    match kind {
+        Kind::Blob => Some(&req::STORED_VERBATIM),
+        Kind::Binding => Some(&req::BINDING_OPAQUE),
+        Kind::Roster if deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
+        Kind::Counter if deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
+        _ => None,
+    }
+}
+
+/// The rule that a deviation breaks, of those that the check names: the first, unless another is about just this.
+fn rule(check: &'static CheckInfo, kind: Kind, deviation: &str) -> &'static Requirement {
+    let named = |about: &Requirement| check.requirements.iter().copied().find(|rule| rule.id == about.id);
+    about(kind, deviation).and_then(named).unwrap_or(check.requirements[0])
+}
+
+/// The check that a look at the whole run names: `(met in X)`, `(15 times, first in X)`.
+fn met_in(observed: &str) -> Option<&str> {
+    let (_, rest) = ["(met in ", ", first in "].iter().find_map(|words| observed.split_once(words))?;
+    rest.split_once(')').map(|(check, _)| check)
 }
 
 /// The step that failed where no exchange shows it: a run without tokens doesn't try again and again.
@@ -140,7 +259,8 @@ fn class(id: &str, kind: Kind) -> Class {
     match id.split('/').next().unwrap_or_default() {
         // A body that isn't the message is told best by the check that holds every body to the schema.
         "schema" if kind == Kind::Shape => Class::Sequential,
-        "race" | "authority" | "example" => Class::Concurrent,
+        "race" | "authority" => Class::Concurrent,
+        "rights" | "rosters" | "doubled" | "later" | "example" | "hangups" => Class::Story,
         "auth"
         | "token"
         | "create-repo"
@@ -166,7 +286,7 @@ fn rule_is(check: &CheckInfo, rule: &Requirement) -> bool {
 
 /// Rules whose breach looks in a certain way, with what it looks like.
 static LOOKS: &[(&[&Requirement], &[Kind])] = &[
-    (&[&req::STORED_VERBATIM], &[Kind::Blob, Kind::Binding]),
+    (&[&req::STORED_VERBATIM], &[Kind::Blob]),
     (&[&req::BINDING_OPAQUE], &[Kind::Binding]),
     (&[&req::FIELD_NAMES], &[Kind::Shape]),
     (&[&req::KEY_ENCODING], &[Kind::Shape, Kind::Roster, Kind::Blob]),
@@ -226,7 +346,7 @@ fn is_own(rule: &Requirement, kind: Kind) -> bool {
     }
 }
 
-fn kind(expected: &str, observed: &str, status: Option<u16>) -> Kind {
+fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kind {
     let says = |words: &[&str]| words.iter().any(|word| observed.contains(word));
     if says(&[
         "missing field",
@@ -243,6 +363,8 @@ fn kind(expected: &str, observed: &str, status: Option<u16>) -> Kind {
         "is not valid",
     ]) {
         Kind::Shape
+    } else if let Some(refusal) = status.filter(|status| alone && *status >= 400 && observed.starts_with("status ")) {
+        if refusal >= 500 { Kind::ServerError } else { Kind::Refused }
     } else if status.is_some_and(|status| status < 400)
         && ["unchanged is true", "a pull at the current version"].iter().any(|words| expected.contains(words))
     {

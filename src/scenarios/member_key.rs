@@ -9,7 +9,7 @@ use crate::client::{Identity, Repo};
 use crate::wire::{MemberEntry, PushResponse};
 
 checks! {
-    "fetch-member-key/among-many", Must, "§6", [FETCH_ENTRY, STORED_VERBATIM, BINDING_OPAQUE], among_many,
+    "fetch-member-key/among-many", Must, "§6", [FETCH_ENTRY, STORED_VERBATIM, BINDING_OPAQUE, HTTP_PROFILE], among_many,
         "fetchMemberKey gives the entry of the member asked for, whoever of the members asks";
     "fetch-member-key/id-with-plus", Must, "§6", [FETCH_ENTRY, HTTP_PROFILE], id_with_plus,
         "fetchMemberKey finds a member whose id holds a plus sign";
