@@ -3,8 +3,10 @@
 //! `cargo bench --bench suite`
 
 use std::hint::black_box;
+use std::sync::Arc;
 
-use avp_conform::runner::{self, RunConfig, Target};
+use avp_conform::causes;
+use avp_conform::runner::{self, CheckResult, Event, RunConfig, Target};
 use avp_conform::server;
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -25,6 +27,31 @@ async fn judge(only: Option<&str>) -> u8 {
     end.exit_code
 }
 
+/// All that a run finds on a server whose repositories can't be used, which is what takes longest to group.
+async fn findings() -> Vec<Arc<CheckResult>> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let fault = server::Fault::by_name("create-not-stored");
+    let running = server::start(server::Config { fault, ..Default::default() }, listener).await.expect("a server");
+    let config = RunConfig::new(Target::Url(format!("http://{}", running.addr()).parse().expect("a URL")));
+    let (_keep, stop) = tokio::sync::watch::channel(false);
+    let mut results = Vec::new();
+    runner::run(config, stop, &mut |event| {
+        if let Event::CheckFinished(result) = event {
+            results.push(result);
+        }
+    })
+    .await;
+    running.shutdown().await;
+    results
+}
+
+fn grouping(criterion: &mut Criterion) {
+    let results = runtime().block_on(findings());
+    criterion.bench_function("causes of a server with 299 findings", |bencher| {
+        bencher.iter(|| causes::find(black_box(&results).iter().map(AsRef::as_ref)));
+    });
+}
+
 fn suite(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("suite");
@@ -35,5 +62,5 @@ fn suite(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, suite);
+criterion_group!(benches, grouping, suite);
 criterion_main!(benches);

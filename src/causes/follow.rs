@@ -5,47 +5,77 @@ use super::symptom::{Class, Kind, Symptom};
 use crate::requirements as req;
 use crate::requirements::order::builds_on;
 use crate::runner::Status;
+use crate::scenarios::Operation;
 
-/// Whether a finding follows from a cause.
-pub(super) fn follows(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+/// A reason: what it says to a reader, and whether it holds for a finding and a cause.
+type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
+
+/// All reasons. The first that holds is told.
+static REASONS: [Reason; 16] = [
+    ("the same deviation", is_the_same),
+    ("it proves the broken rule as well", is_about_the_same_rule),
+    ("it can't read what comes back", stumbles),
+    ("it couldn't be set up", was_not_set_up),
+    ("a step on its way fails", has_a_step_that_fails),
+    ("it looks at more than the plain requests that already fail", looks_at_more),
+    ("its rule builds on the broken one", builds_on_it),
+    ("it was met there", was_met_there),
+    ("ids in paths don't arrive", does_not_arrive),
+    ("the repository was never created", is_nowhere),
+    ("the operation doesn't do what it is for", needs_what_does_not_work),
+    ("it counts on a version or an epoch that is another", counts_on_it),
+    ("the operation lets through what it mustn't", is_let_through),
+    ("rights are not what they should be", tells_of_rights),
+    ("a request before it had an effect that it mustn't have", is_left_behind),
+    ("it is the worked example, which goes through everything", is_the_example),
+];
+
+/// Why a finding follows from a cause; `None` where it doesn't.
+pub(super) fn follows(other: &Symptom<'_>, cause: &Symptom<'_>) -> Option<&'static str> {
     // A warning explains no failure.
     if cause.status == Status::Warn && other.status == Status::Fail {
-        return false;
+        return None;
     }
-    is_the_same(other, cause)
-        || is_about_the_same_rule(other, cause)
-        || stumbles(other, cause)
-        || was_not_set_up(other, cause)
-        || has_a_step_that_fails(other, cause)
-        || looks_at_more(other, cause)
-        || builds_on_it(other, cause)
-        || was_met_there(other, cause)
-        || does_not_arrive(other, cause)
-        || is_nowhere(other, cause)
-        || needs_what_does_not_work(other, cause)
+    REASONS.iter().find(|(_, holds)| holds(other, cause)).map(|(reason, _)| *reason)
 }
 
 /// The same deviation at the same operation is one, and the same difference in what is stored is one wherever it shows.
 fn is_the_same(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let stored = matches!(cause.kind, Kind::Roster | Kind::Counter | Kind::Blob | Kind::Binding);
     let shown = other.shown_by.is_some() && cause.shown_by.is_some();
+    // That two requests are let through is the same only where it is about the same rule.
+    if cause.kind == Kind::Accepted && !is_related(other, cause) {
+        return false;
+    }
     other.deviation == cause.deviation && (stored || shown || other.operation == cause.operation)
 }
 
-/// A check that proves the broken rule as well says nothing new.
+/// Whether two checks prove a rule that they share, or one that builds on one of the other's.
+fn is_related(one: &Symptom<'_>, other: &Symptom<'_>) -> bool {
+    let (mine, theirs) = (one.check.requirements, other.check.requirements);
+    mine.iter().any(|a| theirs.iter().any(|b| a.id == b.id || builds_on(a.id, b.id) || builds_on(b.id, a.id)))
+}
+
+/// A check that proves the broken rule as well says nothing new; one that looks at more than plain requests only where it sees the
+/// same kind of thing or is first of all about this rule.
 fn is_about_the_same_rule(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    other.check.requirements.iter().any(|rule| rule.id == cause.rule.id)
+    let alike = other.class == Class::Sequential || other.kind == cause.kind || other.operation == cause.operation;
+    other.rule.id == cause.rule.id || (alike && other.check.requirements.iter().any(|rule| rule.id == cause.rule.id))
 }
 
 /// What can't be read, or comes back otherwise, is met by checks of anything.
 fn stumbles(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    // Where member ids are spelled otherwise, nobody is in the roster who should be.
+    if cause.kind == Kind::Shape && other.kind == Kind::Roster {
+        return cause.deviation.contains("ed25519PublicKey");
+    }
     // A body that breaks the schema only where something stored comes back otherwise.
     if other.kind == Kind::Shape && !other.direct && cause.kind == Kind::Blob {
         return true;
     }
     other.kind == cause.kind
         && match other.kind {
-            Kind::Shape => true,
+            Kind::Shape | Kind::Leak => true,
             Kind::Blob | Kind::Binding => !other.own || !other.direct,
             _ => false,
         }
@@ -64,12 +94,18 @@ fn has_a_step_that_fails(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     !other.direct && cause.direct && other.operation.is_some_and(|operation| cause.is_about(operation))
 }
 
-/// What looks at everything, or at the same time, follows from what fails in plain requests of a rule that it proves or builds on.
+/// What looks at everything, or at the same time, follows from what fails in plain requests of a rule that it builds on; a look at
+/// everything only where it sees the same kind of thing.
 fn looks_at_more(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    other.class != Class::Sequential
-        && other.check.requirements.iter().any(|rule| {
-            builds_on(rule.id, cause.rule.id) || cause.check.requirements.iter().any(|proven| proven.id == rule.id)
-        })
+    let builds = || other.check.requirements.iter().any(|rule| builds_on(rule.id, cause.rule.id));
+    let alike = other.kind == cause.kind && other.kind != Kind::Other;
+    let same = other.operation.is_none() || other.operation == cause.operation;
+    match other.class {
+        Class::Sequential => false,
+        Class::RunWide => alike && same && builds(),
+        Class::Concurrent => (alike || same) && builds(),
+        Class::Story => (alike || same || other.kind == Kind::Other) && builds(),
+    }
 }
 
 /// A rule that builds on the broken one, with the same deviation or with the same kind of it at the same operation.
@@ -100,5 +136,50 @@ fn needs_what_does_not_work(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let Some(operation) = cause.operation.filter(|_| cause.plain) else { return false };
     (other.kind == cause.kind && other.operation == cause.operation)
         || (builds_on(other.rule.id, cause.rule.id) && other.names(operation))
-        || other.class == Class::Story
+        || (other.class == Class::Story && other.kind == cause.kind)
+        // States are compared, and no exchange shows what was carried out.
+        || (other.class != Class::Sequential && other.operation.is_none())
+}
+
+/// Where an operation leaves another version or epoch than it must, the next requests count on the wrong one.
+fn counts_on_it(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let expects = [Operation::Push, Operation::RemoveMember, Operation::Pull].map(Operation::name);
+    cause.plain
+        && cause.kind == Kind::Counter
+        && !["status/", "errors/", "retries/"].iter().any(|area| other.check.id.starts_with(area))
+        && (other.class == Class::Story || other.operation.is_some_and(|operation| expects.contains(&operation)))
+        && matches!(other.kind, Kind::Counter | Kind::Conflict | Kind::Refused | Kind::Unchanged)
+}
+
+/// What one operation lets through that it mustn't is let through in every check.
+fn is_let_through(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let both = [other, cause];
+    both.iter().all(|it| it.kind == Kind::Accepted) && other.operation == cause.operation && is_related(other, cause)
+}
+
+/// A story of who may do what, where a plain request already lets somebody in or keeps somebody out.
+fn tells_of_rights(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let rights = [
+        req::PULL_MEMBERS_ONLY.id,
+        req::PUSH_MEMBERS_ONLY.id,
+        req::ADD_MEMBERS_ONLY.id,
+        req::REMOVE_MEMBERS_ONLY.id,
+        req::FETCH_MEMBERS_ONLY.id,
+        req::REMOVE_REVOKES.id,
+        req::SUBJECT_IS_CALLER.id,
+    ];
+    other.check.id.starts_with("rights/") && rights.contains(&cause.rule.id)
+}
+
+/// What was let through, or left in, has changed something, which a look at the whole run meets and which other refusals tell of.
+fn is_left_behind(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let refusals = other.check.id.starts_with("status/")
+        && matches!(cause.kind, Kind::Accepted | Kind::Roster)
+        && builds_on(other.rule.id, cause.rule.id);
+    refusals || (other.met_in.is_some() && cause.kind == Kind::Accepted)
+}
+
+/// The worked example is a cause only where nothing plainer fails.
+fn is_the_example(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    other.check.id.starts_with("example/") && cause.class == Class::Sequential && cause.status == Status::Fail
 }

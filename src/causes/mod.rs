@@ -16,6 +16,8 @@
 mod follow;
 mod subject;
 mod symptom;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -33,6 +35,8 @@ pub struct Cause {
     pub requirements: Vec<&'static Requirement>,
     /// Ids of the checks whose findings follow from it.
     pub explains: Vec<&'static str>,
+    /// Why each of them does, in their order.
+    pub reasons: Vec<&'static str>,
 }
 
 /// The causes of a run, the most fundamental first.
@@ -80,20 +84,30 @@ pub fn find<'a>(results: impl IntoIterator<Item = &'a CheckResult>) -> Causes {
         if found[place].status == Status::Error && causes.has_failure {
             found.sort_by_key(|symptom| symptom.place);
             causes.of.extend(found.iter().map(|symptom| (symptom.check.id, 0)));
-            causes.list[0].explains.extend(found.iter().map(|symptom| symptom.check.id));
+            let first = &mut causes.list[0];
+            first.explains.extend(found.iter().map(|symptom| symptom.check.id));
+            first.reasons.resize(first.explains.len(), "it couldn't be set up while something is broken");
             break;
         }
         let first = found.swap_remove(place);
-        let (mut with, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|other| follows(other, &first));
-        with.sort_by_key(|symptom| symptom.place);
-        for symptom in std::iter::once(&first).chain(&with) {
-            causes.of.insert(symptom.check.id, causes.list.len());
+        let mut with: Vec<(Symptom<'_>, &'static str)> = Vec::new();
+        let mut rest = Vec::new();
+        for other in found {
+            match follows(&other, &first) {
+                Some(reason) => with.push((other, reason)),
+                None => rest.push(other),
+            }
+        }
+        with.sort_by_key(|(symptom, _)| symptom.place);
+        for check in std::iter::once(first.check).chain(with.iter().map(|(symptom, _)| symptom.check)) {
+            causes.of.insert(check.id, causes.list.len());
         }
         causes.has_failure |= first.status == Status::Fail;
         causes.list.push(Cause {
             check: first.check.id,
             requirements: first.rules(),
-            explains: with.iter().map(|symptom| symptom.check.id).collect(),
+            explains: with.iter().map(|(symptom, _)| symptom.check.id).collect(),
+            reasons: with.iter().map(|(_, reason)| *reason).collect(),
         });
         found = rest;
     }
@@ -130,7 +144,9 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     // A rule most of whose checks pass is hardly the one that is broken, while others fail in most of theirs. (A body is right or
     // wrong by itself: that the bodies of other operations are right says nothing.)
     let mostly = |rule: &str| rule == req::FIELD_NAMES.id || broken[rule] >= passed.get(rule).copied().unwrap_or(0);
-    let mostly: HashSet<&str> = broken.keys().copied().filter(|rule| mostly(rule)).collect();
+    let mut mostly: HashSet<&str> = broken.keys().copied().filter(|rule| mostly(rule)).collect();
+    // An operation that doesn't do what it is for is heard whatever else comes off well.
+    mostly.extend(heard().filter(|(_, symptom)| symptom.plain).map(|(_, symptom)| symptom.rule.id));
     let pool: HashSet<&str> = if mostly.is_empty() { broken.keys().copied().collect() } else { mostly };
     let undermost = heard().filter(|(_, symptom)| {
         pool.contains(symptom.rule.id) && !pool.iter().any(|other| order::builds_on(symptom.rule.id, other))
@@ -138,7 +154,13 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     undermost
         .min_by_key(|(_, symptom)| {
             let level = symptom.check.level != Level::Must;
-            (!symptom.plain, std::cmp::Reverse(broken[symptom.rule.id]), order::rank(symptom.rule.id), level, symptom.place)
+            (
+                !symptom.plain,
+                std::cmp::Reverse(broken[symptom.rule.id]),
+                order::rank(symptom.rule.id),
+                level,
+                symptom.place,
+            )
         })
         .map(|(place, _)| place)
 }

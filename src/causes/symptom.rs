@@ -36,6 +36,10 @@ pub(super) enum Kind {
     Roster,
     /// A version or an epoch.
     Counter,
+    /// A write is a conflict.
+    Conflict,
+    /// Somebody is told what he mustn't learn.
+    Leak,
     /// A 5xx.
     ServerError,
     /// A 4xx where there should be none.
@@ -111,7 +115,9 @@ impl<'a> Symptom<'a> {
         let operation = exchange.map(|exchange| exchange.operation).or_else(|| setting_up(result.status, expected));
         let shown_by = finding.and_then(|finding| finding.evidence.last()).map(|exchange| exchange.operation);
         let deviation = deviation(observed);
-        let rule = rule(check, kind, &deviation);
+        // What was refused did nothing.
+        let did = operation.filter(|_| status.is_none_or(|status| status < 400));
+        let rule = rule(check, kind, &deviation, did);
         Self {
             check,
             status: result.status,
@@ -157,8 +163,10 @@ impl<'a> Symptom<'a> {
 pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
     let run = Found::of(found, passed);
     for symptom in found {
-        // What a pull shows is the doing of the request before it, unless it shows the same after requests of several kinds.
-        if run.deeds.get(&symptom.deviation).is_some_and(|deeds| deeds.len() > 1) {
+        // What a pull shows is the doing of the request before it, unless it shows the same after requests of several kinds; what
+        // it shows right after a creation was created so.
+        let created = symptom.operation == Some(Operation::CreateRepo.name());
+        if !created && run.deeds.get(&symptom.deviation).is_some_and(|deeds| deeds.len() > 1) {
             symptom.operation = symptom.shown_by.or(symptom.operation);
         }
         // A repository that is nowhere wasn't created.
@@ -202,7 +210,8 @@ impl Found {
                 deeds.entry(symptom.deviation.clone()).or_default().extend(operation.map(Operation::name));
             }
             if symptom.status == Status::Fail
-                && about(symptom.kind, &symptom.deviation).is_some_and(|rule| rule.id == symptom.rule.id)
+                && about(symptom.kind, &symptom.deviation, symptom.operation)
+                    .is_some_and(|rule| rule.id == symptom.rule.id)
             {
                 specific.insert(symptom.deviation.clone(), symptom.rule.id);
             }
@@ -227,20 +236,22 @@ impl Found {
 }
 
 /// The rule that is about just such a deviation.
-fn about(kind: Kind, deviation: &str) -> Option<&'static Requirement> {
+fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Option<&'static Requirement> {
+    let removes = operation == Some(Operation::RemoveMember.name());
     match kind {
         Kind::Blob => Some(&req::STORED_VERBATIM),
         Kind::Binding => Some(&req::BINDING_OPAQUE),
-        Kind::Roster if deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
-        Kind::Counter if deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
+        Kind::Leak => Some(&req::REFUSAL_SILENT),
+        Kind::Roster if removes && deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
+        Kind::Counter if removes && deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
         _ => None,
     }
 }
 
 /// The rule that a deviation breaks, of those that the check names: the first, unless another is about just this.
-fn rule(check: &'static CheckInfo, kind: Kind, deviation: &str) -> &'static Requirement {
+fn rule(check: &'static CheckInfo, kind: Kind, deviation: &str, operation: Option<&str>) -> &'static Requirement {
     let named = |about: &Requirement| check.requirements.iter().copied().find(|rule| rule.id == about.id);
-    about(kind, deviation).and_then(named).unwrap_or(check.requirements[0])
+    about(kind, deviation, operation).and_then(named).unwrap_or(check.requirements[0])
 }
 
 /// The check that a look at the whole run names: `(met in X)`, `(15 times, first in X)`.
@@ -260,7 +271,7 @@ fn class(id: &str, kind: Kind) -> Class {
         // A body that isn't the message is told best by the check that holds every body to the schema.
         "schema" if kind == Kind::Shape => Class::Sequential,
         "race" | "authority" => Class::Concurrent,
-        "rights" | "rosters" | "doubled" | "later" | "example" | "hangups" => Class::Story,
+        "rights" | "rosters" | "later" | "example" => Class::Story,
         "auth"
         | "token"
         | "create-repo"
@@ -274,6 +285,7 @@ fn class(id: &str, kind: Kind) -> Class {
         | "retries"
         | "paths"
         | "share-refresh-tokens"
+        | "refusal"
         | "bad-input" => Class::Sequential,
         // The others go through all operations, habits or spellings.
         _ => Class::RunWide,
@@ -290,6 +302,17 @@ static LOOKS: &[(&[&Requirement], &[Kind])] = &[
     (&[&req::BINDING_OPAQUE], &[Kind::Binding]),
     (&[&req::FIELD_NAMES], &[Kind::Shape]),
     (&[&req::KEY_ENCODING], &[Kind::Shape, Kind::Roster, Kind::Blob]),
+    (
+        &[
+            &req::REFUSAL_SILENT,
+            &req::NOTHING_GIVEN_AWAY,
+            &req::UNAUTHENTICATED_SILENCE,
+            &req::ZERO_KNOWLEDGE,
+            &req::NO_SECRET_ECHO,
+            &req::DISCRETION,
+        ],
+        &[Kind::Leak, Kind::Accepted, Kind::Other],
+    ),
     (&[&req::NONCE_ISSUED], &[Kind::Accepted]),
     (&[&req::NONCE_SINGLE_USE], &[Kind::Accepted, Kind::Other]),
     (&[&req::SUBJECT_IS_CALLER], &[Kind::Accepted, Kind::Refused]),
@@ -339,7 +362,7 @@ fn is_own(rule: &Requirement, kind: Kind) -> bool {
     }
     match kind {
         // A body that can't be read says nothing about any other rule, and a binding has a rule of its own.
-        Kind::Shape | Kind::Binding => false,
+        Kind::Shape | Kind::Binding | Kind::Leak => false,
         Kind::Accepted => !among(WORKS),
         Kind::Unchanged => among(AT_THE_CURRENT_VERSION),
         _ => true,
@@ -369,6 +392,8 @@ fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kin
         && ["unchanged is true", "a pull at the current version"].iter().any(|words| expected.contains(words))
     {
         Kind::Unchanged
+    } else if observed.starts_with("it holds ") || says(&[": it holds ", " holds a ", " tells a "]) {
+        Kind::Leak
     } else if observed.contains("keyBindingSig") || expected.contains("keyBindingSig") {
         Kind::Binding
     } else if says(&[
@@ -384,6 +409,8 @@ fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kin
         Kind::Blob
     } else if says(&["is missing from the roster", "in the roster", " twice"]) {
         Kind::Roster
+    } else if says(&["\"accepted\":false", "accepted is false", "accepted: false"]) {
+        Kind::Conflict
     } else if says(&["payloadVersion", "keyEpoch"]) {
         Kind::Counter
     } else {
@@ -402,6 +429,9 @@ const MEMBERS: [&str; 5] = ["manifest.", "envelope.", "wrappedDataKey.", "member
 /// A deviation without the values: the member that differs, or the sentence with quotes, numbers and ids left out.
 fn deviation(observed: &str) -> String {
     let shown = observed.split_once(" shows: ").map_or(observed, |(_, difference)| difference);
+    if let Some(status) = shown.strip_prefix("status ").and_then(|rest| rest.get(..3)) {
+        return format!("status {status}");
+    }
     if let Some((name, _)) = shown.split_once(" is ")
         && MEMBERS.iter().any(|lead| name.strip_prefix(lead).is_some_and(is_name))
     {

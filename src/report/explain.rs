@@ -5,7 +5,7 @@ use super::run::Run;
 use super::style::{BOLD, CYAN, DIM, GREEN, RED, of_status, paint};
 use super::text::{clean, condense, count, duration, width, wrap, wrap_at_most};
 use crate::client::{Exchange, RecordedBody};
-use crate::requirements::reasons;
+use crate::requirements::{Requirement, reasons};
 use crate::runner::{CheckResult, Finding, Status};
 
 /// Columns of the labels (`expected`, `request`, …) with the gap after them.
@@ -38,10 +38,15 @@ struct Block {
 pub(super) fn explain(run: &Run, result: &CheckResult, depth: Depth) -> Vec<String> {
     let check = result.check;
     let follows = run.causes.followed_by(check.id);
+    // Of a cause, the rule that is broken most likely comes first.
+    let rules = match run.causes.of(check.id).filter(|_| follows.is_none()) {
+        Some(cause) => &cause.requirements,
+        None => check.requirements,
+    };
     let mut block = Block { depth, lines: Vec::new() };
     let place = format!("{} · {} · {}", check.section, check.level.name(), duration(result.duration));
     block.lines.push(format!("{}  {}", paint(of_status(result.status), check.id), paint(DIM, place)));
-    block.rules(result);
+    block.rules(check.title, rules);
     if let Some(cause) = follows {
         block.labelled("cause", DIM, &format!("follows from {}", cause.check), 1);
     }
@@ -60,8 +65,7 @@ pub(super) fn explain(run: &Run, result: &CheckResult, depth: Depth) -> Vec<Stri
     if hidden > 0 {
         block.labelled("and", DIM, &format!("{} of the same check", count(hidden, "further finding")), 1);
     }
-    if let Some(reason) = reasons::usual(check.id, check.requirements).filter(|_| follows.is_none() && depth.rules > 0)
-    {
+    if let Some(reason) = reasons::usual(check.id, rules).filter(|_| follows.is_none() && depth.rules > 0) {
         block.labelled("often", DIM, reason, 3);
     }
     block.rerun(&run.info.rerun, check.id);
@@ -77,12 +81,12 @@ fn same_exchange(one: &Finding, other: &Finding) -> bool {
 
 impl Block {
     /// The rule in our words: the check's own title, then the sentences of the requirements it proves.
-    fn rules(&mut self, result: &CheckResult) {
+    fn rules(&mut self, title: &str, rules: &[&Requirement]) {
         let room = self.depth.columns.saturating_sub(self.depth.indent);
-        for line in wrap(result.check.title, room) {
+        for line in wrap(title, room) {
             self.push(&paint(BOLD, line));
         }
-        for requirement in result.check.requirements.iter().take(self.depth.rules) {
+        for requirement in rules.iter().take(self.depth.rules) {
             self.labelled("rule", DIM, &format!("{} ({})", requirement.text, requirement.id), 3);
         }
     }

@@ -145,7 +145,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 fn cause(cause: &causes::Cause) -> Cause<'_> {
-    Cause { check: cause.check, requirements: ids(cause.requirements), explains: &cause.explains }
+    Cause { check: cause.check, requirements: ids(&cause.requirements), explains: &cause.explains }
 }
 
 fn ids(requirements: &[&'static Requirement]) -> Vec<&'static str> {

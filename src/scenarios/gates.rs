@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::check::checks;
 use super::context::into_trouble;
 use super::counters::reached;
+use super::state::differing;
 use super::variants::Variants;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::Repo;
@@ -232,5 +233,5 @@ fn is_conflict(answer: &Answer<'_>, repo: &Repo) -> Outcome {
     let expected =
         PushResponse { accepted: false, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: true };
     let told: PushResponse = answer.accepted("a push with a wrong expectation")?;
-    answer.must(told == expected, &format!("it is answered with {expected:?}"), || format!("{told:?}"))
+    answer.must(told == expected, &format!("it is answered with {expected}"), || differing(&expected, &told))
 }

@@ -38,6 +38,19 @@ enum Style {
     Spaced,
 }
 
+impl Style {
+    /// How such JSON looks, for a reader.
+    fn what(self) -> &'static str {
+        match self {
+            Self::Escaped => "JSON with every character of its strings escaped",
+            Self::NamesEscaped => "JSON with names escaped as well",
+            Self::PartlyEscaped => "JSON with slash, plus and equals sign escaped",
+            Self::Reversed => "JSON with its members in the reverse order",
+            Self::Spaced => "JSON with blanks and line ends between everything",
+        }
+    }
+}
+
 fn spelled(value: &Value, style: Style) -> String {
     let mut out = String::new();
     write(value, style, &mut out);
@@ -108,7 +121,7 @@ fn text(string: &str, style: Style, out: &mut String) {
 async fn escapes(cx: &Ctx) -> Outcome {
     let mut tally = Variants::default();
     for style in [Style::PartlyEscaped, Style::Escaped, Style::NamesEscaped] {
-        tally.note(format!("{style:?}"), lives(cx, style).await)?;
+        tally.note(style.what(), lives(cx, style).await)?;
     }
     tally.note("characters beyond the basic plane", beyond(cx).await)?;
     tally.settle(cx)
@@ -117,7 +130,7 @@ async fn escapes(cx: &Ctx) -> Outcome {
 async fn order_and_blanks(cx: &Ctx) -> Outcome {
     let mut tally = Variants::default();
     for style in [Style::Reversed, Style::Spaced] {
-        tally.note(format!("{style:?}"), lives(cx, style).await)?;
+        tally.note(style.what(), lives(cx, style).await)?;
     }
     tally.settle(cx)
 }
@@ -136,7 +149,7 @@ async fn lives(cx: &Ctx, style: Style) -> Outcome {
     let push = repo.push_request(&alice);
     let answer = send(cx, Operation::Push, &repo, &alice, &json!(push), style).await?;
     let pushed: PushResponse = answer.accepted("push")?;
-    answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
     repo.apply_push(&push);
     let add = repo.add_request(&bob);
     let answer = send(cx, Operation::AddMember, &repo, &alice, &json!(add), style).await?;

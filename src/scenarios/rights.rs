@@ -169,7 +169,7 @@ fn happened(answer: &Answer<'_>, what: &str) -> Outcome {
     }
     if answer.operation == Some(Operation::Push) {
         let pushed: PushResponse = answer.accepted(what).map_err(into_trouble)?;
-        return answer.must(pushed.accepted, what, || format!("{pushed:?}")).map_err(into_trouble);
+        return answer.must(pushed.accepted, what, || pushed.to_string()).map_err(into_trouble);
     }
     answer.must(answer.is_success(), what, || answer.summary()).map_err(into_trouble)
 }
@@ -295,7 +295,7 @@ async fn win(cx: &Ctx, cast: &Cast, dave: &Member, gain: Gain, operation: Operat
     answer.must(answer.is_success(), &what, || answer.summary())?;
     if operation == Operation::Push {
         let pushed: PushResponse = answer.accepted(&what)?;
-        answer.must(pushed.accepted, &what, || format!("{pushed:?}"))?;
+        answer.must(pushed.accepted, &what, || pushed.to_string())?;
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ async fn longest(
             continue;
         }
         let pushed: PushResponse = answer.accepted("a push with a long roster")?;
-        answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+        answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
         repo.apply_rotation(&rotation);
         cx.watch(&repo);
         return Ok(Some(repo));
@@ -137,7 +137,7 @@ async fn pushes(cx: &Ctx, by: &Member, repo: &mut Repo) -> Outcome {
     let request = repo.push_request(by);
     let answer = cx.push(by, &request).await?;
     let pushed: PushResponse = answer.accepted("a push by a member")?;
-    answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
     repo.apply_push(&request);
     Ok(())
 }

@@ -198,7 +198,7 @@ async fn rotated(
         return Ok(Some(answer.status));
     }
     let pushed: PushResponse = answer.accepted("a push that brings a roster")?;
-    answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
     repo.apply_rotation(&rotation);
     cx.watch(repo);
     Ok(None)
@@ -383,7 +383,7 @@ async fn sealed(
         return not_taken(answer.status);
     }
     let pushed: PushResponse = answer.accepted("a push by a member")?;
-    answer.must(pushed.accepted, "a push at the current version is accepted", || format!("{pushed:?}"))?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
     repo.apply_push(&request);
     cx.holds(alice, repo, "a push with an unusual envelope").await
 }

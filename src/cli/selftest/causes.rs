@@ -31,7 +31,10 @@ fn read(faults: &[Fault], folder: &Path) -> Result<Vec<Judged>, UsageError> {
     let judged: Result<Vec<_>, _> = read.filter_map(Result::transpose).collect();
     let judged = judged.map_err(|error| UsageError(format!("--from: {error}")))?;
     if judged.is_empty() {
-        return Err(UsageError(format!("--from {}: there is no report of a fault; --save writes them", folder.display())));
+        return Err(UsageError(format!(
+            "--from {}: there is no report of a fault; --save writes them",
+            folder.display()
+        )));
     }
     Ok(judged)
 }
@@ -80,7 +83,11 @@ fn told(figures: &Figures) -> String {
         let part = if causes::is_held_out(miss.fault) { "held out" } else { "" };
         let first = miss.first.unwrap_or("nothing found");
         text.push_str(&format!("MISSED {:40} {:28} {part}\n", miss.fault.name, miss.fault.requirement));
-        text.push_str(&format!("       {} in {}, first {first}\n", count(miss.findings, "finding"), count(miss.causes, "cause")));
+        text.push_str(&format!(
+            "       {} in {}, first {first}\n",
+            count(miss.findings, "finding"),
+            count(miss.causes, "cause")
+        ));
     }
     for pair in figures.pairs.iter().filter(|pair| !pair.named) {
         let [one, other] = pair.faults.map(|fault| format!("{} ({})", fault.name, fault.requirement));
@@ -90,7 +97,8 @@ fn told(figures: &Figures) -> String {
         text.push_str(&format!("ERRORS {:40} {}\n", single.fault.name, single.unexplained.join(", ")));
     }
     let worst = figures.worst().map_or(String::new(), |(causes, fault)| format!("; most causes: {causes}, {fault}"));
-    text.push_str(&format!("\n{} faults alone, {} pairs{worst}\n", figures.singles.len(), figures.pairs.len()));
+    let (alone, unseen, pairs) = (figures.singles.len(), figures.unseen(), figures.pairs.len());
+    text.push_str(&format!("\n{alone} faults alone ({unseen} not seen by a usual run), {pairs} pairs{worst}\n"));
     for (goal, met) in figures.goals() {
         text.push_str(&format!("{} {}\n", if met { "ok   " } else { "WRONG" }, clean(&goal)));
     }
