@@ -11,7 +11,7 @@ use crate::scenarios::Operation;
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
 
 /// All reasons. The first that holds is told.
-static REASONS: [Reason; 16] = [
+static REASONS: [Reason; 17] = [
     ("the same deviation", is_the_same),
     ("it proves the broken rule as well", is_about_the_same_rule),
     ("it can't read what comes back", stumbles),
@@ -27,6 +27,7 @@ static REASONS: [Reason; 16] = [
     ("the operation lets through what it mustn't", is_let_through),
     ("rights are not what they should be", tells_of_rights),
     ("a request before it had an effect that it mustn't have", is_left_behind),
+    ("the same at another operation", is_the_same_elsewhere),
     ("it is the worked example, which goes through everything", is_the_example),
 ];
 
@@ -182,4 +183,9 @@ fn is_left_behind(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// The worked example is a cause only where nothing plainer fails.
 fn is_the_example(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     other.check.id.starts_with("example/") && cause.class == Class::Sequential && cause.status == Status::Fail
+}
+
+/// The same question at another operation, with the same answer: `pull/unknown-repository` and `push/unknown-repository`.
+fn is_the_same_elsewhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    other.question() == cause.question() && other.deviation == cause.deviation
 }

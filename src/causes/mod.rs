@@ -19,6 +19,7 @@ mod symptom;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::requirements::{self as req, Level, Requirement, order};
@@ -58,6 +59,13 @@ impl Causes {
     /// The cause of a check's finding; `None` for a check that came off well.
     pub fn of(&self, check: &str) -> Option<&Cause> {
         self.of.get(check).map(|place| &self.list[*place])
+    }
+
+    /// Why a check's finding follows from its cause; `None` for a cause itself.
+    pub fn reason(&self, check: &str) -> Option<&'static str> {
+        let cause = self.of(check)?;
+        let place = cause.explains.iter().position(|id| *id == check)?;
+        cause.reasons.get(place).copied()
     }
 
     /// The cause that a check's finding follows from; `None` for a cause itself.
@@ -151,16 +159,13 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     let undermost = heard().filter(|(_, symptom)| {
         pool.contains(symptom.rule.id) && !pool.iter().any(|other| order::builds_on(symptom.rule.id, other))
     });
-    undermost
-        .min_by_key(|(_, symptom)| {
-            let level = symptom.check.level != Level::Must;
-            (
-                !symptom.plain,
-                std::cmp::Reverse(broken[symptom.rule.id]),
-                order::rank(symptom.rule.id),
-                level,
-                symptom.place,
-            )
-        })
-        .map(|(place, _)| place)
+    let first = undermost.min_by_key(|(_, symptom)| {
+        let level = symptom.check.level != Level::Must;
+        let votes = Reverse(broken[symptom.rule.id]);
+        (!symptom.plain, votes, order::rank(symptom.rule.id), level, symptom.place)
+    });
+    // The same question with the same answer is told at the most fundamental operation that it is asked of.
+    let (place, first) = first?;
+    let same = heard().filter(|(_, it)| it.question() == first.question() && it.deviation == first.deviation);
+    same.min_by_key(|(_, it)| (order::rank(it.rule.id), it.place)).map(|(place, _)| place).or(Some(place))
 }

@@ -66,12 +66,13 @@ fn by_id(id: &str) -> Option<Vec<&'static str>> {
 }
 
 /// The check that does nothing but what an operation is for. While it fails, that operation doesn't work at all.
-const PLAIN: [(&str, Operation); 8] = [
+const PLAIN: [(&str, Operation); 9] = [
     ("auth/nonce-shape", Operation::Challenge),
     ("auth/signature-over-raw-bytes", Operation::Token),
     ("create-repo/returns-manifest", Operation::CreateRepo),
     ("pull/after-push", Operation::Pull),
     ("push/applies", Operation::Push),
+    ("push/rotated-members-replace", Operation::Push),
     ("add-member/records-entry", Operation::AddMember),
     ("remove-member/rotates", Operation::RemoveMember),
     ("fetch-member-key/among-many", Operation::FetchMemberKey),

@@ -1,6 +1,6 @@
 //! A finding as far as its cause can be told from it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::subject::{plain_of, subject};
@@ -69,6 +69,8 @@ pub(super) struct Symptom<'a> {
     pub subject: Option<Vec<&'static str>>,
     /// Whether the path of the request that went wrong holds an escape.
     pub escaped: bool,
+    /// Whether that request was refused.
+    pub refused: bool,
     /// Whether this check does nothing but what its operation is for.
     pub plain: bool,
     /// The check in which a look at the whole run met it.
@@ -129,6 +131,7 @@ impl<'a> Symptom<'a> {
             shown_by,
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
+            refused: status.is_some_and(|status| status >= 400),
             plain: false,
             met_in: met_in(observed),
             direct: false,
@@ -148,6 +151,11 @@ impl<'a> Symptom<'a> {
         self.kind == Kind::Refused && self.subject.as_ref().is_some_and(|it| it.contains(&operation.name()))
     }
 
+    /// What the check asks, whichever operation it asks it of.
+    pub(super) fn question(&self) -> &'static str {
+        self.check.id.split_once('/').map_or(self.check.id, |(_, question)| question)
+    }
+
     /// Whether an operation is among those that the check is about.
     pub(super) fn names(&self, operation: &str) -> bool {
         self.subject.as_ref().is_some_and(|subject| subject.contains(&operation))
@@ -163,18 +171,25 @@ impl<'a> Symptom<'a> {
 pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
     let run = Found::of(found, passed);
     for symptom in found {
-        // What a pull shows is the doing of the request before it, unless it shows the same after requests of several kinds; what
-        // it shows right after a creation was created so.
-        let created = symptom.operation == Some(Operation::CreateRepo.name());
-        if !created && run.deeds.get(&symptom.deviation).is_some_and(|deeds| deeds.len() > 1) {
-            symptom.operation = symptom.shown_by.or(symptom.operation);
+        // What a pull shows is the doing of the request before it, unless that was refused, or it shows the same after requests of
+        // several kinds; what it shows right after a creation was created so.
+        if symptom.shown_by.is_some() && symptom.operation != Some(Operation::CreateRepo.name()) {
+            symptom.operation = match run.deeds.get(&symptom.deviation).map(|deeds| deeds.iter().collect::<Vec<_>>()) {
+                Some(deeds) if deeds.len() > 1 => symptom.shown_by,
+                Some(deeds) => deeds.first().map(|deed| **deed),
+                None => symptom.operation,
+            };
         }
         // A repository that is nowhere wasn't created.
         if symptom.is_refused_after(Operation::CreateRepo) && run.nothing_is_there {
             symptom.operation = Some(Operation::CreateRepo.name());
         }
         symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.id) == Some(it));
-        symptom.direct = symptom.operation.is_none_or(|it| symptom.is_about(it));
+        // What no exchange shows is direct only where one request comes after the other.
+        symptom.direct = match symptom.operation {
+            Some(operation) => symptom.is_about(operation),
+            None => symptom.class != Class::RunWide,
+        };
         // A look at the whole run only repeats what the check says in which it was met. Bodies that aren't the message are told
         // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
         let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
@@ -187,8 +202,8 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
 
 /// What has to be known of all findings to judge one.
 struct Found {
-    /// The operations after which a pull shows a deviation.
-    deeds: HashMap<String, HashSet<&'static str>>,
+    /// The operations after which a pull shows a deviation: those that were carried out, or else those that were refused.
+    deeds: HashMap<String, BTreeSet<&'static str>>,
     /// The rules that are about just this deviation, where a failing check names them.
     specific: HashMap<String, &'static str>,
     failing: HashSet<&'static str>,
@@ -202,11 +217,12 @@ struct Found {
 
 impl Found {
     fn of(found: &[Symptom<'_>], passed: usize) -> Self {
-        let mut deeds: HashMap<_, HashSet<_>> = HashMap::new();
+        let (mut deeds, mut refused): (HashMap<_, BTreeSet<_>>, HashMap<_, BTreeSet<_>>) = Default::default();
         let mut specific = HashMap::new();
         for symptom in found.iter().filter(|symptom| symptom.status != Status::Error) {
             let operation = symptom.operation.and_then(|name| ALL_OPERATIONS.into_iter().find(|it| it.name() == name));
             if symptom.shown_by.is_some() {
+                let deeds = if symptom.refused { &mut refused } else { &mut deeds };
                 deeds.entry(symptom.deviation.clone()).or_default().extend(operation.map(Operation::name));
             }
             if symptom.status == Status::Fail
@@ -216,8 +232,11 @@ impl Found {
                 specific.insert(symptom.deviation.clone(), symptom.rule.id);
             }
         }
+        for (deviation, of_refused) in refused {
+            deeds.entry(deviation).or_insert(of_refused);
+        }
         let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.id).collect();
-        let refused = |operation: Operation| {
+        let nothing_at = |operation: Operation| {
             found.iter().any(|it| {
                 it.kind == Kind::Refused
                     && it.operation == Some(operation.name())
@@ -225,7 +244,7 @@ impl Found {
             })
         };
         Self {
-            nothing_is_there: refused(Operation::Push) && refused(Operation::AddMember),
+            nothing_is_there: nothing_at(Operation::Push) && nothing_at(Operation::AddMember),
             plain_bodies: !failing.iter().any(|id| ["createRepo", "pull"].map(Some).contains(&plain_of(id))),
             works: passed > found.len(),
             deeds,
@@ -254,10 +273,13 @@ fn rule(check: &'static CheckInfo, kind: Kind, deviation: &str, operation: Optio
     about(kind, deviation, operation).and_then(named).unwrap_or(check.requirements[0])
 }
 
-/// The check that a look at the whole run names: `(met in X)`, `(15 times, first in X)`.
+/// The check that a look at the whole run names: `(met in X)`, `(15 times, first in X)`, `an answer of status 403 in X holds`.
 fn met_in(observed: &str) -> Option<&str> {
-    let (_, rest) = ["(met in ", ", first in "].iter().find_map(|words| observed.split_once(words))?;
-    rest.split_once(')').map(|(check, _)| check)
+    if let Some((_, rest)) = ["(met in ", ", first in "].iter().find_map(|words| observed.split_once(words)) {
+        return rest.split_once(')').map(|(check, _)| check);
+    }
+    let (_, rest) = observed.strip_prefix("an answer ")?.split_once(" in ")?;
+    rest.split_once(" holds ").map(|(check, _)| check)
 }
 
 /// The step that failed where no exchange shows it: a run without tokens doesn't try again and again.

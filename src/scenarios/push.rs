@@ -27,7 +27,7 @@ checks! {
         "An expectation above the current version is a conflict too";
     "push/version-never-falls", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], version_never_falls,
         "A push whose envelope is at the current version or below is never accepted";
-    "push/version-never-falls-from-far-up", Must, "§10", [VERSION_MONOTONIC, INT64], version_never_falls_far_up,
+    "push/version-never-falls-from-far-up", Must, "§10", [VERSION_MONOTONIC, INT64, PUSH_REFUSED_WHOLE], version_never_falls_far_up,
         "Beyond 32 bits, too, a lower version is never accepted";
     "push/gap-is-accepted", Should, "§6", [PUSH_GAP], gap_is_accepted,
         "The new version may be more than one above the old one";

@@ -20,18 +20,33 @@ impl Ctx {
         reader: &Member,
         repo: &Repo,
     ) -> Result<(Answer<'_>, VaultManifest, EncryptedEnvelope), Stop> {
+        self.pull_after(reader, repo, None).await
+    }
+
+    /// The same; where something was done before, what it has left undone is told as its doing.
+    async fn pull_after(
+        &self,
+        reader: &Member,
+        repo: &Repo,
+        deed: Option<(Option<Arc<Exchange>>, &str)>,
+    ) -> Result<(Answer<'_>, VaultManifest, EncryptedEnvelope), Stop> {
         // Any version but the current one asks for the envelope; a smaller one is what a client would have, but a negative
         // one may be refused.
         let known = if repo.version() > 0 { repo.version() - 1 } else { repo.version() + 1 };
         let answer = self.pull(reader, &repo.pull_request(known)).await?;
         let pulled: PullResponse = answer.accepted("pull by a member")?;
-        match pulled.envelope {
-            Some(envelope) => Ok((answer, pulled.manifest, envelope)),
-            None => Err(answer.broken(
+        let Some(envelope) = pulled.envelope else {
+            // A manifest that is behind as well says why: the server is at the version that was asked for.
+            let behind = compare_manifest(&repo.manifest, &pulled.manifest);
+            if let (Some((deed, after)), Some(difference)) = (deed, behind) {
+                return Err(changed(deed, &answer, after, &difference));
+            }
+            return Err(answer.broken(
                 format!("the current envelope, as knownPayloadVersion {known} isn't the current {}", repo.version()),
                 format!("unchanged: {}, no envelope", pulled.unchanged),
-            )),
-        }
+            ));
+        };
+        Ok((answer, pulled.manifest, envelope))
     }
 
     /// The server serves exactly what `repo` says; `after` completes "… after …".
@@ -40,7 +55,7 @@ impl Ctx {
     /// [`Stop::Broken`] with the first difference.
     pub async fn holds(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
         let deed = self.last_deed();
-        let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
+        let (answer, manifest, envelope) = self.pull_after(reader, repo, Some((deed.clone(), after))).await?;
         if let Some(difference) = compare_state(repo, &manifest, &envelope) {
             return Err(changed(deed, &answer, after, &difference));
         }
@@ -54,7 +69,7 @@ impl Ctx {
     /// [`Stop::Broken`].
     pub async fn readable(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
         let deed = self.last_deed();
-        let (answer, manifest, envelope) = self.pull_all(reader, repo).await?;
+        let (answer, manifest, envelope) = self.pull_after(reader, repo, Some((deed.clone(), after))).await?;
         if let Some(difference) = compare_state(repo, &manifest, &envelope) {
             return Err(changed(deed, &answer, after, &difference));
         }

@@ -85,6 +85,20 @@ fn info(fault: Fault) -> &'static FaultInfo {
     known.map(Fault::info).unwrap_or_else(|| unreachable!("every fault is one of all"))
 }
 
+/// Faults whose rule the first cause is known not to name, with the check that is named instead.
+static KNOWN: &str = include_str!("../../docs/selftest-causes.txt");
+
+/// The faults of `docs/selftest-causes.txt`, and the checks that are named instead.
+pub fn known_misses() -> Vec<(&'static FaultInfo, &'static str)> {
+    let lines = KNOWN.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let named = lines.filter_map(|line| {
+        let (name, first) = line.split_once(char::is_whitespace)?;
+        let fault = Fault::all().iter().find(|fault| fault.info().name == name)?;
+        Some((fault.info(), first.trim()))
+    });
+    named.collect()
+}
+
 /// What a run says of one server.
 #[derive(Clone, Debug)]
 pub struct Single {
@@ -360,6 +374,20 @@ mod tests {
         let all = measured(1);
         let held_out = all.iter().filter(|fault| is_held_out(fault.info())).count();
         assert!((all.len() / 4..all.len() * 2 / 5).contains(&held_out), "{held_out} of {}", all.len());
+    }
+
+    #[test]
+    fn what_is_known_is_a_fault_and_a_check() {
+        let lines = KNOWN.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).count();
+        let known = known_misses();
+        assert_eq!(known.len(), lines, "a name in docs/selftest-causes.txt is no fault");
+        for (fault, first) in known {
+            assert!(
+                crate::scenarios::all().any(|check| check.info.id == first),
+                "{}: there is no check {first}",
+                fault.name
+            );
+        }
     }
 
     #[test]

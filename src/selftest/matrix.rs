@@ -104,5 +104,13 @@ pub fn coverage() -> String {
             requirement.text
         );
     }
+    text.push_str(
+        "\n## Where the first cause is another\n\nFaults that a run sees, and whose rule the first cause doesn't name: measured by \
+         `avp-conform selftest --causes`, listed in `docs/selftest-causes.txt`.\n\n| fault | its rule | the first cause |\n\
+         |---|---|---|\n",
+    );
+    for (fault, first) in super::causes::known_misses() {
+        let _ = writeln!(text, "| `{}` | {} | `{first}` |", fault.name, fault.requirement);
+    }
     text
 }

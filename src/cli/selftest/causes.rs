@@ -1,5 +1,6 @@
 //! `avp-conform selftest --causes`: whether runs say what to repair.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -79,8 +80,10 @@ fn judge(faults: &[Fault], args: &SelftestArgs) -> Result<Vec<Judged>, UsageErro
 /// Misses, then figures: what counts comes last, where a terminal shows it.
 fn told(figures: &Figures) -> String {
     let mut text = String::new();
+    let known: HashSet<_> = causes::known_misses().into_iter().map(|(fault, _)| fault.name).collect();
     for miss in figures.misses() {
-        let part = if causes::is_held_out(miss.fault) { "held out" } else { "" };
+        let held_out = if causes::is_held_out(miss.fault) { "held out " } else { "" };
+        let part = format!("{held_out}{}", if known.contains(miss.fault.name) { "known" } else { "new" });
         let first = miss.first.unwrap_or("nothing found");
         text.push_str(&format!("MISSED {:40} {:28} {part}\n", miss.fault.name, miss.fault.requirement));
         text.push_str(&format!(

@@ -51,7 +51,10 @@ impl<'a> Failures<'a> {
 
     /// A check that follows, and what it saw.
     fn follower(&self, result: &CheckResult) -> Vec<String> {
-        let mut lines = vec![format!("    {}", paint(of_status(result.status), result.check.id))];
+        let reason = self.run.causes.reason(result.check.id).unwrap_or_default();
+        let room = self.screen.columns.saturating_sub(width(result.check.id) + 6);
+        let reason = if width(reason) <= room { paint(DIM, reason) } else { String::new() };
+        let mut lines = vec![format!("    {}  {reason}", paint(of_status(result.status), result.check.id))];
         lines.extend(wrap(&one_line(result), self.screen.columns - 6).into_iter().map(|line| format!("      {line}")));
         lines
     }
