@@ -1,7 +1,8 @@
 //! Why a finding follows from a cause. Each reason is a sentence.
 
+use super::kind::Kind;
 use super::subject::needs;
-use super::symptom::{Class, Kind, Symptom};
+use super::symptom::{Class, Symptom};
 use crate::requirements as req;
 use crate::requirements::order::builds_on;
 use crate::runner::Status;
@@ -92,7 +93,8 @@ fn was_not_set_up(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 
 /// A check that met a failing step on its way follows from the check of that step.
 fn has_a_step_that_fails(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    !other.direct && cause.direct && other.operation.is_some_and(|operation| cause.is_about(operation))
+    let fails = |operation| cause.operation == Some(operation) || cause.names(operation);
+    !other.direct && cause.direct && other.operation.is_some_and(fails)
 }
 
 /// What looks at everything, or at the same time, follows from what fails in plain requests of a rule that it builds on; a look at

@@ -14,6 +14,8 @@
 //! Nothing here decides about right or wrong: verdict, counts and exit status are what they were.
 
 mod follow;
+mod kind;
+mod settle;
 mod subject;
 mod symptom;
 #[cfg(test)]
@@ -85,7 +87,7 @@ pub fn find<'a>(results: impl IntoIterator<Item = &'a CheckResult>) -> Causes {
             Status::Fail | Status::Warn | Status::Error => found.push(Symptom::of(result, place)),
         }
     }
-    symptom::settle(&mut found, passed.values().sum());
+    settle::settle(&mut found, passed.values().sum());
     let mut causes = Causes::default();
     while let Some(place) = most_fundamental(&found, &passed) {
         // While something is broken, a check that couldn't be set up is no cause: it follows from what is most fundamental.

@@ -1,9 +1,10 @@
 //! A finding as far as its cause can be told from it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::subject::{plain_of, subject};
+use super::kind::{Kind, is_own, kind, rule};
+use super::subject::subject;
 use crate::requirements::{self as req, Requirement};
 use crate::runner::{CheckInfo, CheckResult, Status};
 use crate::scenarios::{self, Operation};
@@ -19,35 +20,6 @@ pub(super) enum Class {
     RunWide,
     /// At the same time, or many rules in one story.
     Concurrent,
-}
-
-/// What kind of thing is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The body isn't the message.
-    Shape,
-    /// A binding signature came back otherwise.
-    Binding,
-    /// A pull at the current version doesn't say so.
-    Unchanged,
-    /// Something sealed came back otherwise.
-    Blob,
-    /// Somebody is in the roster or isn't.
-    Roster,
-    /// A version or an epoch.
-    Counter,
-    /// A write is a conflict.
-    Conflict,
-    /// Somebody is told what he mustn't learn.
-    Leak,
-    /// A 5xx.
-    ServerError,
-    /// A 4xx where there should be none.
-    Refused,
-    /// What must be refused isn't.
-    Accepted,
-    /// Anything else.
-    Other,
 }
 
 /// A check that didn't come off well.
@@ -82,18 +54,6 @@ pub(super) struct Symptom<'a> {
     /// Place in the catalogue of checks.
     pub place: usize,
 }
-
-const ALL_OPERATIONS: [Operation; 9] = [
-    Operation::Challenge,
-    Operation::Token,
-    Operation::CreateRepo,
-    Operation::Pull,
-    Operation::Push,
-    Operation::AddMember,
-    Operation::RemoveMember,
-    Operation::FetchMemberKey,
-    Operation::Discovery,
-];
 
 /// Places of the checks in the catalogue.
 static PLACES: LazyLock<HashMap<&str, usize>> =
@@ -147,7 +107,7 @@ impl<'a> Symptom<'a> {
     }
 
     /// Whether something was refused to a check of an operation.
-    fn is_refused_after(&self, operation: Operation) -> bool {
+    pub(super) fn is_refused_after(&self, operation: Operation) -> bool {
         self.kind == Kind::Refused && self.subject.as_ref().is_some_and(|it| it.contains(&operation.name()))
     }
 
@@ -165,112 +125,6 @@ impl<'a> Symptom<'a> {
     pub(super) fn is_about(&self, operation: &str) -> bool {
         self.subject.as_ref().is_none_or(|subject| subject.contains(&operation))
     }
-}
-
-/// Decides whose doing each finding is, and which findings are direct.
-pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
-    let run = Found::of(found, passed);
-    for symptom in found {
-        // What a pull shows is the doing of the request before it, unless that was refused, or it shows the same after requests of
-        // several kinds; what it shows right after a creation was created so.
-        if symptom.shown_by.is_some() && symptom.operation != Some(Operation::CreateRepo.name()) {
-            symptom.operation = match run.deeds.get(&symptom.deviation).map(|deeds| deeds.iter().collect::<Vec<_>>()) {
-                Some(deeds) if deeds.len() > 1 => symptom.shown_by,
-                Some(deeds) => deeds.first().map(|deed| **deed),
-                None => symptom.operation,
-            };
-        }
-        // A repository that is nowhere wasn't created.
-        if symptom.is_refused_after(Operation::CreateRepo) && run.nothing_is_there {
-            symptom.operation = Some(Operation::CreateRepo.name());
-        }
-        symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.id) == Some(it));
-        // What no exchange shows is direct only where one request comes after the other.
-        symptom.direct = match symptom.operation {
-            Some(operation) => symptom.is_about(operation),
-            None => symptom.class != Class::RunWide,
-        };
-        // A look at the whole run only repeats what the check says in which it was met. Bodies that aren't the message are told
-        // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
-        let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
-        symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
-        // Where a failing check is about just this deviation, it is no other rule's own.
-        symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
-        symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
-    }
-}
-
-/// What has to be known of all findings to judge one.
-struct Found {
-    /// The operations after which a pull shows a deviation: those that were carried out, or else those that were refused.
-    deeds: HashMap<String, BTreeSet<&'static str>>,
-    /// The rules that are about just this deviation, where a failing check names them.
-    specific: HashMap<String, &'static str>,
-    failing: HashSet<&'static str>,
-    /// Whether all operations on a new repository are refused.
-    nothing_is_there: bool,
-    /// Whether most checks come off well: then whoever logs in for the first time gets a token.
-    works: bool,
-    /// Whether the plain checks of createRepo and pull come off well.
-    plain_bodies: bool,
-}
-
-impl Found {
-    fn of(found: &[Symptom<'_>], passed: usize) -> Self {
-        let (mut deeds, mut refused): (HashMap<_, BTreeSet<_>>, HashMap<_, BTreeSet<_>>) = Default::default();
-        let mut specific = HashMap::new();
-        for symptom in found.iter().filter(|symptom| symptom.status != Status::Error) {
-            let operation = symptom.operation.and_then(|name| ALL_OPERATIONS.into_iter().find(|it| it.name() == name));
-            if symptom.shown_by.is_some() {
-                let deeds = if symptom.refused { &mut refused } else { &mut deeds };
-                deeds.entry(symptom.deviation.clone()).or_default().extend(operation.map(Operation::name));
-            }
-            if symptom.status == Status::Fail
-                && about(symptom.kind, &symptom.deviation, symptom.operation)
-                    .is_some_and(|rule| rule.id == symptom.rule.id)
-            {
-                specific.insert(symptom.deviation.clone(), symptom.rule.id);
-            }
-        }
-        for (deviation, of_refused) in refused {
-            deeds.entry(deviation).or_insert(of_refused);
-        }
-        let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.id).collect();
-        let nothing_at = |operation: Operation| {
-            found.iter().any(|it| {
-                it.kind == Kind::Refused
-                    && it.operation == Some(operation.name())
-                    && plain_of(it.check.id) == Some(operation.name())
-            })
-        };
-        Self {
-            nothing_is_there: nothing_at(Operation::Push) && nothing_at(Operation::AddMember),
-            plain_bodies: !failing.iter().any(|id| ["createRepo", "pull"].map(Some).contains(&plain_of(id))),
-            works: passed > found.len(),
-            deeds,
-            specific,
-            failing,
-        }
-    }
-}
-
-/// The rule that is about just such a deviation.
-fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Option<&'static Requirement> {
-    let removes = operation == Some(Operation::RemoveMember.name());
-    match kind {
-        Kind::Blob => Some(&req::STORED_VERBATIM),
-        Kind::Binding => Some(&req::BINDING_OPAQUE),
-        Kind::Leak => Some(&req::REFUSAL_SILENT),
-        Kind::Roster if removes && deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
-        Kind::Counter if removes && deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
-        _ => None,
-    }
-}
-
-/// The rule that a deviation breaks, of those that the check names: the first, unless another is about just this.
-fn rule(check: &'static CheckInfo, kind: Kind, deviation: &str, operation: Option<&str>) -> &'static Requirement {
-    let named = |about: &Requirement| check.requirements.iter().copied().find(|rule| rule.id == about.id);
-    about(kind, deviation, operation).and_then(named).unwrap_or(check.requirements[0])
 }
 
 /// The check that a look at the whole run names: `(met in X)`, `(15 times, first in X)`, `an answer of status 403 in X holds`.
@@ -316,133 +170,6 @@ fn class(id: &str, kind: Kind) -> Class {
 
 fn rule_is(check: &CheckInfo, rule: &Requirement) -> bool {
     check.requirements.first().is_some_and(|first| first.id == rule.id)
-}
-
-/// Rules whose breach looks in a certain way, with what it looks like.
-static LOOKS: &[(&[&Requirement], &[Kind])] = &[
-    (&[&req::STORED_VERBATIM], &[Kind::Blob]),
-    (&[&req::BINDING_OPAQUE], &[Kind::Binding]),
-    (&[&req::FIELD_NAMES], &[Kind::Shape]),
-    (&[&req::KEY_ENCODING], &[Kind::Shape, Kind::Roster, Kind::Blob]),
-    (
-        &[
-            &req::REFUSAL_SILENT,
-            &req::NOTHING_GIVEN_AWAY,
-            &req::UNAUTHENTICATED_SILENCE,
-            &req::ZERO_KNOWLEDGE,
-            &req::NO_SECRET_ECHO,
-            &req::DISCRETION,
-        ],
-        &[Kind::Leak, Kind::Accepted, Kind::Other],
-    ),
-    (&[&req::NONCE_ISSUED], &[Kind::Accepted]),
-    (&[&req::NONCE_SINGLE_USE], &[Kind::Accepted, Kind::Other]),
-    (&[&req::SUBJECT_IS_CALLER], &[Kind::Accepted, Kind::Refused]),
-    (
-        &[
-            &req::TOKEN_REQUIRED,
-            &req::TOKEN_VERIFIED,
-            &req::PULL_MEMBERS_ONLY,
-            &req::PUSH_MEMBERS_ONLY,
-            &req::ADD_MEMBERS_ONLY,
-            &req::REMOVE_MEMBERS_ONLY,
-            &req::FETCH_MEMBERS_ONLY,
-            &req::REMOVE_REVOKES,
-        ],
-        &[Kind::Accepted, Kind::Refused, Kind::ServerError],
-    ),
-    (
-        &[&req::TOKEN_ANSWER, &req::BASE64, &req::DISCOVERY_SHAPE, &req::KEY_SET, &req::ERROR_OBJECT],
-        &[Kind::Shape, Kind::Blob, Kind::Refused, Kind::ServerError, Kind::Accepted, Kind::Other],
-    ),
-];
-/// Rules that say that something works: that something else was let through is no breach of them.
-static WORKS: &[&Requirement] = &[
-    &req::PUSH_ROTATES,
-    &req::PUSH_APPLIES,
-    &req::ADD_RECORDS,
-    &req::REMOVE_REPLACES,
-    &req::PULL_CURRENT,
-    &req::CREATE_RETURNS,
-    &req::SIGNATURE_RAW,
-];
-/// Rules that a pull at the current version can show to be broken.
-static AT_THE_CURRENT_VERSION: &[&Requirement] = &[
-    &req::PULL_UNCHANGED,
-    &req::READ_YOUR_WRITES,
-    &req::INT64,
-    &req::ADD_RECORDS,
-    &req::CREATE_RETURNS,
-    &req::PULL_MEMBERS_ONLY,
-];
-
-/// Whether a deviation of this kind is what a breach of the rule looks like.
-fn is_own(rule: &Requirement, kind: Kind) -> bool {
-    let among = |rules: &[&Requirement]| rules.iter().any(|other| other.id == rule.id);
-    if let Some((_, kinds)) = LOOKS.iter().find(|(rules, _)| among(rules)) {
-        return kinds.contains(&kind);
-    }
-    match kind {
-        // A body that can't be read says nothing about any other rule, and a binding has a rule of its own.
-        Kind::Shape | Kind::Binding | Kind::Leak => false,
-        Kind::Accepted => !among(WORKS),
-        Kind::Unchanged => among(AT_THE_CURRENT_VERSION),
-        _ => true,
-    }
-}
-
-fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kind {
-    let says = |words: &[&str]| words.iter().any(|word| observed.contains(word));
-    if says(&[
-        "missing field",
-        "invalid type",
-        "invalid value",
-        "unknown field",
-        "duplicate field",
-        "isn't JSON",
-        "body is empty",
-        "required property",
-        "Additional properties",
-        "is not of type",
-        "does not match",
-        "is not valid",
-    ]) {
-        Kind::Shape
-    } else if let Some(refusal) = status.filter(|status| alone && *status >= 400 && observed.starts_with("status ")) {
-        if refusal >= 500 { Kind::ServerError } else { Kind::Refused }
-    } else if status.is_some_and(|status| status < 400)
-        && ["unchanged is true", "a pull at the current version"].iter().any(|words| expected.contains(words))
-    {
-        Kind::Unchanged
-    } else if observed.starts_with("it holds ") || says(&[": it holds ", " holds a ", " tells a "]) {
-        Kind::Leak
-    } else if observed.contains("keyBindingSig") || expected.contains("keyBindingSig") {
-        Kind::Binding
-    } else if says(&[
-        "wrappedDataKey",
-        "envelope.iv",
-        "envelope.ciphertext",
-        "x25519PublicKey",
-        "authentication failed",
-        "was never sent",
-        "sent under the same key",
-        "was sent for repository",
-    ]) {
-        Kind::Blob
-    } else if says(&["is missing from the roster", "in the roster", " twice"]) {
-        Kind::Roster
-    } else if says(&["\"accepted\":false", "accepted is false", "accepted: false"]) {
-        Kind::Conflict
-    } else if says(&["payloadVersion", "keyEpoch"]) {
-        Kind::Counter
-    } else {
-        match status {
-            Some(500..) => Kind::ServerError,
-            Some(400..) => Kind::Refused,
-            Some(_) if expected.contains("refused") => Kind::Accepted,
-            _ => Kind::Other,
-        }
-    }
 }
 
 /// Members whose difference is one deviation, whatever their values.

@@ -1,0 +1,188 @@
+//! What kind of thing is wrong, and which rules it is a breach of.
+
+use crate::requirements::{self as req, Requirement};
+use crate::scenarios::{CheckInfo, Operation};
+
+/// What kind of thing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The body isn't the message.
+    Shape,
+    /// A binding signature came back otherwise.
+    Binding,
+    /// A pull at the current version doesn't say so.
+    Unchanged,
+    /// Something sealed came back otherwise.
+    Blob,
+    /// Somebody is in the roster or isn't.
+    Roster,
+    /// A version or an epoch.
+    Counter,
+    /// A write is a conflict.
+    Conflict,
+    /// Somebody is told what he mustn't learn.
+    Leak,
+    /// A 5xx.
+    ServerError,
+    /// A 4xx where there should be none.
+    Refused,
+    /// What must be refused isn't.
+    Accepted,
+    /// Anything else.
+    Other,
+}
+
+/// The rule that is about just such a deviation.
+pub(super) fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Option<&'static Requirement> {
+    let removes = operation == Some(Operation::RemoveMember.name());
+    match kind {
+        Kind::Blob => Some(&req::STORED_VERBATIM),
+        Kind::Binding => Some(&req::BINDING_OPAQUE),
+        Kind::Leak => Some(&req::REFUSAL_SILENT),
+        Kind::Roster if removes && deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
+        Kind::Counter if removes && deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
+        _ => None,
+    }
+}
+
+/// The rule that a deviation breaks, of those that the check names: the first, unless another is about just this.
+pub(super) fn rule(
+    check: &'static CheckInfo,
+    kind: Kind,
+    deviation: &str,
+    operation: Option<&str>,
+) -> &'static Requirement {
+    let named = |about: &Requirement| check.requirements.iter().copied().find(|rule| rule.id == about.id);
+    about(kind, deviation, operation).and_then(named).unwrap_or(check.requirements[0])
+}
+
+/// Rules whose breach looks in a certain way, with what it looks like.
+static LOOKS: &[(&[&Requirement], &[Kind])] = &[
+    (&[&req::STORED_VERBATIM], &[Kind::Blob]),
+    (&[&req::BINDING_OPAQUE], &[Kind::Binding]),
+    (&[&req::FIELD_NAMES], &[Kind::Shape]),
+    (&[&req::KEY_ENCODING], &[Kind::Shape, Kind::Roster, Kind::Blob]),
+    (
+        &[
+            &req::REFUSAL_SILENT,
+            &req::NOTHING_GIVEN_AWAY,
+            &req::UNAUTHENTICATED_SILENCE,
+            &req::ZERO_KNOWLEDGE,
+            &req::NO_SECRET_ECHO,
+            &req::DISCRETION,
+        ],
+        &[Kind::Leak, Kind::Accepted, Kind::Other],
+    ),
+    (&[&req::NONCE_ISSUED], &[Kind::Accepted]),
+    (&[&req::NONCE_SINGLE_USE], &[Kind::Accepted, Kind::Other]),
+    (&[&req::SUBJECT_IS_CALLER], &[Kind::Accepted, Kind::Refused]),
+    (
+        &[
+            &req::TOKEN_REQUIRED,
+            &req::TOKEN_VERIFIED,
+            &req::PULL_MEMBERS_ONLY,
+            &req::PUSH_MEMBERS_ONLY,
+            &req::ADD_MEMBERS_ONLY,
+            &req::REMOVE_MEMBERS_ONLY,
+            &req::FETCH_MEMBERS_ONLY,
+            &req::REMOVE_REVOKES,
+        ],
+        &[Kind::Accepted, Kind::Refused, Kind::ServerError],
+    ),
+    (
+        &[&req::TOKEN_ANSWER, &req::BASE64, &req::DISCOVERY_SHAPE, &req::KEY_SET, &req::ERROR_OBJECT],
+        &[Kind::Shape, Kind::Blob, Kind::Refused, Kind::ServerError, Kind::Accepted, Kind::Other],
+    ),
+];
+/// Rules that say that something works: that something else was let through is no breach of them.
+static WORKS: &[&Requirement] = &[
+    &req::PUSH_ROTATES,
+    &req::PUSH_APPLIES,
+    &req::ADD_RECORDS,
+    &req::REMOVE_REPLACES,
+    &req::PULL_CURRENT,
+    &req::CREATE_RETURNS,
+    &req::SIGNATURE_RAW,
+];
+/// Rules that a pull at the current version can show to be broken.
+static AT_THE_CURRENT_VERSION: &[&Requirement] = &[
+    &req::PULL_UNCHANGED,
+    &req::READ_YOUR_WRITES,
+    &req::INT64,
+    &req::ADD_RECORDS,
+    &req::CREATE_RETURNS,
+    &req::PULL_MEMBERS_ONLY,
+];
+
+/// Whether a deviation of this kind is what a breach of the rule looks like.
+pub(super) fn is_own(rule: &Requirement, kind: Kind) -> bool {
+    let among = |rules: &[&Requirement]| rules.iter().any(|other| other.id == rule.id);
+    if let Some((_, kinds)) = LOOKS.iter().find(|(rules, _)| among(rules)) {
+        return kinds.contains(&kind);
+    }
+    match kind {
+        // A body that can't be read says nothing about any other rule, and a binding has a rule of its own.
+        Kind::Shape | Kind::Binding | Kind::Leak => false,
+        Kind::Accepted => !among(WORKS),
+        Kind::Unchanged => among(AT_THE_CURRENT_VERSION),
+        _ => true,
+    }
+}
+
+/// What readers of JSON and of the schema say of a body that isn't the message.
+const SHAPE: [&str; 12] = [
+    "missing field",
+    "invalid type",
+    "invalid value",
+    "unknown field",
+    "duplicate field",
+    "isn't JSON",
+    "body is empty",
+    "required property",
+    "Additional properties",
+    "is not of type",
+    "does not match",
+    "is not valid",
+];
+
+/// What kind of thing is wrong; `alone` where the exchange that did it is the one that shows it.
+pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kind {
+    let says = |words: &[&str]| words.iter().any(|word| observed.contains(word));
+    if says(&SHAPE) {
+        Kind::Shape
+    } else if let Some(refusal) = status.filter(|status| alone && *status >= 400 && observed.starts_with("status ")) {
+        if refusal >= 500 { Kind::ServerError } else { Kind::Refused }
+    } else if status.is_some_and(|status| status < 400)
+        && ["unchanged is true", "a pull at the current version"].iter().any(|words| expected.contains(words))
+    {
+        Kind::Unchanged
+    } else if observed.starts_with("it holds ") || says(&[": it holds ", " holds a ", " tells a "]) {
+        Kind::Leak
+    } else if observed.contains("keyBindingSig") || expected.contains("keyBindingSig") {
+        Kind::Binding
+    } else if says(&[
+        "wrappedDataKey",
+        "envelope.iv",
+        "envelope.ciphertext",
+        "x25519PublicKey",
+        "authentication failed",
+        "was never sent",
+        "sent under the same key",
+        "was sent for repository",
+    ]) {
+        Kind::Blob
+    } else if says(&["is missing from the roster", "in the roster", " twice"]) {
+        Kind::Roster
+    } else if says(&["\"accepted\":false", "accepted is false", "accepted: false"]) {
+        Kind::Conflict
+    } else if says(&["payloadVersion", "keyEpoch"]) {
+        Kind::Counter
+    } else {
+        match status {
+            Some(500..) => Kind::ServerError,
+            Some(400..) => Kind::Refused,
+            Some(_) if expected.contains("refused") => Kind::Accepted,
+            _ => Kind::Other,
+        }
+    }
+}
