@@ -1,6 +1,6 @@
 //! What a check is about, as its id and its rules say it.
 
-use crate::requirements::INT64;
+use crate::requirements::{INT64, Requirement};
 use crate::scenarios::{CheckInfo, NO_OPERATION, Operation};
 
 /// Operations by the words that stand for them in the ids of checks.
@@ -33,15 +33,18 @@ const RULES: [(&str, Operation); 6] = [
     ("AVP-6-fetch", Operation::FetchMemberKey),
 ];
 
+/// The operation that a rule is about, if it is about one.
+fn operation_of(rule: &Requirement) -> Option<&'static str> {
+    RULES.iter().find(|(lead, _)| rule.id.starts_with(lead)).map(|(_, operation)| operation.name())
+}
+
 /// The operations that a check is about, by its id and its rules; `None` where it may be any.
 pub(super) fn subject(check: &CheckInfo) -> Option<Vec<&'static str>> {
     if check.requirements.first().is_some_and(|rule| rule.id == INT64.id) {
         return None;
     }
     let mut subject = by_id(check.id)?;
-    let of_rules =
-        check.requirements.iter().filter_map(|rule| RULES.iter().find(|(lead, _)| rule.id.starts_with(lead)));
-    subject.extend(of_rules.map(|(_, operation)| operation.name()));
+    subject.extend(check.requirements.iter().copied().filter_map(operation_of));
     Some(subject)
 }
 

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use serde_json::Value;
+
 use super::kind::{Kind, is_own, kind, rule};
 use super::subject::subject;
+use crate::client::Exchange;
 use crate::requirements::{self as req, Requirement};
 use crate::runner::{CheckInfo, CheckResult, Status};
 use crate::scenarios::{self, Operation};
@@ -91,7 +94,7 @@ impl<'a> Symptom<'a> {
             shown_by,
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
-            refused: status.is_some_and(|status| status >= 400),
+            refused: exchange.is_some_and(did_nothing),
             plain: false,
             met_in: met_in(observed),
             direct: false,
@@ -134,6 +137,15 @@ fn met_in(observed: &str) -> Option<&str> {
     }
     let (_, rest) = observed.strip_prefix("an answer ")?.split_once(" in ")?;
     rest.split_once(" holds ").map(|(check, _)| check)
+}
+
+/// Whether a request was refused, or was a conflict.
+fn did_nothing(exchange: &Exchange) -> bool {
+    let conflict = || {
+        let answer: Option<Value> = serde_json::from_str(&exchange.response.text).ok();
+        exchange.operation == Operation::Push.name() && answer.is_some_and(|answer| answer["accepted"] == false)
+    };
+    exchange.status.is_some_and(|status| status >= 400) || conflict()
 }
 
 /// The step that failed where no exchange shows it: a run without tokens doesn't try again and again.

@@ -25,7 +25,8 @@ static ORDER: &[Row] = &[
     (&NONCE_SIZE, &[&BASE64, &FIELD_NAMES]),
     (&NONCE_RANDOM, &[&NONCE_SIZE]),
     (&NONCE_LOOKS_RANDOM, &[&NONCE_RANDOM]),
-    (&SIGNATURE_RAW, &[&NONCE_SIZE]),
+    // A nonce that others have had may be spent.
+    (&SIGNATURE_RAW, &[&NONCE_SIZE, &NONCE_RANDOM]),
     (&TOKEN_ANSWER, &[&SIGNATURE_RAW, &FIELD_NAMES]),
     (&NO_ACCOUNT, &[&TOKEN_ANSWER]),
     (&PORTABLE_IDENTITY, &[&NO_ACCOUNT]),
