@@ -1,6 +1,7 @@
 //! Why a finding follows from a cause. Each reason is a sentence.
 
 use super::kind::Kind;
+use super::settle::NEWCOMER;
 use super::subject::needs;
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
@@ -22,7 +23,7 @@ static REASONS: [Reason; 17] = [
     ("its rule builds on the broken one", builds_on_it),
     ("it was met there", was_met_there),
     ("ids in paths don't arrive", does_not_arrive),
-    ("the repository was never created", is_nowhere),
+    ("nobody was let in", is_nowhere),
     ("the operation doesn't do what it is for", needs_what_does_not_work),
     ("it counts on a version or an epoch that is another", counts_on_it),
     ("the operation lets through what it mustn't", is_let_through),
@@ -128,9 +129,11 @@ fn does_not_arrive(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     paths.contains(&cause.rule.id) && [other, cause].iter().all(|it| it.escaped && it.kind == Kind::Refused)
 }
 
-/// What is asked of a repository that wasn't created is refused.
+/// What is asked of a repository that wasn't created is refused, and so is what somebody asks who wasn't let in.
 fn is_nowhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    cause.plain && cause.rule.id == req::CREATE_RETURNS.id && [other, cause].iter().all(|it| it.kind == Kind::Refused)
+    let created = cause.plain && cause.rule.id == req::CREATE_RETURNS.id;
+    let added = cause.check.id == NEWCOMER && cause.operation == Some(Operation::AddMember.name());
+    (created || added) && [other, cause].iter().all(|it| it.kind == Kind::Refused)
 }
 
 /// While an operation doesn't even do what it is for, the same kind of thing at that operation follows, and so do rules that build on

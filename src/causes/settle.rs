@@ -38,6 +38,10 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         if symptom.is_refused_after(Operation::CreateRepo) && run.nothing_is_there {
             symptom.operation = Some(Operation::CreateRepo.name());
         }
+        // Whoever isn't let in after he was added wasn't added.
+        if run.newcomers_kept_out && symptom.check.id == NEWCOMER {
+            symptom.operation = Some(Operation::AddMember.name());
+        }
         symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.id) == Some(it));
         // What no exchange shows is direct only where one request comes after the other.
         symptom.direct = match symptom.operation {
@@ -48,8 +52,11 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
         let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
         symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
+        // What was refused and carried out all the same is what a breach of any rule about refusals looks like.
+        symptom.own |= symptom.refused && symptom.shown_by.is_some() && !run.deeds.contains_key(&symptom.deviation);
         // Where a failing check is about just this deviation, it is no other rule's own.
         symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
+        symptom.own &= !(run.newcomers_kept_out && symptom.kind == Kind::Refused && symptom.check.id != NEWCOMER);
         symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
     }
 }
@@ -65,6 +72,8 @@ struct Found {
     failing: HashSet<&'static str>,
     /// Whether all operations on a new repository are refused.
     nothing_is_there: bool,
+    /// Whether whoever was added isn't let in, while the creator is.
+    newcomers_kept_out: bool,
     /// Whether most checks come off well: then whoever logs in for the first time gets a token.
     works: bool,
     /// Whether the plain checks of createRepo and pull come off well.
@@ -79,42 +88,60 @@ impl Found {
     }
 
     fn of(found: &[Symptom<'_>], passed: usize) -> Self {
-        let (mut deeds, mut refused): (HashMap<_, BTreeSet<_>>, HashMap<_, BTreeSet<_>>) = Default::default();
         let (mut specific, mut answers) = (HashMap::new(), HashMap::<_, BTreeSet<_>>::new());
         for symptom in found.iter().filter(|symptom| symptom.status != Status::Error) {
-            let operation = symptom.operation.and_then(|name| ALL_OPERATIONS.into_iter().find(|it| it.name() == name));
-            if symptom.shown_by.is_some() {
-                let deeds = if symptom.refused { &mut refused } else { &mut deeds };
-                deeds.entry(symptom.deviation.clone()).or_default().extend(operation.map(Operation::name));
-            } else if let Some(write) = operation.filter(|it| it.is_write()) {
+            if let Some(write) = operation(symptom).filter(|it| it.is_write() && symptom.shown_by.is_none()) {
                 answers.entry(symptom.deviation.clone()).or_default().insert(write.name());
             }
-            if symptom.status == Status::Fail
-                && about(symptom.kind, &symptom.deviation, symptom.operation)
-                    .is_some_and(|rule| rule.id == symptom.rule.id)
-            {
+            let rule = about(symptom.kind, &symptom.deviation, symptom.operation);
+            if symptom.status == Status::Fail && rule.is_some_and(|rule| rule.id == symptom.rule.id) {
                 specific.insert(symptom.deviation.clone(), symptom.rule.id);
             }
         }
-        for (deviation, of_refused) in refused {
-            deeds.entry(deviation).or_insert(of_refused);
-        }
         let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.id).collect();
-        let nothing_at = |operation: Operation| {
-            found.iter().any(|it| {
-                it.kind == Kind::Refused
-                    && it.operation == Some(operation.name())
-                    && plain_of(it.check.id) == Some(operation.name())
-            })
+        let refused_at = |check: &str, operation: Operation| {
+            let here = |it: &&Symptom<'_>| it.check.id == check && it.operation == Some(operation.name());
+            found.iter().filter(here).any(|it| it.kind == Kind::Refused)
         };
         Self {
-            nothing_is_there: nothing_at(Operation::Push) && nothing_at(Operation::AddMember),
+            nothing_is_there: refused_at("push/applies", Operation::Push)
+                && refused_at("add-member/records-entry", Operation::AddMember),
+            newcomers_kept_out: refused_at(NEWCOMER, Operation::Pull)
+                && !failing.contains("create-repo/returns-manifest"),
             plain_bodies: !failing.iter().any(|id| ["createRepo", "pull"].map(Some).contains(&plain_of(id))),
             works: passed > found.len(),
-            deeds,
+            deeds: deeds(found),
             answers,
             specific,
             failing,
         }
     }
+}
+
+/// The check that whoever was added is let in.
+pub(super) const NEWCOMER: &str = "add-member/newcomer-reads";
+/// As many rules can't be broken by one request that is refused and does something all the same: nobody has done it.
+const MANY: usize = 3;
+
+fn operation(symptom: &Symptom<'_>) -> Option<Operation> {
+    symptom.operation.and_then(|name| ALL_OPERATIONS.into_iter().find(|it| it.name() == name))
+}
+
+/// The operations after which pulls show each deviation: those that were carried out; or else those that were refused, where checks
+/// of many rules show it.
+fn deeds(found: &[Symptom<'_>]) -> HashMap<String, BTreeSet<&'static str>> {
+    let (mut deeds, mut refused) = (HashMap::<_, BTreeSet<_>>::new(), HashMap::<_, BTreeSet<_>>::new());
+    let mut rules: HashMap<_, HashSet<_>> = HashMap::new();
+    for symptom in found.iter().filter(|it| it.status != Status::Error && it.shown_by.is_some()) {
+        // Only where a check is about what was done: others have done more before.
+        let its_own = |it: &Operation| symptom.class != Class::Concurrent && symptom.names(it.name());
+        let Some(operation) = operation(symptom).filter(its_own) else { continue };
+        let deeds = if symptom.refused { &mut refused } else { &mut deeds };
+        deeds.entry(symptom.deviation.clone()).or_default().insert(operation.name());
+        rules.entry(symptom.deviation.clone()).or_default().insert(symptom.rule.id);
+    }
+    for (deviation, operations) in refused.into_iter().filter(|(deviation, _)| rules[deviation].len() >= MANY) {
+        deeds.entry(deviation).or_insert(operations);
+    }
+    deeds
 }

@@ -9,7 +9,7 @@ use crate::codec::base64;
 use crate::wire::{PullResponse, VaultManifest};
 
 checks! {
-    "add-member/records-entry", Must, "§6", [ADD_RECORDS, STORED_VERBATIM, BINDING_OPAQUE], records_entry,
+    "add-member/records-entry", Must, "§6", [ADD_RECORDS, STORED_VERBATIM, BINDING_OPAQUE, READ_YOUR_WRITES], records_entry,
         "addMember returns and stores the entry exactly as sent; counters and envelope stay";
     "add-member/newcomer-reads", Must, "§6", [ADD_RECORDS, PULL_MEMBERS_ONLY, NO_ACCOUNT], newcomer_reads,
         "A newcomer, refused a moment ago, pulls, unwraps and decrypts with the token it has";
