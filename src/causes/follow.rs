@@ -98,15 +98,15 @@ fn has_a_step_that_fails(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     !other.direct && cause.direct && other.operation.is_some_and(fails)
 }
 
-/// What looks at everything, or at the same time, follows from what fails in plain requests of a rule that it builds on; a look at
-/// everything only where it sees the same kind of thing.
+/// What looks at everything, or at the same time, follows from what fails in plain requests of a rule that it builds on; a failure
+/// of a look at everything only where it sees the same kind of thing.
 fn looks_at_more(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let builds = || other.check.requirements.iter().any(|rule| builds_on(rule.id, cause.rule.id));
     let alike = other.kind == cause.kind && other.kind != Kind::Other;
     let same = other.operation.is_none() || other.operation == cause.operation;
     match other.class {
         Class::Sequential => false,
-        Class::RunWide => alike && same && builds(),
+        Class::RunWide => (other.status != Status::Fail || (alike && same)) && builds(),
         Class::Concurrent => (alike || same) && builds(),
         Class::Story => (alike || same || other.kind == Kind::Other) && builds(),
     }
