@@ -31,6 +31,19 @@ pub(super) struct HostArgs {
     /// How long each of them has until it answers
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::time, help_heading = "Target")]
     pub ready_timeout: Duration,
+    /// Start so many processes of --server-cmd, each with a {port} of its own, for the checks replica/*
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Target")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub replicas: u8,
+    /// Another process of the same deployment, for the checks replica/*; repeatable
+    #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
+    pub replica: Vec<String>,
+    /// Another deployment, which shares nothing with this one, for the checks stranger/*; gets none of --header
+    #[arg(long, value_name = "URL", help_heading = "Target")]
+    pub stranger: Option<String>,
+    /// Kill the server of --server-cmd so many times at most, for the checks crash/*; 0 for never [default: 20]
+    #[arg(long, value_name = "N", help_heading = "Target")]
+    pub crash_rounds: Option<u32>,
 }
 
 /// What comes of these options.
@@ -40,6 +53,10 @@ pub(super) struct Plan {
     pub server: Option<Url>,
     /// Where the identity provider will, if it is started.
     pub idp: Option<Url>,
+    /// Other processes of the deployment.
+    pub replicas: Vec<Url>,
+    /// Another deployment.
+    pub stranger: Option<Url>,
     /// What to start, in order.
     pub launches: Vec<Launch>,
 }
@@ -56,7 +73,14 @@ struct Typed<'a> {
 impl HostArgs {
     /// Reads the commands, finds ports for them, and tells every mistake that can be seen now.
     pub fn plan(&self, server: Option<&str>, idp: Option<&str>) -> Result<Plan, UsageError> {
-        let mut ports = Ports::default();
+        let (mut ports, given_server) = (Ports::default(), server);
+        if self.server_cmd.is_none() && (self.replicas > 1 || self.crash_rounds.is_some()) {
+            let option = if self.replicas > 1 { "--replicas" } else { "--crash-rounds" };
+            return Err(UsageError(format!("{option} is for a server that the suite starts: give --server-cmd CMD")));
+        }
+        if self.replicas > 1 && server.is_some() {
+            return Err("--replicas needs a port for each process: leave out --server, and write {port} in the command".into());
+        }
         let idp = self.idp_cmd.as_deref().map(|line| Typed::new(IDP, line, "--idp", idp, &mut ports)).transpose()?;
         let server = self
             .server_cmd
@@ -71,7 +95,22 @@ impl HostArgs {
         if let Some(server) = &server {
             launches.push(server.launch(THE_SERVER, &server.url, idp_url.as_ref())?);
         }
-        Ok(Plan { server: server.map(|server| server.url), idp: idp_url, launches })
+        let mut replicas = self.replica.iter().map(|url| values::url("--replica", url)).collect::<Result<Vec<_>, _>>()?;
+        for number in 1..self.replicas {
+            let (Some(server), url) = (&server, ports.url()?) else { break };
+            launches.push(server.launch(&format!("replica {number}"), &url, idp_url.as_ref())?);
+            replicas.push(url);
+        }
+        let stranger = self.stranger.as_deref().map(|url| values::url("--stranger", url)).transpose()?;
+        let server = server.map(|server| server.url);
+        let target = server.clone().or_else(|| values::url("--server", given_server?).ok());
+        for (option, url) in replicas.iter().map(|url| ("--replica", url)).chain(stranger.iter().map(|url| ("--stranger", url))) {
+            let twice = target.as_ref() == Some(url) || replicas.iter().filter(|other| *other == url).count() > usize::from(option == "--replica");
+            if twice {
+                return Err(UsageError(format!("{option} {url} is named twice: it takes another address")));
+            }
+        }
+        Ok(Plan { server, idp: idp_url, replicas, stranger, launches })
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) fn options(args: &RunArgs) -> String {
     let plain = [
         ("--server-cmd", &args.host.server_cmd),
         ("--idp-cmd", &args.host.idp_cmd),
+        ("--stranger", &args.host.stranger),
         ("--idp", &args.idp),
         ("--jwks", &args.jwks),
         ("--fault", &args.fault),
@@ -33,6 +34,13 @@ pub(super) fn options(args: &RunArgs) -> String {
     logs.iter().for_each(|path| valued("--logs", &path.to_string_lossy()));
     server_pid.iter().for_each(|pid| valued("--server-pid", &pid.to_string()));
     args.ca_cert.iter().for_each(|path| valued("--ca-cert", &path.to_string_lossy()));
+    args.host.replica.iter().for_each(|url| valued("--replica", url.trim()));
+    if args.host.replicas > 1 {
+        valued("--replicas", &args.host.replicas.to_string());
+    }
+    if let Some(rounds) = args.host.crash_rounds {
+        valued("--crash-rounds", &rounds.to_string());
+    }
     if args.host.ready_timeout != DEFAULT_READY {
         valued("--ready-timeout", &time_text(args.host.ready_timeout));
     }

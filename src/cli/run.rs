@@ -19,8 +19,8 @@ use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
 use crate::report::{Drawn, Format, Recorder, Redactor, Run};
 use crate::runner::{self, Event, Known, RunConfig, Target};
-use crate::scan::{Role, Source};
-use crate::server::{FaultKind, Folder, Running};
+use crate::selftest::{Around, Stage};
+use crate::server::Running;
 
 /// Time between two looks at the clock for the progress display.
 pub(super) const TICK: Duration = Duration::from_millis(200);
@@ -42,20 +42,12 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     let recording = recording.or_else(|| config.recording.clone());
     let runtime = runtime()?;
     let finished = runtime.block_on(async {
-        let running = match server {
+        let stage = match server {
             None => None,
-            Some(server) if is_searched(args, &server) => {
-                let (running, folder) = embed_searched(server, &mut config).await?;
-                Some((running, Some(folder)))
-            }
-            Some(server) => Some((embed(server, &mut config).await?, None)),
+            Some(server) => Some(set(args, server, &mut config).await?),
         };
         let finished = judge(args, config).await;
-        // The server before its folder.
-        if let Some((running, folder)) = running {
-            drop(running);
-            drop(folder);
-        }
+        drop(stage);
         finished
     });
     // A name that is still being looked up, say, must not hold up the end.
@@ -135,22 +127,14 @@ fn drawn(recorded: &History, redactor: &Redactor) -> Option<Drawn> {
     Some(Drawn { operations, said, figure: redactor.text(&figure) })
 }
 
-/// Whether the built-in server keeps files that are searched: it takes longer, so only where it is asked for or needed.
-fn is_searched(args: &RunArgs, server: &crate::server::Config) -> bool {
-    args.embedded_storage || server.fault.is_some_and(|fault| fault.info().kind == FaultKind::Storage)
-}
-
-/// As [`embed`], with database and log in a folder of the server's own, which is searched when the checks have run.
-async fn embed_searched(
-    mut server: crate::server::Config,
-    config: &mut RunConfig,
-) -> Result<(Running, Folder), UsageError> {
-    let folder = Folder::new().map_err(|error| error.to_string())?;
-    folder.furnish(&mut server);
-    let running = embed(server, config).await?;
-    // The log is there once the server is.
-    config.storage.extend([Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())]);
-    Ok((running, folder))
+/// Starts the built-in server with what has to be around it, and makes it the target. Files take longer, so they are only there
+/// where they are asked for or needed; they are searched when the checks have run.
+async fn set(args: &RunArgs, server: crate::server::Config, config: &mut RunConfig) -> Result<Stage, UsageError> {
+    let mut around = server.fault.map_or_else(Around::default, |fault| Around::of(fault.info().kind));
+    around.searched |= args.embedded_storage;
+    let stage = Stage::set(server, around).await.map_err(UsageError)?;
+    stage.apply(config);
+    Ok(stage)
 }
 
 /// Starts the built-in server and makes it the target.

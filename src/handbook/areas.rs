@@ -72,6 +72,19 @@ static AREAS: &[(&str, &str)] = &[
         "storage",
         "Searches what the server has stored, logged and has in memory for the marked secrets of the run, after all other checks.",
     ),
+    (
+        "replica",
+        "Has one process of the deployment do something and asks another about it; races and histories are spread over all of them.",
+    ),
+    (
+        "stranger",
+        "Carries tokens and nonces that one deployment has issued to another that shares nothing with it, in both directions.",
+    ),
+    (
+        "crash",
+        "Kills the server at random moments while clients write, starts it again, and compares what is there with what was \
+              acknowledged.",
+    ),
     ("schema", "Holds every answer of an operation to its JSON Schema."),
     ("example", "Plays the worked example of the specification with several clients from beginning to end."),
     (

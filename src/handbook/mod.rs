@@ -7,7 +7,7 @@ mod pages;
 use crate::agent::Habit;
 use crate::client_scenarios;
 use crate::requirements::{self, Party, Requirement, Revision, reasons, why};
-use crate::scenarios::{self, CheckInfo, Phase};
+use crate::scenarios::{self, CheckInfo, Need, Phase};
 use crate::server::Fault;
 
 pub use pages::pages;
@@ -104,8 +104,14 @@ fn waits(check: &CheckInfo) -> bool {
 /// How the check goes about it.
 fn works(check: &CheckInfo) -> Option<String> {
     let area = check.id.split('/').next().unwrap_or_default();
-    let phase = scenarios::all().find(|other| other.info.id == check.id).map(|check| (check.phase, check.waits));
+    let known = scenarios::all().find(|other| other.info.id == check.id);
+    let phase = known.map(|check| (check.phase, check.waits));
     let more = match phase {
+        _ if known.is_some_and(|check| check.needs == Need::Replica) => {
+            " It needs a second process: --replica URL, or --replicas 2 with --server-cmd."
+        }
+        _ if known.is_some_and(|check| check.needs == Need::Stranger) => " It needs another deployment: --stranger URL.",
+        Some((Phase::Crash, _)) => " It needs a server that the suite starts and kills: --server-cmd.",
         Some((_, true)) => " It waits for something to expire, so it runs with --slow only.",
         Some((Phase::Parallel, _)) | None => "",
         Some((Phase::Alone, _)) => " It runs by itself, after the checks that run side by side.",
@@ -123,7 +129,7 @@ fn wrong(check: &str, rule: &'static Requirement) -> Option<String> {
         Fault::all().iter().map(Fault::info).filter(|info| info.requirement == rule.id).map(|info| info.summary);
     let habits =
         Habit::faults().filter(|info| info.breaks.is_some_and(|broken| broken.id == rule.id)).map(|info| info.summary);
-    let examples: Vec<String> = faults.chain(habits).take(EXAMPLES).map(capital).collect();
+    let examples: Vec<String> = faults.chain(habits).take(EXAMPLES).map(|text| capital(text)).collect();
     let parts: Vec<String> = usual.into_iter().chain(examples).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::describe::{call, outcome};
+use super::describe::{call, micros, outcome};
 use super::timeline::escape;
 use super::{History, Op};
 use crate::model::Word;
@@ -15,8 +15,6 @@ const OPERATIONS: usize = 60;
 /// Height of a lane, and width of the drawing, in pixels.
 const LANE: usize = 26;
 const WIDTH: f64 = 1100.0;
-/// Width of a letter of a bar's name.
-const LETTER: f64 = 6.2;
 /// Room for the names of the lanes.
 const MARGIN: f64 = 90.0;
 
@@ -36,11 +34,6 @@ pub fn overview(history: &History) -> String {
         .collect();
     busiest.sort_by_key(|(met, repo, _)| (std::cmp::Reverse(*met), history.words.text(*repo).to_owned()));
     busiest.iter().take(REPOSITORIES).map(|(met, repo, ops)| drawing(history, *met, *repo, ops)).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn millis(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
 }
 
 /// Operations that began before another one had ended.
@@ -70,12 +63,12 @@ fn drawing(history: &History, met: usize, repo: Word, ops: &[&Op]) -> String {
     let name = escape(history.words.text(repo));
     let mut out = format!(
         "<h3>Repository <code>{name}</code></h3>\n<p class=\"dim\">{met} of {} operations began while another one was under way; \
-         the first {} from there, in {:.1} ms.</p>\n\
+         the first {} from there, in {}.</p>\n\
          <div class=\"scroll\" role=\"region\" aria-label=\"Timeline\" tabindex=\"0\"><svg width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" aria-label=\"Operations by client, in the order of their starts and ends\">",
         ops.len(),
         shown.len(),
-        millis(until - since)
+        micros(until, since)
     );
     for (lane, client) in clients.iter().enumerate() {
         // Writing to a string can't fail.
@@ -86,20 +79,10 @@ fn drawing(history: &History, met: usize, repo: Word, ops: &[&Op]) -> String {
         let (from, to) = (x(op.start), op.result.as_ref().map_or(WIDTH, |done| x(done.end)));
         let open = if op.result.is_none() { "open" } else { "part" };
         let title = escape(&format!("{}: {}", call(&history.words, op), outcome(&history.words, op)));
-        // A name only where it fits; what points at the bar tells the whole.
-        let said = call(&history.words, op);
-        let name = escape(said.split([' ', ',']).next().unwrap_or_default());
-        #[expect(clippy::cast_precision_loss, reason = "a picture")]
-        let fits = to - from > LETTER * name.len() as f64 + 8.0;
-        let label = if fits {
-            format!("<text class=\"in\" x=\"{:.1}\" y=\"{}\">{name}</text>", from + 4.0, lane * LANE + 18)
-        } else {
-            String::new()
-        };
         let _ = write!(
             out,
-            "<g class=\"{open}\"><title>{title}</title><rect x=\"{from:.1}\" y=\"{}\" width=\"{:.1}\" height=\"13\" rx=\"3\"/>{label}</g>",
-            lane * LANE + 7,
+            "<g class=\"{open}\"><title>{title}</title><rect x=\"{from:.1}\" y=\"{}\" width=\"{:.1}\" height=\"12\" rx=\"3\"/></g>",
+            lane * LANE + 8,
             (to - from).max(2.0)
         );
     }

@@ -33,7 +33,6 @@ pub const FIGURE_STYLE: &str = "
 .history .scroll{border:1px solid var(--line);border-radius:6px;padding:.5rem}
 .history svg text{fill:var(--fg);font:12px system-ui,sans-serif}.history svg .dim{fill:var(--dim)}.history svg line{stroke:var(--line)}
 .history rect{fill:var(--part)}.history .stuck rect{fill:var(--stuck)}.history .context rect{fill:var(--ctx)}
-.history svg text.in{fill:var(--bg);font-size:10px}
 .history .open rect{stroke:var(--fg);stroke-dasharray:4 3;fill-opacity:.35}
 .history tr.stuck td:first-child{color:var(--stuck);font-weight:600}.history tr.context td{color:var(--dim)}
 .history .key span{margin-right:1.4rem}.history .key i{display:inline-block;width:.9em;height:.9em;border-radius:2px;margin-right:.4em;vertical-align:-.1em}

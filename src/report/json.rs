@@ -10,7 +10,7 @@ use super::text::{is_unsafe, millis, rfc3339};
 use crate::causes;
 use crate::client::Exchange;
 use crate::requirements::Requirement;
-use crate::runner::{CheckResult, Omission, Status, Summary, Verdict};
+use crate::runner::{CheckResult, Hosted, Omission, Status, Summary, Verdict};
 
 /// The JSON Schema of this report, as shipped in `schema/`.
 pub const SCHEMA_JSON: &str = include_str!("../../schema/report.schema.json");
@@ -43,6 +43,9 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<String>,
     requests: u64,
+    /// What the servers have used that the suite has started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosted: Option<Hosted>,
     summary: Summary,
     notes: &'a [String],
     /// What the findings come down to, the most fundamental first.
@@ -110,6 +113,7 @@ pub(super) fn render(run: &Run) -> String {
         strict: info.strict,
         shard: info.shard.map(|shard| shard.to_string()),
         requests: end.requests,
+        hosted: end.hosted,
         summary: end.summary,
         notes: &run.notes,
         causes: run.causes.list().iter().map(cause).collect(),

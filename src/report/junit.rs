@@ -10,7 +10,7 @@ use super::human;
 use super::run::Run;
 use super::style::strip;
 use super::text::{clean, rfc3339};
-use crate::runner::{CheckResult, Omission, Status};
+use crate::runner::{CheckResult, Omission, Status, Verdict};
 
 /// Details have room here.
 const DEPTH: Depth = Depth { columns: 120, indent: 2, body_lines: 12, rules: 9, findings: 8, evidence: 12 };
@@ -51,7 +51,7 @@ fn whole(run: &Run) -> TestSuite {
     ] {
         suite.add_property(Property::new(name, value));
     }
-    let broken = run.fails_by_itself();
+    let broken = end.verdict == Verdict::NotJudged || end.interrupted;
     let text = clean(&end.reason).into_owned();
     let mut status =
         if broken { TestCaseStatus::non_success(NonSuccessKind::Error) } else { TestCaseStatus::success() };

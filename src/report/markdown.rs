@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::explain::{Depth, explain, one_line};
 use super::run::Run;
 use super::style::strip;
-use super::text::{clean, count, duration, fit, rfc3339, sentence};
+use super::text::{clean, count, duration, fit, rfc3339, sentence, used};
 use crate::runner::{CheckResult, Status, Verdict};
 
 /// Results shown in full; a job summary holds a mebibyte at most.
@@ -75,6 +75,9 @@ fn head(out: &mut String, run: &Run) {
         duration(end.duration),
         info.seed
     );
+    if let Some(hosted) = end.hosted {
+        let _ = writeln!(out, "{}.\n", sentence(&used(hosted)).trim_end_matches('.'));
+    }
     for note in &run.notes {
         let _ = writeln!(out, "> {}\n", escape(note));
     }

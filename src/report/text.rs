@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::runner::Hosted;
+
 /// Longest JSON string that [`condense`] leaves alone: a UUID is 36 characters, a key 44.
 const WHOLE_STRING: usize = 40;
 /// Characters that it leaves of a longer one.
@@ -248,6 +250,18 @@ pub fn duration(time: Duration) -> String {
 /// Milliseconds with microsecond resolution, as the JSON report states every time.
 pub fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// What servers have used that the suite has started.
+pub fn used(hosted: Hosted) -> String {
+    let mib = hosted.peak_memory_bytes.div_ceil(1 << 20);
+    let cpu = duration(Duration::from_millis(hosted.cpu_ms));
+    let deaths = match hosted.deaths {
+        0 => String::new(),
+        1 => ", and it died once".to_owned(),
+        times => format!(", and it died {times} times"),
+    };
+    format!("the server used {mib} MiB of memory at the most, and {cpu} of processor time{deaths}")
 }
 
 /// `1 check`, `2 checks`.

@@ -338,6 +338,11 @@ catalogue! {
     REPLACED_IS_DROPPED = "AVP-H-replaced-is-dropped", "§6", Hardening, Server, V0_2,
         "What a removal replaces isn't kept: envelopes of the epochs before it and wrapped keys of who was removed.";
 
+    CRASH_KEEPS = "AVP-H-crash-keeps", "§10", Hardening, Server, V0_2,
+        "What was acknowledged is still so after a crash: writes are there, versions haven't gone down, used nonces are used, removed members are out.";
+    CRASH_WHOLE = "AVP-H-crash-whole", "§10", Hardening, Server, V0_2,
+        "A write that a crash met is there as a whole or not at all.";
+
     // Revision 0.3
     ERROR_OBJECT = "AVP-0.3-error-object", "§6", Must, Server, V0_3,
         "The body of every answer that isn't 2xx is an error object with a known code.";

@@ -276,6 +276,12 @@ static WHY: &[Row] = rows! {
     [REPLACED_IS_DROPPED]
         "Who was removed holds the old key; an old envelope that is still there is open to them.",
         "Delete what a removal replaces, from history tables, too.";
+    [CRASH_KEEPS]
+        "A client that was told that its write is stored has thrown its own copy away; whoever was removed is back with the old roster.",
+        "Answer after the commit, not before it, and keep used nonces where the rest is kept.";
+    [CRASH_WHOLE]
+        "A roster of one state with the envelope of another can't be opened by anybody, and nobody is there to finish the write.",
+        "Write roster, envelope, version and epoch in one transaction.";
     [VERSION_MONOTONIC, EPOCH_RISES]
         "Counters that go back let an old state pass for a new one.",
         "Refuse versions and epochs that don't rise, in the transaction that writes.";

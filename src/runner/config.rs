@@ -9,7 +9,8 @@ use url::Url;
 use crate::client::Header;
 use crate::requirements::Revision;
 use crate::scan::Source;
-use crate::scenarios::{Launch, Recording};
+use crate::scenarios::hosting::THE_SERVER;
+use crate::scenarios::{Launch, Need, Recording};
 
 /// Checks at once, unless told otherwise.
 pub const DEFAULT_JOBS: usize = 8;
@@ -17,6 +18,8 @@ pub const DEFAULT_JOBS: usize = 8;
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(300);
 /// How long a server that the suite starts has until it answers, unless told otherwise.
 pub const DEFAULT_READY: Duration = Duration::from_secs(30);
+/// How often the server is killed, unless told otherwise.
+pub const DEFAULT_CRASH_ROUNDS: u32 = 20;
 
 /// Where the target is.
 #[derive(Clone, Debug)]
@@ -90,6 +93,12 @@ pub struct RunConfig {
     pub storage: Vec<Source>,
     /// Where to write what was looked for, to search elsewhere or later.
     pub save_canaries: Option<PathBuf>,
+    /// Other processes of the same deployment.
+    pub replicas: Vec<Url>,
+    /// Another deployment, which shares nothing with this one.
+    pub stranger: Option<Url>,
+    /// How often the server is killed at most, where the suite has started it.
+    pub crash_rounds: u32,
     /// What to start before the run, in this order, and to stop after it.
     pub launches: Vec<Launch>,
     /// How long each of these has until it answers.
@@ -130,8 +139,21 @@ impl RunConfig {
             rerun: String::new(),
             storage: Vec::new(),
             save_canaries: None,
+            replicas: Vec::new(),
+            stranger: None,
+            crash_rounds: DEFAULT_CRASH_ROUNDS,
             launches: Vec::new(),
             ready_timeout: DEFAULT_READY,
+        }
+    }
+
+    /// Whether there is what a check needs.
+    pub(super) fn meets(&self, need: Need) -> bool {
+        match need {
+            Need::Nothing => true,
+            Need::Replica => !self.replicas.is_empty(),
+            Need::Stranger => self.stranger.is_some(),
+            Need::Command => self.crash_rounds > 0 && self.launches.iter().any(|launch| launch.role == THE_SERVER),
         }
     }
 }

@@ -6,6 +6,7 @@ mod host;
 mod known;
 mod pace;
 mod preflight;
+mod revive;
 mod schedule;
 mod select;
 mod shard;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 pub use crate::client::Header;
 pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
-pub use config::{DEFAULT_DEADLINE, DEFAULT_JOBS, DEFAULT_READY, RunConfig, Target};
+pub use config::{DEFAULT_DEADLINE, DEFAULT_CRASH_ROUNDS, DEFAULT_JOBS, DEFAULT_READY, RunConfig, Target};
 pub use events::{CheckResult, Event, Hosted, RunEnd, RunInfo, Summary, Verdict};
 pub use known::{Known, KnownError, LARGEST as LARGEST_KNOWN};
 pub use select::{Selection, matches, select};
@@ -114,6 +115,11 @@ impl Run<'_> {
         world.ledger.searched = !sources.is_empty() || self.config.save_canaries.is_some();
         world.storage = Storage::new(sources, self.config.save_canaries.clone(), self.config.deadline);
         world.hosting = hosting;
+        world.crash_rounds = self.config.crash_rounds;
+        match preflight::others(&self.config).await {
+            Ok((replicas, stranger)) => (world.replicas, world.stranger) = (replicas, stranger),
+            Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
+        }
         world.recording.clone_from(&self.config.recording);
         match preflight::issuer_keys(&self.config).await {
             Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),

@@ -78,6 +78,35 @@ pub fn probe(config: &RunConfig, launch: &Launch) -> Result<Transport, Abort> {
     Transport::new(&launch.url, tls, headers.clone(), config.timeout).map_err(unusable)
 }
 
+/// Ways to the other processes of the deployment and to another deployment, each of which must be there.
+///
+/// # Errors
+/// [`Abort`] when one can't be dialled or doesn't answer.
+pub async fn others(config: &RunConfig) -> Result<(Vec<Arc<Transport>>, Option<Arc<Transport>>), Abort> {
+    let way = async |option: &str, url: &Url, headers: &[client::Header]| {
+        let tls = if url.scheme() == "https" { Some(tls(config)?) } else { None };
+        let named = |error: TransportError| {
+            let unreachable = unreachable(&error);
+            Abort { reason: format!("{option} {url}: {}", unreachable.reason), ..unreachable }
+        };
+        let transport = Transport::new(url, tls, headers.to_vec(), config.timeout).map_err(named)?;
+        let body = serde_json::json!({ "ed25519PublicKey": Identity::generate().id });
+        let request = scenarios::json_request(Operation::Challenge.path("", ""), &body);
+        transport.send(&request).await.map_err(named)?;
+        Ok(Arc::new(transport))
+    };
+    let mut replicas = Vec::new();
+    for url in &config.replicas {
+        replicas.push(way("--replica", url, &config.headers).await?);
+    }
+    // What this deployment asks for is nobody else's business.
+    let stranger = match &config.stranger {
+        Some(url) => Some(way("--stranger", url, &[]).await?),
+        None => None,
+    };
+    Ok((replicas, stranger))
+}
+
 /// The keys of the key set given with `--jwks`, if one was given.
 ///
 /// # Errors

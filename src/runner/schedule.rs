@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::FutureExt as _;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::preflight;
+use super::{preflight, revive};
 use super::{CheckResult, Event, Finding, Omission, Status};
 use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
@@ -24,55 +24,117 @@ pub async fn run_all(
     lonely_jobs: usize,
     events: &mpsc::UnboundedSender<Event>,
 ) {
-    for phase in [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous, Phase::Storage] {
+    let phases = [
+        Phase::Parallel,
+        Phase::Alone,
+        Phase::Finale,
+        Phase::Dangerous,
+        Phase::Storage,
+        Phase::Crash,
+    ];
+    for phase in phases {
         let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
         let workers = match phase {
             Phase::Parallel => jobs.min(of_phase.len()),
             Phase::Alone | Phase::Finale => lonely_jobs,
             // Which of them has killed the server must be clear, and a search reads files.
-            Phase::Dangerous | Phase::Storage => 1,
+            Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
         };
         let next = Arc::new(AtomicUsize::new(0));
+        let met = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
-            tasks.spawn(worker(world.clone(), of_phase.clone(), next.clone(), events.clone()));
+            let shared = Shared { next: next.clone(), met: met.clone(), alone: workers == 1 };
+            tasks.spawn(worker(world.clone(), of_phase.clone(), shared, events.clone()));
         }
         while tasks.join_next().await.is_some() {}
+        let met = std::mem::take(&mut *met.lock().unwrap_or_else(PoisonError::into_inner));
+        again_alone(world, &met, events).await;
     }
+}
+
+/// What the workers of a phase share.
+struct Shared {
+    next: Arc<AtomicUsize>,
+    /// Checks that were running when the server died.
+    met: Arc<Mutex<Vec<&'static Check>>>,
+    alone: bool,
 }
 
 async fn worker(
     world: Arc<World>,
     checks: Arc<[&'static Check]>,
-    next: Arc<AtomicUsize>,
+    shared: Shared,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    while let Some(check) = checks.get(next.fetch_add(1, Ordering::Relaxed)) {
+    while let Some(check) = checks.get(shared.next.fetch_add(1, Ordering::Relaxed)) {
         if world.abort().is_some() {
             break;
         }
         // The receiver goes when the run is being ended; then nobody needs the events.
         let _ = events.send(Event::CheckStarted(&check.info));
-        let result = run_one(&world, check).await;
-        let _ = events.send(Event::CheckFinished(Arc::new(result)));
+        match run_one(&world, check, shared.alone, &events).await {
+            Some(result) => drop(events.send(Event::CheckFinished(Arc::new(result)))),
+            None => shared.met.lock().unwrap_or_else(PoisonError::into_inner).push(check),
+        }
     }
 }
 
-async fn run_one(world: &Arc<World>, check: &'static Check) -> CheckResult {
-    let started = Instant::now();
+/// One of these has killed the server, which was started again: which one shows when each has it for itself.
+async fn again_alone(world: &Arc<World>, met: &[&'static Check], events: &mpsc::UnboundedSender<Event>) {
+    let before = world.hosting.as_ref().map(|hosting| hosting.generation());
+    for check in met {
+        if world.abort().is_some() {
+            return;
+        }
+        if let Some(result) = run_one(world, check, true, events).await {
+            let _ = events.send(Event::CheckFinished(Arc::new(result)));
+        }
+    }
+    if !met.is_empty() && world.hosting.as_ref().map(|hosting| hosting.generation()) == before {
+        let names: Vec<_> = met.iter().map(|check| check.info.id).collect();
+        let note = format!("the server died while {} were running, and not again when each ran alone", names.join(", "));
+        let _ = events.send(Event::Note(note));
+    }
+}
+
+/// Runs a check. `None` when a server died meanwhile, and others were running that may have killed it.
+async fn run_one(
+    world: &Arc<World>,
+    check: &'static Check,
+    alone: bool,
+    events: &mpsc::UnboundedSender<Event>,
+) -> Option<CheckResult> {
+    let (started, generation) = (Instant::now(), revive::generation(world));
     let (mut result, cut_off) = try_once(world, check).await;
     // Nobody knows what became of a request on a connection that ended while it was idle. Each has its own by now.
-    if cut_off && result.status != Status::Pass {
+    if cut_off && result.status != Status::Pass && revive::generation(world) == generation {
         result = try_once(world, check).await.0;
     }
-    if check.phase == Phase::Dangerous
-        && let Err(abort) = still_there(world).await
-    {
-        mark_as_killer(&mut result, &abort);
-        world.give_up(format!("the server died while {} was running: {}", check.info.id, abort.reason), &abort.advice);
+    let gone = if check.phase == Phase::Dangerous { still_there(world).await.err() } else { None };
+    match (&world.hosting, gone) {
+        (Some(hosting), gone) if check.phase != Phase::Crash => {
+            if gone.is_some() {
+                world.suspect.store(true, Ordering::Relaxed);
+            }
+            let quiet = gone.is_some() || result.status != Status::Pass;
+            let death = revive::look_after(world, hosting, quiet).await;
+            if (death.is_some() || revive::generation(world) != generation) && !alone {
+                return None;
+            }
+            if let Some(death) = death {
+                mark_as_killer(&mut result, &format!("{death}; it was started again"));
+                let _ = events.send(Event::Note(format!("{death}, while {} was running; it was started again", check.info.id)));
+            }
+        }
+        (_, Some(abort)) => {
+            mark_as_killer(&mut result, &abort.reason);
+            world.give_up(format!("the server died while {} was running: {}", check.info.id, abort.reason), &abort.advice);
+        }
+        _ => {}
     }
     result.duration = started.elapsed();
-    result
+    Some(result)
 }
 
 /// What comes of a check, and whether the end of an idle connection came in between.
@@ -103,7 +165,7 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     let warnings = cx.take_warnings();
     let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
     let mut omission = None;
-    if matches!(outcome, Err(Stop::Broken(_))) && check.info.id.starts_with("race/") {
+    if matches!(outcome, Err(Stop::Broken(_))) && (check.info.id.starts_with("race/") || check.info.id.starts_with("replica/")) {
         cx.world.contended.store(true, std::sync::atomic::Ordering::Relaxed);
     }
     let (status, mut findings, mut message) = match outcome {
@@ -135,13 +197,13 @@ async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
     preflight::greet(world).await.map(drop)
 }
 
-fn mark_as_killer(result: &mut CheckResult, abort: &Abort) {
+fn mark_as_killer(result: &mut CheckResult, reason: &str) {
     result.omission = None;
     result.status = if result.check.level == Level::Must { Status::Fail } else { Status::Warn };
     let exchange = result.exchanges.last().cloned();
     let finding = Finding {
         expected: "the server goes on answering others afterwards".into(),
-        observed: format!("it doesn't any more: {}", abort.reason),
+        observed: format!("it doesn't any more: {reason}"),
         exchange,
         evidence: Vec::new(),
     };

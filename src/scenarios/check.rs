@@ -111,8 +111,24 @@ pub enum Phase {
     Finale,
     /// Towards the end, one at a time: it might kill the server.
     Dangerous,
-    /// At the very end: it looks at what the server has stored and logged.
+    /// At the end: it looks at what the server has stored and logged.
     Storage,
+    /// At the very end: it kills the server.
+    Crash,
+}
+
+/// What a check needs besides a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A second process of the deployment.
+    Replica,
+    /// Another deployment.
+    Stranger,
+    /// To be able to kill the server and start it again.
+    Command,
 }
 
 /// Why a check ends before its last line.
@@ -152,15 +168,18 @@ pub struct Check {
     pub phase: Phase,
     /// Whether it waits for something to expire (`--slow`).
     pub waits: bool,
+    /// What it needs; without that it is no part of a run.
+    pub needs: Need,
     /// What it does.
     pub body: Body,
 }
 
 /// Registers the checks of a file, next to each other:
-/// `"id", Level, "§", [REQUIREMENT, ...], function, "title"` and, where they differ from the usual, `phase = Alone`, `waits`, `since = V0_3`.
+/// `"id", Level, "§", [REQUIREMENT, ...], function, "title"` and, where they differ from the usual, `phase = Alone`, `waits`, `since = V0_3`,
+/// `needs = Replica`.
 macro_rules! checks {
     ($($id:literal, $level:ident, $section:literal, [$($requirement:ident),+ $(,)?], $body:path, $title:literal
-        $(, phase = $phase:ident)? $(, since = $since:ident)? $(, waits = $waits:literal)?;)*) => {
+        $(, phase = $phase:ident)? $(, since = $since:ident)? $(, waits = $waits:literal)? $(, needs = $needs:ident)?;)*) => {
         /// The checks of this file.
         pub static CHECKS: &[$crate::scenarios::Check] = &[$(
             $crate::scenarios::Check {
@@ -172,6 +191,7 @@ macro_rules! checks {
                 },
                 phase: $crate::scenarios::check::defaults!(phase $($phase)?),
                 waits: $crate::scenarios::check::defaults!(waits $($waits)?),
+                needs: $crate::scenarios::check::defaults!(needs $($needs)?),
                 body: |cx| Box::pin($body(cx)),
             }
         ),*];
@@ -193,6 +213,12 @@ macro_rules! defaults {
     };
     (waits) => {
         false
+    };
+    (needs) => {
+        $crate::scenarios::check::Need::Nothing
+    };
+    (needs $needs:ident) => {
+        $crate::scenarios::check::Need::$needs
     };
     (waits $waits:literal) => {
         $waits

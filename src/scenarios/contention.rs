@@ -61,8 +61,7 @@ impl Rounds {
         if self.complete == 0 {
             return Err(Stop::not_judged(format!("not all requests were answered in any round of {what}")));
         }
-        let plural = if self.complete == 1 { "" } else { "s" };
-        cx.remark(format!("not provoked in {} round{plural} of {what}", self.complete));
+        cx.remark(format!("not provoked in {} rounds of {what}", self.complete));
         Ok(())
     }
 }

@@ -2,9 +2,11 @@
 
 mod operations;
 mod setup;
+mod site;
+mod volley;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 pub(super) use self::operations::shorten_token;
 pub use self::setup::into_trouble;
+pub use self::site::{Place, Site};
 use super::answer::{Answer, Operation};
 use super::{CheckInfo, Finding, Recording, Stop, World};
 use crate::client::random::Choices;
@@ -67,6 +70,8 @@ impl std::ops::Deref for Member {
 pub struct Call<'a> {
     /// What it is, if it is an operation.
     pub operation: Option<Operation>,
+    /// Where it goes, if there is more than one place.
+    pub place: Place,
     /// Method.
     pub method: Method,
     /// Path and query, percent-encoded.
@@ -99,6 +104,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         Self {
             operation: Some(operation),
+            place: Place::Usual,
             method: operation.method(),
             path: operation.path(repo_id, member_id),
             auth,
@@ -147,6 +153,9 @@ pub struct Ctx {
     provoking: AtomicBool,
     cut_off: AtomicBool,
     recording: OnceLock<Recording>,
+    /// Whether every request goes to another process of the deployment than the one before, and whose turn it is.
+    spreads: AtomicBool,
+    turn: AtomicUsize,
     /// Whether answers are taken as they are, limits of the deployment included.
     experiment: bool,
     /// Rounds of contention that came to their end.
@@ -171,6 +180,8 @@ impl Ctx {
             provoking: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             recording: OnceLock::new(),
+            spreads: AtomicBool::new(false),
+            turn: AtomicUsize::new(0),
             experiment: false,
             rounds: Arc::default(),
         }
@@ -244,6 +255,11 @@ impl Ctx {
     /// From now on, what this check does is recorded.
     pub fn recording(&self) -> &Recording {
         self.recording.get_or_init(Recording::default)
+    }
+
+    /// From now on, requests go to the processes of the deployment in turn, and those of a volley to all of them at once.
+    pub fn spread(&self) {
+        self.spreads.store(true, Ordering::Relaxed);
     }
 
     /// A choice below `bound`, the same for the same seed.

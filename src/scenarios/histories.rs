@@ -24,7 +24,7 @@ const FEW_CLIENTS: usize = 3;
 const SHOWN: usize = 1600;
 
 /// A client at work: what it does fits what it last saw.
-struct Player<'c> {
+pub(super) struct Player<'c> {
     cx: &'c Ctx,
     member: &'c Member,
     everybody: &'c [Member],
@@ -34,7 +34,7 @@ struct Player<'c> {
 }
 
 /// The clients' work within the budget, and the verdict on it.
-async fn linearizable(cx: &Ctx) -> Outcome {
+pub(super) async fn linearizable(cx: &Ctx) -> Outcome {
     let recording = cx.recording();
     let one = cx.world.one_connection.load(std::sync::atomic::Ordering::Relaxed);
     let mut everybody = Vec::new();
@@ -45,7 +45,7 @@ async fn linearizable(cx: &Ctx) -> Outcome {
     let repo = cx.repo_with(&everybody[0], &at_first).await?;
     let (until, turns) = patience(cx);
     let players = everybody.iter().map(|member| async {
-        let mut player = Player { cx, member, everybody: &everybody, repo_id: repo.id(), view: None };
+        let mut player = Player::new(cx, member, &everybody, repo.id());
         let mut turn = 0;
         while turn < 2 || (turn < turns && Instant::now() < until && !recording.is_long()) {
             player.play().await?;
@@ -80,16 +80,23 @@ async fn linearizable(cx: &Ctx) -> Outcome {
 }
 
 /// Whether it is the policy here that whoever was removed stays out.
-async fn stays_out(cx: &Ctx) -> Result<bool, Stop> {
+pub(super) async fn stays_out(cx: &Ctx) -> Result<bool, Stop> {
     let (alice, bob) = (cx.member().await?, cx.identity());
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await?;
     Ok(cx.add(&alice, &repo.add_request(&bob)).await?.is_refusal())
 }
 
+impl<'c> Player<'c> {
+    /// A client that has seen nothing yet.
+    pub(super) fn new(cx: &'c Ctx, member: &'c Member, everybody: &'c [Member], repo_id: &'c str) -> Self {
+        Self { cx, member, everybody, repo_id, view: None }
+    }
+}
+
 impl Player<'_> {
     /// One operation. No answer is an unknown outcome, of which the history takes care.
-    async fn play(&mut self) -> Outcome {
+    pub(super) async fn play(&mut self) -> Outcome {
         let Some(view) = self.view.clone().filter(|view| view.manifest.member(self.member.id()).is_some()) else {
             return self.look(0).await;
         };

@@ -141,13 +141,16 @@ impl Hosting {
         self.hosts.iter().find_map(|host| host.service.ended().map(|status| host.told_end(status)))
     }
 
-    /// Ends one that doesn't answer any more: it counts as dead.
-    pub async fn condemn(&self) {
+    /// Ends those that don't answer any more: they count as dead; what to say of the first.
+    pub async fn condemn(&self) -> Option<String> {
+        let mut told = None;
         for host in &self.hosts {
             if host.service.ended().is_none() && !host.answers().await {
                 host.service.kill().await;
+                told.get_or_insert_with(|| format!("{} ran, but didn't answer any more{}", host.role(), host.last_words()));
             }
         }
+        told
     }
 
     /// Starts again whoever has died; whether anybody had.

@@ -73,6 +73,11 @@ impl Register {
         state.unclear.insert(repo.to_owned(), ());
     }
 
+    /// The server was started again: what it has kept is for other checks to say.
+    pub fn forget(&self) {
+        *self.lock() = State::default();
+    }
+
     /// A caller was refused.
     pub fn refused(&self, repo: &str, member: &str, token: &str) {
         let mut state = self.lock();

@@ -11,6 +11,7 @@ pub(crate) mod check;
 mod contention;
 mod context;
 mod counters;
+pub(crate) mod crash;
 mod create_repo;
 mod disclosure;
 mod discovery;
@@ -41,6 +42,7 @@ mod races;
 mod readers;
 mod recording;
 mod refusals;
+mod replica;
 mod removal;
 mod removal_refused;
 mod repo_ids;
@@ -55,6 +57,7 @@ mod state;
 mod status;
 pub(crate) mod storage;
 mod stored_numbers;
+mod stranger;
 mod tally;
 mod texts;
 mod token;
@@ -66,7 +69,7 @@ pub(crate) use answer::segment;
 pub use answer::{Answer, NO_OPERATION, Operation};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
-pub use check::{Body, Check, CheckInfo, Finding, Omission, Outcome, Phase, Status, Stop};
+pub use check::{Body, Check, CheckInfo, Finding, Need, Omission, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub(crate) use discovery::{candidates, is_signed_by};
 pub use hosting::{Hosting, Launch};
@@ -123,6 +126,9 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         framing::CHECKS,
         hangups::CHECKS,
         revisions::CHECKS,
+        replica::CHECKS,
+        stranger::CHECKS,
+        crash::CHECKS,
     ];
     auth::CHECKS.into_iter().chain(token::CHECKS).chain(files).flatten()
 }

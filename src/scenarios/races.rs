@@ -85,7 +85,7 @@ pub(super) async fn contend(cx: &Ctx, repo: &Repo, pushes: &[Call<'_>]) -> Resul
 }
 
 /// Comparing the version and writing are one step.
-async fn push_has_one_winner(cx: &Ctx) -> Outcome {
+pub(super) async fn push_has_one_winner(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut repo = cx.repo(&alice).await?;
     let auth = alice.auth();
@@ -101,7 +101,7 @@ async fn push_has_one_winner(cx: &Ctx) -> Outcome {
 }
 
 /// The same with a roster in every push.
-async fn rotation_has_one_winner(cx: &Ctx) -> Outcome {
+pub(super) async fn rotation_has_one_winner(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut repo = cx.repo(&alice).await?;
     let auth = alice.auth();
@@ -118,7 +118,7 @@ async fn rotation_has_one_winner(cx: &Ctx) -> Outcome {
 }
 
 /// Looking for the id and taking it are one step.
-async fn create_has_one_winner(cx: &Ctx) -> Outcome {
+pub(super) async fn create_has_one_winner(cx: &Ctx) -> Outcome {
     let owners = [cx.member().await?, cx.member().await?, cx.member().await?, cx.member().await?];
     let auths: Vec<_> = owners.iter().map(Member::auth).collect();
     let mut rounds = Rounds::of(cx);
@@ -145,7 +145,7 @@ async fn create_has_one_winner(cx: &Ctx) -> Outcome {
 }
 
 /// Reading the roster and writing it back are one step.
-async fn add_member_loses_none(cx: &Ctx) -> Outcome {
+pub(super) async fn add_member_loses_none(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let auth = alice.auth();
     let mut rounds = Rounds::of(cx);
@@ -170,7 +170,7 @@ async fn add_member_loses_none(cx: &Ctx) -> Outcome {
 }
 
 /// Both are to epoch 1 and version 2; the one that comes second raises neither.
-async fn removals_at_once(cx: &Ctx) -> Outcome {
+pub(super) async fn removals_at_once(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
     let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
     let (auth_a, auth_d) = (alice.auth(), dave.auth());
@@ -243,7 +243,7 @@ async fn one_applies(
 }
 
 /// Both are to version 2.
-async fn push_against_removal(cx: &Ctx) -> Outcome {
+pub(super) async fn push_against_removal(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
     let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
     let (auth_a, auth_d) = (alice.auth(), dave.auth());
@@ -307,7 +307,7 @@ async fn add_against_removal(cx: &Ctx) -> Outcome {
 }
 
 /// One writer rotates; readers compare what they get with the states that were ever committed.
-async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
+pub(super) async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
     let mut repo = scene.repo(cx).await?;
     let states = std::sync::Mutex::new(vec![repo.clone()]);

@@ -19,7 +19,7 @@ checks! {
 }
 
 /// Pulls before, beside and behind a rotating push that takes somebody in, or leaves somebody out.
-async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
+pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
     let (alice, dave) = (&scene.alice, &scene.dave);
     let auths = [alice.auth(), dave.auth()];

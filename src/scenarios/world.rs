@@ -51,6 +51,12 @@ pub struct World {
     pub vault: Arc<Transport>,
     /// The identity provider, when it is another origin.
     pub separate_idp: Option<Arc<Transport>>,
+    /// Other processes of the same deployment.
+    pub replicas: Vec<Arc<Transport>>,
+    /// Another deployment, which shares nothing with this one.
+    pub stranger: Option<Arc<Transport>>,
+    /// How often the server is killed at most, to see what it keeps.
+    pub crash_rounds: u32,
     /// Revision that the run judges by.
     pub spec: Revision,
     /// Seed of the run's choices.
@@ -81,6 +87,12 @@ pub struct World {
     pub known: Register,
     /// What the server keeps, as far as it is at hand.
     pub storage: Storage,
+    /// What became of it when it was killed.
+    pub crashes: super::crash::Crashes,
+    /// Whether the server is being ended on purpose, so that no answer is what is to be expected.
+    pub expects_silence: AtomicBool,
+    /// Whether a server that the suite has started has stopped answering.
+    pub suspect: AtomicBool,
     /// The servers that the suite has started itself.
     pub hosting: Option<Arc<Hosting>>,
     /// Where exchanges go when tracing.
@@ -129,6 +141,9 @@ impl World {
         Self {
             vault: Arc::new(vault),
             separate_idp: separate_idp.map(Arc::new),
+            replicas: Vec::new(),
+            stranger: None,
+            crash_rounds: 0,
             spec,
             seed,
             race_budget: Duration::from_millis(25),
@@ -144,6 +159,9 @@ impl World {
             refusals: Refusals::default(),
             known: Register::default(),
             storage: Storage::default(),
+            crashes: super::crash::Crashes::new(),
+            expects_silence: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
             hosting: None,
             trace: None,
             no_tokens: OnceLock::new(),
@@ -172,6 +190,14 @@ impl World {
         self.separate_idp.as_ref().unwrap_or(&self.vault)
     }
 
+    /// A process of the deployment; 0 is the target itself, and after the last one it begins again.
+    pub fn process(&self, number: usize) -> &Arc<Transport> {
+        match number % (self.replicas.len() + 1) {
+            0 => &self.vault,
+            replica => &self.replicas[replica - 1],
+        }
+    }
+
     /// Whether a request that is under way keeps everybody else waiting.
     pub fn is_serial(&self) -> bool {
         self.one_connection.load(Ordering::Relaxed) || self.one_request.load(Ordering::Relaxed)
@@ -179,7 +205,7 @@ impl World {
 
     /// The run's recording, if it is to have what this check does.
     pub fn recording_of(&self, check: &str) -> Option<&Recording> {
-        self.recording.as_deref().filter(|_| check.starts_with("race/") || check.starts_with("authority/"))
+        self.recording.as_deref().filter(|_| ["race/", "authority/", "replica/"].iter().any(|area| check.starts_with(area)))
     }
 
     /// Notes whose a token is.
@@ -207,20 +233,23 @@ impl World {
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        self.vault.requests() + self.separate_idp.as_ref().map_or(0, |idp| idp.requests())
+        let others = self.replicas.iter().chain(&self.separate_idp).chain(&self.stranger);
+        self.vault.requests() + others.map(|other| other.requests()).sum::<u64>()
     }
 
     /// One request per connection from now on.
     pub fn use_fresh_connections(&self) {
         self.vault.use_fresh_connections();
-        if let Some(idp) = &self.separate_idp {
-            idp.use_fresh_connections();
-        }
+        let others = self.replicas.iter().chain(&self.separate_idp);
+        others.for_each(|other| other.use_fresh_connections());
     }
 
     /// The server closed a kept connection while a request was on its way. From now on each request has a connection of its
     /// own, where an end without an answer has one meaning only.
     pub fn note_idle_close(&self) {
+        if self.expects_silence.load(Ordering::Relaxed) {
+            return;
+        }
         self.closes_idle.store(true, Ordering::Relaxed);
         self.use_fresh_connections();
     }
@@ -258,6 +287,15 @@ impl World {
             }
             signal.await;
         }
+    }
+
+    /// The server was ended and started again: nothing is left of connections, and nobody knows what is left of the rest.
+    pub fn forget(&self) {
+        let others = self.replicas.iter().chain(&self.separate_idp);
+        others.chain([&self.vault]).for_each(|transport| transport.close_idle());
+        self.known.forget();
+        self.unanswered.store(0, Ordering::Relaxed);
+        self.suspect.store(false, Ordering::Relaxed);
     }
 
     /// Removes the credentials of the deployment from a text that a person will see.
@@ -328,6 +366,9 @@ impl World {
     }
 
     fn note_silence(&self, request: &RawRequest, error: &TransportError) {
+        if self.expects_silence.load(Ordering::Relaxed) {
+            return;
+        }
         let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
         let mut first = self.first_unanswered.lock().unwrap_or_else(PoisonError::into_inner);
         if before == 0 {
@@ -335,7 +376,10 @@ impl World {
             let with = if token { "with" } else { "without" };
             *first = format!("{} {} ({with} Authorization): {error}", request.method, request.path);
         }
-        if before + 1 >= UNANSWERED_LIMIT {
+        if before + 1 >= UNANSWERED_LIMIT && self.hosting.is_some() {
+            // It is looked after when the check that waits for it has ended.
+            self.suspect.store(true, Ordering::Relaxed);
+        } else if before + 1 >= UNANSWERED_LIMIT {
             self.give_up(
                 format!("the target stopped answering; the first of {UNANSWERED_LIMIT} requests without an answer was {first}"),
                 "look at the server's log; it may have crashed or locked up. Run with --jobs 1 --trace to see the last request it took",

@@ -67,7 +67,13 @@ pub fn coverage() -> String {
     let mut faults: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for fault in Fault::all() {
         let info = fault.info();
-        let note = if info.kind == FaultKind::Storage { " (needs a look at the storage)" } else { "" };
+        let note = match info.kind {
+            FaultKind::Storage => " (needs a look at the storage)",
+            FaultKind::Replica => " (needs a second process)",
+            FaultKind::Stranger => " (needs another deployment)",
+            FaultKind::Crash => " (needs a crash)",
+            FaultKind::Sequential | FaultKind::Slow | FaultKind::Race => "",
+        };
         faults.entry(info.requirement).or_default().push(format!("`{}`{note}", info.name));
     }
     for info in Habit::faults() {

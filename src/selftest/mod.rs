@@ -5,6 +5,7 @@ pub mod causes;
 mod clients;
 mod matrix;
 mod recorded;
+mod stage;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use tokio::time::Instant;
 
 pub use clients::{ClientTrial, client_subjects, run_clients};
 pub use matrix::{coverage, json, markdown};
+pub use stage::{Around, Stage};
 
 use crate::client::Header;
 use crate::requirements::{self, Level};
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
-use crate::scan::{Role, Source};
 use crate::scenarios;
-use crate::server::{self, Fault, FaultKind, Folder, Quirk};
+use crate::server::{self, Fault, FaultKind, Quirk};
 
 /// Nonce and token lifetime of servers whose faults show only when something expires.
 const SHORT_LIVED: Duration = Duration::from_secs(2);
@@ -178,16 +179,10 @@ enum Scope {
 
 /// Starts a server of its own for a subject and runs the suite against it.
 async fn run_subject(subject: Subject, scope: Scope, emit: runner::Emit<'_>) -> Result<Arc<RunEnd>, String> {
-    let unstarted = |reason: &dyn std::fmt::Display| format!("the server doesn't start: {reason}");
-    let mut config = server_config(subject);
-    let folder = is_searched(subject).then(Folder::new).transpose().map_err(|error| unstarted(&error))?;
-    if let Some(folder) = &folder {
-        folder.furnish(&mut config);
-    }
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| unstarted(&error))?;
-    let running = server::start(config, listener).await.map_err(|error| unstarted(&error))?;
-    let end = run_suite(subject, running.addr(), folder.as_ref(), scope, emit).await;
-    running.shutdown().await;
+    let stage = Stage::set(server_config(subject), around(subject)).await;
+    let stage = stage.map_err(|reason| format!("the server doesn't start: {reason}"))?;
+    let end = run_suite(subject, &stage, scope, emit).await;
+    stage.strike().await;
     Ok(end)
 }
 
@@ -195,12 +190,12 @@ fn is_slow(subject: Subject) -> bool {
     matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Slow)
 }
 
-/// Whether database and log are files that are searched: where a fault can't be seen otherwise, and where none may be.
-fn is_searched(subject: Subject) -> bool {
+/// What is around the server: what a fault takes to be seen, and all of it but the killing where nothing may be seen.
+fn around(subject: Subject) -> Around {
     match subject {
-        Subject::Clean => true,
-        Subject::Fault(fault) => fault.info().kind == FaultKind::Storage,
-        Subject::Quirk(_) | Subject::AllQuirks => false,
+        Subject::Clean => Around { searched: true, replica: true, stranger: true, process: false },
+        Subject::Fault(fault) => Around::of(fault.info().kind),
+        Subject::Quirk(_) | Subject::AllQuirks => Around::default(),
     }
 }
 
@@ -240,23 +235,13 @@ fn goes_with_others(quirk: &Quirk) -> bool {
     ) && !quirk.is_limit()
 }
 
-/// Judges the server at an address.
-async fn run_suite(
-    subject: Subject,
-    address: std::net::SocketAddr,
-    folder: Option<&Folder>,
-    scope: Scope,
-    emit: runner::Emit<'_>,
-) -> Arc<RunEnd> {
-    let url = url::Url::parse(&format!("http://{address}"))
-        .unwrap_or_else(|error| unreachable!("an address is a URL: {error}"));
-    let mut config = RunConfig::new(Target::Url(url));
+/// Judges the server on a stage.
+async fn run_suite(subject: Subject, stage: &Stage, scope: Scope, emit: runner::Emit<'_>) -> Arc<RunEnd> {
+    let mut config = RunConfig::new(Target::Avp(String::new()));
+    stage.apply(&mut config);
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if mostly_waits(subject) { 24 } else { 4 };
     (config.thorough, config.deadline) = (scope == Scope::RuleThoroughly, LONGEST);
-    if let Some(folder) = folder {
-        config.storage = vec![Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())];
-    }
     let (name, value) = server::API_KEY;
     config.headers =
         vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];

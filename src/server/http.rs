@@ -30,7 +30,7 @@ use crate::wire::{ChallengeRequest, Discovery, TokenRequest};
 pub(super) struct App {
     pub(super) rules: Arc<dyn Rules>,
     pub(super) edges: Edges,
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
     pub(super) authority: Authority,
     pub(super) max_body: usize,
     pub(super) public_url: Option<String>,

@@ -36,12 +36,15 @@ struct Verified {
 }
 
 impl Issuer {
-    /// Takes the signing key out of the database, or makes one.
+    /// Takes the signing key out of the database, or makes one, unless it is known.
     ///
     /// # Errors
     /// The database fails, or the operating system gives no random bytes.
-    pub fn open(store: &Store) -> Result<Self, Refusal> {
+    pub fn open(store: &Store, known: Option<[u8; 32]>) -> Result<Self, Refusal> {
         let seed = store.write(|tx| -> Result<_, Refusal> {
+            if let Some(seed) = known {
+                return Ok(Zeroizing::new(seed));
+            }
             if let Some(seed) = tx.meta(SEED)?.and_then(|seed| <[u8; 32]>::try_from(seed).ok()) {
                 return Ok(Zeroizing::new(seed));
             }

@@ -152,19 +152,21 @@ pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Ru
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let addr = listener.local_addr()?;
-    let store = store::Store::open(config.db.as_deref()).map_err(|source| {
+    let (rules, edges) = behaviour(&config);
+    let store = Arc::new(store::Store::open(config.db.as_deref()).map_err(|source| {
         let path = config.db.as_ref().map_or_else(|| "(in memory)".into(), |path| path.display().to_string());
         ServerError::Database { path, source }
-    })?;
+    })?);
     let issuer =
-        issuer::Issuer::open(&store).map_err(|refusal| ServerError::SigningKey(refusal.detail.into_owned()))?;
+        issuer::Issuer::open(&store, rules.signing_seed()).map_err(|refusal| ServerError::SigningKey(refusal.detail.into_owned()))?;
+    // Where there is a file, another process may have it too.
+    let shared = (config.db.is_some() && rules.shares_nonces()).then(|| Arc::clone(&store));
     let authority = redemption::Authority {
         issuer,
-        nonces: nonces::Nonces::default(),
+        nonces: shared.map_or_else(nonces::Nonces::default, nonces::Nonces::stored),
         nonce_ttl: config.nonce_ttl,
         token_ttl: config.token_ttl,
     };
-    let (rules, edges) = behaviour(&config);
     let (max_body, public_url) = (config.max_body, config.public_url);
     let app = Arc::new(http::App { rules, edges, store, authority, max_body, public_url });
     let (stop, stopped) = watch::channel(false);

@@ -1,9 +1,14 @@
-//! Nonces that were issued and not yet redeemed (SPEC §3). They live in memory only: losing them in a restart costs a client
-//! one more challenge.
+//! Nonces that were issued and not yet redeemed (SPEC §3). A server without a file keeps them in memory. With one they are in the
+//! database, as digests: another process of the deployment redeems them, and none is good again after a crash.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::clock;
+use super::store::Store;
 
 /// More than this many are never held; beyond it the oldest go, so that challenges can't fill the memory.
 const MOST: usize = 65_536;
@@ -21,6 +26,7 @@ pub struct Issued {
 #[derive(Debug, Default)]
 pub struct Nonces {
     held: Mutex<Held>,
+    stored: Option<Arc<Store>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,13 +37,25 @@ struct Held {
 }
 
 impl Nonces {
+    /// Keeps nonces in a database.
+    pub fn stored(store: Arc<Store>) -> Self {
+        Self { stored: Some(store), ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
         // Nothing in here panics half-way through a change.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers a nonce, and forgets those older than `keep`.
-    pub fn add(&self, nonce: Vec<u8>, key: String, keep: Duration) {
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn add(&self, nonce: Vec<u8>, key: String, keep: Duration) -> rusqlite::Result<()> {
+        if let Some(store) = &self.stored {
+            let (now, keep) = (clock::now_ms(), i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+            return store.write(|tx| tx.add_nonce(&digest(&nonce), &key, now, now.saturating_sub(keep)));
+        }
         let (mut held, now) = (self.lock(), Instant::now());
         while held.by_age.front().is_some_and(|(at, _)| now.duration_since(*at) > keep) || held.by_age.len() >= MOST {
             if let Some((_, old)) = held.by_age.pop_front() {
@@ -46,15 +64,27 @@ impl Nonces {
         }
         held.by_age.push_back((now, nonce.clone()));
         held.by_nonce.insert(nonce, Issued { key, at: now });
+        Ok(())
     }
 
     /// What is known about a nonce, if it can still be redeemed.
     pub fn find(&self, nonce: &[u8]) -> Option<Issued> {
-        self.lock().by_nonce.get(nonce).cloned()
+        let Some(store) = &self.stored else { return self.lock().by_nonce.get(nonce).cloned() };
+        let (key, issued_ms) = store.read(|tx| tx.find_nonce(&digest(nonce))).ok().flatten()?;
+        let age = Duration::from_millis(u64::try_from(clock::now_ms().saturating_sub(issued_ms)).unwrap_or(0));
+        Some(Issued { key, at: Instant::now().checked_sub(age)? })
     }
 
     /// Takes a nonce out of use; of any number of callers at once, one is told `true`.
     pub fn spend(&self, nonce: &[u8]) -> bool {
-        self.lock().by_nonce.remove(nonce).is_some()
+        match &self.stored {
+            Some(store) => store.write(|tx| tx.take_nonce(&digest(nonce))).unwrap_or(false),
+            None => self.lock().by_nonce.remove(nonce).is_some(),
+        }
     }
+}
+
+/// What stands in the database: nobody who reads it can redeem anything.
+fn digest(nonce: &[u8]) -> Vec<u8> {
+    Sha256::digest(nonce).to_vec()
 }

@@ -31,7 +31,7 @@ pub fn challenge(rules: &dyn Rules, authority: &Authority, key: &str) -> Result<
     rules.read_member_key(key)?;
     let nonce = rules.make_nonce(key, random::<32>()?);
     let spelled = rules.spell_nonce(&nonce);
-    authority.nonces.add(nonce, rules.identity(key), rules.nonce_ttl(authority.nonce_ttl));
+    authority.nonces.add(nonce, rules.identity(key), rules.nonce_ttl(authority.nonce_ttl))?;
     Ok(ChallengeResponse { nonce: spelled })
 }
 

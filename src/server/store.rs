@@ -12,6 +12,8 @@ use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest, WrappedKey};
 /// The strings are kept exactly as they came, so that they go out byte for byte. An envelope keeps its own header.
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS nonces (digest BLOB PRIMARY KEY, key TEXT NOT NULL, issued INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS nonces_by_age ON nonces (issued);
     CREATE TABLE IF NOT EXISTS repos (
         id TEXT PRIMARY KEY, scheme_id TEXT NOT NULL, key_epoch INTEGER NOT NULL, payload_version INTEGER NOT NULL,
         share_refresh_tokens INTEGER, last_removal BLOB,
@@ -40,10 +42,11 @@ impl Store {
             Some(path) => Connection::open(path)?,
             None => Connection::open_in_memory()?,
         };
+        // Before everything else: another process may be setting the file up.
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
         let journal = if path.is_some() { "WAL" } else { "MEMORY" };
         connection.pragma_update(None, "journal_mode", journal)?;
         connection.pragma_update(None, "synchronous", if path.is_some() { "NORMAL" } else { "OFF" })?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
         // Without this, SQLite (built with STAT4) compiles a cached statement anew for every id that is bound to it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -107,6 +110,33 @@ impl Tx<'_> {
     pub fn set_meta(&self, name: &str, value: &[u8]) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?, ?)")?;
         statement.execute(params![name, value]).map(drop)
+    }
+
+    /// Keeps the digest of a nonce, and forgets those issued before `oldest` (epoch milliseconds).
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn add_nonce(&self, digest: &[u8], key: &str, now: i64, oldest: i64) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("DELETE FROM nonces WHERE issued < ?")?.execute([oldest])?;
+        let mut statement = self.connection.prepare_cached("INSERT OR REPLACE INTO nonces VALUES (?, ?, ?)")?;
+        statement.execute(params![digest, key, now]).map(drop)
+    }
+
+    /// To whom a nonce was issued, and when.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn find_nonce(&self, digest: &[u8]) -> rusqlite::Result<Option<(String, i64)>> {
+        let mut statement = self.connection.prepare_cached("SELECT key, issued FROM nonces WHERE digest = ?")?;
+        statement.query_row([digest], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    }
+
+    /// Forgets a nonce; whether it was there.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn take_nonce(&self, digest: &[u8]) -> rusqlite::Result<bool> {
+        Ok(self.connection.prepare_cached("DELETE FROM nonces WHERE digest = ?")?.execute([digest])? > 0)
     }
 
     /// The repository of an id.

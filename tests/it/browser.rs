@@ -83,18 +83,14 @@ fn look(browser: &Path, page: &Path, size: &str) -> (String, String) {
     (out.join().unwrap(), err.join().unwrap())
 }
 
-/// The JSON report of a run of some checks.
-fn some_run(folder: &Path) -> Value {
-    let json = folder.join("run.json").display().to_string();
-    let only = ["--only", "push/*", "--only", "pull/*", "--only", "create-repo/*", "--skip", "*/*1*"];
-    run(&[&["--embedded", "--report", &format!("json={json}")], &only[..]].concat(), 0);
-    serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap()
-}
-
-/// The page that `merge` makes of it when so many of its checks have failed, with what a hostile server might say.
-fn report(folder: &Path, mut saved: Value, failures: usize) -> String {
+/// A report of a run of some checks, as the page that `merge` makes of it. `failures` of them are made to fail, with what a hostile
+/// server might say.
+fn report(folder: &Path, failures: usize) -> String {
     let name = |end: &str| folder.join(format!("{failures}.{end}")).display().to_string();
     let (json, html) = (name("json"), name("html"));
+    let only = ["--only", "push/*", "--only", "pull/*", "--only", "create-repo/*", "--skip", "*/*1*"];
+    run(&[&["--embedded", "--report", &format!("json={json}")], &only[..]].concat(), 0);
+    let mut saved: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     let body = json!({ "text": format!("{{\"error\":\"{HOSTILE}\",\"n\":[1,2]}}"), "length": 9999 });
     let exchange = json!({
         "operation": "push", "method": "POST", "path": "/v1/repos/1/push", "authorization": "Bearer e30…",
@@ -145,11 +141,10 @@ fn the_report_is_a_page_that_works_for_everybody() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let saved = some_run(folder.path());
     for (failures, dark, size) in
         [(0, false, "1280,900"), (1, true, "400,800"), (60, false, "400,800"), (60, true, "1280,900")]
     {
-        let page = report(folder.path(), saved.clone(), failures);
+        let page = report(folder.path(), failures);
         let path = folder.path().join("page.html");
         std::fs::write(&path, driven(&page, &axe, dark)).unwrap();
         let (document, _) = look(&browser, &path, size);

@@ -4,6 +4,8 @@
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use avp_conform::selftest::{self, Subject};
+use avp_conform::server::FaultKind;
 use serde_json::Value;
 
 /// A check that takes some milliseconds.
@@ -202,5 +204,141 @@ fn what_a_server_prints_is_searched() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = report["checks"].as_array().unwrap().iter().find(|check| check["id"] == "storage/no-tokens").unwrap();
     assert!(found["message"].as_str().unwrap().contains("standard-error"), "{found}");
+    assert_eq!(suite.left(), [] as [String; 0]);
+}
+
+/// Judged with a JSON report; the report.
+fn judged(suite: &Suite, arguments: &[&str]) -> Value {
+    let output = suite.run(&[arguments, &["--report", "json=-"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)))
+}
+
+/// Ids and messages of the checks that ended so.
+fn with<'a>(report: &'a Value, status: &str) -> Vec<(&'a str, &'a str)> {
+    let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["status"] == status);
+    checks.map(|check| (check["id"].as_str().unwrap(), check["message"].as_str().unwrap_or_default())).collect()
+}
+
+/// Two processes on one file, killed again and again: nothing to complain about.
+#[test]
+fn the_built_in_server_survives_crashes_and_company() {
+    let (suite, folder) = (Suite::new(), tempfile::tempdir().unwrap());
+    let command = serve(&format!("--db {}", folder.path().join("x.db").display()));
+    let several = ["--replicas", "2", "--crash-rounds", "4", "--only", "replica/*", "--only", "crash/*"];
+    let report = judged(&suite, &[&["--server-cmd", &command], &several[..]].concat());
+    for status in ["fail", "warn", "error"] {
+        assert_eq!(with(&report, status), [], "{status}");
+    }
+    let passed = with(&report, "pass");
+    assert!(passed.iter().filter(|(id, _)| id.starts_with("crash/")).count() == 6, "{passed:?}");
+    assert!(passed.iter().filter(|(id, _)| id.starts_with("replica/")).count() > 10, "{passed:?}");
+    assert!(report["hosted"]["peakMemoryBytes"].as_u64().unwrap() > 1 << 20, "{}", report["hosted"]);
+    assert_eq!(report["hosted"]["deaths"], 0);
+    assert_eq!(suite.left(), [] as [String; 0]);
+}
+
+#[test]
+fn a_server_that_keeps_nothing_has_nothing_to_lose() {
+    let suite = Suite::new();
+    let report = judged(&suite, &["--server-cmd", &serve(""), "--only", "crash/*", "--only", QUICK]);
+    let skipped = with(&report, "skip");
+    let told = skipped.iter().filter(|(_, message)| message.contains("keeps nothing over a plain restart"));
+    assert_eq!(told.count(), 6, "{skipped:?}");
+    assert_eq!((with(&report, "warn"), with(&report, "error")), (vec![], vec![]));
+    assert_eq!(suite.left(), [] as [String; 0]);
+}
+
+/// Each by a check that names its rule.
+#[test]
+fn every_fault_of_several_processes_is_found() {
+    let kinds = [FaultKind::Replica, FaultKind::Stranger, FaultKind::Crash];
+    let is_one = |subject: &Subject| matches!(subject, Subject::Fault(fault) if kinds.contains(&fault.info().kind));
+    let subjects: Vec<_> = selftest::subjects().into_iter().filter(is_one).collect();
+    assert!(subjects.len() >= 20, "{}", subjects.len());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let trials = runtime.block_on(selftest::run(&subjects, 3, |_| {}));
+    let wrong: Vec<_> = trials.iter().filter(|trial| !trial.right).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What a run can't be without is no part of it; whoever asks is told what it takes.
+#[test]
+fn checks_of_several_processes_wait_to_be_asked() {
+    let suite = Suite::new();
+    let report = judged(&suite, &["--embedded", "--only", QUICK]);
+    let of = |report: &Value, area: &str| {
+        report["checks"].as_array().unwrap().iter().filter(|check| check["id"].as_str().unwrap().starts_with(area)).count()
+    };
+    assert_eq!((of(&report, "replica/"), of(&report, "stranger/"), of(&report, "crash/")), (0, 0, 0));
+    let report = judged(&suite, &["--embedded", "--only", QUICK, "--only", "replica/*", "--only", "crash/*"]);
+    let skipped = with(&report, "skip");
+    let told = |id: &str| skipped.iter().find(|(known, _)| *known == id).unwrap().1;
+    assert!(told("replica/token-of-another").contains("--replica URL"));
+    assert!(told("crash/writes-are-whole").contains("--server-cmd"));
+}
+
+/// The checks that kill it are named, and the others are judged.
+#[test]
+fn what_kills_the_server_does_not_end_the_run() {
+    let suite = Suite::new();
+    let checks = ["--only", "bad-input/*-deep-nesting", "--only", "bad-input/*-not-json"];
+    let report = judged(&suite, &[&["--embedded", "--fault", "crash-on-deep-nesting"], &checks[..]].concat());
+    let warned = with(&report, "warn");
+    assert_eq!(warned.len(), 7, "{warned:?}");
+    for (id, message) in warned {
+        assert!(id.ends_with("-deep-nesting") && message.contains("signal 6"), "{id}: {message}");
+    }
+    assert_eq!(with(&report, "pass").len(), 7);
+    assert_eq!((report["exitStatus"].as_u64(), report["hosted"]["deaths"].as_u64()), (Some(0), Some(7)));
+    assert_eq!(suite.left(), [] as [String; 0]);
+}
+
+/// Somebody else does; then no check is blamed, and nothing counts that was under way.
+#[test]
+fn a_death_that_is_nobodys_fault_is_told() {
+    let suite = Suite::new();
+    let command = serve("");
+    let child = suite.command(&["--server-cmd", &command, "--only", "push/*", "--report", "json=-"]).spawn().unwrap();
+    let mine = format!("{} ", child.id());
+    let begun = Instant::now();
+    let server = loop {
+        let family = suite.left();
+        let served = family.iter().find(|stat| stat.contains("(avp-conform)") && !stat.starts_with(&mine));
+        if let Some(pid) = served.and_then(|stat| stat.split(' ').next()) {
+            break pid.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(Command::new("kill").args(["-KILL", &server]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((with(&report, "fail"), with(&report, "error")), (vec![], vec![]), "{}", text(&output.stderr));
+    assert_eq!(report["exitStatus"], 0, "{report}");
+    assert_eq!(suite.left(), [] as [String; 0]);
+}
+
+#[test]
+fn addresses_that_make_no_sense_are_errors_of_usage() {
+    let suite = Suite::new();
+    for (arguments, said) in [
+        (&["--server", "http://127.0.0.1:1", "--replica", "http://127.0.0.1:1"][..], "named twice"),
+        (&["--server", "http://127.0.0.1:1", "--stranger", "http://127.0.0.1:1/"], "named twice"),
+        (&["--server", "http://127.0.0.1:1", "--replicas", "2"], "--server-cmd"),
+        (&["--server-cmd", "true", "--replicas", "0"], "1..=8"),
+        (&["--embedded", "--crash-rounds", "2"], "--server-cmd"),
+        (&["--server", "http://127.0.0.1:1", "--stranger", "h"], "--stranger"),
+    ] {
+        let output = suite.run(arguments);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {err}");
+        assert!(err.contains(said), "{arguments:?}: {err}");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = format!("http://127.0.0.1:{port}");
+    let output = suite.run(&["--server-cmd", &serve(""), "--replica", &nobody, "--only", QUICK]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains(&format!("--replica {nobody}")), "{}", text(&output.stdout));
     assert_eq!(suite.left(), [] as [String; 0]);
 }

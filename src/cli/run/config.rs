@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::args::RunArgs;
 use super::super::{UsageError, backend, rerun, select, values};
-use crate::runner::{DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target};
+use crate::runner::{DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target};
 use crate::server::Config;
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
@@ -58,6 +58,9 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         storage: args.storage.sources()?,
         save_canaries: args.save_canaries.clone(),
         launches: host.launches,
+        replicas: host.replicas,
+        stranger: host.stranger,
+        crash_rounds: args.host.crash_rounds.unwrap_or(DEFAULT_CRASH_ROUNDS),
         ready_timeout: args.host.ready_timeout,
         ..RunConfig::new(target)
     })

@@ -5,7 +5,7 @@ mod lists;
 
 use super::super::run::Run;
 use super::super::style::{BOLD, DIM, MAGENTA, YELLOW, of_status, of_verdict, paint};
-use super::super::text::{clean, count, duration, fit, sentence, width, wrap, wrap_at_most};
+use super::super::text::{clean, count, duration, fit, sentence, used, width, wrap, wrap_at_most};
 use crate::runner::{Status, Verdict};
 
 /// Lines where the height is unknown, as in the log of a CI job.
@@ -121,6 +121,7 @@ fn head(run: &Run, screen: Layout) -> Vec<String> {
         info.seed
     );
     lines.push(paint(DIM, took));
+    lines.extend(end.hosted.map(|hosted| paint(DIM, used(hosted))));
     for note in &run.notes {
         let most = if screen.verbose { usize::MAX } else { 3 - 2 * usize::from(screen.tight) };
         let wrapped = wrap_at_most(&format!("Note: {}", clean(note)), screen.columns, most);

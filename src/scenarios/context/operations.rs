@@ -13,8 +13,8 @@ use super::super::answer::{Answer, NO_OPERATION, Operation, parse_json};
 use super::super::limits::Kind;
 use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
-use super::{Auth, Call, Ctx, Member, Provoked, REMEMBERED, lock};
-use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Transport, TransportError, Volley};
+use super::{Auth, Call, Ctx, Member, Place, Provoked, REMEMBERED, lock};
+use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Transport, TransportError};
 use crate::requirements::Revision;
 use crate::wire::{
     ChallengeRequest, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, MessageKind, PullRequest, PushRequest,
@@ -186,7 +186,7 @@ impl Ctx {
     }
 
     /// Leaves a limit on an answer only where a plain request of the same kind works.
-    async fn confirm_limit<'c>(
+    pub(super) async fn confirm_limit<'c>(
         &self,
         result: Result<Answer<'c>, TransportError>,
     ) -> Result<Answer<'c>, TransportError> {
@@ -201,32 +201,6 @@ impl Ctx {
             answer.limit = Some(limit);
         }
         Ok(answer)
-    }
-
-    /// Sends requests of one origin so that they become whole at the same moment; results in their order.
-    pub async fn volley(&self, calls: &[Call<'_>]) -> Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)> {
-        self.volley_after(calls, std::future::ready(())).await.1
-    }
-
-    /// As [`Self::volley`], but something else happens between lining them up and making them whole.
-    pub async fn volley_after<T>(
-        &self,
-        calls: &[Call<'_>],
-        first: impl Future<Output = T>,
-    ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
-        let transport = calls.first().map_or(&self.world.vault, |call| self.transport_of(call));
-        let prepared: Vec<_> = calls.iter().map(|call| self.prepare(call)).collect();
-        let requests = prepared.iter().map(|(request, _)| request.clone()).collect();
-        let (first, Volley { opened, results }) = transport.volley_after(requests, transport.timeout(), first).await;
-        if let Some((request, _)) = prepared.first() {
-            self.world.note_together(request, &results.iter().map(|(result, _)| result).collect::<Vec<_>>());
-        }
-        let mut concluded = Vec::with_capacity(calls.len());
-        for ((call, (request, authorization)), (result, ended)) in calls.iter().zip(prepared).zip(results) {
-            let (exchange, result) = self.conclude(call, &request, authorization, result, (opened, ended));
-            concluded.push((exchange, self.confirm_limit(result).await));
-        }
-        (first, concluded)
     }
 
     /// Starts a request and stops after a share of its body (0.0: after the head).
@@ -249,13 +223,23 @@ impl Ctx {
         (exchange, self.confirm_limit(result).await)
     }
 
-    fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
+    pub(super) fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
         let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
-        if is_idp { self.world.idp() } else { &self.world.vault }
+        match call.place {
+            Place::Stranger => self.world.stranger.as_ref().unwrap_or(&self.world.vault),
+            _ if is_idp && self.world.separate_idp.is_some() => self.world.idp(),
+            Place::Process(number) => self.world.process(number),
+            Place::Usual if self.spreads.load(Ordering::Relaxed) && !is_idp => self.world.process(self.turn.load(Ordering::Relaxed)),
+            Place::Usual => &self.world.vault,
+        }
     }
 
     /// The request on the wire and its `Authorization` as a record may show it; the blobs in it count as sent.
-    fn prepare(&self, call: &Call<'_>) -> (RawRequest, Option<String>) {
+    pub(super) fn prepare(&self, call: &Call<'_>) -> (RawRequest, Option<String>) {
+        // One after the other, and now and then the same again, so that each meets each.
+        if self.spreads.load(Ordering::Relaxed) && self.choose(6) > 0 {
+            self.turn.fetch_add(1, Ordering::Relaxed);
+        }
         if call.operation.is_none() && call.method != http::Method::GET {
             self.world.known.touched_by(&call.path);
         }
@@ -281,7 +265,7 @@ impl Ctx {
     }
 
     /// Records an exchange and shows its answer to the observer.
-    fn conclude(
+    pub(super) fn conclude(
         &self,
         call: &Call<'_>,
         request: &RawRequest,

@@ -11,6 +11,7 @@ mod challenge;
 mod collations;
 mod columns;
 mod counters;
+mod crashes;
 mod create;
 mod disclosure;
 mod door;
@@ -37,6 +38,7 @@ mod redemption;
 mod refused;
 mod removal;
 mod replay;
+mod replicas;
 mod requests;
 mod rosters;
 mod spellings;
@@ -68,6 +70,12 @@ pub enum FaultKind {
     Race,
     /// A look into the database or the log.
     Storage,
+    /// A second process of the deployment.
+    Replica,
+    /// Another deployment.
+    Stranger,
+    /// Killing the server.
+    Crash,
 }
 
 /// What is to be known about a fault.
@@ -135,6 +143,8 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         disclosure::faults(),
         hangups::faults(),
         framing::faults(),
+        replicas::faults(),
+        crashes::faults(),
     ];
     areas.concat()
 });

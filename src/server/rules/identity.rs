@@ -46,6 +46,11 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
         conformant::read_nonce(text)
     }
 
+    /// Whether nonces are kept in the database, where every process of a deployment finds them.
+    fn shares_nonces(&self) -> bool {
+        true
+    }
+
     /// How long a nonce can be redeemed (SPEC §3.1 recommends at most two minutes).
     fn nonce_ttl(&self, configured: Duration) -> Duration {
         configured
@@ -85,6 +90,11 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
         request: &'a TokenRequest,
     ) -> Later<'a, Result<TokenResponse, Refusal>> {
         Box::pin(ready(redemption::redeem(self.rules(), authority, request)))
+    }
+
+    /// The seed of the signing key, if it isn't this deployment's own secret.
+    fn signing_seed(&self) -> Option<[u8; 32]> {
+        None
     }
 
     /// How long a token is valid.
