@@ -79,7 +79,9 @@ impl HostArgs {
             return Err(UsageError(format!("{option} is for a server that the suite starts: give --server-cmd CMD")));
         }
         if self.replicas > 1 && server.is_some() {
-            return Err("--replicas needs a port for each process: leave out --server, and write {port} in the command".into());
+            return Err(
+                "--replicas needs a port for each process: leave out --server, and write {port} in the command".into(),
+            );
         }
         let idp = self.idp_cmd.as_deref().map(|line| Typed::new(IDP, line, "--idp", idp, &mut ports)).transpose()?;
         let server = self
@@ -95,7 +97,8 @@ impl HostArgs {
         if let Some(server) = &server {
             launches.push(server.launch(THE_SERVER, &server.url, idp_url.as_ref())?);
         }
-        let mut replicas = self.replica.iter().map(|url| values::url("--replica", url)).collect::<Result<Vec<_>, _>>()?;
+        let mut replicas =
+            self.replica.iter().map(|url| values::url("--replica", url)).collect::<Result<Vec<_>, _>>()?;
         for number in 1..self.replicas {
             let (Some(server), url) = (&server, ports.url()?) else { break };
             launches.push(server.launch(&format!("replica {number}"), &url, idp_url.as_ref())?);
@@ -104,8 +107,11 @@ impl HostArgs {
         let stranger = self.stranger.as_deref().map(|url| values::url("--stranger", url)).transpose()?;
         let server = server.map(|server| server.url);
         let target = server.clone().or_else(|| values::url("--server", given_server?).ok());
-        for (option, url) in replicas.iter().map(|url| ("--replica", url)).chain(stranger.iter().map(|url| ("--stranger", url))) {
-            let twice = target.as_ref() == Some(url) || replicas.iter().filter(|other| *other == url).count() > usize::from(option == "--replica");
+        for (option, url) in
+            replicas.iter().map(|url| ("--replica", url)).chain(stranger.iter().map(|url| ("--stranger", url)))
+        {
+            let twice = target.as_ref() == Some(url)
+                || replicas.iter().filter(|other| *other == url).count() > usize::from(option == "--replica");
             if twice {
                 return Err(UsageError(format!("{option} {url} is named twice: it takes another address")));
             }

@@ -110,7 +110,9 @@ fn works(check: &CheckInfo) -> Option<String> {
         _ if known.is_some_and(|check| check.needs == Need::Replica) => {
             " It needs a second process: --replica URL, or --replicas 2 with --server-cmd."
         }
-        _ if known.is_some_and(|check| check.needs == Need::Stranger) => " It needs another deployment: --stranger URL.",
+        _ if known.is_some_and(|check| check.needs == Need::Stranger) => {
+            " It needs another deployment: --stranger URL."
+        }
         Some((Phase::Crash, _)) => " It needs a server that the suite starts and kills: --server-cmd.",
         Some((_, true)) => " It waits for something to expire, so it runs with --slow only.",
         Some((Phase::Parallel, _)) | None => "",

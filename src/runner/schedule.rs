@@ -2,16 +2,16 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{preflight, revive};
 use super::{CheckResult, Event, Finding, Omission, Status};
+use super::{preflight, revive};
 use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
@@ -24,14 +24,7 @@ pub async fn run_all(
     lonely_jobs: usize,
     events: &mpsc::UnboundedSender<Event>,
 ) {
-    let phases = [
-        Phase::Parallel,
-        Phase::Alone,
-        Phase::Finale,
-        Phase::Dangerous,
-        Phase::Storage,
-        Phase::Crash,
-    ];
+    let phases = [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous, Phase::Storage, Phase::Crash];
     for phase in phases {
         let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
         let workers = match phase {
@@ -93,7 +86,8 @@ async fn again_alone(world: &Arc<World>, met: &[&'static Check], events: &mpsc::
     }
     if !met.is_empty() && world.hosting.as_ref().map(|hosting| hosting.generation()) == before {
         let names: Vec<_> = met.iter().map(|check| check.info.id).collect();
-        let note = format!("the server died while {} were running, and not again when each ran alone", names.join(", "));
+        let note =
+            format!("the server died while {} were running, and not again when each ran alone", names.join(", "));
         let _ = events.send(Event::Note(note));
     }
 }
@@ -124,12 +118,16 @@ async fn run_one(
             }
             if let Some(death) = death {
                 mark_as_killer(&mut result, &format!("{death}; it was started again"));
-                let _ = events.send(Event::Note(format!("{death}, while {} was running; it was started again", check.info.id)));
+                let _ = events
+                    .send(Event::Note(format!("{death}, while {} was running; it was started again", check.info.id)));
             }
         }
         (_, Some(abort)) => {
             mark_as_killer(&mut result, &abort.reason);
-            world.give_up(format!("the server died while {} was running: {}", check.info.id, abort.reason), &abort.advice);
+            world.give_up(
+                format!("the server died while {} was running: {}", check.info.id, abort.reason),
+                &abort.advice,
+            );
         }
         _ => {}
     }
@@ -165,7 +163,9 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     let warnings = cx.take_warnings();
     let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
     let mut omission = None;
-    if matches!(outcome, Err(Stop::Broken(_))) && (check.info.id.starts_with("race/") || check.info.id.starts_with("replica/")) {
+    if matches!(outcome, Err(Stop::Broken(_)))
+        && (check.info.id.starts_with("race/") || check.info.id.starts_with("replica/"))
+    {
         cx.world.contended.store(true, std::sync::atomic::Ordering::Relaxed);
     }
     let (status, mut findings, mut message) = match outcome {

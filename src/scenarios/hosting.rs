@@ -147,7 +147,9 @@ impl Hosting {
         for host in &self.hosts {
             if host.service.ended().is_none() && !host.answers().await {
                 host.service.kill().await;
-                told.get_or_insert_with(|| format!("{} ran, but didn't answer any more{}", host.role(), host.last_words()));
+                told.get_or_insert_with(|| {
+                    format!("{} ran, but didn't answer any more{}", host.role(), host.last_words())
+                });
             }
         }
         told

@@ -118,7 +118,8 @@ async fn member(cx: &Ctx) -> Result<Member, Stop> {
     for number in 1..=cx.world.replicas.len() {
         let repo = Repo::new(&member);
         cx.watch(&repo);
-        let answer = cx.at(Place::Process(number)).create(&member, &repo.create_request()).await.map_err(into_trouble)?;
+        let answer =
+            cx.at(Place::Process(number)).create(&member, &repo.create_request()).await.map_err(into_trouble)?;
         answer.accepted::<VaultManifest>("with a token of another process, createRepo").map_err(into_trouble)?;
     }
     Ok(member)
@@ -203,7 +204,9 @@ async fn reads_follow_writes(cx: &Ctx) -> Outcome {
 /// A push that had to apply.
 fn applied(answer: &Answer<'_>) -> Outcome {
     let response: PushResponse = answer.accepted("push").map_err(into_trouble)?;
-    answer.must(response.accepted, "a push at the current version applies", || response.to_string()).map_err(into_trouble)
+    answer
+        .must(response.accepted, "a push at the current version applies", || response.to_string())
+        .map_err(into_trouble)
 }
 
 /// What somebody tries who was a member a moment ago.

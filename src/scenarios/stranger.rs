@@ -31,9 +31,11 @@ async fn tokens(cx: &Ctx) -> Outcome {
         for operation in Operation::VAULT {
             let (path, body) = request(cx, operation, &repo, &alice)?;
             let answer = abroad.send(operation, (&path, &alice.id), &at_home.auth(), body).await?;
-            answer.must(!answer.is_success(), &format!("{} refuses a token of {}", abroad.place, home.place), || {
-                format!("{operation:?} is answered with {}", answer.status)
-            })?;
+            answer.must(
+                !answer.is_success(),
+                &format!("{} refuses a token of {}", abroad.place, home.place),
+                || format!("{operation:?} is answered with {}", answer.status),
+            )?;
             answer.refused_somehow("a token of another deployment")?;
         }
         // Both tokens are good where they come from, so that it was the place.

@@ -205,7 +205,9 @@ impl World {
 
     /// The run's recording, if it is to have what this check does.
     pub fn recording_of(&self, check: &str) -> Option<&Recording> {
-        self.recording.as_deref().filter(|_| ["race/", "authority/", "replica/"].iter().any(|area| check.starts_with(area)))
+        self.recording
+            .as_deref()
+            .filter(|_| ["race/", "authority/", "replica/"].iter().any(|area| check.starts_with(area)))
     }
 
     /// Notes whose a token is.

@@ -68,8 +68,11 @@ impl Stage {
             start(config.clone(), &mut running).await?
         };
         let replicas = if around.replica { vec![start(config.clone(), &mut running).await?] } else { Vec::new() };
-        let stranger =
-            if around.stranger { Some(start(Config { db: None, log: None, ..config }, &mut running).await?) } else { None };
+        let stranger = if around.stranger {
+            Some(start(Config { db: None, log: None, ..config }, &mut running).await?)
+        } else {
+            None
+        };
         let sources = match &folder {
             Some(folder) if around.searched => {
                 vec![Source::Path(Role::Log, folder.log()), Source::Path(Role::Storage, folder.storage())]

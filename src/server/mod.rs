@@ -157,8 +157,8 @@ pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Ru
         let path = config.db.as_ref().map_or_else(|| "(in memory)".into(), |path| path.display().to_string());
         ServerError::Database { path, source }
     })?);
-    let issuer =
-        issuer::Issuer::open(&store, rules.signing_seed()).map_err(|refusal| ServerError::SigningKey(refusal.detail.into_owned()))?;
+    let issuer = issuer::Issuer::open(&store, rules.signing_seed())
+        .map_err(|refusal| ServerError::SigningKey(refusal.detail.into_owned()))?;
     // Where there is a file, another process may have it too.
     let shared = (config.db.is_some() && rules.shares_nonces()).then(|| Arc::clone(&store));
     let authority = redemption::Authority {

@@ -267,7 +267,12 @@ fn checks_of_several_processes_wait_to_be_asked() {
     let suite = Suite::new();
     let report = judged(&suite, &["--embedded", "--only", QUICK]);
     let of = |report: &Value, area: &str| {
-        report["checks"].as_array().unwrap().iter().filter(|check| check["id"].as_str().unwrap().starts_with(area)).count()
+        report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|check| check["id"].as_str().unwrap().starts_with(area))
+            .count()
     };
     assert_eq!((of(&report, "replica/"), of(&report, "stranger/"), of(&report, "crash/")), (0, 0, 0));
     let report = judged(&suite, &["--embedded", "--only", QUICK, "--only", "replica/*", "--only", "crash/*"]);

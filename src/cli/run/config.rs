@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::super::args::RunArgs;
 use super::super::{UsageError, backend, rerun, select, values};
-use crate::runner::{DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target};
+use crate::runner::{
+    DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target,
+};
 use crate::server::Config;
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.

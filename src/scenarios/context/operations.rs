@@ -229,7 +229,9 @@ impl Ctx {
             Place::Stranger => self.world.stranger.as_ref().unwrap_or(&self.world.vault),
             _ if is_idp && self.world.separate_idp.is_some() => self.world.idp(),
             Place::Process(number) => self.world.process(number),
-            Place::Usual if self.spreads.load(Ordering::Relaxed) && !is_idp => self.world.process(self.turn.load(Ordering::Relaxed)),
+            Place::Usual if self.spreads.load(Ordering::Relaxed) && !is_idp => {
+                self.world.process(self.turn.load(Ordering::Relaxed))
+            }
             Place::Usual => &self.world.vault,
         }
     }

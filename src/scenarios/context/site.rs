@@ -7,8 +7,8 @@ use super::super::{Answer, Operation, Stop};
 use super::{Auth, Call, Ctx, Member};
 use crate::client::Identity;
 use crate::wire::{
-    ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest, PushRequest,
-    TokenRequest, TokenResponse,
+    ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest,
+    PushRequest, TokenRequest, TokenResponse,
 };
 
 /// Where a request goes, if there is more than one place.

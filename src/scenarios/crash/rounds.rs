@@ -80,7 +80,9 @@ async fn keeps_anything(cx: &Ctx, host: &Host) -> Result<(), Missing> {
     if answer.is_success() {
         return Ok(());
     }
-    Err(Missing::NotApplicable("the server keeps nothing over a plain restart, so that a crash has nothing to lose".into()))
+    Err(Missing::NotApplicable(
+        "the server keeps nothing over a plain restart, so that a crash has nothing to lose".into(),
+    ))
 }
 
 /// Starts the server again after it was ended.
@@ -163,12 +165,7 @@ async fn try_again(cx: &Ctx, used: &[TokenRequest], evidence: &mut Evidence) -> 
 }
 
 /// Everybody pulls once more, which ends the history of this crash.
-async fn look_at_all(
-    cx: &Ctx,
-    everybody: Vec<Member>,
-    shared: &Repo,
-    evidence: &mut Evidence,
-) -> Result<(), Missing> {
+async fn look_at_all(cx: &Ctx, everybody: Vec<Member>, shared: &Repo, evidence: &mut Evidence) -> Result<(), Missing> {
     for mut member in everybody {
         if cx.pull(&member, &shared.pull_request(0)).await?.status == 401 {
             member = cx.authenticate(member.identity.clone()).await?;

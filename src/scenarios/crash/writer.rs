@@ -92,8 +92,7 @@ impl Writer {
                 told::<VaultManifest>(cx.add(&self.alice, &request).await, |_| true)
             }
             2 => {
-                let staying: &[&Identity] =
-                    if inside { &[&self.alice, &self.bob] } else { &[&self.alice] };
+                let staying: &[&Identity] = if inside { &[&self.alice, &self.bob] } else { &[&self.alice] };
                 let rotation = repo.rotation(&self.alice, staying);
                 next.apply_rotation(&rotation);
                 self.pending = Some(next);
@@ -129,7 +128,11 @@ impl Writer {
         }
         if self.states.is_empty() && !answer.is_success() {
             // The creation that the crash met: not there.
-            return Ok(if answer.is_refusal() { Ok(()) } else { Err((Broken::Whole, answer.finding(WHOLE, answer.summary()))) });
+            return Ok(if answer.is_refusal() {
+                Ok(())
+            } else {
+                Err((Broken::Whole, answer.finding(WHOLE, answer.summary())))
+            });
         }
         let served = answer.is_success().then(|| answer.message::<PullResponse>()).transpose();
         let (manifest, envelope) = match served {
@@ -171,16 +174,33 @@ impl Writer {
         });
         if let Some(old) = self.states.iter().rev().find(|state| is_at(state, manifest, envelope)) {
             let broken = match last {
-                Some(last) if last.manifest.member(&self.bob.id).is_none() && old.manifest.member(&self.bob.id).is_some() => Broken::Members,
+                Some(last)
+                    if last.manifest.member(&self.bob.id).is_none() && old.manifest.member(&self.bob.id).is_some() =>
+                {
+                    Broken::Members
+                }
                 Some(last) if old.version() < last.version() => Broken::Versions,
                 _ => Broken::Acknowledged,
             };
-            return (broken, format!("{before}; the crash has brought back version {} at epoch {}, with {} members", old.version(), old.epoch(), old.manifest.members.len()));
+            return (
+                broken,
+                format!(
+                    "{before}; the crash has brought back version {} at epoch {}, with {} members",
+                    old.version(),
+                    old.epoch(),
+                    old.manifest.members.len()
+                ),
+            );
         }
         let known = || self.states.iter().chain(pending);
         let of_manifest = known().rev().find(|state| compare_manifest(&state.manifest, manifest).is_none());
         let of_envelope = known().rev().find(|state| compare_envelope(&state.envelope, envelope).is_none());
-        let part = |state: Option<&Repo>| state.map_or_else(|| "of no state that was written".to_owned(), |state| format!("of version {}", state.version()));
+        let part = |state: Option<&Repo>| {
+            state.map_or_else(
+                || "of no state that was written".to_owned(),
+                |state| format!("of version {}", state.version()),
+            )
+        };
         let difference = pending.or(last).and_then(|state| {
             compare_manifest(&state.manifest, manifest).or_else(|| compare_envelope(&state.envelope, envelope))
         });

@@ -45,7 +45,11 @@ impl VaultRules for Cache {
         let mut seen = lock(&self.seen);
         match seen.get(&repo.manifest.repo_id) {
             Some((since, known)) if since.elapsed() < self.believed => {
-                if self.routes.contains(&route) { known.clone() } else { repo }
+                if self.routes.contains(&route) {
+                    known.clone()
+                } else {
+                    repo
+                }
             }
             _ => {
                 seen.insert(repo.manifest.repo_id.clone(), (Instant::now(), repo.clone()));
