@@ -4,6 +4,7 @@
 //! ([`super::io`]), never reuses a connection whose server may have left a request body unread, sends again only what provably
 //! never left, and tells "closed without an answer" from "not HTTP".
 
+use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -39,8 +40,25 @@ pub struct RawAnswer {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body, as it came (no content encoding is undone).
+    /// Body; gzip is undone, as HTTP libraries do without a word.
     pub body: Bytes,
+}
+
+impl RawAnswer {
+    /// The answer with its gzip undone. Who asks for no coding in particular may get any (RFC 9110 §12.5.3); what isn't what it says
+    /// stays as it came, and so does what would be longer than `limit`.
+    fn plain(self, limit: usize) -> Self {
+        let coding = self.headers.get(http::header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip")) {
+            return self;
+        }
+        let mut body = Vec::new();
+        let reader = flate2::read::MultiGzDecoder::new(&self.body[..]);
+        match reader.take(limit as u64 + 1).read_to_end(&mut body) {
+            Ok(length) if length <= limit => Self { body: body.into(), ..self },
+            _ => self,
+        }
+    }
 }
 
 /// One request, ready to be sent any number of times.
@@ -304,7 +322,7 @@ impl Transport {
     async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
         let answer = connection.exchange(self.build(request), request.answer_limit).await?;
         self.keep(connection, request, &answer);
-        Ok(answer)
+        Ok(answer.plain(request.answer_limit))
     }
 
     fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {

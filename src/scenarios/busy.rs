@@ -49,7 +49,13 @@ impl Large {
         let mut rotation = repo.rotation(&alice, &[&alice]);
         let model = rotation.members[0].clone();
         rotation.members.extend((1..ROSTER).map(|_| stand_in(&model)));
-        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+        let answer = match cx.push(&alice, &repo.rotating_push(&rotation)).await {
+            Err(Stop::Broken(finding)) => {
+                let reason = format!("a push of a roster of {ROSTER} members: {}", finding.observed);
+                return Err(Stop::not_judged(reason));
+            }
+            answer => answer?,
+        };
         if answer.is_refusal() {
             return Err(Stop::not_applicable(format!(
                 "a roster of {ROSTER} members is refused with status {}",
@@ -122,6 +128,8 @@ async fn busy_writes(cx: &Ctx) -> Outcome {
                 large = Large::new(cx).await?;
                 blanks = less;
                 rounds.done = 0;
+                // What wasn't answered may have been carried out: nobody knows what this one holds.
+                large = Large::new(cx).await?;
             }
             (Err(stop), _) => return Err(stop),
         }
@@ -208,9 +216,18 @@ impl Large {
     /// False when not all were answered, so that what the server holds can't be told.
     async fn pushes_meet(&mut self, cx: &Ctx, blanks: usize) -> Result<bool, Stop> {
         let auth = self.alice.auth();
-        let pushes: Vec<_> = (0..CROWD).map(|_| self.repo.push_request(&self.alice)).collect();
-        let call = |push| Call::operation(Operation::Push, self.repo.id(), "", &auth, padded(push, blanks));
-        let calls: Vec<_> = pushes.iter().map(call).collect();
+        let version = self.repo.version() + 1;
+        let push = |at: usize| match at % 2 {
+            // Half of them are large by what is stored, half by blanks that are not.
+            0 => self.repo.push_of(&vec![b' '; blanks / 2], version),
+            _ => self.repo.push_request(&self.alice),
+        };
+        let pushes: Vec<_> = (0..CROWD).map(push).collect();
+        let call = |(at, push)| {
+            let blanks = if at % 2 == 0 { 0 } else { blanks };
+            Call::operation(Operation::Push, self.repo.id(), "", &auth, padded(push, blanks))
+        };
+        let calls: Vec<_> = pushes.iter().enumerate().map(call).collect();
         let Some(winner) = self.while_read(cx, contend(cx, &self.repo, &calls)).await? else { return Ok(false) };
         self.repo.apply_push(&pushes[winner]);
         cx.holds(&self.alice, &self.repo, "the winner's push").await?;

@@ -303,6 +303,12 @@ async fn wrapped_keys(cx: &Ctx) -> Outcome {
         (format!("an ephemeral key of {length} characters"), entry)
     });
     entries(cx, &alice, &mut tally, lengths.into()).await?;
+    let lengths = [24, 32, 64, 88, 256].map(|length| {
+        let mut entry = entry(cx, 1);
+        entry.wrapped_data_key.iv = base64_of(length);
+        (format!("a wrapped key's iv of {length} characters"), entry)
+    });
+    entries(cx, &alice, &mut tally, lengths.into()).await?;
     tally.settle(cx)
 }
 

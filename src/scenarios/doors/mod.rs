@@ -80,7 +80,32 @@ async fn by_spelling(cx: &Ctx) -> Outcome {
 }
 
 async fn by_method(cx: &Ctx) -> Outcome {
-    play(cx, requests::methods).await
+    play(cx, requests::methods).await?;
+    head_tells_nothing(cx).await
+}
+
+/// An answer to HEAD has no body, but a status: nobody learns from it who is a member.
+async fn head_tells_nothing(cx: &Ctx) -> Outcome {
+    let scene = Scene::set(cx).await?;
+    let mut lane = Lane::new(cx);
+    for caller in [Caller::Nobody, Caller::Stranger] {
+        let mut member = scene.usual(cx, Operation::FetchMemberKey, scene.auth(caller));
+        member.method = "HEAD".into();
+        let mut other = member.clone();
+        let (bob, nobody) = (super::segment(&scene.bob.id), super::segment(&cx.identity().id));
+        other.target = other.target.replace(&*bob, &nobody);
+        let (Ok(of_member), Ok(of_other)) = (lane.send(&member).await, lane.send(&other).await) else { continue };
+        if of_member.status.is_success() && !of_other.status.is_success() {
+            let told = (of_member.status.as_u16(), of_other.status.as_u16());
+            return Err(Stop::Broken(Box::new(Finding {
+                expected: "HEAD tells nobody but members who is a member".into(),
+                observed: format!("{} {}: status {} for a member's key, {} for another", member.method, caller.named(), told.0, told.1),
+                exchange: Some(exchange(cx, &member, Ok(&of_member), Duration::ZERO)),
+                evidence: Vec::new(),
+            })));
+        }
+    }
+    Ok(())
 }
 
 async fn by_headers(cx: &Ctx) -> Outcome {

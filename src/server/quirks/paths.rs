@@ -79,13 +79,16 @@ impl Edge for Preflights {
     }
 }
 
-/// Answers are compressed for who asks for it.
-pub struct Compresses;
+/// Answers are compressed for who asks for it, or, as far as nobody says no, for everybody.
+pub struct Compresses {
+    pub everybody: bool,
+}
 
 impl Edge for Compresses {
     fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
-        let asked = parts.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let wanted = asked.split(',').any(|coding| coding.trim() == "gzip");
+        let asked = parts.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+        let named = |asked: &str| asked.split(',').any(|coding| coding.trim() == "gzip");
+        let wanted = asked.map_or(self.everybody, named);
         if !wanted || response.body().is_empty() {
             return response;
         }
