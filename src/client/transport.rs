@@ -49,7 +49,8 @@ impl RawAnswer {
     /// stays as it came, and so does what would be longer than `limit`.
     fn plain(self, limit: usize) -> Self {
         let coding = self.headers.get(http::header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip")) {
+        if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"))
+        {
             return self;
         }
         let mut body = Vec::new();

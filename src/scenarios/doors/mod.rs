@@ -99,7 +99,13 @@ async fn head_tells_nothing(cx: &Ctx) -> Outcome {
             let told = (of_member.status.as_u16(), of_other.status.as_u16());
             return Err(Stop::Broken(Box::new(Finding {
                 expected: "HEAD tells nobody but members who is a member".into(),
-                observed: format!("{} {}: status {} for a member's key, {} for another", member.method, caller.named(), told.0, told.1),
+                observed: format!(
+                    "{} {}: status {} for a member's key, {} for another",
+                    member.method,
+                    caller.named(),
+                    told.0,
+                    told.1
+                ),
                 exchange: Some(exchange(cx, &member, Ok(&of_member), Duration::ZERO)),
                 evidence: Vec::new(),
             })));

@@ -136,7 +136,9 @@ const HABITS: &[Quirk] = &[
     quirk("preflights", "OPTIONS is answered with 204, and any origin may read answers without credentials.", || {
         Arc::new(paths::Preflights)
     }),
-    quirk("compresses", "Answers are compressed with gzip for who accepts it.", || Arc::new(paths::Compresses { everybody: false })),
+    quirk("compresses", "Answers are compressed with gzip for who accepts it.", || {
+        Arc::new(paths::Compresses { everybody: false })
+    }),
     quirk("compresses-unasked", "Answers are compressed with gzip for who doesn't say what is accepted.", || {
         Arc::new(paths::Compresses { everybody: true })
     }),
