@@ -128,8 +128,6 @@ async fn busy_writes(cx: &Ctx) -> Outcome {
                 large = Large::new(cx).await?;
                 blanks = less;
                 rounds.done = 0;
-                // What wasn't answered may have been carried out: nobody knows what this one holds.
-                large = Large::new(cx).await?;
             }
             (Err(stop), _) => return Err(stop),
         }

@@ -254,7 +254,9 @@ mod tests {
     fn math_random_is_recognised() {
         for skipped in [0, 5, 63] {
             let mut random = v8();
-            (0..skipped).for_each(|_| drop(random()));
+            for _ in 0..skipped {
+                random();
+            }
             let bytes: Vec<u8> = (0..300).map(|_| (random() * 256.0) as u8).collect();
             assert_eq!(of_bytes(&bytes), Some(MATH_RANDOM));
             let words: Vec<u32> = (0..100).map(|_| (random() * 4_294_967_296.0) as u32).collect();
