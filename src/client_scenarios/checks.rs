@@ -149,7 +149,7 @@ client_checks! {
     "client-http/framing", Must, "§6", [CLIENT_HTTP], "Answers are read however they are framed",
         [Chunked, Dribble, CloseEach, CloseDelimited, Headers], Runs bears;
     "client-http/spelling", Must, "§6", [CLIENT_HTTP], "JSON is read however it is spelled, and rosters in any order",
-        [Escaped, Reordered, RosterReversed, Charset], Runs bears;
+        [Escaped, Reordered, RosterReversed, OwnEntryFirst, Charset], Runs bears;
     "client-http/lenient", Hardening, "§6", [CLIENT_LENIENT], "Another 2xx, an envelope too many or a later member are no error",
         [Created201, Accepted202, ExtraEnvelope, PlainType, LaterMembers], Runs bears;
     "client-http/errors", Hardening, "§6", [CLIENT_ERRORS], "A refused operation isn't told as a success", [Forbidden, ServerError], Runs tells_errors;

@@ -265,8 +265,8 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
     }
     let (mut jobs, mut lonely_jobs) = (config.jobs, 1);
     let of = |phase| chosen.iter().filter(|check| check.phase == phase).count();
-    let (parallel, dangerous) = (of(Phase::Parallel), of(Phase::Dangerous));
-    let checks = pace::Checks { parallel, alone: chosen.len() - parallel - dangerous, dangerous };
+    let (parallel, alone) = (of(Phase::Parallel), of(Phase::Alone));
+    let checks = pace::Checks { parallel, alone, one_by_one: chosen.len() - parallel - alone };
     if let Some(pace) = preflight::pace(&world, &config, checks).await {
         (jobs, lonely_jobs) = (pace.jobs, pace.lonely_jobs);
         let _ = world.fitted_deadline.set(pace.deadline);

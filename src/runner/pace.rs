@@ -49,7 +49,7 @@ impl Pace {
         let at_once = if serial { 1 } else { count(jobs.min(checks.parallel).max(1)) };
         let steps = count(checks.parallel).saturating_mul(PER_CHECK) / at_once + PER_CHECK;
         let lonely = count(checks.alone).saturating_mul(PER_LONELY_CHECK) / count(lonely_jobs);
-        let one_by_one = count(checks.dangerous).saturating_mul(PER_LONELY_CHECK);
+        let one_by_one = count(checks.one_by_one).saturating_mul(PER_LONELY_CHECK);
         let expected = latency * steps.saturating_add(lonely).saturating_add(one_by_one);
         let deadline =
             if config.fits_deadline { config.deadline.max(expected * 3).min(LONGEST) } else { config.deadline };
@@ -77,7 +77,7 @@ pub(super) struct Checks {
     /// A few at once.
     pub alone: usize,
     /// One after the other.
-    pub dangerous: usize,
+    pub one_by_one: usize,
 }
 
 /// Whether requests that are sent together are answered one after the other. Only asked of slow targets.
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::runner::Target;
 
-    const CHECKS: Checks = Checks { parallel: 280, alone: 40, dangerous: 14 };
+    const CHECKS: Checks = Checks { parallel: 280, alone: 30, one_by_one: 34 };
 
     fn config() -> RunConfig {
         RunConfig::new(Target::Avp(String::new()))

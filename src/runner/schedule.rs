@@ -16,7 +16,7 @@ use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
 /// Runs checks until they are done; `events` gets a start and an end for each. `jobs` checks run at once, and `lonely_jobs` of
-/// those that load the server or judge what the others have seen.
+/// those that load the server.
 pub async fn run_all(
     world: &Arc<World>,
     checks: &[&'static Check],
@@ -29,9 +29,9 @@ pub async fn run_all(
         let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
         let workers = match phase {
             Phase::Parallel => jobs.min(of_phase.len()),
-            Phase::Alone | Phase::Finale => lonely_jobs,
-            // Which of them has killed the server must be clear, and a search reads files.
-            Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
+            Phase::Alone => lonely_jobs,
+            // A search through all that was seen would keep others waiting; and which check has killed the server must be clear.
+            Phase::Finale | Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
         };
         let next = Arc::new(AtomicUsize::new(0));
         let met = Arc::new(Mutex::new(Vec::new()));

@@ -15,7 +15,7 @@ use crate::requirements::{Level, Requirement, Revision};
 use crate::runner::{CheckResult, Event, Status};
 
 /// Bound on a run of a client whose fault may be that it never ends.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How one client came off.
 #[derive(Clone, Debug)]

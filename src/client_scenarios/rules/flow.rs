@@ -64,13 +64,15 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
             && record
                 .field("/expectedPayloadVersion")
                 .and_then(Value::as_i64)
-                .is_some_and(|expected| expected < written)
+                // Below what it has pulled it means to be stale.
+                .is_some_and(|expected| expected < written && expected >= pulled_before(ran, record))
     };
     let conflict = ran.at_vault().find(made)?;
     let at = ran.records.iter().position(|other| std::ptr::eq(other, conflict))?;
     let after: Vec<_> = ran.records[at + 1..].iter().filter(|record| record.caller == conflict.caller).collect();
     let pulled = after.iter().position(|record| record.op == Op::Pull && record.is_done());
-    let pushed = after.iter().position(|record| record.op == Op::Push);
+    // The same bytes again are the same request, and can't do harm.
+    let pushed = after.iter().position(|record| record.op == Op::Push && record.body != conflict.body);
     let expected = "a conflict is followed by a pull, and by a push of the change over what was pulled";
     let wrong = |record: &Record, observed: String| Some(Err(finding(ran, Some(record), expected, observed)));
     match (pulled, pushed) {
@@ -86,6 +88,12 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
             false => wrong(conflict, format!("no push was accepted afterwards ({})", ran.exit)),
         },
     }
+}
+
+/// The highest version that whoever sent a request had pulled before it.
+fn pulled_before(ran: &Ran, record: &Record) -> i64 {
+    let pulls = super::before(ran, record).filter(|other| other.op == Op::Pull && other.caller == record.caller);
+    pulls.filter_map(Record::served_version).max().unwrap_or(i64::MIN)
 }
 
 /// Retries have an end.

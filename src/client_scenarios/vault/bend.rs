@@ -97,6 +97,7 @@ bends! {
     Reordered "json-reordered" Bear: "members of JSON objects come in the other order, with line breaks";
     Nulls "nulls" Bear: "optional members are null";
     RosterReversed "roster-reversed" Bear: "rosters come in the other order";
+    OwnEntryFirst "own-entry-first" Bear: "whoever pulls comes first in the roster";
     ExtraEnvelope "extra-envelope" Bear: "pull sends the envelope though nothing has changed";
     Chunked "chunked" Bear: "answers come in chunks of seven bytes";
     Dribble "byte-by-byte" Bear: "answers come one byte at a time";

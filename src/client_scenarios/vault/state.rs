@@ -304,8 +304,10 @@ impl Repo {
         if bend == Bend::LaterMembers {
             manifest.share_refresh_tokens = Some(true);
         }
-        if bend == Bend::RosterReversed {
-            manifest.members.reverse();
+        match bend {
+            Bend::RosterReversed => manifest.members.reverse(),
+            Bend::OwnEntryFirst => manifest.members.sort_by_key(|entry| entry.ed25519_public_key != caller),
+            _ => {}
         }
         if bend == Bend::GarbageWrap {
             for entry in &mut manifest.members {
