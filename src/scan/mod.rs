@@ -22,5 +22,5 @@ pub use job::{Place, Sighting};
 pub use search::{Found, Searcher, SearcherBuilder};
 pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher};
 pub use source::{Hit, Outcome, Progress, Role, Source, SourceError};
-pub use stream::Look;
+pub use stream::{Look, first_found};
 pub use work::scan;

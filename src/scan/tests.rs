@@ -313,3 +313,14 @@ fn a_search_ends_in_time() {
         assert!(outcome.cut_short && started.elapsed() < Duration::from_secs(20), "{outcome:?}");
     }
 }
+
+#[test]
+fn the_first_of_many_is_found_by_all_processors() {
+    let (key, other) = (random::bytes::<32>(), random::bytes::<32>());
+    let secrets = [secret(Class::Key, &key)];
+    let position = |look: &Look, item: &(usize, Vec<u8>)| look.at(&item.1).into_iter().next().map(|_| item.0);
+    let numbered: Vec<_> =
+        (0..200).map(|at| (at, if at % 50 == 37 { text_base64(&key) } else { text_base64(&other) })).collect();
+    assert_eq!(first_found(&searcher(&secrets, false), &numbered, position), Some(37));
+    assert_eq!(first_found(&searcher(&secrets, false), &numbered[..37], position), None);
+}

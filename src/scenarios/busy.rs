@@ -1,6 +1,7 @@
 //! Contention again, on a server that is busy (SPEC §6, §10): a roster of thousands, bodies of megabytes, and other connections that
 //! keep large answers coming. Where an interpreter lock serialises handlers, they meet only then.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
@@ -48,7 +49,7 @@ impl Large {
         let mut repo = cx.repo(&alice).await?;
         let mut rotation = repo.rotation(&alice, &[&alice]);
         let model = rotation.members[0].clone();
-        rotation.members.extend((1..ROSTER).map(|_| stand_in(&model)));
+        rotation.members.extend(STAND_INS.iter().map(|keys| stand_in(&model, keys)));
         let answer = match cx.push(&alice, &repo.rotating_push(&rotation)).await {
             Err(Stop::Broken(finding)) => {
                 let reason = format!("a push of a roster of {ROSTER} members: {}", finding.observed);
@@ -90,13 +91,15 @@ impl Large {
     }
 }
 
-/// A member that nobody is: a key of its own, and a wrapped key that the server can't tell from a usable one.
-fn stand_in(model: &MemberEntry) -> MemberEntry {
-    MemberEntry {
-        ed25519_public_key: base64::encode(SigningKey::from_bytes(&random::bytes()).verifying_key().as_bytes()),
-        x25519_public_key: base64::encode(&random::bytes::<32>()),
-        ..model.clone()
-    }
+/// Keys of members that nobody is, in base64: Ed25519, then X25519. Made once a process, which takes a while.
+static STAND_INS: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
+    let signing = || SigningKey::from_bytes(&random::bytes()).verifying_key().to_bytes();
+    (1..ROSTER).map(|_| [base64::encode(&signing()), base64::encode(&random::bytes::<32>())]).collect()
+});
+
+/// An entry with such keys, and a wrapped key that the server can't tell from a usable one.
+fn stand_in(model: &MemberEntry, [id, key]: &[String; 2]) -> MemberEntry {
+    MemberEntry { ed25519_public_key: id.clone(), x25519_public_key: key.clone(), ..model.clone() }
 }
 
 /// The same JSON with blanks after its opening brace.

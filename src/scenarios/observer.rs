@@ -1,6 +1,7 @@
 //! What the whole run has seen: every 2xx body against the schema, every answer for the search for secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +45,9 @@ pub struct Observer {
     valid: Mutex<BTreeMap<MessageKind, u64>>,
     content_types: Mutex<Vec<Seen>>,
     fractions: Mutex<Vec<Seen>>,
+    /// Hashes of the bodies that were kept, with a key of this process: a server can't choose two that are alike.
+    bodies: Mutex<HashSet<u64>>,
+    hasher: RandomState,
     error_codes: Mutex<Vec<Seen>>,
     answers: Mutex<Vec<Kept>>,
     kept_bytes: AtomicU64,
@@ -123,6 +127,10 @@ impl Observer {
 
     /// Keeps an answer for the search.
     pub fn keep(&self, check: &'static str, body: &Bytes, exchange: &Arc<Exchange>) {
+        // The same text again holds nothing else.
+        if !lock(&self.bodies).insert(self.hasher.hash_one(body)) {
+            return;
+        }
         let length = (body.len() + exchange.size()) as u64;
         if self.kept_bytes.fetch_add(length, Ordering::Relaxed) + length > KEPT_ANSWERS as u64 {
             self.unsearched.fetch_add(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use super::{Answer, Auth, Ctx, Finding, NO_OPERATION, Operation, Outcome, Stop};
 use crate::client::{Exchange, RawRequest, Repo, random};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
-use crate::scan::{Class, Look, Secret, searcher};
+use crate::scan::{Class, Look, Secret, first_found, searcher};
 use crate::wire::VaultManifest;
 
 checks! {
@@ -208,7 +208,6 @@ impl Refusals {
             homes.push(repos);
         }
         let secrets = secrets(items);
-        let look = Look::new(&searcher(&secrets, false));
         let may_read = |caller: Option<&String>, tag: usize| {
             caller.is_some_and(|caller| {
                 *caller == base64::encode(&secrets[tag].bytes)
@@ -217,8 +216,8 @@ impl Refusals {
                         .any(|repo| state.readers.get(repo).is_some_and(|readers| readers.contains(caller)))
             })
         };
-        let found = state.kept.iter().find_map(|kept| {
-            let leaked = leaked(&look, &kept.told, &kept.said);
+        let found = first_found(&searcher(&secrets, false), &state.kept, |look, kept| {
+            let leaked = leaked(look, &kept.told, &kept.said);
             let tag = leaked.into_iter().find(|tag| !may_read(kept.caller.as_ref(), *tag))?;
             let status = kept.exchange.status.unwrap_or_default();
             Some(Finding {

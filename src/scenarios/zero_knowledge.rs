@@ -6,7 +6,7 @@ use super::check::checks;
 use super::{Answer, Ctx, Finding, Member, Operation, Outcome, Provoked, Stop};
 use crate::client::{Repo, canary_text};
 use crate::codec::{DataKey, base64};
-use crate::scan::{Class, Look, Secret, searcher};
+use crate::scan::{Class, Look, Secret, first_found, searcher};
 
 checks! {
     "zero-knowledge/nothing-leaks", Must, "§10", [ZERO_KNOWLEDGE], nothing_leaks,
@@ -67,8 +67,9 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
     let observer = &cx.world.observer;
     let (answers, unsearched) = observer.answers();
     let secrets = cx.world.ledger.never_served();
-    let look = Look::new(&searcher(&secrets, false));
-    let hit = answers.iter().find_map(|kept| Some((kept, look.at(&kept.body).into_iter().next()?)));
+    let hit = first_found(&searcher(&secrets, false), &answers, |look, kept| {
+        Some((kept.clone(), look.at(&kept.body).into_iter().next()?))
+    });
     if let Some((kept, found)) = hit {
         let secret = &secrets[found.tag as usize];
         let expected = "no answer holds anything that the server can't know".to_owned();
