@@ -2,8 +2,7 @@
 
 mod causes;
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,7 +25,7 @@ pub(super) struct SelftestArgs {
     #[arg(long)]
     clients: bool,
     /// Judge every fault of a MUST by all checks, and measure whether the first cause names the broken rule
-    #[arg(long, conflicts_with_all = ["clients", "known", "at_most", "report"])]
+    #[arg(long, conflicts_with_all = ["clients", "report"])]
     causes: bool,
     /// With --causes: only one fault in so many
     #[arg(long, value_name = "N", default_value_t = 1, requires = "causes", value_parser = clap::value_parser!(u64).range(1..))]
@@ -37,12 +36,6 @@ pub(super) struct SelftestArgs {
     /// With --causes: read what --save has written instead of running anything
     #[arg(long, value_name = "FOLDER", requires = "causes", conflicts_with = "save")]
     from: Option<PathBuf>,
-    /// Servers known not to come off as they should, one name a line, two blanks, a reason: they don't fail the selftest
-    #[arg(long, value_name = "FILE")]
-    known: Option<PathBuf>,
-    /// How many servers that aren't listed may come off wrong before the selftest fails: a bound that is only ever lowered
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    at_most: usize,
     /// Judge the K-th of N parts of them; avp-conform merge puts the parts' --report json together
     #[arg(long, value_name = "K/N", conflicts_with = "clients")]
     shard: Option<Shard>,
@@ -82,7 +75,6 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     let runtime = super::runtime()?;
     let started = std::time::Instant::now();
-    let known = known(args.known.as_deref())?;
     let mut tick = |trial: &Trial| {
         bar.inc(1);
         bar.set_message(trial.subject.name());
@@ -93,8 +85,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     let trials = runtime.block_on(async {
         let mut trials = selftest::run(&subjects, usize::from(args.jobs), &mut tick).await;
         // A busy machine can hide a race or time out a server: what came off wrong is judged once more, alone.
-        let is_new = |trial: &&mut Trial| !trial.right && !known.contains(trial.subject.name());
-        for trial in trials.iter_mut().filter(is_new) {
+        for trial in trials.iter_mut().filter(|trial| !trial.right) {
             *trial = selftest::judge(trial.subject).await;
         }
         trials
@@ -112,34 +103,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         None => table(&trials, started.elapsed()),
     };
     super::output::print(&text, anstream::ColorChoice::Auto)?;
-    let (listed, new): (Vec<_>, Vec<_>) =
-        trials.iter().filter(|trial| !trial.right).partition(|trial| known.contains(trial.subject.name()));
-    if args.known.is_some() || args.at_most > 0 {
-        super::output::print(
-            &format!("{} of them known, {} new\n", listed.len(), new.len()),
-            anstream::ColorChoice::Auto,
-        )?;
-    }
-    Ok(u8::from(new.len() > args.at_most))
-}
-
-/// The names in a file of servers that are known not to come off as they should. A reason stands behind two blanks; `#` begins
-/// a comment.
-fn known(path: Option<&Path>) -> Result<HashSet<String>, UsageError> {
-    let Some(path) = path else { return Ok(HashSet::new()) };
-    let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("--known {name}: {error}"))?;
-    let listed: HashSet<String> = text
-        .lines()
-        .filter_map(|line| line.split('#').next()?.split("  ").next())
-        .map(|name| name.trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .collect();
-    let subjects = selftest::subjects();
-    match listed.iter().find(|listed| subjects.iter().all(|subject| subject.name() != listed.as_str())) {
-        Some(unknown) => Err(UsageError(format!("--known {name}: there is no server {unknown:?}; delete the line"))),
-        None => Ok(listed),
-    }
+    Ok(u8::from(trials.iter().any(|trial| !trial.right)))
 }
 
 /// The same for clients.
