@@ -95,10 +95,12 @@ impl Offence {
         }
     }
 
-    /// The operations to show, in the order of their starts: the maker of the state, those that contradict each other, and
-    /// those related to them.
+    /// The operations to show, in the order of their starts: the maker of the state, those that contradict each other, those
+    /// related to them, and those that made the states which the explanations speak of.
     pub fn shown(&self, history: &History) -> Vec<u32> {
-        let mut shown: Vec<u32> = self.maker.iter().chain(&self.operations).chain(&self.related).copied().collect();
+        let told = self.explanations.iter().filter_map(|explanation| explanation.maker);
+        let contradicting = self.maker.iter().chain(&self.operations).chain(&self.related).copied();
+        let mut shown: Vec<u32> = contradicting.chain(told).collect();
         shown.sort_unstable_by_key(|index| (history.ops[*index as usize].start, *index));
         shown.dedup();
         shown
