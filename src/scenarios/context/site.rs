@@ -50,7 +50,6 @@ impl Ctx {
     }
 }
 
-#[expect(clippy::missing_errors_doc, reason = "all as the operations of Ctx")]
 impl<'c> Site<'c> {
     /// Any operation with any body.
     pub async fn send(
