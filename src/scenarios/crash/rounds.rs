@@ -53,7 +53,9 @@ async fn crashes(cx: &Ctx, host: &Host) -> Result<Arc<Evidence>, Missing> {
         writers.push(Writer::new(cx, number * 6).await?);
     }
     let started = Instant::now();
-    while evidence.rounds < cx.world.crash_rounds && (evidence.rounds == 0 || started.elapsed() < BUDGET * cx.world.crash_rounds) {
+    while evidence.rounds < cx.world.crash_rounds
+        && (evidence.rounds == 0 || started.elapsed() < BUDGET * cx.world.crash_rounds)
+    {
         round(cx, host, &mut writers, &mut evidence).await?;
         evidence.rounds += 1;
         if !evidence.found.is_empty() {

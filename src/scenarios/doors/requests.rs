@@ -223,6 +223,8 @@ pub fn headers(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         changes.push(Box::new(move |request| request.host = Some(host.into())));
     }
     changes.push(Box::new(|request| request.old = true));
+    // As old health checks ask: HTTP/1.0, and no Host.
+    changes.push(Box::new(|request| (request.old, request.host) = (true, Some(String::new()))));
     elsewhere(cx, &usual, &mut changes);
     if usual.body.is_some() {
         for label in LABELS {

@@ -70,9 +70,10 @@ const LEEWAY: Duration = Duration::from_secs(65);
 const LEEWAY_STEP: Duration = Duration::from_millis(2500);
 
 /// Waits until a token is refused; tells how long after its expiry that was, if it wasn't at once, or that it never was.
-async fn until_refused(cx: &Ctx, holder: &Member) -> Result<Option<Option<Duration>>, Stop> {
-    let (since, unknown) = (tokio::time::Instant::now(), Repo::new(holder));
-    while cx.pull(holder, &unknown.pull_request(0)).await?.status != 401 {
+/// `repo` is the holder's own.
+async fn until_refused(cx: &Ctx, holder: &Member, repo: &Repo) -> Result<Option<Option<Duration>>, Stop> {
+    let since = tokio::time::Instant::now();
+    while cx.pull(holder, &repo.pull_request(0)).await?.is_success() {
         if since.elapsed() > LEEWAY {
             return Ok(Some(None));
         }
@@ -87,8 +88,8 @@ async fn until_refused(cx: &Ctx, holder: &Member) -> Result<Option<Option<Durati
 /// # Errors
 /// [`Stop::Skip`] when tokens live too long to wait, or don't expire.
 pub(in crate::scenarios) async fn expired_member(cx: &Ctx) -> Result<Member, Stop> {
-    let holder = outlived(cx, async |_| Ok(())).await?.0;
-    match until_refused(cx, &holder).await? {
+    let (holder, repo) = outlived(cx, async |holder| cx.repo(holder).await).await?;
+    match until_refused(cx, &holder, &repo).await? {
         Some(None) => Err(Stop::not_judged("tokens don't expire, which token/expired reports")),
         _ => Ok(holder),
     }
@@ -97,7 +98,7 @@ pub(in crate::scenarios) async fn expired_member(cx: &Ctx) -> Result<Member, Sto
 /// On reading and writing operations alike.
 async fn expired(cx: &Ctx) -> Outcome {
     let (alice, repo) = outlived(cx, async |alice| cx.repo(alice).await).await?;
-    if let Some(Some(late)) = until_refused(cx, &alice).await? {
+    if let Some(Some(late)) = until_refused(cx, &alice, &repo).await? {
         let observed = format!("it was refused only some {:.0} s later", late.as_secs_f64());
         cx.warn(Finding {
             expected: "a token is refused from its expiry on".into(),
