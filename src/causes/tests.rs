@@ -25,6 +25,7 @@ fn exchange(operation: Operation, status: u16, path: &str) -> Arc<Exchange> {
         authorization: None,
         request: RecordedBody::default(),
         status: Some(status),
+        grpc: None,
         content_type: None,
         response: RecordedBody::default(),
         error: None,

@@ -12,6 +12,7 @@ use super::host::HostArgs;
 use super::reports::ReportArgs;
 use super::values;
 use super::vectors::VectorsArgs;
+use crate::client::Profile;
 use crate::requirements::Revision;
 use crate::runner::Shard;
 use crate::scan::{Role, Source};
@@ -44,6 +45,7 @@ Examples:
   avp-conform --embedded
   avp-conform --server http://127.0.0.1:8787
   avp-conform --server-cmd './my-server --port {port}'
+  avp-conform --server grpc://127.0.0.1:50051
   avp-conform --server https://vault.example/avp --report junit=avp.xml
   avp-conform --server \"$URL\" --only 'push/*' --only '§9' --trace";
 
@@ -97,13 +99,16 @@ pub(super) enum Command {
 /// Options of the judging command.
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// Server to judge: http://, https:// (a path prefix is fine) or avp://host, with or without a port
+    /// Server to judge: http://, https:// (a path prefix is fine), grpc://host:port, grpcs://host, or avp://host, with or without a port
     #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
     pub server: Option<String>,
     /// Judge the built-in reference server instead
     #[arg(long, help_heading = "Target")]
     pub embedded: bool,
-    /// Identity provider, when challenge and token live elsewhere
+    /// Which profile to judge where a target has both (avp://, --embedded) [default: http where it is offered]
+    #[arg(long, value_name = "http|grpc", value_enum, help_heading = "Target", hide_possible_values = true)]
+    pub profile: Option<ProfileArg>,
+    /// Identity provider, when challenge and token live elsewhere; over HTTP or gRPC, whatever the server speaks
     #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
     pub idp: Option<String>,
     /// Key set to verify served key bindings with; discovery's by default
@@ -209,6 +214,30 @@ pub(super) struct RunArgs {
     pub trace: bool,
 }
 
+/// A profile of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfileArg {
+    Http,
+    Grpc,
+}
+
+impl ProfileArg {
+    /// As typed.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    pub(super) fn profile(self) -> Profile {
+        match self {
+            Self::Http => Profile::Http,
+            Self::Grpc => Profile::Grpc,
+        }
+    }
+}
+
 /// What the server keeps.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct StorageArgs {
@@ -312,6 +341,9 @@ pub(super) struct ServeArgs {
     /// Address and port; 127.0.0.1 and the port in PORT, or else 8787, by default; port 0 takes any free one
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
+    /// Speak gRPC as well, at this address and port, from the same store; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub grpc: Option<String>,
     /// Keep everything in this SQLite file, so that it survives a restart; in memory by default
     #[arg(long, value_name = "PATH")]
     pub db: Option<PathBuf>,

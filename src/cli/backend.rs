@@ -42,7 +42,11 @@ pub(super) fn bind(address: &str) -> Result<TcpListener, UsageError> {
     })
 }
 
-/// Starts the built-in server.
-pub(super) async fn start(config: Config, listener: TcpListener) -> Result<Running, UsageError> {
-    crate::server::start(config, listener).await.map_err(|error| UsageError(error.to_string()))
+/// Starts the built-in server; with a second listener, it speaks gRPC there.
+pub(super) async fn start_with(
+    config: Config,
+    listener: TcpListener,
+    grpc: Option<TcpListener>,
+) -> Result<Running, UsageError> {
+    crate::server::start_with(config, listener, grpc).await.map_err(|error| UsageError(error.to_string()))
 }

@@ -24,6 +24,9 @@ pub(super) fn options(args: &RunArgs) -> String {
     for (option, value) in plain.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?))) {
         valued(option, value.trim());
     }
+    if let Some(profile) = args.profile {
+        valued("--profile", profile.name());
+    }
     args.quirk.iter().for_each(|quirk| valued("--quirk", quirk));
     for (option, headers) in [("--header", &args.header), ("--idp-header", &args.idp_header)] {
         headers.iter().for_each(|header| valued(option, &masked(header)));

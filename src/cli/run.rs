@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::args::RunArgs;
 use super::serve::asked_to_end;
 use super::{USAGE, UsageError, backend, output, runtime};
+use crate::client::Profile;
 use crate::history::{self, History, HistoryError, Verdict};
 use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
@@ -139,8 +140,10 @@ async fn set(args: &RunArgs, server: crate::server::Config, config: &mut RunConf
 
 /// Starts the built-in server and makes it the target.
 pub(super) async fn embed(server: crate::server::Config, config: &mut RunConfig) -> Result<Running, UsageError> {
-    let running = backend::start(server, backend::bind("127.0.0.1:0")?).await?;
-    let url = format!("http://{}", running.addr());
+    let grpc = config.profile == Profile::Grpc;
+    let second = if grpc { Some(backend::bind("127.0.0.1:0")?) } else { None };
+    let running = backend::start_with(server, backend::bind("127.0.0.1:0")?, second).await?;
+    let url = running.grpc().map_or_else(|| format!("http://{}", running.addr()), |addr| format!("grpc://{addr}"));
     let url = url.parse().map_err(|error| UsageError(format!("{url}: {error}")))?;
     config.server = Target::Url(url);
     Ok(running)

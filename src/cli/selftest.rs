@@ -8,13 +8,18 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::UsageError;
+use super::args::ProfileArg;
 use crate::report::text::clean;
 use crate::runner::Shard;
 use crate::selftest::{self, Subject, Trial};
+use crate::server::Profile;
 
 /// Options of `selftest`.
 #[derive(Args, Debug)]
 pub(super) struct SelftestArgs {
+    /// Judge the suite by the built-in server's gRPC profile: the faults and quirks that can exist there
+    #[arg(long, value_name = "http|grpc", value_enum, default_value = "http", hide_possible_values = true)]
+    profile: ProfileArg,
     /// Judge only the servers whose name has this in it; repeatable
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
@@ -60,9 +65,13 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     if args.causes {
         return causes::causes(args);
     }
+    let profile = match args.profile {
+        ProfileArg::Http => Profile::Http,
+        ProfileArg::Grpc => Profile::Grpc,
+    };
     let wanted = |subject: &Subject| args.only.is_empty() || args.only.iter().any(|text| subject.name().contains(text));
     let own = |place: usize| args.shard.is_none_or(|shard| shard.has(place));
-    let subjects = selftest::subjects().into_iter().filter(wanted).enumerate();
+    let subjects = selftest::subjects(profile).into_iter().filter(wanted).enumerate();
     let subjects: Vec<_> = subjects.filter(|(place, _)| own(*place)).map(|(_, subject)| subject).collect();
     if subjects.is_empty() {
         return Err(UsageError(
@@ -83,10 +92,10 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         }
     };
     let trials = runtime.block_on(async {
-        let mut trials = selftest::run(&subjects, usize::from(args.jobs), &mut tick).await;
+        let mut trials = selftest::run(profile, &subjects, usize::from(args.jobs), &mut tick).await;
         // A busy machine can hide a race or time out a server: what came off wrong is judged once more, alone.
         for trial in trials.iter_mut().filter(|trial| !trial.right) {
-            *trial = selftest::judge(trial.subject).await;
+            *trial = selftest::judge(profile, trial.subject).await;
         }
         trials
     });

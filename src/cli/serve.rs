@@ -19,10 +19,12 @@ pub(super) fn serve(args: ServeArgs) -> Result<u8, UsageError> {
         ..Config::default()
     };
     let listener = backend::bind(&address(args.listen.as_deref(), std::env::var("PORT").ok().as_deref())?)?;
+    let grpc = args.grpc.as_deref().map(|text| backend::bind(&checked("--grpc", text, PORT + 1)?)).transpose()?;
     tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
     runtime()?.block_on(async {
-        let running = backend::start(config, listener).await?;
-        output::print(&format!("listening on http://{}\n", running.addr()), anstream::ColorChoice::Never)?;
+        let running = backend::start_with(config, listener, grpc).await?;
+        let grpc = running.grpc().map(|addr| format!(" and grpc://{addr}")).unwrap_or_default();
+        output::print(&format!("listening on http://{}{grpc}\n", running.addr()), anstream::ColorChoice::Never)?;
         asked_to_end().await;
         running.shutdown().await;
         Ok(0)
@@ -32,19 +34,22 @@ pub(super) fn serve(args: ServeArgs) -> Result<u8, UsageError> {
 /// Where to listen: `--listen`, or else 127.0.0.1 and the port in `PORT`, or else 8787.
 fn address(listen: Option<&str>, port: Option<&str>) -> Result<String, UsageError> {
     let port = match (listen, port.map(str::trim).filter(|port| !port.is_empty())) {
-        (Some(listen), _) => {
-            let listen = listen.trim();
-            if listen.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
-                return Err(UsageError(format!("--listen takes ADDR:PORT, e.g. 127.0.0.1:{PORT}, not {listen:?}")));
-            }
-            return Ok(listen.to_owned());
-        }
+        (Some(listen), _) => return checked("--listen", listen, PORT),
         (None, Some(port)) => {
             port.parse().map_err(|_| format!("the environment variable PORT is {port:?}, which isn't a port"))?
         }
         (None, None) => PORT,
     };
     Ok(format!("127.0.0.1:{port}"))
+}
+
+/// An address with a port.
+fn checked(option: &str, text: &str, example: u16) -> Result<String, UsageError> {
+    let text = text.trim();
+    if text.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+        return Err(UsageError(format!("{option} takes ADDR:PORT, e.g. 127.0.0.1:{example}, not {text:?}")));
+    }
+    Ok(text.to_owned())
 }
 
 /// Ctrl-C, or SIGTERM where there is such a thing.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::client::Profile;
 use crate::codec::address;
 use crate::runner::{Header, Target};
 
@@ -66,7 +67,7 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
         }
         return address::parse_server(text).map(Target::Avp).map_err(|error| format!("--server: {error}"));
     }
-    web_url("--server", text, "http://, https:// or avp://").map(Target::Url)
+    web_url("--server", text, "http://, https://, grpc://, grpcs:// or avp://").map(Target::Url)
 }
 
 /// An http or https URL without credentials, query or fragment.
@@ -75,7 +76,7 @@ pub(super) fn url(option: &str, text: &str) -> Result<Url, String> {
     if text.is_empty() {
         return Err(format!("{option} is empty. If it comes from a variable, the variable isn't set"));
     }
-    web_url(option, text, "http:// or https://")
+    web_url(option, text, "http://, https://, grpc:// or grpcs://")
 }
 
 fn web_url(option: &str, text: &str, schemes: &str) -> Result<Url, String> {
@@ -91,8 +92,19 @@ fn web_url(option: &str, text: &str, schemes: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(userinfo(option));
     }
-    if !matches!(url.scheme(), "http" | "https") {
+    if !matches!(url.scheme(), "http" | "https" | "grpc" | "grpcs") {
         return Err(format!("{wanted}, not {}://", url.scheme()));
+    }
+    if Profile::of_scheme(url.scheme()) == Profile::Grpc {
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(format!("{wanted}, and this has no host"));
+        }
+        if !matches!(url.path(), "" | "/") {
+            return Err(format!("{option}: gRPC has no path prefix; give {}://HOST:PORT", url.scheme()));
+        }
+        if url.scheme() == "grpc" && url.port().is_none() {
+            return Err(format!("{option}: grpc:// needs a port, as in grpc://127.0.0.1:50051"));
+        }
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("{option} takes a URL without a query (?…) or a fragment (#…)"));

@@ -18,12 +18,13 @@ use super::transport::RawAnswer;
 /// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
 
-type Driver = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
+/// What makes a connection go on.
+pub(super) type Driver<E> = Pin<Box<dyn Future<Output = Result<(), E>> + Send>>;
 
 /// One HTTP/1.1 connection. Its driver is polled by whoever uses it: no task, no hop between threads.
 pub(super) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
-    driver: Option<Driver>,
+    driver: Option<Driver<hyper::Error>>,
     traffic: Arc<Traffic>,
     /// Whether it has served a request before.
     used: bool,
@@ -72,7 +73,7 @@ impl Connection {
             })?;
             let (head, body) = response.into_parts();
             let body = read_body(&head, body, limit).await?;
-            Ok(RawAnswer { status: head.status, headers: head.headers, body })
+            Ok(RawAnswer { status: head.status, headers: head.headers, body, grpc: None })
         })
         .await;
         let (written_now, read_now) = self.traffic.now();
@@ -93,7 +94,7 @@ impl Connection {
 }
 
 /// Runs a future while the connection makes progress.
-async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
+pub(super) async fn drive<F: Future, E>(driver: &mut Option<Driver<E>>, future: F) -> F::Output {
     let mut future = pin!(future);
     std::future::poll_fn(|cx| {
         if let Some(running) = driver

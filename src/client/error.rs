@@ -52,6 +52,12 @@ pub enum TransportError {
     /// What came isn't HTTP.
     #[error("the answer isn't HTTP: {0}")]
     NotHttp(String),
+    /// What came isn't gRPC.
+    #[error("the answer isn't gRPC: {0}")]
+    NotGrpc(String),
+    /// Nothing was sent: the request only makes sense over HTTP, or as JSON.
+    #[error("gRPC can't say this request: {0}")]
+    Unsayable(String),
     /// More body than any answer of the protocol needs.
     #[error("the answer's body is longer than {0} bytes")]
     TooLarge(usize),

@@ -1,8 +1,9 @@
 //! The record of one request and its answer, shortened for people, with credentials masked.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Mask;
 
@@ -31,6 +32,22 @@ impl RecordedBody {
     }
 }
 
+/// The gRPC call that an exchange was: its request and answer stand in the exchange as the JSON that says the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedCall {
+    /// Service and method, e.g. `avp.Vault/Push`.
+    pub method: Cow<'static, str>,
+    /// `grpc-status`; `None` when the call didn't end.
+    pub code: Option<u32>,
+    /// The name of the code.
+    pub status: Option<String>,
+    /// `grpc-message`.
+    pub message: Option<String>,
+    /// Further metadata of headers and trailers, `name: value`, shortened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<String>,
+}
+
 /// One request and what came of it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +65,9 @@ pub struct Exchange {
     pub request: RecordedBody,
     /// Status code; `None` when no answer came.
     pub status: Option<u16>,
+    /// The gRPC call that it was, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<RecordedCall>,
     /// `Content-Type` of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,

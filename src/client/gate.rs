@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::dial::Deadline;
 use super::error::TransportError;
 use super::io::Stream;
+use super::profile::Profile;
 use super::transport::{RawAnswer, RawRequest, Transport};
 
 /// A gate that bytes wait at until it is opened, once and for good.
@@ -39,6 +40,19 @@ impl Gate {
 
     fn is_open(&self) -> bool {
         self.0.open.load(Ordering::Acquire)
+    }
+
+    /// Waits here until it is opened.
+    pub(super) async fn passed(&self) {
+        std::future::poll_fn(|cx| {
+            if self.is_open() {
+                return Poll::Ready(());
+            }
+            self.wait(cx);
+            // Opened in between.
+            if self.is_open() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     fn is_reached(&self) -> bool {
@@ -202,18 +216,8 @@ impl Transport {
     /// Starts a request and stops after `share` of its body (0.0: the head only). Waits until that much is written, or an
     /// answer has come early.
     pub async fn hold(self: &Arc<Self>, request: RawRequest, share: f64, bound: Duration) -> HeldRequest {
-        let body = request.body.as_ref().map_or(0, bytes::Bytes::len);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a share of a body"
-        )]
-        let after_head = (body as f64 * share.clamp(0.0, 1.0)) as usize;
-        let head = self.head_length(&request);
         let started = Instant::now();
-        let (gate, mut running) =
-            self.gated(request, self.open(Deadline::after(bound)).await, Some(head + after_head), bound);
+        let (gate, mut running) = self.gated(request, self.open(Deadline::after(bound)).await, Some(share), bound);
         let early = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending if gate.is_reached() => Poll::Ready(None),
@@ -224,17 +228,23 @@ impl Transport {
         HeldRequest { gate, running, early, started }
     }
 
+    /// A request that waits at a gate: after a share of its body, or else before its last byte.
     fn gated(
         self: &Arc<Self>,
         request: RawRequest,
         stream: std::result::Result<Stream, TransportError>,
-        passing: Option<usize>,
+        share: Option<f64>,
         bound: Duration,
     ) -> (Gate, Running) {
         let gate = Gate::default();
         let (transport, at) = (self.clone(), gate.clone());
         let running = Box::pin(async move {
             let stream = stream?;
+            if transport.profile() == Profile::Grpc {
+                return Deadline::after(bound).limit(transport.call_over(stream, &request, at, share)).await;
+            }
+            let body = request.body.as_ref().map_or(0, bytes::Bytes::len);
+            let passing = share.map(|share| transport.head_length(&request) + share_of(body, share));
             let traffic = stream.traffic();
             let stream = GatedStream::new(stream, at, passing);
             Deadline::after(bound).limit(transport.send_over(stream, traffic, &request)).await
@@ -251,6 +261,17 @@ fn poll_each(waiting: &mut [(Gate, Running)], results: &mut [Option<(Result, Ins
             *result = Some((done, Instant::now()));
         }
     }
+}
+
+/// So many bytes of a body.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of a body"
+)]
+pub(super) fn share_of(body: usize, share: f64) -> usize {
+    (body as f64 * share.clamp(0.0, 1.0)) as usize
 }
 
 /// A request that is under way and not whole.

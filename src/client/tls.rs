@@ -38,6 +38,13 @@ pub fn client_config(ca_certs: &[Vec<u8>], insecure: bool) -> Result<Arc<ClientC
     Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
+/// The same settings for HTTP/2 (gRPC): it has to be agreed on in the handshake.
+pub(super) fn over_http2(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(config);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
+}
+
 /// The system's authorities and the given ones, or nobody's word at all.
 #[derive(Debug)]
 enum Trust {

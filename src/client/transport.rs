@@ -1,4 +1,7 @@
-//! HTTP/1.1 to one origin: a pool of kept-alive connections, bounded in time and size.
+//! HTTP/1.1 or gRPC to one origin: a pool of kept-alive connections, bounded in time and size.
+//!
+//! Requests and answers are those of the HTTP/JSON profile. A transport of the other profile says them as calls ([`super::grpc`]), so
+//! that nobody above it need know which it is.
 //!
 //! This is hyper rather than reqwest because a judge must know what happens on which connection: it sets `TCP_QUICKACK`
 //! ([`super::io`]), never reuses a connection whose server may have left a request body unread, sends again only what provably
@@ -19,7 +22,12 @@ use url::Url;
 use super::connection::Connection;
 use super::dial::{Deadline, Dial};
 use super::error::TransportError;
+use super::gate::{Gate, share_of};
+use super::grpc::{self, GrpcAnswer, GrpcCall, GrpcConnection};
 use super::io::{Stream, Traffic};
+use super::profile::Profile;
+use super::tls;
+use crate::wire::proto::Code;
 
 /// How long a connection may have been idle to be used again. Servers close idle ones after seconds, or one; a request that
 /// crosses that gets no answer, and nobody knows whether it was carried out.
@@ -40,8 +48,19 @@ pub struct RawAnswer {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body; gzip is undone, as HTTP libraries do without a word.
+    /// Body; gzip is undone, as HTTP libraries do without a word. Of a gRPC call, the message as JSON, or else `grpc-message`.
     pub body: Bytes,
+    /// How the call ended, where it was one.
+    pub grpc: Option<GrpcStatus>,
+}
+
+/// How a gRPC call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrpcStatus {
+    /// `grpc-status`.
+    pub code: Code,
+    /// `grpc-message`, decoded.
+    pub message: String,
 }
 
 impl RawAnswer {
@@ -79,6 +98,7 @@ pub struct RawRequest {
 
 /// A client for one origin.
 pub struct Transport {
+    profile: Profile,
     dial: Dial,
     host_header: HeaderValue,
     prefix: String,
@@ -92,8 +112,23 @@ pub struct Transport {
 
 /// A connection that waits for the next request.
 struct Idle {
-    connection: Connection,
+    connection: Line,
     since: Instant,
+}
+
+/// A connection of either profile.
+enum Line {
+    Http(Connection),
+    Grpc(Box<GrpcConnection>),
+}
+
+impl Line {
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Http(connection) => connection.is_open(),
+            Self::Grpc(connection) => connection.is_open(),
+        }
+    }
 }
 
 /// Idle connections that stay open but aren't used.
@@ -115,17 +150,21 @@ impl Transport {
             reason: reason.into(),
         };
         let host = base.host_str().ok_or_else(|| unusable("the URL has no host"))?;
-        let port = base.port_or_known_default().ok_or_else(|| unusable("the URL has no port"))?;
+        let usual = || matches!(base.scheme(), "grpcs").then_some(443);
+        let port = base.port_or_known_default().or_else(usual).ok_or_else(|| unusable("the URL has no port"))?;
+        let profile = Profile::of_scheme(base.scheme());
         let authority = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let tls = match (base.scheme(), tls) {
-            ("https", Some(config)) => {
+            ("https" | "grpcs", Some(config)) => {
+                let config = if profile == Profile::Grpc { tls::over_http2(&config) } else { config };
                 let name = ServerName::try_from(bare.clone()).map_err(|_| unusable("no valid TLS server name"))?;
                 Some((tokio_rustls::TlsConnector::from(config), name))
             }
             _ => None,
         };
         Ok(Self {
+            profile,
             dial: Dial::new(bare, port, tls),
             host_header: HeaderValue::from_str(&authority).map_err(|_| unusable("not a valid Host header"))?,
             prefix: base.path().trim_end_matches('/').to_owned(),
@@ -136,6 +175,27 @@ impl Transport {
             requests: AtomicU64::new(0),
             timeout,
         })
+    }
+
+    /// What is spoken there.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Why a request can't be sent, if only the other profile can say it.
+    ///
+    /// # Errors
+    /// [`TransportError::Unsayable`].
+    pub fn can_say(&self, request: &RawRequest) -> Result<(), TransportError> {
+        if self.profile == Profile::Grpc { self.call_of(request).map(drop) } else { Ok(()) }
+    }
+
+    /// A request as a call, to be made by hand.
+    ///
+    /// # Errors
+    /// [`TransportError::Unsayable`].
+    pub fn call_of(&self, request: &RawRequest) -> Result<GrpcCall, TransportError> {
+        grpc::call_of(request).map(|(_, call)| call)
     }
 
     /// From now on every request gets a connection of its own.
@@ -229,6 +289,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError`].
     pub async fn send_within(&self, request: &RawRequest, bound: Duration) -> Result<RawAnswer, TransportError> {
+        self.can_say(request)?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let deadline = Deadline::after(bound);
         while let Some(connection) = self.take_idle() {
@@ -242,13 +303,17 @@ impl Transport {
         deadline
             .limit(async {
                 let traffic = stream.traffic();
-                self.exchange(Connection::over(stream, traffic).await?, request).await
+                let line = match self.profile {
+                    Profile::Http => Line::Http(Connection::over(stream, traffic).await?),
+                    Profile::Grpc => Line::Grpc(GrpcConnection::over(stream, traffic).await?.into()),
+                };
+                self.exchange(line, request).await
             })
             .await
     }
 
     /// The connection that was used last; those that have been idle for long are closed.
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Line> {
         let mut idle = self.idle();
         idle.retain(|idle| idle.since.elapsed() < REUSED_WITHIN);
         idle.pop().map(|idle| idle.connection)
@@ -265,6 +330,9 @@ impl Transport {
         second: &RawRequest,
         bound: Duration,
     ) -> Result<(RawAnswer, Option<Result<RawAnswer, TransportError>>), TransportError> {
+        if self.profile == Profile::Grpc {
+            return Err(TransportError::Unsayable("calls on one connection don't wait for each other".into()));
+        }
         self.requests.fetch_add(2, Ordering::Relaxed);
         let both = async {
             let stream = self.dial.open(Deadline::after(bound)).await?;
@@ -320,10 +388,83 @@ impl Transport {
         self.dial.open(Deadline::after(self.timeout)).await.is_ok()
     }
 
-    async fn exchange(&self, mut connection: Connection, request: &RawRequest) -> Result<RawAnswer, TransportError> {
-        let answer = connection.exchange(self.build(request), request.answer_limit).await?;
-        self.keep(connection, request, &answer);
+    async fn exchange(&self, mut line: Line, request: &RawRequest) -> Result<RawAnswer, TransportError> {
+        let answer = match &mut line {
+            Line::Http(connection) => connection.exchange(self.build(request), request.answer_limit).await?,
+            Line::Grpc(connection) => self.call(connection, request, None).await?,
+        };
+        self.keep(line, request, &answer);
         Ok(answer.plain(request.answer_limit))
+    }
+
+    /// A request as a call.
+    async fn call(
+        &self,
+        connection: &mut GrpcConnection,
+        request: &RawRequest,
+        stop: Option<(Gate, Option<f64>)>,
+    ) -> Result<RawAnswer, TransportError> {
+        let (method, call) = grpc::call_of(request)?;
+        let length = call.data.len();
+        let stop = stop.map(|(gate, share)| {
+            let after = share.map_or(length.saturating_sub(1), |share| share_of(length, share));
+            grpc::Stop { gate, after }
+        });
+        let answer = self.raw_call(connection, &call, request.answer_limit, stop).await?;
+        grpc::answer_of(method, answer, length)
+    }
+
+    async fn raw_call(
+        &self,
+        connection: &mut GrpcConnection,
+        call: &GrpcCall,
+        limit: usize,
+        stop: Option<grpc::Stop>,
+    ) -> Result<GrpcAnswer, TransportError> {
+        let (uri, metadata) = self.addressed(call)?;
+        connection.exchange(uri, &metadata, call, limit, stop).await
+    }
+
+    /// Where a call goes, and what the deployment asks for in it.
+    fn addressed(&self, call: &GrpcCall) -> Result<(http::Uri, HeaderMap), TransportError> {
+        let scheme = if self.dial.tls.is_some() { "https" } else { "http" };
+        let uri = format!("{scheme}://{}{}", self.authority(), call.path);
+        let uri = uri.parse().map_err(|_| TransportError::Unsayable("its path is none".into()))?;
+        let mut metadata = HeaderMap::new();
+        for header in &self.headers {
+            metadata.append(header.name.clone(), header.value.clone());
+        }
+        Ok((uri, metadata))
+    }
+
+    /// Makes a call over a byte stream of its own, which stops at a gate: after a share of its data, or else before the last byte.
+    pub(super) async fn call_over(
+        &self,
+        stream: Stream,
+        request: &RawRequest,
+        gate: Gate,
+        share: Option<f64>,
+    ) -> Result<RawAnswer, TransportError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let traffic = stream.traffic();
+        let mut connection = GrpcConnection::over(stream, traffic).await?;
+        self.call(&mut connection, request, Some((gate, share))).await
+    }
+
+    /// Makes a call as it is, on a connection of its own: what no client would send, too.
+    ///
+    /// # Errors
+    /// [`TransportError`].
+    pub async fn call_by_hand(&self, call: &GrpcCall, bound: Duration) -> Result<GrpcAnswer, TransportError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let deadline = Deadline::after(bound);
+        let stream = self.dial.open(deadline).await?;
+        let traffic = stream.traffic();
+        let calling = async {
+            let mut connection = GrpcConnection::over(stream, traffic).await?;
+            self.raw_call(&mut connection, call, 4 << 20, None).await
+        };
+        deadline.limit(calling).await
     }
 
     fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {
@@ -355,10 +496,32 @@ impl Transport {
         built
     }
 
+    /// Begins calls one after the other on one connection, and cancels each after a share of its data, or when it is whole.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the connection ends before.
+    pub async fn cancel_by_hand(&self, calls: &[GrpcCall], share: f64, bound: Duration) -> Result<(), TransportError> {
+        self.requests.fetch_add(calls.len() as u64, Ordering::Relaxed);
+        let deadline = Deadline::after(bound);
+        let stream = self.dial.open(deadline).await?;
+        let traffic = stream.traffic();
+        let cancelling = async {
+            let mut connection = GrpcConnection::over(stream, traffic).await?;
+            for call in calls {
+                let (uri, metadata) = self.addressed(call)?;
+                connection.cancel(uri, &metadata, call, share_of(call.data.len(), share)).await?;
+            }
+            Ok(())
+        };
+        deadline.limit(cancelling).await
+    }
+
     /// Puts a connection back for the next request, unless that could spoil it.
-    fn keep(&self, connection: Connection, request: &RawRequest, answer: &RawAnswer) {
+    fn keep(&self, connection: Line, request: &RawRequest, answer: &RawAnswer) {
         let fresh_only = self.fresh_only.load(Ordering::Relaxed);
-        if !fresh_only && self.left_nothing(request, answer) && !announces_close(answer) && connection.is_open() {
+        // Calls on one connection know nothing of each other, so that there is nothing to spoil.
+        let clean = self.profile == Profile::Grpc || (self.left_nothing(request, answer) && !announces_close(answer));
+        if !fresh_only && clean && connection.is_open() {
             self.idle().push(Idle { connection, since: Instant::now() });
         }
     }

@@ -209,6 +209,7 @@ pub(super) fn exchange(record: &Record) -> Arc<Exchange> {
         authorization: record.header("authorization").map(shorten),
         request: RecordedBody::of(&record.body, &Mask::default()),
         status: record.status,
+        grpc: None,
         content_type: None,
         response: if record.answer.is_null() {
             RecordedBody::default()

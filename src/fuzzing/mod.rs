@@ -6,6 +6,7 @@
 mod crypto;
 mod history;
 mod json;
+mod proto;
 #[cfg(feature = "program")]
 mod seeds;
 #[cfg(feature = "program")]
@@ -18,6 +19,7 @@ pub use crypto::{aad, envelope, key_binding, key_wrap};
 pub(crate) use history::{drawn, has_an_order, is_linearizable};
 pub use history::{history, linearizability};
 pub use json::{envelope_decode, payload, shim, vectors, wire};
+pub use proto::proto;
 #[cfg(feature = "program")]
 pub use seeds::{Seed, SeedError, seeds};
 pub use text::{address, base64, invite, jwt, locator};

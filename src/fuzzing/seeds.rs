@@ -9,6 +9,7 @@ use crate::history::{
     simulate::{Simulation, simulate},
 };
 use crate::vectors::{self, BankFile, GenerateError};
+use crate::wire::proto::Method;
 use crate::wire::{MessageKind, Schema};
 
 /// Why there are no seeds: a bug of ours.
@@ -123,6 +124,18 @@ fn message(file: &str, message: &Value, seeds: &mut Vec<Seed>) {
     for kind in MessageKind::ALL {
         if Schema::violations(kind, message, 1).is_empty() {
             add(seeds, "wire", file, [&[letter_of(kind)], message.to_string().as_bytes()].concat());
+        }
+    }
+    for method in Method::ALL {
+        let text = message.to_string();
+        for (side, bytes) in
+            [(b'q', method.request_to_proto(text.as_bytes())), (b'a', method.answer_to_proto(text.as_bytes()))]
+        {
+            if let Ok(bytes) = bytes {
+                let head = [super::proto::letter_of(method), side];
+                add(seeds, "proto", file, [&head, text.as_bytes()].concat());
+                add(seeds, "proto", file, [&head[..], &bytes].concat());
+            }
         }
     }
 }

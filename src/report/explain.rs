@@ -165,12 +165,17 @@ pub(super) fn request_line(exchange: &Exchange) -> String {
         Some(value) => format!(" · Authorization: {}", clean(value)),
         None => String::new(),
     };
-    format!("{} {}{token}", clean(&exchange.method), clean(&exchange.path))
+    match &exchange.grpc {
+        Some(call) => format!("{}{}", call.method, token.replacen("Authorization", "authorization", 1)),
+        None => format!("{} {}{token}", clean(&exchange.method), clean(&exchange.path)),
+    }
 }
 
 /// `409 application/json · 23 bytes · 1.2 ms`, or why there was no answer.
 pub(super) fn answer_line(exchange: &Exchange) -> String {
+    let called = exchange.grpc.as_ref().and_then(|call| Some((call.code?, call.status.as_deref()?)));
     let mut parts = vec![match (exchange.status, &exchange.content_type) {
+        _ if called.is_some() => called.map(|(code, name)| format!("{} ({code})", clean(name))).unwrap_or_default(),
         (None, _) => "none".to_owned(),
         (Some(status), None) => status.to_string(),
         (Some(status), Some(kind)) => format!("{status} {}", clean(kind)),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::grpcurl;
 use super::run::Run;
 use super::text::{is_unsafe, millis, rfc3339};
 use crate::causes;
@@ -80,7 +81,16 @@ struct Check<'a> {
     cause: Option<&'static str>,
     duration_ms: f64,
     findings: Vec<Finding<'a>>,
-    exchanges: Vec<&'a Exchange>,
+    exchanges: Vec<Shown<'a>>,
+}
+
+/// An exchange, and how to make a gRPC call again.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    exchange: &'a Exchange,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpcurl: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -178,7 +188,10 @@ fn check<'a>(run: &'a Run, result: &'a CheckResult) -> Check<'a> {
         cause: run.causes.of(result.check.id).map(|cause| cause.check),
         duration_ms: millis(result.duration),
         findings,
-        exchanges: exchanges.into_iter().map(AsRef::as_ref).collect(),
+        exchanges: exchanges
+            .into_iter()
+            .map(|exchange| Shown { exchange, grpcurl: grpcurl::command(run, exchange) })
+            .collect(),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::client::{Exchange, Mask, RecordedBody};
+use crate::client::{Exchange, Mask, RecordedBody, RecordedCall};
 use crate::runner::{CheckResult, Event, Finding, Header, RunEnd};
 
 /// Characters of a token that are shown: enough to see what kind it is.
@@ -86,6 +86,11 @@ impl Redactor {
         let optional = |text: &Option<String>| text.as_deref().map(|text| self.text(text));
         Exchange {
             path: self.text(&exchange.path),
+            grpc: exchange.grpc.as_ref().map(|call| RecordedCall {
+                message: optional(&call.message),
+                metadata: call.metadata.iter().map(|line| self.text(line)).collect(),
+                ..call.clone()
+            }),
             authorization: optional(&exchange.authorization),
             request: self.body(&exchange.request),
             content_type: optional(&exchange.content_type),

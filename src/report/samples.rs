@@ -66,6 +66,7 @@ pub(super) fn exchange(status: Option<u16>, answer: &str) -> Arc<Exchange> {
         authorization: Some("Bearer eyJhbGci…".into()),
         request: RecordedBody::of(body.as_bytes(), &Mask::default()),
         status,
+        grpc: None,
         content_type: status.map(|_| "application/json".into()),
         response: RecordedBody::of(answer.as_bytes(), &Mask::default()),
         error: if status.is_none() { Some("the connection was closed before an answer".into()) } else { None },
@@ -240,6 +241,7 @@ pub(super) fn hostile() -> Run {
     let check = check!("pull/hostile", "§6", Must, "pull gives what was written", PULL_CURRENT);
     let bad = Exchange {
         path: format!("/v1/{HOSTILE}"),
+        grpc: None,
         content_type: Some(HOSTILE.into()),
         error: Some(HOSTILE.into()),
         response: RecordedBody { text: HOSTILE.into(), length: 9_999_999 },

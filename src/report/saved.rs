@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::run::Run;
 use crate::causes;
-use crate::client::{Exchange, RecordedBody};
+use crate::client::{Exchange, RecordedBody, RecordedCall};
 use crate::requirements::Revision;
 use crate::runner::{CheckInfo, CheckResult, Finding, Omission, RunEnd, RunInfo, Shard, Status, Summary, Verdict};
 
@@ -106,6 +106,7 @@ struct SavedExchange {
     authorization: Option<String>,
     request: SavedBody,
     status: Option<u16>,
+    grpc: Option<RecordedCall>,
     content_type: Option<String>,
     response: SavedBody,
     error: Option<String>,
@@ -274,6 +275,7 @@ impl SavedExchange {
             authorization: self.authorization.clone(),
             request: body(&self.request),
             status: self.status,
+            grpc: self.grpc.clone(),
             content_type: self.content_type.clone(),
             response: body(&self.response),
             error: self.error.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::client::Header;
+use crate::client::{Header, Profile};
 use crate::requirements::Revision;
 use crate::scan::Source;
 use crate::scenarios::hosting::THE_SERVER;
@@ -24,7 +24,7 @@ pub const DEFAULT_CRASH_ROUNDS: u32 = 20;
 /// Where the target is.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// `http://` or `https://`, with an optional path prefix.
+    /// `http://` or `https://`, with an optional path prefix; `grpc://` or `grpcs://`.
     Url(Url),
     /// The authority of an `avp://host[:port]` address, resolved by SPEC §8.2 when the run starts.
     Avp(String),
@@ -35,6 +35,10 @@ pub enum Target {
 pub struct RunConfig {
     /// The vault server.
     pub server: Target,
+    /// What is spoken with the vault server.
+    pub profile: Profile,
+    /// What is to be spoken with a target that offers both.
+    pub wanted: Option<Profile>,
     /// The identity provider, when challenge and token live elsewhere.
     pub idp: Option<Url>,
     /// Sent with every request to the vault server (and to the identity provider if that is the same server).
@@ -108,8 +112,14 @@ pub struct RunConfig {
 impl RunConfig {
     /// The defaults of the command line for a target.
     pub fn new(server: Target) -> Self {
+        let profile = match &server {
+            Target::Url(url) => Profile::of_scheme(url.scheme()),
+            Target::Avp(_) => Profile::Http,
+        };
         Self {
             server,
+            profile,
+            wanted: None,
             idp: None,
             headers: Vec::new(),
             idp_headers: Vec::new(),

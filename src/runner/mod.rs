@@ -28,7 +28,7 @@ pub use select::{Selection, matches, select};
 pub use shard::{Judgement, Shard, judge_results, missing, together};
 pub use stored::{StoredConfig, judge_stored};
 
-use crate::client::{clock, random};
+use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
 use crate::scenarios::{self, Abort, Check, Hosting, Phase, World};
 pub(crate) use preflight::{connect, greet};
@@ -40,14 +40,22 @@ pub type Emit<'a> = &'a mut (dyn FnMut(Event) + Send);
 /// Judges a target. `stop` turning true ends the run at once, with the report so far.
 ///
 /// Every path emits [`Event::RunStarted`] first and [`Event::RunFinished`] last.
-pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>) -> Arc<RunEnd> {
+pub async fn run(mut config: RunConfig, mut stop: watch::Receiver<bool>, emit: Emit<'_>) -> Arc<RunEnd> {
     let started = Instant::now();
+    let settled = settle(&mut config, &mut stop).await;
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random::bytes()));
     let (selection, unusable) = match select(&config) {
         Ok(selection) => (selection, None),
         Err(reason) => (Selection { chosen: Vec::new(), left_out: Vec::new() }, Some(reason)),
     };
     emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
+    let ending = match settled {
+        Ok(note) => {
+            note.into_iter().for_each(|note| emit(Event::Note(note)));
+            None
+        }
+        Err(ending) => Some(ending),
+    };
     let mut run =
         Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0, hosted: None };
     for (check, reason) in &selection.left_out {
@@ -56,8 +64,34 @@ pub async fn run(config: RunConfig, stop: watch::Receiver<bool>, emit: Emit<'_>)
     if let Some(reason) = unusable {
         return run.finish(&Ending::Unusable(reason));
     }
-    let ending = run.judge(seed, &selection.chosen).await;
+    let ending = match ending {
+        Some(ending) => run.cut_short(&selection.chosen, ending),
+        None => run.judge(seed, &selection.chosen).await,
+    };
     run.finish(&ending)
+}
+
+/// Finds out what an `avp://` address is, before the checks are chosen: they depend on the profile.
+async fn settle(config: &mut RunConfig, stop: &mut watch::Receiver<bool>) -> Result<Option<String>, Ending> {
+    if let Target::Avp(authority) = config.server.clone() {
+        config.target_name.get_or_insert_with(|| format!("avp://{authority}"));
+        let (url, note) = tokio::select! {
+            settled = preflight::settle(config, &authority) => settled.map_err(Ending::Aborted)?,
+            () = stopped(stop) => return Err(Ending::Interrupted),
+            () = tokio::time::sleep(config.deadline) => return Err(Ending::Deadline),
+        };
+        config.server = Target::Url(url);
+        note_profile(config);
+        return Ok(Some(note));
+    }
+    note_profile(config);
+    Ok(None)
+}
+
+fn note_profile(config: &mut RunConfig) {
+    if let Target::Url(url) = &config.server {
+        config.profile = Profile::of_scheme(url.scheme());
+    }
 }
 
 fn info(config: &RunConfig, seed: u64, planned: usize) -> RunInfo {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::pace::{Checks, Pace, is_serial};
 use super::{RunConfig, Target};
-use crate::client::{self, Identity, Transport, TransportError, clock};
+use crate::client::{self, Identity, Profile, Transport, TransportError, clock};
 use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Launch, Operation, Stop, World};
 use crate::wire::TokenResponse;
@@ -39,7 +39,7 @@ fn abort(reason: impl Into<String>, advice: impl Into<String>) -> Abort {
 /// # Errors
 /// [`Abort`] when the target can't be resolved or TLS can't be set up.
 pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>), Abort> {
-    let wants_tls = |url: &Url| url.scheme() == "https";
+    let wants_tls = |url: &Url| matches!(url.scheme(), "https" | "grpcs");
     let base = match &config.server {
         Target::Url(url) => url.clone(),
         Target::Avp(authority) => Url::parse(&format!("https://{authority}/"))
@@ -52,9 +52,6 @@ pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>
         Transport::new(url, tls.clone(), headers.to_vec(), config.timeout).map_err(unusable)
     };
     let vault = make(&base, &config.headers)?;
-    if let Target::Avp(authority) = &config.server {
-        resolve(&vault, authority).await?;
-    }
     let idp = match (&config.idp, config.idp_headers.is_empty()) {
         (Some(url), _) => Some(make(url, &config.idp_headers)?),
         // Same server, but other headers for challenge and token.
@@ -122,8 +119,19 @@ fn tls(config: &RunConfig) -> Result<Arc<rustls::ClientConfig>, Abort> {
         .map_err(|error| abort(error.to_string(), "check the file given with --ca-cert"))
 }
 
-/// An `avp://` address names a host; discovery says whether it speaks HTTP/JSON (SPEC §8.2). Without discovery it does.
-async fn resolve(vault: &Transport, authority: &str) -> Result<(), Abort> {
+/// An `avp://` address names a host; discovery says which profiles it speaks (SPEC §8.2). Without discovery it is HTTP/JSON.
+/// Returns the URL to dial, and a note on what was taken and why.
+///
+/// # Errors
+/// [`Abort`] when nobody is there, or none of the profiles is one that is wanted.
+pub async fn settle(config: &RunConfig, authority: &str) -> Result<(Url, String), Abort> {
+    let url = |scheme: &str| {
+        Url::parse(&format!("{scheme}://{authority}/"))
+            .map_err(|error| abort(format!("avp://{authority} can't be dialled: {error}"), "check the address"))
+    };
+    let base = url("https")?;
+    let unusable = |error: TransportError| abort(error.to_string(), "check the URL");
+    let vault = Transport::new(&base, Some(tls(config)?), config.headers.clone(), config.timeout).map_err(unusable)?;
     let request = client::RawRequest {
         method: http::Method::GET,
         path: Operation::Discovery.path("", ""),
@@ -131,19 +139,40 @@ async fn resolve(vault: &Transport, authority: &str) -> Result<(), Abort> {
         body: None,
         answer_limit: 64 * 1024,
     };
-    let answer = vault.send(&request).await.map_err(|error| unreachable(&error))?;
-    let offered: Vec<String> = serde_json::from_slice::<Value>(&answer.body)
-        .ok()
-        .filter(|_| answer.status.is_success())
-        .and_then(|body| serde_json::from_value(body.get("profiles")?.clone()).ok())
-        .unwrap_or_default();
-    if offered.is_empty() || offered.iter().any(|profile| profile == "http-json") {
-        return Ok(());
-    }
-    Err(abort(
-        format!("avp://{authority} offers only {}, and this suite speaks http-json", offered.join(", ")),
-        "enable the HTTP/JSON profile, or name its URL with --server https://…",
-    ))
+    let offered: Vec<String> = match vault.send(&request).await {
+        Ok(answer) => serde_json::from_slice::<Value>(&answer.body)
+            .ok()
+            .filter(|_| answer.status.is_success())
+            .and_then(|body| serde_json::from_value(body.get("profiles")?.clone()).ok())
+            .unwrap_or_default(),
+        // Whoever speaks gRPC alone has no discovery, and HTTP/1.1 means nothing there.
+        Err(error) if config.wanted != Some(Profile::Grpc) || error.is_unreachable() => {
+            return Err(unreachable(&error));
+        }
+        Err(_) => Vec::new(),
+    };
+    let offers = |profile: Profile| offered.iter().any(|offered| offered == profile.name());
+    let none = offered.is_empty();
+    let taken = match config.wanted {
+        Some(wanted) if none || offers(wanted) => Some(wanted),
+        Some(_) => None,
+        None if none || offers(Profile::Http) => Some(Profile::Http),
+        None => Some(Profile::Grpc).filter(|_| offers(Profile::Grpc)),
+    };
+    let listed =
+        offered.iter().map(|name| name.chars().take(40).collect::<String>()).take(8).collect::<Vec<_>>().join(", ");
+    let Some(taken) = taken else {
+        return Err(abort(
+            format!(
+                "avp://{authority} offers only {listed}, and this run wants {}",
+                config.wanted.map_or("http-json or grpc", Profile::name)
+            ),
+            "choose another --profile, or name the address with --server https://… or grpcs://…",
+        ));
+    };
+    let why = if none { "there is no discovery".to_owned() } else { format!("discovery offers {listed}") };
+    let scheme = if taken == Profile::Grpc { "grpcs" } else { "https" };
+    Ok((url(scheme)?, format!("avp://{authority}: {why}; this run speaks {} ({scheme}://)", taken.name())))
 }
 
 /// Speaks to the target for the first time.
@@ -328,7 +357,10 @@ fn unreachable(error: &TransportError) -> Abort {
         TransportError::Closed { .. } | TransportError::NotSent(_) => {
             "look at the server's log, and whether it expects https://"
         }
-        TransportError::TooLarge(_) => "check the URL",
+        TransportError::NotGrpc(_) => {
+            "check the port: gRPC is spoken elsewhere, or this server speaks HTTP/JSON (http://) or TLS (grpcs://)"
+        }
+        TransportError::TooLarge(_) | TransportError::Unsayable(_) => "check the URL",
     };
     abort(error.to_string(), advice)
 }
@@ -363,7 +395,7 @@ async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -
 
 /// Whether connections can be kept after a refusal: only where the body of a refused request is seen to be read.
 async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) {
-    if world.separate_idp.is_some() {
+    if world.separate_idp.is_some() || world.vault.profile() == Profile::Grpc {
         return;
     }
     let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 });

@@ -168,8 +168,18 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     {
         cx.world.contended.store(true, std::sync::atomic::Ordering::Relaxed);
     }
+    let (unsayable, all) = cx.unsayable();
     let (status, mut findings, mut message) = match outcome {
-        Ok(()) if warnings.is_empty() => (Status::Pass, Vec::new(), cx.take_remarks()),
+        Ok(()) if all && warnings.is_empty() => {
+            omission = Some(Omission::NotApplicable);
+            (Status::Skip, Vec::new(), "what it sends can't be said over gRPC".into())
+        }
+        Ok(()) if warnings.is_empty() => {
+            if unsayable > 0 {
+                cx.remark(format!("{unsayable} requests left out that can't be said over gRPC"));
+            }
+            (Status::Pass, Vec::new(), cx.take_remarks())
+        }
         Ok(()) => (Status::Warn, Vec::new(), String::new()),
         Err(Stop::Skip(Omission::NotApplicable, reason)) if cx.rounds() > 0 => {
             let text = format!("not provoked in {} rounds; then the server took no more: {reason}", cx.rounds());

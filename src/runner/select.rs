@@ -29,9 +29,10 @@ pub fn select(config: &RunConfig) -> Result<Selection, String> {
     let (only, skip) = (set(&config.only)?, set(&config.skip)?);
     let hit = |set: &GlobSet, check: &Check| set.is_match(check.info.id) || set.is_match(check.info.section);
     let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
+    let speaks = |check: &&'static Check| check.only.is_none_or(|only| only == config.profile);
     // What there is no second server for is no part of the run, unless somebody asks for it by name; then it says what it needs.
     let part = |check: &&Check| config.meets(check.needs) || (!config.only.is_empty() && only.is_match(check.info.id));
-    for check in scenarios::all().filter(|check| check.info.since <= config.spec).filter(part) {
+    for check in scenarios::all().filter(|check| check.info.since <= config.spec).filter(part).filter(speaks) {
         let reason = if !config.only.is_empty() && !hit(&only, check) {
             Some("not selected by --only")
         } else if hit(&skip, check) {

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::limits::Limit;
 use super::{Ctx, Finding, Stop};
-use crate::client::Exchange;
+use crate::client::{Exchange, GrpcStatus};
+use crate::wire::proto::{Code, Method as GrpcMethod};
 use crate::wire::{self, MessageKind};
 
 /// What stays as it is in a path segment: RFC 3986 unreserved characters.
@@ -98,6 +99,21 @@ impl Operation {
         }
     }
 
+    /// The gRPC call; discovery has none.
+    pub fn grpc(self) -> Option<GrpcMethod> {
+        Some(match self {
+            Self::Challenge => GrpcMethod::Challenge,
+            Self::Token => GrpcMethod::Token,
+            Self::CreateRepo => GrpcMethod::CreateRepo,
+            Self::Pull => GrpcMethod::Pull,
+            Self::Push => GrpcMethod::Push,
+            Self::AddMember => GrpcMethod::AddMember,
+            Self::RemoveMember => GrpcMethod::RemoveMember,
+            Self::FetchMemberKey => GrpcMethod::FetchMemberKey,
+            Self::Discovery => return None,
+        })
+    }
+
     /// Whether the identity provider answers it.
     pub fn is_authentication(self) -> bool {
         matches!(self, Self::Challenge | Self::Token)
@@ -151,8 +167,10 @@ pub struct Answer<'c> {
     pub exchange: Arc<Exchange>,
     /// What was asked; `None` for a request that is no operation.
     pub operation: Option<Operation>,
-    /// Status code.
+    /// Status code; of a gRPC call, the HTTP status that says the same.
     pub status: u16,
+    /// How the call ended, where it was one of gRPC.
+    pub grpc: Option<GrpcStatus>,
     /// Headers.
     pub headers: HeaderMap,
     /// Body.
@@ -165,9 +183,11 @@ impl Answer<'_> {
         (200..300).contains(&self.status)
     }
 
-    /// 4xx.
+    /// 4xx. Over gRPC, every call that isn't OK was refused, unless the server says that it can't: a handler that throws at what it
+    /// can't use answers UNKNOWN or INTERNAL by itself. That it should find a better word is the business of `grpc/malformed-calls`.
     pub fn is_refusal(&self) -> bool {
-        (400..500).contains(&self.status)
+        let thrown = self.grpc.as_ref().is_some_and(|grpc| matches!(grpc.code, Code::UNKNOWN | Code::INTERNAL));
+        (400..500).contains(&self.status) || thrown
     }
 
     /// The rule is broken, and this answer shows it.
@@ -216,7 +236,13 @@ impl Answer<'_> {
 
     /// How the answer looks in a sentence.
     pub fn summary(&self) -> String {
-        format!("status {}", self.status)
+        match &self.grpc {
+            None => format!("status {}", self.status),
+            Some(GrpcStatus { code, message }) if message.is_empty() => format!("status {code}"),
+            Some(GrpcStatus { code, message }) => {
+                format!("status {code}: {}", message.chars().take(200).collect::<String>())
+            }
+        }
     }
 
     /// The message of a 2xx answer; `what` completes "expected … to be accepted".
@@ -259,8 +285,9 @@ impl Answer<'_> {
     /// [`Stop::Broken`] for any other answer than a 4xx.
     pub fn refused(&self, what: &str, usual: &[u16]) -> Result<(), Stop> {
         if !self.is_refusal() {
-            let usually = usual.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
-            return Err(self.broken(format!("{what} is refused with a 4xx (usually {usually})"), self.summary()));
+            let usually = usual.iter().map(|status| self.in_words(*status)).collect::<Vec<_>>().join(" or ");
+            let how = if self.grpc.is_some() { "" } else { " with a 4xx" };
+            return Err(self.broken(format!("{what} is refused{how} (usually {usually})"), self.summary()));
         }
         Ok(())
     }
@@ -273,7 +300,13 @@ impl Answer<'_> {
         if self.is_refusal() {
             return Ok(());
         }
-        Err(self.broken(format!("{what} is refused with a 4xx"), self.summary()))
+        let how = if self.grpc.is_some() { "" } else { " with a 4xx" };
+        Err(self.broken(format!("{what} is refused{how}"), self.summary()))
+    }
+
+    /// A status in the words of the profile.
+    fn in_words(&self, status: u16) -> String {
+        if self.grpc.is_some() { Code::of_http(status).to_string() } else { status.to_string() }
     }
 }
 

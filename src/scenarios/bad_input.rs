@@ -34,61 +34,61 @@ per_operation! {
 
 checks! {
     "bad-input/challenge-not-json", Hardening, "§3", [BAD_INPUT], challenge::not_json,
-        "challenge refuses bodies that aren't JSON objects";
+        "challenge refuses bodies that aren't JSON objects", only = Http;
     "bad-input/token-not-json", Hardening, "§3", [BAD_INPUT], token::not_json,
-        "token refuses bodies that aren't JSON objects";
+        "token refuses bodies that aren't JSON objects", only = Http;
     "bad-input/create-repo-not-json", Hardening, "§6", [BAD_INPUT], create::not_json,
-        "createRepo refuses bodies that aren't JSON objects";
+        "createRepo refuses bodies that aren't JSON objects", only = Http;
     "bad-input/pull-not-json", Hardening, "§6", [BAD_INPUT], pull::not_json,
-        "pull refuses bodies that aren't JSON objects";
+        "pull refuses bodies that aren't JSON objects", only = Http;
     "bad-input/push-not-json", Hardening, "§6", [BAD_INPUT], push::not_json,
-        "push refuses bodies that aren't JSON objects";
+        "push refuses bodies that aren't JSON objects", only = Http;
     "bad-input/add-member-not-json", Hardening, "§6", [BAD_INPUT], add::not_json,
-        "addMember refuses bodies that aren't JSON objects";
+        "addMember refuses bodies that aren't JSON objects", only = Http;
     "bad-input/remove-member-not-json", Hardening, "§6", [BAD_INPUT], remove::not_json,
-        "removeMember refuses bodies that aren't JSON objects";
+        "removeMember refuses bodies that aren't JSON objects", only = Http;
     "bad-input/challenge-members", Hardening, "§3", [BAD_INPUT], challenge::members,
-        "challenge refuses a body whose members are missing or of the wrong type";
+        "challenge refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/token-members", Hardening, "§3", [BAD_INPUT], token::members,
-        "token refuses a body whose members are missing or of the wrong type";
+        "token refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/create-repo-members", Hardening, "§6", [BAD_INPUT], create::members,
-        "createRepo refuses a body whose members are missing or of the wrong type";
+        "createRepo refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/pull-members", Hardening, "§6", [BAD_INPUT], pull::members,
-        "pull refuses a body whose members are missing or of the wrong type";
+        "pull refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/push-members", Hardening, "§6", [BAD_INPUT], push::members,
-        "push refuses a body whose members are missing or of the wrong type";
+        "push refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/add-member-members", Hardening, "§6", [BAD_INPUT], add::members,
-        "addMember refuses a body whose members are missing or of the wrong type";
+        "addMember refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/remove-member-members", Hardening, "§6", [BAD_INPUT], remove::members,
-        "removeMember refuses a body whose members are missing or of the wrong type";
+        "removeMember refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/incomplete-objects", Hardening, "§4", [BAD_INPUT], objects,
-        "Entries, envelopes and wrapped keys whose members are missing or of the wrong type are refused";
+        "Entries, envelopes and wrapped keys whose members are missing or of the wrong type are refused", only = Http;
     "bad-input/wrong-method", Hardening, "§6", [BAD_INPUT], wrong_method,
-        "A known path with another method is a 4xx";
+        "A known path with another method is a 4xx", only = Http;
     "bad-input/unknown-route", Hardening, "§6", [BAD_INPUT], unknown_route,
-        "An unknown path is a 4xx";
+        "An unknown path is a 4xx", only = Http;
     "bad-input/malformed-path", Hardening, "§6", [BAD_INPUT], malformed_path,
-        "A path with broken percent-encoding is a 4xx";
+        "A path with broken percent-encoding is a 4xx", only = Http;
     "bad-input/refused-body-is-consumed", Hardening, "§6", [BODY_CONSUMED], body_is_consumed,
-        "The body of a refused request isn't taken for the next request on the connection";
+        "The body of a refused request isn't taken for the next request on the connection", only = Http;
     "bad-input/large-body", Hardening, "§6", [BAD_INPUT], large_body,
-        "A body of 8 MiB is taken or refused, and the server goes on", phase = Dangerous;
+        "A body of 8 MiB is taken or refused, and the server goes on", phase = Dangerous, only = Http;
     "bad-input/large-body-without-token", Hardening, "§6", [BAD_INPUT], large_body_without_token,
-        "A body of 8 MiB from nobody is refused, and the server goes on", phase = Dangerous;
+        "A body of 8 MiB from nobody is refused, and the server goes on", phase = Dangerous, only = Http;
     "bad-input/challenge-deep-nesting", Hardening, "§3", [BAD_INPUT], challenge::nesting,
-        "challenge survives 100,000 levels of nesting", phase = Dangerous;
+        "challenge survives 100,000 levels of nesting", phase = Dangerous, only = Http;
     "bad-input/token-deep-nesting", Hardening, "§3", [BAD_INPUT], token::nesting,
-        "token survives 100,000 levels of nesting", phase = Dangerous;
+        "token survives 100,000 levels of nesting", phase = Dangerous, only = Http;
     "bad-input/create-repo-deep-nesting", Hardening, "§6", [BAD_INPUT], create::nesting,
-        "createRepo survives 100,000 levels of nesting", phase = Dangerous;
+        "createRepo survives 100,000 levels of nesting", phase = Dangerous, only = Http;
     "bad-input/pull-deep-nesting", Hardening, "§6", [BAD_INPUT], pull::nesting,
-        "pull survives 100,000 levels of nesting", phase = Dangerous;
+        "pull survives 100,000 levels of nesting", phase = Dangerous, only = Http;
     "bad-input/push-deep-nesting", Hardening, "§6", [BAD_INPUT], push::nesting,
-        "push survives 100,000 levels of nesting", phase = Dangerous;
+        "push survives 100,000 levels of nesting", phase = Dangerous, only = Http;
     "bad-input/add-member-deep-nesting", Hardening, "§6", [BAD_INPUT], add::nesting,
-        "addMember survives 100,000 levels of nesting", phase = Dangerous;
+        "addMember survives 100,000 levels of nesting", phase = Dangerous, only = Http;
     "bad-input/remove-member-deep-nesting", Hardening, "§6", [BAD_INPUT], remove::nesting,
-        "removeMember survives 100,000 levels of nesting", phase = Dangerous;
+        "removeMember survives 100,000 levels of nesting", phase = Dangerous, only = Http;
 }
 
 /// What an operation is tried on: alice's repository, with bob in it.

@@ -183,6 +183,7 @@ mod tests {
             authorization: None,
             request: Default::default(),
             status: Some(200),
+            grpc: None,
             content_type: None,
             response: Default::default(),
             error: None,

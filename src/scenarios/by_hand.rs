@@ -210,6 +210,7 @@ pub fn exchange(
         authorization: authorization(&request.auth).map(|value| cx.world.mask(shorten_token(&value))),
         request: recorded(request.body.as_deref().unwrap_or_default()),
         status: answer.ok().map(|answer| answer.status.as_u16()),
+        grpc: None,
         content_type: label.map(|value| cx.world.mask(String::from_utf8_lossy(value.as_bytes()).into_owned())),
         response: answer.map(|answer| recorded(&answer.body)).unwrap_or_default(),
         error: answer.err().map(|error| cx.world.mask(error.to_string())),

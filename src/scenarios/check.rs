@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Ctx;
-use crate::client::Exchange;
+use crate::client::{Exchange, Profile};
 use crate::requirements::{Level, Requirement, Revision};
 
 /// What identifies a check to a reader.
@@ -166,6 +166,8 @@ pub struct Check {
     pub info: CheckInfo,
     /// When it runs.
     pub phase: Phase,
+    /// The one profile in which it makes sense; both, unless it speaks of paths, JSON or frames rather than of operations.
+    pub only: Option<Profile>,
     /// Whether it waits for something to expire (`--slow`).
     pub waits: bool,
     /// What it needs; without that it is no part of a run.
@@ -175,11 +177,18 @@ pub struct Check {
 }
 
 /// Registers the checks of a file, next to each other:
-/// `"id", Level, "§", [REQUIREMENT, ...], function, "title"` and, where they differ from the usual, `phase = Alone`, `waits`, `since = V0_3`,
-/// `needs = Replica`.
+/// `"id", Level, "§", [REQUIREMENT, ...], function, "title"` and, where they differ from the usual, `phase = Alone`, `since = V0_3`,
+/// `waits = true`, `needs = Replica`, `only = Http`. A whole file of one profile begins with `only = Http;`.
 macro_rules! checks {
-    ($($id:literal, $level:ident, $section:literal, [$($requirement:ident),+ $(,)?], $body:path, $title:literal
+    (only = $profile:ident; $($id:literal, $level:ident, $section:literal, [$($requirement:ident),+ $(,)?], $body:path, $title:literal
         $(, phase = $phase:ident)? $(, since = $since:ident)? $(, waits = $waits:literal)? $(, needs = $needs:ident)?;)*) => {
+        $crate::scenarios::check::checks! {$(
+            $id, $level, $section, [$($requirement),+], $body, $title
+                $(, phase = $phase)? $(, since = $since)? $(, waits = $waits)? $(, needs = $needs)?, only = $profile;
+        )*}
+    };
+    ($($id:literal, $level:ident, $section:literal, [$($requirement:ident),+ $(,)?], $body:path, $title:literal
+        $(, phase = $phase:ident)? $(, since = $since:ident)? $(, waits = $waits:literal)? $(, needs = $needs:ident)? $(, only = $only:ident)?;)*) => {
         /// The checks of this file.
         pub static CHECKS: &[$crate::scenarios::Check] = &[$(
             $crate::scenarios::Check {
@@ -190,6 +199,7 @@ macro_rules! checks {
                     since: $crate::scenarios::check::defaults!(since $($since)?),
                 },
                 phase: $crate::scenarios::check::defaults!(phase $($phase)?),
+                only: $crate::scenarios::check::defaults!(only $($only)?),
                 waits: $crate::scenarios::check::defaults!(waits $($waits)?),
                 needs: $crate::scenarios::check::defaults!(needs $($needs)?),
                 body: |cx| Box::pin($body(cx)),
@@ -210,6 +220,12 @@ macro_rules! defaults {
     };
     (phase $phase:ident) => {
         $crate::scenarios::Phase::$phase
+    };
+    (only) => {
+        None
+    };
+    (only $profile:ident) => {
+        Some($crate::client::Profile::$profile)
     };
     (waits) => {
         false

@@ -124,6 +124,8 @@ pub enum Provoked<'c> {
     Answer(Answer<'c>),
     /// No whole answer, as when a handler dies: an error like any other; the checks of bad input report it.
     Closed,
+    /// Nothing was sent: what is wrong can't be said over gRPC.
+    Unsayable,
     /// Nothing, for as long as the suite waits. It has been warned of; there is no point in asking the like again.
     Silence,
 }
@@ -136,7 +138,7 @@ impl Provoked<'_> {
     pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
         match self {
             Self::Answer(answer) => answer.refused_somehow(what),
-            Self::Closed | Self::Silence => Ok(()),
+            Self::Closed | Self::Unsayable | Self::Silence => Ok(()),
         }
     }
 }
@@ -152,6 +154,9 @@ pub struct Ctx {
     choices: Mutex<Choices>,
     provoking: AtomicBool,
     cut_off: AtomicBool,
+    /// Requests that only the other profile can say, and those among what no client may send that could be sent.
+    unsayable: AtomicU32,
+    provoked: AtomicU32,
     recording: OnceLock<Recording>,
     /// Whether every request goes to another process of the deployment than the one before, and whose turn it is.
     spreads: AtomicBool,
@@ -179,6 +184,8 @@ impl Ctx {
             choices,
             provoking: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            unsayable: AtomicU32::new(0),
+            provoked: AtomicU32::new(0),
             recording: OnceLock::new(),
             spreads: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
@@ -228,6 +235,12 @@ impl Ctx {
     /// that nothing after it means much either.
     pub fn was_cut_off(&self) -> bool {
         self.cut_off.load(Ordering::Relaxed)
+    }
+
+    /// How many requests the profile can't say, and whether nothing that the check is about could be sent.
+    pub fn unsayable(&self) -> (u32, bool) {
+        let unsayable = self.unsayable.load(Ordering::Relaxed);
+        (unsayable, unsayable > 0 && self.provoked.load(Ordering::Relaxed) == 0)
     }
 
     /// The warnings so far.

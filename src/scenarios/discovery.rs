@@ -10,6 +10,7 @@ use crate::codec::{base64, jwt::Jwt, signature};
 use crate::model::{PROFILES, wrong_discovery};
 
 checks! {
+    only = Http;
     "discovery/shape", Must, "§8.2", [DISCOVERY_SHAPE], shape,
         "/.well-known/avp, if it answers, is an object that names the profiles, http-json among them";
     "discovery/unauthenticated", Must, "§8.2", [DISCOVERY_SHAPE], unauthenticated,

@@ -18,17 +18,17 @@ use crate::wire::{MemberEntry, PullResponse};
 checks! {
     "doubled/other-repository", Must, "§6",
         [PUSH_SCOPE, CREATE_DUPLICATE, ADD_MEMBERS_ONLY, REMOVE_MEMBERS_ONLY, PULL_MEMBERS_ONLY, SUBJECT_IS_CALLER], other_repository,
-        "A second repoId in a message gives no authority over another's repository";
+        "A second repoId in a message gives no authority over another's repository", only = Http;
     "doubled/creation", Must, "§6", [CREATE_SOLE_MEMBER], creation,
-        "A second manifest, roster or key in createRepo brings nobody in but the caller";
+        "A second manifest, roster or key in createRepo brings nobody in but the caller", only = Http;
     "doubled/push", Must, "§10", [VERSION_MONOTONIC, PUSH_ROTATES, PUSH_GATED], push,
-        "A second envelope, version or roster in push isn't stored unchecked";
+        "A second envelope, version or roster in push isn't stored unchecked", only = Http;
     "doubled/add-member", Must, "§6", [ADD_RECORDS, FETCH_ENTRY, STORED_VERBATIM], add_member,
-        "A second member or key in addMember isn't one person in the roster and another at the door";
+        "A second member or key in addMember isn't one person in the roster and another at the door", only = Http;
     "doubled/remove-member", Must, "§10", [EPOCH_RISES, REMOVE_DROPS, REMOVE_REVOKES, VERSION_MONOTONIC], remove_member,
-        "A second id, roster, envelope or epoch in removeMember isn't carried out unchecked";
+        "A second id, roster, envelope or epoch in removeMember isn't carried out unchecked", only = Http;
     "doubled/token", Must, "§3", [SIGNATURE_VERIFIED, NONCE_SINGLE_USE, NONCE_ISSUED], token,
-        "A second key or nonce in a token request buys no token that the signature isn't for";
+        "A second key or nonce in a token request buys no token that the signature isn't for", only = Http;
 }
 
 /// Sends one. `None` where there is no answer, which the checks of bad input report, or a refusal.

@@ -15,9 +15,9 @@ use crate::wire::PushResponse;
 
 checks! {
     "gates/expected-version", Must, "§6", [PUSH_GATED, INT64], expected_version,
-        "However the expected version is spelled, a push applies only if it is the current one";
+        "However the expected version is spelled, a push applies only if it is the current one", only = Http;
     "gates/known-version", Must, "§6", [PULL_CURRENT, INT64], known_version,
-        "However the known version is spelled, nothing is unchanged unless it is the current one";
+        "However the known version is spelled, nothing is unchanged unless it is the current one", only = Http;
     "gates/conflict-tells-current-counters", Must, "§6", [PUSH_CONFLICT, PUSH_GATED], conflict_counters,
         "A conflict tells the repository's version and epoch, whatever the refused push says";
 }

@@ -15,6 +15,7 @@ use crate::client::{Identity, Repo, VERSION_AT_CREATION, random};
 use crate::wire::{EncryptedEnvelope, MemberEntry, PushResponse, VaultManifest};
 
 checks! {
+    only = Http;
     "hangups/writes-are-whole", Must, "§6", [WRITES_SERIALIZED, REMOVE_ATOMIC, PUSH_REFUSED_WHOLE, HANGUPS_SURVIVED], writes,
         "A write whose client hangs up happens as a whole or not at all, and others write on", phase = Dangerous;
     "hangups/answers-to-who-asked", Must, "§6", [ANSWERS_TO_ASKERS], answers,

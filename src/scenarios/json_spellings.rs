@@ -11,6 +11,7 @@ use crate::client::{Identity, Repo, random};
 use crate::wire::{ChallengeResponse, PushResponse, TokenResponse, VaultManifest};
 
 checks! {
+    only = Http;
     "json/escapes", Must, "§6", [HTTP_PROFILE, STORED_VERBATIM], escapes,
         "Characters that are escaped in strings and names are those characters";
     "json/order-and-blanks", Must, "§6", [HTTP_PROFILE, STORED_VERBATIM], order_and_blanks,

@@ -26,7 +26,7 @@ checks! {
     "add-member/unknown-repository", Must, "§6", [ADD_MEMBERS_ONLY], add_to_unknown,
         "addMember to an id that doesn't exist is refused and creates nothing";
     "add-member/no-authority-elsewhere", Must, "§6", [ADD_MEMBERS_ONLY, SUBJECT_IS_CALLER], add_elsewhere,
-        "Authority over the repository in the path gives none over the one in the body, nor the reverse";
+        "Authority over the repository in the path gives none over the one in the body, nor the reverse", only = Http;
     "add-member/twice", Should, "§6", [ADD_TWICE], twice,
         "Adding the same member again leaves one entry and the counters alone";
     "add-member/other-key-for-a-member", Hardening, "§6", [ADD_NO_REKEY], other_key,
@@ -36,7 +36,7 @@ checks! {
     "add-member/refused-changes-nothing", Must, "§6", [ADD_MEMBERS_ONLY, ADD_RECORDS], super::incomplete::add,
         "An addMember that lacks what it needs leaves everything as it was, or is recorded as it was sent";
     "add-member/bad-wrapped-key-changes-nothing", Must, "§6", [ADD_MEMBERS_ONLY, ADD_RECORDS], super::incomplete::add_wrapped_key,
-        "An addMember whose wrapped key is malformed leaves everything as it was, or is recorded as it was sent";
+        "An addMember whose wrapped key is malformed leaves everything as it was, or is recorded as it was sent", only = Http;
 }
 
 /// The answer to an addMember that must work: `repo` with the newcomer in its roster.

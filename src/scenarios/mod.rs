@@ -20,6 +20,7 @@ mod doubled;
 mod example;
 mod framing;
 mod gates;
+mod grpc;
 mod hangups;
 mod histories;
 pub(crate) mod hosting;
@@ -125,6 +126,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         disclosure::CHECKS,
         framing::CHECKS,
         hangups::CHECKS,
+        grpc::CHECKS,
         revisions::CHECKS,
         replica::CHECKS,
         stranger::CHECKS,

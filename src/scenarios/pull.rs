@@ -45,9 +45,9 @@ checks! {
     "pull/unknown-repository", Must, "§6", [PULL_MEMBERS_ONLY], unknown_repository,
         "A pull of an id that doesn't exist is refused";
     "pull/no-authority-elsewhere", Must, "§6", [PULL_MEMBERS_ONLY, SUBJECT_IS_CALLER], no_authority_elsewhere,
-        "Where path and body name different repositories, neither opens the one that the caller isn't a member of";
+        "Where path and body name different repositories, neither opens the one that the caller isn't a member of", only = Http;
     "pull/path-and-body-agree", Hardening, "§6", [BAD_INPUT], path_and_body_agree,
-        "A pull whose body names another repository than its path is refused, also to a member of both";
+        "A pull whose body names another repository than its path is refused, also to a member of both", only = Http;
 }
 
 /// A pull at the current version: unchanged, the manifest, and no envelope but the current one.

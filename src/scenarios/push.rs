@@ -38,7 +38,7 @@ checks! {
     "push/unknown-repository", Must, "§6", [PUSH_MEMBERS_ONLY], unknown_repository,
         "A push to an id that doesn't exist is refused and creates nothing";
     "push/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE, PUSH_MEMBERS_ONLY], no_authority_elsewhere,
-        "Authority over the repository in the path gives none over the one in the body";
+        "Authority over the repository in the path gives none over the one in the body", only = Http;
     "push/refused-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED, PUSH_APPLIES], super::incomplete::push,
         "A push that lacks what it needs leaves everything as it was, or applies as it was sent";
     "push/bad-entry-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_ROTATES], super::incomplete::push_roster,

@@ -22,7 +22,7 @@ checks! {
     "remove-member/unknown-repository", Must, "§6", [REMOVE_MEMBERS_ONLY], unknown_repository,
         "removeMember on an id that doesn't exist is refused and creates nothing";
     "remove-member/no-authority-elsewhere", Must, "§6", [REMOVE_MEMBERS_ONLY, SUBJECT_IS_CALLER], no_authority_elsewhere,
-        "Authority over the repository in the path gives none over the one in the body, nor the reverse";
+        "Authority over the repository in the path gives none over the one in the body, nor the reverse", only = Http;
     "remove-member/unknown-member", Should, "§6", [REMOVE_UNKNOWN], unknown_member,
         "Removing somebody who isn't a member is answered with 404";
     "remove-member/unknown-member-whole-or-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], unknown_member_whole,
@@ -30,11 +30,11 @@ checks! {
     "remove-member/refused-changes-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], super::incomplete::remove,
         "A removal that lacks what it needs is refused whole, or kept as it was sent";
     "remove-member/bad-envelope-changes-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], super::incomplete::remove_envelope,
-        "A removal whose envelope is malformed is refused whole, or kept as it was sent";
+        "A removal whose envelope is malformed is refused whole, or kept as it was sent", only = Http;
     "remove-member/bad-entry-changes-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], super::incomplete::remove_entry,
         "A removal with a malformed entry in its roster is refused whole, or kept as it was sent";
     "remove-member/bad-wrapped-key-changes-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], super::incomplete::remove_wrapped_key,
-        "A removal with a malformed wrapped key in its roster is refused whole, or kept as it was sent";
+        "A removal with a malformed wrapped key in its roster is refused whole, or kept as it was sent", only = Http;
     "remove-member/empty-roster", Hardening, "§6", [REMOVE_CONSISTENT], empty_roster,
         "A removal that leaves nobody is refused";
     "remove-member/roster-names-somebody-twice", Hardening, "§6", [REMOVE_CONSISTENT], roster_twice,

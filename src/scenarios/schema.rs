@@ -26,9 +26,9 @@ checks! {
     "schema/member-entry", Must, "§2", [FIELD_NAMES, INT64, BASE64, KEY_ENCODING, FETCH_ENTRY], member_entry,
         "Every answer to fetchMemberKey is a MemberEntry and nothing else", phase = Finale;
     "schema/integers-without-fraction", Hardening, "§2", [PLAIN_INTEGERS], integers,
-        "Integers are written without fraction and exponent, so that every client reads them", phase = Finale;
+        "Integers are written without fraction and exponent, so that every client reads them", phase = Finale, only = Http;
     "schema/content-type", Should, "§6", [JSON_CONTENT_TYPE], content_type,
-        "Every JSON body is labelled as JSON", phase = Finale;
+        "Every JSON body is labelled as JSON", phase = Finale, only = Http;
 }
 
 /// How many different mistakes a message says at once.

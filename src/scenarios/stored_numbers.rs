@@ -13,9 +13,9 @@ use crate::wire::PullResponse;
 
 checks! {
     "gates/stored-counters", Must, "§2", [INT64, VERSION_MONOTONIC, STORED_VERBATIM], stored_counters,
-        "A counter that is no int64 is refused, and never stored as another number";
+        "A counter that is no int64 is refused, and never stored as another number", only = Http;
     "gates/new-epoch", Must, "§10", [EPOCH_RISES, INT64, REMOVE_REPLACES], new_epoch,
-        "However newKeyEpoch is spelled, an accepted removal raises the epoch to exactly that";
+        "However newKeyEpoch is spelled, an accepted removal raises the epoch to exactly that", only = Http;
 }
 
 /// Numbers that aren't int64. Those with a fraction 0 or written as text may be read as what they mean.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Call, Ctx, Finding, Outcome, Stop};
-use crate::client::Exchange;
+use crate::client::{Exchange, TransportError};
 
 /// How many variants a sentence names before it only counts.
 const NAMED: usize = 6;
@@ -13,6 +13,7 @@ pub struct Tally<'c> {
     cx: &'c Ctx,
     tried: usize,
     limited: usize,
+    unsayable: usize,
     let_in: Vec<(String, Arc<Exchange>)>,
     unclean: Vec<(String, Arc<Exchange>)>,
 }
@@ -20,7 +21,7 @@ pub struct Tally<'c> {
 impl<'c> Tally<'c> {
     /// Nothing has been tried.
     pub fn new(cx: &'c Ctx) -> Self {
-        Self { cx, tried: 0, limited: 0, let_in: Vec::new(), unclean: Vec::new() }
+        Self { cx, tried: 0, limited: 0, unsayable: 0, let_in: Vec::new(), unclean: Vec::new() }
     }
 
     /// Counts an answer; tells whether the attempt was let in.
@@ -46,6 +47,10 @@ impl<'c> Tally<'c> {
         let (exchange, result) = self.cx.try_call(call).await;
         match result {
             Ok(answer) => Ok(self.count(what, &answer)),
+            Err(TransportError::Unsayable(_)) => {
+                self.unsayable += 1;
+                Ok(false)
+            }
             Err(error) if error.is_unreachable() => {
                 let observed = self.cx.world.mask(error.to_string());
                 Err(Stop::Trouble(Box::new(Finding::shown("an HTTP answer", observed, exchange))))
@@ -73,6 +78,9 @@ impl<'c> Tally<'c> {
         if let Some((_, exchange)) = self.unclean.first() {
             let observed = format!("neither accepted nor refused: {}", list(&self.unclean));
             self.cx.warn(Finding::shown(format!("{expected}, with a 4xx"), observed, exchange.clone()));
+        }
+        if self.tried == 0 && self.unsayable > 0 {
+            return Err(Stop::not_applicable("what it sends can't be said over gRPC"));
         }
         if self.tried == 0 && self.limited > 0 {
             return Err(Stop::not_judged("a rate limit was met before anything could be tried"));

@@ -15,7 +15,7 @@ use crate::client::random::Choices;
 use crate::report::{Format, Recorder};
 use crate::requirements::{Level, order};
 use crate::runner::{CheckResult, Event, Status};
-use crate::server::{Fault, FaultInfo};
+use crate::server::{Fault, FaultInfo, Profile};
 
 /// Causes of which a pair of faults has to be among the first.
 const FIRST: usize = 3;
@@ -49,7 +49,7 @@ pub fn is_held_out(fault: &FaultInfo) -> bool {
 /// In words, when the server doesn't start or the report can't be written.
 pub async fn judge(fault: Fault, save: Option<&Path>) -> Result<Judged, String> {
     let (mut recorder, mut results) = (Recorder::default(), Vec::new());
-    super::run_subject(Subject::Fault(fault), Scope::Whole, &mut |event| {
+    super::run_subject(Profile::Http, Subject::Fault(fault), Scope::Whole, &mut |event| {
         recorder.event(&event);
         if let Event::CheckFinished(result) = event {
             results.push(result);

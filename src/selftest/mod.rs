@@ -23,7 +23,7 @@ use crate::client::Header;
 use crate::requirements::{self, Level};
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
 use crate::scenarios;
-use crate::server::{self, Fault, FaultKind, Quirk};
+use crate::server::{self, Fault, FaultKind, Profile, Quirk};
 
 /// Nonce and token lifetime of servers whose faults show only when something expires.
 const SHORT_LIVED: Duration = Duration::from_secs(2);
@@ -77,10 +77,22 @@ pub struct Trial {
 }
 
 /// What is to be judged: the built-in server as it is, with every quirk, and with every fault.
-pub fn subjects() -> Vec<Subject> {
+pub fn subjects(profile: Profile) -> Vec<Subject> {
     let mut all = vec![Subject::AllQuirks, Subject::Clean];
     all.extend(Quirk::all().iter().copied().map(Subject::Quirk));
-    all.extend(Fault::all().iter().copied().map(Subject::Fault));
+    let rule_is_judged = |fault: &Fault| {
+        let proves = |check: &&scenarios::Check| {
+            check.only != Some(crate::client::Profile::Http)
+                && check.info.requirements.iter().any(|rule| rule.id == fault.info().requirement)
+        };
+        profile == Profile::Http || scenarios::all().any(|check| proves(&check))
+    };
+    let exists = |fault: &&Fault| {
+        fault.info().only.is_none_or(|only| only == profile) && rule_is_judged(fault)
+            // Killed are processes of the other profile.
+            && (profile == Profile::Http || fault.info().kind != FaultKind::Crash)
+    };
+    all.extend(Fault::all().iter().filter(exists).copied().map(Subject::Fault));
     all
 }
 
@@ -107,7 +119,7 @@ const WAITING_QUIRKS: [&str; 8] = [
 
 /// Judges every subject, `jobs` at a time, and beside them those that mostly wait; `progress` hears of each as it ends.
 /// Results are in the order of `subjects`.
-pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Trial)) -> Vec<Trial> {
+pub async fn run(profile: Profile, subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Trial)) -> Vec<Trial> {
     let (finished, mut trials) = mpsc::unbounded_channel();
     let (waiting, working): (VecDeque<_>, VecDeque<_>) =
         subjects.iter().copied().enumerate().partition(|(_, subject)| mostly_waits(*subject));
@@ -116,7 +128,7 @@ pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Tr
         let finished = finished.clone();
         workers.spawn(async move {
             // Nobody listens any more when the selftest is being ended.
-            let _ = finished.send((position, judge(subject).await));
+            let _ = finished.send((position, judge(profile, subject).await));
         });
     }
     let queue = Arc::new(std::sync::Mutex::new(working));
@@ -126,7 +138,7 @@ pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Tr
             loop {
                 let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
                 let Some((position, subject)) = next else { break };
-                if finished.send((position, judge(subject).await)).is_err() {
+                if finished.send((position, judge(profile, subject).await)).is_err() {
                     break;
                 }
             }
@@ -142,25 +154,25 @@ pub async fn run(subjects: &[Subject], jobs: usize, mut progress: impl FnMut(&Tr
 }
 
 /// Starts a server of its own for a subject, judges it, and judges the judgement.
-pub async fn judge(subject: Subject) -> Trial {
+pub async fn judge(profile: Profile, subject: Subject) -> Trial {
     let started = Instant::now();
-    let mut trial = assessed(subject, Scope::Rule).await;
+    let mut trial = assessed(profile, subject, Scope::Rule).await;
     // If a usual run of the checks of the broken rule sees it, that is all there is to know.
     if !trial.right && matches!(subject, Subject::Fault(_)) {
-        trial = assessed(subject, Scope::RuleThoroughly).await;
+        trial = assessed(profile, subject, Scope::RuleThoroughly).await;
     }
     trial.took = started.elapsed();
     trial
 }
 
-async fn assessed(subject: Subject, scope: Scope) -> Trial {
+async fn assessed(profile: Profile, subject: Subject, scope: Scope) -> Trial {
     let mut results = Vec::new();
     let mut keep = |event| {
         if let Event::CheckFinished(result) = event {
             results.push(result);
         }
     };
-    match run_subject(subject, scope, &mut keep).await {
+    match run_subject(profile, subject, scope, &mut keep).await {
         Ok(end) => assess(subject, &end, &results),
         Err(reason) => wrong(subject, reason),
     }
@@ -178,8 +190,14 @@ enum Scope {
 }
 
 /// Starts a server of its own for a subject and runs the suite against it.
-async fn run_subject(subject: Subject, scope: Scope, emit: runner::Emit<'_>) -> Result<Arc<RunEnd>, String> {
-    let stage = Stage::set(server_config(subject), around(subject)).await;
+async fn run_subject(
+    profile: Profile,
+    subject: Subject,
+    scope: Scope,
+    emit: runner::Emit<'_>,
+) -> Result<Arc<RunEnd>, String> {
+    let around = Around { grpc: profile == Profile::Grpc, ..around(subject) };
+    let stage = Stage::set(server_config(subject), around).await;
     let stage = stage.map_err(|reason| format!("the server doesn't start: {reason}"))?;
     let end = run_suite(subject, &stage, scope, emit).await;
     stage.strike().await;
@@ -193,7 +211,7 @@ fn is_slow(subject: Subject) -> bool {
 /// What is around the server: what a fault takes to be seen, and all of it but the killing where nothing may be seen.
 fn around(subject: Subject) -> Around {
     match subject {
-        Subject::Clean => Around { searched: true, replica: true, stranger: true, process: false },
+        Subject::Clean => Around { searched: true, replica: true, stranger: true, process: false, grpc: false },
         Subject::Fault(fault) => Around::of(fault.info().kind),
         Subject::Quirk(_) | Subject::AllQuirks => Around::default(),
     }

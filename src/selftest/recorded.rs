@@ -100,6 +100,7 @@ fn recorded(exchange: Recorded) -> Exchange {
         authorization: exchange.authorization,
         request: of(exchange.request),
         status: exchange.status,
+        grpc: None,
         content_type: exchange.content_type,
         response: of(exchange.response),
         error: exchange.error,

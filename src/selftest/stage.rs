@@ -23,6 +23,8 @@ pub struct Around {
     pub stranger: bool,
     /// A process that can be killed, instead of a part of this one.
     pub process: bool,
+    /// What is judged is the gRPC profile.
+    pub grpc: bool,
 }
 
 impl Around {
@@ -33,6 +35,7 @@ impl Around {
             replica: kind == FaultKind::Replica,
             stranger: kind == FaultKind::Stranger,
             process: kind == FaultKind::Crash,
+            grpc: false,
         }
     }
 }
@@ -54,7 +57,7 @@ impl Stage {
     /// # Errors
     /// In words, when it can't be started.
     pub async fn set(mut config: Config, around: Around) -> Result<Self, String> {
-        let alone = Around { stranger: around.stranger, ..Around::default() } == around;
+        let alone = Around { stranger: around.stranger, grpc: around.grpc, ..Around::default() } == around;
         let folder = if alone { None } else { Some(Folder::new().map_err(|error| error.to_string())?) };
         if let Some(folder) = &folder {
             folder.furnish(&mut config);
@@ -65,11 +68,12 @@ impl Stage {
             launches.push(launch);
             url
         } else {
-            start(config.clone(), &mut running).await?
+            start(config.clone(), around.grpc, &mut running).await?
         };
-        let replicas = if around.replica { vec![start(config.clone(), &mut running).await?] } else { Vec::new() };
+        let replicas =
+            if around.replica { vec![start(config.clone(), around.grpc, &mut running).await?] } else { Vec::new() };
         let stranger = if around.stranger {
-            Some(start(Config { db: None, log: None, ..config }, &mut running).await?)
+            Some(start(Config { db: None, log: None, ..config }, around.grpc, &mut running).await?)
         } else {
             None
         };
@@ -99,10 +103,12 @@ impl Stage {
     }
 }
 
-async fn start(config: Config, running: &mut Vec<Running>) -> Result<Url, String> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    let server = server::start(config, listener).await.map_err(|error| error.to_string())?;
-    let url = Url::parse(&format!("http://{}", server.addr())).map_err(|error| error.to_string())?;
+async fn start(config: Config, grpc: bool, running: &mut Vec<Running>) -> Result<Url, String> {
+    let listen = || TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string());
+    let second = grpc.then(listen).transpose()?;
+    let server = server::start_with(config, listen()?, second).await.map_err(|error| error.to_string())?;
+    let url = server.grpc().map_or_else(|| format!("http://{}", server.addr()), |addr| format!("grpc://{addr}"));
+    let url = Url::parse(&url).map_err(|error| error.to_string())?;
     running.push(server);
     Ok(url)
 }

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::instrument::WithSubscriber as _;
 
+use super::grpc;
 use super::http::{App, HungUp, respond};
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
@@ -34,9 +35,23 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// HTTP/1.1 and JSON.
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
 /// Accepts connections until told to stop, then gives those that are open a bounded time to finish. Dropping the future
 /// drops them all.
-pub(super) async fn accept(app: Arc<App>, router: Router, listener: TcpListener, stop: watch::Receiver<bool>) {
+pub(super) async fn accept(
+    app: Arc<App>,
+    router: Router,
+    (profile, listener): (Profile, TcpListener),
+    stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(told_to_stop(stop.clone()));
     loop {
@@ -44,8 +59,13 @@ pub(super) async fn accept(app: Arc<App>, router: Router, listener: TcpListener,
             () = &mut stopping => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let connection = serve(Arc::clone(&app), router.clone(), stream, stop.clone());
-                    connections.spawn(connection.with_current_subscriber());
+                    let (app, router, stop) = (Arc::clone(&app), router.clone(), stop.clone());
+                    match profile {
+                        Profile::Http => connections.spawn(serve(app, router, stream, stop).with_current_subscriber()),
+                        Profile::Grpc => {
+                            connections.spawn(grpc::serve(app, router, stream, stop).with_current_subscriber())
+                        }
+                    };
                 }
                 // Out of file descriptors, or the client left already: neither is a reason to stop or to spin.
                 Err(error) => {
@@ -102,7 +122,7 @@ async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Re
     let _ = timeout(LINGER, linger(&mut stream)).await;
 }
 
-async fn told_to_stop(mut stop: watch::Receiver<bool>) {
+pub(super) async fn told_to_stop(mut stop: watch::Receiver<bool>) {
     // A sender that is gone has told everybody to stop, too.
     let _ = stop.wait_for(|stop| *stop).await;
 }

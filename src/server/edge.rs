@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::route::Route;
 use super::rules::Later;
 use super::store::Store;
+use crate::wire::proto::{Code, Method};
 
 /// A deviation at the edge of HTTP; each method's default does nothing. Several can be on together: they see a request in
 /// order and its answer in the same order.
@@ -40,6 +41,21 @@ pub trait Edge: Send + Sync + 'static {
     /// The answer as it leaves.
     fn response(&self, _route: Route, _parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         response
+    }
+
+    /// The message of a gRPC call before it is read.
+    fn call_message(&self, _method: Method, message: Vec<u8>) -> Vec<u8> {
+        message
+    }
+
+    /// The code of a gRPC call that isn't OK.
+    fn call_code(&self, code: Code) -> Code {
+        code
+    }
+
+    /// Whether a message of a gRPC call is taken as far as it came.
+    fn takes_cut_messages(&self) -> bool {
+        false
     }
 
     /// Waits for its turn before a request is looked at; what it yields is held until the answer is made.

@@ -34,6 +34,8 @@ pub(super) struct App {
     pub(super) authority: Authority,
     pub(super) max_body: usize,
     pub(super) public_url: Option<String>,
+    /// Whether gRPC is served as well.
+    pub(super) both: bool,
 }
 
 type Shared = State<Arc<App>>;
@@ -206,7 +208,8 @@ async fn discovery(State(app): Shared, request: Request<Body>) -> Response<Body>
     let answer = async |parts: &Parts, _| {
         let base = app.public_url.clone().or_else(|| base_url(parts));
         let issuer_jwks_url = base.map(|base| format!("{}{}", base.trim_end_matches('/'), Route::Jwks.template()));
-        json(&Discovery { profiles: vec!["http-json".into()], issuer_jwks_url })
+        let profiles = ["http-json", "grpc"].into_iter().take(1 + usize::from(app.both)).map(str::to_owned).collect();
+        json(&Discovery { profiles, issuer_jwks_url })
     };
     open(&app, Route::Discovery, request, answer).await
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! connection   TCP, HTTP/1.1, graceful end
 //! http         routes, order of the checks, answers      (credentials, body, refusal, route)
+//! grpc         the same over HTTP/2 and protobuf
 //! rules        every decision of the protocol, one method each
 //! redemption   challenge and token                       (nonces, issuer, clock)
 //! operations   the six operations as functions of a state (validate, repo)
@@ -20,6 +21,7 @@ mod edge;
 mod edits;
 mod faults;
 mod folder;
+mod grpc;
 mod http;
 mod issuer;
 mod nonces;
@@ -46,6 +48,7 @@ use tracing::Dispatch;
 use tracing::dispatcher;
 use tracing::instrument::WithSubscriber as _;
 
+pub use connection::Profile;
 pub use faults::{Fault, FaultInfo, FaultKind, Level};
 pub use folder::Folder;
 pub use quirks::{API_KEY, Quirk, QuirkInfo};
@@ -120,6 +123,7 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct Running {
     addr: SocketAddr,
+    grpc: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -128,6 +132,11 @@ impl Running {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it listens for gRPC, if it does.
+    pub fn grpc(&self) -> Option<SocketAddr> {
+        self.grpc
     }
 
     /// Stops listening, gives open requests a few seconds, and returns when everything is closed.
@@ -149,10 +158,23 @@ impl Drop for Running {
 /// # Errors
 /// The database or the listener can't be used.
 pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Running, ServerError> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    start_with(config, listener, None).await
+}
+
+/// As [`start`]; with a second listener, gRPC is spoken there from the same store.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    config: Config,
+    listener: std::net::TcpListener,
+    grpc: Option<std::net::TcpListener>,
+) -> Result<Running, ServerError> {
+    let listener = listening(listener)?;
     let addr = listener.local_addr()?;
     let (rules, edges) = behaviour(&config);
+    let grpc_listener = grpc.map(listening).transpose()?;
+    let grpc = grpc_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
     let store = Arc::new(store::Store::open(config.db.as_deref()).map_err(|source| {
         let path = config.db.as_ref().map_or_else(|| "(in memory)".into(), |path| path.display().to_string());
         ServerError::Database { path, source }
@@ -168,12 +190,26 @@ pub async fn start(config: Config, listener: std::net::TcpListener) -> Result<Ru
         token_ttl: config.token_ttl,
     };
     let (max_body, public_url) = (config.max_body, config.public_url);
-    let app = Arc::new(http::App { rules, edges, store, authority, max_body, public_url });
+    let both = grpc.is_some();
+    let app = Arc::new(http::App { rules, edges, store, authority, max_body, public_url, both });
     let (stop, stopped) = watch::channel(false);
     let router = http::router(Arc::clone(&app));
     let log = config.log.as_deref().map(log_to).transpose()?.unwrap_or_else(|| dispatcher::get_default(Clone::clone));
-    let task = tokio::spawn(connection::accept(app, router, listener, stopped).with_subscriber(log));
-    Ok(Running { addr, stop, task })
+    let http = connection::accept(app.clone(), router.clone(), (connection::Profile::Http, listener), stopped.clone());
+    let grpc_listener = grpc_listener.map(|listener| (connection::Profile::Grpc, listener));
+    let serving = async move {
+        match grpc_listener {
+            Some(grpc) => drop(tokio::join!(http, connection::accept(app, router, grpc, stopped))),
+            None => http.await,
+        }
+    };
+    let task = tokio::spawn(serving.with_subscriber(log));
+    Ok(Running { addr, grpc, stop, task })
+}
+
+fn listening(listener: std::net::TcpListener) -> std::io::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 /// A subscriber that appends to a file.

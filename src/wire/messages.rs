@@ -39,7 +39,7 @@ macro_rules! messages {
 }
 
 /// Reads an object, and nothing else, as its members.
-struct Object<T>(PhantomData<T>);
+pub(super) struct Object<T>(pub(super) PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
     type Value = T;

@@ -1,6 +1,7 @@
-//! The messages of the HTTP/JSON profile (SPEC §3, §4, §6) and their JSON Schema.
+//! The messages (SPEC §3, §4, §6): as types, by their JSON Schema, and as the protobuf of the gRPC profile.
 
 mod messages;
+pub mod proto;
 mod schema;
 
 pub use messages::*;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use avp_conform::selftest::{self, Subject};
-use avp_conform::server::FaultKind;
+use avp_conform::server::{FaultKind, Profile};
 use serde_json::Value;
 
 /// The checks that send what is looked for, and those that look.
@@ -34,10 +34,10 @@ fn result<'a>(report: &'a Value, id: &str) -> (&'a str, &'a str) {
 fn every_storage_fault_is_found() {
     let is_storage =
         |subject: &Subject| matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Storage);
-    let subjects: Vec<_> = selftest::subjects().into_iter().filter(is_storage).collect();
+    let subjects: Vec<_> = selftest::subjects(Profile::Http).into_iter().filter(is_storage).collect();
     assert!(subjects.len() >= 16);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let trials = runtime.block_on(selftest::run(&subjects, 3, |_| {}));
+    let trials = runtime.block_on(selftest::run(Profile::Http, &subjects, 3, |_| {}));
     let wrong: Vec<_> = trials.iter().filter(|trial| !trial.right).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

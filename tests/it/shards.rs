@@ -93,7 +93,7 @@ fn parts_of_a_selftest_are_the_whole() {
         names.sort();
         names
     };
-    let subjects: Vec<String> = avp_conform::selftest::subjects()
+    let subjects: Vec<String> = avp_conform::selftest::subjects(avp_conform::server::Profile::Http)
         .iter()
         .map(|subject| subject.name().to_owned())
         .filter(|name| only.iter().any(|text| name.contains(text)))

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::args::RunArgs;
+use super::super::args::{ProfileArg, RunArgs};
 use super::super::{UsageError, backend, rerun, select, values};
+use crate::client::Profile;
 use crate::runner::{
     DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target,
 };
@@ -27,6 +28,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
     select::leaves_something(&only, &skip, args.spec)?;
     storage_is_judged(args, &only, &skip)?;
     Ok(RunConfig {
+        wanted: args.profile.map(ProfileArg::profile),
         idp: match host.idp {
             Some(url) => Some(url),
             None => args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
@@ -124,8 +126,24 @@ fn nonce_ttl(args: &RunArgs) -> Option<Duration> {
 
 fn target(args: &RunArgs) -> Result<Target, UsageError> {
     match (&args.server, args.embedded) {
-        (Some(server), _) => Ok(values::target(server)?),
+        (Some(server), _) => {
+            let target = values::target(server)?;
+            match (&target, args.profile) {
+                (Target::Url(url), Some(wanted)) if Profile::of_scheme(url.scheme()) != wanted.profile() => {
+                    let scheme = if wanted.profile() == Profile::Grpc { "grpc://" } else { "http://" };
+                    Err(UsageError(format!(
+                        "--profile {} and --server {}://… contradict each other: give the address where that profile is spoken, {scheme}HOST:PORT",
+                        wanted.name(),
+                        url.scheme()
+                    )))
+                }
+                _ => Ok(target),
+            }
+        }
         // Its port isn't known yet.
+        (None, true) if args.profile.is_some_and(|wanted| wanted.profile() == Profile::Grpc) => {
+            values::target("grpc://127.0.0.1:1").map_err(UsageError)
+        }
         (None, true) => values::target("http://127.0.0.1").map_err(UsageError),
         (None, false) => {
             Err("no server to judge: give --server URL, --server-cmd CMD, or --embedded for the built-in one; --help says more".into())

@@ -83,6 +83,7 @@ impl Sent {
             authorization: authorization.map(|(_, value)| shortened(world.mask(text(value)))),
             request: Kept::of(&self.body, &world.mask).recorded(&world.mask),
             status: received.map(|received| received.status),
+            grpc: None,
             content_type: received
                 .and_then(|received| received.content_type.as_ref())
                 .map(|value| world.mask(text(value))),

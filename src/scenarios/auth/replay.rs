@@ -20,11 +20,11 @@ checks! {
     "auth/nonce-reused-after-failures", Must, "§3", [NONCE_SINGLE_USE], reused_after_failures,
         "A used nonce stays used whatever is tried with it or with its key in between";
     "auth/nonce-reused-in-disguise", Must, "§3", [NONCE_SINGLE_USE], reused_in_disguise,
-        "A used nonce stays used when nonce, signature, key or JSON is spelled in another way";
+        "A used nonce stays used when nonce, signature, key or JSON is spelled in another way", only = Http;
     "auth/nonce-altered", Must, "§3", [NONCE_ISSUED], altered,
         "A nonce that was altered anywhere, cut or made longer isn't the one that was issued";
     "auth/nonce-kept-by-other-requests", Must, "§3", [NONCE_REDEEMABLE], kept,
-        "A request that is no redemption, such as HEAD, uses no nonce up";
+        "A request that is no redemption, such as HEAD, uses no nonce up", only = Http;
     "auth/nonce-outlives-newer-challenge", Hardening, "§3", [NONCE_REDEEMABLE], outlives_challenge,
         "A nonce still works after somebody has asked for another one for the same key";
 }

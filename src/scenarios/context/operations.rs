@@ -14,7 +14,7 @@ use super::super::limits::Kind;
 use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
 use super::{Auth, Call, Ctx, Member, Place, Provoked, REMEMBERED, lock};
-use crate::client::{Exchange, RawAnswer, RawRequest, RecordedBody, Transport, TransportError};
+use crate::client::{Exchange, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Transport, TransportError};
 use crate::requirements::Revision;
 use crate::wire::{
     ChallengeRequest, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, MessageKind, PullRequest, PushRequest,
@@ -107,13 +107,20 @@ impl Ctx {
             Ok(answer) => match answer.limit.as_ref().filter(|limit| limit.kind == Kind::Number) {
                 // Not the refusal that is wanted.
                 Some(limit) => return Err(limit.stop()),
-                None => return Ok(Provoked::Answer(answer)),
+                None => {
+                    self.provoked.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Provoked::Answer(answer));
+                }
             },
+            Err(TransportError::Unsayable(_)) => {
+                self.unsayable.fetch_add(1, Ordering::Relaxed);
+                return Ok(Provoked::Unsayable);
+            }
             Err(error) => error,
         };
         let observed = self.world.mask(error.to_string());
         let finding =
-            Finding { expected: "an HTTP answer".into(), observed, exchange: Some(exchange), evidence: Vec::new() };
+            Finding { expected: an_answer(transport), observed, exchange: Some(exchange), evidence: Vec::new() };
         if self.world.is_gone(transport, &error).await {
             return Err(Stop::Trouble(finding.into()));
         }
@@ -141,9 +148,10 @@ impl Ctx {
                 }
                 None => Ok(answer),
             },
+            Err(TransportError::Unsayable(_)) => Err(Stop::not_applicable("what it sends can't be said over gRPC")),
             Err(error) => {
                 let finding = Finding {
-                    expected: "an HTTP answer".into(),
+                    expected: an_answer(transport),
                     observed: self.world.mask(error.to_string()),
                     exchange: Some(exchange),
                     evidence: Vec::new(),
@@ -172,6 +180,11 @@ impl Ctx {
     /// As [`Self::call`], with the transport's error as it is.
     pub async fn try_call(&self, call: Call<'_>) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let transport = self.transport_of(&call);
+        if let Err(error) = transport.can_say(&prepare(&call).0) {
+            let (request, authorization) = prepare(&call);
+            let exchange = self.record(&call, &request, authorization, &Err(error.clone()), Duration::ZERO);
+            return (Arc::new(exchange), Err(error));
+        }
         let (request, authorization) = self.prepare(&call);
         let started = Instant::now();
         let mut limits = Vec::new();
@@ -293,6 +306,7 @@ impl Ctx {
                 exchange: exchange.clone(),
                 operation: call.operation,
                 status: raw.status.as_u16(),
+                grpc: raw.grpc,
                 headers: raw.headers,
                 body: raw.body,
             };
@@ -337,6 +351,7 @@ impl Ctx {
             authorization,
             request: recorded(request.body.as_deref().unwrap_or_default()),
             status: answer.map(|answer| answer.status.as_u16()),
+            grpc: self.record_call(call, answer),
             content_type: answer
                 .and_then(|answer| answer.headers.get(CONTENT_TYPE))
                 .map(|value| self.world.mask(String::from_utf8_lossy(value.as_bytes()).into_owned())),
@@ -344,6 +359,25 @@ impl Ctx {
             error: result.as_ref().err().map(|error| self.world.mask(error.to_string())),
             duration,
         }
+    }
+
+    /// What a record says of the gRPC call that a request was.
+    fn record_call(&self, call: &Call<'_>, answer: Option<&RawAnswer>) -> Option<RecordedCall> {
+        let method = call.operation.filter(|_| self.transport_of(call).profile() == Profile::Grpc)?.grpc()?;
+        let ended = answer.and_then(|answer| answer.grpc.as_ref());
+        let own = |name: &HeaderName| matches!(name.as_str(), "grpc-status" | "grpc-message" | "content-type" | "date");
+        let metadata = answer.into_iter().flat_map(|answer| &answer.headers).filter(|(name, _)| !own(name));
+        let shown = |(name, value): (&HeaderName, &HeaderValue)| {
+            let value: String = String::from_utf8_lossy(value.as_bytes()).chars().take(SHOWN_METADATA).collect();
+            format!("{name}: {}", self.world.mask(value))
+        };
+        Some(RecordedCall {
+            method: method.path().trim_start_matches('/').into(),
+            code: ended.map(|ended| ended.code.0),
+            status: ended.map(|ended| ended.code.to_string()),
+            message: ended.map(|ended| self.world.mask(ended.message.chars().take(SHOWN_METADATA).collect())),
+            metadata: metadata.take(MOST_METADATA).map(shown).collect(),
+        })
     }
 
     /// Remembers an exchange for the report.
@@ -364,8 +398,11 @@ impl Ctx {
         observer.keep(self.check.id, &answer.body, &answer.exchange);
         let Some(operation) = answer.operation.filter(|_| validated) else { return };
         if answer.is_success() {
+            let json = answer.grpc.is_none();
             let label = answer.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
-            observer.content_type(label.as_deref(), self.check.id, &answer.exchange);
+            if json {
+                observer.content_type(label.as_deref(), self.check.id, &answer.exchange);
+            }
             if self.provoking.load(Ordering::Relaxed) {
                 return;
             }
@@ -375,11 +412,23 @@ impl Ctx {
                 self.world.limits.roster(&repo, &body);
                 self.world.blobs.served(&repo, &body, self.check.id, &answer.exchange);
             }
-        } else if self.world.spec >= Revision::V0_3 {
+        } else if self.world.spec >= Revision::V0_3 && answer.grpc.is_none() {
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
             observer.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);
         }
+    }
+}
+
+/// Characters of a value of metadata that a record keeps, and how many of them.
+const SHOWN_METADATA: usize = 400;
+const MOST_METADATA: usize = 12;
+
+/// What is expected of whoever was asked.
+fn an_answer(transport: &Transport) -> String {
+    match transport.profile() {
+        Profile::Http => "an HTTP answer".into(),
+        Profile::Grpc => "a gRPC answer".into(),
     }
 }
 

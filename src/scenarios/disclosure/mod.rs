@@ -16,15 +16,15 @@ checks! {
     "disclosure/duplicate-create", Must, "§6", [NOTHING_GIVEN_AWAY, CREATE_DUPLICATE], duplicate,
         "Who asks for a repository id that is taken learns nothing of its repository";
     "disclosure/listings", Must, "§6", [NOTHING_GIVEN_AWAY], listings,
-        "No list or resource tells repositories or members to nobody or to strangers";
+        "No list or resource tells repositories or members to nobody or to strangers", only = Http;
     "disclosure/diagnostics", Must, "§6", [NOTHING_GIVEN_AWAY, DISCRETION], diagnostics,
-        "No page for operators (metrics, debugging, configuration) tells repositories, members or credentials, and best there is none";
+        "No page for operators (metrics, debugging, configuration) tells repositories, members or credentials, and best there is none", only = Http;
     "disclosure/errors", Hardening, "§6", [DISCRETION], answers::errors,
-        "Refusals hold no stack traces, no words of databases and no credentials", phase = Finale;
+        "Refusals hold no stack traces, no words of databases and no credentials", phase = Finale, only = Http;
     "disclosure/kept-and-read-by-others", Hardening, "§6", [DISCRETION], answers::kept_and_read,
-        "What needs a token may be kept by no shared cache and read by no other web site";
+        "What needs a token may be kept by no shared cache and read by no other web site", only = Http;
     "disclosure/made-up-addresses", Hardening, "§8.2", [DISCRETION], answers::made_up,
-        "Answers hold no address that is made of a header of whoever asks";
+        "Answers hold no address that is made of a header of whoever asks", only = Http;
 }
 
 fn shown(cx: &Ctx, request: &HandMade, answer: &RawAnswer, expected: &str, observed: String) -> Finding {

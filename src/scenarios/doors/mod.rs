@@ -23,6 +23,7 @@ use crate::client::{Exchange, TransportError};
 pub(super) use scene::Scene;
 
 checks! {
+    only = Http;
     "doors/spellings", Must, "§6", [NO_SIDE_DOOR], by_spelling,
         "However its path is spelled, no request without a member's token does or tells anything";
     "doors/methods", Must, "§6", [NO_SIDE_DOOR], by_method,

@@ -17,6 +17,7 @@ use super::{Auth, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{RawAnswer, RawConnection, Repo, TransportError};
 
 checks! {
+    only = Http;
     "framing/chunked-bodies", Hardening, "§6", [FRAMING], chunked,
         "A request body in chunks is read, whatever their sizes, extensions and trailers (RFC 9112 §7.1)";
     "framing/expect-continue", Hardening, "§6", [FRAMING], expect_continue,

@@ -20,7 +20,7 @@ checks! {
     "token/other-scheme", Hardening, "§3", [TOKEN_BEARER_ONLY], other_scheme,
         "A token in another scheme than Bearer, or in none, isn't accepted";
     "token/in-the-query", Hardening, "§3", [TOKEN_BEARER_ONLY], in_the_query,
-        "A token in the query string isn't accepted";
+        "A token in the query string isn't accepted", only = Http;
     "token/letter-case", Hardening, "§3", [TOKEN_BEARER_ONLY], letter_case,
         "A token in other letter case isn't accepted";
     "token/unauthenticated-silence", Hardening, "§3", [UNAUTHENTICATED_SILENCE], silence,

@@ -22,6 +22,7 @@ macro_rules! faults {
                     level: crate::requirements::$requirement.level,
                     summary: $summary,
                     kind: kind!($($kind)?),
+                    only: None,
                 },
                 build: behaviour!($body),
             }),*]

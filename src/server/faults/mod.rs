@@ -18,6 +18,7 @@ mod door;
 mod elsewhere;
 mod errors;
 mod framing;
+mod grpc;
 mod hangups;
 mod ids;
 mod incomplete;
@@ -52,6 +53,7 @@ mod weak;
 
 use std::sync::{Arc, LazyLock};
 
+use super::connection::Profile;
 use super::edge::Edge;
 use super::rules::Rules;
 pub use crate::requirements::Level;
@@ -91,6 +93,8 @@ pub struct FaultInfo {
     pub summary: &'static str,
     /// What it takes to see it.
     pub kind: FaultKind,
+    /// The one profile in which it can exist; both, where it isn't one of paths, JSON, headers or frames.
+    pub only: Option<Profile>,
 }
 
 /// A deliberately broken rule.
@@ -99,6 +103,9 @@ pub struct Fault {
     info: FaultInfo,
     build: fn() -> Behaviour,
 }
+
+/// Faults that can't exist over gRPC, by name.
+const OF_HTTP: &[&str] = &[];
 
 static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let areas = [
@@ -145,8 +152,17 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         framing::faults(),
         replicas::faults(),
         crashes::faults(),
+        grpc::faults(),
     ];
-    areas.concat()
+    let mut all = areas.concat();
+    for fault in &mut all {
+        fault.info.only = match fault.info.name {
+            name if name.starts_with("grpc-") => Some(Profile::Grpc),
+            name if OF_HTTP.contains(&name) => Some(Profile::Http),
+            _ => None,
+        };
+    }
+    all
 });
 
 impl Fault {

@@ -1,0 +1,266 @@
+//! One HTTP/2 connection, and the calls on it.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use h2::client::SendRequest;
+use h2::{Reason, SendStream};
+use http::header::{CONTENT_TYPE, TE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+
+use super::super::connection::{Driver, drive};
+use super::super::error::TransportError;
+use super::super::gate::Gate;
+use super::super::io::Traffic;
+use super::translate::message_of;
+use super::{GrpcAnswer, GrpcCall};
+use crate::wire::proto::{Code, PREFIX, prefix};
+
+/// How much of the heads of an answer is read at most, in bytes.
+const MAX_HEAD: u32 = 64 * 1024;
+/// How much a server may send ahead.
+const WINDOW: u32 = 1 << 20;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
+
+/// Where a call stops until a gate opens: after so many bytes of its data.
+pub(in super::super) struct Stop {
+    pub(in super::super) gate: Gate,
+    pub(in super::super) after: usize,
+}
+
+/// One connection. Its driver is polled by whoever uses it: no task, no hop between threads.
+pub(in super::super) struct GrpcConnection {
+    sender: SendRequest<Bytes>,
+    driver: Option<Driver<h2::Error>>,
+    traffic: Arc<Traffic>,
+    used: bool,
+}
+
+impl GrpcConnection {
+    /// A connection over a byte stream; `traffic` is what goes over the wire below it.
+    ///
+    /// # Errors
+    /// [`TransportError::NotSent`].
+    pub(in super::super) async fn over<S>(stream: S, traffic: Arc<Traffic>) -> Result<Self, TransportError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, driver) = h2::client::Builder::new()
+            .enable_push(false)
+            .max_header_list_size(MAX_HEAD)
+            .initial_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .handshake(stream)
+            .await
+            .map_err(|error| TransportError::NotSent(error.to_string()))?;
+        Ok(Self { sender, driver: Some(Box::pin(driver)), traffic, used: false })
+    }
+
+    /// Whether it hasn't ended yet.
+    pub(in super::super) fn is_open(&self) -> bool {
+        self.driver.is_some()
+    }
+
+    /// Makes a call, whose answer is at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`TransportError`]; only what is [`TransportError::NotSent`] may be sent again.
+    pub(in super::super) async fn exchange(
+        &mut self,
+        uri: http::Uri,
+        metadata: &HeaderMap,
+        call: &GrpcCall,
+        limit: usize,
+        stop: Option<Stop>,
+    ) -> Result<GrpcAnswer, TransportError> {
+        let used = std::mem::replace(&mut self.used, true);
+        let (written, read) = self.traffic.now();
+        let request = request(uri, metadata, call);
+        let Self { sender, driver, .. } = self;
+        let result = drive(driver, async {
+            let mut ready = sender.clone().ready().await.map_err(|error| TransportError::NotSent(error.to_string()))?;
+            let (response, stream) =
+                ready.send_request(request, false).map_err(|error| TransportError::NotSent(error.to_string()))?;
+            let sending = send_data(stream, call.data.clone(), stop);
+            beside(sending, read_answer(response, limit)).await
+        })
+        .await;
+        let (written_now, read_now) = self.traffic.now();
+        match result {
+            Err(TransportError::Closed { reason, .. }) if written_now == written => {
+                Err(TransportError::NotSent(reason))
+            }
+            Err(TransportError::Closed { reason, .. }) => {
+                Err(TransportError::Closed { reason, idle: used && read_now == read })
+            }
+            result => result,
+        }
+    }
+}
+
+impl GrpcConnection {
+    /// Begins a call and cancels it after so many bytes of its data; a call whose data is all sent is whole.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the connection ends before.
+    pub(in super::super) async fn cancel(
+        &mut self,
+        uri: http::Uri,
+        metadata: &HeaderMap,
+        call: &GrpcCall,
+        after: usize,
+    ) -> Result<(), TransportError> {
+        let request = request(uri, metadata, call);
+        let Self { sender, driver, .. } = self;
+        let closed = |error: h2::Error| TransportError::Closed { reason: error.to_string(), idle: false };
+        drive(driver, async {
+            let mut ready = sender.clone().ready().await.map_err(closed)?;
+            let (answer, mut stream) = ready.send_request(request, false).map_err(closed)?;
+            let data = call.data.slice(..after.min(call.data.len()));
+            // Whether it arrives is for the other side to say.
+            let _ = send_part(&mut stream, data, after >= call.data.len()).await;
+            // The driver has its turn before this goes on.
+            tokio::task::yield_now().await;
+            stream.send_reset(Reason::CANCEL);
+            drop(answer);
+            tokio::task::yield_now().await;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn request(uri: http::Uri, metadata: &HeaderMap, call: &GrpcCall) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = http::Method::POST;
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(USER_AGENT, AGENT);
+    for (name, value) in metadata {
+        headers.append(name.clone(), value.clone());
+    }
+    for (name, _) in &call.metadata {
+        headers.remove(name);
+    }
+    for (name, value) in &call.metadata {
+        headers.append(name.clone(), value.clone());
+    }
+    request
+}
+
+/// Sends what a stream carries, as fast as the other side takes it.
+async fn send_data(mut stream: SendStream<Bytes>, mut data: Bytes, stop: Option<Stop>) -> Result<(), h2::Error> {
+    if let Some(Stop { gate, after }) = stop {
+        let rest = data.split_off(after.min(data.len()));
+        send_part(&mut stream, data, false).await?;
+        gate.passed().await;
+        data = rest;
+    }
+    send_part(&mut stream, data, true).await
+}
+
+async fn send_part(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool) -> Result<(), h2::Error> {
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };
+        let part = data.split_to(room?.min(data.len()));
+        if part.is_empty() {
+            continue;
+        }
+        let end = last && data.is_empty();
+        stream.send_data(part, end)?;
+        if end {
+            return Ok(());
+        }
+    }
+    if last { stream.send_data(Bytes::new(), true) } else { Ok(()) }
+}
+
+/// What the answer gives, while the request is still being sent. A server may answer before it has read everything; that sending then
+/// fails says nothing.
+async fn beside<T>(
+    sending: impl Future<Output = Result<(), h2::Error>>,
+    answer: impl Future<Output = Result<T, TransportError>>,
+) -> Result<T, TransportError> {
+    let (mut sending, mut answer) = (pin!(sending), pin!(answer));
+    let mut sent = false;
+    std::future::poll_fn(|cx| {
+        if !sent {
+            sent = sending.as_mut().poll(cx).is_ready();
+        }
+        match answer.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn read_answer(response: h2::client::ResponseFuture, limit: usize) -> Result<GrpcAnswer, TransportError> {
+    let (head, mut body) = response.await.map_err(|error| explain(&error))?.into_parts();
+    let label = head.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    if head.status != StatusCode::OK {
+        return Err(TransportError::NotGrpc(format!("HTTP status {}", head.status.as_u16())));
+    }
+    if !label.as_ref().is_some_and(|label| label.starts_with("application/grpc")) {
+        return Err(TransportError::NotGrpc(format!("Content-Type: {}", label.as_deref().unwrap_or("(none)"))));
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|error| explain(&error))?;
+        let _ = body.flow_control().release_capacity(data.len());
+        if bytes.len() + data.len() > limit.saturating_add(PREFIX) {
+            return Err(TransportError::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    let mut headers = head.headers;
+    if let Some(trailers) = body.trailers().await.map_err(|error| explain(&error))? {
+        for (name, value) in &trailers {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    let status = headers.get("grpc-status").ok_or_else(|| not_grpc("the call ended without grpc-status"))?;
+    let code = status.to_str().ok().and_then(|text| text.parse().ok());
+    let code = Code(code.ok_or_else(|| not_grpc("grpc-status is no number"))?);
+    Ok(GrpcAnswer { code, message: message_of(&headers), headers, data: message(bytes, code)? })
+}
+
+/// The one message of an answer, if there is one.
+fn message(mut bytes: BytesMut, code: Code) -> Result<Option<Bytes>, TransportError> {
+    if bytes.is_empty() || code != Code::OK {
+        return Ok(None);
+    }
+    match prefix(&bytes) {
+        Some((0, length)) if bytes.len() == PREFIX + length => Ok(Some(bytes.split_off(PREFIX).freeze())),
+        Some((0, length)) if bytes.len() > PREFIX + length => Err(not_grpc("there is more than one message")),
+        Some((0, length)) => {
+            let there = bytes.len() - PREFIX;
+            Err(TransportError::NotGrpc(format!("a message of {length} bytes ends after {there}")))
+        }
+        Some(_) => Err(not_grpc("the message is compressed, which nobody asked for")),
+        None => Err(not_grpc("the message ends within its prefix")),
+    }
+}
+
+fn not_grpc(reason: &str) -> TransportError {
+    TransportError::NotGrpc(reason.into())
+}
+
+fn explain(error: &h2::Error) -> TransportError {
+    let remote = error.is_remote();
+    match error.reason() {
+        // Nothing was done about it (RFC 9113 §8.7), and so with what a GOAWAY leaves out (§6.8).
+        Some(Reason::REFUSED_STREAM) if error.is_reset() && remote => TransportError::NotSent(error.to_string()),
+        Some(Reason::NO_ERROR) if error.is_go_away() && remote => TransportError::NotSent(error.to_string()),
+        Some(_) if !remote => TransportError::NotGrpc(error.to_string()),
+        _ => TransportError::Closed { reason: error.to_string(), idle: false },
+    }
+}

@@ -1,0 +1,345 @@
+//! The gRPC profile (SPEC §6): unary calls over HTTP/2.
+//!
+//! A call is answered by the routes of the HTTP/JSON profile: the message becomes the JSON that says the same, the answer's JSON
+//! becomes a message, and its status a code. So rules, faults and quirks are written once, and both profiles have one store.
+//! It is h2 rather than a gRPC framework because a unary call is one message each way, and what goes wrong below it (a frame that is
+//! cut short, an encoding that nobody knows) is to be answered exactly.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http_body_util::BodyExt as _;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::instrument::WithSubscriber as _;
+
+use super::connection::told_to_stop;
+use super::edge::HangUp;
+use super::http::App;
+use super::route::Route;
+use crate::wire::proto::{Code, Method, PREFIX, framed, prefix};
+
+/// Longest message, as gRPC servers usually have it.
+const MAX_MESSAGE: usize = 4 << 20;
+/// How long a message may take to arrive, and a connection to say what it speaks.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Calls at once on one connection, and how much of their heads is read.
+const MAX_CALLS: u32 = 256;
+const MAX_HEAD: u32 = 64 * 1024;
+/// How much a client may send ahead.
+const WINDOW: u32 = 1 << 20;
+/// What stays as it is in `grpc-message`: gRPC encodes all but printable ASCII, and the percent sign.
+const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
+/// What stays as it is in a path segment.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// How a call ends that isn't OK.
+struct Failure {
+    code: Code,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Serves one connection until it ends or the server is told to stop.
+pub(super) async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Receiver<bool>) {
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let Ok(local) = stream.local_addr() else { return };
+    let mut turns = Vec::new();
+    for turn in app.edges.iter().filter_map(|edge| edge.connection_turn()) {
+        turns.push(turn.await);
+    }
+    let mut http = h2::server::Builder::new();
+    http.max_concurrent_streams(MAX_CALLS).max_header_list_size(MAX_HEAD);
+    http.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);
+    let Ok(Ok(mut connection)) = timeout(PATIENCE, http.handshake::<_, Bytes>(stream)).await else { return };
+    let mut calls = JoinSet::new();
+    let mut stopping = std::pin::pin!(told_to_stop(stop));
+    let mut told = false;
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let call = answer(Arc::clone(&app), router.clone(), local, request, respond);
+                    calls.spawn(call.with_current_subscriber());
+                }
+                Some(Err(_)) | None => break,
+            },
+            Some(_) = calls.join_next() => {}
+            () = &mut stopping, if !told => {
+                told = true;
+                connection.graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Answers one call and logs it, without anything that a client sent.
+async fn answer(
+    app: Arc<App>,
+    router: Router,
+    local: SocketAddr,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let started = Instant::now();
+    let method = Method::of_path(request.uri().path());
+    let mut result = call(&app, router, local, method, request).await;
+    if let Ok(Some(Err(failure))) = &mut result {
+        failure.code = app.edges.iter().fold(failure.code, |code, edge| edge.call_code(code));
+    }
+    let code = match &result {
+        Ok(Some(Ok(_))) => Code::OK,
+        Ok(Some(Err(failure))) => failure.code,
+        Ok(None) | Err(_) => Code::UNKNOWN,
+    };
+    let (method, micros) = (method.map_or("(none)", Method::path), started.elapsed().as_micros());
+    tracing::info!(method, code = code.0, micros, "call");
+    // Whoever is gone needs no answer.
+    let _ = match result {
+        Ok(Some(Ok(message))) => send(&mut respond, message),
+        Ok(Some(Err(failure))) => refuse(&mut respond, &failure),
+        Ok(None) => {
+            respond.send_reset(Reason::CANCEL);
+            Ok(())
+        }
+        Err(status) => {
+            let mut response = Response::new(());
+            *response.status_mut() = status;
+            respond.send_response(response, true).map(drop)
+        }
+    };
+}
+
+fn send(respond: &mut SendResponse<Bytes>, message: Vec<u8>) -> Result<(), h2::Error> {
+    let mut response = Response::new(());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let mut stream = respond.send_response(response, false)?;
+    stream.send_data(framed(&message).into(), false)?;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    stream.send_trailers(trailers)
+}
+
+fn refuse(respond: &mut SendResponse<Bytes>, failure: &Failure) -> Result<(), h2::Error> {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(failure.code.0));
+    if let Ok(message) = HeaderValue::from_str(&utf8_percent_encode(&failure.message, MESSAGE).to_string()) {
+        headers.insert("grpc-message", message);
+    }
+    respond.send_response(response, true).map(drop)
+}
+
+/// What comes of a call: a message or a failure, nothing (the stream is reset), or an HTTP status for what is no gRPC at all.
+async fn call(
+    app: &App,
+    router: Router,
+    local: SocketAddr,
+    method: Option<Method>,
+    request: Request<RecvStream>,
+) -> Result<Option<Result<Vec<u8>, Failure>>, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let label = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if parts.method != HttpMethod::POST {
+        return Err(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    if !label.starts_with("application/grpc") {
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let Some(method) = method else {
+        return Ok(Some(Err(Failure::new(Code::UNIMPLEMENTED, "no such method"))));
+    };
+    let limit = app.edges.iter().fold(app.max_body.min(MAX_MESSAGE), |limit, edge| edge.max_body(limit));
+    let patience = patience(&parts.headers).unwrap_or(PATIENCE).min(PATIENCE);
+    let message =
+        match timeout(patience, read(body, limit, app.edges.iter().any(|edge| edge.takes_cut_messages()))).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(failure)) => return Ok(Some(Err(failure))),
+            Err(_) => return Ok(Some(Err(Failure::new(Code::DEADLINE_EXCEEDED, "the message took too long")))),
+        };
+    let message = app.edges.iter().fold(message, |message, edge| edge.call_message(method, message));
+    let json = match method.request_to_json(&message) {
+        Ok(json) => json,
+        Err(error) => return Ok(Some(Err(Failure::new(Code::INVALID_ARGUMENT, error.to_string())))),
+    };
+    Ok(perform(app, router, local, method, &parts.headers, json).await)
+}
+
+/// The one message of a call.
+async fn read(mut body: RecvStream, limit: usize, cut: bool) -> Result<Vec<u8>, Failure> {
+    let mut bytes = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|_| Failure::new(Code::INVALID_ARGUMENT, "the message broke off"))?;
+        // The window only closes on whoever sends more than a message.
+        let _ = body.flow_control().release_capacity(data.len());
+        bytes.extend_from_slice(&data);
+        if let Some((flag, length)) = prefix(&bytes) {
+            if length > limit {
+                return Err(Failure::new(Code::RESOURCE_EXHAUSTED, format!("a message has at most {limit} bytes")));
+            }
+            if flag != 0 {
+                return Err(Failure::new(Code::UNIMPLEMENTED, "messages aren't compressed here"));
+            }
+            if bytes.len() > PREFIX + length {
+                return Err(Failure::new(Code::INVALID_ARGUMENT, "a call has one message"));
+            }
+        }
+    }
+    match prefix(&bytes) {
+        Some((_, length)) if bytes.len() == PREFIX + length || cut => Ok(bytes[PREFIX..].to_vec()),
+        _ => Err(Failure::new(Code::INVALID_ARGUMENT, "the message isn't whole")),
+    }
+}
+
+/// Has the HTTP/JSON profile answer, with everybody at the edge who has a say there.
+async fn perform(
+    app: &App,
+    router: Router,
+    local: SocketAddr,
+    method: Method,
+    headers: &HeaderMap,
+    json: Vec<u8>,
+) -> Option<Result<Vec<u8>, Failure>> {
+    let mut turns = Vec::new();
+    for turn in app.edges.iter().filter_map(|edge| edge.turn()) {
+        turns.push(turn.await);
+    }
+    let request = translate(local, method, headers, json);
+    let response = match TowerToHyperService::new(router).call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    drop(turns);
+    for delay in app.edges.iter().filter_map(|edge| edge.delay()) {
+        delay.await;
+    }
+    let (parts, body) = response.into_parts();
+    if parts.extensions.get::<HangUp>().is_some() {
+        return None;
+    }
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    if parts.status.is_success() {
+        let told = method.answer_to_proto(&body);
+        return Some(told.map_err(|error| Failure::new(Code::INTERNAL, error.to_string())));
+    }
+    Some(Err(Failure::new(Code::of_http(parts.status.as_u16()), words(&body))))
+}
+
+/// The sentence of an error object.
+fn words(body: &[u8]) -> String {
+    let object: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = object["detail"].as_str().or_else(|| object["error"].as_str());
+    text.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
+}
+
+/// The request of the HTTP/JSON profile that says the same as a call.
+fn translate(local: SocketAddr, method: Method, metadata: &HeaderMap, json: Vec<u8>) -> Request<Body> {
+    let route = match method {
+        Method::CreateRepo => Route::CreateRepo,
+        Method::Pull => Route::Pull,
+        Method::Push => Route::Push,
+        Method::AddMember => Route::AddMember,
+        Method::RemoveMember => Route::RemoveMember,
+        Method::FetchMemberKey => Route::FetchMemberKey,
+        Method::Challenge => Route::Challenge,
+        Method::Token => Route::Token,
+    };
+    let named: Value = serde_json::from_slice(&json).unwrap_or_default();
+    let segment = |name: &str| segment(named[name].as_str().unwrap_or_default());
+    let path = route.template().replace("{repoId}", &segment("repoId")).replace("{memberId}", &segment("memberId"));
+    let fetches = method == Method::FetchMemberKey;
+    let mut request = Request::new(if fetches { Body::empty() } else { Body::from(json) });
+    *request.method_mut() = if fetches { HttpMethod::GET } else { HttpMethod::POST };
+    // A path of escaped segments is always one.
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    let headers = request.headers_mut();
+    let own = |name: &HeaderName| *name == header::TE || name.as_str().starts_with("grpc-");
+    for (name, value) in metadata.iter().filter(|(name, _)| !own(name)) {
+        headers.append(name, value.clone());
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(host) = HeaderValue::from_str(&local.to_string()) {
+        headers.insert(header::HOST, host);
+    }
+    request
+}
+
+/// An empty segment matches no route, though a repository may be asked for by an empty id; the escape of nothing is an id nobody has.
+fn segment(text: &str) -> String {
+    if text.is_empty() { "%00".into() } else { utf8_percent_encode(text, SEGMENT).to_string() }
+}
+
+/// What `grpc-timeout` allows.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            patience(&headers)
+        };
+        assert_eq!(read("1m"), Some(Duration::from_millis(1)));
+        assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for wrong in ["", "1", "m", "-1S", "123456789S", "1s", "1ü"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_call_becomes_the_request_that_says_the_same() {
+        let local = "127.0.0.1:1".parse().unwrap();
+        let mut metadata = HeaderMap::new();
+        metadata.append("authorization", "Bearer x".parse().unwrap());
+        metadata.append("te", "trailers".parse().unwrap());
+        let json = br#"{"repoId":"a/b","memberId":"c+d"}"#.to_vec();
+        let request = translate(local, Method::FetchMemberKey, &metadata, json);
+        assert_eq!(request.uri().path(), "/v1/repos/a%2Fb/member/c%2Bd");
+        assert_eq!(
+            (request.method(), request.headers()["authorization"].as_bytes()),
+            (&HttpMethod::GET, &b"Bearer x"[..])
+        );
+        assert!(!request.headers().contains_key("te"));
+    }
+}
