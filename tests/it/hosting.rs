@@ -253,10 +253,10 @@ fn a_server_that_keeps_nothing_has_nothing_to_lose() {
 fn every_fault_of_several_processes_is_found() {
     let kinds = [FaultKind::Replica, FaultKind::Stranger, FaultKind::Crash];
     let is_one = |subject: &Subject| matches!(subject, Subject::Fault(fault) if kinds.contains(&fault.info().kind));
-    let subjects: Vec<_> = selftest::subjects().into_iter().filter(is_one).collect();
+    let subjects: Vec<_> = selftest::subjects(avp_conform::server::Profile::Http).into_iter().filter(is_one).collect();
     assert!(subjects.len() >= 20, "{}", subjects.len());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let trials = runtime.block_on(selftest::run(&subjects, 3, |_| {}));
+    let trials = runtime.block_on(selftest::run(avp_conform::server::Profile::Http, &subjects, 3, |_| {}));
     let wrong: Vec<_> = trials.iter().filter(|trial| !trial.right).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
