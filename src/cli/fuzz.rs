@@ -14,6 +14,7 @@ use self::curl::Bodies;
 use super::args::{Cli, ColorArgs, RunArgs, revision};
 use super::run::{config, embed, interrupts};
 use super::{UsageError, output, rerun, runtime, values};
+use crate::client::Profile;
 use crate::client::random;
 use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
 use crate::requirements::Revision;
@@ -118,6 +119,12 @@ impl FuzzArgs {
 pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
     let target = args.target()?;
     let mut config = config::of(&target)?;
+    if config.profile == Profile::Grpc {
+        return Err(
+            "fuzz speaks HTTP/JSON: most of what it sends can't be said over gRPC; give an http:// or https:// URL"
+                .into(),
+        );
+    }
     let embedded = config::embedded(&target)?;
     let saved = args.replay.as_deref().map(read).transpose()?;
     let runtime = runtime()?;

@@ -133,6 +133,7 @@ fn drawn(recorded: &History, redactor: &Redactor) -> Option<Drawn> {
 async fn set(args: &RunArgs, server: crate::server::Config, config: &mut RunConfig) -> Result<Stage, UsageError> {
     let mut around = server.fault.map_or_else(Around::default, |fault| Around::of(fault.info().kind));
     around.searched |= args.embedded_storage;
+    around.grpc = config.profile == Profile::Grpc;
     let stage = Stage::set(server, around).await.map_err(UsageError)?;
     stage.apply(config);
     Ok(stage)

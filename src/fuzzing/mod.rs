@@ -35,6 +35,6 @@ macro_rules! targets {
 }
 
 targets! {
-    aad, address, base64, envelope, envelope_decode, history, invite, jwt, key_binding, key_wrap, linearizability, locator, payload, shim, vectors,
+    aad, address, base64, envelope, envelope_decode, history, invite, jwt, key_binding, key_wrap, linearizability, locator, payload, proto, shim, vectors,
     wire,
 }

@@ -355,7 +355,7 @@ fn unreachable(error: &TransportError) -> Abort {
             "check the port: something else than an HTTP server (or an HTTPS server) listens there"
         }
         TransportError::Closed { .. } | TransportError::NotSent(_) => {
-            "look at the server's log, and whether it expects https://"
+            "look at the server's log, whether it expects TLS (https://, grpcs://), and whether the URL says the profile that is spoken there"
         }
         TransportError::NotGrpc(_) => {
             "check the port: gRPC is spoken elsewhere, or this server speaks HTTP/JSON (http://) or TLS (grpcs://)"

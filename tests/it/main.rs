@@ -11,6 +11,8 @@ mod coverage;
 mod example;
 mod fuzz;
 mod fuzz_seeds;
+mod grpc;
+mod grpc_hostile;
 mod handbook;
 mod history;
 mod hostile;

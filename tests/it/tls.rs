@@ -29,10 +29,12 @@ impl Secured {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder =
             rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let address = runtime.block_on(async {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let inner = server::start(server::Config::default(), listener).await.unwrap();
+            let grpc = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let inner = server::start_with(server::Config::default(), listener, Some(grpc)).await.unwrap();
             let outer = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = outer.local_addr().unwrap();
             tokio::spawn(proxy(outer, inner, TlsAcceptor::from(Arc::new(config))));
@@ -68,13 +70,14 @@ impl Secured {
 }
 
 async fn proxy(outer: TcpListener, server: server::Running, tls: TlsAcceptor) {
-    let inner = server.addr();
+    let (http, grpc) = (server.addr(), server.grpc().unwrap());
     while let Ok((stream, _)) = outer.accept().await {
         let tls = tls.clone();
         tokio::spawn(async move {
-            let (Ok(mut outside), Ok(mut inside)) = (tls.accept(stream).await, TcpStream::connect(inner).await) else {
-                return;
-            };
+            let Ok(mut outside) = tls.accept(stream).await else { return };
+            // Whoever agrees on HTTP/2 in the handshake speaks gRPC.
+            let inner = if outside.get_ref().1.alpn_protocol() == Some(b"h2") { grpc } else { http };
+            let Ok(mut inside) = TcpStream::connect(inner).await else { return };
             let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
         });
     }
@@ -95,6 +98,10 @@ fn a_private_authority_is_trusted_if_it_is_given() {
     secured.is_trusted("https://127.0.0.1", &["--ca-cert", "CA"]);
     secured.is_trusted("https://localhost", &["--ca-cert", "CA"]);
     secured.is_trusted("avp://localhost", &["--ca-cert", "CA"]);
+    secured.is_trusted("avp://localhost", &["--ca-cert", "CA", "--profile", "grpc"]);
+    secured.is_trusted("grpcs://127.0.0.1", &["--ca-cert", "CA"]);
+    secured.is_trusted("grpcs://localhost", &["--insecure"]);
+    secured.is_refused("grpcs://127.0.0.1", &[], "--ca-cert");
     secured.is_trusted("https://127.0.0.1", &["--insecure"]);
     secured.is_refused("https://127.0.0.1", &[], "--ca-cert");
     secured.is_refused("http://127.0.0.1", &[], "HTTPS server");

@@ -11,7 +11,7 @@ use crate::client::Profile;
 use crate::runner::{
     DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target,
 };
-use crate::server::Config;
+use crate::server::{Config, FaultKind};
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
 const EMBEDDED_NONCE_TTL: Duration = Duration::from_secs(2);
@@ -80,6 +80,10 @@ pub(in super::super) fn embedded(args: &RunArgs) -> Result<Option<Config>, Usage
         quirks: backend::quirks(&args.quirk)?,
         ..Config::default()
     };
+    let dies = config.fault.is_some_and(|fault| fault.info().kind == FaultKind::Crash);
+    if dies && args.profile.is_some_and(|wanted| wanted.profile() == Profile::Grpc) {
+        return Err("--profile grpc can't show this --fault: a server that is killed speaks HTTP/JSON".into());
+    }
     config.nonce_ttl = nonce_ttl(args).unwrap_or(config.nonce_ttl);
     Ok(Some(config))
 }

@@ -1,0 +1,159 @@
+//! Hostile gRPC targets: the run ends soon, in one piece, and says what is wrong.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use avp_conform::runner::{self, RunConfig, Target, Verdict};
+
+/// Preface and an empty SETTINGS frame of a server.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+/// A frame.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A header that isn't indexed, by name and value.
+fn header(name: &str, value: &str) -> Vec<u8> {
+    let mut bytes = vec![0, u8::try_from(name.len()).unwrap()];
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.push(u8::try_from(value.len()).unwrap());
+    bytes.extend_from_slice(value.as_bytes());
+    bytes
+}
+
+/// HEADERS of an answer: status 200 and gRPC's content type.
+fn head() -> Vec<u8> {
+    [&[0x88][..], &header("content-type", "application/grpc")].concat()
+}
+
+/// Every connection gets the same treatment once a call is there. They end with the test's process.
+fn target(handle: fn(&mut TcpStream)) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().take(200) {
+            let Ok(mut stream) = stream else { continue };
+            thread::spawn(move || {
+                let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+                let _ = stream.set_write_timeout(Some(Duration::from_secs(5)));
+                let mut buffer = [0; 4096];
+                if stream.read(&mut buffer).is_ok() {
+                    handle(&mut stream);
+                }
+            });
+        }
+    });
+    address
+}
+
+/// The run gives up within seconds, and says something of the kind.
+fn cannot_be_judged(handle: fn(&mut TcpStream), expected: &str) {
+    let address = target(handle);
+    let mut config = RunConfig::new(Target::Url(format!("grpc://{address}").parse().unwrap()));
+    (config.timeout, config.deadline) = (Duration::from_millis(700), Duration::from_secs(40));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (_keep, stop) = tokio::sync::watch::channel(false);
+    let started = Instant::now();
+    let end = runtime.block_on(runner::run(config, stop, &mut |_| {}));
+    assert_eq!((end.verdict, end.exit_code), (Verdict::NotJudged, 3), "{}", end.reason);
+    assert!(end.reason.contains(expected), "{:?} should say {expected:?}", end.reason);
+    assert!(!end.advice.is_empty());
+    assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+}
+
+fn send(stream: &mut TcpStream, frames: &[Vec<u8>]) {
+    let _ = stream.write_all(SETTINGS);
+    for frame in frames {
+        if stream.write_all(frame).is_err() {
+            return;
+        }
+    }
+    let mut rest = [0; 4096];
+    while stream.read(&mut rest).is_ok_and(|read| read > 0) {}
+}
+
+#[test]
+fn no_http_2_at_all() {
+    cannot_be_judged(|stream| drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")), "gRPC");
+}
+
+#[test]
+fn silence() {
+    cannot_be_judged(|stream| drop(stream.read(&mut [0; 16])), "");
+    cannot_be_judged(|_| thread::sleep(Duration::from_secs(5)), "no complete answer within");
+}
+
+#[test]
+fn a_flood_of_settings() {
+    cannot_be_judged(|stream| while stream.write_all(&SETTINGS.repeat(500)).is_ok() {}, "");
+}
+
+#[test]
+fn endless_headers() {
+    cannot_be_judged(
+        |stream| {
+            send(stream, &[frame(1, 0, 1, &head())]);
+            let more = frame(9, 0, 1, &header("x-more", &"y".repeat(120)).repeat(100));
+            while stream.write_all(&more).is_ok() {}
+        },
+        "",
+    );
+}
+
+#[test]
+fn an_answer_without_trailers() {
+    cannot_be_judged(|stream| send(stream, &[frame(1, 5, 1, &head())]), "without grpc-status");
+    cannot_be_judged(|stream| send(stream, &[frame(1, 4, 1, &head()), frame(0, 1, 1, &[0; 5])]), "without grpc-status");
+}
+
+#[test]
+fn going_away() {
+    cannot_be_judged(|stream| send(stream, &[frame(7, 0, 0, &[0; 8])]), "");
+    cannot_be_judged(|stream| send(stream, &[frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 11])]), "");
+}
+
+#[test]
+fn a_stream_that_is_reset() {
+    cannot_be_judged(|stream| send(stream, &[frame(3, 0, 1, &[0, 0, 0, 2])]), "");
+    cannot_be_judged(|stream| send(stream, &[frame(3, 0, 1, &[0, 0, 0, 7])]), "");
+}
+
+#[test]
+fn a_message_of_any_length() {
+    cannot_be_judged(
+        |stream| {
+            let trailers = frame(1, 5, 1, &header("grpc-status", "0"));
+            send(stream, &[frame(1, 4, 1, &head()), frame(0, 0, 1, &[0, 0xff, 0xff, 0xff, 0xff, 1]), trailers]);
+        },
+        "ends after",
+    );
+}
+
+#[test]
+fn an_endless_message() {
+    cannot_be_judged(
+        |stream| {
+            send_head(stream);
+            let data = frame(0, 0, 1, &[0; 16384]);
+            while stream.write_all(&data).is_ok() {}
+        },
+        "",
+    );
+}
+
+fn send_head(stream: &mut TcpStream) {
+    let _ = stream.write_all(&[SETTINGS, &frame(1, 4, 1, &head())].concat());
+}
+
+#[test]
+fn garbage() {
+    cannot_be_judged(|stream| drop(stream.write_all(&[0xff; 4096])), "gRPC");
+    cannot_be_judged(|stream| send(stream, &[frame(1, 4, 1, &[0xff; 40])]), "");
+}
