@@ -113,6 +113,11 @@ static AREAS: &[(&str, &str)] = &[
         "hangups",
         "Hangs up at every point of a request, then looks whether it happened as a whole or not at all, and whether others still work.",
     ),
+    (
+        "grpc",
+        "Sends messages that protobuf allows and the operation doesn't, broken frames, unknown fields, cancelled calls and reset \
+         streams, and looks what the repository holds afterwards.",
+    ),
     ("errors", "Collects the refusals of the run and looks at their bodies."),
     ("retries", "Sends a request again as a client does that has missed the answer."),
     ("paths", "Sends an id with an escaped slash, which is part of the id."),

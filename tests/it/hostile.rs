@@ -272,16 +272,18 @@ fn interruption_leaves_a_whole_report() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let running = runtime.block_on(server::start(server::Config::default(), listener)).unwrap();
     let (sender, stop) = tokio::sync::watch::channel(false);
-    let mut finished = 0;
-    let end = runtime.block_on(runner::run(config(running.addr()), stop, &mut |event| {
-        if let Event::CheckFinished(_) = event {
-            finished += 1;
+    let (mut planned, mut told) = (0, std::collections::BTreeSet::new());
+    let end = runtime.block_on(runner::run(config(running.addr()), stop, &mut |event| match event {
+        Event::RunStarted(info) => planned = info.planned,
+        Event::CheckFinished(result) => {
+            told.insert(result.check.id);
             let _ = sender.send(true);
         }
+        _ => {}
     }));
     assert!(end.interrupted);
     assert_eq!(end.exit_code, 130);
     let Summary { pass, fail, warn, skip, error } = end.summary;
-    assert_eq!(pass + fail + warn + skip + error, finished);
-    assert_eq!(finished, avp_conform::scenarios::all().filter(|check| check.info.since <= Default::default()).count());
+    assert_eq!(pass + fail + warn + skip + error, told.len());
+    assert!(planned > 300 && told.len() >= planned, "{} of {planned}", told.len());
 }

@@ -303,7 +303,10 @@ fn what_kills_the_server_does_not_end_the_run() {
 fn a_death_that_is_nobodys_fault_is_told() {
     let suite = Suite::new();
     let command = serve("");
-    let child = suite.command(&["--server-cmd", &command, "--only", "push/*", "--report", "json=-"]).spawn().unwrap();
+    // Enough checks that some are under way when it dies, however fast the machine is.
+    let many = ["push/*", "pull/*", "add-member/*", "remove-member/*", "create-repo/*"].map(|glob| ["--only", glob]);
+    let arguments = [&["--server-cmd", &command, "--report", "json=-"], many.as_flattened()].concat();
+    let child = suite.command(&arguments).spawn().unwrap();
     let mine = format!("{} ", child.id());
     let begun = Instant::now();
     let server = loop {

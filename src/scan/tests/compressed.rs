@@ -75,8 +75,10 @@ fn zlib_with_any_window() {
     let look = looking_for(&key);
     for window in 0..8 {
         let blob = zlib_with(window, &body);
-        assert_eq!(layers(&look, &blob), [["zlib"]], "{window}");
-        assert_eq!(layers(&look, &[b" ", &text_base64(&blob)[..], b" "].concat()), [["base64", "zlib"]], "{window}");
+        // Undoing the hex as well may show it a second time.
+        assert!(layers(&look, &blob).contains(&vec!["zlib"]), "{window}");
+        let text = [b" ", &text_base64(&blob)[..], b" "].concat();
+        assert!(layers(&look, &text).contains(&vec!["base64", "zlib"]), "{window}");
     }
 }
 
