@@ -121,7 +121,7 @@ fn whole(args: &MergeArgs, parts: Vec<Saved>) -> Result<Run, UsageError> {
     if let [first, ..] = runner::missing(&results).as_slice() {
         return Err(UsageError(format!("no part has run {first}: were they run with the same options?")));
     }
-    Ok(conclude(args, &runs, results)?)
+    conclude(args, &runs, results)
 }
 
 /// Verdict, counts and notes of all parts.

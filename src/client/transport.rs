@@ -66,7 +66,7 @@ pub struct GrpcStatus {
 impl RawAnswer {
     /// The answer with its gzip undone. Who asks for no coding in particular may get any (RFC 9110 §12.5.3); what isn't what it says
     /// stays as it came, and so does what would be longer than `limit`.
-    fn plain(self, limit: usize) -> Self {
+    pub fn plain(self, limit: usize) -> Self {
         let coding = self.headers.get(http::header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
         if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"))
         {

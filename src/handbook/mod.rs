@@ -131,7 +131,7 @@ fn wrong(check: &str, rule: &'static Requirement) -> Option<String> {
         Fault::all().iter().map(Fault::info).filter(|info| info.requirement == rule.id).map(|info| info.summary);
     let habits =
         Habit::faults().filter(|info| info.breaks.is_some_and(|broken| broken.id == rule.id)).map(|info| info.summary);
-    let examples: Vec<String> = faults.chain(habits).take(EXAMPLES).map(|text| capital(text)).collect();
+    let examples: Vec<String> = faults.chain(habits).take(EXAMPLES).map(capital).collect();
     let parts: Vec<String> = usual.into_iter().chain(examples).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }

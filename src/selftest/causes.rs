@@ -34,13 +34,13 @@ pub struct Judged {
 /// The faults that are measured: those that break a MUST. `every` takes only one in so many, by its name.
 pub fn measured(every: u64) -> Vec<Fault> {
     let is_must = |fault: &&Fault| fault.info().level == Level::Must;
-    let is_drawn = |fault: &&Fault| Choices::new(1, fault.info().name).draw() % every.max(1) == 0;
+    let is_drawn = |fault: &&Fault| Choices::new(1, fault.info().name).draw().is_multiple_of(every.max(1));
     Fault::all().iter().filter(is_must).filter(is_drawn).copied().collect()
 }
 
 /// Whether a fault is kept out while the rules of causes are being worked on: a third, by the hash of its name.
 pub fn is_held_out(fault: &FaultInfo) -> bool {
-    Choices::new(0, fault.name).draw() % 3 == 0
+    Choices::new(0, fault.name).draw().is_multiple_of(3)
 }
 
 /// Judges a faulty server by all checks; `save` is a folder that gets the run's report.
@@ -226,7 +226,7 @@ fn together<'a>(one: &'a Judged, other: &'a Judged) -> Vec<&'a CheckResult> {
     let others: HashMap<_, _> = other.results.iter().map(|result| (result.check.id, result.as_ref())).collect();
     let worse = |mine: &'a CheckResult| {
         let Some(theirs) = others.get(mine.check.id).copied() else { return mine };
-        let toss = u64::from(Choices::new(0, mine.check.id).draw() % 2 == 0);
+        let toss = u64::from(Choices::new(0, mine.check.id).draw().is_multiple_of(2));
         if (severity(theirs), toss) > (severity(mine), 0) { theirs } else { mine }
     };
     one.results.iter().map(|result| worse(result)).collect()

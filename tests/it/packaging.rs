@@ -1,6 +1,6 @@
 //! The way into other projects' CI: workflows, action, template and what they run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use yaml_rust2::{Yaml, YamlLoader};
@@ -114,7 +114,7 @@ fn the_template_runs_the_same_script() {
 #[test]
 fn the_script_judges_and_tells_its_outputs() {
     let folder = tempfile::tempdir().unwrap();
-    let program = PathBuf::from(assert_cmd::cargo::cargo_bin("avp-conform"));
+    let program = assert_cmd::cargo::cargo_bin("avp-conform");
     let path = std::env::join_paths(
         std::iter::once(program.parent().unwrap().to_owned())
             .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),

@@ -150,7 +150,9 @@ fn findings_of_fuzzing_are_merged() {
     let keys = |path: &str| -> Vec<_> { read(path).as_array().unwrap().iter().map(key).collect() };
     let mut expected = [keys(&files[0]), keys(&files[1])].concat();
     let mut found = keys(&merged);
-    (expected.sort(), expected.dedup(), found.sort());
+    expected.sort();
+    expected.dedup();
+    found.sort();
     assert_eq!(found, expected, "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(output.status.code(), Some(i32::from(!found.is_empty())));
 }

@@ -287,10 +287,10 @@ pub struct QuotesAuthorization;
 impl Edge for QuotesAuthorization {
     fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
         let given = parts.headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        if let Some(given) = given.filter(|given| !given.starts_with("Bearer ")) {
-            if response.status() == StatusCode::UNAUTHORIZED {
-                *response.body_mut() = json!({ "error": format!("no bearer token: {given}") }).to_string().into();
-            }
+        if let Some(given) = given.filter(|given| !given.starts_with("Bearer "))
+            && response.status() == StatusCode::UNAUTHORIZED
+        {
+            *response.body_mut() = json!({ "error": format!("no bearer token: {given}") }).to_string().into();
         }
         response
     }
