@@ -88,7 +88,7 @@ impl<'c> Scene<'c> {
     }
 
     fn is_pulled(&self, answer: &RawAnswer) -> bool {
-        let pulled = serde_json::from_slice::<Value>(&answer.body);
+        let pulled = serde_json::from_slice::<Value>(&answer.clone().plain(ANSWER_LIMIT).body);
         answer.status.is_success() && pulled.is_ok_and(|pulled| pulled["manifest"]["repoId"] == self.repo.id())
     }
 
