@@ -28,7 +28,7 @@ td{font-variant-numeric:tabular-nums}td:nth-child(-n+3){white-space:nowrap}tr.st
 tr.context td{color:var(--dim)}code{overflow-wrap:anywhere}.key span{margin-right:1.4rem}.key i{display:inline-block;width:.9em;height:.9em;border-radius:2px;margin-right:.4em;vertical-align:-.1em}
 ";
 
-/// The rules that [`figure`] and [`overview`](super::overview) need in a page of somebody else's, which has the colours.
+/// The rules that [`figure`] and [`overview`](super::overview()) need in a page of somebody else's, which has the colours.
 pub const FIGURE_STYLE: &str = "
 .history .scroll{border:1px solid var(--line);border-radius:6px;padding:.5rem}
 .history svg text{fill:var(--fg);font:12px system-ui,sans-serif}.history svg .dim{fill:var(--dim)}.history svg line{stroke:var(--line)}
