@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 
 use super::error::TransportError;
 use super::io::Traffic;
-use super::transport::RawAnswer;
+use super::message::RawAnswer;
 
 /// How much of an answer's head (and of a body chunk) is buffered at most, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
@@ -62,7 +62,7 @@ impl Connection {
         limit: usize,
     ) -> Result<RawAnswer, TransportError> {
         let used = std::mem::replace(&mut self.used, true);
-        let (written, read) = self.traffic.now();
+        let before = self.traffic.now();
         let Self { sender, driver, .. } = self;
         let result = drive(driver, async {
             // An end of the connection, or an answer to nothing (a 408, say), that came while it was idle shows here.
@@ -73,17 +73,11 @@ impl Connection {
             })?;
             let (head, body) = response.into_parts();
             let body = read_body(&head, body, limit).await?;
-            Ok(RawAnswer { status: head.status, headers: head.headers, body, grpc: None })
+            Ok(RawAnswer { status: head.status, headers: head.headers, body, grpc: None }.plain(limit))
         })
         .await;
-        let (written_now, read_now) = self.traffic.now();
         match result {
-            Err(TransportError::Closed { reason, .. }) if written_now == written => {
-                Err(TransportError::NotSent(reason))
-            }
-            Err(TransportError::Closed { reason, .. }) => {
-                Err(TransportError::Closed { reason, idle: used && read_now == read })
-            }
+            Err(end) => Err(self.traffic.judge(before, used, end)),
             // Said to whoever keeps a connection without using it (RFC 9110 §15.5.9), and crossed by the request.
             Ok(answer) if used && answer.status == StatusCode::REQUEST_TIMEOUT => {
                 Err(TransportError::Closed { reason: "status 408 on a connection that was idle".into(), idle: true })

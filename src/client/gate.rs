@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::dial::Deadline;
 use super::error::TransportError;
 use super::io::Stream;
+use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
-use super::transport::{RawAnswer, RawRequest, Transport};
+use super::transport::Transport;
 
 /// A gate that bytes wait at until it is opened, once and for good.
 #[derive(Clone, Default)]

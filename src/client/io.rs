@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::error::TransportError;
+
 /// How many bytes have gone either way.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
@@ -20,6 +22,16 @@ impl Traffic {
     /// Bytes that the system has taken, and bytes that came.
     pub(super) fn now(&self) -> (u64, u64) {
         (self.written.load(Ordering::Relaxed), self.read.load(Ordering::Relaxed))
+    }
+
+    /// What the end of a connection means by what has gone over the wire since `before`: nothing has left, or it ended idle.
+    pub(super) fn judge(&self, (written, read): (u64, u64), used: bool, end: TransportError) -> TransportError {
+        let (written_now, read_now) = self.now();
+        match end {
+            TransportError::Closed { reason, .. } if written_now == written => TransportError::NotSent(reason),
+            TransportError::Closed { reason, .. } => TransportError::Closed { reason, idle: used && read_now == read },
+            other => other,
+        }
     }
 }
 

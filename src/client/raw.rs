@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use super::dial::Deadline;
 use super::error::TransportError;
 use super::io::Stream;
-use super::transport::{RawAnswer, Transport};
+use super::message::RawAnswer;
+use super::transport::Transport;
 
 /// Longest head of an answer that is read, in bytes.
 const MAX_HEAD: usize = 128 * 1024;

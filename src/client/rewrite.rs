@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::dial::Deadline;
 use super::error::TransportError;
 use super::io::Stream;
-use super::transport::{RawAnswer, RawRequest, Transport};
+use super::message::{RawAnswer, RawRequest};
+use super::transport::Transport;
 
 /// How the bytes of a request are changed on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,14 +7,13 @@
 //! ([`super::io`]), never reuses a connection whose server may have left a request body unread, sends again only what provably
 //! never left, and tells "closed without an answer" from "not HTTP".
 
-use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
-use http::{Method, StatusCode};
+use http::Method;
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use url::Url;
@@ -25,9 +24,9 @@ use super::error::TransportError;
 use super::gate::{Gate, share_of};
 use super::grpc::{self, GrpcAnswer, GrpcCall, GrpcConnection};
 use super::io::{Stream, Traffic};
+use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
 use super::tls;
-use crate::wire::proto::Code;
 
 /// How long a connection may have been idle to be used again. Servers close idle ones after seconds, or one; a request that
 /// crosses that gets no answer, and nobody knows whether it was carried out.
@@ -40,61 +39,6 @@ const READ_THOUGH_REFUSED: usize = 16 * 1024;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
 /// What is read.
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json");
-
-/// A whole answer.
-#[derive(Clone, Debug)]
-pub struct RawAnswer {
-    /// Status code.
-    pub status: StatusCode,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body; gzip is undone, as HTTP libraries do without a word. Of a gRPC call, the message as JSON, or else `grpc-message`.
-    pub body: Bytes,
-    /// How the call ended, where it was one.
-    pub grpc: Option<GrpcStatus>,
-}
-
-/// How a gRPC call ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrpcStatus {
-    /// `grpc-status`.
-    pub code: Code,
-    /// `grpc-message`, decoded.
-    pub message: String,
-}
-
-impl RawAnswer {
-    /// The answer with its gzip undone. Who asks for no coding in particular may get any (RFC 9110 §12.5.3); what isn't what it says
-    /// stays as it came, and so does what would be longer than `limit`.
-    pub fn plain(self, limit: usize) -> Self {
-        let coding = self.headers.get(http::header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        if !coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"))
-        {
-            return self;
-        }
-        let mut body = Vec::new();
-        let reader = flate2::read::MultiGzDecoder::new(&self.body[..]);
-        match reader.take(limit as u64 + 1).read_to_end(&mut body) {
-            Ok(length) if length <= limit => Self { body: body.into(), ..self },
-            _ => self,
-        }
-    }
-}
-
-/// One request, ready to be sent any number of times.
-#[derive(Clone, Debug)]
-pub struct RawRequest {
-    /// Method.
-    pub method: Method,
-    /// Path and query, percent-encoded, without the origin's prefix.
-    pub path: String,
-    /// Headers besides Host and the deployment's, of which they replace those of the same name.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Body; `None` sends neither body nor Content-Length.
-    pub body: Option<Bytes>,
-    /// Longest body of an answer that is read, in bytes.
-    pub answer_limit: usize,
-}
 
 /// A client for one origin.
 pub struct Transport {
@@ -394,7 +338,7 @@ impl Transport {
             Line::Grpc(connection) => self.call(connection, request, None).await?,
         };
         self.keep(line, request, &answer);
-        Ok(answer.plain(request.answer_limit))
+        Ok(answer)
     }
 
     /// A request as a call.

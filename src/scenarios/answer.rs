@@ -170,7 +170,7 @@ pub struct Answer<'c> {
     /// Status code; of a gRPC call, the HTTP status that says the same.
     pub status: u16,
     /// How the call ended, where it was one of gRPC.
-    pub grpc: Option<GrpcStatus>,
+    pub grpc: Option<Box<GrpcStatus>>,
     /// Headers.
     pub headers: HeaderMap,
     /// Body.
@@ -236,7 +236,7 @@ impl Answer<'_> {
 
     /// How the answer looks in a sentence.
     pub fn summary(&self) -> String {
-        match &self.grpc {
+        match self.grpc.as_deref() {
             None => format!("status {}", self.status),
             Some(GrpcStatus { code, message }) if message.is_empty() => format!("status {code}"),
             Some(GrpcStatus { code, message }) => {

@@ -71,8 +71,9 @@ impl HandMade {
         if let Some(value) = authorization(&self.auth) {
             header("Authorization", &value);
         }
-        // What every request of the suite carries; some servers insist on it.
-        for (name, value) in [("User-Agent", concat!("avp-conform/", env!("CARGO_PKG_VERSION"))), ("Accept", "*/*")] {
+        // What some servers insist on; and answers as they are, since no gzip is undone here.
+        let agent = concat!("avp-conform/", env!("CARGO_PKG_VERSION"));
+        for (name, value) in [("User-Agent", agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")] {
             if !self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
                 header(name, value);
             }

@@ -250,7 +250,6 @@ fn goes_with_others(quirk: &Quirk) -> bool {
             | "trailing-newline"
             | "integers-with-fraction"
             | "tokens-of-4-kib"
-            | "compresses-unasked"
     ) && !quirk.is_limit()
 }
 

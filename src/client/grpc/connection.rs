@@ -78,7 +78,7 @@ impl GrpcConnection {
         stop: Option<Stop>,
     ) -> Result<GrpcAnswer, TransportError> {
         let used = std::mem::replace(&mut self.used, true);
-        let (written, read) = self.traffic.now();
+        let before = self.traffic.now();
         let request = request(uri, metadata, call);
         let Self { sender, driver, .. } = self;
         let result = drive(driver, async {
@@ -89,16 +89,7 @@ impl GrpcConnection {
             beside(sending, read_answer(response, limit)).await
         })
         .await;
-        let (written_now, read_now) = self.traffic.now();
-        match result {
-            Err(TransportError::Closed { reason, .. }) if written_now == written => {
-                Err(TransportError::NotSent(reason))
-            }
-            Err(TransportError::Closed { reason, .. }) => {
-                Err(TransportError::Closed { reason, idle: used && read_now == read })
-            }
-            result => result,
-        }
+        result.map_err(|end| self.traffic.judge(before, used, end))
     }
 }
 

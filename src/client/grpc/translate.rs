@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::super::error::TransportError;
-use super::super::transport::{GrpcStatus, RawAnswer, RawRequest};
+use super::super::message::{GrpcStatus, RawAnswer, RawRequest};
 use super::{GrpcAnswer, GrpcCall};
 use crate::wire::proto::{Code, Method, framed};
 

@@ -289,8 +289,6 @@ impl Ctx {
         (started, ended): (Instant, Instant),
     ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let took = ended.saturating_duration_since(started);
-        // What was sent together with others comes as it was on the wire.
-        let result = result.map(|raw| raw.plain(request.answer_limit));
         let exchange = Arc::new(self.record(call, request, authorization, &result, took));
         for recording in self.recording.get().into_iter().chain(self.world.recording_of(self.check.id)) {
             recording.note(call, self.world.caller(call.auth), (started, ended), result.as_ref().ok());
@@ -308,7 +306,7 @@ impl Ctx {
                 exchange: exchange.clone(),
                 operation: call.operation,
                 status: raw.status.as_u16(),
-                grpc: raw.grpc,
+                grpc: raw.grpc.map(Box::new),
                 headers: raw.headers,
                 body: raw.body,
             };

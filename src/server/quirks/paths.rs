@@ -89,7 +89,7 @@ impl Edge for Compresses {
         let asked = parts.headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
         let named = |asked: &str| asked.split(',').any(|coding| coding.trim() == "gzip");
         let wanted = asked.map_or(self.everybody, named);
-        if !wanted || response.body().is_empty() {
+        if !wanted || response.body().is_empty() || response.headers().contains_key(CONTENT_ENCODING) {
             return response;
         }
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

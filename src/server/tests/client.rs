@@ -92,6 +92,8 @@ impl Peer {
 
     pub async fn send(&self, method: &str, path: &str, token: Option<&str>, body: impl Into<Bytes>) -> Reply {
         let mut request = Request::builder().method(method).uri(path).header("host", self.addr.to_string());
+        // It undoes no gzip.
+        request = request.header("accept-encoding", "identity");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -29,7 +29,8 @@ impl Probe {
     pub async fn start(config: Config) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = start(config, listener).await.unwrap();
-        let headers = vec![("host".into(), "vault.example".into())];
+        // It undoes no gzip.
+        let headers = vec![("host".into(), "vault.example".into()), ("accept-encoding".into(), "identity".into())];
         Self { server, sender: None, headers, log: String::new(), nonces: HashSet::new() }
     }
 
