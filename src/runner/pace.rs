@@ -6,7 +6,7 @@ use super::RunConfig;
 use crate::scenarios::Ctx;
 
 /// Below this latency every run fits into every bound, and nothing needs to be said.
-const SLOW: Duration = Duration::from_millis(60);
+const SLOW: Duration = Duration::from_millis(45);
 /// Requests of a usual check, one after the other.
 const PER_CHECK: u32 = 12;
 /// Of the checks that run alone, one after the other.

@@ -18,6 +18,8 @@ pub struct Scene {
     pub repo: Repo,
     /// mallory's.
     pub own: Repo,
+    /// The repository as it is served before anything is tried: a server that alters what it is sent has done so already.
+    served: Repo,
     /// Not created: createRepo is asked for it.
     pub fresh: Repo,
     bodies: Vec<(Operation, Bytes)>,
@@ -60,7 +62,9 @@ impl Scene {
             [&entry.wrapped_data_key.ciphertext, &entry.x25519_public_key, &entry.ed25519_public_key]
         });
         let marks = entries.chain([&repo.envelope.ciphertext]).map(|text| secret(text)).collect();
-        Ok(Self { alice, mallory, bob, newcomer, repo, own, fresh, bodies: bodies.into(), marks })
+        let mut served = repo.clone();
+        (_, served.manifest, served.envelope) = cx.pull_all(&alice, &repo).await.map_err(into_trouble)?;
+        Ok(Self { alice, mallory, bob, newcomer, repo, own, served, fresh, bodies: bodies.into(), marks })
     }
 
     /// The request as it would be right with alice's token.
@@ -93,7 +97,7 @@ impl Scene {
 
     /// Whether the repository is another one, or one was created.
     pub async fn has_changed(&self, cx: &Ctx) -> Result<bool, Stop> {
-        let holds = match cx.holds(&self.alice, &self.repo, "requests without a member's token").await {
+        let holds = match cx.holds(&self.alice, &self.served, "requests without a member's token").await {
             Ok(()) => true,
             Err(Stop::Broken(_)) => false,
             Err(other) => return Err(other),
