@@ -13,10 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use avp_conform::client::Header;
+use avp_conform::faults::{self, API_KEY, Fault, FaultKind, Quirk};
 use avp_conform::fuzzing::server::{Campaign, Limits, Report, run};
 use avp_conform::requirements;
+use avp_conform::requirements::Level;
 use avp_conform::runner::{RunConfig, Target};
-use avp_conform::server::{self, API_KEY, Config, Fault, FaultKind, Level, Quirk};
+use avp_conform::server::{self, Config};
 use tokio::sync::watch;
 
 /// The seed of every campaign.
@@ -96,8 +98,8 @@ async fn fuzz(subject: Subject, seconds: Option<u64>) -> Campaign {
     let mut config = Config::default();
     match subject {
         Subject::Clean => {}
-        Subject::Fault(fault) => config.fault = Some(fault),
-        Subject::Quirk(quirk) => config.quirks = vec![quirk],
+        Subject::Fault(fault) => config.deviation = faults::deviation(Some(fault), &[]),
+        Subject::Quirk(quirk) => config.deviation = faults::deviation(None, &[quirk]),
     }
     let is_fault = matches!(subject, Subject::Fault(_));
     let running = server::start(config, TcpListener::bind("127.0.0.1:0").expect("a port")).await.expect("a server");

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use avp_conform::causes;
+use avp_conform::faults;
 use avp_conform::runner::{self, CheckResult, Event, RunConfig, Target};
 use avp_conform::server;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -30,8 +31,11 @@ async fn judge(only: Option<&str>) -> u8 {
 /// All that a run finds on a server whose repositories can't be used, which is what takes longest to group.
 async fn findings() -> Vec<Arc<CheckResult>> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let fault = server::Fault::by_name("create-not-stored");
-    let running = server::start(server::Config { fault, ..Default::default() }, listener).await.expect("a server");
+    let fault = faults::Fault::by_name("create-not-stored");
+    let running =
+        server::start(server::Config { deviation: faults::deviation(fault, &[]), ..Default::default() }, listener)
+            .await
+            .expect("a server");
     let config = RunConfig::new(Target::Url(format!("http://{}", running.addr()).parse().expect("a URL")));
     let (_keep, stop) = tokio::sync::watch::channel(false);
     let mut results = Vec::new();

@@ -19,6 +19,8 @@ pub mod client;
 #[cfg(feature = "program")]
 pub mod client_scenarios;
 pub mod codec;
+#[cfg(feature = "program")]
+pub mod faults;
 pub mod fuzzing;
 #[cfg(feature = "program")]
 pub mod handbook;

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 
 use super::UsageError;
 use super::select::near_misses;
+use crate::faults::{self, Fault, Quirk};
 use crate::scenarios::{self, CheckInfo};
-use crate::server::{Config, Fault, Quirk, Running};
+use crate::server::{Config, Deviation, Running};
 
 /// Every check, in the order of the specification.
 pub(super) fn checks() -> impl Iterator<Item = &'static CheckInfo> {
@@ -19,10 +20,16 @@ pub(super) fn fault(name: &str) -> Result<Fault, UsageError> {
 }
 
 /// The quirks of their names.
-pub(super) fn quirks(names: &[String]) -> Result<Vec<Quirk>, UsageError> {
+fn quirks(names: &[String]) -> Result<Vec<Quirk>, UsageError> {
     let known = || Quirk::all().iter().map(|quirk| quirk.info().name);
     let quirk = |name: &String| Quirk::by_name(name).ok_or_else(|| unknown("--quirk", name, "list --quirks", known()));
     names.iter().map(quirk).collect()
+}
+
+/// What a fault and quirks, by their names, make of the built-in server.
+pub(super) fn deviation(fault: Option<&str>, quirks: &[String]) -> Result<Deviation, UsageError> {
+    let fault = fault.map(self::fault).transpose()?;
+    Ok(faults::deviation(fault, &self::quirks(quirks)?))
 }
 
 fn unknown<'a>(option: &str, name: &str, list: &str, known: impl Iterator<Item = &'a str>) -> UsageError {

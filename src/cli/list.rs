@@ -8,9 +8,9 @@ use super::args::{ListArgs, ListFormat};
 use super::{UsageError, backend, output};
 use crate::agent::{Habit, HabitInfo};
 use crate::client_scenarios;
+use crate::faults::{Fault, Quirk};
 use crate::requirements::{self, Level, Party, Requirement, Revision};
 use crate::scenarios::CheckInfo;
-use crate::server::{Fault, Quirk};
 
 /// What is listed; what wasn't asked for isn't there.
 #[derive(Debug, Default, Serialize)]

@@ -131,7 +131,8 @@ fn drawn(recorded: &History, redactor: &Redactor) -> Option<Drawn> {
 /// Starts the built-in server with what has to be around it, and makes it the target. Files take longer, so they are only there
 /// where they are asked for or needed; they are searched when the checks have run.
 async fn set(args: &RunArgs, server: crate::server::Config, config: &mut RunConfig) -> Result<Stage, UsageError> {
-    let mut around = server.fault.map_or_else(Around::default, |fault| Around::of(fault.info().kind));
+    let fault = args.fault.as_deref().map(backend::fault).transpose()?;
+    let mut around = fault.map_or_else(Around::default, |fault| Around::of(fault.info()));
     around.searched |= args.embedded_storage;
     around.grpc = config.profile == Profile::Grpc;
     let stage = Stage::set(server, around).await.map_err(UsageError)?;

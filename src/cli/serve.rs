@@ -10,8 +10,7 @@ const PORT: u16 = 8787;
 /// Serves until Ctrl-C or SIGTERM; requests under way are finished.
 pub(super) fn serve(args: ServeArgs) -> Result<u8, UsageError> {
     let config = Config {
-        fault: args.fault.as_deref().map(backend::fault).transpose()?,
-        quirks: backend::quirks(&args.quirk)?,
+        deviation: backend::deviation(args.fault.as_deref(), &args.quirk)?,
         db: args.db,
         nonce_ttl: args.nonce_ttl,
         token_ttl: args.token_ttl,

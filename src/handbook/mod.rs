@@ -6,9 +6,9 @@ mod pages;
 
 use crate::agent::Habit;
 use crate::client_scenarios;
+use crate::faults::Fault;
 use crate::requirements::{self, Party, Requirement, Revision, reasons, why};
 use crate::scenarios::{self, CheckInfo, Need, Phase};
-use crate::server::Fault;
 
 pub use pages::pages;
 

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use super::{Scope, Subject, recorded};
 use crate::causes;
 use crate::client::random::Choices;
+use crate::faults::{Fault, FaultInfo};
 use crate::report::{Format, Recorder};
 use crate::requirements::{Level, order};
 use crate::runner::{CheckResult, Event, Status};
-use crate::server::{Fault, FaultInfo, Profile};
+use crate::server::Profile;
 
 /// Causes of which a pair of faults has to be among the first.
 const FIRST: usize = 3;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::{Subject, Trial};
 use crate::agent::Habit;
 use crate::client_scenarios;
+use crate::faults::{Fault, FaultKind};
 use crate::requirements;
 use crate::scenarios;
-use crate::server::{Fault, FaultKind};
 
 /// Everything about every trial.
 pub fn json(trials: &[Trial]) -> Value {

@@ -20,10 +20,11 @@ pub use matrix::{coverage, json, markdown};
 pub use stage::{Around, Stage};
 
 use crate::client::Header;
+use crate::faults::{self, Fault, FaultKind, Quirk};
 use crate::requirements::{self, Level};
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
 use crate::scenarios;
-use crate::server::{self, Fault, FaultKind, Profile, Quirk};
+use crate::server::{self, Profile};
 
 /// Nonce and token lifetime of servers whose faults show only when something expires.
 const SHORT_LIVED: Duration = Duration::from_secs(2);
@@ -211,8 +212,8 @@ fn is_slow(subject: Subject) -> bool {
 /// What is around the server: what a fault takes to be seen, and all of it but the killing where nothing may be seen.
 fn around(subject: Subject) -> Around {
     match subject {
-        Subject::Clean => Around { searched: true, replica: true, stranger: true, process: false, grpc: false },
-        Subject::Fault(fault) => Around::of(fault.info().kind),
+        Subject::Clean => Around { searched: true, replica: true, stranger: true, process: None, grpc: false },
+        Subject::Fault(fault) => Around::of(fault.info()),
         Subject::Quirk(_) | Subject::AllQuirks => Around::default(),
     }
 }
@@ -221,9 +222,12 @@ fn server_config(subject: Subject) -> server::Config {
     let mut config = server::Config::default();
     match subject {
         Subject::Clean => {}
-        Subject::Fault(fault) => config.fault = Some(fault),
-        Subject::Quirk(quirk) => config.quirks = vec![quirk],
-        Subject::AllQuirks => config.quirks = Quirk::all().iter().copied().filter(goes_with_others).collect(),
+        Subject::Fault(fault) => config.deviation = faults::deviation(Some(fault), &[]),
+        Subject::Quirk(quirk) => config.deviation = faults::deviation(None, &[quirk]),
+        Subject::AllQuirks => {
+            let quirks: Vec<_> = Quirk::all().iter().copied().filter(goes_with_others).collect();
+            config.deviation = faults::deviation(None, &quirks);
+        }
     }
     if is_slow(subject) {
         (config.nonce_ttl, config.token_ttl) = (SHORT_LIVED, SHORT_LIVED * 2);
@@ -260,7 +264,7 @@ async fn run_suite(subject: Subject, stage: &Stage, scope: Scope, emit: runner::
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if mostly_waits(subject) { 24 } else { 4 };
     (config.thorough, config.deadline) = (scope == Scope::RuleThoroughly, LONGEST);
-    let (name, value) = server::API_KEY;
+    let (name, value) = faults::API_KEY;
     config.headers =
         vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];
     if is_slow(subject) {

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::faults::{FaultInfo, FaultKind};
 use crate::runner::{RunConfig, Target};
 use crate::scan::{Role, Source};
 use crate::scenarios::Launch;
 use crate::scenarios::hosting::{SERVER, THE_SERVER};
-use crate::server::{self, Config, FaultKind, Folder, Running};
+use crate::server::{self, Config, Folder, Running};
 
 /// What is to be around a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,20 +22,21 @@ pub struct Around {
     pub replica: bool,
     /// Another deployment with the same habits.
     pub stranger: bool,
-    /// A process that can be killed, instead of a part of this one.
-    pub process: bool,
+    /// A process that can be killed, with the fault of this name, instead of a part of this one.
+    pub process: Option<&'static str>,
     /// What is judged is the gRPC profile.
     pub grpc: bool,
 }
 
 impl Around {
-    /// What a fault of a kind takes to be seen.
-    pub fn of(kind: FaultKind) -> Self {
+    /// What a fault takes to be seen.
+    pub fn of(fault: &FaultInfo) -> Self {
+        let kind = fault.kind;
         Self {
             searched: kind == FaultKind::Storage,
             replica: kind == FaultKind::Replica,
             stranger: kind == FaultKind::Stranger,
-            process: kind == FaultKind::Crash,
+            process: (kind == FaultKind::Crash).then_some(fault.name),
             grpc: false,
         }
     }
@@ -63,8 +65,8 @@ impl Stage {
             folder.furnish(&mut config);
         }
         let (mut running, mut launches) = (Vec::new(), Vec::new());
-        let target = if around.process {
-            let (url, launch) = process(&config)?;
+        let target = if let Some(fault) = around.process {
+            let (url, launch) = process(&config, fault)?;
             launches.push(launch);
             url
         } else {
@@ -113,14 +115,14 @@ async fn start(config: Config, grpc: bool, running: &mut Vec<Running>) -> Result
     Ok(url)
 }
 
-/// `avp-conform serve`, with what it is to do wrong.
-fn process(config: &Config) -> Result<(Url, Launch), String> {
+/// `avp-conform serve` with a fault.
+fn process(config: &Config, fault: &str) -> Result<(Url, Launch), String> {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = address.map_err(|error| format!("no free port: {error}"))?.to_string();
     let url = Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())?;
     let mut words = vec![program()?.display().to_string(), "serve".into(), "--listen".into(), address];
     words.extend(config.db.iter().flat_map(|path| ["--db".to_owned(), path.display().to_string()]));
-    words.extend(config.fault.iter().flat_map(|fault| ["--fault".to_owned(), fault.info().name.to_owned()]));
+    words.extend(["--fault".to_owned(), fault.to_owned()]);
     let launch =
         Launch { option: SERVER, role: THE_SERVER.into(), words, env: Vec::new(), url: url.clone(), knows_port: true };
     Ok((url, launch))

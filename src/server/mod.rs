@@ -9,33 +9,30 @@
 //! redemption   challenge and token                       (nonces, issuer, clock)
 //! operations   the six operations as functions of a state (validate, repo)
 //! store        SQLite
-//! faults       types that override one rule each: deliberately broken servers
-//! quirks       odd but conformant habits, at the edge of HTTP
+//! deviation    what a server does differently; nothing here (the rows are in `crate::faults`)
 //! ```
 
 mod body;
-mod clock;
-mod connection;
-mod credentials;
-mod edge;
-mod edits;
-mod faults;
+pub(crate) mod clock;
+pub(crate) mod connection;
+pub(crate) mod credentials;
+mod deviation;
+pub(crate) mod edge;
 mod folder;
 mod grpc;
 mod http;
-mod issuer;
-mod nonces;
-mod operations;
-mod quirks;
-mod redemption;
-mod refusal;
-mod repo;
-mod route;
-mod rules;
-mod store;
+pub(crate) mod issuer;
+pub(crate) mod nonces;
+pub(crate) mod operations;
+pub(crate) mod redemption;
+pub(crate) mod refusal;
+pub(crate) mod repo;
+pub(crate) mod route;
+pub(crate) mod rules;
+pub(crate) mod store;
 #[cfg(test)]
-mod tests;
-mod validate;
+pub(crate) mod tests;
+pub(crate) mod validate;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,9 +46,8 @@ use tracing::dispatcher;
 use tracing::instrument::WithSubscriber as _;
 
 pub use connection::Profile;
-pub use faults::{Fault, FaultInfo, FaultKind, Level};
+pub use deviation::{Behaviour, Deviation};
 pub use folder::Folder;
-pub use quirks::{API_KEY, Quirk, QuirkInfo};
 
 /// How the server runs.
 #[derive(Clone, Debug)]
@@ -68,10 +64,8 @@ pub struct Config {
     pub max_body: usize,
     /// Where clients reach this server, for discovery; `None` takes it from each request's Host header.
     pub public_url: Option<String>,
-    /// One rule to break.
-    pub fault: Option<Fault>,
-    /// Odd but allowed habits.
-    pub quirks: Vec<Quirk>,
+    /// What it does differently from the clean server.
+    pub deviation: Deviation,
 }
 
 impl Default for Config {
@@ -83,8 +77,7 @@ impl Default for Config {
             token_ttl: Duration::from_secs(3600),
             max_body: 16 << 20,
             public_url: None,
-            fault: None,
-            quirks: Vec::new(),
+            deviation: Deviation::default(),
         }
     }
 }
@@ -172,7 +165,7 @@ pub async fn start_with(
 ) -> Result<Running, ServerError> {
     let listener = listening(listener)?;
     let addr = listener.local_addr()?;
-    let (rules, edges) = behaviour(&config);
+    let (rules, edges) = config.deviation.build();
     let grpc_listener = grpc.map(listening).transpose()?;
     let grpc = grpc_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
     let store = Arc::new(store::Store::open(config.db.as_deref()).map_err(|source| {
@@ -217,14 +210,4 @@ fn log_to(path: &Path) -> Result<Dispatch, ServerError> {
     let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
     let file = file.map_err(|source| ServerError::Log { path: path.display().to_string(), source })?;
     Ok(Dispatch::new(tracing_subscriber::fmt().json().with_writer(Arc::new(file)).finish()))
-}
-
-/// The conformant rules with nothing at the edge, unless a fault or a quirk was asked for.
-fn behaviour(config: &Config) -> (Arc<dyn rules::Rules>, edge::Edges) {
-    let (rules, fault): (Arc<dyn rules::Rules>, _) = match config.fault.map(|fault| fault.build()) {
-        Some((rules, edge)) => (rules, Some(edge)),
-        None => (Arc::new(rules::Conformant), None),
-    };
-    let edges = fault.into_iter().chain(config.quirks.iter().map(Quirk::build)).collect();
-    (rules, edges)
 }

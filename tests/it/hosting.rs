@@ -4,8 +4,8 @@
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use avp_conform::faults::FaultKind;
 use avp_conform::selftest::{self, Subject};
-use avp_conform::server::FaultKind;
 use serde_json::Value;
 
 /// A check that takes some milliseconds.

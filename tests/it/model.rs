@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use avp_conform::client::{Identity, RawRequest, Transport};
 use avp_conform::codec::base64;
+use avp_conform::faults;
 use avp_conform::model::{self, Answer, Call, Operation, State, Words};
 use avp_conform::scenarios::Operation as Op;
 use avp_conform::server;
@@ -208,9 +209,14 @@ impl World {
     }
 }
 
-async fn sequence(fault: Option<server::Fault>, rolls: &[Dice]) -> Result<(), String> {
+async fn sequence(fault: Option<faults::Fault>, rolls: &[Dice]) -> Result<(), String> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = server::start(server::Config { fault, ..server::Config::default() }, listener).await.unwrap();
+    let server = server::start(
+        server::Config { deviation: faults::deviation(fault, &[]), ..server::Config::default() },
+        listener,
+    )
+    .await
+    .unwrap();
     let url = format!("http://{}", server.addr()).parse().unwrap();
     let transport = Transport::new(&url, None, Vec::new(), Duration::from_secs(10)).unwrap();
     let mut world = World { transport, people: Vec::new(), words: Words::default(), states: [None, None], stamp: 0 };
@@ -226,7 +232,7 @@ async fn sequence(fault: Option<server::Fault>, rolls: &[Dice]) -> Result<(), St
     world.pulled_is_modelled().await
 }
 
-fn run(fault: Option<server::Fault>, rolls: &[Dice]) -> Result<(), String> {
+fn run(fault: Option<faults::Fault>, rolls: &[Dice]) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(sequence(fault, rolls))
 }
@@ -261,7 +267,7 @@ fn broken_servers_are_told() {
         ("pull-previous-envelope", "AVP-6-pull-current"),
         ("fetch-removed", "AVP-6-fetch-entry"),
     ] {
-        let fault = server::Fault::by_name(name).unwrap();
+        let fault = faults::Fault::by_name(name).unwrap();
         let mut runner = proptest::test_runner::TestRunner::deterministic();
         let mut told = Vec::new();
         for _ in 0..100 {

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use avp_conform::faults::FaultKind;
 use avp_conform::selftest::{self, Subject};
-use avp_conform::server::{FaultKind, Profile};
+use avp_conform::server::Profile;
 use serde_json::Value;
 
 /// The checks that send what is looked for, and those that look.

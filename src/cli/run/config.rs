@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::super::args::{ProfileArg, RunArgs};
 use super::super::{UsageError, backend, rerun, select, values};
 use crate::client::Profile;
+use crate::faults::FaultKind;
 use crate::runner::{
     DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target,
 };
-use crate::server::{Config, FaultKind};
+use crate::server::Config;
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
 const EMBEDDED_NONCE_TTL: Duration = Duration::from_secs(2);
@@ -75,12 +76,10 @@ pub(in super::super) fn embedded(args: &RunArgs) -> Result<Option<Config>, Usage
     if !args.embedded {
         return Ok(None);
     }
-    let mut config = Config {
-        fault: args.fault.as_deref().map(backend::fault).transpose()?,
-        quirks: backend::quirks(&args.quirk)?,
-        ..Config::default()
-    };
-    let dies = config.fault.is_some_and(|fault| fault.info().kind == FaultKind::Crash);
+    let deviation = backend::deviation(args.fault.as_deref(), &args.quirk)?;
+    let mut config = Config { deviation, ..Config::default() };
+    let fault = args.fault.as_deref().map(backend::fault).transpose()?;
+    let dies = fault.is_some_and(|fault| fault.info().kind == FaultKind::Crash);
     if dies && args.profile.is_some_and(|wanted| wanted.profile() == Profile::Grpc) {
         return Err("--profile grpc can't show this --fault: a server that is killed speaks HTTP/JSON".into());
     }

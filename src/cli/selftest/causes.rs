@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinSet;
 
 use super::{SelftestArgs, UsageError};
+use crate::faults::Fault;
 use crate::report::text::{clean, count};
 use crate::selftest::causes::{self, Figures, Judged};
-use crate::server::Fault;
 
 /// Judges every fault by all checks, or reads what was found before, and measures what the runs say; 0 when the goals are met.
 pub(super) fn causes(args: &SelftestArgs) -> Result<u8, UsageError> {

@@ -13,11 +13,11 @@ use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo};
 use crate::wire::MemberEntry;
 
-pub(super) fn read_nonce(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn read_nonce(text: &str) -> Option<Vec<u8>> {
     base64::decode(text).ok()
 }
 
-pub(super) fn nonce_is_redeemable(
+pub(crate) fn nonce_is_redeemable(
     rules: &dyn Rules,
     issued: Option<&Issued>,
     identity: &str,
@@ -26,17 +26,11 @@ pub(super) fn nonce_is_redeemable(
     issued.is_some_and(|issued| rules.nonce_belongs(&issued.key, identity) && issued.at.elapsed() <= ttl)
 }
 
-pub(super) fn nonce_signature_holds(key: &[u8; 32], nonce: &[u8], signature: &str) -> bool {
+pub(crate) fn nonce_signature_holds(key: &[u8; 32], nonce: &[u8], signature: &str) -> bool {
     base64::decode(signature).is_ok_and(|signature| signature::verify(key, nonce, &signature).is_ok())
 }
 
-pub(in crate::server) fn claims(
-    issuer: &str,
-    member: &str,
-    issued: i64,
-    expires: i64,
-    jti: String,
-) -> Map<String, Value> {
+pub(crate) fn claims(issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
     let mut claims = Map::new();
     for (name, value) in [
         ("sub", json!(format!("key:{member}"))),
@@ -51,47 +45,43 @@ pub(in crate::server) fn claims(
     claims
 }
 
-pub(in crate::server) fn authenticate(
-    rules: &dyn Rules,
-    authority: &Authority,
-    parts: &Parts,
-) -> Result<String, Refusal> {
+pub(crate) fn authenticate(rules: &dyn Rules, authority: &Authority, parts: &Parts) -> Result<String, Refusal> {
     let token = rules.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
     rules.member_of_token(authority, &token)
 }
 
-pub(super) fn token_signature_holds(issuer_key: &[u8; 32], token: &Jwt) -> bool {
+pub(crate) fn token_signature_holds(issuer_key: &[u8; 32], token: &Jwt) -> bool {
     signature::verify(issuer_key, token.signing_input.as_bytes(), &token.signature).is_ok()
 }
 
-pub(super) fn token_issuer_holds(ours: &str, token: &Jwt) -> bool {
+pub(crate) fn token_issuer_holds(ours: &str, token: &Jwt) -> bool {
     token.claims.get("iss").and_then(Value::as_str) == Some(ours)
 }
 
-pub(super) fn member_of_subject(subject: &str) -> Option<String> {
+pub(crate) fn member_of_subject(subject: &str) -> Option<String> {
     subject.strip_prefix("key:").map(str::to_owned)
 }
 
-pub(super) fn has_member(members: &[MemberEntry], id: &str) -> bool {
+pub(crate) fn has_member(members: &[MemberEntry], id: &str) -> bool {
     members.iter().any(|entry| entry.ed25519_public_key == id)
 }
 
-pub(super) fn sole_member_is_caller(members: &[MemberEntry], caller: &str) -> bool {
+pub(crate) fn sole_member_is_caller(members: &[MemberEntry], caller: &str) -> bool {
     matches!(members, [only] if only.ed25519_public_key == caller)
 }
 
-pub(super) fn added(repo: &Repo, entry: &MemberEntry) -> Repo {
+pub(crate) fn added(repo: &Repo, entry: &MemberEntry) -> Repo {
     let mut next = repo.clone();
     next.manifest.members.push(entry.clone());
     next.last_removal = None;
     next
 }
 
-pub(super) fn removal_is_retry(repo: &Repo, digest: &[u8]) -> bool {
+pub(crate) fn removal_is_retry(repo: &Repo, digest: &[u8]) -> bool {
     repo.last_removal.as_deref() == Some(digest)
 }
 
-pub(super) fn fetch(repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+pub(crate) fn fetch(repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
     match repo.manifest.member(member_id) {
         Some(entry) => Outcome::read(entry.clone()),
         None => Outcome::refuse(Refusal::not_found("no such member")),

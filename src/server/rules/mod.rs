@@ -1,11 +1,11 @@
 //! The rules of the protocol, one method each.
 //!
-//! The methods' bodies *are* the conformant server: [`Conformant`] overrides nothing, and a fault ([`super::faults`]) is a
+//! The methods' bodies *are* the conformant server: [`Conformant`] overrides nothing, and a fault (`crate::faults`) is a
 //! type that overrides one of them. Decisions are small methods; the flows that ask them are plain functions in
 //! [`super::operations`], [`super::redemption`], [`super::issuer`] and [`super::validate`], which are methods here too so
 //! that a fault can go wrong in the order of the steps as well.
 
-pub(super) mod conformant;
+pub(crate) mod conformant;
 mod identity;
 mod vault;
 

@@ -2,8 +2,7 @@
 
 mod auth;
 mod client;
-mod faults;
 mod http;
 mod probe;
-mod script;
+pub(crate) mod script;
 mod vault;

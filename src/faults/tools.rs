@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 
-pub use crate::server::edits::*;
+pub use crate::faults::edits::*;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::wire::MemberEntry;

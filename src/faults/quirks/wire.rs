@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::{Quirk, quirk};
 use crate::codec::base64;
+use crate::faults::edits::{each_object, edit, lock};
 use crate::server::credentials;
 use crate::server::edge::Edge;
-use crate::server::edits::{each_object, edit, lock};
 use crate::server::issuer::random;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::codec::key_wrap::SCHEME_ID;
+use crate::faults::edits::each_object;
 use crate::server::edge::Edge;
-use crate::server::edits::each_object;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
 use crate::server::store::Store;

@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::faults::edits::{edit, edit_any, entries, manifest};
 use crate::server::edge::Edge;
-use crate::server::edits::{edit, edit_any, entries, manifest};
 use crate::server::route::Route;
 
 /// Changes the JSON of 2xx answers.

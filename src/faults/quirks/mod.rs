@@ -11,7 +11,7 @@ mod wire;
 
 use std::sync::{Arc, LazyLock};
 
-use super::edge::Edge;
+use crate::server::edge::Edge;
 
 /// What is to be known about a quirk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct QuirkInfo {
 #[derive(Clone, Copy)]
 pub struct Quirk {
     info: QuirkInfo,
-    build: fn() -> Arc<dyn Edge>,
+    pub(super) build: fn() -> Arc<dyn Edge>,
     limit: bool,
 }
 
@@ -197,10 +197,6 @@ impl Quirk {
     /// What is to be known about it.
     pub fn info(&self) -> &QuirkInfo {
         &self.info
-    }
-
-    pub(super) fn build(&self) -> Arc<dyn Edge> {
-        (self.build)()
     }
 }
 

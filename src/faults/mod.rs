@@ -1,5 +1,8 @@
-//! Deliberately broken servers: each fault overrides one rule and leaves the others alone. They exist to measure the
-//! suite, so each is a mistake that a real server could make, not just the absence of a rule.
+//! What the built-in server can do wrong (faults) or oddly ([`Quirk`]s).
+//!
+//! A fault is a deliberately broken server: it overrides one rule and leaves the others alone. Faults exist to measure the suite,
+//! so each is a mistake that a real server could make, not just the absence of a rule. A quirk is an odd habit that the
+//! specification allows. [`deviation`] is what they make of a server.
 
 #[macro_use]
 mod define;
@@ -15,6 +18,7 @@ mod crashes;
 mod create;
 mod disclosure;
 mod door;
+mod edits;
 mod elsewhere;
 mod errors;
 mod framing;
@@ -34,6 +38,7 @@ mod parsers;
 mod pull;
 mod push;
 mod push_roster;
+mod quirks;
 mod races;
 mod redemption;
 mod refused;
@@ -45,6 +50,8 @@ mod rosters;
 mod spellings;
 mod status;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod tools;
 mod unread;
@@ -53,13 +60,18 @@ mod weak;
 
 use std::sync::{Arc, LazyLock};
 
-use super::connection::Profile;
-use super::edge::Edge;
-use super::rules::Rules;
-pub use crate::requirements::Level;
+pub use quirks::{API_KEY, Quirk, QuirkInfo};
 
-/// The rules of a broken server, and what it does at the edge of HTTP.
-type Behaviour = (Arc<dyn Rules>, Arc<dyn Edge>);
+use crate::requirements::Level;
+use crate::server::edge::Edge;
+use crate::server::rules::Rules;
+use crate::server::{Behaviour, Deviation, Profile};
+
+/// A server with one rule broken, habits, or both.
+pub fn deviation(fault: Option<Fault>, quirks: &[Quirk]) -> Deviation {
+    let habits = quirks.iter().map(|quirk| quirk.build).collect();
+    Deviation { behaviour: fault.map(|fault| fault.build), habits }
+}
 
 /// What it takes to see a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -179,10 +191,6 @@ impl Fault {
     /// What is to be known about it.
     pub fn info(&self) -> &FaultInfo {
         &self.info
-    }
-
-    pub(super) fn build(&self) -> Behaviour {
-        (self.build)()
     }
 }
 

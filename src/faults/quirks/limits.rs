@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::{Quirk, quirk};
 use crate::codec::jwt::Jwt;
+use crate::faults::edits::lock;
 use crate::server::credentials;
 use crate::server::edge::{Edge, HangUp};
-use crate::server::edits::lock;
 use crate::server::refusal::Refusal;
 use crate::server::repo::Repo;
 use crate::server::route::Route;

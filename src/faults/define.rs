@@ -14,9 +14,9 @@
 macro_rules! faults {
     ($($([$kind:ident])? $name:literal breaks $requirement:ident: $summary:literal => $body:tt)*) => {
         /// The faults of this area.
-        pub(super) fn faults() -> Vec<crate::server::faults::Fault> {
-            vec![$(crate::server::faults::Fault {
-                info: crate::server::faults::FaultInfo {
+        pub(super) fn faults() -> Vec<crate::faults::Fault> {
+            vec![$(crate::faults::Fault {
+                info: crate::faults::FaultInfo {
                     name: $name,
                     requirement: crate::requirements::$requirement.id,
                     level: crate::requirements::$requirement.level,
@@ -33,23 +33,23 @@ macro_rules! faults {
 /// Sequential unless said otherwise.
 macro_rules! kind {
     () => {
-        crate::server::faults::FaultKind::Sequential
+        crate::faults::FaultKind::Sequential
     };
     ($kind:ident) => {
-        crate::server::faults::FaultKind::$kind
+        crate::faults::FaultKind::$kind
     };
 }
 
 /// A function that makes the rules and the edge of a fault.
 macro_rules! behaviour {
-    ({ is $value:expr }) => { || crate::server::faults::both($value) };
+    ({ is $value:expr }) => { || crate::faults::both($value) };
     ({ state { $($field:ident: $type:ty),* $(,)? } $($trait:ident { $($body:tt)* })* }) => {{
         #[derive(Default)]
         struct F { $($field: $type),* }
         impl crate::server::rules::IdentityRules for F { pick! { identity $($trait { $($body)* })* } }
         impl crate::server::rules::VaultRules for F { pick! { vault $($trait { $($body)* })* } }
         impl crate::server::edge::Edge for F { pick! { edge $($trait { $($body)* })* } }
-        || crate::server::faults::both(F::default())
+        || crate::faults::both(F::default())
     }};
     ({ $($trait:ident { $($body:tt)* })* }) => { behaviour!({ state {} $($trait { $($body)* })* }) };
 }

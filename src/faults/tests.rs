@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::script::transcript;
+use super::{API_KEY, Fault, Quirk, deviation};
 use crate::requirements::{self, Party, Revision};
-use crate::server::quirks::API_KEY;
-use crate::server::{Config, Fault, Quirk};
+use crate::server::Config;
+use crate::server::tests::script::transcript;
 
 fn is_kebab(name: &str) -> bool {
     name.split('-')
@@ -79,7 +79,7 @@ fn is_in_reach(quirk: &&Quirk) -> bool {
 async fn quirks_serve(first: usize) {
     let quirks = Quirk::all().iter().filter(is_in_reach);
     for quirk in quirks.skip(first).step_by(2) {
-        let transcript = run(Config { quirks: vec![*quirk], ..Config::default() }).await;
+        let transcript = run(Config { deviation: deviation(None, &[*quirk]), ..Config::default() }).await;
         assert!(transcript.matches("-> 200").count() > 150, "{quirk:?}\n{transcript}");
         let closes = quirk.info().name == "large-body-closes";
         assert!(closes || !transcript.contains("-> 0 "), "{quirk:?}\n{transcript}");
@@ -102,7 +102,7 @@ async fn quirks_serve_together() {
     let good = |quirk: &&Quirk| {
         is_in_reach(quirk) && !["occasional-429", "tokens-of-4-kib", "trailing-newline"].contains(&quirk.info().name)
     };
-    let quirks = Quirk::all().iter().filter(good).copied().collect();
-    let transcript = run(Config { quirks, ..Config::default() }).await;
+    let quirks: Vec<_> = Quirk::all().iter().filter(good).copied().collect();
+    let transcript = run(Config { deviation: deviation(None, &quirks), ..Config::default() }).await;
     assert!(transcript.matches("-> 200").count() > 100, "{transcript}");
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::codec::base64;
+use crate::faults::edits::{each_object, edit, edit_body, lock};
 use crate::server::edge::Edge;
-use crate::server::edits::{each_object, edit, edit_body, lock};
 use crate::server::issuer::random;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
