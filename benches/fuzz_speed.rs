@@ -20,7 +20,7 @@ use avp_conform::client::{Identity, RawRequest, Repo, Transport};
 use avp_conform::codec::base64;
 use avp_conform::fuzzing::server::{Limits, Saved, replay, run};
 use avp_conform::runner::{RunConfig, Target};
-use avp_conform::scenarios::Operation;
+use avp_conform::wire::Operation;
 use serde_json::{Value, json};
 use url::Url;
 

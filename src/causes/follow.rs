@@ -7,7 +7,7 @@ use super::symptom::{Class, Symptom};
 use crate::requirements as req;
 use crate::requirements::order::builds_on;
 use crate::runner::Status;
-use crate::scenarios::Operation;
+use crate::wire::Operation;
 
 /// A reason: what it says to a reader, and whether it holds for a finding and a cause.
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);

@@ -1,7 +1,8 @@
 //! What kind of thing is wrong, and which rules it is a breach of.
 
 use crate::requirements::{self as req, Requirement};
-use crate::scenarios::{CheckInfo, Operation};
+use crate::scenarios::CheckInfo;
+use crate::wire::Operation;
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

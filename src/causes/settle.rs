@@ -7,19 +7,7 @@ use super::subject::plain_of;
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
 use crate::runner::Status;
-use crate::scenarios::Operation;
-
-const ALL_OPERATIONS: [Operation; 9] = [
-    Operation::Challenge,
-    Operation::Token,
-    Operation::CreateRepo,
-    Operation::Pull,
-    Operation::Push,
-    Operation::AddMember,
-    Operation::RemoveMember,
-    Operation::FetchMemberKey,
-    Operation::Discovery,
-];
+use crate::wire::Operation;
 
 /// Decides whose doing each finding is, and which findings are direct.
 pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
@@ -124,7 +112,7 @@ pub(super) const NEWCOMER: &str = "add-member/newcomer-reads";
 const MANY: usize = 3;
 
 fn operation(symptom: &Symptom<'_>) -> Option<Operation> {
-    symptom.operation.and_then(|name| ALL_OPERATIONS.into_iter().find(|it| it.name() == name))
+    symptom.operation.and_then(|name| Operation::ALL.into_iter().find(|it| it.name() == name))
 }
 
 /// The operations after which pulls show each deviation: those that were carried out; or else those that were refused, where checks

@@ -1,7 +1,8 @@
 //! What a check is about, as its id and its rules say it.
 
 use crate::requirements::{INT64, Requirement};
-use crate::scenarios::{CheckInfo, NO_OPERATION, Operation};
+use crate::scenarios::{CheckInfo, NO_OPERATION};
+use crate::wire::Operation;
 
 /// Operations by the words that stand for them in the ids of checks.
 const WORDS: [(&str, Operation); 16] = [

@@ -10,7 +10,8 @@ use super::subject::subject;
 use crate::client::Exchange;
 use crate::requirements::{self as req, Requirement};
 use crate::runner::{CheckInfo, CheckResult, Status};
-use crate::scenarios::{self, Operation};
+use crate::scenarios;
+use crate::wire::Operation;
 
 /// How a check looks at a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

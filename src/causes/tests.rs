@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::*;
 use crate::client::{Exchange, RecordedBody};
 use crate::runner::Finding;
-use crate::scenarios::{self, Operation};
+use crate::scenarios;
+use crate::wire::Operation;
 
 /// A check's result, as far as its cause is told from it.
 struct Told {

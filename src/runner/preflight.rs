@@ -11,7 +11,8 @@ use super::pace::{Checks, Pace, is_serial};
 use super::{RunConfig, Target};
 use crate::client::{self, Identity, Profile, Transport, TransportError, clock};
 use crate::requirements::Level;
-use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Launch, Operation, Stop, World};
+use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Launch, Stop, World};
+use crate::wire::Operation;
 use crate::wire::TokenResponse;
 
 /// How long a second connection may take to be served while a first one is idle.

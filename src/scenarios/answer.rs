@@ -1,161 +1,20 @@
-//! Operations of the protocol, and what a check can say about an answer to one.
+//! What a check can say about an answer to one of the operations.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::limits::Limit;
 use super::{Ctx, Finding, Stop};
 use crate::client::{Exchange, GrpcStatus};
-use crate::wire::proto::{Code, Method as GrpcMethod};
-use crate::wire::{self, MessageKind};
-
-/// What stays as it is in a path segment: RFC 3986 unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::wire::proto::Code;
+use crate::wire::{self, MessageKind, Operation};
 
 /// What a record calls a request that is none of the operations.
 pub const NO_OPERATION: &str = "request";
-
-/// Percent-encodes one path segment.
-pub fn segment(text: &str) -> String {
-    // A segment of dots would be taken for a relative path by URL parsers on the way.
-    match text {
-        "." => "%2E".into(),
-        ".." => "%2E%2E".into(),
-        _ => utf8_percent_encode(text, SEGMENT).to_string(),
-    }
-}
-
-/// The operations of the HTTP/JSON profile (SPEC §3, §6, §8.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the specification's")]
-pub enum Operation {
-    Challenge,
-    Token,
-    CreateRepo,
-    Pull,
-    Push,
-    AddMember,
-    RemoveMember,
-    FetchMemberKey,
-    Discovery,
-}
-
-impl Operation {
-    /// The six that need a token.
-    pub const VAULT: [Self; 6] =
-        [Self::CreateRepo, Self::Pull, Self::Push, Self::AddMember, Self::RemoveMember, Self::FetchMemberKey];
-    /// Those that take a body.
-    pub const WITH_BODY: [Self; 7] =
-        [Self::Challenge, Self::Token, Self::CreateRepo, Self::Pull, Self::Push, Self::AddMember, Self::RemoveMember];
-
-    /// The name with its article, `an addMember`.
-    pub fn one(self) -> String {
-        let name = self.name();
-        let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        format!("{article} {name}")
-    }
-
-    /// The specification's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Challenge => "challenge",
-            Self::Token => "token",
-            Self::CreateRepo => "createRepo",
-            Self::Pull => "pull",
-            Self::Push => "push",
-            Self::AddMember => "addMember",
-            Self::RemoveMember => "removeMember",
-            Self::FetchMemberKey => "fetchMemberKey",
-            Self::Discovery => "discovery",
-        }
-    }
-
-    /// HTTP method.
-    pub fn method(self) -> Method {
-        match self {
-            Self::FetchMemberKey | Self::Discovery => Method::GET,
-            _ => Method::POST,
-        }
-    }
-
-    /// Path for a repository and, for fetchMemberKey, a member; both are percent-encoded here.
-    pub fn path(self, repo_id: &str, member_id: &str) -> String {
-        let repo = segment(repo_id);
-        match self {
-            Self::Challenge => "/api/auth/keypair/challenge".into(),
-            Self::Token => "/api/auth/keypair/token".into(),
-            Self::CreateRepo => "/v1/repos".into(),
-            Self::Pull => format!("/v1/repos/{repo}/pull"),
-            Self::Push => format!("/v1/repos/{repo}/push"),
-            Self::AddMember => format!("/v1/repos/{repo}/add-member"),
-            Self::RemoveMember => format!("/v1/repos/{repo}/remove-member"),
-            Self::FetchMemberKey => format!("/v1/repos/{repo}/member/{}", segment(member_id)),
-            Self::Discovery => "/.well-known/avp".into(),
-        }
-    }
-
-    /// The gRPC call; discovery has none.
-    pub fn grpc(self) -> Option<GrpcMethod> {
-        Some(match self {
-            Self::Challenge => GrpcMethod::Challenge,
-            Self::Token => GrpcMethod::Token,
-            Self::CreateRepo => GrpcMethod::CreateRepo,
-            Self::Pull => GrpcMethod::Pull,
-            Self::Push => GrpcMethod::Push,
-            Self::AddMember => GrpcMethod::AddMember,
-            Self::RemoveMember => GrpcMethod::RemoveMember,
-            Self::FetchMemberKey => GrpcMethod::FetchMemberKey,
-            Self::Discovery => return None,
-        })
-    }
-
-    /// Whether the identity provider answers it.
-    pub fn is_authentication(self) -> bool {
-        matches!(self, Self::Challenge | Self::Token)
-    }
-
-    /// Whether it only reads.
-    pub fn changes_nothing(self) -> bool {
-        matches!(self, Self::Pull | Self::FetchMemberKey | Self::Discovery)
-    }
-
-    /// Whether it may change a repository.
-    pub fn is_write(self) -> bool {
-        matches!(self, Self::CreateRepo | Self::Push | Self::AddMember | Self::RemoveMember)
-    }
-
-    /// What the request's body is, if it has one.
-    pub fn request_kind(self) -> Option<MessageKind> {
-        Some(match self {
-            Self::Challenge => MessageKind::ChallengeRequest,
-            Self::Token => MessageKind::TokenRequest,
-            Self::CreateRepo => MessageKind::CreateRepoRequest,
-            Self::Pull => MessageKind::PullRequest,
-            Self::Push => MessageKind::PushRequest,
-            Self::AddMember => MessageKind::MemberAddRequest,
-            Self::RemoveMember => MessageKind::MemberRemoveRequest,
-            Self::FetchMemberKey | Self::Discovery => return None,
-        })
-    }
-
-    /// What a 2xx body is.
-    pub fn answer_kind(self) -> MessageKind {
-        match self {
-            Self::Challenge => MessageKind::ChallengeResponse,
-            Self::Token => MessageKind::TokenResponse,
-            Self::CreateRepo | Self::AddMember | Self::RemoveMember => MessageKind::VaultManifest,
-            Self::Pull => MessageKind::PullResponse,
-            Self::Push => MessageKind::PushResponse,
-            Self::FetchMemberKey => MessageKind::MemberEntry,
-            Self::Discovery => MessageKind::Discovery,
-        }
-    }
-}
 
 /// An answer, in the hands of a check.
 #[derive(Clone)]

@@ -16,10 +16,11 @@ use http::{HeaderName, HeaderValue, Method};
 pub(super) use self::operations::shorten_token;
 pub use self::setup::into_trouble;
 pub use self::site::{Place, Site};
-use super::answer::{Answer, Operation};
+use super::answer::Answer;
 use super::{CheckInfo, Finding, Recording, Stop, World};
 use crate::client::random::Choices;
 use crate::client::{Exchange, Identity};
+use crate::wire::Operation;
 
 /// How many exchanges a check remembers for its report.
 const REMEMBERED: usize = 12;

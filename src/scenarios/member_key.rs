@@ -116,7 +116,7 @@ async fn plain_plus(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let bob = cx.introduce(Identity::generate_with(|id| id.contains('+')));
     let repo = cx.repo_with(&alice, &[&bob]).await?;
-    let spelled = super::answer::segment(&bob.id).replace("%2B", "+");
+    let spelled = crate::wire::segment(&bob.id).replace("%2B", "+");
     is_entry(&fetch_raw(cx, &alice, &repo, &spelled).await?, &repo.manifest.members[1])
 }
 
@@ -194,7 +194,7 @@ async fn other_spellings(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let bob = cx.introduce(Identity::generate_with(|id| id.contains('/') && id.contains('+')));
     let repo = cx.repo_with(&alice, &[&bob]).await?;
-    let once = super::answer::segment(&bob.id);
+    let once = crate::wire::segment(&bob.id);
     for (what, spelled) in [
         ("a member id without its padding", once.trim_end_matches("%3D").to_owned()),
         ("a member id in the URL alphabet", bob.id.replace('/', "_").replace('+', "-").replace('=', "%3D")),

@@ -66,8 +66,7 @@ mod variants;
 mod world;
 mod zero_knowledge;
 
-pub(crate) use answer::segment;
-pub use answer::{Answer, NO_OPERATION, Operation};
+pub use answer::{Answer, NO_OPERATION};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
 pub use check::{Body, Check, CheckInfo, Finding, Need, Omission, Outcome, Phase, Status, Stop};
@@ -83,6 +82,8 @@ pub use recording::Recording;
 pub use refusals::Refusals;
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
+
+use crate::wire::{Operation, segment};
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {

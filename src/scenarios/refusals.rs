@@ -352,7 +352,7 @@ mod tests {
         for spelled in [&id, &url, &escaped] {
             let told = format!("{{\"error\":\"not among {spelled}\"}}");
             assert_eq!(leaked(&look, told.as_bytes(), b"/v1/repos"), [0], "{spelled}");
-            let path = format!("/v1/repos/r/member/{}", crate::scenarios::segment(&id));
+            let path = format!("/v1/repos/r/member/{}", crate::wire::segment(&id));
             assert!(leaked(&look, told.as_bytes(), path.as_bytes()).is_empty(), "{spelled}");
         }
     }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::client::{Exchange, RecordedBody};
 use crate::runner::{CheckResult, Finding, Status};
-use crate::scenarios::{self, Operation};
+use crate::scenarios;
+use crate::wire::Operation;
 
 #[derive(Deserialize)]
 struct Report {

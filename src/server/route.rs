@@ -1,5 +1,7 @@
 //! The routes of the HTTP/JSON profile.
 
+use crate::wire::Operation;
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
@@ -30,25 +32,32 @@ pub enum Route {
 }
 
 impl Route {
+    /// The operation that it is for, if it is for one.
+    pub fn operation(self) -> Option<Operation> {
+        Some(match self {
+            Self::Challenge => Operation::Challenge,
+            Self::Token => Operation::Token,
+            Self::CreateRepo => Operation::CreateRepo,
+            Self::Pull => Operation::Pull,
+            Self::Push => Operation::Push,
+            Self::AddMember => Operation::AddMember,
+            Self::RemoveMember => Operation::RemoveMember,
+            Self::FetchMemberKey => Operation::FetchMemberKey,
+            Self::Discovery => Operation::Discovery,
+            Self::Jwks | Self::WrongMethod | Self::Unknown => return None,
+        })
+    }
+
     /// The path with its parameters in braces; this, not the path itself, goes to the log.
     pub fn template(self) -> &'static str {
         match self {
-            Self::Challenge => "/api/auth/keypair/challenge",
-            Self::Token => "/api/auth/keypair/token",
-            Self::CreateRepo => "/v1/repos",
-            Self::Pull => "/v1/repos/{repoId}/pull",
-            Self::Push => "/v1/repos/{repoId}/push",
-            Self::AddMember => "/v1/repos/{repoId}/add-member",
-            Self::RemoveMember => "/v1/repos/{repoId}/remove-member",
-            Self::FetchMemberKey => "/v1/repos/{repoId}/member/{memberId}",
-            Self::Discovery => "/.well-known/avp",
             Self::Jwks => "/.well-known/jwks.json",
-            Self::WrongMethod | Self::Unknown => "(none)",
+            _ => self.operation().map_or("(none)", Operation::template),
         }
     }
 
     /// Whether it can change a repository.
     pub fn writes(self) -> bool {
-        matches!(self, Self::CreateRepo | Self::Push | Self::AddMember | Self::RemoveMember)
+        self.operation().is_some_and(Operation::is_write)
     }
 }

@@ -6,11 +6,10 @@ use avp_conform::client::{Identity, RawRequest, Transport};
 use avp_conform::codec::base64;
 use avp_conform::faults;
 use avp_conform::model::{self, Answer, Call, Operation, State, Words};
-use avp_conform::scenarios::Operation as Op;
 use avp_conform::server;
 use avp_conform::wire::{
     ChallengeResponse, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest,
-    PullRequest, PushRequest, TokenResponse, VaultManifest, WrappedKey,
+    Operation as Op, PullRequest, PushRequest, TokenResponse, VaultManifest, WrappedKey,
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use proptest::prelude::*;

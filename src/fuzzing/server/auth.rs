@@ -17,7 +17,7 @@ use crate::codec::base64;
 use crate::codec::jwt::Jwt;
 use crate::model::Cause;
 use crate::requirements::{self as rule, Requirement};
-use crate::scenarios::Operation;
+use crate::wire::Operation;
 use crate::wire::TokenResponse;
 
 /// Tokens that live longer than a day aren't short lived.

@@ -8,7 +8,8 @@ use super::play::{Going, Play};
 use crate::codec::jwt::Jwt;
 use crate::model::wrong_discovery;
 use crate::requirements as rule;
-use crate::scenarios::{Operation, candidates, is_signed_by};
+use crate::scenarios::{candidates, is_signed_by};
+use crate::wire::Operation;
 
 impl Play {
     /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.

@@ -10,7 +10,8 @@ use super::request::{Judged, Prepared, rule_of_answer};
 use crate::client::RawAnswer;
 use crate::model::{self, Call, Cause};
 use crate::requirements::{self as rule, Requirement, Revision};
-use crate::scenarios::{Operation, wrong_code};
+use crate::scenarios::wrong_code;
+use crate::wire::Operation;
 use crate::wire::{MessageKind, PullRequest, PullResponse, Schema};
 
 /// Bytes at the end of a token that are in no answer by chance.

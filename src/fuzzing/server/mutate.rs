@@ -9,7 +9,7 @@ use super::plan::{Body, Change};
 use crate::client::canary_text;
 use crate::client::random::Choices;
 use crate::codec::base64;
-use crate::scenarios::segment;
+use crate::wire::segment;
 
 /// How deep nesting goes in a member.
 const DEEP: usize = 3_000;

@@ -14,7 +14,7 @@ use crate::client::random::Choices;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::model::{self, Call, Words};
 use crate::requirements::{self as rule, Requirement, Revision};
-use crate::scenarios::Operation;
+use crate::wire::Operation;
 use crate::wire::{CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest, PushRequest, VaultManifest};
 
 /// Longest answer that is read, in bytes.

@@ -10,7 +10,7 @@ use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::model::{State, Word, Words};
 use crate::requirements::Revision;
-use crate::scenarios::Operation;
+use crate::wire::Operation;
 use crate::wire::{EncryptedEnvelope, MemberEntry, WrappedKey};
 
 /// A nonce that was issued.

@@ -15,7 +15,8 @@ use crate::client::{
 };
 use crate::report::shorten_token;
 use crate::requirements as rule;
-use crate::scenarios::{Operation, World};
+use crate::scenarios::World;
+use crate::wire::Operation;
 
 /// How long a server may take for what it was never sent to its end.
 const UNFINISHED: Duration = Duration::from_secs(1);

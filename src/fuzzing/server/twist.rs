@@ -13,7 +13,7 @@ use crate::client::RawRequest;
 use crate::client::random::Choices;
 use crate::model::Call;
 use crate::requirements::{self as rule, Revision};
-use crate::scenarios::Operation;
+use crate::wire::Operation;
 use crate::wire::{MessageKind, Schema};
 
 impl Scene {

@@ -16,9 +16,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use serde::de::{Deserializer, Visitor};
+use serde::de::{Deserializer, Error as _, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::wire;
 
 pub use read::read;
 pub use write::write;
@@ -144,15 +146,12 @@ struct ManifestLine<'a> {
     repo: Option<Text<'a>>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Kind {
-    CreateRepo,
-    Pull,
-    Push,
-    AddMember,
-    RemoveMember,
-    FetchMemberKey,
+/// One of the six; a history has no others.
+fn vault_operation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<wire::Operation, D::Error> {
+    const NAMES: [&str; 6] = ["createRepo", "pull", "push", "addMember", "removeMember", "fetchMemberKey"];
+    let name: Text<'_> = Deserialize::deserialize(deserializer)?;
+    let known = wire::Operation::VAULT.into_iter().find(|operation| operation.name() == name.0);
+    known.ok_or_else(|| D::Error::unknown_variant(&name.0, &NAMES))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -163,7 +162,8 @@ struct OpLine<'a> {
     repo: Text<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     caller: Option<Text<'a>>,
-    operation: Kind,
+    #[serde(deserialize_with = "vault_operation")]
+    operation: wire::Operation,
     start: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<u64>,

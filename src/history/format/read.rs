@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
 use super::{
-    AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, Kind, ManifestLine, Members, OpLine, Text,
-    VERSION,
+    AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
 use crate::history::{Done, History, Op};
 use crate::model::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, Word};
+use crate::wire;
 
 /// A field and what is wrong with it.
 type Wrong = (String, String);
@@ -140,30 +140,35 @@ impl Reader {
             need(line.envelope.as_ref(), "envelope").map(|envelope| reader.envelope(envelope, repo))
         };
         Ok(match line.operation {
-            Kind::CreateRepo => {
+            wire::Operation::CreateRepo => {
                 let manifest = self.manifest(need(line.manifest.as_ref(), "manifest")?, repo, "manifest.members")?;
                 Operation::CreateRepo { manifest, envelope: envelope(self)? }
             }
-            Kind::Pull => Operation::Pull { known: need(line.known, "known")? },
-            Kind::Push => Operation::Push {
+            wire::Operation::Pull => Operation::Pull { known: need(line.known, "known")? },
+            wire::Operation::Push => Operation::Push {
                 envelope: envelope(self)?,
                 expected: need(line.expected, "expected")?,
                 rotated: line.members.as_ref().map(|members| self.roster(members, "members")).transpose()?,
             },
-            Kind::AddMember => Operation::AddMember { entry: self.entry(need(line.entry.as_ref(), "entry")?) },
-            Kind::RemoveMember => Operation::RemoveMember {
+            wire::Operation::AddMember => {
+                Operation::AddMember { entry: self.entry(need(line.entry.as_ref(), "entry")?) }
+            }
+            wire::Operation::RemoveMember => Operation::RemoveMember {
                 removed: self.word(need(line.member.as_ref(), "member")?),
                 envelope: envelope(self)?,
                 members: self.roster(need(line.members.as_ref(), "members")?, "members")?,
                 epoch: need(line.epoch, "epoch")?,
             },
-            Kind::FetchMemberKey => {
+            wire::Operation::FetchMemberKey => {
                 Operation::FetchMemberKey { member: self.word(need(line.member.as_ref(), "member")?) }
+            }
+            wire::Operation::Challenge | wire::Operation::Token | wire::Operation::Discovery => {
+                return Err(("operation".into(), "is none of a vault".into()));
             }
         })
     }
 
-    fn answer(&mut self, kind: Kind, answer: &AnswerLine<'_>, repo: Word) -> Result<Answer, Wrong> {
+    fn answer(&mut self, operation: wire::Operation, answer: &AnswerLine<'_>, repo: Word) -> Result<Answer, Wrong> {
         match answer.status {
             None => {}
             Some(status @ 400..=499) => return Ok(Answer::Refused(status)),
@@ -174,20 +179,25 @@ impl Reader {
             let manifest = need(answer.manifest.as_ref(), "answer.manifest")?;
             reader.manifest(manifest, repo, "answer.manifest.members")
         };
-        Ok(match kind {
-            Kind::CreateRepo | Kind::AddMember | Kind::RemoveMember => Answer::Manifest(manifest(self)?),
-            Kind::Pull => Answer::Pull {
+        Ok(match operation {
+            wire::Operation::CreateRepo | wire::Operation::AddMember | wire::Operation::RemoveMember => {
+                Answer::Manifest(manifest(self)?)
+            }
+            wire::Operation::Pull => Answer::Pull {
                 manifest: manifest(self)?,
                 envelope: answer.envelope.as_ref().map(|envelope| self.envelope(envelope, repo)),
                 unchanged: need(answer.unchanged, "answer.unchanged")?,
             },
-            Kind::Push => Answer::Push {
+            wire::Operation::Push => Answer::Push {
                 accepted: need(answer.accepted, "answer.accepted")?,
                 version: need(answer.version, "answer.version")?,
                 epoch: need(answer.epoch, "answer.epoch")?,
                 conflict: need(answer.conflict, "answer.conflict")?,
             },
-            Kind::FetchMemberKey => Answer::Entry(self.entry(need(answer.entry.as_ref(), "answer.entry")?)),
+            wire::Operation::FetchMemberKey => Answer::Entry(self.entry(need(answer.entry.as_ref(), "answer.entry")?)),
+            wire::Operation::Challenge | wire::Operation::Token | wire::Operation::Discovery => {
+                return Err(("operation".into(), "is none of a vault".into()));
+            }
         })
     }
 }

@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use sha2::{Digest, Sha256};
 
 use super::{
-    AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, Kind, ManifestLine, Members, OpLine, Text,
-    VERSION,
+    AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
 use crate::codec::base64;
 use crate::history::{History, Op};
 use crate::model::{Answer, Entry, Envelope, Manifest, Operation, Roster, Word, Words};
+use crate::wire;
 
 /// Writes a history; `name` is what errors call it.
 ///
@@ -90,7 +90,7 @@ impl<'h> Writer<'h> {
             client: op.client,
             repo: self.text(op.repo),
             caller: op.call.caller.map(|caller| self.text(caller)),
-            operation: Kind::Pull,
+            operation: wire::Operation::Pull,
             start: op.start,
             end: op.result.as_ref().map(|done| done.end),
             known: None,
@@ -105,25 +105,25 @@ impl<'h> Writer<'h> {
         };
         match &op.call.operation {
             Operation::CreateRepo { manifest, envelope } => {
-                line.operation = Kind::CreateRepo;
+                line.operation = wire::Operation::CreateRepo;
                 (line.manifest, line.envelope) = (Some(self.manifest(manifest)), Some(self.envelope(envelope)));
             }
             Operation::Pull { known } => line.known = Some(*known),
             Operation::Push { envelope, expected, rotated } => {
-                line.operation = Kind::Push;
+                line.operation = wire::Operation::Push;
                 (line.envelope, line.expected) = (Some(self.envelope(envelope)), Some(*expected));
                 line.members = rotated.as_ref().map(|members| self.roster(members));
             }
             Operation::AddMember { entry } => {
-                (line.operation, line.entry) = (Kind::AddMember, Some(self.entry(entry)));
+                (line.operation, line.entry) = (wire::Operation::AddMember, Some(self.entry(entry)));
             }
             Operation::RemoveMember { removed, envelope, members, epoch } => {
-                (line.operation, line.member) = (Kind::RemoveMember, Some(self.text(*removed)));
+                (line.operation, line.member) = (wire::Operation::RemoveMember, Some(self.text(*removed)));
                 (line.envelope, line.members) = (Some(self.envelope(envelope)), Some(self.roster(members)));
                 line.epoch = Some(*epoch);
             }
             Operation::FetchMemberKey { member } => {
-                (line.operation, line.member) = (Kind::FetchMemberKey, Some(self.text(*member)));
+                (line.operation, line.member) = (wire::Operation::FetchMemberKey, Some(self.text(*member)));
             }
         }
         line

@@ -8,11 +8,11 @@ use super::nonce::stray_bits;
 use super::{bytes_of, spend};
 use crate::client::{Identity, random};
 use crate::codec::base64;
-use crate::scenarios::answer::segment;
 use crate::scenarios::check::checks;
 use crate::scenarios::tally::Tally;
 use crate::scenarios::{Answer, Auth, Call, Ctx, Operation, Outcome, Stop};
 use crate::wire::TokenRequest;
+use crate::wire::segment;
 
 checks! {
     "auth/nonce-reused-after-many-logins", Must, "§3", [NONCE_SINGLE_USE], reused_after_many,

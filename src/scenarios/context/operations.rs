@@ -9,13 +9,14 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::super::answer::{Answer, NO_OPERATION, Operation, parse_json};
+use super::super::answer::{Answer, NO_OPERATION, parse_json};
 use super::super::limits::Kind;
 use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
 use super::{Auth, Call, Ctx, Member, Place, Provoked, REMEMBERED, lock};
 use crate::client::{Exchange, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Transport, TransportError};
 use crate::requirements::Revision;
+use crate::wire::Operation;
 use crate::wire::{
     ChallengeRequest, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, MessageKind, PullRequest, PushRequest,
     TokenRequest,

@@ -7,7 +7,8 @@ use super::super::by_hand::HandMade;
 use super::super::state::longest_word;
 use super::{Auth, Caller, Ctx, Operation, Stop, into_trouble};
 use crate::client::{Identity, Repo};
-use crate::scenarios::{Member, segment};
+use crate::scenarios::Member;
+use crate::wire::segment;
 
 /// alice's repository, bob in it, and mallory, who is in another one.
 pub struct Scene {

@@ -106,7 +106,7 @@ async fn refuses_token(cx: &Ctx, attempts: Vec<(&'static str, Auth, String)>) ->
             other => other,
         };
         let mut call = stage.call(&auth);
-        call.path.push_str(&query.replace("{token}", &crate::scenarios::answer::segment(&stage.alice.token)));
+        call.path.push_str(&query.replace("{token}", &crate::wire::segment(&stage.alice.token)));
         cx.call(call).await?.refused_somehow(&format!("pull with {what}"))?;
     }
     Ok(())

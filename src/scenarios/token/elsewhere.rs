@@ -9,10 +9,10 @@ use super::forge::from_the_id;
 use super::hidden;
 use super::{Stage, works};
 use crate::codec::base64;
-use crate::scenarios::answer::segment;
 use crate::scenarios::check::checks;
 use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
+use crate::wire::segment;
 
 checks! {
     "token/identity-elsewhere", Must, "§3", [SUBJECT_IS_CALLER, TOKEN_REQUIRED], identity_elsewhere,
