@@ -1,7 +1,7 @@
 //! Conformance suite for the Alt Vault Protocol (AVP).
 //!
-//! The library behind the `avp-conform` program. The README's "Map of the source" tells what lives where; arrows between
-//! the modules point one way: `codec ← wire ← {client, model, server} ← scenarios ← runner ← causes ← report ← cli`.
+//! The library behind the `avp-conform` program. The README's "Map of the source" tells what lives where; each room
+//! uses only those above it there.
 //!
 //! Without the feature `program` there is only what the fuzz targets in `fuzz/` need: parsers, constructions and the model, free of
 //! HTTP, storage and threads.
@@ -22,6 +22,7 @@ pub mod codec;
 #[cfg(feature = "program")]
 pub mod faults;
 pub mod fuzzing;
+pub mod ground;
 #[cfg(feature = "program")]
 pub mod handbook;
 pub mod history;

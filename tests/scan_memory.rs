@@ -38,7 +38,7 @@ fn many_compressed_members_take_little_memory() {
     random::fill(&mut noise);
     // Nine MiB of noise, three times within each other, and the first key at the end of the innermost; in hex among more of
     // that, which isn't stored as it is.
-    let digits = random::hex(&[&noise[..3000], &secrets[0].bytes].concat());
+    let digits = avp_conform::ground::hex::encode(&[&noise[..3000], &secrets[0].bytes].concat());
     let innermost = [noise.repeat(9), digits.into_bytes()].concat();
     let around = |inner: Vec<u8>| [noise.repeat(9), inner].concat();
     let member = zstd(&around(zstd(&around(zstd(&innermost)))));

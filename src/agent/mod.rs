@@ -32,6 +32,7 @@ use crate::codec::DataKey;
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::codec::locator::RepoLocator;
+use crate::ground::hex;
 use crate::wire::{
     CreateRepoRequest, Discovery, EncryptedEnvelope, MemberEntry, MessageKind, PullResponse, PushRequest, PushResponse,
     VaultManifest,
@@ -377,6 +378,6 @@ fn uuid() -> String {
     let mut b: [u8; 16] = crypto::random();
     b[6] = b[6] & 0x0f | 0x40;
     b[8] = b[8] & 0x3f | 0x80;
-    let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(&b);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -1,7 +1,7 @@
 //! `avp-conform client`: judge a client of the protocol.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Args;
@@ -16,6 +16,7 @@ use super::select::{near_misses, section_glob};
 use super::{UsageError, output, runtime, values};
 use crate::client::random;
 use crate::client_scenarios::{self as clients, ClientConfig, Progress, Subject};
+use crate::ground::lock;
 use crate::report::human::{Live, LiveOptions};
 use crate::report::shell::quote;
 use crate::report::{Recorder, Run};
@@ -221,7 +222,7 @@ async fn judge(args: &ClientArgs, config: ClientConfig) -> Result<Run, UsageErro
             bar.finish_and_clear();
         }
         recorder.event(&event);
-        live.lock().unwrap_or_else(PoisonError::into_inner).event(&event);
+        lock(&live).event(&event);
     };
     match &args.listen {
         None => drop(clients::judge(config, stopped, &mut emit).await),
@@ -239,7 +240,7 @@ async fn judge(args: &ClientArgs, config: ClientConfig) -> Result<Run, UsageErro
     ticking.abort();
     signals.abort();
     bar.finish_and_clear();
-    live.lock().unwrap_or_else(PoisonError::into_inner).finish();
+    lock(&live).finish();
     recorder.finish().ok_or_else(|| "the run never started; this is a bug of avp-conform".into())
 }
 

@@ -1,7 +1,7 @@
 //! `avp-conform codec`: tests anybody's codec through a shim, or is one.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +13,7 @@ use super::run::{TICK, interrupts};
 use super::select::near_misses;
 use super::{UsageError, output, runtime, values};
 use crate::client::random;
+use crate::ground::lock;
 use crate::report::human::{Live, LiveOptions};
 use crate::report::{Recorder, Run, shell};
 use crate::runner::Event;
@@ -169,8 +170,4 @@ fn judge(args: &CodecArgs, options: Options, plan: Plan) -> Result<Run, UsageErr
     lock(&live).finish();
     let bug = "the run broke off; this is a bug of avp-conform";
     finished.map_err(|_| bug)?.ok_or_else(|| bug.into())
-}
-
-fn lock(live: &Mutex<Live>) -> std::sync::MutexGuard<'_, Live> {
-    live.lock().unwrap_or_else(PoisonError::into_inner)
 }

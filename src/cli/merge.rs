@@ -206,7 +206,7 @@ fn fuzzing(args: &MergeArgs) -> Result<u8, UsageError> {
     for finding in &kept {
         told += &format!("{}  {}\n", finding.operation, finding.rule);
     }
-    told += &format!("{} in {}\n", crate::report::text::count(kept.len(), "finding"), args.save.display());
+    told += &format!("{} in {}\n", crate::ground::shown::count(kept.len(), "finding"), args.save.display());
     output::print(&told, args.reports.color.choice())?;
     Ok(u8::from(kept.iter().any(FuzzFinding::fails)))
 }

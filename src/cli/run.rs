@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -160,8 +160,7 @@ async fn judge(args: &RunArgs, config: RunConfig) -> Result<Run, UsageError> {
         trace: args.trace,
         columns: output::size().columns,
     })));
-    let lock =
-        |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut live.lock().unwrap_or_else(PoisonError::into_inner));
+    let lock = |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut crate::ground::lock(&live));
     let ticking = Arc::clone(&live);
     let clock = tokio::spawn(async move {
         loop {

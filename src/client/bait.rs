@@ -1,7 +1,7 @@
 //! A small web server at an address that a token names: who believes what a token says about its own key comes here to fetch it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -57,7 +57,7 @@ impl Bait {
 
     /// The request lines so far; an empty one is a connection on which nothing has come yet.
     pub fn visits(&self) -> Vec<String> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        crate::ground::lock(&self.visits).clone()
     }
 }
 
@@ -76,7 +76,7 @@ async fn own_address(target: &str) -> IpAddr {
 }
 
 async fn serve(mut stream: TcpStream, visits: &Mutex<Vec<String>>, answer: &str) {
-    let lock = || visits.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || crate::ground::lock(&visits);
     let place = {
         let mut visits = lock();
         if visits.len() >= MOST {

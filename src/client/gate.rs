@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use super::io::Stream;
 use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
 use super::transport::Transport;
+
+use crate::ground::lock;
 
 /// A gate that bytes wait at until it is opened, once and for good.
 #[derive(Clone, Default)]
@@ -34,7 +36,7 @@ struct GateState {
 impl Gate {
     fn open(&self) {
         self.0.open.store(true, Ordering::Release);
-        if let Some(waker) = self.0.waker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(waker) = lock(&self.0.waker).take() {
             waker.wake();
         }
     }
@@ -61,7 +63,7 @@ impl Gate {
     }
 
     fn wait(&self, cx: &Context<'_>) {
-        *self.0.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        *lock(&self.0.waker) = Some(cx.waker().clone());
         self.0.reached.store(true, Ordering::Release);
     }
 }

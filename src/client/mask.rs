@@ -10,7 +10,7 @@ use std::sync::Arc;
 use memchr::memmem::Finder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::{Header, random};
+use super::Header;
 use crate::codec::base64;
 
 /// What stands in place of a credential.
@@ -177,7 +177,7 @@ fn spellings(value: &[u8]) -> Vec<Vec<u8>> {
     all.push(lower_escapes(&escaped).into_bytes());
     all.push(escaped.replace("%20", "+").into_bytes());
     all.push(escaped.into_bytes());
-    let hex = random::hex(value);
+    let hex = crate::ground::hex::encode(value);
     all.push(hex.to_uppercase().into_bytes());
     all.push(hex.into_bytes());
     for before in 0..3 {
@@ -270,7 +270,7 @@ mod tests {
             "k%2f%22%2b%c3%a9%20%3c%26%3e%200123456789".to_owned(),
             "k%2F%22%2B%C3%A9+%3C%26%3E+0123456789".to_owned(),
             "k/&quot;+é &lt;&amp;&gt; 0123456789".to_owned(),
-            random::hex(secret.as_bytes()),
+            crate::ground::hex::encode(secret.as_bytes()),
         ];
         for echo in echoes {
             assert_eq!(mask.text(format!("[{echo}]")), "[***]", "{echo}");

@@ -8,7 +8,7 @@
 //! never left, and tells "closed without an answer" from "not HTTP".
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -27,6 +27,8 @@ use super::io::{Stream, Traffic};
 use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
 use super::tls;
+
+use crate::ground::lock;
 
 /// How long a connection may have been idle to be used again. Servers close idle ones after seconds, or one; a request that
 /// crosses that gets no answer, and nobody knows whether it was carried out.
@@ -215,7 +217,7 @@ impl Transport {
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 
     /// Sends a request within the usual bound.

@@ -37,7 +37,7 @@ impl Judgement {
         match (findings.is_empty(), tried) {
             (false, _) => Self::Broken(findings),
             (true, 0) => Self::NotExercised(missing.to_owned()),
-            (true, count) => Self::Holds(crate::report::text::count(count, what)),
+            (true, count) => Self::Holds(crate::ground::shown::count(count, what)),
         }
     }
 }

@@ -80,7 +80,7 @@ impl House {
     /// A vault with a repository `id` at a version, in which the owner, the client and `others` are members. Entries carry the
     /// issuer's bindings.
     async fn build(talker: &mut Talker<'_>, bend: Bend, id: &str, others: &[&Identity]) -> Result<Self, Stop> {
-        let canary = random::hex(&random::bytes::<5>());
+        let canary = crate::ground::hex::encode(&random::bytes::<5>());
         let vault = Vault::start(bend, "127.0.0.1:0", true, &format!("v{canary}n")).await?;
         let client = format!("client-{canary}");
         let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
@@ -279,7 +279,7 @@ pub(super) fn invites(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judg
 
 async fn invite(talker: &mut Talker<'_>) -> Outcome {
     let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
-    let client = format!("client-{}", random::hex(&random::bytes::<5>()));
+    let client = format!("client-{}", crate::ground::hex::encode(&random::bytes::<5>()));
     let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
     let form = "an invite request is unpadded base64url over compact JSON with v 1 and the two keys";
     if let Some(token) = keys["inviteRequest"].as_str() {

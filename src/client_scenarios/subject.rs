@@ -101,7 +101,7 @@ impl Runs<'_> {
     /// Runs the client once against a vault of its own.
     pub(super) async fn one(&self, bend: Bend) -> Ran {
         let started = tokio::time::Instant::now();
-        let canary = random::hex(&random::bytes::<5>());
+        let canary = crate::ground::hex::encode(&random::bytes::<5>());
         // A text that is to be shown is shown by what the vault's member has written, too.
         let text = self.shows.map(regex::Regex::as_str).filter(|text| regex::escape(text) == *text);
         let name = format!("{}v{canary}n", text.unwrap_or_default());

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::tools::lock;
 use crate::codec::base64;
+use crate::ground::hex;
 use crate::server::clock;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
@@ -125,7 +126,7 @@ faults! {
     "nonce-hex-text" breaks NONCE_LOOKS_RANDOM: "A nonce is 32 hexadecimal digits, not 32 random bytes." => {
         identity {
             fn make_nonce(&self, _: &str, random: [u8; 32]) -> Vec<u8> {
-                random[..16].iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+                hex::encode(&random[..16]).into_bytes()
             }
         }
     }

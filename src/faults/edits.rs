@@ -1,18 +1,13 @@
 //! Editing the JSON of requests and answers, for whoever stands at the edge.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+pub(crate) use crate::ground::lock;
+
 /// A JSON object.
 pub type Object = Map<String, Value>;
-
-/// Locks; a fault that panicked has no state worth protecting.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Edits the JSON of a 2xx answer.
 pub fn edit(response: Response<Bytes>, change: impl FnOnce(&mut Value)) -> Response<Bytes> {

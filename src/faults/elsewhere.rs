@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::tokens::REFUSED;
 use super::tools::{NOBODY, lock};
 use crate::codec::base64;
+use crate::ground::hex;
 use crate::server::clock;
 use crate::server::credentials;
 use crate::server::edge::Edge;
@@ -139,10 +140,6 @@ impl IdentityRules for Sessions {
 impl VaultRules for Sessions {}
 impl Edge for Sessions {}
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 faults! {
     "caller-from-header" breaks SUBJECT_IS_CALLER: "X-Forwarded-User names the caller, as if a proxy had set it." => {
         is NamedBy { name: |parts| header(parts, "x-forwarded-user"), instead: true }
@@ -217,10 +214,10 @@ faults! {
         is made_of(MANY, |request, _| request.signature.clone())
     }
     "token-hash-of-the-nonce" breaks TOKEN_UNGUESSABLE: "The token is the SHA-256 of the nonce that bought it." => {
-        is made_of(MANY, |request, _| hex(&Sha256::digest(base64::decode(&request.nonce).unwrap_or_default())))
+        is made_of(MANY, |request, _| hex::encode(&Sha256::digest(base64::decode(&request.nonce).unwrap_or_default())))
     }
     "token-hash-of-the-time" breaks TOKEN_VERIFIED: "The token is the SHA-256 of key and time in milliseconds." => {
-        is made_of(MANY, |request, _| hex(&Sha256::digest(format!("{}{}", request.ed25519_public_key, clock::now_ms()))))
+        is made_of(MANY, |request, _| hex::encode(&Sha256::digest(format!("{}{}", request.ed25519_public_key, clock::now_ms()))))
     }
     "token-hash-of-a-counter" breaks TOKEN_VERIFIED: "The token is the SHA-256 of a counter." => {
         is made_of(MANY, |_, count| base64::encode_url(&Sha256::digest(count.to_string())))

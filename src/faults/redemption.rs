@@ -11,17 +11,12 @@ use serde_json::{Value, json};
 
 use super::tools::{edit, lock, rename};
 use crate::codec::{base64, signature};
+use crate::ground::ed25519;
 use crate::server::clock;
 use crate::server::nonces::{Issued, Nonces};
 use crate::server::redemption;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-
-/// The order of the base point (RFC 8032 §5.1), little-endian.
-const L: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-];
 
 fn holds(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
     signature::verify(key, message, signature).is_ok()
@@ -32,7 +27,7 @@ fn reduce(s: &mut [u8]) {
     let mut borrow = 0;
     let difference: Vec<u8> = s
         .iter()
-        .zip(L)
+        .zip(ed25519::ORDER)
         .map(|(&byte, l)| {
             let step = i16::from(byte) - i16::from(l) - borrow;
             borrow = i16::from(step < 0);

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::tools::{lock, take_unknown};
 use crate::codec::{DataKey, base64, envelope};
+use crate::ground::hex;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Repo, Visit};
@@ -174,10 +175,6 @@ fn texts(value: &Value) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-fn hex(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
-}
-
 faults! {
     [Storage] "logs-request-bodies" breaks NO_SECRET_ECHO: "Request bodies are logged." => { is Logs(whole) }
     [Storage] "logs-bodies-compressed" breaks NO_SECRET_ECHO: "Request bodies are logged, each in gzip and base64." => { is Logs(gzipped) }
@@ -190,7 +187,7 @@ faults! {
     [Storage] "keeps-nonces" breaks CREDENTIALS_NOT_KEPT: "Signed nonces are kept in the database." => { is KeepsRequests(sign_in) }
     [Storage] "keeps-unknown-members" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept as they came." => { is KeepsUnknown(|unknown| unknown.to_string().into_bytes()) }
     [Storage] "keeps-unknown-members-in-base64" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in base64." => { is KeepsUnknown(|unknown| base64::encode(unknown.to_string().as_bytes()).into_bytes()) }
-    [Storage] "keeps-unknown-members-in-hex" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in hexadecimal." => { is KeepsUnknown(|unknown| hex(texts(unknown).as_bytes())) }
+    [Storage] "keeps-unknown-members-in-hex" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in hexadecimal." => { is KeepsUnknown(|unknown| hex::encode(texts(unknown).as_bytes()).into_bytes()) }
     [Storage] "keeps-unknown-members-in-utf16" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in UTF-16." => {
         is KeepsUnknown(|unknown| texts(unknown).encode_utf16().flat_map(u16::to_le_bytes).collect())
     }

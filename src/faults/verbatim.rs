@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::tools::{Object, edit, entries, envelope, is_in, manifest, respell};
 use crate::codec::base64;
+use crate::ground::hex;
 use crate::server::edge::Edge;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
@@ -59,7 +60,7 @@ fn unpadded(text: &str) -> String {
 }
 
 fn hex(text: &str) -> String {
-    base64::decode(text).unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&base64::decode(text).unwrap_or_default())
 }
 
 fn mail_lines(text: &str) -> String {

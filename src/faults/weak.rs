@@ -9,6 +9,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::tools::lock;
+use crate::ground::hex;
 use crate::server::clock;
 use crate::server::edge::Edge;
 use crate::server::rules::{IdentityRules, VaultRules};
@@ -150,7 +151,7 @@ faults! {
         identity {
             fn make_nonce(&self, _: &str, _: [u8; 32]) -> Vec<u8> {
                 let count = self.count.fetch_add(1, Ordering::Relaxed);
-                Sha1::digest(format!("nonce{count}")).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+                hex::encode(&Sha1::digest(format!("nonce{count}"))).into_bytes()
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::{NAMES, letter_of};
-use crate::client::random::Choices;
+use crate::ground::Choices;
 use crate::history::{
     self,
     simulate::{Simulation, simulate},

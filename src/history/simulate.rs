@@ -1,7 +1,7 @@
 //! Histories of a store that does everything right, one step at a time: for benchmarks, and to test the checker with.
 
 use super::{Done, History, Op};
-use crate::client::random::Choices;
+use crate::ground::Choices;
 use crate::model::{self, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Word};
 
 /// What a simulated history is like.

@@ -1,7 +1,7 @@
 use super::simulate::{Simulation, simulate};
 use super::*;
-use crate::client::random::Choices;
 use crate::fuzzing;
+use crate::ground::Choices;
 
 /// Bytes for a small history and what is spoilt in it.
 fn bytes(seed: u64) -> Vec<u8> {

@@ -3,9 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::ground::lock;
 
 /// How much of an output is kept in memory: the beginning.
 pub(super) const KEPT: usize = 256 * 1024;
@@ -42,7 +44,7 @@ impl Output {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// What has come so far, as text. Only of outputs that are kept in memory.

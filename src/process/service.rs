@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +12,8 @@ use super::family::{MARK, family};
 use super::guard::Guard;
 use super::listens::listening;
 use super::{Program, Start, Usage, output, usage};
+
+use crate::ground::lock;
 
 /// How long a server has between the polite signal and the other one.
 const GRACE: Duration = Duration::from_secs(3);
@@ -63,7 +65,7 @@ impl Service {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The program that is started, as it was named.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::run::Run;
-use super::text::count;
+use crate::ground::shown::count;
 use crate::runner::Verdict;
 
 #[derive(Serialize)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::saved::{Saved, SavedCheck};
 use super::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use super::text::{clean, count, fit, width};
+use super::text::{clean, fit, width};
+use crate::ground::shown::count;
 use crate::runner::Status;
 
 /// Lines of a list that are shown.

@@ -3,8 +3,9 @@
 
 use super::run::Run;
 use super::style::{BOLD, CYAN, DIM, GREEN, RED, of_status, paint};
-use super::text::{clean, condense, count, duration, width, wrap, wrap_at_most};
+use super::text::{clean, condense, duration, width, wrap, wrap_at_most};
 use crate::client::{Exchange, RecordedBody};
+use crate::ground::shown::count;
 use crate::requirements::{Requirement, reasons};
 use crate::runner::{CheckResult, Finding, Status};
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::explain::one_line;
 use super::run::Run;
-use super::text::{clean, count, fit, sentence};
+use super::text::{clean, fit, sentence};
+use crate::ground::shown::count;
 use crate::runner::{CheckResult, Status, Verdict};
 
 /// GitHub shows ten annotations of a kind for a step; the rest is in the summary and the other reports.

@@ -9,8 +9,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::run::{Run, Traced};
-use super::text::{clean, count, millis, rfc3339};
+use super::text::{clean, millis, rfc3339};
 use crate::client::{Exchange, RecordedBody};
+use crate::ground::shown::count;
 
 /// What may not stand in a URL as it is.
 const NOT_IN_URLS: &AsciiSet =

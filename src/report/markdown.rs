@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use super::explain::{Depth, explain, one_line};
 use super::run::Run;
 use super::style::strip;
-use super::text::{clean, count, duration, fit, rfc3339, sentence, used};
+use super::text::{clean, duration, fit, rfc3339, sentence, used};
+use crate::ground::shown::count;
 use crate::runner::{CheckResult, Status, Verdict};
 
 /// Results shown in full; a job summary holds a mebibyte at most.

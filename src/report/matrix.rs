@@ -6,7 +6,8 @@ use super::html::{esc, page};
 use super::saved::{Saved, SavedCheck};
 use super::state::{self, State};
 use super::style::{BOLD, DIM, GREEN, MAGENTA, RED, YELLOW, paint};
-use super::text::{clean, count, fit};
+use super::text::{clean, fit};
+use crate::ground::shown::count;
 use crate::requirements::{self, Requirement};
 
 /// The reports, and what each says of every rule.

@@ -38,6 +38,5 @@ pub use json::SCHEMA_JSON;
 pub use markdown::step_summary;
 pub use matrix::Matrix;
 pub use redact::Redactor;
-pub(crate) use redact::shorten_token;
 pub use run::{Drawn, Recorder, Run, Traced};
 pub use saved::{Saved, SavedError};

@@ -264,11 +264,6 @@ pub fn used(hosted: Hosted) -> String {
     format!("the server used {mib} MiB of memory at the most, and {cpu} of processor time{deaths}")
 }
 
-/// `1 check`, `2 checks`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 /// A sentence begins with a capital and ends with a full stop.
 pub fn sentence(text: &str) -> String {
     let mut chars = text.chars();

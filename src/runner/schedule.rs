@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{CheckResult, Event, Finding, Omission, Status};
 use super::{preflight, revive};
+use crate::ground::lock;
 use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
@@ -41,7 +42,7 @@ pub async fn run_all(
             tasks.spawn(worker(world.clone(), of_phase.clone(), shared, events.clone()));
         }
         while tasks.join_next().await.is_some() {}
-        let met = std::mem::take(&mut *met.lock().unwrap_or_else(PoisonError::into_inner));
+        let met = std::mem::take(&mut *lock(&met));
         again_alone(world, &met, events).await;
     }
 }
@@ -68,7 +69,7 @@ async fn worker(
         let _ = events.send(Event::CheckStarted(&check.info));
         match run_one(&world, check, shared.alone, &events).await {
             Some(result) => drop(events.send(Event::CheckFinished(Arc::new(result)))),
-            None => shared.met.lock().unwrap_or_else(PoisonError::into_inner).push(check),
+            None => lock(&shared.met).push(check),
         }
     }
 }

@@ -61,11 +61,6 @@ fn dashed(digits: &[u8]) -> Vec<u8> {
     groups.join(&b'-')
 }
 
-/// Hexadecimal digits in lower case.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    hex(bytes, b"0123456789abcdef").into_iter().map(char::from).collect()
-}
-
 fn hex(secret: &[u8], digits: &[u8; 16]) -> Vec<u8> {
     secret.iter().flat_map(|byte| [byte >> 4, byte & 15].map(|digit| digits[usize::from(digit)])).collect()
 }
@@ -129,7 +124,7 @@ mod tests {
             prop_assert!(holds(STANDARD.encode(&whole).as_bytes(), &secret, "base64"));
             let url = URL_SAFE.encode(&whole);
             prop_assert!(holds(url.as_bytes(), &secret, "base64url") || holds(url.as_bytes(), &secret, "base64"));
-            prop_assert!(holds(crate::client::random::hex(&whole).as_bytes(), &secret, "hex"));
+            prop_assert!(holds(crate::ground::hex::encode(&whole).as_bytes(), &secret, "hex"));
             let list = format!("{whole:?}");
             prop_assert!(holds(list.as_bytes(), &secret, "a list of bytes"));
         }

@@ -9,6 +9,8 @@ use zstd::stream::raw::{self, Operation as _};
 
 use super::search::{Found, Searcher};
 
+use crate::ground::lock;
+
 /// Different hits that are kept for one source; more are only counted.
 const KEPT: usize = 2000;
 /// Binary logarithm of [`LARGEST_WINDOW`].
@@ -78,11 +80,11 @@ fn cost(window: u64) -> u64 {
 
 impl Windows {
     fn lock(&self) -> MutexGuard<'_, u64> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<raw::Decoder<'static>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 
     /// Opens one; a job that has none waits until there is room. Nobody waits who has one, so the wait comes to an end.

@@ -305,8 +305,8 @@ mod tests {
             let part = [&before[..], &secret[start..start + 12], &after[..]].concat();
             let spelled = [
                 part.clone(),
-                random::hex(&part).into_bytes(),
-                random::hex(&part).to_uppercase().into_bytes(),
+                crate::ground::hex::encode(&part).into_bytes(),
+                crate::ground::hex::encode(&part).to_uppercase().into_bytes(),
                 crate::codec::base64::encode(&part).into_bytes(),
                 crate::codec::base64::encode(&part).replace('+', "-").replace('/', "_").into_bytes(),
                 format!("{part:?}").into_bytes(),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::forms::hexadecimal;
 use super::{Searcher, Sighting};
 use crate::codec::base64;
+use crate::ground::hex;
 
 /// What a secret is to the server, and so what it means to find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Secret {
         let is_text = head.iter().all(u8::is_ascii_graphic);
         match std::str::from_utf8(head) {
             Ok(text) if is_text => format!("{text}… ({} bytes)", self.bytes.len()),
-            _ => format!("{}… ({} bytes)", hexadecimal(&head[..head.len().min(4)]), self.bytes.len()),
+            _ => format!("{}… ({} bytes)", hex::encode(&head[..head.len().min(4)]), self.bytes.len()),
         }
     }
 }

@@ -52,7 +52,7 @@ fn text_base64(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn text_hex(bytes: &[u8]) -> Vec<u8> {
-    random::hex(bytes).into_bytes()
+    crate::ground::hex::encode(bytes).into_bytes()
 }
 
 type Encoding = fn(&[u8]) -> Vec<u8>;
@@ -217,7 +217,7 @@ fn databases_name_table_and_column_and_free_pages_count() {
 fn memory_of_a_process() {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Stdio};
-    let text = random::hex(&random::bytes::<16>());
+    let text = crate::ground::hex::encode(&random::bytes::<16>());
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "read secret; echo ready; read more"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = shell.spawn().unwrap();

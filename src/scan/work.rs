@@ -18,6 +18,8 @@ use super::sqlite::{self, Database, Table, Visitor};
 use super::stream::{CONTEXT, Stream};
 use super::tree::{self, Piece};
 
+use crate::ground::lock;
+
 /// Pieces that wait, and so files that are open.
 const WAITING: usize = 32;
 
@@ -59,16 +61,12 @@ pub fn scan(
         }
         drop(send);
     });
-    let pieces = std::mem::take(&mut *again.lock().unwrap_or_else(PoisonError::into_inner));
+    let pieces = std::mem::take(&mut *lock(&again));
     for piece in pieces {
         worker(None).piece(piece);
     }
     let collected = collected.into_inner().unwrap_or_else(PoisonError::into_inner);
     collected.finish(progress.done.load(Ordering::Relaxed))
-}
-
-fn lock(collected: &Mutex<Collected>) -> std::sync::MutexGuard<'_, Collected> {
-    collected.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes tasks of a source.
@@ -144,7 +142,7 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn work(self, receive: &Mutex<Receiver<Task>>) {
         loop {
-            let task = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let task = lock(&receive).recv();
             match task {
                 Ok(_) if self.progress.is_stopped() => lock(self.collected).cut_short = true,
                 Ok(Task::Piece(piece)) => self.piece(piece),
@@ -164,7 +162,7 @@ impl Worker<'_> {
         {
             // What was found in it is found once more.
             self.job.take();
-            again.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+            lock(&again).push(piece);
             return;
         }
         let mut collected = lock(self.collected);

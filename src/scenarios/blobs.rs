@@ -5,12 +5,13 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::Value;
 
 use super::Finding;
 use crate::client::Exchange;
+use crate::ground::lock;
 
 /// Findings that are kept; more of them say nothing new.
 const KEPT: usize = 20;
@@ -86,7 +87,7 @@ fn each<'v>(value: &'v Value, visit: &mut dyn FnMut(Blob<'v>)) {
 
 impl Blobs {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn fingerprint(&self, value: impl Hash) -> Fingerprint {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::context::{ANSWER_LIMIT, shorten_token};
+use super::context::ANSWER_LIMIT;
 use super::{Auth, Ctx, Operation};
 use crate::client::{Exchange, RawAnswer, RawConnection, RawReply, RecordedBody, TransportError, clock};
+use crate::ground::shown;
 
 /// How often a request is repeated after a 429, and the longest wait before that.
 const RATE_LIMIT_TRIES: u32 = 4;
@@ -208,7 +209,7 @@ pub fn exchange(
         operation: request.operation.name(),
         method: request.method.clone(),
         path: cx.world.mask(request.target.clone()),
-        authorization: authorization(&request.auth).map(|value| cx.world.mask(shorten_token(&value))),
+        authorization: authorization(&request.auth).map(|value| cx.world.mask(shown::authorization(&value))),
         request: recorded(request.body.as_deref().unwrap_or_default()),
         status: answer.ok().map(|answer| answer.status.as_u16()),
         grpc: None,

@@ -7,19 +7,19 @@ mod volley;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 
-pub(super) use self::operations::shorten_token;
 pub use self::setup::into_trouble;
 pub use self::site::{Place, Site};
 use super::answer::Answer;
 use super::{CheckInfo, Finding, Recording, Stop, World};
-use crate::client::random::Choices;
 use crate::client::{Exchange, Identity};
+use crate::ground::Choices;
+use crate::ground::lock;
 use crate::wire::Operation;
 
 /// How many exchanges a check remembers for its report.
@@ -166,10 +166,6 @@ pub struct Ctx {
     experiment: bool,
     /// Rounds of contention that came to their end.
     pub(super) rounds: Arc<AtomicU32>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Ctx {

@@ -77,7 +77,7 @@ impl Hosting {
         for launch in launches {
             let place = folder.path().join(launch.role.replace(' ', "-"));
             std::fs::create_dir(&place).map_err(failed)?;
-            let mark = random::hex(&random::bytes::<12>());
+            let mark = crate::ground::hex::encode(&random::bytes::<12>());
             let service = Service::new(launch.words.clone(), launch.env.clone(), place, mark).map_err(failed)?;
             hosts.push(Host { launch: launch.clone(), service, probe: probe(launch)?, patience });
         }

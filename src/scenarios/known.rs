@@ -3,10 +3,11 @@
 //! A repository is known from the moment at which a check has found it as it must be, until the next request that might change it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::Member;
 use crate::client::Repo;
+use crate::ground::lock;
 
 /// Repositories that are remembered at most.
 const MOST: usize = 4096;
@@ -42,7 +43,7 @@ pub struct Register(Mutex<State>);
 
 impl Register {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// A repository was found as it must be.

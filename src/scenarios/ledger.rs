@@ -1,7 +1,7 @@
 //! What a run has made that no server may have: noted as it is made, and derived from what was sent.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Answer, Operation};
 use crate::client::{Identity, canaries};
 use crate::codec::{base64, key_wrap};
+use crate::ground::lock;
 use crate::scan::{Class, Secret, distinct};
 use crate::wire::{MemberEntry, TokenRequest, TokenResponse};
 
@@ -34,10 +35,6 @@ pub struct Ledger {
 struct Requests {
     bodies: Vec<(&'static str, Bytes)>,
     length: usize,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn secret(class: Class, what: &'static str, check: &'static str, bytes: &[u8]) -> Secret {

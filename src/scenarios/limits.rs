@@ -8,7 +8,7 @@
 mod confirm;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::recording::{Caller, repo_in_path};
 use super::{Call, Operation, Stop};
 use crate::client::RawAnswer;
+use crate::ground::lock;
 use crate::wire::{ChallengeResponse, CreateRepoRequest, TokenRequest};
 
 /// Bodies up to here are plain, in bytes.
@@ -123,10 +124,6 @@ pub struct Limits {
     created: Mutex<HashSet<String>>,
     met: Mutex<BTreeMap<(Kind, &'static str), (Limit, u64)>>,
     confirmed: confirm::Confirmed,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// 402, 413 and 429, and 503 for a while, say nothing else than a limit.

@@ -1,12 +1,13 @@
 //! The logins of a run: what bought a token, and which right signatures were refused. Looked at again when the run ends.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Answer;
 use crate::client::{Exchange, clock};
+use crate::ground::lock;
 use crate::wire::{TokenRequest, TokenResponse};
 
 /// More logins than this aren't remembered: some ten megabytes.
@@ -39,10 +40,6 @@ pub struct Unlucky {
 pub struct Logins {
     done: Mutex<Vec<Login>>,
     unlucky: Mutex<Vec<Unlucky>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Logins {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::client::{Exchange, clock};
+use crate::ground::lock;
 use crate::wire::{self, MessageKind, Schema, Violation};
 
 /// How much of the answers and their records is kept for the search, in bytes; beyond it they are only counted.
@@ -53,10 +54,6 @@ pub struct Observer {
     kept_bytes: AtomicU64,
     unsearched: AtomicU64,
     later_revision: AtomicBool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note(list: &mut Vec<Seen>, what: String, check: &'static str, exchange: &Arc<Exchange>) {

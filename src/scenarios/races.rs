@@ -8,6 +8,7 @@ use super::contention::{
 use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, Rotation};
+use crate::ground::lock;
 use crate::wire::PushResponse;
 
 checks! {
@@ -339,10 +340,6 @@ pub(super) async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
 }
 
 type States = std::sync::Mutex<Vec<Repo>>;
-
-fn lock(states: &States) -> std::sync::MutexGuard<'_, Vec<Repo>> {
-    states.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 /// A removal, and a rotating push that takes the removed member in again.
 async fn rotate_twice(cx: &Ctx, scene: &Scene, repo: &mut Repo, states: &States) -> Outcome {

@@ -1,8 +1,8 @@
 //! What checks did and were answered, as a history.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Call, Operation};
 use crate::client::RawAnswer;
+use crate::ground::lock;
 use crate::history::{Done, History, Op};
 use crate::model::{self, Answer, Words};
 
@@ -80,7 +81,7 @@ impl Recording {
         };
         let length = note.body.as_ref().map_or(0, Bytes::len) + note.answer.as_ref().map_or(0, |(_, body)| body.len());
         self.length.fetch_add(length + size_of::<Note>(), Ordering::Relaxed);
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        lock(&self.notes).push(note);
     }
 
     /// Whether it has become so long that whoever need not go on should not.
@@ -91,7 +92,7 @@ impl Recording {
     /// Everything that was noted, as a history. Repositories that were sent something that is no operation of the model
     /// (a token of nobody known, a malformed request) are left out.
     pub fn history(&self) -> History {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = lock(&self.notes);
         notes.sort_by_key(|note| note.start);
         let mut history = History::default();
         let mut unclear = HashSet::new();

@@ -4,7 +4,7 @@
 //! body or token, is an echo and no leak.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -17,6 +17,7 @@ use super::{Answer, Auth, Ctx, Finding, NO_OPERATION, Operation, Outcome, Stop};
 use crate::client::{Exchange, RawRequest, Repo, random};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
+use crate::ground::lock;
 use crate::scan::{Class, Look, Secret, first_found, searcher};
 use crate::wire::VaultManifest;
 
@@ -140,7 +141,7 @@ struct Kept {
 
 impl Refusals {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Notes a request that may change a repository, before it is sent.

@@ -96,7 +96,7 @@ async fn taken(cx: &Ctx, owner: &Member, repo: &Repo) -> Outcome {
 
 /// `count` random hexadecimal digits, at most 32.
 fn hex(count: usize) -> String {
-    let mut digits = random::hex(&random::bytes::<16>());
+    let mut digits = crate::ground::hex::encode(&random::bytes::<16>());
     digits.truncate(count);
     digits
 }

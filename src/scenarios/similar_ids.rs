@@ -291,7 +291,7 @@ async fn similar_beginnings(cx: &Ctx) -> Outcome {
     for common in LENGTHS.iter().chain(if cx.thorough() { LONGER } else { &[] }) {
         table
             .pair(&format!("what follows {common} characters"), || {
-                let mut shared = random::hex(&random::bytes::<16>()).repeat(common.div_ceil(32));
+                let mut shared = crate::ground::hex::encode(&random::bytes::<16>()).repeat(common.div_ceil(32));
                 shared.truncate(*common);
                 (format!("{shared}a"), format!("{shared}b"))
             })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -13,6 +13,7 @@ use super::recording::{Caller, Recording};
 use super::storage::Storage;
 use super::{Auth, Blobs, Hosting, Ledger, Logins, Observer, Operation, Refusals, Register};
 use crate::client::{Exchange, Header, Mask, RawAnswer, RawRequest, Transport, TransportError, clock};
+use crate::ground::lock;
 use crate::requirements::Revision;
 
 /// How often one request is repeated after a 429.
@@ -212,7 +213,7 @@ impl World {
 
     /// Notes whose a token is.
     pub fn remember_subject(&self, token: &str, member_id: &str) {
-        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subjects = lock(&self.subjects);
         subjects.insert(token.to_owned(), member_id.to_owned());
     }
 
@@ -221,7 +222,7 @@ impl World {
         match auth {
             Auth::None => Caller::Nobody,
             Auth::Bearer(token) => {
-                let subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+                let subjects = lock(&self.subjects);
                 subjects.get(token).map_or(Caller::Unclear, |member| Caller::Member(member.clone()))
             }
             Auth::Header(_) => Caller::Unclear,
@@ -268,7 +269,7 @@ impl World {
 
     /// Ends the run: the target can't be judged. The first reason counts.
     pub fn give_up(&self, reason: String, advice: &str) {
-        let mut abort = self.abort.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut abort = lock(&self.abort);
         if abort.is_none() {
             *abort = Some(Abort { reason: self.mask(reason), advice: advice.into() });
             self.abort_signal.notify_waiters();
@@ -277,7 +278,7 @@ impl World {
 
     /// Why the run has ended early, if it has.
     pub fn abort(&self) -> Option<Abort> {
-        self.abort.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.abort).clone()
     }
 
     /// Waits until the run is given up.
@@ -307,7 +308,7 @@ impl World {
 
     /// Whether nobody has warned of a habit before. One habit that shows in every operation is one warning.
     pub fn is_news(&self, habit: &'static str) -> bool {
-        self.habits.lock().unwrap_or_else(PoisonError::into_inner).insert(habit)
+        lock(&self.habits).insert(habit)
     }
 
     /// Sends a request, waits out rate limits, and notices when the target is gone. `limits` gets the 429 that were waited out.
@@ -372,7 +373,7 @@ impl World {
             return;
         }
         let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
-        let mut first = self.first_unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = lock(&self.first_unanswered);
         if before == 0 {
             let token = request.headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION);
             let with = if token { "with" } else { "without" };
@@ -390,7 +391,7 @@ impl World {
     }
 
     async fn wait_for_turn(&self) {
-        let until = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *lock(&self.not_before);
         if let Some(until) = until
             && until > Instant::now()
         {
@@ -432,7 +433,7 @@ impl World {
             return false;
         }
         let until = Instant::now() + wait;
-        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut not_before = lock(&self.not_before);
         *not_before = Some(not_before.map_or(until, |old| old.max(until)));
         true
     }

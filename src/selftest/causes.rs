@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::{Scope, Subject, recorded};
 use crate::causes;
-use crate::client::random::Choices;
 use crate::faults::{Fault, FaultInfo};
+use crate::ground::Choices;
 use crate::report::{Format, Recorder};
 use crate::requirements::{Level, order};
 use crate::runner::{CheckResult, Event, Status};

@@ -2,7 +2,7 @@
 //! with every quirk, started as a program is and behind its adapter.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::agent::{Habit, HabitInfo, Habits};
 use crate::client_scenarios::{self, ClientConfig, Progress, Subject};
+use crate::ground::lock;
 use crate::requirements::{Level, Requirement, Revision};
 use crate::runner::{CheckResult, Event, Status};
 
@@ -51,7 +52,7 @@ pub async fn run_clients(
         let (queue, finished) = (Arc::clone(&queue), finished.clone());
         workers.spawn(async move {
             loop {
-                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let next = lock(&queue).pop_front();
                 let Some((position, subject)) = next else { break };
                 if finished.send((position, trial(subject).await)).is_err() {
                     break;

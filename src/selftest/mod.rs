@@ -21,6 +21,7 @@ pub use stage::{Around, Stage};
 
 use crate::client::Header;
 use crate::faults::{self, Fault, FaultKind, Quirk};
+use crate::ground::lock;
 use crate::requirements::{self, Level};
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Status, Target};
 use crate::scenarios;
@@ -137,7 +138,7 @@ pub async fn run(profile: Profile, subjects: &[Subject], jobs: usize, mut progre
         let (queue, finished) = (queue.clone(), finished.clone());
         workers.spawn(async move {
             loop {
-                let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop_front();
+                let next = lock(&queue).pop_front();
                 let Some((position, subject)) = next else { break };
                 if finished.send((position, judge(profile, subject).await)).is_err() {
                     break;

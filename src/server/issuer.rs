@@ -1,7 +1,7 @@
 //! The identity provider's half of the server: its signing key and the tokens it mints and verifies (SPEC §3).
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Map, Value, json};
@@ -14,6 +14,7 @@ use super::rules::Rules;
 use super::store::Store;
 use crate::codec::base64;
 use crate::codec::jwt::{self, Jwt};
+use crate::ground::lock;
 
 /// Name of the signing key's seed in the database.
 const SEED: &str = "issuer-seed";
@@ -92,7 +93,7 @@ impl Issuer {
         let jti = base64::encode_url(&random::<16>()?);
         let claims = rules.claims(&self.name, member, clock::now_ms() / 1000, expires, jti);
         let token = jwt::encode(&self.header(), &claims, |input| self.sign(input));
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut verified = lock(&self.verified);
         if verified.len() >= MOST {
             verified.clear();
         }
@@ -107,7 +108,7 @@ impl Issuer {
     /// 401 for anything but a live token of this issuer.
     pub fn member_of(&self, rules: &dyn Rules, token: &str) -> Result<String, Refusal> {
         let now = clock::now_ms();
-        let known = self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
+        let known = lock(&self.verified).get(token).cloned();
         match known {
             Some(known) if rules.token_is_live(now, known.expires) => Ok(known.member),
             Some(_) => Err(Refusal::unauthorized("the token has expired")),

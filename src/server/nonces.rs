@@ -2,13 +2,15 @@
 //! database, as digests: another process of the deployment redeems them, and none is good again after a crash.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::clock;
 use super::store::Store;
+
+use crate::ground::lock;
 
 /// More than this many are never held; beyond it the oldest go, so that challenges can't fill the memory.
 const MOST: usize = 65_536;
@@ -44,7 +46,7 @@ impl Nonces {
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         // Nothing in here panics half-way through a change.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Remembers a nonce, and forgets those older than `keep`.

@@ -1,12 +1,13 @@
 //! Repositories in SQLite: one row per repository, one per member, one transaction per request.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 
 use super::repo::Repo;
+use crate::ground::lock;
 use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest, WrappedKey};
 
 /// The strings are kept exactly as they came, so that they go out byte for byte. An envelope keeps its own header.
@@ -56,7 +57,7 @@ impl Store {
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
         // A panic under the lock rolled its transaction back, so the connection is sound.
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection)
     }
 
     /// Runs `work` in one transaction that starts as a writer and commits at the end; an error rolls it back.

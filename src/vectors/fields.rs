@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::ground::hex;
+
 /// The members of a request, an answer or a vector case.
 pub type Fields = Map<String, Value>;
 
@@ -65,7 +67,7 @@ pub(crate) fn array<'a>(fields: &'a Fields, name: &str) -> Result<&'a [Value], F
 
 /// The bytes of a hexadecimal member, in either letter case.
 pub(crate) fn hex(fields: &Fields, name: &str) -> Result<Vec<u8>, FieldError> {
-    unhex(string(fields, name)?).ok_or_else(|| FieldError::new(name, "isn't hexadecimal"))
+    hex::decode(string(fields, name)?).ok_or_else(|| FieldError::new(name, "isn't hexadecimal"))
 }
 
 /// [`hex`] of a fixed size.
@@ -95,26 +97,6 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The bytes of an even number of hexadecimal digits.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    digits.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex_of(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Makes [`Fields`] of `name: value` pairs.
 macro_rules! fields {
     ($($name:literal : $value:expr),* $(,)?) => {{
@@ -139,8 +121,8 @@ mod tests {
         assert_eq!(text(hex(&map, "b").unwrap_err()), "`b` isn't hexadecimal");
         assert_eq!(text(integer(&map, "c").unwrap_err()), "`c` is a number instead of an integer of 64 bits");
         assert_eq!(text(hex_array::<2>(&map, "d").unwrap_err()), "`d` is 1 bytes instead of 2");
-        assert_eq!(unhex("aF0"), None);
-        assert_eq!(unhex("aF00"), Some(vec![0xaf, 0]));
-        assert_eq!(unhex("+f"), None);
+        assert_eq!(hex::decode("aF0"), None);
+        assert_eq!(hex::decode("aF00"), Some(vec![0xaf, 0]));
+        assert_eq!(hex::decode("+f"), None);
     }
 }

@@ -22,6 +22,7 @@ mod model;
 #[cfg(unix)]
 mod packaging;
 mod proxy;
+mod rooms;
 mod scan;
 mod shards;
 mod shims;

@@ -8,9 +8,10 @@ use super::super::output;
 use super::curl::{self, Bodies};
 use crate::client::RecordedBody;
 use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
+use crate::ground::shown::count;
 use crate::report::shell::{fold, quote};
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use crate::report::text::{clean, count, wrap, wrap_at_most};
+use crate::report::text::{clean, wrap, wrap_at_most};
 use crate::runner::RunConfig;
 use crate::scenarios::Abort;
 

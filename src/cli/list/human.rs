@@ -1,8 +1,9 @@
 //! The lists as text.
 
 use super::{CheckRow, FaultRow, Lists, QuirkRow, RequirementRow};
+use crate::ground::shown::count;
 use crate::report::style::{BOLD, DIM, RED, paint};
-use crate::report::text::{count, wrap};
+use crate::report::text::wrap;
 use crate::requirements::{Party, Revision};
 
 pub(super) fn render(lists: &Lists, columns: usize) -> String {

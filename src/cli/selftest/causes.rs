@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 
 use super::{SelftestArgs, UsageError};
 use crate::faults::Fault;
-use crate::report::text::{clean, count};
+use crate::ground::shown::count;
+use crate::report::text::clean;
 use crate::selftest::causes::{self, Figures, Judged};
 
 /// Judges every fault by all checks, or reads what was found before, and measures what the runs say; 0 when the goals are met.

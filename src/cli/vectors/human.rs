@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::ground::shown::count;
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
-use crate::report::text::{clean, count};
+use crate::report::text::clean;
 use crate::vectors::{Checked, CheckedCase, CheckedFile, Verdict};
 
 /// The whole text.

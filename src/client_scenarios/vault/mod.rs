@@ -12,7 +12,7 @@ pub mod state;
 mod tls;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -27,6 +27,7 @@ pub use tls::Authority;
 
 use crate::client::random;
 use crate::codec::{base64, signature};
+use crate::ground::lock;
 use http::{Framing, Incoming, Reply};
 
 /// More requests than any client's run needs; what comes after isn't recorded.
@@ -43,10 +44,6 @@ struct Shared {
     here: SocketAddr,
     elsewhere: SocketAddr,
     page: Mutex<Option<Watcher>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running vault; it ends when it is dropped.

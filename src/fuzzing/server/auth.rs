@@ -8,13 +8,14 @@ use super::finding::Kind;
 use super::mutate;
 use super::plan::{Redemption, Step, Twist};
 use super::play::{Going, Play};
-use super::redemption::{has_pattern, odd_claims, said, unreduced};
+use super::redemption::{has_pattern, odd_claims, said};
 use super::request::{Judged, Prepared};
 use super::scene::Nonce;
-use crate::client::random::{self, Choices};
+use crate::client::random;
 use crate::client::{RawAnswer, RawRequest, clock};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
+use crate::ground::Choices;
 use crate::model::Cause;
 use crate::requirements::{self as rule, Requirement};
 use crate::wire::Operation;
@@ -278,7 +279,7 @@ impl Play {
             Redemption::SignatureFlipped => signature[dice.below(63)] ^= 1 << dice.below(8),
             Redemption::SignatureTopBits => signature[63] |= 0x20 << dice.below(3),
             Redemption::SignatureLonger => signature.push(0),
-            Redemption::SignatureUnreduced => unreduced(&mut signature),
+            Redemption::SignatureUnreduced => crate::ground::ed25519::add_order(&mut signature[32..]),
             _ => {}
         }
         json!({ "ed25519PublicKey": actor.identity.id, "nonce": nonce, "signature": base64::encode(&signature) })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use super::generate;
 use super::plan::Step;
 use super::play::{Behaviour, Played, play};
 use super::shrink::shrink;
-use crate::client::random::Choices;
+use crate::ground::Choices;
+use crate::ground::lock;
 use crate::runner::{RunConfig, connect, greet};
 use crate::scenarios::{Abort, World};
 
@@ -151,10 +152,6 @@ struct Shared {
     dead: AtomicBool,
     behaviours: Mutex<HashSet<Behaviour>>,
     reports: Mutex<BTreeMap<Key, Report>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Fuzzes a target. `stop` turning true ends it, with what was found; `tick` hears how far it is a few times a second.

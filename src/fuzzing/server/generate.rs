@@ -4,7 +4,7 @@ use super::plan::{
     Act, Body, CAST, CROWD_SIZE, Change, Count, Credential, Naming, People, REPOS, Redemption, Slip, Step, Twist, Wire,
 };
 use super::redemption::WRONG;
-use crate::client::random::Choices;
+use crate::ground::Choices;
 
 /// Requests of a case, at most.
 const LONGEST: usize = 40;

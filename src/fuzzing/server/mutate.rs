@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::plan::{Body, Change};
 use crate::client::canary_text;
-use crate::client::random::Choices;
 use crate::codec::base64;
+use crate::ground::Choices;
 use crate::wire::segment;
 
 /// How deep nesting goes in a member.

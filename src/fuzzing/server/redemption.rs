@@ -4,11 +4,6 @@ use super::plan::Redemption;
 use crate::codec::jwt::Jwt;
 use crate::requirements::{self as rule, Requirement};
 
-/// The order of Ed25519's group (RFC 8032 §5.1), little-endian.
-const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-];
 /// Whether bytes repeat within themselves, hold much of the key, or begin as an earlier nonce does. None of it happens by chance
 /// more often than once in a thousand million nonces.
 pub(super) fn has_pattern(bytes: &[u8], key: &[u8; 32], mut earlier: impl Iterator<Item = Vec<u8>>) -> bool {
@@ -56,15 +51,5 @@ pub(super) fn said(with: Redemption) -> (&'static Requirement, &'static str) {
         (Some((_, rule, what)), _) => (rule, what),
         (None, Redemption::KeyRespelled(_)) => (&rule::IDENTITY_CANONICAL, "a key in another spelling"),
         (None, _) => (&rule::PORTABLE_IDENTITY, "a right token request"),
-    }
-}
-
-/// Adds the group order to S.
-pub(super) fn unreduced(signature: &mut [u8]) {
-    let mut carry = 0;
-    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(order) + carry;
-        *byte = sum.to_le_bytes()[0];
-        carry = sum >> 8;
     }
 }

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use super::plan::{CAST, CROWD_SIZE, Naming, People, REPOS};
 use crate::client::Identity;
-use crate::client::random::{self, Choices};
+use crate::client::random;
 use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
+use crate::ground::Choices;
 use crate::model::{State, Word, Words};
 use crate::requirements::Revision;
 use crate::wire::Operation;

@@ -13,7 +13,7 @@ use super::request::{Prepared, rule_of_answer};
 use crate::client::{
     Exchange, KEPT_BODY, Mask, RawAnswer, RawRequest, RecordedBody, Rewrite, Transport, TransportError,
 };
-use crate::report::shorten_token;
+use crate::ground::shown;
 use crate::requirements as rule;
 use crate::scenarios::World;
 use crate::wire::Operation;
@@ -61,7 +61,7 @@ impl Kept {
     }
 
     fn recorded(&self, mask: &Mask) -> RecordedBody {
-        RecordedBody { text: shorten_token(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
+        RecordedBody { text: shown::token_in_json(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
     }
 }
 

@@ -10,7 +10,7 @@ use super::plan::{Body, Change, Twist, Wire};
 use super::request::{Judged, Message, Prepared, call_of};
 use super::scene::Scene;
 use crate::client::RawRequest;
-use crate::client::random::Choices;
+use crate::ground::Choices;
 use crate::model::Call;
 use crate::requirements::{self as rule, Revision};
 use crate::wire::Operation;

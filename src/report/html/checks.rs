@@ -2,11 +2,12 @@
 
 use super::super::explain::one_line;
 use super::super::run::Run;
-use super::super::text::{count, duration};
+use super::super::text::duration;
 use super::coverage::title;
 use super::differ::marked;
 use super::escape::{esc, link};
 use super::exchange;
+use crate::ground::shown::count;
 use crate::requirements::reasons;
 use crate::runner::{CheckResult, Finding, Status};
 

@@ -3,9 +3,9 @@
 use super::super::explain::{answer_line, request_line};
 use super::super::run::Run;
 use super::super::shell::quote;
-use super::super::text::count;
 use super::escape::{esc, indented, is_plain, lines};
 use crate::client::{Exchange, RecordedBody};
+use crate::ground::shown::count;
 
 /// Characters of a body that are shown; the JSON report has all that was kept.
 const SHOWN: usize = 4000;

@@ -16,7 +16,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::explain::one_line;
 use super::run::Run;
-use super::text::{clean, count, duration, rfc3339, sentence};
+use super::text::{clean, duration, rfc3339, sentence};
+use crate::ground::shown::count;
 use crate::runner::{CheckResult, Status, Verdict};
 pub(super) use escape::esc;
 use escape::link;

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::run::{Run, Traced};
-use super::super::text::{count, duration};
+use super::super::text::duration;
 use super::escape::{esc, link};
+use crate::ground::shown::count;
 use crate::runner::{CheckResult, Status};
 
 /// Requests of a check that are drawn; more would lie on each other.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anstream::{AutoStream, ColorChoice};
 
 use super::super::style::{of_status, paint};
-use super::super::text::{count, disarm, duration};
+use super::super::text::{disarm, duration};
 use super::bar::Bar;
 use super::plain::Plain;
 use super::trace;
+use crate::ground::shown::count;
 use crate::runner::{Event, Status, Summary};
 
 /// A check that takes longer is told with its time.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::super::explain::one_line;
 use super::super::style::{DIM, of_status, paint, strip};
-use super::super::text::{clean, count, duration, fit, wrap};
+use super::super::text::{clean, duration, fit, wrap};
 use super::live::Tally;
+use crate::ground::shown::count;
 use crate::runner::{CheckResult, Event, RunInfo, Status};
 
 /// Silence after which a sign of life is due.

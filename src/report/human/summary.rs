@@ -5,7 +5,8 @@ mod lists;
 
 use super::super::run::Run;
 use super::super::style::{BOLD, DIM, MAGENTA, YELLOW, of_status, of_verdict, paint};
-use super::super::text::{clean, count, duration, fit, sentence, used, width, wrap, wrap_at_most};
+use super::super::text::{clean, duration, fit, sentence, used, width, wrap, wrap_at_most};
+use crate::ground::shown::count;
 use crate::runner::{Status, Verdict};
 
 /// Lines where the height is unknown, as in the log of a CI job.

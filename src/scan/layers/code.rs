@@ -211,7 +211,7 @@ mod tests {
             let bytes = [words.iter().flat_map(as_text).collect(), tail].concat();
             let spelled = [
                 (Code::Base64, crate::codec::base64::encode(&bytes).trim_end_matches('=').to_owned()),
-                (Code::Hex, crate::client::random::hex(&bytes)),
+                (Code::Hex, crate::ground::hex::encode(&bytes)),
             ];
             let expected = bytes.as_chunks::<8>().0.iter().any(is_text);
             for (code, text) in spelled {

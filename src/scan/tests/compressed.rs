@@ -14,7 +14,8 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 /// A key, and a body of a request that holds it, not as it is.
 fn body() -> ([u8; 32], Vec<u8>) {
     let key: [u8; 32] = random::bytes();
-    let text = format!("{{\"some\":\"member\",\"dataKey\":\"{}\",\"other\":\"member\"}}", random::hex(&key));
+    let text =
+        format!("{{\"some\":\"member\",\"dataKey\":\"{}\",\"other\":\"member\"}}", crate::ground::hex::encode(&key));
     (key, text.into_bytes())
 }
 

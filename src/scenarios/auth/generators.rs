@@ -210,7 +210,8 @@ fn shift(words: &mut [u64], by: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::random::{self, Choices};
+    use crate::client::random;
+    use crate::ground::Choices;
 
     fn nonces(mut byte: impl FnMut() -> u8, count: usize) -> Vec<Vec<u8>> {
         (0..count).map(|_| (0..32).map(|_| byte()).collect()).collect()

@@ -215,7 +215,9 @@ mod tests {
         );
         let twice = |i: i64| [Md5::digest(i.to_string()), Md5::digest((i + 1).to_string())].concat();
         assert!(seen(twice).unwrap().contains("MD5"));
-        assert!(seen(|i| random::hex(&Md5::digest(i.to_string())).into_bytes()).unwrap().contains("MD5"));
+        assert!(
+            seen(|i| crate::ground::hex::encode(&Md5::digest(i.to_string())).into_bytes()).unwrap().contains("MD5")
+        );
         assert!(seen(|i| Sha1::digest(format!("nonce{i}")).repeat(2)).unwrap().contains("SHA-1"));
         let mut last = vec![7; 32];
         assert!(

@@ -126,7 +126,7 @@ mod tests {
             pattern(&sample(|i| [&(1_760_000_000_000 + i as u64).to_be_bytes()[..], &random::bytes::<32>()].concat())),
             None
         );
-        assert_eq!(pattern(&sample(|_| random::hex(&random::bytes::<32>()).into_bytes())), None);
+        assert_eq!(pattern(&sample(|_| crate::ground::hex::encode(&random::bytes::<32>()).into_bytes())), None);
         assert_eq!(pattern(&sample(|i| random::bytes::<48>()[..40 + i % 8].to_vec())), None);
     }
 
@@ -139,7 +139,7 @@ mod tests {
         let few_bits = sample(|_| random::bytes::<32>().map(|byte| byte & 1).to_vec());
         let stretched = sample(|_| vec![random::bytes::<1>()[0]; 32]);
         let twice = sample(|_| random::bytes::<16>().repeat(2));
-        let half_as_text = sample(|_| random::hex(&random::bytes::<16>()).into_bytes());
+        let half_as_text = sample(|_| crate::ground::hex::encode(&random::bytes::<16>()).into_bytes());
         for nonces in [counter, clock, prefix, half_zero, few_bits, stretched, twice, half_as_text] {
             assert!(pattern(&nonces).is_some(), "{:?}", nonces[0]);
         }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn hex_is_told_from_base64() {
-        assert!(is_hex(&random::hex(&random::bytes::<32>())));
+        assert!(is_hex(&crate::ground::hex::encode(&random::bytes::<32>())));
         assert!(!is_hex(&crate::codec::base64::encode(&random::bytes::<32>())));
     }
 }

@@ -172,7 +172,7 @@ fn spellings(text: &str) -> Vec<(&'static str, String)> {
             )
         },
     );
-    let hex = base64::decode(text).map_or_else(|_| text.to_owned(), |bytes| random::hex(&bytes));
+    let hex = base64::decode(text).map_or_else(|_| text.to_owned(), |bytes| crate::ground::hex::encode(&bytes));
     let mut all = vec![
         ("without padding", bare.to_owned()),
         ("with more padding", format!("{text}=")),
@@ -221,7 +221,9 @@ async fn reused_in_disguise(cx: &Ctx) -> Outcome {
         let request = TokenRequest { ed25519_public_key: key, ..used.clone() };
         tally.attempt(format!("the key {how}"), token_call(&request)).await?;
     }
-    let malleable = base64::decode_array::<64>(&used.signature).map(super::hardening::unreduced).unwrap_or([0; 64]);
+    let malleable = base64::decode_array::<64>(&used.signature)
+        .map(|signature| crate::ground::ed25519::unreduced(&signature))
+        .unwrap_or([0; 64]);
     let request = TokenRequest { signature: base64::encode(&malleable), ..used.clone() };
     tally.attempt("the signature with L added to its S", token_call(&request)).await?;
     for (how, body) in bodies(&used) {

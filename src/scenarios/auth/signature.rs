@@ -73,7 +73,7 @@ const OTHER_MESSAGES: [(&str, Message); 9] = [
     ("the empty message", |_, _| Vec::new()),
     ("the SHA-256 of the nonce", |_, nonce| Sha256::digest(nonce).to_vec()),
     ("the SHA-512 of the nonce", |_, nonce| Sha512::digest(nonce).to_vec()),
-    ("the nonce in hex", |_, nonce| random::hex(nonce).into_bytes()),
+    ("the nonce in hex", |_, nonce| crate::ground::hex::encode(nonce).into_bytes()),
     ("all but the last byte of the nonce", |_, nonce| nonce[..nonce.len().saturating_sub(1)].to_vec()),
     ("the nonce and one more byte", |_, nonce| [nonce, &[0]].concat()),
     ("key and nonce", |alice, nonce| [&alice.public_key(), nonce].concat()),

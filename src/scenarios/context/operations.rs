@@ -15,6 +15,7 @@ use super::super::recording::{Caller, repo_in_path};
 use super::super::{Finding, Stop};
 use super::{Auth, Call, Ctx, Member, Place, Provoked, REMEMBERED, lock};
 use crate::client::{Exchange, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Transport, TransportError};
+use crate::ground::shown;
 use crate::requirements::Revision;
 use crate::wire::Operation;
 use crate::wire::{
@@ -451,7 +452,7 @@ fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
         Auth::Bearer(token) => Some(format!("Bearer {token}")),
         Auth::Header(value) => Some(value.clone()),
     };
-    let shown = value.as_deref().map(shorten_token);
+    let shown = value.as_deref().map(shown::authorization);
     if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
         headers.push((AUTHORIZATION, value));
     }
@@ -464,10 +465,4 @@ fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
         answer_limit: call.answer_limit,
     };
     (request, shown)
-}
-
-/// Enough of a token to recognise it.
-pub fn shorten_token(value: &str) -> String {
-    let kept: String = value.chars().take(24).collect();
-    if kept.len() == value.len() { kept } else { format!("{kept}… ({} characters)", value.len()) }
 }

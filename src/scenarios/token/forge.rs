@@ -171,7 +171,8 @@ fn by_known_secret(real: &Jwt, issuer_keys: &[[u8; 32]], all: &mut Forgeries) {
         // RFC 8410: SubjectPublicKeyInfo of an Ed25519 key is this prefix and the key.
         let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00], &key[..]].concat();
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", base64::encode(&der));
-        let texts = [base64::encode_url(key), base64::encode(key), random::hex(key), format!("{pem}\n"), pem];
+        let texts =
+            [base64::encode_url(key), base64::encode(key), crate::ground::hex::encode(key), format!("{pem}\n"), pem];
         for secret in [&key[..], &der[..]].into_iter().chain(texts.iter().map(String::as_bytes)) {
             sign("a JWT signed HS256 with the issuer's public key as the secret", secret);
         }
@@ -227,12 +228,12 @@ pub fn from_the_id(own: &str, attacker: &Identity, victim: &Identity) -> Vec<(&'
         format!("key:{}", victim.id),
         base64::encode_url(&key),
         base64::encode_url(victim.id.as_bytes()),
-        random::hex(&key),
+        crate::ground::hex::encode(&key),
     ] {
         all.push(("the member id for a token", token));
     }
     for hash in [Sha256::digest(victim.id.as_bytes()), Sha256::digest(key)] {
-        all.push(("a hash of the member id for a token", random::hex(&hash)));
+        all.push(("a hash of the member id for a token", crate::ground::hex::encode(&hash)));
         all.push(("a hash of the member id for a token", base64::encode_url(&hash)));
     }
     all
@@ -247,7 +248,7 @@ fn swapped(bytes: &[u8], from: &Identity, to: &Identity) -> Option<Vec<u8>> {
             who.id.replace('/', "\\/").into_bytes(),
             who.id.trim_end_matches('=').as_bytes().to_vec(),
             base64::encode_url(&key).into_bytes(),
-            random::hex(&key).into_bytes(),
+            crate::ground::hex::encode(&key).into_bytes(),
             key.to_vec(),
         ]
     }
@@ -265,9 +266,15 @@ mod tests {
     #[test]
     fn hmac_rfc_4231() {
         let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
-        assert_eq!(random::hex(&mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        assert_eq!(
+            crate::ground::hex::encode(&mac),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
         let mac = hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
-        assert_eq!(random::hex(&mac), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+        assert_eq!(
+            crate::ground::hex::encode(&mac),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
     }
 
     #[test]

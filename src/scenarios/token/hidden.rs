@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::client::random;
 use crate::codec::base64;
 use crate::scenarios::Login;
 
@@ -127,7 +126,7 @@ pub fn successors(token: &str) -> Vec<String> {
             all.push(format!("{head}{text}"));
         }
     }
-    for encode in [base64::encode as fn(&[u8]) -> String, base64::encode_url, random::hex] {
+    for encode in [base64::encode as fn(&[u8]) -> String, base64::encode_url, crate::ground::hex::encode] {
         let decoded = [base64::decode(token).ok(), base64::decode_url(token).ok(), from_hex(token)];
         for mut bytes in decoded.into_iter().flatten().filter(|bytes| encode(bytes) == token) {
             for _ in 0..3 {
@@ -173,11 +172,11 @@ mod tests {
             Some(Derivation::Overheard(how)) => format!("overheard: {how}"),
             None => String::new(),
         };
-        let token = random::hex(&Sha256::digest(format!("{}{}", base64::encode(&[1; 32]), now - 3)));
+        let token = crate::ground::hex::encode(&Sha256::digest(format!("{}{}", base64::encode(&[1; 32]), now - 3)));
         assert!(derived(token).starts_with("the SHA-256 of the key and the millisecond"));
         assert_eq!(derived(base64::encode(&[3; 64])), "overheard: the signature");
-        assert!(derived(random::hex(&Sha256::digest("17"))).contains("counter 17"));
-        assert_eq!(derived(random::hex(&random::bytes::<32>())), "");
+        assert!(derived(crate::ground::hex::encode(&Sha256::digest("17"))).contains("counter 17"));
+        assert_eq!(derived(crate::ground::hex::encode(&crate::client::random::bytes::<32>())), "");
     }
 
     #[test]

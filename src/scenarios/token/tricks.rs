@@ -26,7 +26,7 @@ pub struct Ours {
 impl Ours {
     /// A fresh one.
     pub fn new() -> Self {
-        Self { seed: random::bytes(), kid: random::hex(&random::bytes::<8>()) }
+        Self { seed: random::bytes(), kid: crate::ground::hex::encode(&random::bytes::<8>()) }
     }
 
     fn public(&self) -> [u8; 32] {
@@ -269,13 +269,13 @@ fn encodings(real: &Jwt, key: &[u8; 32]) -> Vec<(&'static str, Vec<u8>)> {
         ("base64", base64::encode(key)),
         ("base64 without padding", base64::encode(key).trim_end_matches('=').to_owned()),
         ("base64url", x.clone()),
-        ("hex", random::hex(key)),
-        ("HEX", random::hex(key).to_uppercase()),
+        ("hex", crate::ground::hex::encode(key)),
+        ("HEX", crate::ground::hex::encode(key).to_uppercase()),
         ("PEM", pem.clone()),
         ("PEM and a line break", format!("{pem}\n")),
         ("PEM with CRLF", format!("{}\r\n", pem.replace('\n', "\r\n"))),
         ("base64 of DER", der64),
-        ("hex of DER", random::hex(&der)),
+        ("hex of DER", crate::ground::hex::encode(&der)),
         ("a thumbprint's JWK", format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)),
         ("a small JWK", format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#)),
         ("a key set", format!(r#"{{"keys":[{jwk}]}}"#)),

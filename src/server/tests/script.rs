@@ -7,6 +7,7 @@ use super::client::{Member, creation};
 use super::probe::{Probe, bearer, bound, push, removal, repo, sign};
 use crate::codec::jwt::{self, Jwt};
 use crate::codec::{base64, signature};
+use crate::ground::ed25519;
 use crate::server::Config;
 
 /// The transcript of everything below.
@@ -62,8 +63,7 @@ async fn identity(probe: &mut Probe, people: &People) {
     let good = sign(alice, &nonces[0]);
     let mut top = good;
     top[63] ^= 0x20;
-    let mut reduced = good;
-    add_order(&mut reduced[32..]);
+    let unreduced = ed25519::unreduced(&good);
     let long = [&good[..], &[0]].concat();
     let (text, eves) = (signature::sign(&alice.seed, nonces[0].as_bytes()), sign(eve, &nonces[0]));
     let (id, nonce) = (&alice.id, &nonces[0]);
@@ -72,7 +72,7 @@ async fn identity(probe: &mut Probe, people: &People) {
         ("other key", &eves),
         ("other nonce", &sign(alice, &nonces[1])),
         ("top bit", &top),
-        ("malleable", &reduced),
+        ("malleable", &unreduced),
         ("long", &long),
         ("empty", &[]),
         ("zero", &[0; 64]),
@@ -108,18 +108,6 @@ async fn identity(probe: &mut Probe, people: &People) {
     let weak = base64::encode(&identity);
     let nonce = probe.challenge(&weak).await;
     probe.redeem("weak key", &weak, &nonce, &forged).await;
-}
-
-fn add_order(s: &mut [u8]) {
-    let order = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10_u8,
-    ];
-    let mut carry = 0;
-    for (byte, add) in s.iter_mut().zip(order) {
-        let sum = u16::from(*byte) + u16::from(add) + carry;
-        (*byte, carry) = (sum.to_le_bytes()[0], sum >> 8);
-    }
 }
 
 async fn tokens_that_do_not_count(probe: &mut Probe, people: &People, tokens: &Tokens) {

@@ -9,7 +9,8 @@ use super::{Outcome, Reading, Stop, hash_name, lenient};
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::{self, Wrapped};
 use crate::codec::{DataKey, base64, envelope, key_binding, signature};
-use crate::vectors::fields::{FieldError, Fields, fields, hex, hex_array, hex_of, integer, object, string};
+use crate::ground::hex;
+use crate::vectors::fields::{FieldError, Fields, fields, hex, hex_array, integer, object, string};
 
 fn binding(fields: &Fields) -> Result<Binding<'_>, FieldError> {
     Ok(Binding {
@@ -20,7 +21,7 @@ fn binding(fields: &Fields) -> Result<Binding<'_>, FieldError> {
 }
 
 pub(super) fn aad(input: &Fields) -> Outcome {
-    Ok(fields! { "aadHex": hex_of(&binding(input)?.to_aad()) })
+    Ok(fields! { "aadHex": hex::encode(&binding(input)?.to_aad()) })
 }
 
 pub(super) fn encrypt(input: &Fields) -> Outcome {
@@ -79,7 +80,7 @@ pub(super) fn x25519(input: &Fields, reading: Reading) -> Outcome {
     if reading == Reading::Strict && output == [0; 32] {
         return Err(refuse(key_wrap::WrapError::SmallOrder));
     }
-    Ok(fields! { "outputHex": hex_of(&output) })
+    Ok(fields! { "outputHex": hex::encode(&output) })
 }
 
 pub(super) fn x25519_public_key(input: &Fields) -> Outcome {
@@ -98,7 +99,7 @@ pub(super) fn hkdf(input: &Fields) -> Outcome {
             let (prk, hkdf) = GenericHkdf::<Hmac<$hash>>::extract(Some(&salt), &ikm);
             let mut okm = vec![0; length];
             hkdf.expand(&info, &mut okm).map_err(refuse)?;
-            Ok(fields! { "prkHex": hex_of(&prk), "okmHex": hex_of(&okm) })
+            Ok(fields! { "prkHex": hex::encode(&prk), "okmHex": hex::encode(&okm) })
         }};
     }
     match hash_name(hash).as_str() {
@@ -110,12 +111,12 @@ pub(super) fn hkdf(input: &Fields) -> Outcome {
 }
 
 pub(super) fn ed25519_public_key(input: &Fields) -> Outcome {
-    Ok(fields! { "publicKeyHex": hex_of(&signature::public_key(&hex_array(input, "seedHex")?)) })
+    Ok(fields! { "publicKeyHex": hex::encode(&signature::public_key(&hex_array(input, "seedHex")?)) })
 }
 
 pub(super) fn sign(input: &Fields) -> Outcome {
     let signed = signature::sign(&hex_array(input, "seedHex")?, &hex(input, "messageHex")?);
-    Ok(fields! { "signatureHex": hex_of(&signed) })
+    Ok(fields! { "signatureHex": hex::encode(&signed) })
 }
 
 pub(super) fn verify(input: &Fields, reading: Reading) -> Outcome {

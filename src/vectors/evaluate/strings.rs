@@ -13,7 +13,8 @@ use crate::codec::invite::InviteRequest;
 use crate::codec::locator::RepoLocator;
 use crate::codec::payload::AltPayload;
 use crate::codec::{base64, key_binding};
-use crate::vectors::fields::{FieldError, Fields, fields, hex, hex_of, integer, optional_string, string};
+use crate::ground::hex;
+use crate::vectors::fields::{FieldError, Fields, fields, hex, integer, optional_string, string};
 
 /// Padded standard base64 that doesn't mind unused bits (RFC 4648 §3.5 allows either).
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -111,5 +112,5 @@ pub(super) fn decode_base64(input: &Fields, reading: Reading) -> Outcome {
         Reading::Strict => base64::decode(text).map_err(refuse)?,
         Reading::Lenient => LENIENT.decode(text).map_err(refuse)?,
     };
-    Ok(fields! { "hex": hex_of(&bytes) })
+    Ok(fields! { "hex": hex::encode(&bytes) })
 }

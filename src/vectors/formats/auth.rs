@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::super::case::{Case, Step};
-use super::super::fields::{FieldError, Fields, array, fields, hex_of, integer, object, string};
+use super::super::fields::{FieldError, Fields, array, fields, integer, object, string};
 use super::super::op::Op;
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
+use crate::ground::hex;
 
 pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
     let seed = string(fields, "memberSeedHex")?;
@@ -22,7 +23,7 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
     if base64::decode(nonce).map_or(0, |bytes| bytes.len()) < 32 {
         case.wrong.push("`challengeResponse.nonce` isn't base64 of at least 32 bytes".into());
     }
-    let key = hex_of(&base64::decode(member).unwrap_or_default());
+    let key = hex::encode(&base64::decode(member).unwrap_or_default());
     let signature = string(request, "signature")?;
     case.steps = vec![
         Step::gives("member id", Op::Ed25519PublicKey, fields! { "seedHex": seed }, fields! { "publicKeyHex": key }),
@@ -50,7 +51,7 @@ fn verification(request: &Fields) -> Result<Fields, FieldError> {
     let bytes = |name: &str| -> Result<String, FieldError> {
         let text = string(request, name)?;
         let bytes = base64::decode(text).map_err(|error| FieldError::new(name, format!("isn't base64: {error}")))?;
-        Ok(hex_of(&bytes))
+        Ok(hex::encode(&bytes))
     };
     Ok(fields! {
         "publicKeyHex": bytes("ed25519PublicKey")?,
@@ -89,11 +90,11 @@ fn token(fields: &Fields, member: &str, case: &mut Case) -> Result<(), FieldErro
             case.wrong.push(format!("the token has a claim `{claim}`"));
         }
     }
-    let (message, signature) = (hex_of(jwt.signing_input.as_bytes()), hex_of(&jwt.signature));
+    let (message, signature) = (hex::encode(jwt.signing_input.as_bytes()), hex::encode(&jwt.signature));
     let seed = string(fields, "issuerSeedHex")?;
     let signing = fields! { "seedHex": seed, "messageHex": message.as_str() };
     let verifying =
-        fields! { "publicKeyHex": hex_of(&issuer), "messageHex": message, "signatureHex": signature.as_str() };
+        fields! { "publicKeyHex": hex::encode(&issuer), "messageHex": message, "signatureHex": signature.as_str() };
     case.steps.push(Step::gives("signature of the token", Op::Sign, signing, fields! { "signatureHex": signature }));
     case.steps.push(Step::gives("verification of the token", Op::Verify, verifying, Fields::new()));
     Ok(())

@@ -1,10 +1,11 @@
 //! Key bindings.
 
 use super::super::case::{Case, Step};
-use super::super::fields::{FieldError, Fields, fields, hex_of, string};
+use super::super::fields::{FieldError, Fields, fields, string};
 use super::super::op::Op;
 use super::{picked, renamed};
 use crate::codec::base64;
+use crate::ground::hex;
 
 const KEYS: &[&str] = &["ed25519PublicKey", "x25519PublicKey"];
 
@@ -23,10 +24,15 @@ pub(super) fn signature(fields: &Fields) -> Result<Case, FieldError> {
     let issuer = base64::decode(string(fields, "issuerPublicKeyB64")?).unwrap_or_default();
     let seed = picked(fields, &["issuerSeedHex"]).and_then(|_| renamed(fields, &[("issuerSeedHex", "seedHex")]))?;
     let mut signing = seed.clone();
-    signing.insert("messageHex".into(), hex_of(message.as_bytes()).into());
+    signing.insert("messageHex".into(), hex::encode(message.as_bytes()).into());
     case.steps.extend([
-        Step::gives("issuer's public key", Op::Ed25519PublicKey, seed, fields! { "publicKeyHex": hex_of(&issuer) }),
-        Step::gives("binding signature", Op::Sign, signing, fields! { "signatureHex": hex_of(&signature) }),
+        Step::gives(
+            "issuer's public key",
+            Op::Ed25519PublicKey,
+            seed,
+            fields! { "publicKeyHex": hex::encode(&issuer) },
+        ),
+        Step::gives("binding signature", Op::Sign, signing, fields! { "signatureHex": hex::encode(&signature) }),
         Step::gives(
             "binding",
             Op::VerifyBinding,

@@ -1,12 +1,13 @@
 //! Payloads and wrapped keys.
 
 use super::super::case::{Case, Step};
-use super::super::fields::{FieldError, Fields, fields, hex_of, integer, object, string};
+use super::super::fields::{FieldError, Fields, fields, integer, object, string};
 use super::super::op::Op;
 use super::picked;
 use super::primitives::{lower, upper_case};
 use crate::codec::base64;
 use crate::codec::key_wrap::{INFO, SCHEME_ID};
+use crate::ground::hex;
 
 pub(super) fn payload(fields: &Fields) -> Result<Case, FieldError> {
     for name in ["keyB64", "ivB64", "repoId", "plaintextUtf8", "ciphertextB64"] {
@@ -90,12 +91,12 @@ fn agreement(fields: &Fields, wrapped: &Fields) -> Result<Vec<Step>, FieldError>
     let keys = bytes(fields, "recipientPrivateKeyB64").zip(bytes(wrapped, "ephemeralPublicKey"));
     // If either isn't base64, unwrapping tells.
     if let Some((private, ephemeral)) = keys.filter(|(private, public)| private.len() == 32 && public.len() == 32) {
-        let ephemeral = hex_of(&ephemeral);
-        let multiplied = fields! { "scalarHex": hex_of(&private), "uCoordinateHex": ephemeral.as_str() };
+        let ephemeral = hex::encode(&ephemeral);
+        let multiplied = fields! { "scalarHex": hex::encode(&private), "uCoordinateHex": ephemeral.as_str() };
         steps.push(Step::gives("shared secret", Op::X25519, multiplied, fields! { "outputHex": secret.as_str() }));
-        if super::super::fields::unhex(&secret).is_some() {
+        if hex::decode(&secret).is_some() {
             let derived = fields! { "hash": "SHA-256", "ikmHex": secret, "saltHex": ephemeral,
-            "infoHex": hex_of(INFO.as_bytes()), "length": 32 };
+            "infoHex": hex::encode(INFO.as_bytes()), "length": 32 };
             steps.push(Step::gives("key encryption key", Op::Hkdf, derived, fields! { "okmHex": kek }));
         }
     }

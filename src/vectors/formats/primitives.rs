@@ -1,10 +1,12 @@
 //! Additional data, base64, and the primitives of the RFCs.
 
 use super::super::case::{Case, Step};
-use super::super::fields::{FieldError, Fields, fields, hex, hex_array, hex_of, integer, string};
+use super::super::fields::{FieldError, Fields, fields, hex, hex_array, integer, string};
 use super::super::op::Op;
 use super::super::rfc;
 use super::{picked, renamed};
+
+use crate::ground::hex;
 
 pub(super) fn aad(fields: &Fields) -> Result<Case, FieldError> {
     let input = picked(fields, &["repoId", "payloadVersion", "keyEpoch"])?;
@@ -79,8 +81,8 @@ fn iterated(fields: &Fields, times: i64) -> Result<Case, FieldError> {
     for _ in 0..times {
         (scalar, point) = (x25519_dalek::x25519(scalar, point), scalar);
     }
-    if hex_of(&scalar) != expected {
-        case.wrong.push(format!("`outputHex` isn't what {times} iterations give: {}", hex_of(&scalar)));
+    if hex::encode(&scalar) != expected {
+        case.wrong.push(format!("`outputHex` isn't what {times} iterations give: {}", hex::encode(&scalar)));
     }
     Ok(case)
 }

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::fields::{fields, hex_of};
+use super::super::fields::fields;
 use super::{Made, case, primitive, seed};
 use crate::codec::{base64, jwt, signature};
+use crate::ground::hex;
 
 pub(super) fn file() -> Made<Value> {
     let cases = [
@@ -39,8 +40,8 @@ fn exchange(name: &str, reason: &str, length: usize) -> Made<Value> {
         reason,
         &["multi-step"],
         fields! {
-            "memberSeedHex": hex_of(&member_seed),
-            "issuerSeedHex": hex_of(&issuer_seed),
+            "memberSeedHex": hex::encode(&member_seed),
+            "issuerSeedHex": hex::encode(&issuer_seed),
             "issuerPublicKeyB64": base64::encode(&signature::public_key(&issuer_seed)),
             "challengeRequest": fields! { "ed25519PublicKey": member.as_str() },
             "challengeResponse": fields! { "nonce": nonce.as_str() },

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::fields::{Fields, fields, hex_of};
+use super::super::fields::{Fields, fields};
 use super::super::op::Op;
 use super::{Made, case, file, member, ours, seed};
 use crate::codec::{base64, key_wrap, signature};
+use crate::ground::hex;
 
 fn keys(label: &str) -> (String, String) {
     let ed25519 = signature::public_key(&seed::bytes(&format!("{label}/ed25519-seed")));
@@ -52,7 +53,7 @@ pub(super) fn signed(label: &str) -> Made<Fields> {
     let message = member(&members, "expectedMessageUtf8")?;
     let signed = signature::sign(&issuer, message.as_str().unwrap_or_default().as_bytes());
     members.extend(fields! {
-        "issuerSeedHex": hex_of(&issuer),
+        "issuerSeedHex": hex::encode(&issuer),
         "issuerPublicKeyB64": base64::encode(&signature::public_key(&issuer)),
         "keyBindingSig": base64::encode(&signed),
     });

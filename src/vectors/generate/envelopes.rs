@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::fields::{Fields, fields, hex_of};
+use super::super::fields::{Fields, fields};
 use super::super::op::Op;
 use super::{Made, case, file, member, ours, plaintexts, primitive, seed};
 use crate::codec::{base64, key_wrap};
+use crate::ground::hex;
 
 pub(super) fn payloads() -> Made<Value> {
     let mut cases = Vec::new();
@@ -105,8 +106,8 @@ impl Wrap {
             "recipientPublicKeyB64": base64::encode(&public),
             "ephemeralPrivateKeyB64": base64::encode(&self.ephemeral),
             "dataKeyB64": base64::encode(&self.data_key),
-            "sharedSecretHex": hex_of(secret.as_ref()),
-            "kekHex": hex_of(kek.as_ref()),
+            "sharedSecretHex": hex::encode(secret.as_ref()),
+            "kekHex": hex::encode(kek.as_ref()),
             "info": key_wrap::INFO,
             "wrappedKey": self.wrapped()?,
         })

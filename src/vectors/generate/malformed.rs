@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::fields::{Fields, fields, hex_of};
+use super::super::fields::{Fields, fields};
 use super::negative::{rejected, seeded};
 use super::open::either;
 use super::{Made, bindings, negative, negative_unwrap};
 use crate::codec::base64;
+use crate::ground::hex;
 
 pub(super) fn file() -> Made<Value> {
     let mut cases = base64_texts();
@@ -35,7 +36,7 @@ fn spellings(bytes: &[u8]) -> Vec<(&'static str, &'static str, String)> {
         ("padding twice", "padding fills up four characters and no more", format!("{text}====")),
         ("padding inside", "padding stands at the end", format!("{head}={tail}")),
         ("one character too many", "no number of bytes has such a length", format!("{}A", &text[..text.len() - 4])),
-        ("hexadecimal", "not base64 at all, though the alphabet has all of its digits", hex_of(bytes) + "0"),
+        ("hexadecimal", "not base64 at all, though the alphabet has all of its digits", hex::encode(bytes) + "0"),
     ]
 }
 

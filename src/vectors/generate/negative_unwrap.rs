@@ -3,13 +3,14 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::fields::{Fields, fields, hex_of, unhex};
+use super::super::fields::{Fields, fields};
 use super::super::op::Op;
 use super::envelopes::Wrap;
 use super::negative::{changed, flipped, rejected, seeded};
 use super::{Made, member, ours, primitive};
 use crate::codec::key_wrap::{self, INFO};
 use crate::codec::{base64, envelope};
+use crate::ground::hex;
 
 /// Points of small order, canonical or not: every scalar takes them to zero.
 pub(super) const SMALL_ORDER: &[(&str, &str)] = &[
@@ -71,7 +72,7 @@ pub(super) fn cases() -> Made<Vec<Value>> {
         own.into(),
     );
     for (name, point) in SMALL_ORDER {
-        let point = base64::encode(&unhex(point).unwrap_or_default());
+        let point = base64::encode(&hex::decode(point).unwrap_or_default());
         let mutation = format!("ephemeral key of small order: {name}");
         add(
             &mutation,
@@ -219,8 +220,8 @@ fn other_schemes(wrap: &Wrap, valid: &Fields) -> Made<Vec<Value>> {
 }
 
 fn derive(hash: &str, secret: &[u8], salt: &[u8], info: &str) -> Made<[u8; 32]> {
-    let input = fields! { "hash": hash, "ikmHex": hex_of(secret), "saltHex": hex_of(salt),
-    "infoHex": hex_of(info.as_bytes()), "length": 32 };
+    let input = fields! { "hash": hash, "ikmHex": hex::encode(secret), "saltHex": hex::encode(salt),
+    "infoHex": hex::encode(info.as_bytes()), "length": 32 };
     let output = ours(Op::Hkdf, &input)?;
     Ok(super::super::fields::hex_array(&output, "okmHex")?)
 }

@@ -3,16 +3,12 @@
 use ed25519_dalek::VerifyingKey;
 use serde_json::Value;
 
-use super::super::fields::{Fields, fields, hex_of};
+use super::super::fields::{Fields, fields};
 use super::Made;
 use super::negative::{rejected, seeded};
 use crate::codec::{base64, signature};
-
-/// The order of the group, little-endian.
-const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-];
+use crate::ground::ed25519;
+use crate::ground::hex;
 
 /// The neutral element.
 pub(super) const NEUTRAL: [u8; 32] = {
@@ -31,7 +27,7 @@ pub(super) const NEUTRAL_ALIAS: [u8; 32] = {
 
 /// The members of `ed25519-verify`.
 pub(super) fn members(key: &[u8], message: &[u8], signature: &[u8]) -> Fields {
-    fields! { "publicKeyHex": hex_of(key), "messageHex": hex_of(message), "signatureHex": hex_of(signature) }
+    fields! { "publicKeyHex": hex::encode(key), "messageHex": hex::encode(message), "signatureHex": hex::encode(signature) }
 }
 
 /// A signature that is right, and the cases that come of it.
@@ -103,7 +99,7 @@ impl Signed {
             "nonce",
             &key,
             &nonce,
-            &signature::sign(&seed, hex_of(&nonce).as_bytes()),
+            &signature::sign(&seed, hex::encode(&nonce).as_bytes()),
         );
         self.add(
             "signature over a hash",
@@ -117,7 +113,7 @@ impl Signed {
 
     fn spellings(&mut self) {
         let Self { key, nonce, valid, .. } = *self;
-        let unreduced = plus_order(&valid);
+        let unreduced = ed25519::unreduced(&valid);
         self.add(
             "S plus the group order",
             "RFC 8032 5.1.7: S below the order, or else a signature has a second spelling",
@@ -183,18 +179,6 @@ fn flip<const N: usize>(bytes: &[u8; N], at: usize, bits: u8) -> [u8; N] {
     let mut out = *bytes;
     if let Some(byte) = out.get_mut(at) {
         *byte ^= bits;
-    }
-    out
-}
-
-/// The signature with its S spelled as S + L.
-fn plus_order(signature: &[u8; 64]) -> [u8; 64] {
-    let mut out = *signature;
-    let mut carry = 0_u16;
-    for (byte, order) in out[32..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(order) + carry;
-        *byte = sum.to_le_bytes()[0];
-        carry = sum >> 8;
     }
     out
 }

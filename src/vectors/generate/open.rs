@@ -7,7 +7,7 @@ use aes_gcm::aes::Aes256;
 use aes_gcm::{AesGcm, Nonce};
 use serde_json::Value;
 
-use super::super::fields::{Fields, fields, unhex};
+use super::super::fields::{Fields, fields};
 use super::envelopes::Wrap;
 use super::negative::{seeded, sized, valid_payload};
 use super::negative_unwrap::{SMALL_ORDER, members as wrap_members, valid_wrap};
@@ -16,6 +16,7 @@ use super::{Made, case, primitive};
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::{self, INFO};
 use crate::codec::{base64, envelope};
+use crate::ground::hex;
 
 pub(super) fn file() -> Made<Value> {
     let mut cases = points()?;
@@ -70,7 +71,7 @@ fn points() -> Made<Vec<Value>> {
     let mut cases = Vec::new();
     let zero = "the shared secret is zero whoever the recipient is: anybody could have made the wrap, and anybody opens it (RFC 7748 6.1)";
     for (name, point) in SMALL_ORDER {
-        let point = unhex(point)
+        let point = hex::decode(point)
             .and_then(|point| <[u8; 32]>::try_from(point).ok())
             .ok_or_else(|| primitive("a point has 32 bytes"))?;
         let mutation = format!("all-zero shared secret: ephemeral key {name}");

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::fields::{fields, hex_of};
+use super::super::fields::fields;
 use super::super::op::Op;
 use super::super::rfc;
 use super::{Made, case, file, member, ours, seed};
+
+use crate::ground::hex;
 
 const UUID: &str = "3b1f9c64-0b2a-4f1e-9c3d-1a2b3c4d5e6f";
 
@@ -99,12 +101,12 @@ pub(super) fn hkdf() -> Made<Value> {
             })
         })
         .collect();
-    let info = hex_of(crate::codec::key_wrap::INFO.as_bytes());
+    let info = hex::encode(crate::codec::key_wrap::INFO.as_bytes());
     for (name, reason, salt, info, length) in [
         (
             "wrap-shape",
             "the sizes and the label of the wrap scheme",
-            hex_of(&seed::bytes::<32>("hkdf/salt")),
+            hex::encode(&seed::bytes::<32>("hkdf/salt")),
             info.as_str(),
             32,
         ),
@@ -112,15 +114,21 @@ pub(super) fn hkdf() -> Made<Value> {
         (
             "long-salt",
             "a salt longer than a block is hashed by HMAC",
-            hex_of(&seed::bytes::<65>("hkdf/long")),
+            hex::encode(&seed::bytes::<65>("hkdf/long")),
             info.as_str(),
             32,
         ),
-        ("empty-info", "without a label the key is another one", hex_of(&seed::bytes::<32>("hkdf/salt")), "", 32),
-        ("two-blocks", "more than one block of output", hex_of(&seed::bytes::<32>("hkdf/salt")), info.as_str(), 64),
-        ("one-byte", "less than one block of output", hex_of(&seed::bytes::<32>("hkdf/salt")), info.as_str(), 1),
+        ("empty-info", "without a label the key is another one", hex::encode(&seed::bytes::<32>("hkdf/salt")), "", 32),
+        (
+            "two-blocks",
+            "more than one block of output",
+            hex::encode(&seed::bytes::<32>("hkdf/salt")),
+            info.as_str(),
+            64,
+        ),
+        ("one-byte", "less than one block of output", hex::encode(&seed::bytes::<32>("hkdf/salt")), info.as_str(), 1),
     ] {
-        let mut input = fields! { "hash": "SHA-256", "ikmHex": hex_of(&seed::bytes::<32>("hkdf/ikm")),
+        let mut input = fields! { "hash": "SHA-256", "ikmHex": hex::encode(&seed::bytes::<32>("hkdf/ikm")),
         "saltHex": salt, "infoHex": info, "length": length };
         let output = ours(Op::Hkdf, &input)?;
         input.extend(output);
@@ -159,7 +167,7 @@ pub(super) fn x25519() -> Made<Value> {
         ("random-point", "the counterpart of the next case", scalar, plain),
         ("high-bit-of-point", "the highest bit of a point is ignored: same output", scalar, high),
     ] {
-        let mut input = fields! { "scalarHex": hex_of(&scalar), "uCoordinateHex": hex_of(&point) };
+        let mut input = fields! { "scalarHex": hex::encode(&scalar), "uCoordinateHex": hex::encode(&point) };
         let output = ours(Op::X25519, &input)?;
         input.extend(output);
         input.insert("source".into(), "avp-conform".into());
@@ -201,8 +209,8 @@ pub(super) fn ed25519() -> Made<Value> {
         ),
         ("kibibyte", "a long message", seed::bytes::<1024>("ed25519/kib").to_vec()),
     ] {
-        let seed = hex_of(&seed::bytes::<32>(&format!("ed25519/{name}/seed")));
-        let mut input = fields! { "seedHex": seed, "messageHex": hex_of(&message) };
+        let seed = hex::encode(&seed::bytes::<32>(&format!("ed25519/{name}/seed")));
+        let mut input = fields! { "seedHex": seed, "messageHex": hex::encode(&message) };
         let signature = ours(Op::Sign, &input)?;
         let public = ours(Op::Ed25519PublicKey, &input)?;
         input.extend(signature.into_iter().chain(public));
@@ -216,7 +224,7 @@ pub(super) fn base64() -> Made<Value> {
     let mut cases = Vec::new();
     let mut add = |name: &str, reason: &str, flag: &str, bytes: &[u8]| {
         let text = crate::codec::base64::encode(bytes);
-        cases.push(case(name, reason, &[flag], fields! { "hex": hex_of(bytes), "base64": text }));
+        cases.push(case(name, reason, &[flag], fields! { "hex": hex::encode(bytes), "base64": text }));
     };
     for length in 0..=6 {
         let name = format!("RFC 4648 10, {length} bytes");

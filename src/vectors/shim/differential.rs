@@ -11,7 +11,7 @@ use super::super::op::{Answer, Op};
 use super::pipeline::{Asker, Breakage, Pipeline, Question, Reply, ShimError};
 use super::random::Recipe;
 use super::shrink::simpler;
-use crate::client::random::Choices;
+use crate::ground::Choices;
 
 /// Counterexamples kept for an operation, one of each kind at most.
 const KEPT: usize = 3;

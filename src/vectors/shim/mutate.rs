@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::fields::{Fields, hex_of, unhex};
+use super::super::fields::Fields;
 use super::super::op::Op;
-use crate::client::random::Choices;
 use crate::codec::base64;
+use crate::ground::Choices;
+use crate::ground::hex;
 
 /// One change to one member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,9 +145,9 @@ fn bytes_changed(bytes: &mut Vec<u8>, change: Change) {
 }
 
 fn hex(text: &str, change: Change) -> String {
-    let mut bytes = unhex(text).unwrap_or_default();
+    let mut bytes = hex::decode(text).unwrap_or_default();
     bytes_changed(&mut bytes, change);
-    hex_of(&bytes)
+    hex::encode(&bytes)
 }
 
 fn in_base64(text: &str, change: Change) -> String {

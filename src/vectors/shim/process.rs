@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::ground::lock;
 
 /// A longer line isn't an answer.
 const LONGEST: u64 = 16 << 20;
@@ -110,7 +112,7 @@ impl Process {
         while self.listener.as_ref().is_some_and(|listener| !listener.is_finished()) && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
-        let mut kept = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.stderr);
         let text = String::from_utf8_lossy(kept.make_contiguous()).trim().to_owned();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(3)..].join(" / ")
@@ -178,7 +180,7 @@ fn keep_end(mut pipe: ChildStderr, kept: &Mutex<VecDeque<u8>>) {
         if count == 0 {
             return;
         }
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&kept);
         kept.extend(&buffer[..count]);
         let surplus = kept.len().saturating_sub(KEPT_STDERR);
         kept.drain(..surplus);

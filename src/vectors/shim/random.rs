@@ -4,13 +4,14 @@
 use serde_json::Value;
 
 use super::super::evaluate::evaluate;
-use super::super::fields::{Fields, fields, hex_of};
+use super::super::fields::{Fields, fields};
 use super::super::op::{Answer, Op, Request};
 use super::mutate::{Mutation, mutate};
-use crate::client::random::Choices;
 use crate::codec::key_wrap::{self, SCHEME_ID};
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
 use crate::codec::{base64, signature};
+use crate::ground::Choices;
+use crate::ground::hex;
 
 /// What a question is made of. Not every operation uses everything.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,19 +103,21 @@ impl Recipe {
                 fields.insert("recipientPrivateKeyB64".into(), b64(b).into());
                 fields
             }
-            Op::X25519 => fields! { "scalarHex": hex_of(a), "uCoordinateHex": hex_of(&key_wrap::public_key(b)) },
+            Op::X25519 => {
+                fields! { "scalarHex": hex::encode(a), "uCoordinateHex": hex::encode(&key_wrap::public_key(b)) }
+            }
             Op::X25519PublicKey => fields! { "privateKeyB64": b64(a) },
             Op::Hkdf => {
-                fields! { "hash": "SHA-256", "ikmHex": hex_of(&self.bytes), "saltHex": hex_of(&a[..usize::from(self.options % 33)]),
-                "infoHex": hex_of(self.id.as_bytes()), "length": 1 + i64::from(self.options % 100) }
+                fields! { "hash": "SHA-256", "ikmHex": hex::encode(&self.bytes), "saltHex": hex::encode(&a[..usize::from(self.options % 33)]),
+                "infoHex": hex::encode(self.id.as_bytes()), "length": 1 + i64::from(self.options % 100) }
             }
-            Op::Ed25519PublicKey => fields! { "seedHex": hex_of(a) },
-            Op::Sign => fields! { "seedHex": hex_of(a), "messageHex": hex_of(&self.bytes) },
+            Op::Ed25519PublicKey => fields! { "seedHex": hex::encode(a) },
+            Op::Sign => fields! { "seedHex": hex::encode(a), "messageHex": hex::encode(&self.bytes) },
             Op::Verify => {
-                fields! { "publicKeyHex": hex_of(&signature::public_key(a)), "messageHex": hex_of(&self.bytes),
-                "signatureHex": hex_of(&signature::sign(a, &self.bytes)) }
+                fields! { "publicKeyHex": hex::encode(&signature::public_key(a)), "messageHex": hex::encode(&self.bytes),
+                "signatureHex": hex::encode(&signature::sign(a, &self.bytes)) }
             }
-            Op::SignNonce => fields! { "seedHex": hex_of(a), "nonce": b64(&[&b[..], &self.bytes].concat()) },
+            Op::SignNonce => fields! { "seedHex": hex::encode(a), "nonce": b64(&[&b[..], &self.bytes].concat()) },
             _ => return self.texts(),
         })
     }
@@ -141,7 +144,7 @@ impl Recipe {
             Op::ParseAddress => fields! { "uri": format!("avp://{}/{}", self.host, self.id) },
             Op::FormatAddress => fields! { "host": self.host.as_str(), "repoId": self.id.as_str() },
             Op::ParsePayload => fields! { "plaintextUtf8": self.payload() },
-            Op::EncodeBase64 => fields! { "hex": hex_of(&self.bytes) },
+            Op::EncodeBase64 => fields! { "hex": hex::encode(&self.bytes) },
             Op::DecodeBase64 => fields! { "base64": base64::encode(&self.bytes) },
             _ => return None,
         })

@@ -93,7 +93,7 @@ fn texts(text: &str) -> Vec<String> {
 mod tests {
     use super::super::super::op::Op;
     use super::*;
-    use crate::client::random::Choices;
+    use crate::ground::Choices;
 
     #[test]
     fn shrinking_ends_at_something_small() {

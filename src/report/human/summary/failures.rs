@@ -3,8 +3,9 @@
 use super::super::super::explain::{Depth, explain, one_line};
 use super::super::super::run::Run;
 use super::super::super::style::{BOLD, DIM, RED, of_status, paint};
-use super::super::super::text::{count, fit, width, wrap};
+use super::super::super::text::{fit, width, wrap};
 use super::{Layout, Section, heading};
+use crate::ground::shown::count;
 use crate::runner::{CheckResult, Status};
 
 /// Causes that are all shown in full if there is room.
