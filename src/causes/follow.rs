@@ -120,7 +120,7 @@ fn builds_on_it(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 
 /// A look at the whole run names the check in which it met something first.
 fn was_met_there(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    other.met_in == Some(cause.check.id)
+    other.met_in == Some(cause.check.id) || other.met_in == Some(cause.check.base())
 }
 
 /// Ids that are escaped in a path and don't arrive don't arrive in other operations either.
@@ -132,7 +132,7 @@ fn does_not_arrive(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// What is asked of a repository that wasn't created is refused, and so is what somebody asks who wasn't let in.
 fn is_nowhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let created = cause.plain && cause.rule.id == req::CREATE_RETURNS.id;
-    let added = cause.check.id == NEWCOMER && cause.operation == Some(Operation::AddMember.name());
+    let added = cause.check.base() == NEWCOMER && cause.operation == Some(Operation::AddMember.name());
     (created || added) && [other, cause].iter().all(|it| it.kind == Kind::Refused)
 }
 

@@ -27,10 +27,10 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
             symptom.operation = Some(Operation::CreateRepo.name());
         }
         // Whoever isn't let in after he was added wasn't added.
-        if run.newcomers_kept_out && symptom.check.id == NEWCOMER {
+        if run.newcomers_kept_out && symptom.check.base() == NEWCOMER {
             symptom.operation = Some(Operation::AddMember.name());
         }
-        symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.id) == Some(it));
+        symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.base()) == Some(it));
         // What no exchange shows is direct only where one request comes after the other.
         symptom.direct = match symptom.operation {
             Some(operation) => symptom.is_about(operation),
@@ -86,9 +86,9 @@ impl Found {
                 specific.insert(symptom.deviation.clone(), symptom.rule.id);
             }
         }
-        let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.id).collect();
+        let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.base()).collect();
         let refused_at = |check: &str, operation: Operation| {
-            let here = |it: &&Symptom<'_>| it.check.id == check && it.operation == Some(operation.name());
+            let here = |it: &&Symptom<'_>| it.check.base() == check && it.operation == Some(operation.name());
             found.iter().filter(here).any(|it| it.kind == Kind::Refused)
         };
         Self {

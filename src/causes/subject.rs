@@ -44,7 +44,7 @@ pub(super) fn subject(check: &CheckInfo) -> Option<Vec<&'static str>> {
     if check.requirements.first().is_some_and(|rule| rule.id == INT64.id) {
         return None;
     }
-    let mut subject = by_id(check.id)?;
+    let mut subject = by_id(check.base())?;
     subject.extend(check.requirements.iter().copied().filter_map(operation_of));
     Some(subject)
 }

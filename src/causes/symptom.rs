@@ -88,7 +88,7 @@ impl<'a> Symptom<'a> {
             check,
             status: result.status,
             rule,
-            class: class(check.id, kind),
+            class: class(check.base(), kind),
             kind,
             deviation,
             operation,
@@ -100,7 +100,7 @@ impl<'a> Symptom<'a> {
             met_in: met_in(observed),
             direct: false,
             own: result.status != Status::Error && is_own(rule, kind),
-            place: PLACES.get(check.id).copied().unwrap_or(PLACES.len() + place),
+            place: PLACES.get(check.base()).copied().unwrap_or(PLACES.len() + place),
         }
     }
 
@@ -117,7 +117,7 @@ impl<'a> Symptom<'a> {
 
     /// What the check asks, whichever operation it asks it of.
     pub(super) fn question(&self) -> &'static str {
-        self.check.id.split_once('/').map_or(self.check.id, |(_, question)| question)
+        self.check.base().split_once('/').map_or(self.check.base(), |(_, question)| question)
     }
 
     /// Whether an operation is among those that the check is about.

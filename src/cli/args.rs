@@ -105,9 +105,12 @@ pub(super) struct RunArgs {
     /// Judge the built-in reference server instead
     #[arg(long, help_heading = "Target")]
     pub embedded: bool,
-    /// Which profile to judge where a target has both (avp://, --embedded) [default: http where it is offered]
-    #[arg(long, value_name = "http|grpc", value_enum, help_heading = "Target", hide_possible_values = true)]
-    pub profile: Option<ProfileArg>,
+    /// Where the same server speaks gRPC: both profiles are judged, and whether they agree
+    #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
+    pub grpc: Option<String>,
+    /// Which profile to judge where a target has both (avp://, --embedded, --server-cmd) [default: http where it is offered]
+    #[arg(long, value_name = "http|grpc|both", value_enum, help_heading = "Target", hide_possible_values = true)]
+    pub profile: Option<ProfilesArg>,
     /// Identity provider, when challenge and token live elsewhere; over HTTP or gRPC, whatever the server speaks
     #[arg(long, value_name = "URL", help_heading = "Target", conflicts_with = "embedded")]
     pub idp: Option<String>,
@@ -214,6 +217,39 @@ pub(super) struct RunArgs {
     pub trace: bool,
 }
 
+/// What is to be judged of a target that has both profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfilesArg {
+    Http,
+    Grpc,
+    Both,
+}
+
+impl ProfilesArg {
+    /// As typed.
+    pub(super) fn name(self) -> &'static str {
+        self.profile().map_or("both", Profile::word)
+    }
+
+    /// The one profile.
+    pub(super) fn profile(self) -> Option<Profile> {
+        match self {
+            Self::Http => Some(Profile::Http),
+            Self::Grpc => Some(Profile::Grpc),
+            Self::Both => None,
+        }
+    }
+}
+
+impl From<ProfileArg> for ProfilesArg {
+    fn from(profile: ProfileArg) -> Self {
+        match profile {
+            ProfileArg::Http => Self::Http,
+            ProfileArg::Grpc => Self::Grpc,
+        }
+    }
+}
+
 /// A profile of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProfileArg {
@@ -222,14 +258,6 @@ pub(super) enum ProfileArg {
 }
 
 impl ProfileArg {
-    /// As typed.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Grpc => "grpc",
-        }
-    }
-
     pub(super) fn profile(self) -> Profile {
         match self {
             Self::Http => Profile::Http,

@@ -11,10 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use self::curl::Bodies;
-use super::args::{Cli, ColorArgs, RunArgs, revision};
+use super::args::{Cli, ColorArgs, ProfileArg, ProfilesArg, RunArgs, revision};
 use super::run::{config, embed, interrupts};
 use super::{UsageError, output, rerun, runtime, values};
-use crate::client::Profile;
 use crate::client::random;
 use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
 use crate::requirements::Revision;
@@ -31,6 +30,7 @@ Exit status:
 Examples:
   avp-conform fuzz --embedded --fault push-any-version --cases 50
   avp-conform fuzz --server http://127.0.0.1:8787 --duration 10m
+  avp-conform fuzz --server grpc://127.0.0.1:50051
   avp-conform fuzz --server http://127.0.0.1:8787 --replay avp-fuzz.json";
 
 /// How long it goes on when nothing is said.
@@ -40,12 +40,15 @@ const DURATION: Duration = Duration::from_secs(60);
 #[derive(Args, Debug)]
 #[command(after_help = AFTER)]
 pub(super) struct FuzzArgs {
-    /// Server to fuzz: http://, https:// (a path prefix is fine) or avp://host, with or without a port
+    /// Server to fuzz: http://, https:// (a path prefix is fine), grpc://host:port, grpcs://host, or avp://host, with or without a port
     #[arg(long, value_name = "URL", conflicts_with = "embedded")]
     server: Option<String>,
     /// Fuzz the built-in reference server instead
     #[arg(long)]
     embedded: bool,
+    /// Which profile of the built-in server to fuzz [default: http]
+    #[arg(long, value_name = "http|grpc", value_enum, hide_possible_values = true, requires = "embedded")]
+    profile: Option<ProfileArg>,
     /// Identity provider, when challenge and token live elsewhere
     #[arg(long, value_name = "URL", conflicts_with = "embedded")]
     idp: Option<String>,
@@ -107,6 +110,7 @@ impl FuzzArgs {
         // The defaults of the judging command.
         let mut args = Cli::try_parse_from(["avp-conform"]).map_err(|error| error.to_string())?.run;
         (args.server, args.idp) = (self.server.clone(), self.idp.clone());
+        args.profile = self.profile.map(ProfilesArg::from);
         (args.embedded, args.fault, args.quirk) = (self.embedded, self.fault.clone(), self.quirk.clone());
         (args.header, args.ca_cert, args.insecure) = (self.header.clone(), self.ca_cert.clone(), self.insecure);
         (args.jobs, args.timeout, args.seed) = (Some(self.jobs), self.timeout, self.seed);
@@ -119,12 +123,6 @@ impl FuzzArgs {
 pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
     let target = args.target()?;
     let mut config = config::of(&target)?;
-    if config.profile == Profile::Grpc {
-        return Err(
-            "fuzz speaks HTTP/JSON: most of what it sends can't be said over gRPC; give an http:// or https:// URL"
-                .into(),
-        );
-    }
     let embedded = config::embedded(&target)?;
     let saved = args.replay.as_deref().map(read).transpose()?;
     let runtime = runtime()?;

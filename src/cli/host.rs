@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
+use super::args::ProfilesArg;
 use super::{UsageError, values};
 use crate::process::command::{PORT, shell_feature};
 use crate::runner::Target;
@@ -19,10 +20,13 @@ const PORT_HERE: &str = "{port}";
 /// Stands for the port of the identity provider.
 const IDP_PORT_HERE: &str = "{idp-port}";
 
+/// Stands for the port at which the server speaks gRPC, where it speaks both profiles.
+const GRPC_PORT_HERE: &str = "{grpc-port}";
+
 /// What to start.
 #[derive(Args, Debug)]
 pub(super) struct HostArgs {
-    /// Start the server: {port} in CMD (or $PORT) is a free port; stopped when the run ends, whatever it has started with it
+    /// Start the server: {port} in CMD (or $PORT) is a free port, with --profile both {grpc-port} is another; stopped when the run ends, whatever it has started with it
     #[arg(long, value_name = "CMD", help_heading = "Target", conflicts_with = "embedded")]
     pub server_cmd: Option<String>,
     /// Start the identity provider, with a {port} of its own, which is {idp-port} for --server-cmd
@@ -51,6 +55,8 @@ pub(super) struct HostArgs {
 pub(super) struct Plan {
     /// Where the server will answer, if it is started.
     pub server: Option<Url>,
+    /// Where it will speak gRPC beside that.
+    pub grpc: Option<Url>,
     /// Where the identity provider will, if it is started.
     pub idp: Option<Url>,
     /// Other processes of the deployment.
@@ -72,7 +78,12 @@ struct Typed<'a> {
 
 impl HostArgs {
     /// Reads the commands, finds ports for them, and tells every mistake that can be seen now.
-    pub fn plan(&self, server: Option<&str>, idp: Option<&str>) -> Result<Plan, UsageError> {
+    pub fn plan(
+        &self,
+        server: Option<&str>,
+        idp: Option<&str>,
+        profile: Option<ProfilesArg>,
+    ) -> Result<Plan, UsageError> {
         let (mut ports, given_server) = (Ports::default(), server);
         if self.server_cmd.is_none() && (self.replicas > 1 || self.crash_rounds.is_some()) {
             let option = if self.replicas > 1 { "--replicas" } else { "--crash-rounds" };
@@ -88,20 +99,34 @@ impl HostArgs {
             .server_cmd
             .as_deref()
             .map(|line| Typed::new(SERVER, line, "--server", server, &mut ports))
-            .transpose()?;
+            .transpose()?
+            .map(|typed| typed.speaking(profile));
+        let both = self.server_cmd.is_some() && given_server.is_none() && profile == Some(ProfilesArg::Both);
+        let grpc = if both { Some(grpc_at(&ports.url()?)) } else { None };
+        let told = self.server_cmd.as_deref().is_some_and(|line| line.contains(GRPC_PORT_HERE));
+        if told != both && self.server_cmd.is_some() {
+            return Err(UsageError(if told {
+                format!("{SERVER} has {GRPC_PORT_HERE}, which is for --profile both")
+            } else {
+                format!("--profile both with {SERVER}: write {GRPC_PORT_HERE} where the command takes the port for gRPC")
+            }));
+        }
         let idp_url = idp.as_ref().map(|idp| idp.url.clone());
         let mut launches = Vec::new();
         if let Some(idp) = &idp {
-            launches.push(idp.launch("the identity provider", &idp.url, idp_url.as_ref())?);
+            launches.push(idp.launch("the identity provider", &idp.url, None, idp_url.as_ref())?);
         }
         if let Some(server) = &server {
-            launches.push(server.launch(THE_SERVER, &server.url, idp_url.as_ref())?);
+            launches.push(server.launch(THE_SERVER, &server.url, grpc.as_ref(), idp_url.as_ref())?);
         }
         let mut replicas =
             self.replica.iter().map(|url| values::url("--replica", url)).collect::<Result<Vec<_>, _>>()?;
         for number in 1..self.replicas {
             let (Some(server), url) = (&server, ports.url()?) else { break };
-            launches.push(server.launch(&format!("replica {number}"), &url, idp_url.as_ref())?);
+            let url = if server.url.scheme() == "grpc" { grpc_at(&url) } else { url };
+            // Judged by HTTP, if by either.
+            let other = if both { Some(grpc_at(&ports.url()?)) } else { None };
+            launches.push(server.launch(&format!("replica {number}"), &url, other.as_ref(), idp_url.as_ref())?);
             replicas.push(url);
         }
         let stranger = self.stranger.as_deref().map(|url| values::url("--stranger", url)).transpose()?;
@@ -116,7 +141,7 @@ impl HostArgs {
                 return Err(UsageError(format!("{option} {url} is named twice: it takes another address")));
             }
         }
-        Ok(Plan { server, idp: idp_url, replicas, stranger, launches })
+        Ok(Plan { server, grpc, idp: idp_url, replicas, stranger, launches })
     }
 }
 
@@ -142,8 +167,14 @@ impl<'a> Typed<'a> {
         Ok(Self { option, line, url, chosen: given.is_none() })
     }
 
+    /// What a server speaks whose port was ours to choose.
+    fn speaking(self, profile: Option<ProfilesArg>) -> Self {
+        let grpc = self.chosen && profile == Some(ProfilesArg::Grpc);
+        Self { url: if grpc { grpc_at(&self.url) } else { self.url.clone() }, ..self }
+    }
+
     /// The command for one place.
-    fn launch(&self, role: &str, url: &Url, idp: Option<&Url>) -> Result<Launch, UsageError> {
+    fn launch(&self, role: &str, url: &Url, grpc: Option<&Url>, idp: Option<&Url>) -> Result<Launch, UsageError> {
         let option = self.option;
         if self.line.trim().is_empty() {
             return Err(UsageError(format!("{option} is empty. If it comes from a variable, the variable isn't set")));
@@ -161,13 +192,16 @@ impl<'a> Typed<'a> {
         if idp_port.is_none() && self.line.contains(IDP_PORT_HERE) {
             return Err(UsageError(format!("{option} has {IDP_PORT_HERE}, and there is no --idp-cmd")));
         }
+        let grpc_port = grpc.and_then(Url::port).map(|port| port.to_string());
         let fill = |word: &String| {
+            let word = grpc_port.as_ref().map_or_else(|| word.clone(), |port| word.replace(GRPC_PORT_HERE, port));
             let word = PORT.iter().fold(word.replace(PORT_HERE, &port), |word, name| word.replace(name, &port));
             idp_port.as_ref().map_or_else(|| word.clone(), |port| word.replace(IDP_PORT_HERE, port))
         };
         let words: Vec<String> = words.iter().map(fill).collect();
         find(option, &words[0])?;
         let mut env = vec![("PORT".to_owned(), port)];
+        env.extend(grpc_port.map(|port| ("GRPC_PORT".to_owned(), port)));
         env.extend(idp.map(|idp| ("AVP_IDP_URL".to_owned(), idp.as_str().trim_end_matches('/').to_owned())));
         let told = PORT.iter().chain(&[PORT_HERE]).any(|name| self.line.contains(name));
         let (role, url) = (role.to_owned(), url.clone());
@@ -187,6 +221,12 @@ impl Ports {
         self.0.push(listener);
         Url::parse(&format!("http://{address}")).map_err(|error| failed(&error))
     }
+}
+
+/// The same place, where gRPC is spoken.
+fn grpc_at(url: &Url) -> Url {
+    // A URL of an address that was listened at, with another scheme, is one.
+    format!("grpc://{}", url.authority()).parse().unwrap_or_else(|_| url.clone())
 }
 
 /// Whether there is such a program: before the run, not in it.
@@ -217,7 +257,7 @@ mod tests {
 
     fn plan(arguments: &[&str]) -> Result<Plan, String> {
         let run = Cli::try_parse_from([&["avp-conform"], arguments].concat()).unwrap().run;
-        run.host.plan(run.server.as_deref(), run.idp.as_deref()).map_err(|error| error.0)
+        run.host.plan(run.server.as_deref(), run.idp.as_deref(), run.profile).map_err(|error| error.0)
     }
 
     #[test]
@@ -232,6 +272,19 @@ mod tests {
         assert_eq!(server.words[2], format!("x --listen 127.0.0.1:{0} {0} {1}", ports[1], ports[0]));
         assert!(server.env.contains(&("PORT".to_owned(), ports[1].to_string())));
         assert!(server.knows_port);
+    }
+
+    #[test]
+    fn a_server_of_either_profile_or_both() {
+        let grpc = plan(&["--server-cmd", "sh {port}", "--profile", "grpc", "--replicas", "2"]).unwrap();
+        assert_eq!((grpc.server.unwrap().scheme(), grpc.replicas[0].scheme()), ("grpc", "grpc"));
+        let both = plan(&["--server-cmd", "sh {port} {grpc-port}", "--profile", "both"]).unwrap();
+        let ports = [both.server.unwrap(), both.grpc.unwrap()].map(|url| url.port().unwrap().to_string());
+        assert_eq!(both.launches[0].words, ["sh".to_owned(), ports[0].clone(), ports[1].clone()]);
+        let error = plan(&["--server-cmd", "sh {port}", "--profile", "both"]).unwrap_err();
+        assert!(error.contains("{grpc-port}"), "{error}");
+        let error = plan(&["--server-cmd", "sh {port} {grpc-port}"]).unwrap_err();
+        assert!(error.contains("--profile both"), "{error}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) fn options(args: &RunArgs) -> String {
         ("--server-cmd", &args.host.server_cmd),
         ("--idp-cmd", &args.host.idp_cmd),
         ("--stranger", &args.host.stranger),
+        ("--grpc", &args.grpc),
         ("--idp", &args.idp),
         ("--jwks", &args.jwks),
         ("--fault", &args.fault),

@@ -3,6 +3,7 @@
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
 use super::{UsageError, backend};
+use crate::client::Profile;
 use crate::requirements::Revision;
 use crate::scenarios::CheckInfo;
 
@@ -49,7 +50,8 @@ pub(super) fn leaves(only: &[Glob], skip: &[Glob], spec: Revision, prefix: &str)
 }
 
 fn means(glob: &GlobMatcher, check: &CheckInfo) -> bool {
-    glob.is_match(check.id) || glob.is_match(check.section)
+    // A run of both profiles calls them by the profile, too, and so does what it says of how to run one again.
+    check.is_meant_by(glob) || [Profile::Http, Profile::Grpc].iter().any(|of| glob.is_match(check.id_over(*of)))
 }
 
 /// `§6`, `s6`, `6` and `§8.1` as globs on sections; `None` for anything else.

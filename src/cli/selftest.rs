@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::UsageError;
 use super::args::ProfileArg;
+use crate::client::Profile;
 use crate::report::text::clean;
 use crate::runner::Shard;
 use crate::selftest::{self, Subject, Trial};
-use crate::server::Profile;
+use crate::server;
 
 /// Options of `selftest`.
 #[derive(Args, Debug)]
@@ -65,9 +66,9 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     if args.causes {
         return causes::causes(args);
     }
-    let profile = match args.profile {
-        ProfileArg::Http => Profile::Http,
-        ProfileArg::Grpc => Profile::Grpc,
+    let profile = match args.profile.profile() {
+        Profile::Http => server::Profile::Http,
+        Profile::Grpc => server::Profile::Grpc,
     };
     let wanted = |subject: &Subject| args.only.is_empty() || args.only.iter().any(|text| subject.name().contains(text));
     let own = |place: usize| args.shard.is_none_or(|shard| shard.has(place));

@@ -18,6 +18,22 @@ impl Profile {
         }
     }
 
+    /// The word for it on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// Its name in a sentence.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Grpc => "gRPC",
+        }
+    }
+
     /// The profile that the scheme of a URL stands for.
     pub fn of_scheme(scheme: &str) -> Self {
         if matches!(scheme, "grpc" | "grpcs") { Self::Grpc } else { Self::Http }

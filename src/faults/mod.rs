@@ -34,6 +34,7 @@ mod leaks;
 mod members;
 mod membership;
 mod numbers;
+mod of_http;
 mod parsers;
 mod pull;
 mod push;
@@ -62,7 +63,7 @@ use std::sync::{Arc, LazyLock};
 
 pub use quirks::{API_KEY, Quirk, QuirkInfo};
 
-use crate::requirements::Level;
+use crate::requirements::{self, Level, Requirement};
 use crate::server::edge::Edge;
 use crate::server::rules::Rules;
 use crate::server::{Behaviour, Deviation, Profile};
@@ -116,8 +117,13 @@ pub struct Fault {
     build: fn() -> Behaviour,
 }
 
-/// Faults that can't exist over gRPC, by name.
-const OF_HTTP: &[&str] = &[];
+/// Faults that break another rule over gRPC than over HTTP.
+const OVER_GRPC: [(&str, &Requirement); 4] = [
+    ("unauthenticated-500", &requirements::STATUS_TOKEN),
+    ("stranger-500", &requirements::STATUS_STRANGER),
+    ("unknown-repo-500", &requirements::STATUS_UNKNOWN),
+    ("fetch-unknown-is-500", &requirements::STATUS_UNKNOWN),
+];
 
 static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let areas = [
@@ -170,7 +176,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     for fault in &mut all {
         fault.info.only = match fault.info.name {
             name if name.starts_with("grpc-") => Some(Profile::Grpc),
-            name if OF_HTTP.contains(&name) => Some(Profile::Http),
+            name if of_http::exists_only_there(name) => Some(Profile::Http),
             _ => None,
         };
     }
@@ -191,6 +197,13 @@ impl Fault {
     /// What is to be known about it.
     pub fn info(&self) -> &FaultInfo {
         &self.info
+    }
+
+    /// The rule that it breaks in a profile, and its level. Over gRPC a handler that throws has refused (UNKNOWN, INTERNAL), so that what is
+    /// wrong with it is the code.
+    pub fn breaks(&self, profile: Profile) -> (&'static str, Level) {
+        let other = OVER_GRPC.iter().find(|(name, _)| *name == self.info.name && profile == Profile::Grpc);
+        other.map_or((self.info.requirement, self.info.level), |(_, rule)| (rule.id, rule.level))
     }
 }
 

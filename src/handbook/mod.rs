@@ -85,7 +85,9 @@ pub fn of_rule(rule: &'static Requirement) -> Article {
 
 /// The article of an id, whichever it is.
 pub fn by_id(id: &str) -> Option<Article> {
-    checks().find(|check| check.id == id).map(of_check).or_else(|| requirements::by_id(id).map(of_rule))
+    // As a run of both profiles calls it, it is the same check.
+    let plain = id.split('@').next().unwrap_or(id);
+    checks().find(|check| check.id == plain).map(of_check).or_else(|| requirements::by_id(id).map(of_rule))
 }
 
 fn place(section: &str, level: &str, since: Revision) -> String {
@@ -112,6 +114,9 @@ fn works(check: &CheckInfo) -> Option<String> {
         }
         _ if known.is_some_and(|check| check.needs == Need::Stranger) => {
             " It needs another deployment: --stranger URL."
+        }
+        _ if known.is_some_and(|check| check.needs == Need::Profiles) => {
+            " It needs both profiles: --grpc URL beside --server, or --profile both."
         }
         Some((Phase::Crash, _)) => " It needs a server that the suite starts and kills: --server-cmd.",
         Some((_, true)) => " It waits for something to expire, so it runs with --slow only.",

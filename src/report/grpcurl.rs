@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::run::Run;
+use super::shell::quote;
 use crate::client::Exchange;
 
 /// The command that makes a call again. `None` for other exchanges, for requests that weren't recorded whole, and where the address isn't
@@ -13,16 +14,19 @@ pub(super) fn command(run: &Run, exchange: &Exchange) -> Option<String> {
     if exchange.request.is_cut() || elsewhere || exchange.operation == "call" {
         return None;
     }
-    let (plain, address) = match run.info.target.trim().split_once("://")? {
+    // Of a server with both profiles, the address of this one.
+    let (_, target) = run.info.target.trim().rsplit_once(' ').unwrap_or(("", run.info.target.trim()));
+    let (plain, address) = match target.split_once("://")? {
         ("grpc", address) => (" -plaintext", address.to_owned()),
         ("grpcs", address) if address.trim_end_matches('/').contains(':') => ("", address.to_owned()),
         ("grpcs" | "avp", address) => ("", format!("{}:443", address.trim_end_matches('/'))),
         _ => return None,
     };
+    let insecure = if run.info.rerun.split(' ').any(|word| word == "--insecure") && plain.is_empty() { " -insecure" } else { "" };
     let token = exchange.authorization.as_ref().map(|_| " -H \"authorization: Bearer $TOKEN\"").unwrap_or_default();
     let message = if exchange.request.length == 0 { fetched(&exchange.path)? } else { exchange.request.text.clone() };
     Some(format!(
-        "grpcurl{plain} -import-path schema -proto avp.proto{token} -d {} {} {}",
+        "grpcurl{plain}{insecure} -import-path schema -proto avp.proto{token} -d {} {} {}",
         quote(&message),
         quote(address.trim_end_matches('/')),
         call.method
@@ -30,16 +34,11 @@ pub(super) fn command(run: &Run, exchange: &Exchange) -> Option<String> {
 }
 
 /// What fetchMemberKey asks for, which HTTP has in its path.
-fn fetched(path: &str) -> Option<String> {
+pub fn fetched(path: &str) -> Option<String> {
     let decoded =
         |text: &str| percent_encoding::percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
     let (repo, member) = path.strip_prefix("/v1/repos/")?.split_once("/member/")?;
     Some(json!({ "repoId": decoded(repo)?, "memberId": decoded(member)? }).to_string())
-}
-
-/// One word of a POSIX shell, whatever is in it.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -48,7 +47,6 @@ mod tests {
 
     #[test]
     fn words_stay_words() {
-        assert_eq!(quote("it's $(x)"), "'it'\\''s $(x)'");
         let asked = fetched("/v1/repos/a%2Fb/member/c%2B").unwrap();
         assert_eq!(asked, r#"{"memberId":"c+","repoId":"a/b"}"#);
         assert_eq!(fetched("/v1/repos"), None);

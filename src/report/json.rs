@@ -9,7 +9,7 @@ use super::grpcurl;
 use super::run::Run;
 use super::text::{is_unsafe, millis, rfc3339};
 use crate::causes;
-use crate::client::Exchange;
+use crate::client::{Exchange, Profile};
 use crate::requirements::Requirement;
 use crate::runner::{CheckResult, Hosted, Omission, Status, Summary, Verdict};
 
@@ -68,6 +68,9 @@ struct Check<'a> {
     title: &'static str,
     section: &'static str,
     level: &'static str,
+    /// The profile that it was judged in, where a run judges both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'static str>,
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     omission: Option<Omission>,
@@ -180,6 +183,7 @@ fn check<'a>(run: &'a Run, result: &'a CheckResult) -> Check<'a> {
         title: result.check.title,
         section: result.check.section,
         level: result.check.level.name(),
+        profile: result.check.profile().map(Profile::name),
         status: result.status,
         omission: result.omission,
         known: run.end.known.get(result.check.id).map(String::as_str),

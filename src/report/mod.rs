@@ -10,7 +10,7 @@ mod explain;
 mod file;
 mod format;
 mod github;
-mod grpcurl;
+pub mod grpcurl;
 mod har;
 mod html;
 pub mod human;

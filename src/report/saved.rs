@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::run::Run;
 use crate::causes;
-use crate::client::{Exchange, RecordedBody, RecordedCall};
+use crate::client::{Exchange, Profile, RecordedBody, RecordedCall};
 use crate::requirements::Revision;
 use crate::runner::{CheckInfo, CheckResult, Finding, Omission, RunEnd, RunInfo, Shard, Status, Summary, Verdict};
 
@@ -223,7 +223,8 @@ impl Saved {
 /// Every check that a report may name.
 fn infos() -> impl Iterator<Item = &'static CheckInfo> {
     let clients = crate::client_scenarios::all().map(|check| &check.info);
-    crate::scenarios::all().map(|check| &check.info).chain(clients)
+    let over = [Profile::Http, Profile::Grpc].into_iter().flat_map(crate::scenarios::over);
+    crate::scenarios::all().chain(over).map(|check| &check.info).chain(clients)
 }
 
 /// The options that name the target, as far as a report tells them.

@@ -39,6 +39,10 @@ pub struct RunConfig {
     pub profile: Profile,
     /// What is to be spoken with a target that offers both.
     pub wanted: Option<Profile>,
+    /// Whether both are to be judged, wherever they turn out to be.
+    pub wants_both: bool,
+    /// Where the same server speaks gRPC, if that is to be judged as well.
+    pub beside: Option<Url>,
     /// The identity provider, when challenge and token live elsewhere.
     pub idp: Option<Url>,
     /// Sent with every request to the vault server (and to the identity provider if that is the same server).
@@ -120,6 +124,8 @@ impl RunConfig {
             server,
             profile,
             wanted: None,
+            wants_both: false,
+            beside: None,
             idp: None,
             headers: Vec::new(),
             idp_headers: Vec::new(),
@@ -163,6 +169,7 @@ impl RunConfig {
             Need::Nothing => true,
             Need::Replica => !self.replicas.is_empty(),
             Need::Stranger => self.stranger.is_some(),
+            Need::Profiles => self.beside.is_some(),
             Need::Command => self.crash_rounds > 0 && self.launches.iter().any(|launch| launch.role == THE_SERVER),
         }
     }

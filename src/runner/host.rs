@@ -6,27 +6,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Check, Ending, Event, Hosted, Hosting, Run, preflight, stopped};
+use super::parts::{Part, chosen};
+use super::{Ending, Event, Hosted, Hosting, Run, preflight, stopped};
 
 /// Time between two looks at what the servers use.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Run<'_> {
     /// Starts what is to be started, judges, and stops it again.
-    pub(super) async fn judge(&mut self, seed: u64, chosen: &[&'static Check]) -> Ending {
+    pub(super) async fn judge(&mut self, seed: u64, parts: &[Part]) -> Ending {
         if self.config.launches.is_empty() {
-            return self.judge_there(seed, chosen, None).await;
+            return self.judge_there(seed, parts, None).await;
         }
         let prepared = Hosting::new(&self.config.launches, self.config.ready_timeout, |launch| {
             preflight::probe(&self.config, launch)
         });
         let hosting = match prepared {
             Ok(hosting) => Arc::new(hosting),
-            Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
+            Err(abort) => return self.cut_short(&chosen(parts), Ending::Aborted(abort)),
         };
         let ending = match self.start_all(&hosting).await {
-            Ok(()) => self.judge_hosted(seed, chosen, &hosting).await,
-            Err(ending) => self.cut_short(chosen, ending),
+            Ok(()) => self.judge_hosted(seed, parts, &hosting).await,
+            Err(ending) => self.cut_short(&chosen(parts), ending),
         };
         self.wait_for("its end", hosting.stop()).await.into_iter().for_each(|note| (self.emit)(Event::Note(note)));
         self.hosted = hosting.usage().map(|(usage, deaths)| Hosted {
@@ -55,7 +56,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn judge_hosted(&mut self, seed: u64, chosen: &[&'static Check], hosting: &Arc<Hosting>) -> Ending {
+    async fn judge_hosted(&mut self, seed: u64, parts: &[Part], hosting: &Arc<Hosting>) -> Ending {
         let looked_at = Arc::clone(hosting);
         let looking = tokio::spawn(async move {
             loop {
@@ -63,7 +64,7 @@ impl Run<'_> {
                 looked_at.measure();
             }
         });
-        let ending = self.judge_there(seed, chosen, Some(Arc::clone(hosting))).await;
+        let ending = self.judge_there(seed, parts, Some(Arc::clone(hosting))).await;
         looking.abort();
         ending
     }

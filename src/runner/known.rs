@@ -33,6 +33,12 @@ struct Line {
     reason: String,
 }
 
+impl Line {
+    fn means(&self, check: &CheckInfo) -> bool {
+        self.matcher.is_match(check.id) || self.matcher.is_match(check.base())
+    }
+}
+
 /// A line that can't be understood.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{file}:{line}: {what}")]
@@ -108,7 +114,7 @@ impl Known {
                 continue;
             }
             let mut passing = Vec::new();
-            for (check, status) in results.iter().filter(|(check, _)| line.matcher.is_match(check.id)) {
+            for (check, status) in results.iter().filter(|(check, _)| line.means(check)) {
                 if fails(*status) {
                     judged.covered.entry(check.id).or_insert_with(|| self.said(line));
                 } else if *status != Status::Skip {
@@ -151,7 +157,7 @@ impl Known {
             if !fails {
                 continue;
             }
-            let line = old.and_then(|old| old.lines.iter().find(|line| line.matcher.is_match(result.check.id)));
+            let line = old.and_then(|old| old.lines.iter().find(|line| line.means(result.check)));
             let until = line.and_then(|line| line.until).map(|until| format!(" until:{until}")).unwrap_or_default();
             let reason =
                 line.filter(|line| !line.reason.is_empty()).map(|line| format!(" {}", line.reason)).unwrap_or_default();

@@ -5,6 +5,7 @@ mod events;
 mod host;
 mod known;
 mod pace;
+mod parts;
 mod preflight;
 mod revive;
 mod schedule;
@@ -28,9 +29,10 @@ pub use select::{Selection, matches, select};
 pub use shard::{Judgement, Shard, judge_results, missing, together};
 pub use stored::{StoredConfig, judge_stored};
 
+use self::parts::Part;
 use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
-use crate::scenarios::{self, Abort, Check, Hosting, Phase, World};
+use crate::scenarios::{Abort, Check, Hosting, Phase, World};
 pub(crate) use preflight::{connect, greet};
 pub(crate) use verdict::{Ending, Tally};
 
@@ -44,11 +46,12 @@ pub async fn run(mut config: RunConfig, mut stop: watch::Receiver<bool>, emit: E
     let started = Instant::now();
     let settled = settle(&mut config, &mut stop).await;
     let seed = config.seed.unwrap_or_else(|| u64::from_le_bytes(random::bytes()));
-    let (selection, unusable) = match select(&config) {
-        Ok(selection) => (selection, None),
-        Err(reason) => (Selection { chosen: Vec::new(), left_out: Vec::new() }, Some(reason)),
+    let (parts, unusable) = match parts::of(&config) {
+        Ok(parts) => (parts, None),
+        Err(reason) => (Vec::new(), Some(reason)),
     };
-    emit(Event::RunStarted(Arc::new(info(&config, seed, selection.chosen.len()))));
+    let chosen = parts::chosen(&parts);
+    emit(Event::RunStarted(Arc::new(info(&config, seed, chosen.len()))));
     let ending = match settled {
         Ok(note) => {
             note.into_iter().for_each(|note| emit(Event::Note(note)));
@@ -56,17 +59,26 @@ pub async fn run(mut config: RunConfig, mut stop: watch::Receiver<bool>, emit: E
         }
         Err(ending) => Some(ending),
     };
-    let mut run =
-        Run { config, stop, emit, tally: Tally::default(), outcomes: Vec::new(), started, requests: 0, hosted: None };
-    for (check, reason) in &selection.left_out {
+    let mut run = Run {
+        config,
+        stop,
+        emit,
+        tally: Tally::default(),
+        outcomes: Vec::new(),
+        started,
+        requests: 0,
+        hosted: None,
+        title: None,
+    };
+    for (check, reason) in parts.iter().flat_map(|part| &part.selection.left_out) {
         run.leave_out(check, reason);
     }
     if let Some(reason) = unusable {
         return run.finish(&Ending::Unusable(reason));
     }
     let ending = match ending {
-        Some(ending) => run.cut_short(&selection.chosen, ending),
-        None => run.judge(seed, &selection.chosen).await,
+        Some(ending) => run.cut_short(&chosen, ending),
+        None => run.judge(seed, &parts).await,
     };
     run.finish(&ending)
 }
@@ -75,12 +87,13 @@ pub async fn run(mut config: RunConfig, mut stop: watch::Receiver<bool>, emit: E
 async fn settle(config: &mut RunConfig, stop: &mut watch::Receiver<bool>) -> Result<Option<String>, Ending> {
     if let Target::Avp(authority) = config.server.clone() {
         config.target_name.get_or_insert_with(|| format!("avp://{authority}"));
-        let (url, note) = tokio::select! {
+        let (url, beside, note) = tokio::select! {
             settled = preflight::settle(config, &authority) => settled.map_err(Ending::Aborted)?,
             () = stopped(stop) => return Err(Ending::Interrupted),
             () = tokio::time::sleep(config.deadline) => return Err(Ending::Deadline),
         };
         config.server = Target::Url(url);
+        config.beside = config.beside.take().or(beside);
         note_profile(config);
         return Ok(Some(note));
     }
@@ -124,15 +137,35 @@ struct Run<'a> {
     requests: u64,
     /// What the servers that were started have used.
     hosted: Option<Hosted>,
+    /// What is being judged, where there is more than one thing.
+    title: Option<&'static str>,
 }
 
 impl Run<'_> {
-    /// Judges a target that is there, or is being started.
-    async fn judge_there(&mut self, seed: u64, chosen: &[&'static Check], hosting: Option<Arc<Hosting>>) -> Ending {
-        let deadline = self.started + self.config.deadline;
+    /// Judges a target that is there, or is being started, part by part.
+    async fn judge_there(&mut self, seed: u64, parts: &[Part], hosting: Option<Arc<Hosting>>) -> Ending {
+        for (number, part) in parts.iter().enumerate().filter(|(_, part)| !part.selection.chosen.is_empty()) {
+            self.title = part.title;
+            let ending = self.judge_part(seed, part, hosting.clone()).await;
+            if !matches!(ending, Ending::Complete) {
+                return self.cut_short(&parts::chosen(&parts[number + 1..]), ending);
+            }
+        }
+        Ending::Complete
+    }
+
+    /// When a part that begins now has to be over: each has as long as a run of its own, unless somebody has said how long they all have.
+    fn deadline(&self, now: Instant) -> Instant {
+        let started = if self.config.fits_deadline { now } else { self.started };
+        started + self.config.deadline
+    }
+
+    async fn judge_part(&mut self, seed: u64, part: &Part, hosting: Option<Arc<Hosting>>) -> Ending {
+        let (config, chosen, started) = (&part.config, part.selection.chosen.as_slice(), Instant::now());
+        let deadline = self.deadline(started);
         let mut stop = self.stop.clone();
         let connecting = tokio::select! {
-            result = preflight::connect(&self.config) => result,
+            result = preflight::connect(config) => result,
             () = stopped(&mut stop) => return self.cut_short(chosen, Ending::Interrupted),
             () = tokio::time::sleep_until(deadline) => return self.cut_short(chosen, Ending::Deadline),
         };
@@ -140,42 +173,41 @@ impl Run<'_> {
             Ok(transports) => transports,
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
         };
-        let headers: Vec<_> = self.config.headers.iter().chain(&self.config.idp_headers).cloned().collect();
-        let mut world = World::new(vault, idp, self.config.spec, seed, &headers);
-        (world.nonce_ttl, world.thorough) = (self.config.nonce_ttl, self.config.thorough);
-        (world.race_budget, world.race_rounds) = (self.config.race_budget, self.config.race_rounds);
+        let headers: Vec<_> = config.headers.iter().chain(&config.idp_headers).cloned().collect();
+        let mut world = World::new(vault, idp, config.spec, seed, &headers);
+        (world.nonce_ttl, world.thorough) = (config.nonce_ttl, config.thorough);
+        (world.race_budget, world.race_rounds) = (config.race_budget, config.race_rounds);
         let outputs = hosting.as_ref().map(|hosting| hosting.outputs()).unwrap_or_default();
-        let sources: Vec<_> = self.config.storage.iter().cloned().chain(outputs).collect();
-        world.ledger.searched = !sources.is_empty() || self.config.save_canaries.is_some();
-        world.storage = Storage::new(sources, self.config.save_canaries.clone(), self.config.deadline);
+        let sources: Vec<_> = config.storage.iter().cloned().chain(outputs).collect();
+        world.ledger.searched = !sources.is_empty() || config.save_canaries.is_some();
+        world.storage = Storage::new(sources, config.save_canaries.clone(), config.deadline);
         world.hosting = hosting;
-        world.crash_rounds = self.config.crash_rounds;
-        match preflight::others(&self.config).await {
+        world.crash_rounds = config.crash_rounds;
+        match preflight::others(config).await {
             Ok((replicas, stranger)) => (world.replicas, world.stranger) = (replicas, stranger),
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
         }
-        world.recording.clone_from(&self.config.recording);
-        match preflight::issuer_keys(&self.config).await {
+        world.profiles = config.beside.is_some();
+        world.recording.clone_from(&config.recording);
+        match preflight::issuer_keys(config).await {
             Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
             Ok(None) => {}
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
         }
         let (traces, trace_events) = mpsc::unbounded_channel();
-        world.trace = self.config.trace.then_some(traces);
+        world.trace = config.trace.then_some(traces);
         let world = Arc::new(world);
-        let ending = self.watch(&world, chosen, deadline, trace_events).await;
-        self.requests = world.requests();
+        let ending = self.watch(&world, part, (started, deadline), trace_events).await;
+        self.requests += world.requests();
         if world.closes_idle() {
-            (self.emit)(Event::Note(
+            self.note(
                 "the server closed a kept connection while a request was on its way; from then on each had one of its own"
                     .into(),
-            ));
+            );
         }
-        world.limits().into_iter().for_each(|note| (self.emit)(Event::Note(note)));
-        if world.observer.saw_later_revision() && self.config.spec < crate::requirements::Revision::V0_4 {
-            (self.emit)(Event::Note(
-                "the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into(),
-            ));
+        world.limits().into_iter().for_each(|note| self.note(note));
+        if world.observer.saw_later_revision() && config.spec < crate::requirements::Revision::V0_4 {
+            self.note("the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into());
         }
         ending
     }
@@ -184,15 +216,14 @@ impl Run<'_> {
     async fn watch(
         &mut self,
         world: &Arc<World>,
-        chosen: &[&'static Check],
-        deadline: Instant,
+        part: &Part,
+        (started, mut deadline): (Instant, Instant),
         mut traces: mpsc::UnboundedReceiver<(&'static str, Arc<crate::client::Exchange>)>,
     ) -> Ending {
         let (events, mut received) = mpsc::unbounded_channel();
-        let task = tokio::spawn(work(world.clone(), chosen.to_vec(), self.config.clone(), events));
+        let task = tokio::spawn(work(world.clone(), part.selection.chosen.clone(), part.config.clone(), events));
         let mut stop = self.stop.clone();
         let mut done = HashSet::new();
-        let (mut deadline, started) = (deadline, self.started);
         let ending = loop {
             tokio::select! {
                 biased;
@@ -231,11 +262,20 @@ impl Run<'_> {
         while let Ok((check, exchange)) = traces.try_recv() {
             (self.emit)(Event::Exchange(check, exchange));
         }
-        let rest: Vec<_> = chosen.iter().copied().filter(|check| !done.contains(check.info.id)).collect();
+        let rest: Vec<_> = part.selection.chosen.iter().copied().filter(|check| !done.contains(check.info.id)).collect();
         if rest.is_empty() { ending } else { self.cut_short(&rest, ending) }
     }
 
+    /// A remark on the part that is being judged.
+    fn note(&mut self, text: String) {
+        let text = self.title.map_or_else(|| text.clone(), |title| format!("{title}: {text}"));
+        (self.emit)(Event::Note(text));
+    }
+
     fn pass_on(&mut self, event: Event, done: &mut HashSet<&'static str>) {
+        if let Event::Note(text) = event {
+            return self.note(text);
+        }
         if let Event::CheckFinished(result) = &event {
             self.tally.count(result);
             self.outcomes.push((result.check, result.status));
@@ -265,7 +305,7 @@ impl Run<'_> {
     }
 
     fn finish(mut self, ending: &Ending) -> Arc<RunEnd> {
-        let exists = |glob: &globset::GlobMatcher| scenarios::all().any(|check| glob.is_match(check.info.id));
+        let exists = parts::is_meant;
         let judge = |known: &Known| known.judge(&self.outcomes, self.config.strict, exists);
         let known = self.config.known.as_ref().map(judge).unwrap_or_default();
         self.tally.forgive(&self.outcomes, &known);

@@ -14,6 +14,7 @@ use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Launch, Stop, World};
 use crate::wire::Operation;
 use crate::wire::TokenResponse;
+use crate::wire::proto::Code;
 
 /// How long a second connection may take to be served while a first one is idle.
 const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
@@ -35,12 +36,15 @@ fn abort(reason: impl Into<String>, advice: impl Into<String>) -> Abort {
     Abort { reason: reason.into(), advice: advice.into() }
 }
 
+fn wants_tls(url: &Url) -> bool {
+    matches!(url.scheme(), "https" | "grpcs")
+}
+
 /// Makes the transports for a configuration.
 ///
 /// # Errors
 /// [`Abort`] when the target can't be resolved or TLS can't be set up.
 pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>), Abort> {
-    let wants_tls = |url: &Url| matches!(url.scheme(), "https" | "grpcs");
     let base = match &config.server {
         Target::Url(url) => url.clone(),
         Target::Avp(authority) => Url::parse(&format!("https://{authority}/"))
@@ -70,7 +74,7 @@ pub async fn connect(config: &RunConfig) -> Result<(Transport, Option<Transport>
 /// # Errors
 /// [`Abort`] when its URL can't be dialled.
 pub fn probe(config: &RunConfig, launch: &Launch) -> Result<Transport, Abort> {
-    let tls = if launch.url.scheme() == "https" { Some(tls(config)?) } else { None };
+    let tls = if wants_tls(&launch.url) { Some(tls(config)?) } else { None };
     let headers = if launch.option == crate::scenarios::hosting::IDP { &config.idp_headers } else { &config.headers };
     let unusable = |error: TransportError| abort(error.to_string(), "check the URL");
     Transport::new(&launch.url, tls, headers.clone(), config.timeout).map_err(unusable)
@@ -82,7 +86,7 @@ pub fn probe(config: &RunConfig, launch: &Launch) -> Result<Transport, Abort> {
 /// [`Abort`] when one can't be dialled or doesn't answer.
 pub async fn others(config: &RunConfig) -> Result<(Vec<Arc<Transport>>, Option<Arc<Transport>>), Abort> {
     let way = async |option: &str, url: &Url, headers: &[client::Header]| {
-        let tls = if url.scheme() == "https" { Some(tls(config)?) } else { None };
+        let tls = if wants_tls(url) { Some(tls(config)?) } else { None };
         let named = |error: TransportError| {
             let unreachable = unreachable(&error);
             Abort { reason: format!("{option} {url}: {}", unreachable.reason), ..unreachable }
@@ -94,8 +98,9 @@ pub async fn others(config: &RunConfig) -> Result<(Vec<Arc<Transport>>, Option<A
         Ok(Arc::new(transport))
     };
     let mut replicas = Vec::new();
+    let option = if config.beside.is_some() { "--grpc" } else { "--replica" };
     for url in &config.replicas {
-        replicas.push(way("--replica", url, &config.headers).await?);
+        replicas.push(way(option, url, &config.headers).await?);
     }
     // What this deployment asks for is nobody else's business.
     let stranger = match &config.stranger {
@@ -121,11 +126,11 @@ fn tls(config: &RunConfig) -> Result<Arc<rustls::ClientConfig>, Abort> {
 }
 
 /// An `avp://` address names a host; discovery says which profiles it speaks (SPEC §8.2). Without discovery it is HTTP/JSON.
-/// Returns the URL to dial, and a note on what was taken and why.
+/// Returns the URL to dial, that of the other profile if both are wanted, and a note on what was taken and why.
 ///
 /// # Errors
 /// [`Abort`] when nobody is there, or none of the profiles is one that is wanted.
-pub async fn settle(config: &RunConfig, authority: &str) -> Result<(Url, String), Abort> {
+pub async fn settle(config: &RunConfig, authority: &str) -> Result<(Url, Option<Url>, String), Abort> {
     let url = |scheme: &str| {
         Url::parse(&format!("{scheme}://{authority}/"))
             .map_err(|error| abort(format!("avp://{authority} can't be dialled: {error}"), "check the address"))
@@ -162,6 +167,17 @@ pub async fn settle(config: &RunConfig, authority: &str) -> Result<(Url, String)
     };
     let listed =
         offered.iter().map(|name| name.chars().take(40).collect::<String>()).take(8).collect::<Vec<_>>().join(", ");
+    let why = if none { "there is no discovery".to_owned() } else { format!("discovery offers {listed}") };
+    if config.wants_both && config.beside.is_none() {
+        if !(offers(Profile::Http) && offers(Profile::Grpc)) {
+            return Err(abort(
+                format!("avp://{authority}: {why}, and this run wants both profiles"),
+                "name the two addresses: --server https://HOST --grpc grpcs://HOST:PORT",
+            ));
+        }
+        let note = format!("avp://{authority}: {why}; this run judges both (https:// and grpcs://)");
+        return Ok((url("https")?, Some(url("grpcs")?), note));
+    }
     let Some(taken) = taken else {
         return Err(abort(
             format!(
@@ -171,9 +187,8 @@ pub async fn settle(config: &RunConfig, authority: &str) -> Result<(Url, String)
             "choose another --profile, or name the address with --server https://… or grpcs://…",
         ));
     };
-    let why = if none { "there is no discovery".to_owned() } else { format!("discovery offers {listed}") };
     let scheme = if taken == Profile::Grpc { "grpcs" } else { "https" };
-    Ok((url(scheme)?, format!("avp://{authority}: {why}; this run speaks {} ({scheme}://)", taken.name())))
+    Ok((url(scheme)?, None, format!("avp://{authority}: {why}; this run speaks {} ({scheme}://)", taken.name())))
 }
 
 /// Speaks to the target for the first time.
@@ -282,6 +297,9 @@ async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort>
         if answer.status < 500 {
             return read_nonce(&cx.world, &answer);
         }
+        if answer.grpc.as_ref().is_some_and(|grpc| grpc.code == Code::UNIMPLEMENTED) {
+            return Err(abort("the server has no service avp.Auth (UNIMPLEMENTED)", NO_AUTH));
+        }
         last = answer.status;
     }
     if (502..=504).contains(&last) {
@@ -296,6 +314,9 @@ async fn challenge(cx: &Ctx, key: &str) -> Result<Result<String, String>, Abort>
 fn read_nonce(world: &World, answer: &Answer<'_>) -> Result<Result<String, String>, Abort> {
     let path = &answer.exchange.path;
     let status = answer.status;
+    if let Some(grpc) = answer.grpc.as_ref().filter(|_| !answer.is_success() && !matches!(status, 401 | 403 | 429)) {
+        return Err(abort(format!("avp.Auth/Challenge ends with {}: not an AVP server?", grpc.code), NOT_AVP));
+    }
     if answer.is_success() {
         return match answer.json() {
             Ok(Value::Object(body)) => Ok(match body.get("nonce") {
@@ -338,6 +359,8 @@ fn read_nonce(world: &World, answer: &Answer<'_>) -> Result<Result<String, Strin
         _ => Err(abort(format!("POST {path} is answered with status {status}: not an AVP server?"), NOT_AVP)),
     }
 }
+
+const NO_AUTH: &str = "if challenge and token live elsewhere, over HTTP say, tell where with --idp URL";
 
 const NOT_AVP: &str =
     "check the URL and its path prefix; if challenge and token live elsewhere, say where with --idp URL";

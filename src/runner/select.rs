@@ -16,9 +16,9 @@ pub struct Selection {
     pub left_out: Vec<(&'static Check, String)>,
 }
 
-/// Whether a glob of `--only` or `--skip` means a check: by its id or by its section.
+/// Whether a glob of `--only` or `--skip` means a check: by its id, with the profile or without, or by its section.
 pub fn matches(glob: &GlobMatcher, check: &Check) -> bool {
-    glob.is_match(check.info.id) || glob.is_match(check.info.section)
+    check.info.is_meant_by(glob)
 }
 
 /// Sorts the checks of the revision into chosen and left out.
@@ -27,11 +27,14 @@ pub fn matches(glob: &GlobMatcher, check: &Check) -> bool {
 /// In words, when the globs don't compile together.
 pub fn select(config: &RunConfig) -> Result<Selection, String> {
     let (only, skip) = (set(&config.only)?, set(&config.skip)?);
-    let hit = |set: &GlobSet, check: &Check| set.is_match(check.info.id) || set.is_match(check.info.section);
+    let named = |set: &GlobSet, check: &Check| {
+        set.is_match(check.info.id) || set.is_match(check.info.id_over(config.profile))
+    };
+    let hit = |set: &GlobSet, check: &Check| named(set, check) || set.is_match(check.info.section);
     let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
     let speaks = |check: &&'static Check| check.only.is_none_or(|only| only == config.profile);
     // What there is no second server for is no part of the run, unless somebody asks for it by name; then it says what it needs.
-    let part = |check: &&Check| config.meets(check.needs) || (!config.only.is_empty() && only.is_match(check.info.id));
+    let part = |check: &&Check| config.meets(check.needs) || (!config.only.is_empty() && named(&only, check));
     for check in scenarios::all().filter(|check| check.info.since <= config.spec).filter(part).filter(speaks) {
         let reason = if !config.only.is_empty() && !hit(&only, check) {
             Some("not selected by --only")

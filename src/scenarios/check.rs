@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use globset::GlobMatcher;
 use serde::{Deserialize, Serialize};
 
 use super::Ctx;
@@ -25,6 +26,35 @@ pub struct CheckInfo {
     pub requirements: &'static [&'static Requirement],
     /// First revision that it applies to.
     pub since: Revision,
+}
+
+/// What stands between the id of a check and the profile that it was judged in, where a run judges both.
+const OVER: char = '@';
+
+impl CheckInfo {
+    /// The id without the profile, as it stands in the catalogue.
+    pub fn base(&self) -> &'static str {
+        self.id.split_once(OVER).map_or(self.id, |(id, _)| id)
+    }
+
+    /// The profile that it was judged in, where a run judges both.
+    pub fn profile(&self) -> Option<Profile> {
+        match self.id.split_once(OVER)?.1 {
+            "http" => Some(Profile::Http),
+            "grpc" => Some(Profile::Grpc),
+            _ => None,
+        }
+    }
+
+    /// The id that it has where a run judges both profiles.
+    pub fn id_over(&self, profile: Profile) -> String {
+        format!("{}{OVER}{}", self.base(), profile.word())
+    }
+
+    /// Whether a glob means it: by its id with or without the profile, or by its section.
+    pub fn is_meant_by(&self, glob: &GlobMatcher) -> bool {
+        glob.is_match(self.id) || glob.is_match(self.base()) || glob.is_match(self.section)
+    }
 }
 
 /// Result of a check.
@@ -129,6 +159,8 @@ pub enum Need {
     Stranger,
     /// To be able to kill the server and start it again.
     Command,
+    /// The server's other profile.
+    Profiles,
 }
 
 /// Why a check ends before its last line.

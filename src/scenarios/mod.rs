@@ -37,6 +37,7 @@ mod meetings;
 mod member_key;
 mod members;
 mod observer;
+mod profiles;
 mod pull;
 mod push;
 mod races;
@@ -66,6 +67,8 @@ mod variants;
 mod world;
 mod zero_knowledge;
 
+use std::sync::LazyLock;
+
 pub use answer::{Answer, NO_OPERATION};
 pub(crate) use bad_input::{body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
@@ -83,7 +86,28 @@ pub use refusals::Refusals;
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
 
+use crate::client::Profile;
 use crate::wire::{Operation, segment};
+
+/// The checks as they are called in one half of a run that judges both profiles: `push/applies@grpc`.
+pub fn over(profile: Profile) -> &'static [Check] {
+    static HTTP: LazyLock<Vec<Check>> = LazyLock::new(|| named_over(Profile::Http));
+    static GRPC: LazyLock<Vec<Check>> = LazyLock::new(|| named_over(Profile::Grpc));
+    match profile {
+        Profile::Http => &HTTP,
+        Profile::Grpc => &GRPC,
+    }
+}
+
+/// Made once for the whole program, which is why the names may stay for ever.
+fn named_over(profile: Profile) -> Vec<Check> {
+    let speaks = |check: &&Check| check.only.is_none_or(|only| only == profile) && check.needs != Need::Profiles;
+    let named = |check: &'static Check| Check {
+        info: CheckInfo { id: check.info.id_over(profile).leak(), ..check.info },
+        ..*check
+    };
+    all().filter(speaks).map(named).collect()
+}
 
 /// Every check, in the order of the specification.
 pub fn all() -> impl Iterator<Item = &'static Check> {
@@ -130,6 +154,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         grpc::CHECKS,
         revisions::CHECKS,
         replica::CHECKS,
+        profiles::CHECKS,
         stranger::CHECKS,
         crash::CHECKS,
     ];

@@ -8,7 +8,7 @@ use super::check::checks;
 use super::context::{Place, into_trouble};
 use super::state::compare_state;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop, contention, histories, races, readers};
-use crate::client::Repo;
+use crate::client::{Profile, Repo};
 use crate::wire::{PullResponse, PushResponse, TokenResponse, VaultManifest};
 
 checks! {
@@ -54,6 +54,10 @@ const FOLLOWED: Duration = Duration::from_secs(5);
 
 /// Every process with every other.
 fn pairs(cx: &Ctx) -> Result<Vec<(Place, Place)>, Stop> {
+    if cx.world.profiles {
+        let (http, grpc) = (Place::Profile(Profile::Http), Place::Profile(Profile::Grpc));
+        return Ok(vec![(http, grpc), (grpc, http)]);
+    }
     let count = cx.world.replicas.len() + 1;
     if count < 2 {
         return Err(Stop::not_applicable(
@@ -82,7 +86,7 @@ async fn nonce_of_another(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-async fn nonce_used(cx: &Ctx) -> Outcome {
+pub(super) async fn nonce_used(cx: &Ctx) -> Outcome {
     for (one, other) in issuers(cx)? {
         for (issued, first, second) in [(one, one, other), (one, other, one)] {
             let alice = cx.identity();
@@ -99,7 +103,7 @@ async fn nonce_used(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-async fn token_of_another(cx: &Ctx) -> Outcome {
+pub(super) async fn token_of_another(cx: &Ctx) -> Outcome {
     for (one, other) in issuers(cx)? {
         let alice = cx.at(one).member(&cx.identity()).await?;
         let repo = Repo::new(&alice);
@@ -157,7 +161,7 @@ async fn serves(cx: &Ctx, place: Place, reader: &Member, repo: &Repo, after: &st
 }
 
 /// Each write at one process, with the other looking before and after.
-async fn reads_follow_writes(cx: &Ctx) -> Outcome {
+pub(super) async fn reads_follow_writes(cx: &Ctx) -> Outcome {
     let pairs = pairs(cx)?;
     let alice = member(cx).await?;
     let (bob, carol) = (cx.identity(), cx.identity());
@@ -215,7 +219,7 @@ const TRIED: [Operation; 5] =
 
 /// Each operation, right after a removal (or a rotating push without the member) at another process, which has just seen the
 /// member at work.
-async fn removal_shuts_out(cx: &Ctx) -> Outcome {
+pub(super) async fn removal_shuts_out(cx: &Ctx) -> Outcome {
     let pairs = pairs(cx)?;
     let (alice, bob) = (member(cx).await?, member(cx).await?);
     for (one, other) in pairs {
@@ -277,7 +281,7 @@ async fn refused(
 }
 
 /// The process has just seen the version that another then replaces.
-async fn stale_push(cx: &Ctx) -> Outcome {
+pub(super) async fn stale_push(cx: &Ctx) -> Outcome {
     let pairs = pairs(cx)?;
     let alice = member(cx).await?;
     for (one, other) in pairs {
@@ -295,7 +299,7 @@ async fn stale_push(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-async fn created_once(cx: &Ctx) -> Outcome {
+pub(super) async fn created_once(cx: &Ctx) -> Outcome {
     let pairs = pairs(cx)?;
     let (alice, mallory) = (member(cx).await?, member(cx).await?);
     for (one, other) in pairs {
@@ -346,7 +350,7 @@ async fn nonce_at_once(cx: &Ctx) -> Outcome {
 
 macro_rules! spread {
     ($($name:ident = $body:path),* $(,)?) => {
-        $(async fn $name(cx: &Ctx) -> Outcome {
+        $(pub(super) async fn $name(cx: &Ctx) -> Outcome {
             spread(cx)?;
             $body(cx).await
         })*

@@ -25,6 +25,8 @@ const QUOTA_TRIES: u32 = 3;
 const QUOTA_PATIENCE: Duration = Duration::from_millis(2500);
 /// So many requests in a row are sent away for long before the run is given up.
 const LONG_WAITS: u32 = 20;
+/// So many requests in a row are sent away before it is asked whether anybody gets through.
+const LIMITED_IN_A_ROW: u32 = 60;
 /// Requests in a row without any answer, after which the target counts as gone.
 const UNANSWERED_LIMIT: u32 = 10;
 
@@ -37,13 +39,20 @@ pub struct Abort {
     pub advice: String,
 }
 
-/// Whether it would be another answer later: 429, and 503 that says when.
+/// Whether it would be another answer later: 429, and 503 that says when, by the header or by gRPC's own metadata for that.
 fn asks_to_wait(answer: &RawAnswer) -> bool {
     match answer.status.as_u16() {
         429 => true,
-        503 => answer.headers.contains_key(http::header::RETRY_AFTER),
+        503 => wanted_wait(answer).is_some(),
         _ => false,
     }
+}
+
+/// How long the server wants to be left alone.
+fn wanted_wait(answer: &RawAnswer) -> Option<Duration> {
+    let said = |name: &str| answer.headers.get(name)?.to_str().ok();
+    let pushed_back = || said("grpc-retry-pushback-ms")?.parse().ok().map(Duration::from_millis);
+    said("retry-after").and_then(clock::retry_after).or_else(pushed_back)
 }
 
 /// Run-wide state.
@@ -54,6 +63,10 @@ pub struct World {
     pub separate_idp: Option<Arc<Transport>>,
     /// Other processes of the same deployment.
     pub replicas: Vec<Arc<Transport>>,
+    /// Whether the one other process is this very server's gRPC profile.
+    pub profiles: bool,
+    /// Why what is written by one profile isn't there for the other, if the two have a store each.
+    pub(super) apart: tokio::sync::OnceCell<Option<String>>,
     /// Another deployment, which shares nothing with this one.
     pub stranger: Option<Arc<Transport>>,
     /// How often the server is killed at most, to see what it keeps.
@@ -143,6 +156,8 @@ impl World {
             vault: Arc::new(vault),
             separate_idp: separate_idp.map(Arc::new),
             replicas: Vec::new(),
+            profiles: false,
+            apart: tokio::sync::OnceCell::new(),
             stranger: None,
             crash_rounds: 0,
             spec,
@@ -208,7 +223,7 @@ impl World {
     pub fn recording_of(&self, check: &str) -> Option<&Recording> {
         self.recording
             .as_deref()
-            .filter(|_| ["race/", "authority/", "replica/"].iter().any(|area| check.starts_with(area)))
+            .filter(|_| ["race/", "authority/", "replica/", "profiles/"].iter().any(|area| check.starts_with(area)))
     }
 
     /// Notes whose a token is.
@@ -331,6 +346,9 @@ impl World {
                     self.unanswered.store(0, Ordering::Relaxed);
                     if !asks_to_wait(answer) {
                         self.limited.store(0, Ordering::Relaxed);
+                    } else if self.limited.load(Ordering::Relaxed) + 1 >= LIMITED_IN_A_ROW && self.others_get_through().await {
+                        // So many met a quota, one after the other; the server has time for others.
+                        self.limited.store(0, Ordering::Relaxed);
                     } else if tries < RATE_LIMIT_TRIES
                         && !(tries >= QUOTA_TRIES
                             && started.elapsed() > QUOTA_PATIENCE
@@ -402,8 +420,7 @@ impl World {
     /// Notes a 429, or a 503 that names a time; false when there is no point in trying again.
     fn back_off(&self, answer: &RawAnswer, tries: u32) -> bool {
         let status = answer.status.as_u16();
-        let asked = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let wait = match asked.and_then(clock::retry_after) {
+        let wait = match wanted_wait(answer) {
             Some(wait) if wait > LONGEST_WAIT => {
                 // A quota of one key, unless nobody else gets through either.
                 if self.limited.fetch_add(1, Ordering::Relaxed) >= LONG_WAITS {
@@ -421,7 +438,7 @@ impl World {
         };
         // Many in a row from everybody, or one request again and again with nobody else getting through.
         let in_a_row = self.limited.fetch_add(1, Ordering::Relaxed);
-        if in_a_row >= 60 || (tries >= 10 && in_a_row >= 10) {
+        if in_a_row >= LIMITED_IN_A_ROW || (tries >= 10 && in_a_row >= 10) {
             self.give_up(
                 format!("the target answers every request with {status}, also after the wait it asks for"),
                 if status == 503 {

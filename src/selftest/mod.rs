@@ -81,11 +81,11 @@ pub struct Trial {
 /// What is to be judged: the built-in server as it is, with every quirk, and with every fault.
 pub fn subjects(profile: Profile) -> Vec<Subject> {
     let mut all = vec![Subject::AllQuirks, Subject::Clean];
-    all.extend(Quirk::all().iter().copied().map(Subject::Quirk));
+    all.extend(Quirk::all().iter().filter(|quirk| quirk.exists_in(profile)).copied().map(Subject::Quirk));
     let rule_is_judged = |fault: &Fault| {
         let proves = |check: &&scenarios::Check| {
             check.only != Some(crate::client::Profile::Http)
-                && check.info.requirements.iter().any(|rule| rule.id == fault.info().requirement)
+                && check.info.requirements.iter().any(|rule| rule.id == fault.breaks(profile).0)
         };
         profile == Profile::Http || scenarios::all().any(|check| proves(&check))
     };
@@ -175,7 +175,7 @@ async fn assessed(profile: Profile, subject: Subject, scope: Scope) -> Trial {
         }
     };
     match run_subject(profile, subject, scope, &mut keep).await {
-        Ok(end) => assess(subject, &end, &results),
+        Ok(end) => assess(profile, subject, &end, &results),
         Err(reason) => wrong(subject, reason),
     }
 }
@@ -199,9 +199,9 @@ async fn run_subject(
     emit: runner::Emit<'_>,
 ) -> Result<Arc<RunEnd>, String> {
     let around = Around { grpc: profile == Profile::Grpc, ..around(subject) };
-    let stage = Stage::set(server_config(subject), around).await;
+    let stage = Stage::set(server_config(profile, subject), around).await;
     let stage = stage.map_err(|reason| format!("the server doesn't start: {reason}"))?;
-    let end = run_suite(subject, &stage, scope, emit).await;
+    let end = run_suite(profile, subject, &stage, scope, emit).await;
     stage.strike().await;
     Ok(end)
 }
@@ -213,21 +213,23 @@ fn is_slow(subject: Subject) -> bool {
 /// What is around the server: what a fault takes to be seen, and all of it but the killing where nothing may be seen.
 fn around(subject: Subject) -> Around {
     match subject {
-        Subject::Clean => Around { searched: true, replica: true, stranger: true, process: None, grpc: false },
+        Subject::Clean => {
+            Around { searched: true, replica: true, stranger: true, process: None, grpc: false, both: false }
+        }
         Subject::Fault(fault) => Around::of(fault.info()),
         Subject::Quirk(_) | Subject::AllQuirks => Around::default(),
     }
 }
 
-fn server_config(subject: Subject) -> server::Config {
+fn server_config(profile: Profile, subject: Subject) -> server::Config {
     let mut config = server::Config::default();
     match subject {
         Subject::Clean => {}
         Subject::Fault(fault) => config.deviation = faults::deviation(Some(fault), &[]),
         Subject::Quirk(quirk) => config.deviation = faults::deviation(None, &[quirk]),
         Subject::AllQuirks => {
-            let quirks: Vec<_> = Quirk::all().iter().copied().filter(goes_with_others).collect();
-            config.deviation = faults::deviation(None, &quirks);
+            let all = Quirk::all().iter().copied().filter(|quirk| quirk.exists_in(profile));
+            config.deviation = faults::deviation(None, &all.filter(goes_with_others).collect::<Vec<_>>());
         }
     }
     if is_slow(subject) {
@@ -259,7 +261,13 @@ fn goes_with_others(quirk: &Quirk) -> bool {
 }
 
 /// Judges the server on a stage.
-async fn run_suite(subject: Subject, stage: &Stage, scope: Scope, emit: runner::Emit<'_>) -> Arc<RunEnd> {
+async fn run_suite(
+    profile: Profile,
+    subject: Subject,
+    stage: &Stage,
+    scope: Scope,
+    emit: runner::Emit<'_>,
+) -> Arc<RunEnd> {
     let mut config = RunConfig::new(Target::Avp(String::new()));
     stage.apply(&mut config);
     // What waits for the server or the clock may do so many times at once.
@@ -273,10 +281,10 @@ async fn run_suite(subject: Subject, stage: &Stage, scope: Scope, emit: runner::
         config.timeout = PATIENCE;
     }
     if let Subject::Fault(fault) = subject {
-        config.spec = requirements::by_id(fault.info().requirement).map_or(config.spec, |rule| rule.since);
+        config.spec = requirements::by_id(fault.breaks(profile).0).map_or(config.spec, |rule| rule.since);
     }
     if let (Subject::Fault(fault), Scope::Rule | Scope::RuleThoroughly) = (subject, scope) {
-        let rule = fault.info().requirement;
+        let rule = fault.breaks(profile).0;
         let related = scenarios::all().filter(|check| check.info.requirements.iter().any(|each| each.id == rule));
         config.only = related.filter_map(|check| globset::Glob::new(check.info.id).ok()).collect();
     }
@@ -288,7 +296,7 @@ fn wrong(subject: Subject, complaint: String) -> Trial {
     Trial { subject, caught_by: Vec::new(), related: Vec::new(), right: false, complaint, took: Duration::ZERO }
 }
 
-fn assess(subject: Subject, end: &RunEnd, results: &[Arc<CheckResult>]) -> Trial {
+fn assess(profile: Profile, subject: Subject, end: &RunEnd, results: &[Arc<CheckResult>]) -> Trial {
     let with = |wanted: &[Status]| -> Vec<&Arc<CheckResult>> {
         results.iter().filter(|result| wanted.contains(&result.status)).collect()
     };
@@ -307,12 +315,12 @@ fn assess(subject: Subject, end: &RunEnd, results: &[Arc<CheckResult>]) -> Trial
     };
     match subject {
         Subject::Fault(fault) => {
-            let info = fault.info();
+            let (rule, level) = fault.breaks(profile);
             let counts: &[Status] =
-                if info.level == Level::Must { &[Status::Fail] } else { &[Status::Fail, Status::Warn] };
+                if level == Level::Must { &[Status::Fail] } else { &[Status::Fail, Status::Warn] };
             let caught = with(counts);
             let names = |result: &&Arc<CheckResult>| {
-                result.check.requirements.iter().any(|requirement| requirement.id == info.requirement)
+                result.check.requirements.iter().any(|requirement| requirement.id == rule)
             };
             let related: BTreeSet<_> = caught.iter().copied().filter(names).map(|result| result.check.id).collect();
             let mut trial = fine(&caught, related.into_iter().collect());

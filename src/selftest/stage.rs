@@ -26,6 +26,8 @@ pub struct Around {
     pub process: Option<&'static str>,
     /// What is judged is the gRPC profile.
     pub grpc: bool,
+    /// What is judged are both.
+    pub both: bool,
 }
 
 impl Around {
@@ -38,6 +40,7 @@ impl Around {
             stranger: kind == FaultKind::Stranger,
             process: (kind == FaultKind::Crash).then_some(fault.name),
             grpc: false,
+            both: false,
         }
     }
 }
@@ -45,6 +48,7 @@ impl Around {
 /// Servers at work, and where they are. Dropping it stops them, before their files go.
 pub struct Stage {
     target: Url,
+    beside: Option<Url>,
     replicas: Vec<Url>,
     stranger: Option<Url>,
     launches: Vec<Launch>,
@@ -59,18 +63,24 @@ impl Stage {
     /// # Errors
     /// In words, when it can't be started.
     pub async fn set(mut config: Config, around: Around) -> Result<Self, String> {
-        let alone = Around { stranger: around.stranger, grpc: around.grpc, ..Around::default() } == around;
+        let alone = Around { stranger: around.stranger, grpc: around.grpc, both: around.both, ..Around::default() } == around;
         let folder = if alone { None } else { Some(Folder::new().map_err(|error| error.to_string())?) };
         if let Some(folder) = &folder {
             folder.furnish(&mut config);
         }
         let (mut running, mut launches) = (Vec::new(), Vec::new());
-        let target = if let Some(fault) = around.process {
+        let (target, beside) = if let Some(fault) = around.process {
             let (url, launch) = process(&config, fault)?;
             launches.push(launch);
-            url
+            (url, None)
         } else {
-            start(config.clone(), around.grpc, &mut running).await?
+            let grpc = start(config.clone(), around.grpc || around.both, &mut running).await?;
+            let http = running.last().map(|server| format!("http://{}", server.addr()));
+            let http = http.as_deref().map(Url::parse).transpose().map_err(|error| error.to_string())?;
+            match http.filter(|_| around.both) {
+                Some(http) => (http, Some(grpc)),
+                None => (grpc, None),
+            }
         };
         let replicas =
             if around.replica { vec![start(config.clone(), around.grpc, &mut running).await?] } else { Vec::new() };
@@ -85,12 +95,13 @@ impl Stage {
             }
             _ => Vec::new(),
         };
-        Ok(Self { target, replicas, stranger, launches, sources, running, _folder: folder })
+        Ok(Self { target, beside, replicas, stranger, launches, sources, running, _folder: folder })
     }
 
     /// Has a run judge it.
     pub fn apply(&self, run: &mut RunConfig) {
         run.server = Target::Url(self.target.clone());
+        run.beside.clone_from(&self.beside);
         run.replicas.clone_from(&self.replicas);
         run.stranger.clone_from(&self.stranger);
         run.launches.clone_from(&self.launches);

@@ -53,6 +53,14 @@ pub trait Edge: Send + Sync + 'static {
         code
     }
 
+    /// How a gRPC call ends: with a message, or with a code.
+    fn call_ended(&self, _method: Method, ended: Result<Vec<u8>, Code>) -> Result<Vec<u8>, Code> {
+        ended
+    }
+
+    /// A gRPC call was reset before it was answered.
+    fn call_reset(&self) {}
+
     /// Whether a message of a gRPC call is taken as far as it came.
     fn takes_cut_messages(&self) -> bool {
         false

@@ -5,8 +5,11 @@
 //! It is h2 rather than a gRPC framework because a unary call is one message each way, and what goes wrong below it (a frame that is
 //! cut short, an encoding that nobody knows) is to be answered exactly.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -36,6 +39,20 @@ use crate::wire::proto::{Code, Method, PREFIX, framed, prefix};
 const MAX_MESSAGE: usize = 4 << 20;
 /// How long a message may take to arrive, and a connection to say what it speaks.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a call may take altogether, and how much is said of why it failed, in characters.
+const LONGEST_CALL: Duration = Duration::from_secs(120);
+const LONGEST_WORDS: usize = 4000;
+/// Headers that speak of HTTP itself, or of a body.
+const OF_HTTP: [HeaderName; 8] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::DATE,
+    header::VARY,
+    header::ETAG,
+];
 /// Calls at once on one connection, and how much of their heads is read.
 const MAX_CALLS: u32 = 256;
 const MAX_HEAD: u32 = 64 * 1024;
@@ -93,7 +110,22 @@ pub(super) async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop
     }
 }
 
-/// Answers one call and logs it, without anything that a client sent.
+/// What comes of a call: a message or a failure, with metadata; nothing (the stream is reset); or an HTTP status for what is no gRPC at
+/// all.
+enum Ended {
+    Answered(HeaderMap, Result<Vec<u8>, Failure>),
+    HungUp,
+    NoGrpc(StatusCode),
+}
+
+impl Ended {
+    fn failed(failure: Failure) -> Self {
+        Self::Answered(HeaderMap::new(), Err(failure))
+    }
+}
+
+/// Answers one call and logs it, without anything that a client sent. Whoever resets the stream wants no answer any more: the handler is
+/// dropped where it stands, as frameworks do.
 async fn answer(
     app: Arc<App>,
     router: Router,
@@ -103,35 +135,61 @@ async fn answer(
 ) {
     let started = Instant::now();
     let method = Method::of_path(request.uri().path());
-    let mut result = call(&app, router, local, method, request).await;
-    if let Ok(Some(Err(failure))) = &mut result {
-        failure.code = app.edges.iter().fold(failure.code, |code, edge| edge.call_code(code));
-    }
-    let code = match &result {
-        Ok(Some(Ok(_))) => Code::OK,
-        Ok(Some(Err(failure))) => failure.code,
-        Ok(None) | Err(_) => Code::UNKNOWN,
+    let ended = {
+        let mut call = pin!(call(&app, router, local, method, request));
+        poll_fn(|cx| match respond.poll_reset(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => call.as_mut().poll(cx).map(Some),
+        })
+        .await
     };
-    let (method, micros) = (method.map_or("(none)", Method::path), started.elapsed().as_micros());
-    tracing::info!(method, code = code.0, micros, "call");
+    let mut code = Code::UNKNOWN;
     // Whoever is gone needs no answer.
-    let _ = match result {
-        Ok(Some(Ok(message))) => send(&mut respond, message),
-        Ok(Some(Err(failure))) => refuse(&mut respond, &failure),
-        Ok(None) => {
+    let _ = match ended {
+        Some(Ended::Answered(metadata, result)) => {
+            let result = bent(&app, method, result);
+            code = result.as_ref().map_or_else(|failure| failure.code, |_| Code::OK);
+            match result {
+                Ok(message) => send(&mut respond, metadata, message),
+                Err(failure) => refuse(&mut respond, metadata, &failure),
+            }
+        }
+        Some(Ended::HungUp) => {
             respond.send_reset(Reason::CANCEL);
             Ok(())
         }
-        Err(status) => {
+        Some(Ended::NoGrpc(status)) => {
             let mut response = Response::new(());
             *response.status_mut() = status;
             respond.send_response(response, true).map(drop)
         }
+        None => {
+            code = Code::CANCELLED;
+            app.edges.iter().for_each(|edge| edge.call_reset());
+            Ok(())
+        }
     };
+    let (method, micros) = (method.map_or("(none)", Method::path), started.elapsed().as_micros());
+    tracing::info!(method, code = code.0, micros, "call");
 }
 
-fn send(respond: &mut SendResponse<Bytes>, message: Vec<u8>) -> Result<(), h2::Error> {
+/// What everybody at the edge makes of how a call ended.
+fn bent(app: &App, method: Option<Method>, result: Result<Vec<u8>, Failure>) -> Result<Vec<u8>, Failure> {
+    let (mut words, mut ended) = (String::new(), result.map_err(|failure| (failure.code, failure.message)));
+    if let Err((code, message)) = &mut ended {
+        *code = app.edges.iter().fold(*code, |code, edge| edge.call_code(code));
+        words = std::mem::take(message);
+    }
+    let mut ended = ended.map_err(|(code, _)| code);
+    if let Some(method) = method {
+        ended = app.edges.iter().fold(ended, |ended, edge| edge.call_ended(method, ended));
+    }
+    ended.map_err(|code| Failure::new(code, words))
+}
+
+fn send(respond: &mut SendResponse<Bytes>, metadata: HeaderMap, message: Vec<u8>) -> Result<(), h2::Error> {
     let mut response = Response::new(());
+    *response.headers_mut() = metadata;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let mut stream = respond.send_response(response, false)?;
     stream.send_data(framed(&message).into(), false)?;
@@ -140,9 +198,10 @@ fn send(respond: &mut SendResponse<Bytes>, message: Vec<u8>) -> Result<(), h2::E
     stream.send_trailers(trailers)
 }
 
-fn refuse(respond: &mut SendResponse<Bytes>, failure: &Failure) -> Result<(), h2::Error> {
+fn refuse(respond: &mut SendResponse<Bytes>, metadata: HeaderMap, failure: &Failure) -> Result<(), h2::Error> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
+    *headers = metadata;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from(failure.code.0));
     if let Ok(message) = HeaderValue::from_str(&utf8_percent_encode(&failure.message, MESSAGE).to_string()) {
@@ -151,39 +210,63 @@ fn refuse(respond: &mut SendResponse<Bytes>, failure: &Failure) -> Result<(), h2
     respond.send_response(response, true).map(drop)
 }
 
-/// What comes of a call: a message or a failure, nothing (the stream is reset), or an HTTP status for what is no gRPC at all.
 async fn call(
     app: &App,
     router: Router,
     local: SocketAddr,
     method: Option<Method>,
     request: Request<RecvStream>,
-) -> Result<Option<Result<Vec<u8>, Failure>>, StatusCode> {
+) -> Ended {
     let (parts, body) = request.into_parts();
     let label = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if parts.method != HttpMethod::POST {
-        return Err(StatusCode::METHOD_NOT_ALLOWED);
+        return Ended::NoGrpc(StatusCode::METHOD_NOT_ALLOWED);
     }
     if !label.starts_with("application/grpc") {
-        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        return Ended::NoGrpc(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let Some(method) = method else {
-        return Ok(Some(Err(Failure::new(Code::UNIMPLEMENTED, "no such method"))));
+        return Ended::failed(Failure::new(Code::UNIMPLEMENTED, "no such method"));
     };
+    let asked = patience(&parts.headers);
+    let work = carry_out(app, router, local, method, &parts.headers, body);
+    match timeout(asked.unwrap_or(LONGEST_CALL).min(LONGEST_CALL), work).await {
+        Ok(ended) => ended,
+        Err(_) => Ended::failed(Failure::new(Code::DEADLINE_EXCEEDED, "the call took too long")),
+    }
+}
+
+/// Reads the message and has it carried out.
+async fn carry_out(
+    app: &App,
+    router: Router,
+    local: SocketAddr,
+    method: Method,
+    headers: &HeaderMap,
+    body: RecvStream,
+) -> Ended {
+    let mut turns = Vec::new();
+    for turn in app.edges.iter().filter_map(|edge| edge.turn()) {
+        turns.push(turn.await);
+    }
     let limit = app.edges.iter().fold(app.max_body.min(MAX_MESSAGE), |limit, edge| edge.max_body(limit));
-    let patience = patience(&parts.headers).unwrap_or(PATIENCE).min(PATIENCE);
-    let message =
-        match timeout(patience, read(body, limit, app.edges.iter().any(|edge| edge.takes_cut_messages()))).await {
-            Ok(Ok(message)) => message,
-            Ok(Err(failure)) => return Ok(Some(Err(failure))),
-            Err(_) => return Ok(Some(Err(Failure::new(Code::DEADLINE_EXCEEDED, "the message took too long")))),
-        };
+    let cut = app.edges.iter().any(|edge| edge.takes_cut_messages());
+    let message = match timeout(PATIENCE, read(body, limit, cut)).await {
+        Ok(Ok(message)) => message,
+        Ok(Err(failure)) => return Ended::failed(failure),
+        Err(_) => return Ended::failed(Failure::new(Code::DEADLINE_EXCEEDED, "the message took too long")),
+    };
     let message = app.edges.iter().fold(message, |message, edge| edge.call_message(method, message));
     let json = match method.request_to_json(&message) {
         Ok(json) => json,
-        Err(error) => return Ok(Some(Err(Failure::new(Code::INVALID_ARGUMENT, error.to_string())))),
+        Err(error) => return Ended::failed(Failure::new(Code::INVALID_ARGUMENT, error.to_string())),
     };
-    Ok(perform(app, router, local, method, &parts.headers, json).await)
+    let ended = perform(router, local, method, headers, json).await;
+    drop(turns);
+    for delay in app.edges.iter().filter_map(|edge| edge.delay()) {
+        delay.await;
+    }
+    ended
 }
 
 /// The one message of a call.
@@ -212,45 +295,37 @@ async fn read(mut body: RecvStream, limit: usize, cut: bool) -> Result<Vec<u8>, 
     }
 }
 
-/// Has the HTTP/JSON profile answer, with everybody at the edge who has a say there.
-async fn perform(
-    app: &App,
-    router: Router,
-    local: SocketAddr,
-    method: Method,
-    headers: &HeaderMap,
-    json: Vec<u8>,
-) -> Option<Result<Vec<u8>, Failure>> {
-    let mut turns = Vec::new();
-    for turn in app.edges.iter().filter_map(|edge| edge.turn()) {
-        turns.push(turn.await);
-    }
+/// Has the HTTP/JSON profile answer, with everybody at the edge who has a say there. What its answer says in headers, beside what is
+/// about HTTP itself, is metadata.
+async fn perform(router: Router, local: SocketAddr, method: Method, headers: &HeaderMap, json: Vec<u8>) -> Ended {
     let request = translate(local, method, headers, json);
     let response = match TowerToHyperService::new(router).call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
-    drop(turns);
-    for delay in app.edges.iter().filter_map(|edge| edge.delay()) {
-        delay.await;
-    }
-    let (parts, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     if parts.extensions.get::<HangUp>().is_some() {
-        return None;
+        return Ended::HungUp;
+    }
+    for name in OF_HTTP {
+        parts.headers.remove(name);
     }
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    if parts.status.is_success() {
-        let told = method.answer_to_proto(&body);
-        return Some(told.map_err(|error| Failure::new(Code::INTERNAL, error.to_string())));
-    }
-    Some(Err(Failure::new(Code::of_http(parts.status.as_u16()), words(&body))))
+    let result = if parts.status.is_success() {
+        method.answer_to_proto(&body).map_err(|error| Failure::new(Code::INTERNAL, error.to_string()))
+    } else {
+        Err(Failure::new(Code::of_http(parts.status.as_u16()), words(&body)))
+    };
+    Ended::Answered(parts.headers, result)
 }
 
-/// The sentence of an error object.
+/// The sentence of an error object; all of it, where it says more.
 fn words(body: &[u8]) -> String {
     let object: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = object["detail"].as_str().or_else(|| object["error"].as_str());
-    text.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
+    let usual = ["error", "code", "detail"];
+    let says_more = object.as_object().is_some_and(|members| members.keys().any(|name| !usual.contains(&name.as_str())));
+    let text = object["detail"].as_str().or_else(|| object["error"].as_str()).filter(|_| !says_more);
+    text.map_or_else(|| String::from_utf8_lossy(body).chars().take(LONGEST_WORDS).collect(), str::to_owned)
 }
 
 /// The request of the HTTP/JSON profile that says the same as a call.
@@ -269,6 +344,7 @@ fn translate(local: SocketAddr, method: Method, metadata: &HeaderMap, json: Vec<
     let segment = |name: &str| segment(named[name].as_str().unwrap_or_default());
     let path = route.template().replace("{repoId}", &segment("repoId")).replace("{memberId}", &segment("memberId"));
     let fetches = method == Method::FetchMemberKey;
+    let length = (!fetches).then_some(json.len());
     let mut request = Request::new(if fetches { Body::empty() } else { Body::from(json) });
     *request.method_mut() = if fetches { HttpMethod::GET } else { HttpMethod::POST };
     // A path of escaped segments is always one.
@@ -279,6 +355,10 @@ fn translate(local: SocketAddr, method: Method, metadata: &HeaderMap, json: Vec<
         headers.append(name, value.clone());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
     if let Ok(host) = HeaderValue::from_str(&local.to_string()) {
         headers.insert(header::HOST, host);
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::fuzzing::server::Recorded;
+use crate::report::grpcurl::fetched;
 use crate::report::shell::{quote, quote_with};
 use crate::report::text::is_unsafe;
 use crate::runner::{Header, RunConfig, Target};
@@ -41,6 +42,9 @@ impl Bodies {
 /// A body can't be written to its file.
 pub(super) fn command(recorded: &Recorded, config: &RunConfig, bodies: &mut Bodies) -> io::Result<String> {
     let (exchange, sent) = (&recorded.exchange, &recorded.sent);
+    if let Some(call) = &exchange.grpc {
+        return grpcurl(recorded, &call.method, config, bodies);
+    }
     let idp = ["challenge", "token"].contains(&exchange.operation);
     let base = match (&config.server, &config.idp) {
         (_, Some(idp_url)) if idp => idp_url.to_string(),
@@ -65,14 +69,7 @@ pub(super) fn command(recorded: &Recorded, config: &RunConfig, bodies: &mut Bodi
         let _ = write!(line, " -H {}", quote_with(&header(name, value), &sent.tokens));
     }
     let given = if idp && config.idp.is_some() { &config.idp_headers } else { &config.headers };
-    for Header { name, .. } in given {
-        let variable: String = name
-            .as_str()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
-            .collect();
-        let _ = write!(line, " -H {}\"${{{variable}}}\"", quote(&format!("{name}: ")));
-    }
+    given.iter().for_each(|header| line.push_str(&of_the_deployment(header)));
     if !sent.body.is_empty() {
         if !typed {
             line.push_str(" -H Content-Type:");
@@ -87,6 +84,48 @@ pub(super) fn command(recorded: &Recorded, config: &RunConfig, bodies: &mut Bodi
                 let _ = write!(line, " --data-binary {}", quote(&format!("@{}", path.display())));
             }
         }
+    }
+    Ok(line)
+}
+
+/// A header that the deployment asks for, with a variable for its value.
+fn of_the_deployment(Header { name, .. }: &Header) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let variable: String = name.as_str().chars().map(letter).collect();
+    format!(" -H {}\"${{{variable}}}\"", quote(&format!("{name}: ")))
+}
+
+/// The same for a gRPC call, by `grpcurl` and the protocol's file in `schema`.
+fn grpcurl(recorded: &Recorded, method: &str, config: &RunConfig, bodies: &mut Bodies) -> io::Result<String> {
+    let sent = &recorded.sent;
+    let idp = ["challenge", "token"].contains(&recorded.exchange.operation);
+    let url = match (&config.server, &config.idp) {
+        (_, Some(idp_url)) if idp => idp_url.clone(),
+        (Target::Url(url), _) => url.clone(),
+        (Target::Avp(_), _) => return Ok(String::new()),
+    };
+    let address = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(443));
+    let security = match (url.scheme(), config.insecure) {
+        ("grpcs", true) => " -insecure",
+        ("grpcs", false) => "",
+        _ => " -plaintext",
+    };
+    let mut line = format!("grpcurl{security} -import-path schema -proto avp.proto");
+    for (name, value) in sent.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type")) {
+        let _ = write!(line, " -H {}", quote_with(&format!("{name}: {value}"), &sent.tokens));
+    }
+    let given = if idp && config.idp.is_some() { &config.idp_headers } else { &config.headers };
+    given.iter().for_each(|header| line.push_str(&of_the_deployment(header)));
+    let message = match std::str::from_utf8(&sent.body) {
+        Ok("") => fetched(&sent.path).unwrap_or_default(),
+        Ok(text) => text.to_owned(),
+        Err(_) => String::new(),
+    };
+    if message.len() <= INLINE && !message.contains('\0') && !message.chars().any(is_unsafe) {
+        let _ = write!(line, " -d {} {} {method}", quote_with(&message, &sent.tokens), quote(&address));
+    } else {
+        let path = bodies.write(message.as_bytes())?;
+        let _ = write!(line, " -d @ {} {method} < {}", quote(&address), quote(&path.display().to_string()));
     }
     Ok(line)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::args::{ProfileArg, RunArgs};
+use super::super::args::{ProfilesArg, RunArgs};
 use super::super::{UsageError, backend, rerun, select, values};
 use crate::client::Profile;
 use crate::faults::FaultKind;
@@ -19,17 +19,23 @@ const EMBEDDED_NONCE_TTL: Duration = Duration::from_secs(2);
 
 /// The run that was asked for. The target of `--embedded` is filled in when its server listens.
 pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
-    let host = args.host.plan(args.server.as_deref(), args.idp.as_deref())?;
+    let host = args.host.plan(args.server.as_deref(), args.idp.as_deref(), args.profile)?;
     let target = match &host.server {
         Some(url) => Target::Url(url.clone()),
         None => target(args)?,
+    };
+    let beside = match (host.grpc, &args.grpc) {
+        (Some(url), None) => Some(url),
+        (_, given) => beside(args, &target, given.as_deref())?,
     };
     let only = select::globs("--only", &args.only, args.spec)?;
     let skip = select::globs("--skip", &args.skip, args.spec)?;
     select::leaves_something(&only, &skip, args.spec)?;
     storage_is_judged(args, &only, &skip)?;
     Ok(RunConfig {
-        wanted: args.profile.map(ProfileArg::profile),
+        wanted: args.profile.and_then(ProfilesArg::profile),
+        wants_both: args.profile == Some(ProfilesArg::Both),
+        beside,
         idp: match host.idp {
             Some(url) => Some(url),
             None => args.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
@@ -80,7 +86,7 @@ pub(in super::super) fn embedded(args: &RunArgs) -> Result<Option<Config>, Usage
     let mut config = Config { deviation, ..Config::default() };
     let fault = args.fault.as_deref().map(backend::fault).transpose()?;
     let dies = fault.is_some_and(|fault| fault.info().kind == FaultKind::Crash);
-    if dies && args.profile.is_some_and(|wanted| wanted.profile() == Profile::Grpc) {
+    if dies && args.profile == Some(ProfilesArg::Grpc) {
         return Err("--profile grpc can't show this --fault: a server that is killed speaks HTTP/JSON".into());
     }
     config.nonce_ttl = nonce_ttl(args).unwrap_or(config.nonce_ttl);
@@ -132,8 +138,10 @@ fn target(args: &RunArgs) -> Result<Target, UsageError> {
         (Some(server), _) => {
             let target = values::target(server)?;
             match (&target, args.profile) {
-                (Target::Url(url), Some(wanted)) if Profile::of_scheme(url.scheme()) != wanted.profile() => {
-                    let scheme = if wanted.profile() == Profile::Grpc { "grpc://" } else { "http://" };
+                (Target::Url(url), Some(wanted))
+                    if wanted.profile().is_some_and(|wanted| wanted != Profile::of_scheme(url.scheme())) =>
+                {
+                    let scheme = if wanted == ProfilesArg::Grpc { "grpc://" } else { "http://" };
                     Err(UsageError(format!(
                         "--profile {} and --server {}://… contradict each other: give the address where that profile is spoken, {scheme}HOST:PORT",
                         wanted.name(),
@@ -144,7 +152,7 @@ fn target(args: &RunArgs) -> Result<Target, UsageError> {
             }
         }
         // Its port isn't known yet.
-        (None, true) if args.profile.is_some_and(|wanted| wanted.profile() == Profile::Grpc) => {
+        (None, true) if args.profile == Some(ProfilesArg::Grpc) => {
             values::target("grpc://127.0.0.1:1").map_err(UsageError)
         }
         (None, true) => values::target("http://127.0.0.1").map_err(UsageError),
@@ -154,13 +162,46 @@ fn target(args: &RunArgs) -> Result<Target, UsageError> {
     }
 }
 
+/// Where gRPC is spoken beside the target, if both are to be judged.
+fn beside(args: &RunArgs, target: &Target, given: Option<&str>) -> Result<Option<url::Url>, UsageError> {
+    let wants_both = args.profile == Some(ProfilesArg::Both);
+    let Some(given) = given else {
+        return match target {
+            Target::Url(url) if wants_both && Profile::of_scheme(url.scheme()) == Profile::Grpc => {
+                Err("--profile both needs the HTTP/JSON address as --server, and this one as --grpc".into())
+            }
+            Target::Url(_) if wants_both && !args.embedded => {
+                Err("--profile both needs the address of the other profile as well: --grpc grpc://HOST:PORT".into())
+            }
+            // The port of the built-in server isn't known yet; discovery says where the other one is.
+            _ => Ok(None),
+        };
+    };
+    let url = values::url("--grpc", given)?;
+    if Profile::of_scheme(url.scheme()) != Profile::Grpc {
+        return Err(UsageError(format!("--grpc takes a URL with grpc:// or grpcs://, not {}://", url.scheme())));
+    }
+    if let Some(wanted) = args.profile.filter(|wanted| *wanted != ProfilesArg::Both) {
+        return Err(UsageError(format!(
+            "--grpc has both profiles judged, and --profile {} only one: leave one of the two out",
+            wanted.name()
+        )));
+    }
+    if matches!(target, Target::Url(url) if Profile::of_scheme(url.scheme()) == Profile::Grpc) {
+        return Err("--grpc is for the gRPC address beside an HTTP/JSON --server, and --server is a gRPC address already".into());
+    }
+    Ok(Some(url))
+}
+
 fn target_name(args: &RunArgs) -> String {
+    let beside = args.grpc.as_ref().map(|grpc| format!(" and {}", grpc.trim())).unwrap_or_default();
     match (&args.server, &args.host.server_cmd) {
-        (Some(server), _) => server.trim().to_owned(),
+        (Some(server), _) => format!("{}{beside}", server.trim()),
         (None, Some(command)) => command.trim().to_owned(),
         (None, None) => {
             let fault = args.fault.as_ref().map(|fault| format!(" with fault {fault}"));
-            format!("the built-in server{}", fault.unwrap_or_default())
+            let both = if args.profile == Some(ProfilesArg::Both) { " by both profiles" } else { "" };
+            format!("the built-in server{}{both}", fault.unwrap_or_default())
         }
     }
 }

@@ -11,6 +11,7 @@ mod wire;
 
 use std::sync::{Arc, LazyLock};
 
+use crate::server::Profile;
 use crate::server::edge::Edge;
 
 /// What is to be known about a quirk.
@@ -174,7 +175,42 @@ const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn
     Quirk { info: QuirkInfo { name, summary }, build, limit: false }
 }
 
+/// Habits of paths, HTTP frames and JSON texts, which nobody meets over gRPC.
+const OF_HTTP: [&str; 26] = [
+    "chunked",
+    "close-delimited",
+    "closes-at-times",
+    "compresses",
+    "compresses-unasked",
+    "connection-close",
+    "content-type-charset",
+    "created-201",
+    "escaped-json",
+    "fallback-page",
+    "folds-paths",
+    "goes-by-path",
+    "integers-with-fraction",
+    "length-required",
+    "needs-accept",
+    "numbers-from-text",
+    "preflights",
+    "pretty-json",
+    "slash-redirects",
+    "sorted-keys",
+    "strict-content-type",
+    "title-case-headers",
+    "trailing-newline",
+    "two-segments",
+    "unknown-members-dropped",
+    "writes-201",
+];
+
 impl Quirk {
+    /// Whether a profile can have it.
+    pub fn exists_in(&self, profile: Profile) -> bool {
+        profile == Profile::Http || !OF_HTTP.contains(&self.info.name)
+    }
+
     /// Whether it refuses what is too large, too long or too often.
     pub fn is_limit(&self) -> bool {
         self.limit
@@ -203,5 +239,17 @@ impl Quirk {
 impl std::fmt::Debug for Quirk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Quirk").field(&self.info.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn habits_of_http_are_habits() {
+        for name in OF_HTTP {
+            assert!(Quirk::by_name(name).is_some(), "there is no quirk {name}");
+        }
     }
 }

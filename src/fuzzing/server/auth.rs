@@ -119,10 +119,13 @@ impl Play {
             }
             _ => return Ok(()),
         };
+        let prepared = self.prepared(step.by, operation, Some(bytes), what);
+        if self.is_unsayable(&prepared) {
+            return Ok(());
+        }
         if let Some(nonce) = self.scene.actors[step.by].nonces.last_mut() {
             nonce.tried = true;
         }
-        let prepared = self.prepared(step.by, operation, Some(bytes), what);
         let answer = match self.exchange(&prepared).await {
             Err(found) if found.kind == Kind::Dropped && prepared.is_huge() => return Ok(()),
             answer => answer?,

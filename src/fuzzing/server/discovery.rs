@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::finding::Kind;
 use super::plan::Step;
 use super::play::{Going, Play};
+use crate::client::Profile;
 use crate::codec::jwt::Jwt;
 use crate::model::wrong_discovery;
 use crate::requirements as rule;
@@ -14,6 +15,10 @@ use crate::wire::Operation;
 impl Play {
     /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
     pub(super) async fn discovery(&mut self, step: &Step) -> Going {
+        // It is HTTP; a server that speaks gRPC alone has none.
+        if self.world.vault.profile() == Profile::Grpc {
+            return Ok(());
+        }
         let prepared = self.prepared(step.by, Operation::Discovery, None, String::new());
         let answer = self.exchange(&prepared).await?;
         if !answer.status.is_success() {

@@ -54,7 +54,7 @@ impl Play {
     /// What a refusal has to be from revision 0.3 on: an error object, with the code of its status.
     pub(super) fn refusal(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
         // What isn't even a whole request may be refused before anybody speaks the protocol.
-        if self.world.spec < Revision::V0_3 || prepared.wire == Some(Wire::Truncated) {
+        if self.world.spec < Revision::V0_3 || prepared.wire == Some(Wire::Truncated) || answer.grpc.is_some() {
             return Ok(());
         }
         let status = answer.status.as_u16();
@@ -92,7 +92,7 @@ impl Play {
         let label = answer.headers.get(http::header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
         let label = String::from_utf8_lossy(label.as_deref().unwrap_or_default()).into_owned();
         let essence = label.split(';').next().unwrap_or_default().trim();
-        if essence != "application/json" && !essence.ends_with("+json") {
+        if answer.grpc.is_none() && essence != "application/json" && !essence.ends_with("+json") {
             let rule = &rule::JSON_CONTENT_TYPE;
             let expected = "Content-Type: application/json";
             self.report(self.found(Kind::Schema, rule, prepared, expected, format!("{label:?}")))?;

@@ -11,6 +11,7 @@ use super::send::Sent;
 use crate::client::{RawAnswer, TransportError};
 use crate::requirements::Requirement;
 use crate::scenarios::World;
+use crate::wire::proto::Code;
 
 /// Operation, twist, and class of the answer: what a server was seen to do.
 pub type Behaviour = (&'static str, String, String);
@@ -153,6 +154,9 @@ impl Play {
     }
 
     async fn sent_and_judged(&mut self, prepared: &Prepared) -> Going {
+        if self.is_unsayable(prepared) {
+            return Ok(());
+        }
         let result = match prepared.wire {
             Some(Wire::AfterRefusal) => match self.after_refusal(prepared).await? {
                 Some(result) => result,
@@ -185,7 +189,7 @@ impl Play {
             Judged::Crossed { body } => self.crossed(prepared, *body, &answer).await,
             Judged::Malformed { harmless } => {
                 if status >= 400 {
-                    return Ok(());
+                    return self.has_a_word(prepared, &answer);
                 }
                 if !harmless {
                     let observed = format!("status {status} for {}", prepared.twist);
@@ -195,6 +199,17 @@ impl Play {
             }
             Judged::Answered if status < 400 => self.unsettle(prepared).await,
             Judged::Answered => Ok(()),
+        }
+    }
+
+    /// A refusal that says what is wrong: over gRPC a client can't tell its own mistake from the server's by UNKNOWN.
+    fn has_a_word(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
+        match answer.grpc.as_ref().map(|grpc| grpc.code) {
+            Some(code) if matches!(code, Code::UNKNOWN | Code::INTERNAL) => {
+                let rule = rule_of(prepared);
+                self.report(self.found(Kind::ServerError, rule, prepared, "INVALID_ARGUMENT, say", format!("status {code}")))
+            }
+            _ => Ok(()),
         }
     }
 

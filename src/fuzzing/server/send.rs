@@ -11,12 +11,14 @@ use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::{Prepared, rule_of_answer};
 use crate::client::{
-    Exchange, KEPT_BODY, Mask, RawAnswer, RawRequest, RecordedBody, Rewrite, Transport, TransportError,
+    Exchange, GrpcStatus, Identity, KEPT_BODY, Mask, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Rewrite,
+    Transport, TransportError,
 };
 use crate::ground::shown;
 use crate::requirements as rule;
-use crate::scenarios::World;
+use crate::scenarios::{World, json_request};
 use crate::wire::Operation;
+use crate::wire::proto::{Code, Method};
 
 /// How long a server may take for what it was never sent to its end.
 const UNFINISHED: Duration = Duration::from_secs(1);
@@ -32,6 +34,8 @@ pub(super) struct Sent {
     by: usize,
     twist: String,
     operation: &'static str,
+    /// The gRPC call, if it was one.
+    call: Option<Method>,
     method: http::Method,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -42,6 +46,7 @@ pub(super) struct Sent {
 
 struct Received {
     status: u16,
+    grpc: Option<GrpcStatus>,
     content_type: Option<HeaderValue>,
     body: Kept,
 }
@@ -66,6 +71,19 @@ impl Kept {
 }
 
 impl Sent {
+    /// What a record says of the call that it was, over gRPC.
+    fn called(&self, received: Option<&Received>, mask: &Mask) -> Option<RecordedCall> {
+        let method = self.call?.path().trim_start_matches('/').into();
+        let ended = received.and_then(|received| received.grpc.as_ref());
+        Some(RecordedCall {
+            method,
+            code: ended.map(|ended| ended.code.0),
+            status: ended.map(|ended| ended.code.to_string()),
+            message: ended.map(|ended| mask.text(ended.message.chars().take(400).collect())),
+            metadata: Vec::new(),
+        })
+    }
+
     /// For people; `tokens` are those of the case with the names of their variables.
     fn recorded(&self, world: &World, tokens: &[(String, String)]) -> Recorded {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -84,7 +102,7 @@ impl Sent {
             authorization: authorization.map(|(_, value)| shortened(world.mask(text(value)))),
             request: Kept::of(&self.body, &world.mask).recorded(&world.mask),
             status: received.map(|received| received.status),
-            grpc: None,
+            grpc: self.called(received, &world.mask),
             content_type: received
                 .and_then(|received| received.content_type.as_ref())
                 .map(|value| world.mask(text(value))),
@@ -101,6 +119,15 @@ impl Sent {
         let by = CAST.get(self.by).copied().unwrap_or("nobody");
         Recorded { by, twist: world.mask(self.twist.clone()), exchange, sent }
     }
+}
+
+/// Over gRPC a handler that throws at what it can't use has refused it (UNKNOWN, INTERNAL); which code that should have been is the
+/// model's to say.
+fn as_refusal(mut answer: RawAnswer) -> RawAnswer {
+    if answer.grpc.as_ref().is_some_and(|grpc| matches!(grpc.code, Code::UNKNOWN | Code::INTERNAL)) {
+        answer.status = http::StatusCode::BAD_REQUEST;
+    }
+    answer
 }
 
 impl Play {
@@ -132,10 +159,10 @@ impl Play {
             None => world.send(transport, &request, bound, &mut self.limits).await,
         };
         self.record(prepared, &request, &result, started.elapsed());
-        match result {
+        match result.map(as_refusal) {
             // Rewritten requests don't wait out rate limits by themselves.
             Ok(answer) if answer.status.as_u16() == 429 && rewritten.is_some() => {
-                world.send(transport, &prepared.request, bound, &mut self.limits).await
+                world.send(transport, &prepared.request, bound, &mut self.limits).await.map(as_refusal)
             }
             result => result,
         }
@@ -161,14 +188,30 @@ impl Play {
             let observed = format!("none within {UNFINISHED:?}");
             self.report(self.found(Kind::Mismatch, rule, prepared, expected, observed))?;
         }
-        Ok(match result {
+        Ok(match result.map(as_refusal) {
             Ok(answer) if answer.status.as_u16() == 429 => self.send(prepared).await,
             result => result,
         })
     }
 
+    /// What is spoken with whoever performs an operation.
+    pub(super) fn profile(&self, prepared: &Prepared) -> Profile {
+        self.transport_of(prepared.operation).profile()
+    }
+
+    /// Whether there is nothing to send: over gRPC there are no paths, no texts of JSON and no frames of HTTP/1.1.
+    pub(super) fn is_unsayable(&self, prepared: &Prepared) -> bool {
+        let transport = self.transport_of(prepared.operation);
+        transport.profile() == Profile::Grpc
+            && (prepared.wire.is_some_and(|wire| wire != Wire::Stalled) || transport.can_say(&prepared.request).is_err())
+    }
+
     /// A request that anybody may send, on a connection of its own.
     fn probe(&self) -> RawRequest {
+        if self.world.vault.profile() == Profile::Grpc {
+            let key = Identity::generate().id;
+            return json_request(Operation::Challenge.path("", ""), &serde_json::json!({ "ed25519PublicKey": key }));
+        }
         RawRequest {
             method: http::Method::GET,
             path: Operation::Discovery.path("", ""),
@@ -220,6 +263,7 @@ impl Play {
         let outcome = match result {
             Ok(answer) => Ok(Received {
                 status: answer.status.as_u16(),
+                grpc: answer.grpc.clone(),
                 content_type: answer.headers.get(http::header::CONTENT_TYPE).cloned(),
                 body: Kept::of(&answer.body, &self.world.mask),
             }),
@@ -229,6 +273,7 @@ impl Play {
             by: prepared.by,
             twist: prepared.twist.clone(),
             operation: prepared.operation.name(),
+            call: prepared.operation.grpc().filter(|_| self.profile(prepared) == Profile::Grpc),
             method: request.method.clone(),
             path: request.path.clone(),
             headers: request.headers.clone(),
@@ -280,6 +325,6 @@ impl Play {
             TransportError::Timeout(_) => Kind::Hang,
             _ => Kind::Dropped,
         };
-        self.found(kind, rule_of_answer(prepared), prepared, "an HTTP answer", self.world.mask(error.to_string()))
+        self.found(kind, rule_of_answer(prepared), prepared, if self.profile(prepared) == Profile::Grpc { "a gRPC answer" } else { "an HTTP answer" }, self.world.mask(error.to_string()))
     }
 }

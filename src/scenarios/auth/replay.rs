@@ -20,7 +20,7 @@ checks! {
     "auth/nonce-reused-after-failures", Must, "§3", [NONCE_SINGLE_USE], reused_after_failures,
         "A used nonce stays used whatever is tried with it or with its key in between";
     "auth/nonce-reused-in-disguise", Must, "§3", [NONCE_SINGLE_USE], reused_in_disguise,
-        "A used nonce stays used when nonce, signature, key or JSON is spelled in another way", only = Http;
+        "A used nonce stays used when nonce, signature, key or JSON is spelled in another way";
     "auth/nonce-altered", Must, "§3", [NONCE_ISSUED], altered,
         "A nonce that was altered anywhere, cut or made longer isn't the one that was issued";
     "auth/nonce-kept-by-other-requests", Must, "§3", [NONCE_REDEEMABLE], kept,

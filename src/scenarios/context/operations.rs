@@ -244,6 +244,7 @@ impl Ctx {
             Place::Stranger => self.world.stranger.as_ref().unwrap_or(&self.world.vault),
             _ if is_idp && self.world.separate_idp.is_some() => self.world.idp(),
             Place::Process(number) => self.world.process(number),
+            Place::Profile(profile) => self.world.process(usize::from(profile == Profile::Grpc)),
             Place::Usual if self.spreads.load(Ordering::Relaxed) && !is_idp => {
                 self.world.process(self.turn.load(Ordering::Relaxed))
             }

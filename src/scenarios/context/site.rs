@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::super::{Answer, Operation, Stop};
 use super::{Auth, Call, Ctx, Member};
-use crate::client::Identity;
+use crate::client::{Identity, Profile};
 use crate::wire::{
     ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest,
     PushRequest, TokenRequest, TokenResponse,
@@ -19,6 +19,8 @@ pub enum Place {
     Usual,
     /// A process of the deployment; 0 is the target itself.
     Process(usize),
+    /// The server by one of its profiles, where both are judged.
+    Profile(Profile),
     /// Another deployment.
     Stranger,
 }
@@ -29,6 +31,7 @@ impl std::fmt::Display for Place {
             Self::Usual | Self::Process(0) => f.write_str("the server"),
             Self::Process(1) => f.write_str("the replica"),
             Self::Process(number) => write!(f, "replica {number}"),
+            Self::Profile(profile) => write!(f, "the {} profile", profile.title()),
             Self::Stranger => f.write_str("the stranger"),
         }
     }

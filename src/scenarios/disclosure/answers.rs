@@ -1,7 +1,7 @@
 //! What answers hold beside their message: the inside of the program, credentials, leave to keep and read them, made-up addresses.
 
 use super::super::by_hand::Lane;
-use crate::client::Repo;
+use crate::client::{Profile, Repo};
 
 use super::{Auth, Ctx, Finding, Operation, Outcome, RawAnswer, Scene, Stop, plain, shown, tail};
 
@@ -66,7 +66,8 @@ const INSIDES: [(&str, &[&str]); 5] = [
 
 /// Every refusal of the run, and some made for it.
 pub async fn errors(cx: &Ctx) -> Outcome {
-    let echoed = echo(cx).await?;
+    // What is made by hand for it is HTTP.
+    let echoed = if cx.world.vault.profile() == Profile::Http { echo(cx).await? } else { None };
     let (answers, _) = cx.world.observer.answers();
     let refusals = answers.iter().filter(|kept| kept.exchange.status.is_some_and(|status| status >= 400));
     let mut found = refusals.filter_map(|kept| Some((kept, inside(&kept.body, &kept.exchange.request.text)?)));

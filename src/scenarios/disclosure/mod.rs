@@ -20,7 +20,7 @@ checks! {
     "disclosure/diagnostics", Must, "§6", [NOTHING_GIVEN_AWAY, DISCRETION], diagnostics,
         "No page for operators (metrics, debugging, configuration) tells repositories, members or credentials, and best there is none", only = Http;
     "disclosure/errors", Hardening, "§6", [DISCRETION], answers::errors,
-        "Refusals hold no stack traces, no words of databases and no credentials", phase = Finale, only = Http;
+        "Refusals hold no stack traces, no words of databases and no credentials", phase = Finale;
     "disclosure/kept-and-read-by-others", Hardening, "§6", [DISCRETION], answers::kept_and_read,
         "What needs a token may be kept by no shared cache and read by no other web site", only = Http;
     "disclosure/made-up-addresses", Hardening, "§8.2", [DISCRETION], answers::made_up,

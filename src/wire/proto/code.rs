@@ -29,6 +29,7 @@ const CODES: [(&str, u16); 17] = [
 #[expect(missing_docs, reason = "the names are gRPC's")]
 impl Code {
     pub const OK: Self = Self(0);
+    pub const CANCELLED: Self = Self(1);
     pub const UNKNOWN: Self = Self(2);
     pub const INVALID_ARGUMENT: Self = Self(3);
     pub const DEADLINE_EXCEEDED: Self = Self(4);

@@ -1,0 +1,102 @@
+//! Calls that end early, are too large, or come and go by the hundred.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde_json::json;
+
+use super::{alive, call, make};
+use crate::scenarios::{Ctx, Finding, Operation, Outcome, Stop};
+use crate::wire::proto::Code;
+
+/// How many calls are reset in a row.
+const RESETS: usize = 200;
+/// Rounds of each way to cancel.
+const ROUNDS: usize = 3;
+
+/// Before, or after, and nothing in between.
+pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for round in 0..ROUNDS {
+        for how in ["half-way", "when it is whole", "by its deadline"] {
+            let bob = cx.identity();
+            let before = cx.repo_with(&alice, &[&bob]).await?;
+            let rotation = before.rotation(&alice, &[&alice]);
+            let mut after = before.clone();
+            let (operation, body) = if round % 2 == 0 {
+                (Operation::RemoveMember, json!(before.remove_request(&bob.id, &rotation)))
+            } else {
+                (Operation::Push, json!(before.rotating_push(&rotation)))
+            };
+            after.apply_rotation(&rotation);
+            cx.watch(&after);
+            let mut request = call(cx, operation, &alice, &body)?;
+            let bound = cx.world.vault.timeout();
+            let what = format!("{} that was cancelled {how}", operation.name());
+            if how == "by its deadline" {
+                request.metadata.push((HeaderName::from_static("grpc-timeout"), HeaderValue::from_static("1m")));
+                let (exchange, result) = make(cx, &what, &request).await;
+                alive(cx, &exchange, &result).await?;
+            } else {
+                let share = if how == "half-way" { 0.5 } else { 1.0 };
+                let sent = cx.world.vault.cancel_by_hand(std::slice::from_ref(&request), share, bound).await;
+                sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
+            }
+            if how == "half-way" {
+                cx.holds(&alice, &before, &what).await?;
+                continue;
+            }
+            // A server that goes on although nobody waits has finished by the time of another answer, or soon after.
+            if cx.holds(&alice, &before, &what).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                cx.holds(&alice, &after, &what).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn large(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    for mebibytes in [3, 12] {
+        let push = repo.push_of(&vec![b'x'; (mebibytes << 20) * 3 / 4 - 4096], repo.version() + 1);
+        let request = call(cx, Operation::Push, &alice, &json!(push))?;
+        let what = format!("a push of {mebibytes} MiB");
+        let (exchange, result) = make(cx, &what, &request).await;
+        alive(cx, &exchange, &result).await?;
+        match result {
+            Ok(answer) if answer.code == Code::OK => repo.apply_push(&push),
+            Ok(answer)
+                if matches!(
+                    answer.code,
+                    Code::RESOURCE_EXHAUSTED | Code::INVALID_ARGUMENT | Code::PERMISSION_DENIED
+                ) =>
+            {
+                cx.remark(format!("{what} is {}", answer.code));
+            }
+            Ok(answer) => {
+                let finding = Finding::shown(
+                    format!("{what} is taken, or RESOURCE_EXHAUSTED"),
+                    format!("status {}", answer.code),
+                    exchange,
+                );
+                return Err(Stop::Broken(Box::new(finding)));
+            }
+            Err(error) => cx.remark(format!("{what}: {}", cx.world.mask(error.to_string()))),
+        }
+        cx.holds(&alice, &repo, &what).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn resets(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = cx.repo(&alice).await?;
+    let request = call(cx, Operation::Pull, &alice, &json!(repo.pull_request(0)))?;
+    // A server may end a connection that does nothing but this.
+    if let Err(error) = cx.world.vault.cancel_by_hand(&vec![request; RESETS], 0.5, cx.world.vault.timeout()).await {
+        cx.remark(format!("the server ended the connection: {}", cx.world.mask(error.to_string())));
+    }
+    cx.holds(&alice, &repo, "hundreds of calls that were reset").await
+}
