@@ -442,11 +442,17 @@ impl Transport {
         built
     }
 
-    /// Begins calls one after the other on one connection, and cancels each after a share of its data, or when it is whole.
+    /// Begins calls one after the other on one connection, and cancels each a while after a share of its data, or when it is whole.
     ///
     /// # Errors
     /// [`TransportError`] when the connection ends before.
-    pub async fn cancel_by_hand(&self, calls: &[GrpcCall], share: f64, bound: Duration) -> Result<(), TransportError> {
+    pub async fn cancel_by_hand(
+        &self,
+        calls: &[GrpcCall],
+        share: f64,
+        pause: Duration,
+        bound: Duration,
+    ) -> Result<(), TransportError> {
         self.requests.fetch_add(calls.len() as u64, Ordering::Relaxed);
         let deadline = Deadline::after(bound);
         let stream = self.dial.open(deadline).await?;
@@ -455,7 +461,7 @@ impl Transport {
             let mut connection = GrpcConnection::over(stream, traffic).await?;
             for call in calls {
                 let (uri, metadata) = self.addressed(call)?;
-                connection.cancel(uri, &metadata, call, share_of(call.data.len(), share)).await?;
+                connection.cancel(uri, &metadata, call, share_of(call.data.len(), share), pause).await?;
             }
             Ok(())
         };

@@ -16,7 +16,7 @@ use crate::wire::proto::{Code, EncryptedEnvelope, MemberRemoveRequest as Removal
 use crate::wire::{MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
 /// Resets after which a server that keeps a place for each has none left.
-const PLACES: usize = 100;
+const PLACES: usize = 16;
 
 /// The envelope of a write that came without one, as it is handed on to the rules. No client sends its ciphertext.
 fn stand_in(repo_id: &str, key_epoch: i64, payload_version: i64) -> EncryptedEnvelope {
@@ -164,7 +164,7 @@ faults! {
             }
         }
     }
-    "grpc-resets-keep-places" breaks BAD_INPUT: "Each call that is reset takes a place with it; after a hundred there is none left." => {
+    "grpc-resets-keep-places" breaks BAD_INPUT: "Each call that is reset takes a place with it; after sixteen there is none left." => {
         state { reset: AtomicUsize }
         edge {
             fn call_reset(&self) {

@@ -56,22 +56,23 @@ pub fn quote_with(word: &str, variables: &[(String, String)]) -> String {
 pub fn fold(command: &str, columns: usize, indent: usize) -> String {
     let columns = columns.max(40);
     let mut out = String::new();
-    let mut used = indent;
+    let (mut used, mut begins) = (indent, true);
     let words = split(command);
     for (place, word) in words.iter().enumerate() {
         // An option stays with its value.
         let value = words.get(place + 1).filter(|next| word.starts_with('-') && !next.starts_with('-'));
         let with_value = width(word) + value.map_or(0, |value| 1 + width(value));
         let needed = if indent + with_value + 2 <= columns { with_value } else { width(word) };
-        if used > indent && used + 1 + needed + 2 > columns {
+        if !begins && used + 1 + needed + 2 > columns {
             out.push_str(" \\\n");
             out.push_str(&" ".repeat(indent));
             used = indent;
-        } else if used > indent {
+        } else if !begins {
             out.push(' ');
             used += 1;
         }
         used = push_folded(&mut out, word, used, columns);
+        begins = false;
     }
     out
 }

@@ -25,6 +25,8 @@ const QUOTA_TRIES: u32 = 3;
 const QUOTA_PATIENCE: Duration = Duration::from_millis(2500);
 /// So many requests in a row are sent away for long before the run is given up.
 const LONG_WAITS: u32 = 20;
+/// After so many waits in vain, and none of use, a request that is sent away is sent away.
+const WAITS_IN_VAIN: u32 = 3;
 /// So many requests in a row are sent away before it is asked whether anybody gets through.
 const LIMITED_IN_A_ROW: u32 = 60;
 /// Requests in a row without any answer, after which the target counts as gone.
@@ -46,6 +48,13 @@ fn asks_to_wait(answer: &RawAnswer) -> bool {
         503 => wanted_wait(answer).is_some(),
         _ => false,
     }
+}
+
+/// Method and last segment: enough to tell operations apart.
+fn kind_of(request: &RawRequest) -> String {
+    let end = request.path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let end = if request.method == http::Method::GET { "" } else { end };
+    format!("{} {end}", request.method)
 }
 
 /// How long the server wants to be left alone.
@@ -139,6 +148,8 @@ pub struct World {
     /// The first of the requests in a row that got no answer: the most likely culprit.
     first_unanswered: Mutex<String>,
     limited: AtomicU32,
+    /// How often waiting was of no use, and of use, where nobody says how long to wait; by method and the end of the path.
+    waits: Mutex<HashMap<String, (u32, u32)>>,
     abort: Mutex<Option<Abort>>,
     abort_signal: Notify,
 }
@@ -196,6 +207,7 @@ impl World {
             unanswered: AtomicU32::new(0),
             first_unanswered: Mutex::default(),
             limited: AtomicU32::new(0),
+            waits: Mutex::default(),
             abort: Mutex::new(None),
             abort_signal: Notify::new(),
         }
@@ -344,8 +356,11 @@ impl World {
             match &result {
                 Ok(answer) => {
                     self.unanswered.store(0, Ordering::Relaxed);
+                    self.note_wait(request, answer, tries);
                     if !asks_to_wait(answer) {
                         self.limited.store(0, Ordering::Relaxed);
+                    } else if tries == 0 && wanted_wait(answer).is_none() && self.is_of_no_use(request) {
+                        // A quota, as waiting has shown.
                     } else if self.limited.load(Ordering::Relaxed) + 1 >= LIMITED_IN_A_ROW && self.others_get_through().await {
                         // So many met a quota, one after the other; the server has time for others.
                         self.limited.store(0, Ordering::Relaxed);
@@ -364,6 +379,28 @@ impl World {
             }
             return result;
         }
+    }
+
+    /// What came of waiting without being told how long.
+    fn note_wait(&self, request: &RawRequest, answer: &RawAnswer, tries: u32) {
+        let waiting = asks_to_wait(answer);
+        if tries == 0 || (waiting && tries < QUOTA_TRIES) || (waiting && wanted_wait(answer).is_some()) {
+            return;
+        }
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let (in_vain, of_use) = waits.entry(kind_of(request)).or_default();
+        if waiting {
+            *in_vain += 1;
+        } else {
+            *of_use += 1;
+        }
+    }
+
+    /// Whether waiting hasn't ever helped a request of this kind. Where each further one waited all the same, and everybody with it, a
+    /// run against a server with a small quota would take minutes.
+    fn is_of_no_use(&self, request: &RawRequest) -> bool {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        waits.get(&kind_of(request)).is_some_and(|(in_vain, of_use)| *in_vain >= WAITS_IN_VAIN && *of_use == 0)
     }
 
     /// Notices when the target is gone, after requests that were sent together: all of them count for one.

@@ -67,3 +67,129 @@ fn an_http_server_is_no_grpc_server() {
     let (out, _) = run(&["--server", &format!("grpc://{}", running.addr()), "--timeout", "3s"], 3);
     assert!(out.contains("NOT JUDGED") && out.contains("profile"), "{out}");
 }
+
+/// The ids of the checks that ended so.
+fn with_status(report: &Value, status: &str) -> Vec<String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks.filter(|check| check["status"] == status).map(|check| check["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn json_report(arguments: &[&str], status: i32) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let report = format!("json={}", folder.path().join("r.json").display());
+    run(&[arguments, &["--report", &report]].concat(), status);
+    serde_json::from_slice(&std::fs::read(folder.path().join("r.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn both_profiles_are_judged_and_whether_they_agree() {
+    let only = ["push/applies", "profiles/*", "grpc/absent-messages", "json/*"];
+    let only: Vec<_> = only.iter().flat_map(|only| ["--only", only]).collect();
+    let report = json_report(&[&["--embedded", "--profile", "both"], only.as_slice()].concat(), 0);
+    let passed = with_status(&report, "pass");
+    for id in ["push/applies@http", "push/applies@grpc", "grpc/absent-messages@grpc", "profiles/reads-follow-writes"] {
+        assert!(passed.iter().any(|passed| passed == id), "{id} isn't in {passed:?}");
+    }
+    assert!(!passed.iter().any(|id| id.starts_with("json/") && id.ends_with("@grpc")), "{passed:?}");
+    let of = |id: &str| report["checks"].as_array().unwrap().iter().find(|check| check["id"] == id).unwrap().clone();
+    assert_eq!(of("push/applies@grpc")["profile"], "grpc");
+    assert_eq!(of("push/applies@http")["profile"], "http-json");
+    assert_eq!(of("profiles/created-once").get("profile"), None);
+}
+
+#[test]
+fn what_fails_in_one_profile_is_told_by_its_name() {
+    let fault = ["--embedded", "--profile", "both", "--fault", "grpc-removal-throws-half-way"];
+    let only = ["--only", "grpc/absent-messages", "--only", "remove-member/rotates"];
+    let report = json_report(&[&fault[..], &only].concat(), 1);
+    assert_eq!(with_status(&report, "fail"), ["grpc/absent-messages@grpc"]);
+    assert_eq!(with_status(&report, "pass"), ["remove-member/rotates@http", "remove-member/rotates@grpc"]);
+}
+
+#[test]
+fn a_store_for_each_profile_is_no_violation() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let bind = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let start = |grpc| {
+        let starting = avp_conform::server::start_with(Default::default(), bind(), grpc);
+        runtime.block_on(starting).unwrap()
+    };
+    let (one, other) = (start(None), start(Some(bind())));
+    let (http, grpc) = (format!("http://{}", one.addr()), format!("grpc://{}", other.grpc().unwrap()));
+    let only = ["--only", "profiles/*", "--only", "push/applies"];
+    let report = json_report(&[&["--server", &http, "--grpc", &grpc], &only[..]].concat(), 0);
+    assert_eq!(with_status(&report, "pass"), ["push/applies@http", "push/applies@grpc"]);
+    let checks = report["checks"].as_array().unwrap();
+    let agreement = checks.iter().find(|check| check["id"] == "profiles/created-once").unwrap();
+    assert_eq!(agreement["omission"], "not-applicable", "{agreement}");
+    assert!(agreement["message"].as_str().unwrap().contains("a store each"), "{agreement}");
+}
+
+#[test]
+fn options_for_both_profiles() {
+    let (_, err) = run(&["--server", "http://127.0.0.1:1", "--profile", "both"], 2);
+    assert!(err.contains("--grpc grpc://HOST:PORT"), "{err}");
+    let (_, err) = run(&["--server", "http://127.0.0.1:1", "--grpc", "http://127.0.0.1:2"], 2);
+    assert!(err.contains("grpc:// or grpcs://"), "{err}");
+    let (_, err) = run(&["--server", "grpc://127.0.0.1:1", "--grpc", "grpc://127.0.0.1:2"], 2);
+    assert!(err.contains("already"), "{err}");
+    let (_, err) = run(&["--server", "http://127.0.0.1:1", "--grpc", "grpc://127.0.0.1:2", "--profile", "http"], 2);
+    assert!(err.contains("leave one of the two out"), "{err}");
+}
+
+/// A public server keeps repositories in a map and compares nothing. Each of its mistakes is a failure, and of the checks that
+/// have nothing to do with them none is.
+#[test]
+fn a_server_that_compares_nothing() {
+    let report = json_report(&grpc(&["--fault", "grpc-keeps-what-comes"]), 1);
+    let failed = with_status(&report, "fail");
+    for id in [
+        "push/version-never-falls",
+        "push/version-never-falls-when-rotating",
+        "remove-member/version-must-not-fall",
+        "remove-member/epoch-must-rise",
+        "remove-member/refused-changes-nothing",
+        "grpc/absent-messages",
+    ] {
+        assert!(failed.iter().any(|failed| failed == id), "{id} isn't in {failed:?}");
+    }
+    let about = |id: &str, word: &str| id.contains(word);
+    for id in &failed {
+        let words = ["version", "epoch", "absent", "refused", "remov", "exact", "counters", "int64", "bits", "known"];
+        assert!(words.iter().any(|word| about(id, word)), "{id} fails, too: {failed:?}");
+    }
+    assert!(with_status(&report, "error").is_empty(), "{:?}", with_status(&report, "error"));
+}
+
+#[test]
+fn the_fuzzer_says_its_requests_as_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let save = folder.path().join("f.json").display().to_string();
+    let fuzz = |more: &[&str], status| {
+        let fixed = ["fuzz", "--embedded", "--profile", "grpc", "--seed", "7", "--save", &save];
+        run(&[&fixed[..], more].concat(), status).0
+    };
+    let clean = fuzz(&["--cases", "12"], 0);
+    assert!(clean.contains("nothing found"), "{clean}");
+    let found = fuzz(&["--cases", "60", "--first", "--fault", "push-any-version"], 1);
+    assert!(found.contains("grpcurl -plaintext -import-path schema -proto avp.proto"), "{found}");
+    assert!(found.contains("avp.Vault/Push"), "{found}");
+    let again = fuzz_again(&save);
+    assert!(again.contains("version"), "{again}");
+}
+
+fn fuzz_again(save: &str) -> String {
+    run(&["fuzz", "--embedded", "--profile", "grpc", "--fault", "push-any-version", "--replay", save], 1).0
+}
+
+#[test]
+fn a_server_that_the_suite_starts_speaks_what_it_is_told_to() {
+    let program = assert_cmd::cargo::cargo_bin("avp-conform").display().to_string();
+    let one = format!("{program} serve --listen 127.0.0.1:0 --grpc 127.0.0.1:{{port}}");
+    let (out, _) = run(&["--server-cmd", &one, "--profile", "grpc", "--only", "push/applies"], 0);
+    assert!(out.contains("1 passed"), "{out}");
+    let both = format!("{program} serve --listen 127.0.0.1:{{port}} --grpc 127.0.0.1:{{grpc-port}}");
+    let only = ["--only", "push/applies", "--only", "profiles/created-once"];
+    let (out, _) = run(&[&["--server-cmd", &both, "--profile", "both"], &only[..]].concat(), 0);
+    assert!(out.contains("3 passed"), "{out}");
+}

@@ -80,7 +80,9 @@ fn transcript(recorded: &[Recorded], config: &RunConfig, bodies: &mut Bodies) ->
     for (number, recorded) in recorded.iter().enumerate().skip(skipped) {
         let exchange = &recorded.exchange;
         let answer = match (exchange.status, &exchange.error) {
-            (Some(status), _) => status.to_string(),
+            (Some(status), _) => {
+                exchange.grpc.as_ref().and_then(|call| call.status.clone()).unwrap_or_else(|| status.to_string())
+            }
             (None, Some(error)) => clean(error).into_owned(),
             (None, None) => "no answer".into(),
         };

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::client::SendRequest;
@@ -94,7 +95,7 @@ impl GrpcConnection {
 }
 
 impl GrpcConnection {
-    /// Begins a call and cancels it after so many bytes of its data; a call whose data is all sent is whole.
+    /// Begins a call and cancels it a while after so many bytes of its data; a call whose data is all sent is whole.
     ///
     /// # Errors
     /// [`TransportError`] when the connection ends before.
@@ -104,6 +105,7 @@ impl GrpcConnection {
         metadata: &HeaderMap,
         call: &GrpcCall,
         after: usize,
+        pause: Duration,
     ) -> Result<(), TransportError> {
         let request = request(uri, metadata, call);
         let Self { sender, driver, .. } = self;
@@ -116,6 +118,9 @@ impl GrpcConnection {
             let _ = send_part(&mut stream, data, after >= call.data.len()).await;
             // The driver has its turn before this goes on.
             tokio::task::yield_now().await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             stream.send_reset(Reason::CANCEL);
             drop(answer);
             tokio::task::yield_now().await;

@@ -3,7 +3,7 @@
 use super::super::by_hand::Lane;
 use crate::client::{Profile, Repo};
 
-use super::{Auth, Ctx, Finding, Operation, Outcome, RawAnswer, Scene, Stop, plain, shown, tail};
+use super::{Auth, Call, Ctx, Finding, Operation, Outcome, RawAnswer, Scene, Stop, plain, shown, tail};
 
 /// What shows the inside of a program, by what it comes from.
 const INSIDES: [(&str, &[&str]); 5] = [
@@ -66,8 +66,10 @@ const INSIDES: [(&str, &[&str]); 5] = [
 
 /// Every refusal of the run, and some made for it.
 pub async fn errors(cx: &Ctx) -> Outcome {
-    // What is made by hand for it is HTTP.
-    let echoed = if cx.world.vault.profile() == Profile::Http { echo(cx).await? } else { None };
+    let echoed = match cx.world.vault.profile() {
+        Profile::Http => echo(cx).await?,
+        Profile::Grpc => refusals_of_calls(cx).await.map(|()| None)?,
+    };
     let (answers, _) = cx.world.observer.answers();
     let refusals = answers.iter().filter(|kept| kept.exchange.status.is_some_and(|status| status >= 400));
     let mut found = refusals.filter_map(|kept| Some((kept, inside(&kept.body, &kept.exchange.request.text)?)));
@@ -91,6 +93,25 @@ fn inside(body: &[u8], request: &str) -> Option<(&'static str, &'static str)> {
         let sign = signs.iter().find(|sign| text.contains(**sign) && !request.contains(**sign))?;
         Some((*what, *sign))
     })
+}
+
+/// Calls that are refused, so that there are some; what they say is looked at with all others.
+async fn refusals_of_calls(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo(&alice).await?;
+    cx.pull(&mallory, &repo.pull_request(0)).await?;
+    cx.fetch(&mallory, repo.id(), alice.id()).await?;
+    cx.fetch(&alice, repo.id(), mallory.id()).await?;
+    cx.create(&mallory, &Repo::with_id(&mallory, repo.id()).create_request()).await?;
+    let mut push = repo.push_request(&alice);
+    push.envelope.ciphertext = "no base64".into();
+    cx.provoke(Operation::Push, repo.id(), &alice.auth(), &push).await?;
+    cx.call(Call::operation(Operation::Pull, repo.id(), "", &Auth::None, json_body(&repo.pull_request(0)))).await?;
+    Ok(())
+}
+
+fn json_body(message: &impl serde::Serialize) -> Option<bytes::Bytes> {
+    serde_json::to_vec(message).ok().map(Into::into)
 }
 
 /// A refusal that quotes the token or the nonce that came with the request.

@@ -9,7 +9,7 @@ use super::by_hand::{HandMade, Lane, exchange};
 use super::check::checks;
 use super::doors::Scene;
 use super::state::longest_word;
-use super::{Auth, Ctx, Finding, Operation, Outcome, Stop, segment};
+use super::{Auth, Call, Ctx, Finding, Operation, Outcome, Stop, segment};
 use crate::client::{RawAnswer, Repo};
 
 checks! {

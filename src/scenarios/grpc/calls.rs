@@ -11,13 +11,15 @@ use crate::wire::proto::Code;
 
 /// How many calls are reset in a row.
 const RESETS: usize = 200;
-/// Rounds of each way to cancel.
-const ROUNDS: usize = 3;
+/// How long a call that will be reset is held before, so that the server has seen it; and how many are.
+const SEEN: (Duration, usize) = (Duration::from_millis(1), 24);
+/// Rounds of each way to cancel, by how long after its data a call is: at once, and while it is being carried out.
+const ROUNDS: [Duration; 4] = [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(1), Duration::from_millis(3)];
 
 /// Before, or after, and nothing in between.
 pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
-    for round in 0..ROUNDS {
+    for (round, pause) in ROUNDS.into_iter().enumerate() {
         for how in ["half-way", "when it is whole", "by its deadline"] {
             let bob = cx.identity();
             let before = cx.repo_with(&alice, &[&bob]).await?;
@@ -39,7 +41,7 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
                 alive(cx, &exchange, &result).await?;
             } else {
                 let share = if how == "half-way" { 0.5 } else { 1.0 };
-                let sent = cx.world.vault.cancel_by_hand(std::slice::from_ref(&request), share, bound).await;
+                let sent = cx.world.vault.cancel_by_hand(std::slice::from_ref(&request), share, pause, bound).await;
                 sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
             }
             if how == "half-way" {
@@ -94,9 +96,12 @@ pub(super) async fn resets(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let repo = cx.repo(&alice).await?;
     let request = call(cx, Operation::Pull, &alice, &json!(repo.pull_request(0)))?;
-    // A server may end a connection that does nothing but this.
-    if let Err(error) = cx.world.vault.cancel_by_hand(&vec![request; RESETS], 0.5, cx.world.vault.timeout()).await {
-        cx.remark(format!("the server ended the connection: {}", cx.world.mask(error.to_string())));
+    let ((pause, held), bound) = (SEEN, cx.world.vault.timeout());
+    for (count, pause) in [(held, pause), (RESETS - held, Duration::ZERO)] {
+        // A server may end a connection that does nothing but this.
+        if let Err(error) = cx.world.vault.cancel_by_hand(&vec![request.clone(); count], 0.5, pause, bound).await {
+            cx.remark(format!("the server ended the connection: {}", cx.world.mask(error.to_string())));
+        }
     }
     cx.holds(&alice, &repo, "hundreds of calls that were reset").await
 }
