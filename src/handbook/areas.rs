@@ -77,6 +77,11 @@ static AREAS: &[(&str, &str)] = &[
         "Has one process of the deployment do something and asks another about it; races and histories are spread over all of them.",
     ),
     (
+        "profiles",
+        "Does something by one profile of the server and asks the other about it; races and histories are spread over both. It is left \
+         out where the two turn out to have a store each.",
+    ),
+    (
         "stranger",
         "Carries tokens and nonces that one deployment has issued to another that shares nothing with it, in both directions.",
     ),
