@@ -86,7 +86,8 @@ impl Found {
                 specific.insert(symptom.deviation.clone(), symptom.rule.id);
             }
         }
-        let failing: HashSet<_> = found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.base()).collect();
+        let failing: HashSet<_> =
+            found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.base()).collect();
         let refused_at = |check: &str, operation: Operation| {
             let here = |it: &&Symptom<'_>| it.check.base() == check && it.operation == Some(operation.name());
             found.iter().filter(here).any(|it| it.kind == Kind::Refused)

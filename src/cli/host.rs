@@ -108,7 +108,9 @@ impl HostArgs {
             return Err(UsageError(if told {
                 format!("{SERVER} has {GRPC_PORT_HERE}, which is for --profile both")
             } else {
-                format!("--profile both with {SERVER}: write {GRPC_PORT_HERE} where the command takes the port for gRPC")
+                format!(
+                    "--profile both with {SERVER}: write {GRPC_PORT_HERE} where the command takes the port for gRPC"
+                )
             }));
         }
         let idp_url = idp.as_ref().map(|idp| idp.url.clone());

@@ -22,7 +22,8 @@ pub(super) fn command(run: &Run, exchange: &Exchange) -> Option<String> {
         ("grpcs" | "avp", address) => ("", format!("{}:443", address.trim_end_matches('/'))),
         _ => return None,
     };
-    let insecure = if run.info.rerun.split(' ').any(|word| word == "--insecure") && plain.is_empty() { " -insecure" } else { "" };
+    let insecure =
+        if run.info.rerun.split(' ').any(|word| word == "--insecure") && plain.is_empty() { " -insecure" } else { "" };
     let token = exchange.authorization.as_ref().map(|_| " -H \"authorization: Bearer $TOKEN\"").unwrap_or_default();
     let message = if exchange.request.length == 0 { fetched(&exchange.path)? } else { exchange.request.text.clone() };
     Some(format!(

@@ -262,7 +262,8 @@ impl Run<'_> {
         while let Ok((check, exchange)) = traces.try_recv() {
             (self.emit)(Event::Exchange(check, exchange));
         }
-        let rest: Vec<_> = part.selection.chosen.iter().copied().filter(|check| !done.contains(check.info.id)).collect();
+        let rest: Vec<_> =
+            part.selection.chosen.iter().copied().filter(|check| !done.contains(check.info.id)).collect();
         if rest.is_empty() { ending } else { self.cut_short(&rest, ending) }
     }
 

@@ -59,7 +59,8 @@ fn half(config: &RunConfig, profile: Profile, server: Target) -> Result<Part, St
         ..config.clone()
     };
     let Selection { chosen, left_out } = select(&config)?;
-    let named = |check: &'static Check| scenarios::over(profile).iter().find(|named| named.info.base() == check.info.id);
+    let named =
+        |check: &'static Check| scenarios::over(profile).iter().find(|named| named.info.base() == check.info.id);
     let may = |check: &&'static Check| config.meets(check.needs) || check.needs != Need::Command;
     let selection = Selection {
         chosen: chosen.into_iter().filter(may).filter_map(named).collect(),
@@ -88,7 +89,9 @@ mod tests {
         assert!(ids[0].contains(&"push/applies@http") && ids[1].contains(&"push/applies@grpc"));
         assert!(ids[0].iter().any(|id| id.starts_with("framing/")) && ids[1].contains(&"grpc/broken-frames@grpc"));
         assert!(!ids[1].iter().any(|id| id.starts_with("framing/")));
-        assert!(ids[2].contains(&"profiles/reads-follow-writes") && ids[2].iter().all(|id| id.starts_with("profiles/")));
+        assert!(
+            ids[2].contains(&"profiles/reads-follow-writes") && ids[2].iter().all(|id| id.starts_with("profiles/"))
+        );
         let all: Vec<_> = ids.concat();
         assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
     }

@@ -165,7 +165,8 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
     let mut omission = None;
     if matches!(outcome, Err(Stop::Broken(_)))
-        && (check.info.id.starts_with("race/") || check.info.id.starts_with("replica/")
+        && (check.info.id.starts_with("race/")
+            || check.info.id.starts_with("replica/")
             || check.info.id.starts_with("profiles/"))
     {
         cx.world.contended.store(true, std::sync::atomic::Ordering::Relaxed);

@@ -27,9 +27,8 @@ pub fn matches(glob: &GlobMatcher, check: &Check) -> bool {
 /// In words, when the globs don't compile together.
 pub fn select(config: &RunConfig) -> Result<Selection, String> {
     let (only, skip) = (set(&config.only)?, set(&config.skip)?);
-    let named = |set: &GlobSet, check: &Check| {
-        set.is_match(check.info.id) || set.is_match(check.info.id_over(config.profile))
-    };
+    let named =
+        |set: &GlobSet, check: &Check| set.is_match(check.info.id) || set.is_match(check.info.id_over(config.profile));
     let hit = |set: &GlobSet, check: &Check| named(set, check) || set.is_match(check.info.section);
     let (mut chosen, mut left_out) = (Vec::new(), Vec::new());
     let speaks = |check: &&'static Check| check.only.is_none_or(|only| only == config.profile);

@@ -60,8 +60,7 @@ async fn apart(cx: &Ctx) -> Result<Option<String>, Stop> {
         let (writer, reader) = (login(cx, one, &alice).await?, login(cx, other, &alice).await?);
         let repo = Repo::new(&writer);
         cx.watch(&repo);
-        let created =
-            cx.at(Place::Profile(one)).create(&writer, &repo.create_request()).await.map_err(into_trouble)?;
+        let created = cx.at(Place::Profile(one)).create(&writer, &repo.create_request()).await.map_err(into_trouble)?;
         created.accepted::<VaultManifest>("createRepo").map_err(into_trouble)?;
         for pause in [Duration::ZERO, SEEN_WITHIN] {
             tokio::time::sleep(pause).await;
@@ -73,7 +72,9 @@ async fn apart(cx: &Ctx) -> Result<Option<String>, Stop> {
         }
     }
     let told = seen.first().map(String::as_str).unwrap_or_default();
-    Ok(Some(format!("the two profiles have a store each: what was created by HTTP isn't there by gRPC ({told}), nor the other way round")))
+    Ok(Some(format!(
+        "the two profiles have a store each: what was created by HTTP isn't there by gRPC ({told}), nor the other way round"
+    )))
 }
 
 /// The identity with a token of that profile; where challenge and token live elsewhere, of that place.
@@ -132,9 +133,17 @@ async fn say_the_same(cx: &Ctx) -> Outcome {
         let by_writer = writing.pull(&alice, &repo.pull_request(0)).await?;
         by_writer.accepted::<PullResponse>("a pull by the profile that wrote").map_err(into_trouble)?;
         let pulled = reading.pull(&alice, &repo.pull_request(0)).await?;
-        pulled.accepted::<PullResponse>(&format!("by {}, a pull of what was written by {}", other.title(), one.title()))?;
+        pulled.accepted::<PullResponse>(&format!(
+            "by {}, a pull of what was written by {}",
+            other.title(),
+            one.title()
+        ))?;
         let expected = format!("by {}, the repository that was written by {}", other.title(), one.title());
-        same(&pulled, &settled(json!({ "manifest": repo.manifest, "envelope": repo.envelope, "unchanged": false })), &expected)?;
+        same(
+            &pulled,
+            &settled(json!({ "manifest": repo.manifest, "envelope": repo.envelope, "unchanged": false })),
+            &expected,
+        )?;
         for id in [&bob.id, &carol.id] {
             let fetched = reading.fetch(&alice, repo.id(), id).await?;
             fetched.accepted::<MemberEntry>(&format!("by {}, the key of a member", other.title()))?;
@@ -203,7 +212,10 @@ mod tests {
             "/manifest/keyEpoch is 9007199254740992 instead of 9007199254740993"
         );
         assert_eq!(difference("", &one, &one), None);
-        assert_eq!(difference("", &json!({ "a": 1 }), &json!({ "a": 1, "b": "" })).unwrap(), "/b is \"\" instead of nothing");
+        assert_eq!(
+            difference("", &json!({ "a": 1 }), &json!({ "a": 1, "b": "" })).unwrap(),
+            "/b is \"\" instead of nothing"
+        );
     }
 
     #[test]

@@ -361,7 +361,9 @@ impl World {
                         self.limited.store(0, Ordering::Relaxed);
                     } else if tries == 0 && wanted_wait(answer).is_none() && self.is_of_no_use(request) {
                         // A quota, as waiting has shown.
-                    } else if self.limited.load(Ordering::Relaxed) + 1 >= LIMITED_IN_A_ROW && self.others_get_through().await {
+                    } else if self.limited.load(Ordering::Relaxed) + 1 >= LIMITED_IN_A_ROW
+                        && self.others_get_through().await
+                    {
                         // So many met a quota, one after the other; the server has time for others.
                         self.limited.store(0, Ordering::Relaxed);
                     } else if tries < RATE_LIMIT_TRIES

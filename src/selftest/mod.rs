@@ -316,12 +316,10 @@ fn assess(profile: Profile, subject: Subject, end: &RunEnd, results: &[Arc<Check
     match subject {
         Subject::Fault(fault) => {
             let (rule, level) = fault.breaks(profile);
-            let counts: &[Status] =
-                if level == Level::Must { &[Status::Fail] } else { &[Status::Fail, Status::Warn] };
+            let counts: &[Status] = if level == Level::Must { &[Status::Fail] } else { &[Status::Fail, Status::Warn] };
             let caught = with(counts);
-            let names = |result: &&Arc<CheckResult>| {
-                result.check.requirements.iter().any(|requirement| requirement.id == rule)
-            };
+            let names =
+                |result: &&Arc<CheckResult>| result.check.requirements.iter().any(|requirement| requirement.id == rule);
             let related: BTreeSet<_> = caught.iter().copied().filter(names).map(|result| result.check.id).collect();
             let mut trial = fine(&caught, related.into_iter().collect());
             if trial.related.is_empty() {

@@ -63,7 +63,8 @@ impl Stage {
     /// # Errors
     /// In words, when it can't be started.
     pub async fn set(mut config: Config, around: Around) -> Result<Self, String> {
-        let alone = Around { stranger: around.stranger, grpc: around.grpc, both: around.both, ..Around::default() } == around;
+        let alone =
+            Around { stranger: around.stranger, grpc: around.grpc, both: around.both, ..Around::default() } == around;
         let folder = if alone { None } else { Some(Folder::new().map_err(|error| error.to_string())?) };
         if let Some(folder) = &folder {
             folder.furnish(&mut config);

@@ -323,7 +323,8 @@ async fn perform(router: Router, local: SocketAddr, method: Method, headers: &He
 fn words(body: &[u8]) -> String {
     let object: Value = serde_json::from_slice(body).unwrap_or_default();
     let usual = ["error", "code", "detail"];
-    let says_more = object.as_object().is_some_and(|members| members.keys().any(|name| !usual.contains(&name.as_str())));
+    let says_more =
+        object.as_object().is_some_and(|members| members.keys().any(|name| !usual.contains(&name.as_str())));
     let text = object["detail"].as_str().or_else(|| object["error"].as_str()).filter(|_| !says_more);
     text.map_or_else(|| String::from_utf8_lossy(body).chars().take(LONGEST_WORDS).collect(), str::to_owned)
 }

@@ -71,8 +71,10 @@ fn an_http_server_is_no_grpc_server() {
 /// The ids of the checks that ended so.
 fn with_status(report: &Value, status: &str) -> Vec<String> {
     let checks = report["checks"].as_array().unwrap().iter();
-    let mut ids: Vec<_> =
-        checks.filter(|check| check["status"] == status).map(|check| check["id"].as_str().unwrap().to_owned()).collect();
+    let mut ids: Vec<_> = checks
+        .filter(|check| check["status"] == status)
+        .map(|check| check["id"].as_str().unwrap().to_owned())
+        .collect();
     ids.sort();
     ids
 }

@@ -188,7 +188,10 @@ fn beside(args: &RunArgs, target: &Target, given: Option<&str>) -> Result<Option
         )));
     }
     if matches!(target, Target::Url(url) if Profile::of_scheme(url.scheme()) == Profile::Grpc) {
-        return Err("--grpc is for the gRPC address beside an HTTP/JSON --server, and --server is a gRPC address already".into());
+        return Err(
+            "--grpc is for the gRPC address beside an HTTP/JSON --server, and --server is a gRPC address already"
+                .into(),
+        );
     }
     Ok(Some(url))
 }

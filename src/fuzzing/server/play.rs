@@ -207,7 +207,13 @@ impl Play {
         match answer.grpc.as_ref().map(|grpc| grpc.code) {
             Some(code) if matches!(code, Code::UNKNOWN | Code::INTERNAL) => {
                 let rule = rule_of(prepared);
-                self.report(self.found(Kind::ServerError, rule, prepared, "INVALID_ARGUMENT, say", format!("status {code}")))
+                self.report(self.found(
+                    Kind::ServerError,
+                    rule,
+                    prepared,
+                    "INVALID_ARGUMENT, say",
+                    format!("status {code}"),
+                ))
             }
             _ => Ok(()),
         }

@@ -11,8 +11,8 @@ use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::{Prepared, rule_of_answer};
 use crate::client::{
-    Exchange, GrpcStatus, Identity, KEPT_BODY, Mask, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Rewrite,
-    Transport, TransportError,
+    Exchange, GrpcStatus, Identity, KEPT_BODY, Mask, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall,
+    Rewrite, Transport, TransportError,
 };
 use crate::ground::shown;
 use crate::requirements as rule;
@@ -203,7 +203,8 @@ impl Play {
     pub(super) fn is_unsayable(&self, prepared: &Prepared) -> bool {
         let transport = self.transport_of(prepared.operation);
         transport.profile() == Profile::Grpc
-            && (prepared.wire.is_some_and(|wire| wire != Wire::Stalled) || transport.can_say(&prepared.request).is_err())
+            && (prepared.wire.is_some_and(|wire| wire != Wire::Stalled)
+                || transport.can_say(&prepared.request).is_err())
     }
 
     /// A request that anybody may send, on a connection of its own.
@@ -325,6 +326,12 @@ impl Play {
             TransportError::Timeout(_) => Kind::Hang,
             _ => Kind::Dropped,
         };
-        self.found(kind, rule_of_answer(prepared), prepared, if self.profile(prepared) == Profile::Grpc { "a gRPC answer" } else { "an HTTP answer" }, self.world.mask(error.to_string()))
+        self.found(
+            kind,
+            rule_of_answer(prepared),
+            prepared,
+            if self.profile(prepared) == Profile::Grpc { "a gRPC answer" } else { "an HTTP answer" },
+            self.world.mask(error.to_string()),
+        )
     }
 }

@@ -14,7 +14,8 @@ const RESETS: usize = 200;
 /// How long a call that will be reset is held before, so that the server has seen it; and how many are.
 const SEEN: (Duration, usize) = (Duration::from_millis(1), 24);
 /// Rounds of each way to cancel, by how long after its data a call is: at once, and while it is being carried out.
-const ROUNDS: [Duration; 4] = [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(1), Duration::from_millis(3)];
+const ROUNDS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(1), Duration::from_millis(3)];
 
 /// Before, or after, and nothing in between.
 pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
