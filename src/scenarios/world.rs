@@ -389,7 +389,7 @@ impl World {
         if tries == 0 || (waiting && tries < QUOTA_TRIES) || (waiting && wanted_wait(answer).is_some()) {
             return;
         }
-        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waits = lock(&self.waits);
         let (in_vain, of_use) = waits.entry(kind_of(request)).or_default();
         if waiting {
             *in_vain += 1;
@@ -401,7 +401,7 @@ impl World {
     /// Whether waiting hasn't ever helped a request of this kind. Where each further one waited all the same, and everybody with it, a
     /// run against a server with a small quota would take minutes.
     fn is_of_no_use(&self, request: &RawRequest) -> bool {
-        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = lock(&self.waits);
         waits.get(&kind_of(request)).is_some_and(|(in_vain, of_use)| *in_vain >= WAITS_IN_VAIN && *of_use == 0)
     }
 
