@@ -6,18 +6,28 @@ here=$(dirname "$0")
 program=${1:-avp-conform}
 [ $# -gt 0 ] && shift
 failed=0
+classes=$(mktemp -d)
+trap 'rm -rf "$classes"' EXIT
 
+# NAME 'COMMAND THAT FAILS WHERE IT CANNOT RUN' 'COMMAND OF THE ADAPTER' OPTIONS...
 run() {
-    name=$1 probe=$2 interpreter=$3 adapter=$4
-    shift 4
+    name=$1 probe=$2 adapter=$3
+    shift 3
     if sh -c "$probe" >/dev/null 2>&1; then
         echo "== $name"
-        "$program" client --driver --strict "$@" -- "$interpreter" "$here/$adapter" || failed=1
+        # shellcheck disable=SC2086 # a command is several words
+        "$program" client --driver --strict "$@" -- $adapter || failed=1
     else
         echo "== $name: LEFT OUT, \`$probe\` fails here"
     fi
 }
 
-run Python "python3 -c 'import cryptography'" python3 driver.py "$@"
-run Node "node -e 'process.exit(process.versions.node.split(\".\")[0] < 20 ? 1 : 0)'" node driver.mjs "$@"
+run Python "python3 -c 'import cryptography'" "python3 $here/driver.py" "$@"
+# Older versions of Node leave the types to tsx, which npm has.
+if node -e 'process.exit(process.features.typescript ? 0 : 1)' 2>/dev/null; then
+    run TypeScript true "node $here/driver.ts" "$@"
+else
+    run TypeScript "npm install --silent --no-save --prefix '$classes' tsx@4" "node --import file://$classes/node_modules/tsx/dist/loader.mjs $here/driver.ts" "$@"
+fi
+run Java "javac -d '$classes' '$here/../shims/Shim.java' '$here/Driver.java'" "java -cp $classes Driver" "$@"
 exit $failed

@@ -15,6 +15,11 @@ use crate::runner::Shard;
 use crate::selftest::{self, Subject, Trial};
 use crate::server;
 
+/// Servers judged at once where nobody says how many: a run of a few checks waits most of its time.
+const SERVERS: u16 = 8;
+/// Clients judged at once.
+const CLIENTS: u16 = 3;
+
 /// Options of `selftest`.
 #[derive(Args, Debug)]
 pub(super) struct SelftestArgs {
@@ -24,9 +29,9 @@ pub(super) struct SelftestArgs {
     /// Judge only the servers whose name has this in it; repeatable
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// Servers judged at once
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
-    jobs: u16,
+    /// Servers judged at once: 8, most of whose time is waiting, or 3 clients
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: Option<u16>,
     /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
     #[arg(long)]
     clients: bool,
@@ -93,7 +98,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         }
     };
     let trials = runtime.block_on(async {
-        let mut trials = selftest::run(profile, &subjects, usize::from(args.jobs), &mut tick).await;
+        let mut trials = selftest::run(profile, &subjects, usize::from(args.jobs.unwrap_or(SERVERS)), &mut tick).await;
         // A busy machine can hide a race or time out a server: what came off wrong is judged once more, alone.
         for trial in trials.iter_mut().filter(|trial| !trial.right) {
             *trial = selftest::judge(profile, trial.subject).await;
@@ -134,7 +139,7 @@ fn clients(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     let runtime = super::runtime()?;
     let started = std::time::Instant::now();
-    let trials = runtime.block_on(selftest::run_clients(&subjects, usize::from(args.jobs), |trial| {
+    let trials = runtime.block_on(selftest::run_clients(&subjects, usize::from(args.jobs.unwrap_or(CLIENTS)), |trial| {
         bar.inc(1);
         bar.set_message(trial.name);
     }));

@@ -50,7 +50,7 @@ pub fn is_held_out(fault: &FaultInfo) -> bool {
 /// In words, when the server doesn't start or the report can't be written.
 pub async fn judge(fault: Fault, save: Option<&Path>) -> Result<Judged, String> {
     let (mut recorder, mut results) = (Recorder::default(), Vec::new());
-    super::run_subject(Profile::Http, Subject::Fault(fault), Scope::Whole, &mut |event| {
+    super::run_subject(Profile::Http, Subject::Fault(fault), Scope::Whole, None, &mut |event| {
         recorder.event(&event);
         if let Event::CheckFinished(result) = event {
             results.push(result);

@@ -1,56 +1,71 @@
-// An AVP client for Node (20 or later, nothing to install) behind the adapter protocol of `avp-conform client --driver`
-// (docs/clients.md). The client is the class, the protocol is at the end.
+// An AVP client in TypeScript behind the adapter protocol of `avp-conform client --driver` (docs/clients.md). Node 22.18 or
+// later, Deno and Bun run it as it is, `npx tsx` on older ones. The client is the class, the protocol is at the end.
 
 import {
   createCipheriv, createDecipheriv, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync,
-  randomBytes, randomUUID, sign, verify,
+  randomBytes, randomUUID, sign, verify, type KeyObject,
 } from "node:crypto";
 import { createInterface } from "node:readline";
+
+// Counters are int64, and numbers of JavaScript are exact up to 2^53 only: `parse` makes a bigint of what is longer.
+type Counter = number | bigint;
+type Members = Record<string, unknown>;
+type Account = Members & { uuid: string };
+type Payload = Members & { alts: Account[] };
+type WrappedKey = { schemeId: string; ephemeralPublicKey: string; iv: string; ciphertext: string };
+type Entry = {
+  ed25519PublicKey: string; x25519PublicKey: string; wrappedDataKey: WrappedKey; keyEpoch: Counter; keyBindingSig?: string | null;
+};
+type Envelope = { repoId: string; payloadVersion: Counter; keyEpoch: Counter; iv: string; ciphertext: string };
+type Manifest = { repoId: string; schemeId: string; keyEpoch: Counter; payloadVersion: Counter; members: Entry[] };
+type Repo = { base: string; host: string; repoId: string; issuer?: string; keys: Map<string, string> };
+type Opened = { manifest: Manifest; version: bigint; epoch: bigint; dataKey: Buffer; payload: Payload };
+type JwkSet = { keys: { crv?: string; x: string }[] };
 
 const SCHEME = "X25519-HKDF-SHA256-AESGCM-v1";
 const LABEL = Buffer.from("avp/rdk-wrap/v1");
 
 class Refused extends Error {}
 class ServerSaysNo extends Error {
-  constructor(status) {
+  status: number;
+  constructor(status: number) {
     super(`status ${status}`);
     this.status = status;
   }
 }
 
-const b64 = (bytes) => Buffer.from(bytes).toString("base64");
-const unb64 = (text, size) => {
+const b64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+const unb64 = (text: string, size?: number) => {
   const bytes = Buffer.from(text, "base64");
   if (bytes.toString("base64") !== text || (size !== undefined && bytes.length !== size)) throw new Refused("base64");
   return bytes;
 };
-const token = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const readToken = (text) => JSON.parse(Buffer.from(text, "base64url").toString());
-const rawKey = (key) => Buffer.from(key.export({ format: "jwk" }).x, "base64url");
-const publicKey = (crv, raw) =>
+const token = (value: Members) => Buffer.from(JSON.stringify(value)).toString("base64url");
+const readToken = (text: string) => JSON.parse(Buffer.from(text, "base64url").toString());
+const rawKey = (key: KeyObject) => Buffer.from(key.export({ format: "jwk" }).x!, "base64url");
+const publicKey = (crv: string, raw: Uint8Array) =>
   createPublicKey({ key: { kty: "OKP", crv, x: Buffer.from(raw).toString("base64url") }, format: "jwk" });
 
-// Counters are int64, and numbers of JavaScript are exact up to 2^53 only: a counter is read as a BigInt from the text of the answer, and
-// written into the text of the request.
-function parse(text) {
+// A long counter is read as a bigint from the text of the answer, and written into the text of the request.
+function parse(text: string) {
   // Strings are copied as they are, so that nothing inside of one is taken for a member.
   const tokens = /"(?:[^"\\]|\\.)*"|-?\d+(?![\d.eE])|[\s\S]/g;
-  const quoted = text.replace(tokens, (part) => (/^-?\d{16,}$/.test(part) ? `"\u0000${part}"` .replace("\u0000", "\\u0000") : part));
+  const quoted = text.replace(tokens, (part) => (/^-?\d{16,}$/.test(part) ? `"\u0000${part}"`.replace("\u0000", "\\u0000") : part));
   return JSON.parse(quoted, (_, value) =>
     typeof value === "string" && value.startsWith("\u0000") ? BigInt(value.slice(1)) : value);
 }
-const write = (value) => {
+const write = (value: unknown) => {
   const text = JSON.stringify(value, (_, member) => (typeof member === "bigint" ? `\u0000${member}` : member));
   return text.replace(/"\\u0000(-?\d+)"/g, "$1");
 };
-const big = (value) => BigInt(value);
+const big = (value: Counter) => BigInt(value);
 
-function gcm(key, iv, aad, plain) {
+function gcm(key: Buffer, iv: Buffer, aad: Buffer, plain: Buffer) {
   const cipher = createCipheriv("aes-256-gcm", key, iv);
   cipher.setAAD(aad);
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
-function ungcm(key, iv, aad, sealed) {
+function ungcm(key: Buffer, iv: Buffer, aad: Buffer, sealed: Buffer) {
   if (sealed.length < 16) throw new Refused("too short");
   const decipher = createDecipheriv("aes-256-gcm", key, iv, { authTagLength: 16 });
   decipher.setAAD(aad);
@@ -61,14 +76,14 @@ function ungcm(key, iv, aad, sealed) {
     throw new Refused("not authentic");
   }
 }
-function aad(repo, version, epoch) {
+function aad(repo: string, version: bigint, epoch: bigint) {
   const counters = Buffer.alloc(16);
   counters.writeBigInt64BE(version, 0);
   counters.writeBigInt64BE(epoch, 8);
   return Buffer.concat([Buffer.from(repo), Buffer.from([0x1f]), counters]);
 }
-const kek = (secret, ephemeral) => Buffer.from(hkdfSync("sha256", secret, ephemeral, LABEL, 32));
-function wrap(dataKey, recipient) {
+const kek = (secret: Buffer, ephemeral: Buffer) => Buffer.from(hkdfSync("sha256", secret, ephemeral, LABEL, 32));
+function wrap(dataKey: Buffer, recipient: string): WrappedKey {
   const pair = generateKeyPairSync("x25519");
   const ephemeral = rawKey(pair.publicKey);
   const secret = diffieHellman({ privateKey: pair.privateKey, publicKey: publicKey("X25519", unb64(recipient, 32)) });
@@ -76,7 +91,7 @@ function wrap(dataKey, recipient) {
   const ciphertext = b64(gcm(kek(secret, ephemeral), iv, LABEL, dataKey));
   return { schemeId: SCHEME, ephemeralPublicKey: b64(ephemeral), iv: b64(iv), ciphertext };
 }
-function unwrap(wrapped, privateKey) {
+function unwrap(wrapped: WrappedKey, privateKey: KeyObject) {
   if (wrapped.schemeId !== SCHEME) throw new Refused("unknown scheme");
   const ephemeral = unb64(wrapped.ephemeralPublicKey, 32);
   const secret = diffieHellman({ privateKey, publicKey: publicKey("X25519", ephemeral) });
@@ -84,68 +99,71 @@ function unwrap(wrapped, privateKey) {
   if (key.length !== 32) throw new Refused("the data key isn't 32 bytes");
   return key;
 }
-const withProvenance = (account) => ({ sourceClient: "driver.mjs", sourceUser: null, ...account });
+const withProvenance = (account: Account): Account => ({ sourceClient: "driver.ts", sourceUser: null, ...account });
 
 class Client {
-  tokens = new Map();
-  repos = new Map();
+  scheme: string;
+  signing = generateKeyPairSync("ed25519");
+  wrapping = generateKeyPairSync("x25519");
+  id: string;
+  x25519: string;
+  tokens = new Map<string, string>();
+  repos = new Map<string, Repo>();
 
-  constructor(scheme) {
+  constructor(scheme: string) {
     this.scheme = scheme;
-    this.signing = generateKeyPairSync("ed25519");
-    this.wrapping = generateKeyPairSync("x25519");
     this.id = b64(rawKey(this.signing.publicKey));
     this.x25519 = b64(rawKey(this.wrapping.publicKey));
   }
 
-  async send(method, url, body, bearer) {
-    const headers = {};
+  async send(method: string, url: string, body?: unknown, bearer?: string) {
+    const headers: Record<string, string> = {};
     if (body !== undefined) headers["content-type"] = "application/json";
     if (bearer !== undefined) headers.authorization = `Bearer ${bearer}`;
     // A redirect is an answer that isn't 2xx: nobody gets the token but the host that gave it.
-    const options = { method, headers, redirect: "manual", signal: AbortSignal.timeout(8000) };
+    const options = { method, headers, redirect: "manual" as const, signal: AbortSignal.timeout(8000) };
     const answer = await fetch(url, { ...options, body: body === undefined ? undefined : write(body) });
     if (!answer.ok) throw new ServerSaysNo(answer.status);
     return parse(await answer.text());
   }
 
-  async login(base) {
+  async login(base: string) {
     const { nonce } = await this.send("POST", `${base}/api/auth/keypair/challenge`, { ed25519PublicKey: this.id });
     const signature = b64(sign(null, unb64(nonce), this.signing.privateKey));
     const body = { ed25519PublicKey: this.id, nonce, signature };
     this.tokens.set(base, (await this.send("POST", `${base}/api/auth/keypair/token`, body)).token);
   }
 
-  async call(base, path, body) {
+  async call(base: string, path: string, body: unknown) {
     if (!this.tokens.has(base)) await this.login(base);
     try {
       return await this.send("POST", base + path, body, this.tokens.get(base));
     } catch (error) {
-      if (error.status !== 401) throw error;
+      if (!(error instanceof ServerSaysNo) || error.status !== 401) throw error;
     }
     await this.login(base);
     return this.send("POST", base + path, body, this.tokens.get(base));
   }
 
-  path = (repo, operation) => `/v1/repos/${encodeURIComponent(repo.repoId)}/${operation}`;
-  entry = (dataKey, id, x25519, epoch) =>
+  path = (repo: Repo, operation: string) => `/v1/repos/${encodeURIComponent(repo.repoId)}/${operation}`;
+  entry = (dataKey: Buffer, id: string, x25519: string, epoch: bigint): Entry =>
     ({ ed25519PublicKey: id, x25519PublicKey: x25519, wrappedDataKey: wrap(dataKey, x25519), keyEpoch: epoch });
 
-  seal(dataKey, repoId, version, epoch, payload) {
+  seal(dataKey: Buffer, repoId: string, version: bigint, epoch: bigint, payload: Payload): Envelope {
     const iv = randomBytes(12);
     const text = Buffer.from(write({ ...payload, payloadVersion: version }));
     const ciphertext = b64(gcm(dataKey, iv, aad(repoId, version, epoch), text));
     return { repoId, payloadVersion: version, keyEpoch: epoch, iv: b64(iv), ciphertext };
   }
 
-  remember(repo) {
+  remember(repo: Repo) {
     const name = `avp://${repo.host}/${repo.repoId}`;
     this.repos.set(name, repo);
     return name;
   }
 
-  async create(url, accounts) {
-    const repo = { base: url.replace(/\/$/, ""), host: new URL(url).host, repoId: randomUUID(), keys: new Map() };
+  async create(url: string, accounts: Account[]) {
+    const repo: Repo = { base: url.replace(/\/$/, ""), host: new URL(url).host, repoId: randomUUID(), keys: new Map() };
     const dataKey = randomBytes(32);
     const members = [this.entry(dataKey, this.id, this.x25519, 0n)];
     const manifest = { repoId: repo.repoId, schemeId: SCHEME, keyEpoch: 0n, payloadVersion: 1n, members };
@@ -154,8 +172,8 @@ class Client {
     return this.remember(repo);
   }
 
-  async open(repo) {
-    const { manifest, envelope } =
+  async open(repo: Repo): Promise<Opened> {
+    const { manifest, envelope }: { manifest: Manifest; envelope?: Envelope } =
       await this.call(repo.base, this.path(repo, "pull"), { repoId: repo.repoId, knownPayloadVersion: -1 });
     if (envelope?.repoId !== repo.repoId || manifest.repoId !== repo.repoId) throw new Refused("another repository");
     const [version, epoch] = [big(envelope.payloadVersion), big(envelope.keyEpoch)];
@@ -167,17 +185,17 @@ class Client {
     return { manifest, version, epoch, dataKey, payload: parse(text.toString()) };
   }
 
-  async join(text) {
+  async join(text: string) {
     const locator = readToken(text);
     if (locator.v !== 1) throw new Refused("locator");
     const { host, repoId } = locator;
-    const repo = { base: `${this.scheme}://${host}`, host, repoId, issuer: locator.issuerJwksUrl, keys: new Map() };
+    const repo: Repo = { base: `${this.scheme}://${host}`, host, repoId, issuer: locator.issuerJwksUrl, keys: new Map() };
     await this.open(repo);
     return this.remember(repo);
   }
 
   // Pull, apply, push; after a conflict all of it again.
-  async put(repo, account) {
+  async put(repo: Repo, account: Account) {
     for (let tries = 0; tries < 5; tries++) {
       const { version, epoch, dataKey, payload } = await this.open(repo);
       payload.alts = [...payload.alts.filter((alt) => alt.uuid !== account.uuid), withProvenance(account)];
@@ -189,7 +207,7 @@ class Client {
     throw new Refused("somebody else was faster five times in a row");
   }
 
-  async invite(repo, text) {
+  async invite(repo: Repo, text: string) {
     const { ed25519PublicKey: id, x25519PublicKey: x25519 } = readToken(text);
     unb64(id, 32);
     const { dataKey, epoch } = await this.open(repo);
@@ -200,7 +218,7 @@ class Client {
   }
 
   // Whether a served key is its member's: this client's own, told by the member, or vouched for by the issuer (§9).
-  trusted({ ed25519PublicKey: id, x25519PublicKey: x25519, keyBindingSig }, repo, issuers) {
+  trusted({ ed25519PublicKey: id, x25519PublicKey: x25519, keyBindingSig }: Entry, repo: Repo, issuers?: KeyObject[]) {
     if (id === this.id) return x25519 === this.x25519;
     if (repo.keys.has(id)) return repo.keys.get(id) === x25519;
     if (!issuers) return true;
@@ -208,10 +226,10 @@ class Client {
     return typeof keyBindingSig === "string" && issuers.some((key) => verify(null, message, key, unb64(keyBindingSig)));
   }
 
-  async remove(repo, removed) {
+  async remove(repo: Repo, removed: string) {
     const { manifest, version, epoch, payload } = await this.open(repo);
     const stay = manifest.members.filter((member) => member.ed25519PublicKey !== removed);
-    const set = repo.issuer ? await this.send("GET", repo.issuer) : undefined;
+    const set: JwkSet | undefined = repo.issuer ? await this.send("GET", repo.issuer) : undefined;
     const issuers = set?.keys.filter((key) => key.crv === "Ed25519").map((key) => publicKey("Ed25519", Buffer.from(key.x, "base64url")));
     if (!stay.every((entry) => this.trusted(entry, repo, issuers))) throw new Refused("a served key isn't its member's");
     const [dataKey, next] = [randomBytes(32), epoch + 1n];
@@ -224,17 +242,17 @@ class Client {
   }
 }
 
-const clients = new Map();
+const clients = new Map<string, Client>();
 
-async function answer(request) {
+async function answer(request: any): Promise<unknown> {
   if (request.verb === "identity") {
     const client = new Client(request.scheme);
     clients.set(request.client, client);
     const keys = { ed25519PublicKey: client.id, x25519PublicKey: client.x25519 };
     return { ...keys, inviteRequest: token({ v: 1, ...keys }) };
   }
-  const client = clients.get(request.client);
-  const repo = client.repos.get(request.repo);
+  const client = clients.get(request.client)!;
+  const repo = client.repos.get(request.repo)!;
   switch (request.verb) {
     case "create": return { repo: await client.create(request.url, request.accounts) };
     case "join": return { repo: await client.join(request.locator) };
@@ -246,14 +264,19 @@ async function answer(request) {
   }
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  let out;
-  try {
-    const result = await answer(parse(line));
-    out = result === undefined ? { error: "unsupported" } : { ok: result };
-  } catch (error) {
-    const kind = error instanceof ServerSaysNo ? "server" : error.cause ? "transport" : "refused";
-    out = { error: kind, message: String(error.message) };
+async function main() {
+  for await (const line of createInterface({ input: process.stdin })) {
+    let out: Members;
+    try {
+      const result = await answer(parse(line));
+      out = result === undefined ? { error: "unsupported" } : { ok: result };
+    } catch (error) {
+      const { cause, message } = error as Error;
+      const kind = error instanceof ServerSaysNo ? "server" : cause ? "transport" : "refused";
+      out = { error: kind, message };
+    }
+    process.stdout.write(`${write(out)}\n`);
   }
-  process.stdout.write(`${write(out)}\n`);
 }
+
+void main();
