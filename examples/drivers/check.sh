@@ -9,7 +9,7 @@ failed=0
 classes=$(mktemp -d)
 trap 'rm -rf "$classes"' EXIT
 
-# NAME 'COMMAND THAT FAILS WHERE IT CANNOT RUN' 'COMMAND OF THE ADAPTER' OPTIONS...
+# NAME, a command that fails where the adapter can not run, the command of the adapter, options.
 run() {
     name=$1 probe=$2 adapter=$3
     shift 3
