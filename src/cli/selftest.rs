@@ -17,8 +17,8 @@ use crate::server;
 
 /// Servers judged at once where nobody says how many: a run of a few checks waits most of its time.
 const SERVERS: u16 = 8;
-/// Clients judged at once.
-const CLIENTS: u16 = 3;
+/// Clients, or whole runs, judged at once.
+const WHOLE_RUNS: u16 = 3;
 
 /// Options of `selftest`.
 #[derive(Args, Debug)]
@@ -139,10 +139,11 @@ fn clients(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     let runtime = super::runtime()?;
     let started = std::time::Instant::now();
-    let trials = runtime.block_on(selftest::run_clients(&subjects, usize::from(args.jobs.unwrap_or(CLIENTS)), |trial| {
-        bar.inc(1);
-        bar.set_message(trial.name);
-    }));
+    let trials =
+        runtime.block_on(selftest::run_clients(&subjects, usize::from(args.jobs.unwrap_or(WHOLE_RUNS)), |trial| {
+            bar.inc(1);
+            bar.set_message(trial.name);
+        }));
     bar.finish_and_clear();
     let (right, wrong): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.complaint.is_none());
     let mut text = String::new();

@@ -13,14 +13,13 @@ use super::tools::{Object, each_object, edit, edit_body, entries, lock, manifest
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
 use crate::server::store::Store;
 
 /// A server that changes the JSON of its 2xx answers, on one route or on all.
 struct Serving(Option<Route>, fn(&mut Value));
 
-impl IdentityRules for Serving {}
-impl VaultRules for Serving {}
+shared!(Serving: edge);
+
 impl Edge for Serving {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         if self.0.is_none_or(|only| only == route) { edit(response, self.1) } else { response }
@@ -30,8 +29,8 @@ impl Edge for Serving {
 /// A server with another answer instead of some status.
 struct Instead(StatusCode, fn(Route, Response<Bytes>) -> Response<Bytes>);
 
-impl IdentityRules for Instead {}
-impl VaultRules for Instead {}
+shared!(Instead: edge);
+
 impl Edge for Instead {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         if response.status() == self.0 { (self.1)(route, response) } else { response }
@@ -41,8 +40,8 @@ impl Edge for Instead {
 /// A server that labels its 2xx answers in its own way.
 struct Labelled(Option<&'static str>);
 
-impl IdentityRules for Labelled {}
-impl VaultRules for Labelled {}
+shared!(Labelled: edge);
+
 impl Edge for Labelled {
     fn response(&self, _: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
         match self.0 {

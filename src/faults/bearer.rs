@@ -10,7 +10,6 @@ use axum::http::request::Parts;
 
 use super::tools::{NOBODY, entitled, is_in, is_refused, lock};
 use crate::server::credentials;
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
@@ -21,6 +20,8 @@ use crate::wire::{TokenRequest, TokenResponse};
 
 /// One operation whose author forgot to ask for a token.
 struct Unguarded(Route);
+
+shared!(Unguarded: identity, vault);
 
 impl IdentityRules for Unguarded {
     fn authenticate(&self, authority: &Authority, route: Route, parts: &Parts) -> Result<String, Refusal> {
@@ -41,10 +42,10 @@ impl VaultRules for Unguarded {
     }
 }
 
-impl Edge for Unguarded {}
-
 /// A server that asks who the caller is, doesn't mind the answer, and gets on with one operation.
 struct Credulous(Route);
+
+shared!(Credulous: identity, vault);
 
 impl IdentityRules for Credulous {
     fn authenticate(&self, authority: &Authority, route: Route, parts: &Parts) -> Result<String, Refusal> {
@@ -66,10 +67,8 @@ impl VaultRules for Credulous {
     }
 }
 
-impl Edge for Credulous {}
-
 /// Lets everybody in, and leaves the 401 to `transition`.
-fn anybody(rules: &dyn crate::server::rules::Rules, authority: &Authority, parts: &Parts) -> String {
+fn anybody(rules: &dyn crate::server::rules::IdentityRules, authority: &Authority, parts: &Parts) -> String {
     let caller = rules.bearer(parts).map(|token| rules.member_of_token(authority, &token));
     caller.and_then(Result::ok).unwrap_or_else(|| NOBODY.to_owned())
 }

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::tools::lock;
 use crate::codec::{base64, signature};
-use crate::server::edge::Edge;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later};
 use crate::wire::{TokenRequest, TokenResponse};
 
 fn holds(key: &[u8; 32], nonce: &[u8], signature: &str) -> bool {
@@ -26,6 +25,8 @@ struct Cache {
 fn cache(name: fn(&[u8; 32], &[u8], &str) -> String) -> Cache {
     Cache { right: Mutex::default(), name }
 }
+
+shared!(Cache: identity);
 
 impl IdentityRules for Cache {
     fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
@@ -53,9 +54,6 @@ impl IdentityRules for Cache {
         Box::pin(ready(redemption::redeem(self, authority, request)))
     }
 }
-
-impl VaultRules for Cache {}
-impl Edge for Cache {}
 
 faults! {
     "signature-cached-by-key" breaks SIGNATURE_VERIFIED: "Whoever has logged in once isn't verified again." => {

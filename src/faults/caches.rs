@@ -8,13 +8,12 @@ use serde_json::{Map, Value};
 
 use super::tools::{is_in, lock};
 use crate::codec::jwt::Jwt;
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules, conformant};
+use crate::server::rules::{VaultRules, conformant};
 use crate::wire::MemberEntry;
 
 /// Repository, member and, where each operation has a cache of its own, operation.
@@ -49,8 +48,8 @@ fn positive(routes: &'static [Route], each: bool, emptied: Emptied) -> Positive 
 
 const EVERY: &[Route] = &[Route::Pull, Route::Push, Route::AddMember, Route::RemoveMember, Route::FetchMemberKey];
 
-impl IdentityRules for Positive {}
-impl Edge for Positive {}
+shared!(Positive: vault);
+
 impl VaultRules for Positive {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let route = self.each.then_some(visit.route);
@@ -101,8 +100,8 @@ fn negative(routes: &'static [Route], forgets: bool) -> Negative {
     Negative { routes, forgets, refused: Mutex::default() }
 }
 
-impl IdentityRules for Negative {}
-impl Edge for Negative {}
+shared!(Negative: vault);
+
 impl VaultRules for Negative {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let key = (repo.manifest.repo_id.clone(), visit.caller.clone(), Some(visit.route));
@@ -142,8 +141,8 @@ fn fetching(misses: bool, emptied: &'static [Route]) -> Fetching {
     Fetching { misses, emptied, cache: Mutex::default() }
 }
 
-impl IdentityRules for Fetching {}
-impl Edge for Fetching {}
+shared!(Fetching: vault);
+
 impl VaultRules for Fetching {
     fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
         let mut cache = lock(&self.cache);
@@ -178,8 +177,8 @@ fn shared(first: bool, part: fn(&mut MemberEntry, &MemberEntry)) -> Shared {
     Shared { part, first, members: Mutex::default() }
 }
 
-impl IdentityRules for Shared {}
-impl Edge for Shared {}
+shared!(Shared: vault);
+
 impl VaultRules for Shared {
     fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
         let mut members = lock(&self.members);

@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::tools::lock;
-use crate::server::edge::Edge;
 use crate::server::repo::Repo;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::server::store::Tx;
 
 /// A server that looks repositories up by something less than their id; the first id of a kind stands for all of them.
@@ -21,8 +20,8 @@ fn collating(key: fn(&str) -> String) -> Collating {
     Collating { key, first: Mutex::default() }
 }
 
-impl IdentityRules for Collating {}
-impl Edge for Collating {}
+shared!(Collating: vault);
+
 impl VaultRules for Collating {
     fn repo_key<'a>(&self, id: &'a str) -> Cow<'a, str> {
         let mut first = lock(&self.first);
@@ -40,8 +39,8 @@ fn matching(matches: fn(&str, &str) -> bool) -> Matching {
     Matching { matches, ids: Mutex::default() }
 }
 
-impl IdentityRules for Matching {}
-impl Edge for Matching {}
+shared!(Matching: vault);
+
 impl VaultRules for Matching {
     fn repo_key<'a>(&self, id: &'a str) -> Cow<'a, str> {
         let ids = lock(&self.ids);
@@ -67,8 +66,8 @@ impl VaultRules for Matching {
 /// A server whose rosters know members by something less than their id.
 struct Members(fn(&str) -> String);
 
-impl IdentityRules for Members {}
-impl Edge for Members {}
+shared!(Members: vault);
+
 impl VaultRules for Members {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         let mut kept: Vec<crate::wire::MemberEntry> = Vec::new();

@@ -2,18 +2,17 @@
 
 use super::tools::lock;
 use crate::codec::base64;
-use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Repo};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::wire::WrappedKey;
 
 /// A server that changes one kind of text when it is stored.
 struct Column(fn(&mut Repo));
 
-impl IdentityRules for Column {}
-impl Edge for Column {}
+shared!(Column: vault);
+
 impl VaultRules for Column {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         (self.0)(&mut next);
@@ -62,8 +61,8 @@ fn without_beginning(mut bytes: Vec<u8>) -> Vec<u8> {
 /// A server that takes binding signatures of any length, as the schema has them.
 struct Bindings(fn(&mut String));
 
-impl IdentityRules for Bindings {}
-impl Edge for Bindings {}
+shared!(Bindings: vault);
+
 impl VaultRules for Bindings {
     fn shape(&self, call: &Call) -> Result<(), Refusal> {
         let mut call = call.clone();

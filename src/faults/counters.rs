@@ -10,7 +10,7 @@ use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Repo};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::server::store::Store;
 
 const COUNTERS: [&str; 5] =
@@ -19,8 +19,8 @@ const COUNTERS: [&str; 5] =
 /// A server that puts the counters of its answers through a conversion.
 struct Spelling(fn(i64) -> Value);
 
-impl IdentityRules for Spelling {}
-impl VaultRules for Spelling {}
+shared!(Spelling: edge);
+
 impl Edge for Spelling {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         if matches!(route, Route::Challenge | Route::Token) {
@@ -33,8 +33,8 @@ impl Edge for Spelling {
 /// A server that stores its counters in something narrower.
 struct Narrow(fn(i64) -> i64);
 
-impl IdentityRules for Narrow {}
-impl Edge for Narrow {}
+shared!(Narrow: vault);
+
 impl VaultRules for Narrow {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         let (manifest, envelope) = (&mut next.manifest, &mut next.envelope);
@@ -53,8 +53,8 @@ impl VaultRules for Narrow {
 /// A server that reads the counters of requests through a conversion.
 struct Reading(fn(i64) -> i64);
 
-impl IdentityRules for Reading {}
-impl VaultRules for Reading {}
+shared!(Reading: edge);
+
 impl Edge for Reading {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         Ok(edit_body(body, |request| convert(request, &|counter| json!(self.0(counter)))))

@@ -8,13 +8,12 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 
 use super::tools::{gap, lock};
-use crate::server::edge::Edge;
 use crate::server::nonces::Nonces;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 
 /// How long a write waits to be stored, at the least.
@@ -34,8 +33,8 @@ impl WritesLater {
     }
 }
 
-impl IdentityRules for WritesLater {}
-impl Edge for WritesLater {}
+shared!(WritesLater: vault);
+
 impl VaultRules for WritesLater {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
         let mut waiting = lock(&self.waiting);
@@ -74,8 +73,8 @@ impl TwoTransactions {
     }
 }
 
-impl IdentityRules for TwoTransactions {}
-impl Edge for TwoTransactions {}
+shared!(TwoTransactions: vault);
+
 impl VaultRules for TwoTransactions {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
         Box::pin(async move {

@@ -11,6 +11,8 @@
 /// }
 /// [Slow] "name" breaks REQUIREMENT: "…" => { is SharedType(Route::Pull) }
 /// ```
+///
+/// A type that several faults share implements the traits by itself, and `shared!(SharedType: vault, edge)` names them.
 macro_rules! faults {
     ($($([$kind:ident])? $name:literal breaks $requirement:ident: $summary:literal => $body:tt)*) => {
         /// The faults of this area.
@@ -40,25 +42,41 @@ macro_rules! kind {
     };
 }
 
-/// A function that makes the rules and the edge of a fault.
+/// A function that makes what is broken.
 macro_rules! behaviour {
-    ({ is $value:expr }) => { || crate::faults::both($value) };
-    ({ state { $($field:ident: $type:ty),* $(,)? } $($trait:ident { $($body:tt)* })* }) => {{
+    ({ is $value:expr }) => { || crate::faults::Shared::behaviour($value) };
+    ({ state { $($field:ident: $type:ty),* $(,)? } $($part:ident { $($body:tt)* })* }) => {{
         #[derive(Default)]
         struct F { $($field: $type),* }
-        impl crate::server::rules::IdentityRules for F { pick! { identity $($trait { $($body)* })* } }
-        impl crate::server::rules::VaultRules for F { pick! { vault $($trait { $($body)* })* } }
-        impl crate::server::edge::Edge for F { pick! { edge $($trait { $($body)* })* } }
-        || crate::faults::both(F::default())
+        $(part! { $part { $($body)* } })*
+        || say!(F::default() => $($part),*)
     }};
-    ({ $($trait:ident { $($body:tt)* })* }) => { behaviour!({ state {} $($trait { $($body)* })* }) };
+    ({ $($part:ident { $($body:tt)* })* }) => { behaviour!({ state {} $($part { $($body)* })* }) };
 }
 
-/// The methods that are meant for one of the three traits.
-macro_rules! pick {
-    (identity identity { $($body:tt)* } $($rest:tt)*) => { $($body)* pick! { identity $($rest)* } };
-    (vault vault { $($body:tt)* } $($rest:tt)*) => { $($body)* pick! { vault $($rest)* } };
-    (edge edge { $($body:tt)* } $($rest:tt)*) => { $($body)* pick! { edge $($rest)* } };
-    ($wanted:ident $other:ident { $($body:tt)* } $($rest:tt)*) => { pick! { $wanted $($rest)* } };
-    ($wanted:ident) => {};
+/// The deviating methods of one of the three traits.
+macro_rules! part {
+    (identity { $($body:tt)* }) => { impl crate::server::rules::IdentityRules for F { $($body)* } };
+    (vault { $($body:tt)* }) => { impl crate::server::rules::VaultRules for F { $($body)* } };
+    (edge { $($body:tt)* }) => { impl crate::server::edge::Edge for F { $($body)* } };
+}
+
+/// One value as all that it has a say in, so that each sees the same state. Only these traits are implemented for it: the methods
+/// of the others, a copy for each of a thousand faults, were a tenth of what the compiler had to do.
+macro_rules! say {
+    ($value:expr => $($part:ident),*) => {{
+        let value = std::sync::Arc::new($value);
+        crate::server::Behaviour { $($part: Some(std::sync::Arc::clone(&value) as _),)* ..Default::default() }
+    }};
+}
+
+/// In what a type that several faults share has a say.
+macro_rules! shared {
+    ($type:ty: $($part:ident),*) => {
+        impl crate::faults::Shared for $type {
+            fn behaviour(self) -> crate::server::Behaviour {
+                say!(self => $($part),*)
+            }
+        }
+    };
 }

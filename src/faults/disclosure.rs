@@ -17,7 +17,7 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::wire::{CreateRepoRequest, VaultManifest};
 
 /// What a page could tell.
@@ -43,7 +43,7 @@ fn page(at: fn(&str) -> bool, text: fn(&Known, &Parts) -> String) -> Page {
     Page { at, token: false, text, known: Mutex::default() }
 }
 
-impl IdentityRules for Page {}
+shared!(Page: vault, edge);
 
 impl VaultRules for Page {
     fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {

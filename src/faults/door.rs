@@ -59,6 +59,8 @@ impl Door {
 #[derive(Clone, Copy)]
 struct Through;
 
+shared!(Door: edge, identity, vault);
+
 impl Edge for Door {
     fn arrival(&self, request: &mut Request<Incoming>) {
         let through = match self.fold {

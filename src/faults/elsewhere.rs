@@ -17,13 +17,12 @@ use crate::codec::base64;
 use crate::ground::hex;
 use crate::server::clock;
 use crate::server::credentials;
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -59,6 +58,8 @@ fn basic(parts: &Parts) -> Option<String> {
     text.split_once(':').map(|(user, _)| member(user))
 }
 
+shared!(NamedBy: identity);
+
 impl IdentityRules for NamedBy {
     fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
         let caller = self.bearer(parts).map(|token| self.member_of_token(authority, &token));
@@ -71,20 +72,16 @@ impl IdentityRules for NamedBy {
     }
 }
 
-impl VaultRules for NamedBy {}
-impl Edge for NamedBy {}
-
 /// A server that takes the token from where it finds one.
 struct TokenFrom(fn(&Parts) -> Option<String>);
+
+shared!(TokenFrom: identity);
 
 impl IdentityRules for TokenFrom {
     fn bearer(&self, parts: &Parts) -> Option<String> {
         credentials::bearer(&parts.headers).or_else(|| (self.0)(parts))
     }
 }
-
-impl VaultRules for TokenFrom {}
-impl Edge for TokenFrom {}
 
 /// A server with opaque tokens of its own making, and room for so many.
 struct Sessions {
@@ -107,6 +104,8 @@ fn made_of(most: usize, make: fn(&TokenRequest, u64) -> String) -> Sessions {
 
 /// As many as are ever needed.
 const MANY: usize = 100_000;
+
+shared!(Sessions: identity);
 
 impl IdentityRules for Sessions {
     fn redeem<'a>(
@@ -136,9 +135,6 @@ impl IdentityRules for Sessions {
         held.1.iter().rev().find(|(other, _)| other == token).map(|(_, key)| key.clone()).ok_or(REFUSED)
     }
 }
-
-impl VaultRules for Sessions {}
-impl Edge for Sessions {}
 
 faults! {
     "caller-from-header" breaks SUBJECT_IS_CALLER: "X-Forwarded-User names the caller, as if a proxy had set it." => {

@@ -12,13 +12,12 @@ use super::tools::{edit_any, with_status};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
 
 /// A server that has another body for errors, of one status or of all.
 struct ErrorBody(Option<StatusCode>, fn(&mut Value));
 
-impl IdentityRules for ErrorBody {}
-impl VaultRules for ErrorBody {}
+shared!(ErrorBody: edge);
+
 impl Edge for ErrorBody {
     fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         let status = response.status();
@@ -32,8 +31,8 @@ impl Edge for ErrorBody {
 /// A server whose errors of some status aren't JSON.
 struct Text(Option<StatusCode>, &'static str, &'static str);
 
-impl IdentityRules for Text {}
-impl VaultRules for Text {}
+shared!(Text: edge);
+
 impl Edge for Text {
     fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         let status = response.status();
@@ -49,8 +48,8 @@ impl Edge for Text {
 /// A server that takes no more than 2 MiB, and says so in its own way.
 struct Oversize(fn(Response<Bytes>) -> Response<Bytes>);
 
-impl IdentityRules for Oversize {}
-impl VaultRules for Oversize {}
+shared!(Oversize: edge);
+
 impl Edge for Oversize {
     fn max_body(&self, _: usize) -> usize {
         2 << 20
@@ -64,8 +63,8 @@ impl Edge for Oversize {
 /// A server that refuses every 40th request for coming too soon.
 struct RateLimit(AtomicU64, Option<&'static str>);
 
-impl IdentityRules for RateLimit {}
-impl VaultRules for RateLimit {}
+shared!(RateLimit: edge);
+
 impl Edge for RateLimit {
     fn head(&self, _: Route, _: &mut Parts) -> Result<(), Refusal> {
         if self.0.fetch_add(1, Ordering::Relaxed) % 40 != 39 {

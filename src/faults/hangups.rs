@@ -20,7 +20,7 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 
 /// What is done when a client has gone, with what was read of its last request.
@@ -125,7 +125,7 @@ struct InSteps {
     half: fn(Repo, &Repo) -> Repo,
 }
 
-impl IdentityRules for InSteps {}
+shared!(InSteps: edge, vault);
 
 impl Edge for InSteps {
     fn http(&self, http: &mut http1::Builder) {

@@ -9,9 +9,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::tools::lock;
 use crate::server::credentials;
-use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 
 /// What can't stand in a request target unescaped; `/` can.
 const NOT_IN_PATH: &AsciiSet =
@@ -27,8 +26,8 @@ fn folding(fold: fn(&str) -> String) -> Folding {
     Folding { fold, first: Mutex::default() }
 }
 
-impl IdentityRules for Folding {}
-impl Edge for Folding {}
+shared!(Folding: vault);
+
 impl VaultRules for Folding {
     fn repo_key<'a>(&self, id: &'a str) -> Cow<'a, str> {
         let mut first = lock(&self.first);
@@ -39,8 +38,8 @@ impl VaultRules for Folding {
 /// A server that does something to path segments before (or instead of) decoding them.
 struct Decoding(fn(&str) -> Result<String, Refusal>);
 
-impl IdentityRules for Decoding {}
-impl Edge for Decoding {}
+shared!(Decoding: vault);
+
 impl VaultRules for Decoding {
     fn decode_segment(&self, raw: &str) -> Result<String, Refusal> {
         (self.0)(raw)

@@ -10,7 +10,6 @@ use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::Repo;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
 
@@ -23,8 +22,8 @@ struct TooLate {
     done: fn(&Value, Option<Repo>) -> Option<Repo>,
 }
 
-impl IdentityRules for TooLate {}
-impl VaultRules for TooLate {}
+shared!(TooLate: edge);
+
 impl Edge for TooLate {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -53,8 +52,8 @@ impl Edge for TooLate {
 /// A server that leaves out the entries of a roster that it can't read.
 struct LeavesOut(Route, &'static str);
 
-impl IdentityRules for LeavesOut {}
-impl VaultRules for LeavesOut {}
+shared!(LeavesOut: edge);
+
 impl Edge for LeavesOut {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.0 {

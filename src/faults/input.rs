@@ -14,14 +14,14 @@ use super::tools::{each_object, edit_body, with_status};
 use crate::server::edge::{Edge, HangUp};
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::Later;
 use crate::server::store::Store;
 
 /// A server that fails with 500 on bodies of some kind.
 struct Fails(fn(&[u8]) -> bool);
 
-impl IdentityRules for Fails {}
-impl VaultRules for Fails {}
+shared!(Fails: edge);
+
 impl Edge for Fails {
     fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if parts.method == axum::http::Method::POST && (self.0)(&body) {
@@ -42,8 +42,8 @@ fn dies(on: fn(&[u8]) -> bool, for_good: bool) -> Dies {
     Dies { on, for_good, dying: AtomicBool::new(false) }
 }
 
-impl IdentityRules for Dies {}
-impl VaultRules for Dies {}
+shared!(Dies: edge);
+
 impl Edge for Dies {
     fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if parts.method == axum::http::Method::POST && (self.on)(&body) {
@@ -65,8 +65,8 @@ impl Edge for Dies {
 /// A server that changes the JSON of requests before they are checked.
 struct Lenient(fn(&mut Value));
 
-impl IdentityRules for Lenient {}
-impl VaultRules for Lenient {}
+shared!(Lenient: edge);
+
 impl Edge for Lenient {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         Ok(edit_body(body, self.0))
@@ -76,8 +76,8 @@ impl Edge for Lenient {
 /// A server with another answer on some routes.
 struct Routed(Route, fn(Response<Bytes>) -> Response<Bytes>);
 
-impl IdentityRules for Routed {}
-impl VaultRules for Routed {}
+shared!(Routed: edge);
+
 impl Edge for Routed {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         if route == self.0 { (self.1)(response) } else { response }

@@ -13,14 +13,13 @@ use crate::server::connection::Stream;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
 use crate::server::store::Store;
 
 /// A server that does something to the text of a body before it is parsed.
 struct Reading(fn(&str) -> Result<String, Refusal>);
 
-impl IdentityRules for Reading {}
-impl VaultRules for Reading {}
+shared!(Reading: edge);
+
 impl Edge for Reading {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         match std::str::from_utf8(&body) {

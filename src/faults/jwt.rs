@@ -11,13 +11,14 @@ use sha2::{Sha256, Sha384, Sha512};
 use super::tokens::{REFUSED, named};
 use crate::codec::jwt::Jwt;
 use crate::codec::{base64, envelope, signature};
-use crate::server::edge::Edge;
 use crate::server::issuer::{self, Issuer};
 use crate::server::refusal::Refusal;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::IdentityRules;
 
 /// A server that believes a token under a condition of its own, and verifies all others.
 struct Believes(fn(&Issuer, &Jwt) -> bool);
+
+shared!(Believes: identity);
 
 impl IdentityRules for Believes {
     fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
@@ -27,9 +28,6 @@ impl IdentityRules for Believes {
         issuer::verify(self, issuer, token, now_ms)
     }
 }
-
-impl VaultRules for Believes {}
-impl Edge for Believes {}
 
 fn text<'a>(map: &'a Map<String, Value>, name: &str) -> &'a str {
     map.get(name).and_then(Value::as_str).unwrap_or_default()

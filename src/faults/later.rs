@@ -6,12 +6,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::tools::{is_in, lock};
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 
 /// Something that happened to a repository.
 struct Event {
@@ -32,8 +31,8 @@ fn job(millis: u64, work: fn(&Event, Repo) -> Repo) -> Job {
     Job { after: Duration::from_millis(millis), work, last: Mutex::default() }
 }
 
-impl IdentityRules for Job {}
-impl Edge for Job {}
+shared!(Job: vault);
+
 impl VaultRules for Job {
     fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
         let event = Event { at: Instant::now(), route, before: before.cloned() };
@@ -70,8 +69,8 @@ struct Evicting {
     order: Mutex<Vec<String>>,
 }
 
-impl IdentityRules for Evicting {}
-impl Edge for Evicting {}
+shared!(Evicting: vault);
+
 impl VaultRules for Evicting {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
         let mut order = lock(&self.order);

@@ -12,7 +12,6 @@ use super::tools::{edit_any, lock};
 use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
 
 /// A server that explains refusals of one status with what it holds: `tell` makes an explanation of the last pull's answer (or
 /// what is known of it).
@@ -58,8 +57,8 @@ impl Tells {
     }
 }
 
-impl IdentityRules for Tells {}
-impl VaultRules for Tells {}
+shared!(Tells: edge);
+
 impl Edge for Tells {
     fn body(
         &self,

@@ -15,14 +15,14 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
 
 /// What is stored after an addition, changed.
 struct Added(fn(&Repo, &mut Repo));
 
-impl IdentityRules for Added {}
-impl Edge for Added {}
+shared!(Added: vault);
+
 impl VaultRules for Added {
     fn added(&self, repo: &Repo, entry: &MemberEntry) -> Repo {
         let mut next = repo.clone();
@@ -36,8 +36,8 @@ impl VaultRules for Added {
 /// Another way to find an entry.
 struct Find(fn(&Visit, &Repo, &str) -> Option<MemberEntry>);
 
-impl IdentityRules for Find {}
-impl Edge for Find {}
+shared!(Find: vault);
+
 impl VaultRules for Find {
     fn fetch(&self, visit: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
         match (self.0)(visit, repo, member_id) {
@@ -50,8 +50,8 @@ impl VaultRules for Find {
 /// Another answer for members who aren't there.
 struct NotFound(fn(Response<Bytes>) -> Response<Bytes>);
 
-impl IdentityRules for NotFound {}
-impl VaultRules for NotFound {}
+shared!(NotFound: edge);
+
 impl Edge for NotFound {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         let stranger =

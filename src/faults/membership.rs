@@ -6,18 +6,17 @@ use std::sync::Mutex;
 use axum::http::StatusCode;
 
 use super::tools::{entitled, is_in, is_refused, lock};
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 
 /// One operation that doesn't ask whether the caller is a member.
 struct OpenToStrangers(Route);
 
-impl IdentityRules for OpenToStrangers {}
-impl Edge for OpenToStrangers {}
+shared!(OpenToStrangers: vault);
+
 impl VaultRules for OpenToStrangers {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         visit.route == self.0 || is_in(repo, &visit.caller)
@@ -31,8 +30,8 @@ impl VaultRules for OpenToStrangers {
 /// One operation that is refused after it was carried out.
 struct RefusedButDone(Route);
 
-impl IdentityRules for RefusedButDone {}
-impl Edge for RefusedButDone {}
+shared!(RefusedButDone: vault);
+
 impl VaultRules for RefusedButDone {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
         let outcome = operations::transition(self, visit, state);
@@ -54,8 +53,8 @@ fn unforgetting(route: Route) -> Unforgetting {
     Unforgetting { route, ever: Mutex::default() }
 }
 
-impl IdentityRules for Unforgetting {}
-impl Edge for Unforgetting {}
+shared!(Unforgetting: vault);
+
 impl VaultRules for Unforgetting {
     fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
         let ids = next.manifest.members.iter().map(|entry| &entry.ed25519_public_key);
@@ -79,8 +78,8 @@ fn anywhere(route: Option<Route>) -> Anywhere {
     Anywhere { route, members: Mutex::default() }
 }
 
-impl IdentityRules for Anywhere {}
-impl Edge for Anywhere {}
+shared!(Anywhere: vault);
+
 impl VaultRules for Anywhere {
     fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
         let ids = next.manifest.members.iter().map(|entry| entry.ed25519_public_key.clone());

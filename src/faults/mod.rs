@@ -59,13 +59,11 @@ mod unread;
 mod verbatim;
 mod weak;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 pub use quirks::{API_KEY, Quirk, QuirkInfo};
 
 use crate::requirements::{self, Level, Requirement};
-use crate::server::edge::Edge;
-use crate::server::rules::Rules;
 use crate::server::{Behaviour, Deviation, Profile};
 
 /// A server with one rule broken, habits, or both.
@@ -213,8 +211,8 @@ impl std::fmt::Debug for Fault {
     }
 }
 
-/// One value as rules and as edge, so that both see the same state.
-fn both(fault: impl Rules + Edge) -> Behaviour {
-    let fault = Arc::new(fault);
-    (Arc::clone(&fault) as Arc<dyn Rules>, fault)
+/// A broken part that several faults share, each with a value of its own.
+trait Shared {
+    /// What it has a say in.
+    fn behaviour(self) -> Behaviour;
 }

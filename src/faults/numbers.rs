@@ -9,7 +9,7 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::Repo;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::server::store::Store;
 use crate::wire::{PushRequest, PushResponse};
 
@@ -19,8 +19,8 @@ type Bend = fn(&str) -> Option<String>;
 /// A server that reads some numbers its own way, on one route or on all.
 struct Bending(Option<Route>, &'static [&'static str], Bend);
 
-impl IdentityRules for Bending {}
-impl VaultRules for Bending {}
+shared!(Bending: edge);
+
 impl Edge for Bending {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if self.0.is_some_and(|only| only != route) {
@@ -86,8 +86,8 @@ fn empty(token: &str) -> bool {
 /// The caller's own counters instead of the repository's.
 struct Parroting(fn(&mut PushResponse, &PushRequest));
 
-impl IdentityRules for Parroting {}
-impl Edge for Parroting {}
+shared!(Parroting: vault);
+
 impl VaultRules for Parroting {
     fn conflict(&self, repo: &Repo, request: &PushRequest) -> PushResponse {
         let mut answer = operations::push_answer(repo, false);
@@ -99,8 +99,8 @@ impl VaultRules for Parroting {
 /// A server whose gate is open for an expectation that stands for "any".
 struct AnyVersion(fn(i64) -> bool);
 
-impl IdentityRules for AnyVersion {}
-impl Edge for AnyVersion {}
+shared!(AnyVersion: vault);
+
 impl VaultRules for AnyVersion {
     fn expectation_holds(&self, expected: i64, current: i64) -> bool {
         expected == current || (self.0)(expected)

@@ -146,7 +146,8 @@ fn storing(route: Route, readers: Readers) -> Storing {
     Storing { route, readers, done: Mutex::default() }
 }
 
-impl IdentityRules for Storing {}
+shared!(Storing: edge, vault);
+
 impl Edge for Storing {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.route {
@@ -197,7 +198,8 @@ fn finding(route: Route, readers: Readers) -> Finding {
     Finding { route, readers, done: Mutex::default() }
 }
 
-impl IdentityRules for Finding {}
+shared!(Finding: edge, vault);
+
 impl Edge for Finding {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.route {
@@ -234,7 +236,8 @@ struct Admitting {
     admitted: Mutex<HashMap<(String, String), String>>,
 }
 
-impl IdentityRules for Admitting {}
+shared!(Admitting: edge, vault);
+
 impl Edge for Admitting {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != Route::AddMember {
@@ -262,7 +265,8 @@ struct Minting {
     keys: Mutex<HashMap<String, String>>,
 }
 
-impl VaultRules for Minting {}
+shared!(Minting: edge, identity);
+
 impl Edge for Minting {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != Route::Token {
@@ -297,7 +301,8 @@ struct Verifying {
     nonces: Mutex<HashMap<String, String>>,
 }
 
-impl VaultRules for Verifying {}
+shared!(Verifying: edge, identity);
+
 impl Edge for Verifying {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != Route::Token {

@@ -16,7 +16,7 @@ use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest, W
 
 /// What a conformant pull answers, changed.
 fn changed(
-    rules: &dyn crate::server::rules::Rules,
+    rules: &dyn crate::server::rules::VaultRules,
     visit: &Visit,
     repo: &Repo,
     request: &PullRequest,

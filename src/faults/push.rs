@@ -6,20 +6,19 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::tools::{edit, edit_body, is_in, with_status};
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{PushRequest, PushResponse};
 
 /// A gate of its own.
 struct Gate(fn(i64, i64) -> bool);
 
-impl IdentityRules for Gate {}
-impl Edge for Gate {}
+shared!(Gate: vault);
+
 impl VaultRules for Gate {
     fn expectation_holds(&self, expected: i64, current: i64) -> bool {
         (self.0)(expected, current)
@@ -29,8 +28,8 @@ impl VaultRules for Gate {
 /// An idea of its own of what a stale writer is told.
 struct Conflict(fn(&Repo, &PushRequest) -> PushResponse);
 
-impl IdentityRules for Conflict {}
-impl Edge for Conflict {}
+shared!(Conflict: vault);
+
 impl VaultRules for Conflict {
     fn conflict(&self, repo: &Repo, request: &PushRequest) -> PushResponse {
         (self.0)(repo, request)
@@ -40,8 +39,8 @@ impl VaultRules for Conflict {
 /// A conflict that changes the state all the same.
 struct LeakyConflict(fn(&Repo, &PushRequest) -> Repo);
 
-impl IdentityRules for LeakyConflict {}
-impl Edge for LeakyConflict {}
+shared!(LeakyConflict: vault);
+
 impl VaultRules for LeakyConflict {
     fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
@@ -55,8 +54,8 @@ impl VaultRules for LeakyConflict {
 /// What is stored after an accepted push, changed.
 struct Pushed(fn(&Repo, &PushRequest, &mut Repo));
 
-impl IdentityRules for Pushed {}
-impl Edge for Pushed {}
+shared!(Pushed: vault);
+
 impl VaultRules for Pushed {
     fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
         let mut outcome = operations::push(self, visit, repo, request);
@@ -88,8 +87,8 @@ fn in_envelope(visit: &Visit) -> String {
     }
 }
 
-impl IdentityRules for Scope {}
-impl Edge for Scope {}
+shared!(Scope: vault);
+
 impl VaultRules for Scope {
     fn body_names_repo(&self, _: &str, _: &str) -> bool {
         true

@@ -5,20 +5,19 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::tools::{edit_body, entry_mut, is_in};
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Repo};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::server::store::Store;
 use crate::wire::{MemberEntry, PushRequest};
 
 /// What a push makes of the roster: old one, new one if there is one, and the outcome.
 struct Roster(fn(&[MemberEntry], Option<&[MemberEntry]>) -> Vec<MemberEntry>);
 
-impl IdentityRules for Roster {}
-impl Edge for Roster {}
+shared!(Roster: vault);
+
 impl VaultRules for Roster {
     fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
         let mut next = operations::pushed(repo, request);

@@ -15,7 +15,7 @@ use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, Rules, VaultRules};
+use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -24,7 +24,7 @@ const WINDOW: u64 = 300;
 
 type Done<'a> = Later<'a, Result<Answer, Refusal>>;
 
-fn conformant<'a>(rules: &dyn Rules, store: &Store, visit: &Visit) -> Done<'a> {
+fn conformant<'a>(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Done<'a> {
     Box::pin(std::future::ready(operations::execute(rules, store, visit)))
 }
 
@@ -39,8 +39,8 @@ fn put(store: &Store, repo: &Repo) -> Result<(), Refusal> {
 /// Reads the whole state, decides, and some time later writes the whole state.
 struct CheckThenAct(Route);
 
-impl IdentityRules for CheckThenAct {}
-impl Edge for CheckThenAct {}
+shared!(CheckThenAct: vault);
+
 impl VaultRules for CheckThenAct {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != self.0 {
@@ -60,8 +60,8 @@ impl VaultRules for CheckThenAct {
 /// As [`CheckThenAct`], but the write fails if the version has moved; what doesn't move it gets lost.
 struct CompareAndSwap(Route);
 
-impl IdentityRules for CompareAndSwap {}
-impl Edge for CompareAndSwap {}
+shared!(CompareAndSwap: vault);
+
 impl VaultRules for CompareAndSwap {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != self.0 {
@@ -91,8 +91,8 @@ struct TwoSteps {
     between: fn(&Repo, &Repo) -> Repo,
 }
 
-impl IdentityRules for TwoSteps {}
-impl Edge for TwoSteps {}
+shared!(TwoSteps: vault);
+
 impl VaultRules for TwoSteps {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         let rotates = !matches!(&visit.call, Call::Push(request) if request.rotated_members.is_none());
@@ -121,7 +121,8 @@ impl VaultRules for TwoSteps {
 #[derive(Default)]
 struct TornWhenBusy(Mutex<Option<Instant>>);
 
-impl IdentityRules for TornWhenBusy {}
+shared!(TornWhenBusy: edge, vault);
+
 impl Edge for TornWhenBusy {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if body.len() > 2 << 20 {
@@ -149,8 +150,8 @@ impl VaultRules for TornWhenBusy {
 /// Reads a pull's state twice, and mixes the two.
 struct TornPull(fn(Repo, Repo) -> Repo);
 
-impl IdentityRules for TornPull {}
-impl Edge for TornPull {}
+shared!(TornPull: vault);
+
 impl VaultRules for TornPull {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != Route::Pull {
@@ -169,8 +170,8 @@ impl VaultRules for TornPull {
 /// Asks whether the caller is a member when the head of a request is there, and not again when its body is.
 struct EarlyAuthority(Route);
 
-impl IdentityRules for EarlyAuthority {}
-impl Edge for EarlyAuthority {}
+shared!(EarlyAuthority: vault);
+
 impl VaultRules for EarlyAuthority {
     fn on_headers(&self, store: &Store, route: Route, repo_id: Option<&str>, caller: &str) -> Option<bool> {
         let repo = load(store, repo_id.filter(|_| route == self.0)?).ok()??;
@@ -189,8 +190,8 @@ impl VaultRules for EarlyAuthority {
 /// Asks whether the caller is a member in one transaction, and acts in another.
 struct AuthorityThenAct(Route);
 
-impl IdentityRules for AuthorityThenAct {}
-impl Edge for AuthorityThenAct {}
+shared!(AuthorityThenAct: vault);
+
 impl VaultRules for AuthorityThenAct {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != self.0 {

@@ -12,7 +12,7 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::server::store::Store;
 use crate::wire::{
     EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest,
@@ -21,8 +21,8 @@ use crate::wire::{
 /// A push that is refused with 400, and what it leaves behind.
 struct Push(fn(&PushRequest, &mut Repo));
 
-impl IdentityRules for Push {}
-impl Edge for Push {}
+shared!(Push: vault);
+
 impl VaultRules for Push {
     fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
@@ -33,8 +33,8 @@ impl VaultRules for Push {
 /// A removal that is refused with 400, and what it leaves behind.
 struct Removal(fn(&MemberRemoveRequest, &mut Repo));
 
-impl IdentityRules for Removal {}
-impl Edge for Removal {}
+shared!(Removal: vault);
+
 impl VaultRules for Removal {
     fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
         let outcome = operations::remove(self, visit, repo, request);
@@ -50,8 +50,8 @@ struct StepByStep {
     done: fn(&Value, &mut Repo),
 }
 
-impl IdentityRules for StepByStep {}
-impl VaultRules for StepByStep {}
+shared!(StepByStep: edge);
+
 impl Edge for StepByStep {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -76,8 +76,8 @@ impl Edge for StepByStep {
 /// A server that fills in what a request lacks, and goes on.
 struct FillIn(Route, &'static str, fn() -> Value);
 
-impl IdentityRules for FillIn {}
-impl VaultRules for FillIn {}
+shared!(FillIn: edge);
+
 impl Edge for FillIn {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         Ok(self.filled(route, body))

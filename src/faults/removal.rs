@@ -3,18 +3,17 @@
 use axum::http::StatusCode;
 
 use super::tools::{entry_mut, is_in, is_refused};
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::wire::{MemberEntry, MemberRemoveRequest, VaultManifest};
 
 /// What is stored after a removal, changed.
 struct Removed(fn(&Repo, &MemberRemoveRequest, &mut Repo));
 
-impl IdentityRules for Removed {}
-impl Edge for Removed {}
+shared!(Removed: vault);
+
 impl VaultRules for Removed {
     fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
         let mut next = operations::removed(repo, request, digest);
@@ -26,8 +25,8 @@ impl VaultRules for Removed {
 /// As [`Removed`], with a roster that may name the removed member.
 struct Trusting(fn(&Repo, &MemberRemoveRequest, &mut Repo));
 
-impl IdentityRules for Trusting {}
-impl Edge for Trusting {}
+shared!(Trusting: vault);
+
 impl VaultRules for Trusting {
     fn removed_is_absent(&self, _: &[MemberEntry], _: &str) -> bool {
         true

@@ -16,7 +16,7 @@ use crate::server::nonces::Nonces;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later};
 use crate::wire::{ChallengeResponse, TokenRequest, TokenResponse};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -55,7 +55,7 @@ fn used_up<T>() -> Result<T, Refusal> {
 
 /// Everything but the marking of the nonce.
 fn redeem_if(
-    rules: &dyn crate::server::rules::Rules,
+    rules: &dyn crate::server::rules::IdentityRules,
     authority: &Authority,
     request: &TokenRequest,
     mark: impl FnOnce(&[u8]) -> bool,
@@ -63,6 +63,8 @@ fn redeem_if(
     let nonce = redemption::check(rules, authority, request)?;
     if mark(&nonce) { redemption::grant(rules, authority, &request.ed25519_public_key) } else { used_up() }
 }
+
+shared!(Marks: identity);
 
 impl IdentityRules for Marks {
     fn read_nonce(&self, text: &str) -> Option<Vec<u8>> {
@@ -91,9 +93,6 @@ impl IdentityRules for Marks {
     }
 }
 
-impl VaultRules for Marks {}
-impl Edge for Marks {}
-
 /// A server that knows the last few nonces that each key has used.
 struct MarksPerKey {
     used: Mutex<HashMap<String, VecDeque<Vec<u8>>>>,
@@ -103,6 +102,8 @@ struct MarksPerKey {
 fn marks_per_key(most: usize) -> MarksPerKey {
     MarksPerKey { used: Mutex::default(), most }
 }
+
+shared!(MarksPerKey: identity);
 
 impl IdentityRules for MarksPerKey {
     fn redeem<'a>(
@@ -125,9 +126,6 @@ impl IdentityRules for MarksPerKey {
     }
 }
 
-impl VaultRules for MarksPerKey {}
-impl Edge for MarksPerKey {}
-
 /// A server whose answer to another method than POST redeems the nonce that the request carries.
 struct RedeemedBy {
     methods: &'static [Method],
@@ -138,13 +136,13 @@ fn redeemed_by(methods: &'static [Method]) -> RedeemedBy {
     RedeemedBy { methods, gone: Mutex::default() }
 }
 
+shared!(RedeemedBy: identity, edge);
+
 impl IdentityRules for RedeemedBy {
     fn spend(&self, nonces: &Nonces, nonce: &[u8]) -> bool {
         !lock(&self.gone).contains(&base64::encode(nonce)) && nonces.spend(nonce)
     }
 }
-
-impl VaultRules for RedeemedBy {}
 
 impl Edge for RedeemedBy {
     fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
@@ -166,6 +164,8 @@ fn found_by(name: fn(&str) -> String) -> FoundBy {
     FoundBy { name, issued: Mutex::default() }
 }
 
+shared!(FoundBy: identity);
+
 impl IdentityRules for FoundBy {
     fn make_nonce(&self, _: &str, random: [u8; 32]) -> Vec<u8> {
         lock(&self.issued).insert((self.name)(&base64::encode(&random)), random.to_vec());
@@ -177,20 +177,16 @@ impl IdentityRules for FoundBy {
     }
 }
 
-impl VaultRules for FoundBy {}
-impl Edge for FoundBy {}
-
 /// A server that does something to bytes before it verifies the signature.
 struct VerifiesAfter(fn(&[u8]) -> &[u8]);
+
+shared!(VerifiesAfter: identity);
 
 impl IdentityRules for VerifiesAfter {
     fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
         base64::decode(signature).is_ok_and(|signature| signature::verify(key, (self.0)(nonce), &signature).is_ok())
     }
 }
-
-impl VaultRules for VerifiesAfter {}
-impl Edge for VerifiesAfter {}
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.iter().take_while(|&&byte| byte == 0).count()..]

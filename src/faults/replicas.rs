@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use super::tools::{gap, is_in, lock};
-use crate::server::edge::Edge;
 use crate::server::issuer::Issuer;
 use crate::server::nonces::Nonces;
 use crate::server::operations;
@@ -16,7 +15,7 @@ use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -38,8 +37,8 @@ impl Cache {
     }
 }
 
-impl IdentityRules for Cache {}
-impl Edge for Cache {}
+shared!(Cache: vault);
+
 impl VaultRules for Cache {
     fn loaded(&self, route: Route, repo: Repo) -> Repo {
         let mut seen = lock(&self.seen);

@@ -102,6 +102,8 @@ fn named_in_query(request: &mut Arrival) -> bool {
 /// The filter goes by `Content-Length`, the server behind it by chunks.
 struct Hidden(Door);
 
+shared!(Hidden: identity, vault, edge);
+
 impl IdentityRules for Hidden {
     fn authenticate(&self, authority: &Authority, route: Route, parts: &Parts) -> Result<String, Refusal> {
         self.0.authenticate(authority, route, parts)

@@ -10,14 +10,14 @@ use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::wire::MemberEntry;
 
 /// A server that serves only the beginning of a roster.
 struct Page(Option<Route>, usize);
 
-impl IdentityRules for Page {}
-impl VaultRules for Page {}
+shared!(Page: edge);
+
 impl Edge for Page {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         if self.0.is_some_and(|only| only != route) {
@@ -36,8 +36,8 @@ impl Edge for Page {
 /// A server that stores only the beginning of a roster.
 struct Batch(fn(&mut Vec<MemberEntry>));
 
-impl IdentityRules for Batch {}
-impl Edge for Batch {}
+shared!(Batch: vault);
+
 impl VaultRules for Batch {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         (self.0)(&mut next.manifest.members);
@@ -53,8 +53,8 @@ struct Search {
     first: usize,
 }
 
-impl IdentityRules for Search {}
-impl Edge for Search {}
+shared!(Search: vault);
+
 impl VaultRules for Search {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let end = if self.routes.contains(&visit.route) { self.first } else { usize::MAX };

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::tools::with_status;
 use crate::server::edge::Edge;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
 
 /// Another code instead of one, on one route or on all, for refusals that say so in their detail.
 struct Coded {
@@ -16,8 +15,8 @@ struct Coded {
     code: u16,
 }
 
-impl IdentityRules for Coded {}
-impl VaultRules for Coded {}
+shared!(Coded: edge);
+
 impl Edge for Coded {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         let meant = self.route.is_none_or(|only| only == route) && response.status().is_client_error();

@@ -16,7 +16,7 @@ use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::server::store::{Store, Tx};
 use crate::wire::EncryptedEnvelope;
 
@@ -30,8 +30,8 @@ fn keep(tx: &Tx<'_>, what: &str, value: &[u8]) -> rusqlite::Result<()> {
 /// A server that keeps unknown members of requests, in some form.
 struct KeepsUnknown(fn(&Value) -> Vec<u8>);
 
-impl IdentityRules for KeepsUnknown {}
-impl VaultRules for KeepsUnknown {}
+shared!(KeepsUnknown: edge);
+
 impl Edge for KeepsUnknown {
     fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let Ok(mut request) = serde_json::from_slice(&body) else { return Ok(body) };
@@ -47,8 +47,8 @@ impl Edge for KeepsUnknown {
 /// A server that keeps something of every request.
 struct KeepsRequests(fn(Route, &Parts, &Bytes) -> Option<Vec<u8>>);
 
-impl IdentityRules for KeepsRequests {}
-impl VaultRules for KeepsRequests {}
+shared!(KeepsRequests: edge);
+
 impl Edge for KeepsRequests {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if let Some(value) = (self.0)(route, parts, &body) {
@@ -61,8 +61,8 @@ impl Edge for KeepsRequests {
 /// A server that logs something of every request.
 struct Logs(fn(Route, &Parts, &Bytes) -> Option<Vec<u8>>);
 
-impl IdentityRules for Logs {}
-impl VaultRules for Logs {}
+shared!(Logs: edge);
+
 impl Edge for Logs {
     fn body(&self, _: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if let Some(value) = (self.0)(route, parts, &body) {
@@ -90,8 +90,8 @@ impl Decrypts {
     }
 }
 
-impl IdentityRules for Decrypts {}
-impl VaultRules for Decrypts {}
+shared!(Decrypts: edge);
+
 impl Edge for Decrypts {
     fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request = serde_json::from_slice(&body).unwrap_or_default();
@@ -105,8 +105,8 @@ impl Edge for Decrypts {
 /// A server that archives requests, many of them compressed together.
 struct Archives(Mutex<Vec<u8>>);
 
-impl IdentityRules for Archives {}
-impl VaultRules for Archives {}
+shared!(Archives: edge);
+
 impl Edge for Archives {
     fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let mut waiting = lock(&self.0);
@@ -142,8 +142,8 @@ fn gzipped(_: Route, _: &Parts, body: &Bytes) -> Option<Vec<u8>> {
 /// A server that keeps something of the states that a write replaces.
 struct KeepsHistory(fn(&Repo, &Repo) -> Option<Vec<u8>>);
 
-impl IdentityRules for KeepsHistory {}
-impl Edge for KeepsHistory {}
+shared!(KeepsHistory: vault);
+
 impl VaultRules for KeepsHistory {
     fn committed(&self, tx: &Tx<'_>, _: &Visit, before: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
         match before.and_then(|before| (self.0)(before, next)) {

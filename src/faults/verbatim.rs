@@ -11,14 +11,14 @@ use crate::ground::hex;
 use crate::server::edge::Edge;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::VaultRules;
 use crate::wire::{MemberEntry, VaultManifest};
 
 /// A server that changes what it is about to store, on one route or on all.
 struct Storing(Option<Route>, fn(&mut Repo));
 
-impl IdentityRules for Storing {}
-impl Edge for Storing {}
+shared!(Storing: vault);
+
 impl VaultRules for Storing {
     fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         if self.0.is_none_or(|only| only == route) {
@@ -31,8 +31,8 @@ impl VaultRules for Storing {
 /// A server that changes the JSON of its 2xx answers, on one route or on all.
 struct Serving(Option<Route>, fn(&mut Value));
 
-impl IdentityRules for Serving {}
-impl VaultRules for Serving {}
+shared!(Serving: edge);
+
 impl Edge for Serving {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         if self.0.is_none_or(|only| only == route) { edit(response, self.1) } else { response }

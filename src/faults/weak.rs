@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256, Sha512};
 use super::tools::lock;
 use crate::ground::hex;
 use crate::server::clock;
-use crate::server::edge::Edge;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::IdentityRules;
 
 /// A server whose nonces come from a generator with a seed of its start time; a call gives the next bytes.
 struct Generated<S> {
@@ -23,6 +22,12 @@ struct Generated<S> {
 
 fn generated<S>(seed: fn(u64) -> S, next: fn(&mut S) -> Vec<u8>) -> Generated<S> {
     Generated { state: Mutex::new(None), seed, next }
+}
+
+impl<S: Send + 'static> crate::faults::Shared for Generated<S> {
+    fn behaviour(self) -> crate::server::Behaviour {
+        say!(self => identity)
+    }
 }
 
 impl<S: Send + 'static> IdentityRules for Generated<S> {
@@ -36,9 +41,6 @@ impl<S: Send + 'static> IdentityRules for Generated<S> {
         nonce
     }
 }
-
-impl<S: Send + 'static> VaultRules for Generated<S> {}
-impl<S: Send + 'static> Edge for Generated<S> {}
 
 /// MT19937, as `random.seed` of many languages has it.
 struct Twister(Vec<u32>);

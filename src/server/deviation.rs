@@ -4,10 +4,26 @@
 use std::sync::Arc;
 
 use super::edge::{Edge, Edges};
-use super::rules::{Conformant, Rules};
+use super::rules::{Conformant, IdentityRules, VaultRules};
 
-/// The rules of a server that breaks one, and what it does at the edge of HTTP.
-pub type Behaviour = (Arc<dyn Rules>, Arc<dyn Edge>);
+/// What somebody who is not like the clean server has a say in: who callers are, what they may do, the edge of HTTP. In what it
+/// has no say the server is the clean one.
+#[derive(Clone, Default)]
+pub struct Behaviour {
+    /// Other rules of who somebody is.
+    pub(crate) identity: Option<Arc<dyn IdentityRules>>,
+    /// Other rules of what somebody may do.
+    pub(crate) vault: Option<Arc<dyn VaultRules>>,
+    /// Something else at the edge.
+    pub(crate) edge: Option<Arc<dyn Edge>>,
+}
+
+/// The rules that a new server goes by, and everybody at its edge.
+pub(super) struct Conduct {
+    pub identity: Arc<dyn IdentityRules>,
+    pub vault: Arc<dyn VaultRules>,
+    pub edges: Edges,
+}
 
 /// What a server does differently. Nothing, by default.
 ///
@@ -21,15 +37,13 @@ pub struct Deviation {
 }
 
 impl Deviation {
-    /// The rules of a new server, and everybody at its edge.
-    pub(super) fn build(&self) -> (Arc<dyn Rules>, Edges) {
-        let (rules, first): (Arc<dyn Rules>, _) = match self.behaviour {
-            Some(behaviour) => {
-                let (rules, edge) = behaviour();
-                (rules, Some(edge))
-            }
-            None => (Arc::new(Conformant), None),
-        };
-        (rules, first.into_iter().chain(self.habits.iter().map(|habit| habit())).collect())
+    /// What a new server goes by.
+    pub(super) fn build(&self) -> Conduct {
+        let Behaviour { identity, vault, edge } = self.behaviour.map(|behaviour| behaviour()).unwrap_or_default();
+        Conduct {
+            identity: identity.unwrap_or_else(|| Arc::new(Conformant)),
+            vault: vault.unwrap_or_else(|| Arc::new(Conformant)),
+            edges: edge.into_iter().chain(self.habits.iter().map(|habit| habit())).collect(),
+        }
     }
 }

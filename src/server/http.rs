@@ -22,13 +22,14 @@ use super::redemption::Authority;
 use super::refusal::Refusal;
 use super::repo::{Call, Visit};
 use super::route::Route;
-use super::rules::Rules;
+use super::rules::{IdentityRules, VaultRules};
 use super::store::Store;
 use crate::wire::{ChallengeRequest, Discovery, TokenRequest};
 
 /// Everything that handlers need.
 pub(super) struct App {
-    pub(super) rules: Arc<dyn Rules>,
+    pub(super) identity: Arc<dyn IdentityRules>,
+    pub(super) vault: Arc<dyn VaultRules>,
     pub(super) edges: Edges,
     pub(super) store: Arc<Store>,
     pub(super) authority: Authority,
@@ -151,12 +152,12 @@ struct Visitor {
 }
 
 fn admit(app: &App, route: Route, parts: &Parts) -> Result<Visitor, Refusal> {
-    let caller = app.rules.authenticate(&app.authority, route, parts)?;
+    let caller = app.identity.authenticate(&app.authority, route, parts)?;
     // Raw segments: "", "v1", "repos", repo, operation, member.
     let mut segments = parts.uri.path().split('/').skip(3);
-    let repo_id = segments.next().map(|raw| app.rules.decode_segment(raw)).transpose()?;
-    let member_id = segments.nth(1).map(|raw| app.rules.decode_segment(raw)).transpose()?;
-    let early = app.rules.on_headers(&app.store, route, repo_id.as_deref(), &caller);
+    let repo_id = segments.next().map(|raw| app.vault.decode_segment(raw)).transpose()?;
+    let member_id = segments.nth(1).map(|raw| app.vault.decode_segment(raw)).transpose()?;
+    let early = app.vault.on_headers(&app.store, route, repo_id.as_deref(), &caller);
     Ok(Visitor { caller, repo_id, member_id, early })
 }
 
@@ -177,21 +178,21 @@ async fn perform(
         _ => Call::Fetch(visitor.member_id.unwrap_or_default()),
     };
     let repo_id = match (visitor.repo_id, call.body_repo_id()) {
-        (Some(path), Some(named)) if !app.rules.body_names_repo(&path, named) => {
+        (Some(path), Some(named)) if !app.vault.body_names_repo(&path, named) => {
             return Err(Refusal::bad_request("path and body name different repositories"));
         }
         (Some(path), _) => path,
         (None, named) => named.unwrap_or_default().to_owned(),
     };
-    app.rules.shape(&call)?;
+    app.vault.shape(&call)?;
     let visit = Visit { route, caller: visitor.caller, repo_id, early: visitor.early, call };
-    json(&app.rules.execute(&app.store, &visit).await?)
+    json(&app.vault.execute(&app.store, &visit).await?)
 }
 
 async fn challenge(State(app): Shared, request: Request<Body>) -> Response<Body> {
     let answer = async |parts: &Parts, body| {
         let request: ChallengeRequest = parse(&read(&app, Route::Challenge, parts, body).await?)?;
-        json(&app.rules.challenge(&app.authority, &request.ed25519_public_key)?)
+        json(&app.identity.challenge(&app.authority, &request.ed25519_public_key)?)
     };
     open(&app, Route::Challenge, request, answer).await
 }
@@ -199,7 +200,7 @@ async fn challenge(State(app): Shared, request: Request<Body>) -> Response<Body>
 async fn token(State(app): Shared, request: Request<Body>) -> Response<Body> {
     let answer = async |parts: &Parts, body| {
         let request: TokenRequest = parse(&read(&app, Route::Token, parts, body).await?)?;
-        json(&app.rules.redeem(&app.authority, &request).await?)
+        json(&app.identity.redeem(&app.authority, &request).await?)
     };
     open(&app, Route::Token, request, answer).await
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::clock;
 use super::refusal::Refusal;
-use super::rules::Rules;
+use super::rules::IdentityRules;
 use super::store::Store;
 use crate::codec::base64;
 use crate::codec::jwt::{self, Jwt};
@@ -89,7 +89,7 @@ impl Issuer {
     }
 
     /// A signed token for a member, valid until `expires` (epoch seconds).
-    pub fn mint(&self, rules: &dyn Rules, member: &str, expires: i64) -> Result<String, Refusal> {
+    pub fn mint(&self, rules: &dyn IdentityRules, member: &str, expires: i64) -> Result<String, Refusal> {
         let jti = base64::encode_url(&random::<16>()?);
         let claims = rules.claims(&self.name, member, clock::now_ms() / 1000, expires, jti);
         let token = jwt::encode(&self.header(), &claims, |input| self.sign(input));
@@ -106,7 +106,7 @@ impl Issuer {
     ///
     /// # Errors
     /// 401 for anything but a live token of this issuer.
-    pub fn member_of(&self, rules: &dyn Rules, token: &str) -> Result<String, Refusal> {
+    pub fn member_of(&self, rules: &dyn IdentityRules, token: &str) -> Result<String, Refusal> {
         let now = clock::now_ms();
         let known = lock(&self.verified).get(token).cloned();
         match known {
@@ -121,7 +121,7 @@ impl Issuer {
 ///
 /// # Errors
 /// 401 for anything but a live token of this issuer.
-pub fn verify(rules: &dyn Rules, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
+pub fn verify(rules: &dyn IdentityRules, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
     let token = Jwt::parse(token).map_err(|_| Refusal::unauthorized("the token isn't one of ours"))?;
     if !rules.token_header_holds(&issuer.header(), &token.header) {
         return Err(Refusal::unauthorized("the token isn't signed the way ours are"));

@@ -165,17 +165,17 @@ pub async fn start_with(
 ) -> Result<Running, ServerError> {
     let listener = listening(listener)?;
     let addr = listener.local_addr()?;
-    let (rules, edges) = config.deviation.build();
+    let deviation::Conduct { identity, vault, edges } = config.deviation.build();
     let grpc_listener = grpc.map(listening).transpose()?;
     let grpc = grpc_listener.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
     let store = Arc::new(store::Store::open(config.db.as_deref()).map_err(|source| {
         let path = config.db.as_ref().map_or_else(|| "(in memory)".into(), |path| path.display().to_string());
         ServerError::Database { path, source }
     })?);
-    let issuer = issuer::Issuer::open(&store, rules.signing_seed())
+    let issuer = issuer::Issuer::open(&store, identity.signing_seed())
         .map_err(|refusal| ServerError::SigningKey(refusal.detail.into_owned()))?;
     // Where there is a file, another process may have it too.
-    let shared = (config.db.is_some() && rules.shares_nonces()).then(|| Arc::clone(&store));
+    let shared = (config.db.is_some() && identity.shares_nonces()).then(|| Arc::clone(&store));
     let authority = redemption::Authority {
         issuer,
         nonces: shared.map_or_else(nonces::Nonces::default, nonces::Nonces::stored),
@@ -184,7 +184,7 @@ pub async fn start_with(
     };
     let (max_body, public_url) = (config.max_body, config.public_url);
     let both = grpc.is_some();
-    let app = Arc::new(http::App { rules, edges, store, authority, max_body, public_url, both });
+    let app = Arc::new(http::App { identity, vault, edges, store, authority, max_body, public_url, both });
     let (stop, stopped) = watch::channel(false);
     let router = http::router(Arc::clone(&app));
     let log = config.log.as_deref().map(log_to).transpose()?.unwrap_or_else(|| dispatcher::get_default(Clone::clone));

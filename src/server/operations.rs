@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::refusal::Refusal;
 use super::repo::{Answer, Call, Outcome, Repo, Visit, removal_digest};
-use super::rules::Rules;
+use super::rules::VaultRules;
 use super::store::{Store, Tx};
 use crate::wire::{
     CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, PullRequest,
@@ -15,7 +15,7 @@ use crate::wire::{
 ///
 /// # Errors
 /// The operation's refusal.
-pub fn execute(rules: &dyn Rules, store: &Store, visit: &Visit) -> Result<Answer, Refusal> {
+pub fn execute(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Result<Answer, Refusal> {
     if visit.route.writes() {
         // The inner result is the caller's answer. A refusal commits too: the conformant rules changed nothing then.
         store.write(|tx| write(rules, tx, visit))?
@@ -28,12 +28,12 @@ pub fn execute(rules: &dyn Rules, store: &Store, visit: &Visit) -> Result<Answer
 ///
 /// # Errors
 /// The database fails.
-pub fn load(rules: &dyn Rules, tx: &Tx<'_>, visit: &Visit) -> rusqlite::Result<Option<Repo>> {
+pub fn load(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> rusqlite::Result<Option<Repo>> {
     let repo = tx.load(&rules.repo_key(&visit.repo_id))?;
     Ok(repo.map(|repo| rules.loaded(visit.route, repo)))
 }
 
-fn write(rules: &dyn Rules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<Answer, Refusal>, Refusal> {
+fn write(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<Answer, Refusal>, Refusal> {
     let before = load(rules, tx, visit)?;
     let outcome = rules.transition(visit, before.as_ref());
     if let Some(next) = outcome.next {
@@ -48,7 +48,7 @@ fn write(rules: &dyn Rules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<Answer,
 }
 
 /// Existence, then membership, then the operation.
-pub fn transition(rules: &dyn Rules, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+pub fn transition(rules: &dyn VaultRules, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
     if let Call::Create(request) = &visit.call {
         return rules.create(visit, state, request).map(Answer::Manifest);
     }
@@ -68,7 +68,7 @@ pub fn transition(rules: &dyn Rules, visit: &Visit, state: Option<&Repo>) -> Out
 
 /// createRepo: the caller's own repository, under an id that is free.
 pub fn create(
-    rules: &dyn Rules,
+    rules: &dyn VaultRules,
     visit: &Visit,
     existing: Option<&Repo>,
     request: &CreateRepoRequest,
@@ -109,14 +109,14 @@ pub fn creation_agrees(request: &CreateRepoRequest) -> Result<(), Refusal> {
 }
 
 /// pull: the manifest, and the envelope unless the caller has it.
-pub fn pull(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+pub fn pull(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
     let unchanged = rules.is_current(request.known_payload_version, repo.manifest.payload_version);
     let envelope = (!unchanged).then(|| repo.envelope.clone());
     Outcome::read(PullResponse { manifest: rules.manifest_served(visit, repo), envelope, unchanged })
 }
 
 /// push: the gate first, since a stale writer's request can't be judged by anything else; then the new state.
-pub fn push(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+pub fn push(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
     if !rules.expectation_holds(request.expected_payload_version, repo.manifest.payload_version) {
         return Outcome::read(rules.conflict(repo, request));
     }
@@ -127,7 +127,7 @@ pub fn push(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &PushRequest
     Outcome::write(push_answer(&next, true), next)
 }
 
-fn push_holds(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Result<(), Refusal> {
+fn push_holds(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Result<(), Refusal> {
     let envelope = &request.envelope;
     envelope_follows(rules, repo, envelope)?;
     let rotates = request.rotated_members.is_some();
@@ -142,7 +142,7 @@ fn push_holds(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &PushReque
     Ok(())
 }
 
-fn envelope_follows(rules: &dyn Rules, repo: &Repo, envelope: &EncryptedEnvelope) -> Result<(), Refusal> {
+fn envelope_follows(rules: &dyn VaultRules, repo: &Repo, envelope: &EncryptedEnvelope) -> Result<(), Refusal> {
     if !rules.envelope_belongs(&repo.manifest.repo_id, &envelope.repo_id) {
         return Err(Refusal::bad_request("the envelope is another repository's"));
     }
@@ -192,7 +192,7 @@ pub fn pushed(repo: &Repo, request: &PushRequest) -> Repo {
 }
 
 /// addMember: a new entry, or nothing at all when the member is there with the same keys (revision 0.3).
-pub fn add(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+pub fn add(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
     let entry = &request.member;
     match repo.manifest.member(&entry.ed25519_public_key) {
         Some(there) if there.x25519_public_key == entry.x25519_public_key => {
@@ -209,7 +209,12 @@ pub fn add(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &MemberAddReq
 }
 
 /// removeMember: drop, new roster, new envelope and new epoch in one step; the same request again changes nothing.
-pub fn remove(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+pub fn remove(
+    rules: &dyn VaultRules,
+    visit: &Visit,
+    repo: &Repo,
+    request: &MemberRemoveRequest,
+) -> Outcome<VaultManifest> {
     let digest = removal_digest(request);
     if rules.removal_is_retry(repo, &digest) {
         return Outcome::read(rules.manifest_served(visit, repo));
@@ -224,7 +229,7 @@ pub fn remove(rules: &dyn Rules, visit: &Visit, repo: &Repo, request: &MemberRem
     Outcome::write(rules.manifest_served(visit, &next), next)
 }
 
-fn removal_holds(rules: &dyn Rules, repo: &Repo, request: &MemberRemoveRequest) -> Result<(), Refusal> {
+fn removal_holds(rules: &dyn VaultRules, repo: &Repo, request: &MemberRemoveRequest) -> Result<(), Refusal> {
     envelope_follows(rules, repo, &request.rotated_envelope)?;
     if !rules.epoch_advances(request.new_key_epoch, repo.manifest.key_epoch) {
         return Err(Refusal::bad_request("newKeyEpoch isn't above the current one"));

@@ -6,7 +6,7 @@ use super::clock;
 use super::issuer::{Issuer, random};
 use super::nonces::Nonces;
 use super::refusal::Refusal;
-use super::rules::Rules;
+use super::rules::IdentityRules;
 use crate::codec::base64;
 use crate::wire::{ChallengeResponse, TokenRequest, TokenResponse};
 
@@ -27,7 +27,7 @@ pub struct Authority {
 ///
 /// # Errors
 /// 400 for a key that can't be anybody's.
-pub fn challenge(rules: &dyn Rules, authority: &Authority, key: &str) -> Result<ChallengeResponse, Refusal> {
+pub fn challenge(rules: &dyn IdentityRules, authority: &Authority, key: &str) -> Result<ChallengeResponse, Refusal> {
     rules.read_member_key(key)?;
     let nonce = rules.make_nonce(key, random::<32>()?);
     let spelled = rules.spell_nonce(&nonce);
@@ -39,7 +39,11 @@ pub fn challenge(rules: &dyn Rules, authority: &Authority, key: &str) -> Result<
 ///
 /// # Errors
 /// 400 for a malformed key, 401 for anything wrong with nonce or signature.
-pub fn redeem(rules: &dyn Rules, authority: &Authority, request: &TokenRequest) -> Result<TokenResponse, Refusal> {
+pub fn redeem(
+    rules: &dyn IdentityRules,
+    authority: &Authority,
+    request: &TokenRequest,
+) -> Result<TokenResponse, Refusal> {
     let nonce = check(rules, authority, request)?;
     if !rules.spend(&authority.nonces, &nonce) {
         return Err(Refusal::unauthorized("the nonce can't be redeemed"));
@@ -52,7 +56,7 @@ pub fn redeem(rules: &dyn Rules, authority: &Authority, request: &TokenRequest) 
 ///
 /// # Errors
 /// As [`redeem`].
-pub fn check(rules: &dyn Rules, authority: &Authority, request: &TokenRequest) -> Result<Vec<u8>, Refusal> {
+pub fn check(rules: &dyn IdentityRules, authority: &Authority, request: &TokenRequest) -> Result<Vec<u8>, Refusal> {
     let key = rules.read_member_key(&request.ed25519_public_key)?;
     let nonce = rules.read_nonce(&request.nonce).ok_or(Refusal::unauthorized("the nonce isn't base64"))?;
     let issued = authority.nonces.find(&nonce);
@@ -70,7 +74,7 @@ pub fn check(rules: &dyn Rules, authority: &Authority, request: &TokenRequest) -
 ///
 /// # Errors
 /// The operating system gives no random bytes.
-pub fn grant(rules: &dyn Rules, authority: &Authority, key: &str) -> Result<TokenResponse, Refusal> {
+pub fn grant(rules: &dyn IdentityRules, authority: &Authority, key: &str) -> Result<TokenResponse, Refusal> {
     let lifetime = i64::try_from(rules.token_ttl(authority.token_ttl).as_millis()).unwrap_or(i64::MAX);
     // JWTs count in seconds: rounded up, so that the token lives at least as long as it was meant to.
     let expires = clock::now_ms().saturating_add(lifetime).saturating_add(999) / 1000;

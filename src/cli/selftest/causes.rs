@@ -54,7 +54,7 @@ fn judge(faults: &[Fault], args: &SelftestArgs) -> Result<Vec<Judged>, UsageErro
         let (mut running, mut judged) = (JoinSet::new(), Vec::new());
         let mut queue = faults.iter().copied();
         loop {
-            while running.len() < usize::from(args.jobs)
+            while running.len() < usize::from(args.jobs.unwrap_or(super::WHOLE_RUNS))
                 && let Some(fault) = queue.next()
             {
                 let save = args.save.clone();

@@ -4,7 +4,7 @@
 use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 
-use super::Rules;
+use super::IdentityRules;
 use crate::codec::jwt::Jwt;
 use crate::codec::{base64, signature};
 use crate::server::nonces::Issued;
@@ -18,7 +18,7 @@ pub(crate) fn read_nonce(text: &str) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn nonce_is_redeemable(
-    rules: &dyn Rules,
+    rules: &dyn IdentityRules,
     issued: Option<&Issued>,
     identity: &str,
     ttl: std::time::Duration,
@@ -45,7 +45,7 @@ pub(crate) fn claims(issuer: &str, member: &str, issued: i64, expires: i64, jti:
     claims
 }
 
-pub(crate) fn authenticate(rules: &dyn Rules, authority: &Authority, parts: &Parts) -> Result<String, Refusal> {
+pub(crate) fn authenticate(rules: &dyn IdentityRules, authority: &Authority, parts: &Parts) -> Result<String, Refusal> {
     let token = rules.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
     rules.member_of_token(authority, &token)
 }

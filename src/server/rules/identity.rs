@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use serde_json::{Map, Value};
 
-use super::{AsRules, Later, conformant};
+use super::{AsIdentity, Later, conformant};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
 use crate::server::credentials;
@@ -18,7 +18,7 @@ use crate::server::route::Route;
 use crate::wire::{ChallengeResponse, TokenRequest, TokenResponse};
 
 /// The decisions of the identity provider, and of the vault about tokens.
-pub trait IdentityRules: AsRules + Send + Sync + 'static {
+pub trait IdentityRules: AsIdentity + Send + Sync + 'static {
     // ---- Challenge (SPEC §3.1) ----
 
     /// The raw key of a member id: canonical base64 of a usable point, or 400.
@@ -58,14 +58,14 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// The whole challenge.
     fn challenge(&self, authority: &Authority, key: &str) -> Result<ChallengeResponse, Refusal> {
-        redemption::challenge(self.rules(), authority, key)
+        redemption::challenge(self.identity_rules(), authority, key)
     }
 
     // ---- Token (SPEC §3.2) ----
 
     /// Whether a nonce was issued, to this caller, and not too long ago (SPEC §3.2, §12).
     fn nonce_is_redeemable(&self, issued: Option<&Issued>, identity: &str, ttl: Duration) -> bool {
-        conformant::nonce_is_redeemable(self.rules(), issued, identity, ttl)
+        conformant::nonce_is_redeemable(self.identity_rules(), issued, identity, ttl)
     }
 
     /// Whether a nonce issued to one identity serves another: no.
@@ -89,7 +89,7 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
         authority: &'a Authority,
         request: &'a TokenRequest,
     ) -> Later<'a, Result<TokenResponse, Refusal>> {
-        Box::pin(ready(redemption::redeem(self.rules(), authority, request)))
+        Box::pin(ready(redemption::redeem(self.identity_rules(), authority, request)))
     }
 
     /// The seed of the signing key, if it isn't this deployment's own secret.
@@ -121,17 +121,17 @@ pub trait IdentityRules: AsRules + Send + Sync + 'static {
 
     /// The member id of the caller of a vault operation, or 401 (SPEC §3, §6).
     fn authenticate(&self, authority: &Authority, _route: Route, parts: &Parts) -> Result<String, Refusal> {
-        conformant::authenticate(self.rules(), authority, parts)
+        conformant::authenticate(self.identity_rules(), authority, parts)
     }
 
     /// The member that a token stands for, or 401.
     fn member_of_token(&self, authority: &Authority, token: &str) -> Result<String, Refusal> {
-        authority.issuer.member_of(self.rules(), token)
+        authority.issuer.member_of(self.identity_rules(), token)
     }
 
     /// Verifies a token that isn't known by its spelling.
     fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
-        issuer::verify(self.rules(), issuer, token, now_ms)
+        issuer::verify(self.identity_rules(), issuer, token, now_ms)
     }
 
     /// Whether a token's header is exactly the one that this issuer writes (algorithm, type and key).

@@ -17,19 +17,26 @@ pub use vault::VaultRules;
 /// A boxed future, which is what lets an object-safe trait wait.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Every decision of the server: who somebody is, and what they may do.
-pub trait Rules: IdentityRules + VaultRules {}
-
-impl<T: IdentityRules + VaultRules> Rules for T {}
-
 /// Lets default methods hand the rules on as an object.
-pub trait AsRules {
+pub trait AsIdentity {
     /// The rules as an object.
-    fn rules(&self) -> &dyn Rules;
+    fn identity_rules(&self) -> &dyn IdentityRules;
 }
 
-impl<T: Rules> AsRules for T {
-    fn rules(&self) -> &dyn Rules {
+impl<T: IdentityRules> AsIdentity for T {
+    fn identity_rules(&self) -> &dyn IdentityRules {
+        self
+    }
+}
+
+/// Lets default methods hand the rules on as an object.
+pub trait AsVault {
+    /// The rules as an object.
+    fn vault_rules(&self) -> &dyn VaultRules;
+}
+
+impl<T: VaultRules> AsVault for T {
+    fn vault_rules(&self) -> &dyn VaultRules {
         self
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::future::ready;
 
-use super::{AsRules, Later, conformant};
+use super::{AsVault, Later, conformant};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
@@ -15,7 +15,7 @@ use crate::wire::{
 };
 
 /// The decisions of the vault.
-pub trait VaultRules: AsRules + Send + Sync + 'static {
+pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- Reading a request ----
 
     /// One raw path segment, percent-decoded: `+` is a plus, bad escapes and bad UTF-8 are refused.
@@ -47,12 +47,12 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// Carries an operation out: load, decide and commit in one transaction (SPEC §6, §10).
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
-        Box::pin(ready(operations::execute(self.rules(), store, visit)))
+        Box::pin(ready(operations::execute(self.vault_rules(), store, visit)))
     }
 
     /// What an operation does to a state: 404 without one, 403 for strangers, then the operation.
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-        operations::transition(self.rules(), visit, state)
+        operations::transition(self.vault_rules(), visit, state)
     }
 
     /// A state as it is read from the store.
@@ -84,7 +84,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The operation; `existing` is the repository that has this id already.
     fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-        operations::create(self.rules(), visit, existing, request)
+        operations::create(self.vault_rules(), visit, existing, request)
     }
 
     /// Whether the roster is the caller and nobody else.
@@ -101,7 +101,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The operation.
     fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
-        operations::pull(self.rules(), visit, repo, request)
+        operations::pull(self.vault_rules(), visit, repo, request)
     }
 
     /// Whether the caller has the current version.
@@ -113,7 +113,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The operation.
     fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
-        operations::push(self.rules(), visit, repo, request)
+        operations::push(self.vault_rules(), visit, repo, request)
     }
 
     /// The gate of optimistic concurrency.
@@ -160,7 +160,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The operation.
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-        operations::add(self.rules(), visit, repo, request)
+        operations::add(self.vault_rules(), visit, repo, request)
     }
 
     /// Whether a new entry's wrapped key is for the current data key.
@@ -177,7 +177,7 @@ pub trait VaultRules: AsRules + Send + Sync + 'static {
 
     /// The operation.
     fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-        operations::remove(self.rules(), visit, repo, request)
+        operations::remove(self.vault_rules(), visit, repo, request)
     }
 
     /// Whether this very removal made the current state; then it is a retry (revision 0.3).
