@@ -10,7 +10,7 @@ use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{Later, VaultRules};
 use crate::server::{operations, validate};
 use crate::wire::proto::{Code, EncryptedEnvelope, MemberRemoveRequest as Removal, Method, PushRequest as Push};
 use crate::wire::{MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
@@ -66,7 +66,7 @@ fn as_double(number: &mut i64) {
     *number = *number as f64 as i64;
 }
 
-impl IdentityRules for KeepsWhatComes {}
+shared!(KeepsWhatComes: vault, edge);
 
 impl Edge for KeepsWhatComes {
     fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {

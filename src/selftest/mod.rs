@@ -182,7 +182,10 @@ async fn assessed(profile: Profile, subject: Subject, scope: Scope) -> Trial {
     }
     // The part that did not end well speaks for all.
     let worst = ends.iter().find(|end| end.exit_code != 0).or(ends.first());
-    worst.map_or_else(|| wrong(subject, "no run".into()), |end| assess(profile, subject, end, &runner::together(&results)))
+    worst.map_or_else(
+        || wrong(subject, "no run".into()),
+        |end| assess(profile, subject, end, &runner::together(&results)),
+    )
 }
 
 /// In how many parts a server is judged, all at once and each with a server of its own: a run that does nothing but wait
