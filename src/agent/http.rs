@@ -1,4 +1,7 @@
 //! The client's HTTP: one request, one answer, nothing followed anywhere.
+//!
+//! This is the one place that uses reqwest, and it does so because real clients do: the suite's own transport (`crate::client`) sends
+//! what no library would send, and must not be what the built-in client is judged by.
 
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! `avp-conform completions` and `avp-conform man`: what clap knows of the command line, for shells and for man.
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command};
 
-use super::args::Cli;
-use super::select::near_misses;
+use super::near::near_misses;
 use super::{UsageError, output};
 
 /// Options of `completions`.
@@ -22,17 +21,16 @@ pub(super) struct ManArgs {
     command: Option<String>,
 }
 
-/// Prints the script.
-pub(super) fn completions(args: &CompletionsArgs) -> Result<u8, UsageError> {
+/// Prints the script for a command line.
+pub(super) fn completions(args: &CompletionsArgs, mut whole: Command) -> Result<u8, UsageError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    clap_complete::generate(args.shell, &mut whole, env!("CARGO_PKG_NAME"), &mut script);
     output::print_data(&String::from_utf8_lossy(&script))?;
     Ok(0)
 }
 
-/// Prints the page, as roff.
-pub(super) fn man(args: &ManArgs) -> Result<u8, UsageError> {
-    let mut whole = Cli::command();
+/// Prints the page of a command line, as roff.
+pub(super) fn man(args: &ManArgs, mut whole: Command) -> Result<u8, UsageError> {
     whole.build();
     let command = match args.command.as_deref() {
         None => whole,

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use super::UsageError;
-use super::select::near_misses;
+use super::near::near_misses;
 use crate::faults::{self, Fault, Quirk};
 use crate::scenarios::{self, CheckInfo};
 use crate::server::{Config, Deviation, Running};

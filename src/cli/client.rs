@@ -9,10 +9,10 @@ use globset::{Glob, GlobBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::args::revision;
+use super::near::near_misses;
 use super::reports::ReportArgs;
 use super::run::{TICK, interrupts};
-use super::select::{near_misses, section_glob};
+use super::select::section_glob;
 use super::{UsageError, output, runtime, values};
 use crate::client::random;
 use crate::client_scenarios::{self as clients, ClientConfig, Progress, Subject};
@@ -78,7 +78,7 @@ pub(super) struct ClientArgs {
     #[arg(long, help_heading = "Selection")]
     slow: bool,
     /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
-    #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), help_heading = "Selection")]
+    #[arg(long, value_name = "REV", default_value = "0.2", value_parser = values::revision(), help_heading = "Selection")]
     #[arg(hide_possible_values = true)]
     spec: Revision,
     /// Recorded in the reports; keys and ids are always fresh

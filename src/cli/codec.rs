@@ -8,9 +8,9 @@ use clap::Args;
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use tokio::sync::watch;
 
+use super::near::near_misses;
 use super::reports::ReportArgs;
 use super::run::{TICK, interrupts};
-use super::select::near_misses;
 use super::{UsageError, output, runtime, values};
 use crate::client::random;
 use crate::ground::lock;

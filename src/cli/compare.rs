@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::ColorArgs;
+use super::shared::ColorArgs;
 use super::{UsageError, output};
 use crate::report::{Matrix, Saved, compare};
 

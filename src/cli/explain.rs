@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::ColorArgs;
-use super::select::near_misses;
+use super::near::near_misses;
+use super::shared::ColorArgs;
 use super::{UsageError, output};
 use crate::handbook::{self, Article};
 use crate::report::style::{BOLD, CYAN, DIM, paint};

@@ -6,18 +6,21 @@ mod human;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use self::curl::Bodies;
-use super::args::{Cli, ColorArgs, ProfileArg, ProfilesArg, RunArgs, revision};
+use super::run::rerun::masked;
 use super::run::{config, embed, interrupts};
-use super::{UsageError, output, rerun, runtime, values};
+use super::shared::{ColorArgs, ProfileArg, ProfilesArg};
+use super::{UsageError, backend, output, runtime, values};
 use crate::client::random;
 use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
+use crate::report::shell::quote;
 use crate::requirements::Revision;
 use crate::runner::{RunConfig, Shard};
+use crate::server::Config;
 
 const AFTER: &str = "\
 Exit status:
@@ -35,6 +38,9 @@ Examples:
 
 /// How long it goes on when nothing is said.
 const DURATION: Duration = Duration::from_secs(60);
+
+/// Bound on one request when nothing is said.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options of `fuzz`.
 #[derive(Args, Debug)]
@@ -95,7 +101,7 @@ pub(super) struct FuzzArgs {
     #[arg(long, value_name = "FILE", default_value = "avp-fuzz.json")]
     save: PathBuf,
     /// Revision of the specification to judge by: 0.2, 0.3 or 0.4
-    #[arg(long, value_name = "REV", default_value = "0.2", value_parser = revision(), hide_possible_values = true)]
+    #[arg(long, value_name = "REV", default_value = "0.2", value_parser = values::revision(), hide_possible_values = true)]
     spec: Revision,
     /// Warnings fail
     #[arg(long)]
@@ -105,25 +111,69 @@ pub(super) struct FuzzArgs {
 }
 
 impl FuzzArgs {
-    /// As options of the judging command, which reads targets and headers.
-    fn target(&self) -> Result<RunArgs, UsageError> {
-        // The defaults of the judging command.
-        let mut args = Cli::try_parse_from(["avp-conform"]).map_err(|error| error.to_string())?.run;
-        (args.server, args.idp) = (self.server.clone(), self.idp.clone());
-        args.profile = self.profile.map(ProfilesArg::from);
-        (args.embedded, args.fault, args.quirk) = (self.embedded, self.fault.clone(), self.quirk.clone());
-        (args.header, args.ca_cert, args.insecure) = (self.header.clone(), self.ca_cert.clone(), self.insecure);
-        (args.jobs, args.timeout, args.seed) = (Some(self.jobs), self.timeout, self.seed);
-        (args.spec, args.strict) = (self.spec, self.strict);
-        Ok(args)
+    /// Whom the requests go to, and how. The target of `--embedded` is filled in when its server listens.
+    fn config(&self) -> Result<RunConfig, UsageError> {
+        let name = self.server.as_ref().map(|server| server.trim().to_owned());
+        Ok(RunConfig {
+            idp: self.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,
+            headers: config::headers("--header", &self.header)?,
+            ca_certs: config::certificates(&self.ca_cert)?,
+            insecure: self.insecure,
+            timeout: self.timeout,
+            jobs: self.jobs.into(),
+            fits: false,
+            seed: self.seed,
+            strict: self.strict,
+            wanted: self.profile.map(ProfileArg::profile),
+            spec: self.spec,
+            target_name: Some(name.unwrap_or_else(|| config::embedded_name(self.fault.as_deref()))),
+            ..RunConfig::new(config::target(
+                self.server.as_deref(),
+                self.embedded,
+                self.profile.map(ProfilesArg::from),
+            )?)
+        })
+    }
+
+    /// The built-in server that was asked for, if it was.
+    fn embedded(&self) -> Result<Option<Config>, UsageError> {
+        let config = || {
+            let deviation = backend::deviation(self.fault.as_deref(), &self.quirk)?;
+            Ok(Config { deviation, ..Config::default() })
+        };
+        self.embedded.then(config).transpose()
+    }
+
+    /// The options with which a finding is played again: credentials masked, quoted for a shell.
+    fn rerun(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        words.extend(self.embedded.then(|| "--embedded".to_owned()));
+        let mut valued = |option: &str, value: &str| words.extend([option.to_owned(), quote(value.trim())]);
+        for (option, value) in [("--server", &self.server), ("--idp", &self.idp), ("--fault", &self.fault)] {
+            value.iter().for_each(|value| valued(option, value));
+        }
+        if let Some(profile) = self.profile {
+            valued("--profile", ProfilesArg::from(profile).name());
+        }
+        self.quirk.iter().for_each(|quirk| valued("--quirk", quirk));
+        self.header.iter().for_each(|header| valued("--header", &masked(header)));
+        self.ca_cert.iter().for_each(|path| valued("--ca-cert", &path.to_string_lossy()));
+        if self.timeout != TIMEOUT {
+            valued("--timeout", &values::time_text(self.timeout));
+        }
+        if self.spec != Revision::default() {
+            valued("--spec", self.spec.name());
+        }
+        words.extend(self.insecure.then(|| "--insecure".to_owned()));
+        words.extend(self.strict.then(|| "--strict".to_owned()));
+        words.join(" ")
     }
 }
 
 /// Carries `fuzz` out and tells the exit status.
 pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
-    let target = args.target()?;
-    let mut config = config::of(&target)?;
-    let embedded = config::embedded(&target)?;
+    let mut config = args.config()?;
+    let embedded = args.embedded()?;
     let saved = args.replay.as_deref().map(read).transpose()?;
     let runtime = runtime()?;
     let done = runtime.block_on(async {
@@ -133,7 +183,7 @@ pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
         };
         let done = match &saved {
             Some(saved) => replay(args, &config, saved).await,
-            None => campaign(args, &config, &rerun::options(&target)).await,
+            None => campaign(args, &config, &args.rerun()).await,
         };
         drop(running);
         done

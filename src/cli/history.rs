@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::args::ColorArgs;
+use super::shared::ColorArgs;
 use super::{UsageError, output};
 use crate::history::{self, History, HistoryError, Offence, Verdict};
 use crate::report::text::clean;

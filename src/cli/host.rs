@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::ProfilesArg;
+use super::shared::ProfilesArg;
 use super::{UsageError, values};
 use crate::process::command::{PORT, shell_feature};
 use crate::runner::Target;

@@ -2,15 +2,48 @@
 
 mod human;
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::args::{ListArgs, ListFormat};
+use super::shared::ColorArgs;
 use super::{UsageError, backend, output};
 use crate::agent::{Habit, HabitInfo};
 use crate::client_scenarios;
 use crate::faults::{Fault, Quirk};
 use crate::requirements::{self, Level, Party, Requirement, Revision};
 use crate::scenarios::CheckInfo;
+
+/// Options of `list`.
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// List the requirements, with the checks that prove each of them, or why none can
+    #[arg(long)]
+    pub requirements: bool,
+    /// List what the built-in server can do wrong
+    #[arg(long)]
+    pub faults: bool,
+    /// List the odd but allowed habits of the built-in server
+    #[arg(long)]
+    pub quirks: bool,
+    /// List the checks of clients
+    #[arg(long)]
+    pub clients: bool,
+    /// List what the built-in client can do wrong, and its odd but allowed habits
+    #[arg(long)]
+    pub client_faults: bool,
+    /// How to print the list
+    #[arg(long, value_enum, default_value = "human")]
+    pub format: ListFormat,
+    #[command(flatten)]
+    pub color: ColorArgs,
+}
+
+/// How `list` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormat {
+    Human,
+    Json,
+}
 
 /// What is listed; what wasn't asked for isn't there.
 #[derive(Debug, Default, Serialize)]

@@ -16,23 +16,26 @@ mod history;
 mod host;
 mod list;
 mod merge;
+mod near;
 mod output;
 mod reports;
-mod rerun;
 mod run;
 mod scan;
 mod select;
 mod selftest;
 mod serve;
 mod settings;
+mod shared;
 mod values;
 mod vectors;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory as _;
+
 use crate::report::style::{RED, paint};
 use crate::report::text::clean;
-use args::Command;
+use args::{Cli, Command};
 
 /// Exit status for usage, and for anything that keeps a command from starting.
 const USAGE: u8 = 2;
@@ -74,8 +77,8 @@ pub fn main() -> ExitCode {
         Some(Command::Matrix(args)) => compare::matrix(&args),
         Some(Command::Diff(args)) => compare::diff(&args),
         Some(Command::Merge(args)) => merge::merge(&args),
-        Some(Command::Completions(args)) => about::completions(&args),
-        Some(Command::Man(args)) => about::man(&args),
+        Some(Command::Completions(args)) => about::completions(&args, Cli::command()),
+        Some(Command::Man(args)) => about::man(&args, Cli::command()),
     };
     match done {
         Ok(status) => ExitCode::from(status),

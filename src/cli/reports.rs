@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use clap::Args;
 
-use super::args::ColorArgs;
+use super::shared::ColorArgs;
 use super::{USAGE, UsageError, output};
 use crate::report::human::{Screen, summary};
 use crate::report::{Destination, Format, ReportSpec, Run, step_summary};

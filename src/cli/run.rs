@@ -1,6 +1,8 @@
 //! The default command: judge a server.
 
+pub(super) mod args;
 pub(super) mod config;
+pub(super) mod rerun;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::args::RunArgs;
+use self::args::RunArgs;
 use super::serve::asked_to_end;
 use super::{USAGE, UsageError, backend, output, runtime};
 use crate::client::Profile;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::StorageArgs;
 use super::reports::ReportArgs;
+use super::shared::StorageArgs;
 use super::{UsageError, run, select, values};
 use crate::report::Recorder;
 use crate::report::shell::quote;

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::UsageError;
-use super::args::ProfileArg;
+use super::shared::ProfileArg;
 use crate::client::Profile;
 use crate::report::text::clean;
 use crate::runner::Shard;

@@ -1,11 +1,44 @@
 //! `avp-conform serve`: the built-in reference server.
 
-use super::args::ServeArgs;
-use super::{UsageError, backend, output, runtime};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{UsageError, backend, output, runtime, values};
 use crate::server::Config;
 
 /// Port without `--listen` and `PORT`.
 const PORT: u16 = 8787;
+
+/// Options of `serve`.
+#[derive(Args, Debug)]
+pub(super) struct ServeArgs {
+    /// Address and port; 127.0.0.1 and the port in PORT, or else 8787, by default; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// Speak gRPC as well, at this address and port, from the same store; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub grpc: Option<String>,
+    /// Keep everything in this SQLite file, so that it survives a restart; in memory by default
+    #[arg(long, value_name = "PATH")]
+    pub db: Option<PathBuf>,
+    /// How long a nonce can be redeemed
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = values::time)]
+    pub nonce_ttl: Duration,
+    /// How long a token is valid
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = values::time)]
+    pub token_ttl: Duration,
+    /// Largest request body
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = values::size)]
+    pub max_body: usize,
+    /// Break this rule (list --faults)
+    #[arg(long, value_name = "NAME")]
+    pub fault: Option<String>,
+    /// Have this odd but allowed habit (list --quirks); repeatable
+    #[arg(long, value_name = "NAME")]
+    pub quirk: Vec<String>,
+}
 
 /// Serves until Ctrl-C or SIGTERM; requests under way are finished.
 pub(super) fn serve(args: ServeArgs) -> Result<u8, UsageError> {

@@ -14,7 +14,7 @@ use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 use toml::{Table, Value};
 
 use super::args::Cli;
-use super::select::near_misses;
+use super::near::near_misses;
 
 /// What the environment's names begin with.
 const PREFIX: &str = "AVP_CONFORM_";

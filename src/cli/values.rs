@@ -1,5 +1,7 @@
 //! Values of options: times, sizes, URLs, headers. What may hold a credential is never repeated in an error.
 
+use crate::requirements::Revision;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::time::Duration;
 
 use url::Url;
@@ -143,6 +145,12 @@ pub(super) fn header(option: &str, text: &str) -> Result<Header, String> {
         );
     }
     Ok(Header { name: parsed, value })
+}
+
+/// A revision of the specification.
+pub(super) fn revision() -> impl TypedValueParser<Value = Revision> {
+    PossibleValuesParser::new(Revision::ALL.map(Revision::name))
+        .map(|name| Revision::ALL.into_iter().find(|revision| revision.name() == name).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::args::{ColorArgs, ListFormat};
+use super::list::ListFormat;
+use super::shared::ColorArgs;
 use super::{UsageError, output};
 use crate::fuzzing::seeds;
 use crate::report::style::{GREEN, RED, paint};

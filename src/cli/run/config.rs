@@ -1,12 +1,14 @@
 //! From what was typed to what a run needs, with every mistake that can be seen beforehand.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::args::{ProfilesArg, RunArgs};
-use super::super::{UsageError, backend, rerun, select, values};
+use super::super::shared::ProfilesArg;
+use super::super::{UsageError, backend, select, values};
+use super::args::RunArgs;
+use super::rerun;
 use crate::client::Profile;
 use crate::faults::FaultKind;
 use crate::runner::{
@@ -22,7 +24,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
     let host = args.host.plan(args.server.as_deref(), args.idp.as_deref(), args.profile)?;
     let target = match &host.server {
         Some(url) => Target::Url(url.clone()),
-        None => target(args)?,
+        None => target(args.server.as_deref(), args.embedded, args.profile)?,
     };
     let beside = match (host.grpc, &args.grpc) {
         (Some(url), None) => Some(url),
@@ -42,7 +44,7 @@ pub(in super::super) fn of(args: &RunArgs) -> Result<RunConfig, UsageError> {
         },
         headers: headers("--header", &args.header)?,
         idp_headers: headers("--idp-header", &args.idp_header)?,
-        ca_certs: args.ca_cert.iter().map(|path| certificate(path)).collect::<Result<_, _>>()?,
+        ca_certs: certificates(&args.ca_cert)?,
         insecure: args.insecure,
         timeout: args.timeout,
         deadline: args.deadline.unwrap_or(DEFAULT_DEADLINE),
@@ -133,11 +135,16 @@ fn nonce_ttl(args: &RunArgs) -> Option<Duration> {
     args.nonce_ttl.or((args.embedded && args.slow).then_some(EMBEDDED_NONCE_TTL))
 }
 
-fn target(args: &RunArgs) -> Result<Target, UsageError> {
-    match (&args.server, args.embedded) {
+/// What `--server`, `--embedded` and `--profile` name.
+pub(in super::super) fn target(
+    server: Option<&str>,
+    embedded: bool,
+    profile: Option<ProfilesArg>,
+) -> Result<Target, UsageError> {
+    match (server, embedded) {
         (Some(server), _) => {
             let target = values::target(server)?;
-            match (&target, args.profile) {
+            match (&target, profile) {
                 (Target::Url(url), Some(wanted))
                     if wanted.profile().is_some_and(|wanted| wanted != Profile::of_scheme(url.scheme())) =>
                 {
@@ -152,7 +159,7 @@ fn target(args: &RunArgs) -> Result<Target, UsageError> {
             }
         }
         // Its port isn't known yet.
-        (None, true) if args.profile == Some(ProfilesArg::Grpc) => {
+        (None, true) if profile == Some(ProfilesArg::Grpc) => {
             values::target("grpc://127.0.0.1:1").map_err(UsageError)
         }
         (None, true) => values::target("http://127.0.0.1").map_err(UsageError),
@@ -202,15 +209,26 @@ fn target_name(args: &RunArgs) -> String {
         (Some(server), _) => format!("{}{beside}", server.trim()),
         (None, Some(command)) => command.trim().to_owned(),
         (None, None) => {
-            let fault = args.fault.as_ref().map(|fault| format!(" with fault {fault}"));
             let both = if args.profile == Some(ProfilesArg::Both) { " by both profiles" } else { "" };
-            format!("the built-in server{}{both}", fault.unwrap_or_default())
+            embedded_name(args.fault.as_deref()) + both
         }
     }
 }
 
-fn headers(option: &str, texts: &[String]) -> Result<Vec<Header>, UsageError> {
+/// What a report calls the built-in server.
+pub(in super::super) fn embedded_name(fault: Option<&str>) -> String {
+    let fault = fault.map(|fault| format!(" with fault {fault}"));
+    format!("the built-in server{}", fault.unwrap_or_default())
+}
+
+/// Headers as typed.
+pub(in super::super) fn headers(option: &str, texts: &[String]) -> Result<Vec<Header>, UsageError> {
     texts.iter().map(|text| values::header(option, text).map_err(UsageError)).collect()
+}
+
+/// The files of `--ca-cert`.
+pub(in super::super) fn certificates(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, UsageError> {
+    paths.iter().map(|path| certificate(path)).collect()
 }
 
 fn certificate(path: &Path) -> Result<Vec<u8>, UsageError> {

@@ -1,13 +1,14 @@
 //! The options with which a single check runs again as it ran: credentials masked, quoted for a shell.
 
-use super::args::{RunArgs, StorageArgs};
-use super::values::time_text;
+use super::super::shared::StorageArgs;
+use super::super::values::time_text;
+use super::args::RunArgs;
 use crate::report::shell::quote;
 use crate::requirements::Revision;
 use crate::runner::DEFAULT_READY;
 
 /// What a rerun needs besides `--only`.
-pub(super) fn options(args: &RunArgs) -> String {
+pub(in super::super) fn options(args: &RunArgs) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut valued = |option: &str, value: &str| words.extend([option.to_owned(), quote(value)]);
     if let Some(server) = &args.server {
@@ -78,7 +79,7 @@ pub(super) fn options(args: &RunArgs) -> String {
 }
 
 /// The name of a header with its value masked.
-fn masked(header: &str) -> String {
+pub(in super::super) fn masked(header: &str) -> String {
     format!("{}: ***", header.split(':').next().unwrap_or_default().trim())
 }
 
@@ -86,7 +87,7 @@ fn masked(header: &str) -> String {
 mod tests {
     use clap::Parser;
 
-    use super::super::args::Cli;
+    use super::super::super::args::Cli;
     use super::*;
 
     fn rerun(arguments: &[&str]) -> String {
