@@ -446,7 +446,7 @@ fn a_counterexample_is_shrunk_and_repeatable() {
 fn usage_errors() {
     let run = |arguments: &[&str]| Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().unwrap();
     for (arguments, said) in [
-        (&["codec", "--shim", "a 'b"][..], "a single quote isn't closed"),
+        (&["codec", "--shim", "a 'b"][..], "a quote isn't closed"),
         (&["codec", "--shim", "cat", "--only", "aad/nonsense"], "leave no check to run"),
         (&["codec", "--shim", "cat", "--vectors", "/no/such/folder"], "/no/such/folder"),
         (&["codec"], "--shim"),
