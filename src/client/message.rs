@@ -19,6 +19,8 @@ pub struct RawAnswer {
     pub body: Bytes,
     /// How the call ended, where it was one.
     pub grpc: Option<GrpcStatus>,
+    /// Whether a byte order mark stood before the body, which is without it.
+    pub marked: bool,
 }
 
 /// How a gRPC call ended.
@@ -31,6 +33,17 @@ pub struct GrpcStatus {
 }
 
 impl RawAnswer {
+    /// The answer without the byte order mark that its body may begin with: that one is there is told once, and everything else can
+    /// be judged all the same.
+    #[must_use]
+    pub fn unmarked(mut self) -> Self {
+        if self.body.starts_with(b"\xef\xbb\xbf") {
+            self.body = self.body.slice(3..);
+            self.marked = true;
+        }
+        self
+    }
+
     /// The answer with its gzip undone. Who asks for no coding in particular may get any (RFC 9110 §12.5.3); what isn't what it says
     /// stays as it came, and so does what would be longer than `limit`.
     pub fn plain(self, limit: usize) -> Self {

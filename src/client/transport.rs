@@ -77,6 +77,9 @@ impl Line {
     }
 }
 
+/// How long to wait before another connection is opened, when a server has closed a fresh one at once.
+const CROWDED: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(300)];
+
 /// Idle connections that stay open but aren't used.
 pub struct Held(Vec<Idle>);
 
@@ -245,17 +248,33 @@ impl Transport {
                 other => return other,
             }
         }
-        let stream = self.dial.open(deadline).await?;
-        deadline
-            .limit(async {
+        let mut pauses = CROWDED.into_iter();
+        loop {
+            let stream = self.dial.open(deadline).await?;
+            let sent = deadline.limit(async {
                 let traffic = stream.traffic();
                 let line = match self.profile {
                     Profile::Http => Line::Http(Connection::over(stream, traffic).await?),
                     Profile::Grpc => Line::Grpc(GrpcConnection::over(stream, traffic).await?.into()),
                 };
                 self.exchange(line, request).await
-            })
-            .await
+            });
+            match (sent.await, pauses.next()) {
+                // Closed as soon as it was open: there are too many connections, of which some are about to end.
+                (Err(TransportError::NotSent(_)), Some(pause)) => {
+                    self.make_room();
+                    tokio::time::sleep(pause).await;
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    /// Closes idle connections but for the last: a server may have room for a few only, and others are wanted now.
+    fn make_room(&self) {
+        let mut idle = self.idle();
+        let all = idle.len();
+        idle.drain(..all.saturating_sub(1));
     }
 
     /// The connection that was used last; those that have been idle for long are closed.
@@ -326,6 +345,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError`], always one that [is unreachable](TransportError::is_unreachable).
     pub(super) async fn open(&self, deadline: Deadline) -> Result<Stream, TransportError> {
+        self.make_room();
         self.dial.open(deadline).await
     }
 

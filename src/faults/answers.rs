@@ -91,6 +91,13 @@ faults! {
     "content-type-missing" breaks JSON_CONTENT_TYPE: "Answers have no Content-Type." => { is Labelled(None) }
     "content-type-text" breaks JSON_CONTENT_TYPE: "Answers are labelled as plain text." => { is Labelled(Some("text/plain; charset=utf-8")) }
     "content-type-html" breaks JSON_CONTENT_TYPE: "Answers are labelled as HTML, a framework's default." => { is Labelled(Some("text/html")) }
+    "answers-begin-with-a-mark" breaks HTTP_PROFILE: "A byte order mark stands before every JSON body." => {
+        edge {
+            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                response.map(|body| if body.is_empty() { body } else { [b"\xef\xbb\xbf", &body[..]].concat().into() })
+            }
+        }
+    }
     "answers-snake-case" breaks FIELD_NAMES: "The members of vault answers are in snake_case." => {
         edge {
             fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {

@@ -202,6 +202,18 @@ faults! {
     "sessions-of-20" breaks TOKEN_LASTS: "The last 20 tokens are known, all others refused." => { is sessions(20) }
     "sessions-of-256" breaks TOKEN_LASTS: "The last 256 tokens are known, all others refused." => { is sessions(256) }
     "sessions-of-1000" breaks TOKEN_LASTS: "The last 1000 tokens are known, all others refused." => { is sessions(1000) }
+    "token-of-100-uses" breaks TOKEN_LASTS: "A token is refused after a hundred requests." => {
+        state { uses: Mutex<HashMap<String, u32>> }
+        identity {
+            fn member_of_token(&self, authority: &Authority, token: &str) -> Result<String, Refusal> {
+                let member = authority.issuer.member_of(self, token)?;
+                let mut uses = lock(&self.uses);
+                let uses = uses.entry(token.to_owned()).or_default();
+                *uses += 1;
+                if *uses > 100 { Err(REFUSED) } else { Ok(member) }
+            }
+        }
+    }
     "token-numbered" breaks TOKEN_VERIFIED: "Tokens are numbered." => { is made_of(MANY, |_, count| format!("avp-session-{count:012}")) }
     "token-numbered-in-hex" breaks TOKEN_VERIFIED: "Tokens are numbered, in hexadecimal digits." => {
         is made_of(MANY, |_, count| format!("{:032x}", 0x5eed_0000_0000_u64 + count))

@@ -48,6 +48,7 @@ mod replay;
 mod replicas;
 mod requests;
 mod rosters;
+mod rows;
 mod spellings;
 mod status;
 mod storage;
@@ -155,6 +156,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         storage::faults(),
         caches::faults(),
         rosters::faults(),
+        rows::faults(),
         collations::faults(),
         columns::faults(),
         numbers::faults(),

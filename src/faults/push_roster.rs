@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use super::tools::{edit_body, entry_mut, is_in};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo};
+use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
-use crate::wire::{MemberEntry, PushRequest};
+use crate::wire::{MemberEntry, PushRequest, PushResponse};
 
 /// What a push makes of the roster: old one, new one if there is one, and the outcome.
 struct Roster(fn(&[MemberEntry], Option<&[MemberEntry]>) -> Vec<MemberEntry>);
@@ -203,6 +203,22 @@ faults! {
                 let mut next = operations::pushed(repo, request);
                 next.envelope.repo_id.clone_from(&repo.manifest.repo_id);
                 next
+            }
+        }
+    }
+    "rotation-keeps-author" breaks PUSH_ROTATES: "Whoever rotates by push stays in the roster, though it leaves him out." => {
+        vault {
+            fn rotation_keeps_caller(&self, _: &[MemberEntry], _: &str) -> bool { true }
+            fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+                let mut request = request.clone();
+                let key_epoch = request.envelope.key_epoch;
+                let own = repo.manifest.member(&visit.caller).map(|own| MemberEntry { key_epoch, ..own.clone() });
+                if let Some(roster) = &mut request.rotated_members
+                    && roster.iter().all(|entry| entry.ed25519_public_key != visit.caller)
+                {
+                    roster.extend(own);
+                }
+                operations::push(self, visit, repo, &request)
             }
         }
     }

@@ -1,12 +1,19 @@
 //! removeMember that doesn't remove, doesn't rotate, or does it again (SPEC §6, §10; revision 0.3).
 
 use axum::http::StatusCode;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::Value;
 
-use super::tools::{entry_mut, is_in, is_refused};
+use super::tools::{edit_body, entry_mut, is_in, is_refused};
+use crate::codec::base64;
+use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::route::Route;
 use crate::server::rules::VaultRules;
+use crate::server::store::Store;
 use crate::wire::{MemberEntry, MemberRemoveRequest, VaultManifest};
 
 /// What is stored after a removal, changed.
@@ -59,6 +66,15 @@ fn refreshed(old: &[MemberEntry], new: &[MemberEntry]) -> Vec<MemberEntry> {
 /// A second removal of somebody who is gone.
 fn is_repeated(repo: &Repo, request: &MemberRemoveRequest) -> bool {
     !is_in(repo, &request.removed_member_id) && repo.envelope == request.rotated_envelope
+}
+
+/// As a lenient decoder reads the id, and as it is spelled rightly.
+fn named_leniently(request: &mut Value) {
+    let text = request["removedMemberId"].as_str().unwrap_or_default();
+    let bare = text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
+    if let Ok(bytes) = base64::decode_url(&bare) {
+        request["removedMemberId"] = base64::encode(&bytes).into();
+    }
 }
 
 faults! {
@@ -217,6 +233,13 @@ faults! {
     "remove-unknown-is-ok" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member rotates as usual." => {
         vault {
             fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool { true }
+        }
+    }
+    "remove-reads-ids-leniently" breaks REMOVE_UNKNOWN: "Whom a removal names is read leniently: other spellings of a member's id remove it." => {
+        edge {
+            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(if route == Route::RemoveMember { edit_body(body, named_leniently) } else { body })
+            }
         }
     }
     "remove-unknown-is-400" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member is answered with 400." => {

@@ -9,7 +9,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::tools::lock;
+use super::tools::{gap, lock};
 use crate::codec::{base64, signature};
 use crate::server::edge::Edge;
 use crate::server::nonces::Nonces;
@@ -214,6 +214,51 @@ faults! {
     "nonce-ten-marks-per-key" breaks NONCE_SINGLE_USE: "Of each key the last ten used nonces are remembered." => { is marks_per_key(10) }
     "nonce-marked-by-text" breaks NONCE_SINGLE_USE: "Used nonces are remembered as they were spelled, and read leniently." => {
         is marks_by(|request, _| request.nonce.clone(), lenient)
+    }
+    [Race] "race-nonce-spelled-otherwise" breaks NONCE_SINGLE_USE: "A nonce is locked as it is spelled, read leniently, and taken out of use a little later." => {
+        state { locked: Mutex<HashSet<String>> }
+        identity {
+            fn read_nonce(&self, text: &str) -> Option<Vec<u8>> {
+                lenient(text)
+            }
+
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a Authority,
+                request: &'a TokenRequest,
+            ) -> Later<'a, Result<TokenResponse, Refusal>> {
+                Box::pin(async move {
+                    let nonce = redemption::check(self, authority, request)?;
+                    if !lock(&self.locked).insert(request.nonce.clone()) {
+                        return Err(Refusal::unauthorized("the nonce can't be redeemed"));
+                    }
+                    gap(1_200).await;
+                    authority.nonces.spend(&nonce);
+                    redemption::grant(self, authority, &request.ed25519_public_key)
+                })
+            }
+        }
+    }
+    "nonce-of-a-connection" breaks NONCE_REDEEMABLE: "A nonce is known to the connection that it was issued on, and to no other." => {
+        state { issued: Mutex<HashMap<String, Option<tokio::task::Id>>> }
+        identity {
+            fn challenge(&self, authority: &Authority, key: &str) -> Result<ChallengeResponse, Refusal> {
+                let answer = redemption::challenge(self, authority, key)?;
+                // A connection is a task.
+                lock(&self.issued).insert(answer.nonce.clone(), tokio::task::try_id());
+                Ok(answer)
+            }
+
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a Authority,
+                request: &'a TokenRequest,
+            ) -> Later<'a, Result<TokenResponse, Refusal>> {
+                let here = lock(&self.issued).get(&request.nonce).is_some_and(|task| *task == tokio::task::try_id());
+                let answer = if here { redemption::redeem(self, authority, request) } else { used_up() };
+                Box::pin(ready(answer))
+            }
+        }
     }
     "nonce-marked-by-signature" breaks NONCE_SINGLE_USE: "Used signatures are remembered instead of nonces, as they were spelled." => {
         is marks_by(|request, _| request.signature.clone(), lenient)

@@ -138,3 +138,16 @@ pub(super) async fn holds_one_of(cx: &Ctx, reader: &Member, allowed: &[Repo], af
 pub(super) fn push_call<'a>(repo: &Repo, auth: &'a Auth, push: &crate::wire::PushRequest) -> Call<'a> {
     Call::operation(Operation::Push, repo.id(), "", auth, body(push))
 }
+
+/// A nonce as it was issued, and as lenient decoders read it, too.
+pub(super) fn other_spellings(nonce: &str) -> Vec<String> {
+    let bare = nonce.trim_end_matches('=');
+    let url = nonce.replace('+', "-").replace('/', "_");
+    let mut all = vec![nonce.to_owned(), format!("{nonce} "), format!(" {nonce}"), format!("{nonce}\n")];
+    for other in [bare.to_owned(), url.trim_end_matches('=').to_owned(), url] {
+        if !all.contains(&other) {
+            all.push(other);
+        }
+    }
+    all
+}

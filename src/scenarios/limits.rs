@@ -31,6 +31,8 @@ const PLAIN_ROSTER: usize = 2;
 const REMEMBERED: usize = 16;
 /// An older nonce may have expired: its refusal says nothing of limits. Checks that wait for that wait longer.
 const FRESH: Duration = Duration::from_millis(1500);
+/// Repositories that a deployment has room for at the least: with fewer a server can hardly be judged.
+const MANY_REPOS: u64 = 10;
 /// The smallest integer that a double can't tell from its neighbour.
 const UNSAFE: u64 = 1 << 53;
 
@@ -43,6 +45,8 @@ pub enum Kind {
     Roster,
     /// How often one key may do something.
     Number,
+    /// How many repositories there may be, whoever owns them.
+    Store,
     /// What an id may look like.
     Id,
     /// How large a counter may be.
@@ -67,7 +71,7 @@ pub struct Limit {
 impl Limit {
     /// Whether there is nothing that the check at hand could make of the answer: it asked for more than there is room for.
     pub fn ends_the_check(&self) -> bool {
-        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number)
+        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number | Kind::Store)
     }
 
     /// Why a check has no verdict.
@@ -75,6 +79,12 @@ impl Limit {
         Stop::not_applicable(match self.kind {
             Kind::Body => "a limit of the deployment: it takes no body as large".to_owned(),
             Kind::Roster => "a limit of the deployment: it takes no roster as large".to_owned(),
+            Kind::Store => {
+                return Stop::not_judged(format!(
+                    "a limit of the deployment: after {} repositories it takes no more",
+                    self.measure - 1
+                ));
+            }
             Kind::Number if self.measure == 1 => {
                 let what = verb(self.operation);
                 return Stop::not_judged(format!("the server says that it is too much to {what} ({})", self.said));
@@ -91,6 +101,7 @@ impl Limit {
             Kind::Body => format!("bodies of {measure} bytes and more"),
             Kind::Roster => format!("rosters of {measure} members and more"),
             Kind::Number => format!("a key that wants to {} for the {measure}. time", verb(self.operation)),
+            Kind::Store => format!("the {measure}. repository, whoever creates it"),
             Kind::Id => format!("some repository ids, of {measure} characters and more"),
             Kind::Counter => format!("some counters that are far up or not the next ones, such as {measure}"),
         };
@@ -227,6 +238,15 @@ impl Limits {
             return limit(Kind::Roster, size as u64, says && self.has_worked(operation));
         }
         let times = self.times(&asked.who, operation);
+        let created = lock(&self.created).len() as u64;
+        if forbids
+            && operation == Operation::CreateRepo
+            && times == 0
+            && created >= MANY_REPOS
+            && self.is_well_meant(asked)
+        {
+            return limit(Kind::Store, created + 1, false);
+        }
         if (says && status != 413) || (forbids && times > 0 && self.is_well_meant(asked)) {
             return limit(Kind::Number, times + 1, times > 0);
         }

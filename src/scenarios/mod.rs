@@ -1,5 +1,6 @@
 //! The checks, one file per operation or section of the specification.
 
+mod alike;
 mod answer;
 mod auth;
 mod authority;
@@ -126,6 +127,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         rights::CHECKS,
         rosters::CHECKS,
         texts::CHECKS,
+        alike::CHECKS,
         gates::CHECKS,
         stored_numbers::CHECKS,
         doubled::CHECKS,

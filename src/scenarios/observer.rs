@@ -46,6 +46,7 @@ pub struct Observer {
     valid: Mutex<BTreeMap<MessageKind, u64>>,
     content_types: Mutex<Vec<Seen>>,
     fractions: Mutex<Vec<Seen>>,
+    marks: Mutex<Vec<Seen>>,
     /// Hashes of the bodies that were kept, with a key of this process: a server can't choose two that are alike.
     bodies: Mutex<HashSet<u64>>,
     hasher: RandomState,
@@ -100,6 +101,16 @@ impl Observer {
             let what = label.map_or_else(|| "no Content-Type".to_owned(), |label| format!("Content-Type: {label}"));
             note(&mut lock(&self.content_types), what, check, exchange);
         }
+    }
+
+    /// Notes a 2xx answer whose body began with a byte order mark.
+    pub fn byte_order_mark(&self, check: &'static str, exchange: &Arc<Exchange>) {
+        note(&mut lock(&self.marks), "a body begins with a byte order mark (EF BB BF)".into(), check, exchange);
+    }
+
+    /// What [`Self::byte_order_mark`] has noted.
+    pub fn mark_findings(&self) -> Vec<Seen> {
+        lock(&self.marks).clone()
     }
 
     /// Holds status, code and headers of a refusal to revision 0.3.

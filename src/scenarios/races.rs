@@ -3,13 +3,14 @@
 
 use super::check::checks;
 use super::contention::{
-    Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error, push_call,
+    Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error, other_spellings,
+    push_call,
 };
 use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, Rotation};
 use crate::ground::lock;
-use crate::wire::PushResponse;
+use crate::wire::{PushResponse, TokenRequest};
 
 checks! {
     "race/nonce-redeemed-once", Must, "§3", [NONCE_SINGLE_USE], nonce_redeemed_once,
@@ -38,9 +39,16 @@ async fn nonce_redeemed_once(cx: &Ctx) -> Outcome {
     while rounds.next() {
         let alice = cx.identity();
         let nonce = cx.nonce(&alice).await?;
-        let request = body(&cx.redeem(&alice, &nonce)?);
-        let calls: Vec<_> =
-            (0..crowd(cx)).map(|_| Call::operation(Operation::Token, "", "", &Auth::None, request.clone())).collect();
+        let request = cx.redeem(&alice, &nonce)?;
+        // Every other time each comes with a spelling of its own, as far as there are some: a lock may go by what was written.
+        let spelled = if rounds.done.is_multiple_of(2) { other_spellings(&nonce) } else { vec![nonce] };
+        let requests: Vec<_> =
+            spelled.into_iter().map(|nonce| body(&TokenRequest { nonce, ..request.clone() })).collect();
+        let call = |request: &Option<bytes::Bytes>| Call {
+            validated: false,
+            ..Call::operation(Operation::Token, "", "", &Auth::None, request.clone())
+        };
+        let calls: Vec<_> = requests.iter().cycle().take(crowd(cx)).map(call).collect();
         let results = cx.volley(&calls).await;
         let tokens: Vec<_> = answers(&results).filter(|(_, answer)| answer.is_success()).collect();
         if let [_, (_, second), ..] = tokens.as_slice() {

@@ -5,7 +5,8 @@ use super::counters::reached;
 use super::create_repo::swap_case;
 use super::removal::{remove, removed};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
-use crate::client::{Repo, Rotation, random};
+use crate::client::{Identity, Repo, Rotation, random};
+use crate::codec::base64;
 use crate::wire::VaultManifest;
 
 checks! {
@@ -25,6 +26,8 @@ checks! {
         "Authority over the repository in the path gives none over the one in the body, nor the reverse", only = Http;
     "remove-member/unknown-member", Should, "§6", [REMOVE_UNKNOWN], unknown_member,
         "Removing somebody who isn't a member is answered with 404";
+    "remove-member/misspelled-id", Should, "§6", [REMOVE_UNKNOWN], misspelled_id,
+        "A removal that names a member in another spelling of its id is refused";
     "remove-member/unknown-member-whole-or-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], unknown_member_whole,
         "A removal of somebody who isn't a member changes nothing, or happens as a whole";
     "remove-member/refused-changes-nothing", Must, "§6", [REMOVE_ATOMIC, REMOVE_REPLACES], super::incomplete::remove,
@@ -203,6 +206,34 @@ async fn unknown_member(cx: &Ctx) -> Outcome {
         cx.holds(&alice, &repo, "removing somebody who isn't a member").await?;
     }
     Ok(())
+}
+
+/// Spellings of an id that lenient decoders read as the same key.
+fn spellings(id: &str) -> Vec<String> {
+    let url = id.replace('+', "-").replace('/', "_");
+    let mut all = vec![id.trim_end_matches('=').to_owned(), format!("{id} "), format!(" {id}"), format!("{id}\n"), url];
+    all.extend(base64::decode(id).ok().map(|bytes| random::hex(&bytes)));
+    all.retain(|other| other != id);
+    all
+}
+
+/// Where strangers to the roster are removed as well, that is another check's business.
+async fn misspelled_id(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let bob = cx.introduce(Identity::generate_with(|id| id.contains(['+', '/'])));
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let nobody = remove(cx, &alice, &repo, &cx.identity().id, &repo.rotation(&alice, &[&alice, &bob])).await?;
+    if nobody.is_success() {
+        return Err(Stop::not_applicable("somebody who isn't a member can be removed here, too"));
+    }
+    for other in spellings(&bob.id) {
+        let rotation = repo.rotation(&alice, &[&alice]);
+        let answer = remove(cx, &alice, &repo, &other, &rotation).await?;
+        answer.refused(&format!("removing {other:?}, which is no spelling of a member's id,"), &[404])?;
+        cx.holds(&alice, &repo, "removing a member by another spelling of its id").await?;
+    }
+    // By its own it works.
+    cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await
 }
 
 /// Whatever the answer says: an error has changed nothing; an acceptance nothing or everything, and bob, whose id was

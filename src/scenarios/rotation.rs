@@ -22,6 +22,8 @@ checks! {
         "Who isn't in rotatedMembers has lost access to the repository";
     "push/rotation-drops-creator", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_creator,
         "A rotation that leaves the creator out leaves the creator out";
+    "push/rotation-drops-author", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_author,
+        "A rotation that leaves its author out is refused, or leaves the author out";
     "push/rotation-within-epoch", Must, "§6", [PUSH_ROTATES], rotation_within_epoch,
         "rotatedMembers without a new epoch is refused, or replaces the roster";
     "push/rotation-adds-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_adds_access,
@@ -128,6 +130,23 @@ async fn rotation_drops_creator(cx: &Ctx) -> Outcome {
     let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
     answer.refused("a pull by the creator, whom a rotation left out", &[403])?;
     cx.readable(&bob, &repo, "a rotation that left the creator out").await
+}
+
+/// A policy may keep members from leaving; a roster that isn't the one that was sent is none.
+async fn rotation_drops_author(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&alice, &[&bob]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a rotation that leaves its author out, unless it is accepted,")?;
+        return cx.holds(&alice, &repo, "a refused rotation").await;
+    }
+    applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+    repo.apply_rotation(&rotation);
+    cx.readable(&bob, &repo, "a rotation that leaves its author out").await?;
+    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+    answer.refused("a pull by the author of a rotation that left it out", &[403])
 }
 
 /// A roster may change and the key stay; whoever wants a new epoch for that has to say so.

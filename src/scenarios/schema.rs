@@ -27,6 +27,9 @@ checks! {
         "Every answer to fetchMemberKey is a MemberEntry and nothing else", phase = Finale;
     "schema/integers-without-fraction", Hardening, "§2", [PLAIN_INTEGERS], integers,
         "Integers are written without fraction and exponent, so that every client reads them", phase = Finale, only = Http;
+    "schema/byte-order-mark", Must, "§6", [HTTP_PROFILE], byte_order_mark,
+        "JSON begins where the body does, without a byte order mark, which most parsers refuse (RFC 8259 §8.1)", phase = Finale,
+        only = Http;
     "schema/content-type", Should, "§6", [JSON_CONTENT_TYPE], content_type,
         "Every JSON body is labelled as JSON", phase = Finale, only = Http;
 }
@@ -152,5 +155,11 @@ async fn integers(cx: &Ctx) -> Outcome {
     };
     let performed = performed.await;
     told(&cx.world.observer.fraction_findings(), "integers are written as 1 is")?;
+    performed.map_err(into_trouble)
+}
+
+async fn byte_order_mark(cx: &Ctx) -> Outcome {
+    let performed = async { success(&cx.challenge(&cx.identity().id).await?) }.await;
+    told(&cx.world.observer.mark_findings(), "a body that is JSON and nothing else")?;
     performed.map_err(into_trouble)
 }

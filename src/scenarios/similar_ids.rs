@@ -15,6 +15,8 @@ checks! {
         "Ids that differ only in blanks, dots, NULs or invisible characters are two repositories, or refused";
     "ids/similar-to-parsers", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_to_parsers,
         "Ids that a number, UUID, path, pattern or hash would be one for are two repositories, or refused";
+    "ids/similar-parts", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_parts,
+        "Ids that are alike up to a colon, hash or other separator, or after it, are two repositories, or refused";
     "ids/similar-beginnings", Must, "§8", [CREATE_IDS_EXACT, STORED_VERBATIM], similar_beginnings,
         "Ids of any length that differ only in their last character are two repositories, or refused";
 }
@@ -122,6 +124,41 @@ const MORE_PARSERS: &[Pair] = &[
     ("another hash that collides", "Ab*", "BA*"),
 ];
 
+/// What keys of caches, addresses, tags and files are taken apart at.
+const PARTS: &[Pair] = &[
+    ("what follows a colon", "*:a", "*:b"),
+    ("what follows a hash sign", "*#a", "*#b"),
+    ("what follows a question mark", "*?a", "*?b"),
+    ("what follows a bar", "*|a", "*|b"),
+    ("what follows a comma", "*,a", "*,b"),
+    ("what follows an at sign", "*@a", "*@b"),
+    ("what follows a dot", "*.a", "*.b"),
+    ("what follows a blank", "* a", "* b"),
+    ("what follows an underscore", "*_a", "*_b"),
+    ("what follows a slash", "*/a", "*/b"),
+    ("what comes before a colon", "a:*", "b:*"),
+    ("what comes before an at sign", "a@*", "b@*"),
+    ("what comes before a slash", "a/*", "b/*"),
+    ("what comes before a hash sign", "a#*", "b#*"),
+];
+
+/// With `--thorough`, besides.
+const MORE_PARTS: &[Pair] = &[
+    ("what follows a semicolon", "*;a", "*;b"),
+    ("what follows an ampersand", "*&a", "*&b"),
+    ("what follows an equals sign", "*=a", "*=b"),
+    ("what follows an exclamation mark", "*!a", "*!b"),
+    ("what follows a tilde", "*~a", "*~b"),
+    ("what follows a dollar sign", "*$a", "*$b"),
+    ("what follows a plus sign", "*+a", "*+b"),
+    ("what follows a percent sign", "*%a", "*%b"),
+    ("what follows two colons", "*::a", "*::b"),
+    ("what follows a backslash", "*\\a", "*\\b"),
+    ("what comes before a dot", "a.*", "b.*"),
+    ("what comes before a bar", "a|*", "b|*"),
+    ("what comes before a comma", "a,*", "b,*"),
+];
+
 /// Lengths at which columns, indexes and buffers end.
 const LENGTHS: &[usize] = &[16, 24, 36, 48, 63, 100, 127, 191, 254, 255];
 /// With `--thorough`, besides; many rightly refuse the longer ones.
@@ -137,6 +174,10 @@ async fn similar_ends(cx: &Ctx) -> Outcome {
 
 async fn similar_to_parsers(cx: &Ctx) -> Outcome {
     table(cx, PARSERS, MORE_PARSERS).await
+}
+
+async fn similar_parts(cx: &Ctx) -> Outcome {
+    table(cx, PARTS, MORE_PARTS).await
 }
 
 /// Both owners, and what came of the pairs so far.

@@ -125,7 +125,7 @@ pub(in super::super) fn answer_of(
         code => code.http(),
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Ok(RawAnswer { status, headers, body: body.into(), grpc: Some(GrpcStatus { code, message }) })
+    Ok(RawAnswer { status, headers, body: body.into(), grpc: Some(GrpcStatus { code, message }), marked: false })
 }
 
 /// `grpc-message` is percent-encoded; what isn't is taken as it is.

@@ -1,6 +1,6 @@
 //! How large, how long and how many: limits of a deployment, refused cleanly, and policies.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use axum::http::header::CONTENT_LENGTH;
@@ -132,6 +132,36 @@ impl Edge for Times {
     }
 }
 
+/// How many repositories there may be in all, and the status of one too many.
+pub struct InAll {
+    most: usize,
+    status: u16,
+    created: Mutex<HashSet<String>>,
+}
+
+impl InAll {
+    pub fn new(most: usize, status: u16) -> Self {
+        Self { most, status, created: Mutex::default() }
+    }
+}
+
+impl Edge for InAll {
+    fn body(&self, _: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let manifest = &request["manifest"];
+        let right = manifest["members"][0]["ed25519PublicKey"].as_str() == caller(parts).as_deref();
+        let Some(id) = manifest["repoId"].as_str().filter(|_| right && route == Route::CreateRepo) else {
+            return Ok(body);
+        };
+        let mut created = lock(&self.created);
+        if created.len() >= self.most && !created.contains(id) {
+            return Err(refuse(self.status, "quota_exceeded", "there is no room for another repository"));
+        }
+        created.insert(id.to_owned());
+        Ok(body)
+    }
+}
+
 /// Which ids a repository may have, and the status that others are refused with.
 pub struct Ids(pub fn(&str) -> bool, pub u16);
 
@@ -233,6 +263,14 @@ pub const ALL: &[Quirk] = &[
     .of_limits(),
     quirk("two-repos-a-key", "A key's third repository is refused with 402.", || {
         Arc::new(Times::new(Route::CreateRepo, 2, 402))
+    })
+    .of_limits(),
+    quirk("hundred-repos-in-all", "The hundred-and-first repository is refused with 403, whoever creates it.", || {
+        Arc::new(InAll::new(100, 403))
+    })
+    .of_limits(),
+    quirk("thirty-repos-in-all", "The thirty-first repository is refused with 402, whoever creates it.", || {
+        Arc::new(InAll::new(30, 402))
     })
     .of_limits(),
     quirk("five-logins-a-key", "A key's sixth challenge is refused with 429.", || {

@@ -11,6 +11,8 @@ checks! {
         "A keypair that nobody registered gets a token, and can use the vault with it at once";
     "auth/logins-side-by-side", Must, "§3", [NO_ACCOUNT, SUBJECT_IS_CALLER], side_by_side,
         "Logins of several keys that overlap all succeed, and each token is its own key's";
+    "auth/nonce-on-another-connection", Must, "§3", [NONCE_REDEEMABLE], other_connection,
+        "A nonce is redeemed over another connection than the one that it came by", phase = Alone;
     "auth/expires-at", Must, "§3", [TOKEN_ANSWER, INT64], expires_at,
         "expiresAt is an integer number of milliseconds since 1970 that lies ahead";
 }
@@ -72,6 +74,24 @@ async fn side_by_side(cx: &Ctx) -> Outcome {
         let other = &repos[(index + 1) % repos.len()];
         let answer = cx.pull(member, &other.pull_request(0)).await?;
         answer.refused("a pull with the token of another key, which isn't a member,", &[403, 404])?;
+    }
+    Ok(())
+}
+
+/// Logins over connections of their own.
+const RECONNECTED: usize = 4;
+
+/// Requests of one client come by any number of connections, and behind a balancer to any process of the deployment.
+async fn other_connection(cx: &Ctx) -> Outcome {
+    let idp = cx.world.idp();
+    for _ in 0..RECONNECTED {
+        let identity = cx.identity();
+        idp.close_idle();
+        let request = cx.redeem(&identity, &challenge(cx, &identity).await?)?;
+        idp.close_idle();
+        let answer = cx.token(&request).await?;
+        let expected = "a rightly signed nonce buys a token, whatever connection it comes by";
+        answer.must(answer.is_success(), expected, || answer.summary())?;
     }
     Ok(())
 }

@@ -303,6 +303,9 @@ impl Ctx {
         }
         self.note_known(call, result.as_ref().ok());
         let result = result.map(|raw| {
+            if raw.marked && raw.status.is_success() {
+                self.world.observer.byte_order_mark(self.check.id, &exchange);
+            }
             let answer = Answer {
                 cx: self,
                 limit: self.world.limits.weigh(call, &self.world.caller(call.auth), &raw),

@@ -305,6 +305,7 @@ async fn followed(scene: &Scene<'_>, first: &[u8], is_head: bool, next: &[u8]) -
     }
     Ok(match connection.exchange(next, false, ANSWER_LIMIT).await {
         Ok(second) if scene.is_pulled(&second.answer) => None,
+        Ok(second) if second.answer.status.as_u16() == 429 => None,
         // A server may look at what came with a request that it refused no further.
         Ok(_) if !reply.answer.status.is_success() && !is_head => None,
         Ok(second) => Some(format!("the next pull is answered with status {}", second.answer.status.as_u16())),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Kind, Limit, Limits, PLAIN_ROSTER, says_limit};
-use crate::client::Identity;
+use crate::client::{Identity, Repo};
 use crate::codec::base64;
 use crate::requirements::Level;
 use crate::scenarios::{Answer, CheckInfo, Ctx, Stop, World};
@@ -31,6 +31,8 @@ pub(super) struct Confirmed(Mutex<Known>);
 struct Known {
     /// Whether the round of plain requests was made.
     plain: bool,
+    /// Whether a fresh key was refused its first plain repository.
+    full: bool,
     /// The smallest roster that an owner was refused.
     too_many: Option<u64>,
     /// The largest roster that an owner got.
@@ -54,6 +56,10 @@ impl Limits {
             }
             return known.too_many.is_some_and(|size| limit.measure >= size);
         }
+        if limit.kind == Kind::Store {
+            known.full = known.full || Box::pin(is_full(&Ctx::experiment(world.clone(), &CONTROL))).await;
+            return known.full;
+        }
         if !known.plain && !self.has_worked(limit.operation) {
             known.plain = true;
             let _ = Box::pin(plain(&Ctx::experiment(world.clone(), &CONTROL))).await;
@@ -72,6 +78,15 @@ async fn plain(cx: &Ctx) -> Result<(), Stop> {
     let _ = cx.fetch(&alice, repo.id(), &bob.id).await;
     let _ = cx.pull(&alice, &repo.pull_request(0)).await;
     cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await
+}
+
+/// Whether somebody new can't create a plain repository, in the words of a limit.
+async fn is_full(cx: &Ctx) -> bool {
+    let Ok(alice) = cx.member().await else { return false };
+    let repo = Repo::new(&alice);
+    cx.watch(&repo);
+    let answer = cx.create(&alice, &repo.create_request()).await;
+    answer.is_ok_and(|answer| refused(&answer))
 }
 
 /// The owner of a repository makes its roster as large; the size at which that ends as a limit does.

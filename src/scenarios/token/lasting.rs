@@ -11,6 +11,8 @@ use crate::wire::PullRequest;
 checks! {
     "token/outlives-other-logins", Must, "§3", [TOKEN_LASTS, SUBJECT_IS_CALLER], outlives_others,
         "A token stays its own member's after dozens of others have logged in", phase = Alone;
+    "token/outlives-uses", Must, "§3", [TOKEN_LASTS], outlives_uses,
+        "A token still works after a hundred and more requests", phase = Alone;
     "token/tokens-in-run", Must, "§3", [TOKEN_LASTS], in_run,
         "The tokens of this run still work at its end, as long before their expiry as that is", phase = Finale;
     "token/outlives-newer-login", Hardening, "§3", [TOKEN_LASTS], outlives_newer,
@@ -23,6 +25,34 @@ checks! {
 const OTHERS: usize = 24;
 /// The same when there is time.
 const MANY_OTHERS: usize = 1050;
+
+/// How often a token is used.
+const USES: usize = 260;
+/// The same when there is time.
+const MANY_USES: usize = 5_200;
+/// Uses under way at once.
+const AT_ONCE: usize = 8;
+
+/// What is counted is logins, not requests: a token ends when its time is over.
+async fn outlives_uses(cx: &Ctx) -> Outcome {
+    let stage = Stage::set(cx, Operation::FetchMemberKey).await?;
+    let auth = stage.alice.auth();
+    let uses = if cx.thorough() { MANY_USES } else { USES };
+    let mut used = 0;
+    while used < uses {
+        let together = (0..AT_ONCE).map(|_| stage.attempt(cx, &auth));
+        let answers = futures_util::future::try_join_all(together).await?;
+        if let Some(refused) = answers.iter().find(|answer| answer.status == 401) {
+            let expected = "a token works until it expires, however often it is used";
+            return Err(refused.broken(expected, format!("{} after some {used} requests", refused.summary())));
+        }
+        if answers.iter().any(|answer| !answer.is_success()) {
+            return Err(Stop::not_judged(format!("not all of {used} requests with one token were answered")));
+        }
+        used += AT_ONCE;
+    }
+    Ok(())
+}
 
 /// A store of sessions that is too small drops the oldest, or gives its place to somebody else.
 async fn outlives_others(cx: &Ctx) -> Outcome {

@@ -1,0 +1,142 @@
+//! Rows that have a value in common (SPEC §4, §6): what a server keeps once for both, or takes for one row, comes back wrong.
+
+use super::check::checks;
+use super::members::added;
+use super::variants::Variants;
+use super::{Ctx, Member, Outcome, Stop};
+use crate::client::Repo;
+use crate::codec::base64;
+use crate::wire::{EncryptedEnvelope, MemberEntry, PushResponse, WrappedKey};
+
+checks! {
+    "add-member/known-member", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], known_member,
+        "Who is a member of one repository is added to others as anybody is, and stays in all of them";
+    "add-member/known-x25519-key", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], known_key,
+        "Members with the same X25519 key stay two members, unless the second is refused";
+    "texts/envelopes-alike", Must, "§4", [STORED_VERBATIM, PUSH_APPLIES], envelopes,
+        "An envelope that shares IV or ciphertext with an earlier one is served with its own of everything, or refused";
+    "texts/wrapped-keys-alike", Must, "§4", [STORED_VERBATIM], wrapped_keys,
+        "A wrapped key that shares a part with another is served with its own of everything, or refused";
+}
+
+/// Repositories know nothing of each other: of the same owner, of another one, and the owner of one as a member of the other.
+async fn known_member(cx: &Ctx) -> Outcome {
+    let (alice, dave, bob) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repos = [cx.repo(&alice).await?, cx.repo(&dave).await?, cx.repo(&alice).await?];
+    let owners = [&alice, &dave, &alice];
+    for (at, newcomer) in [(0, &bob), (1, &bob), (2, &bob), (1, &alice), (0, &dave)] {
+        let request = repos[at].add_request(newcomer);
+        repos[at].apply_add(&request.member);
+        added(&repos[at], &cx.add(owners[at], &request).await?)?;
+        for (owner, repo) in owners.iter().zip(&repos) {
+            cx.holds(owner, repo, "addMember of a member of another repository").await?;
+        }
+    }
+    for repo in &repos {
+        cx.readable(&bob, repo, "addMember of a member of another repository").await?;
+    }
+    Ok(())
+}
+
+/// Whose key it is doesn't say who it is: one machine may hold several identities. Refused is refused, and nobody goes.
+async fn known_key(cx: &Ctx) -> Outcome {
+    let (alice, dave) = (cx.member().await?, cx.member().await?);
+    let (bob, carol) = (cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    for (of, newcomer) in [(&bob, &carol), (&*alice, &*dave)] {
+        let mut request = repo.add_request(newcomer);
+        request.member.x25519_public_key = repo.entry_for(of).x25519_public_key;
+        let answer = cx.add(&alice, &request).await?;
+        if !answer.is_success() {
+            answer.refused_somehow("addMember of somebody with another member's X25519 key, unless it works,")?;
+            cx.holds(&alice, &repo, "a refused addMember with another member's X25519 key").await?;
+            continue;
+        }
+        repo.apply_add(&request.member);
+        added(&repo, &answer)?;
+        cx.holds(&alice, &repo, "addMember with another member's X25519 key").await?;
+    }
+    Ok(())
+}
+
+/// A sealed text that nobody can open; the server can't tell.
+fn sealed(seed: u8) -> (String, String) {
+    (base64::encode(&[seed; 12]), base64::encode(&[seed; 80]))
+}
+
+/// First both new, then with one part of an earlier one. A server that watches over IVs may refuse the second use of one.
+async fn envelopes(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut other = cx.repo(&alice).await?;
+    let (iv_1, text_1) = sealed(1);
+    let (iv_2, text_2) = sealed(2);
+    let table = [
+        ("of its own", &iv_1, &text_1),
+        ("with the ciphertext of the one before", &iv_2, &text_1),
+        ("with the IV of the one before", &iv_2, &text_2),
+        ("with IV and ciphertext of two earlier ones", &iv_1, &text_2),
+        ("that is the first one again", &iv_1, &text_1),
+    ];
+    let mut tally = Variants::default();
+    for (what, iv, ciphertext) in table {
+        let (iv, ciphertext) = (iv.clone(), ciphertext.clone());
+        tally.note(format!("an envelope {what}"), pushed(cx, &alice, &mut repo, iv, ciphertext).await)?;
+    }
+    for (what, iv) in [("of another repository", &iv_1), ("of another repository, with an IV of its own", &sealed(3).0)] {
+        let outcome = pushed(cx, &alice, &mut other, iv.clone(), text_1.clone()).await;
+        tally.note(format!("an envelope with the ciphertext of one {what}"), outcome)?;
+    }
+    tally.settle(cx)
+}
+
+async fn pushed(cx: &Ctx, alice: &Member, repo: &mut Repo, iv: String, ciphertext: String) -> Outcome {
+    let mut push = repo.push_request(alice);
+    push.envelope = EncryptedEnvelope { iv, ciphertext, ..push.envelope };
+    let answer = cx.push(alice, &push).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("an envelope that shares a part with another, unless it is taken,")?;
+        return Err(Stop::not_applicable(format!("answered with {}", answer.status)));
+    }
+    let response: PushResponse = answer.accepted("a push")?;
+    answer.must(response.accepted, "a push at the current version is accepted", || response.to_string())?;
+    repo.apply_push(&push);
+    cx.holds(alice, repo, "a push whose envelope shares a part with another").await
+}
+
+/// A wrapped key, and keys that have one part in common with it each, in one roster.
+async fn wrapped_keys(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut rotation = repo.rotation(&alice, &[&alice]);
+    let entry = |change: fn(&mut WrappedKey, &WrappedKey), model: Option<&MemberEntry>| {
+        let mut entry = super::rosters::entry_like(&cx.identity().id, repo.epoch() + 1);
+        if let Some(model) = model {
+            change(&mut entry.wrapped_data_key, &model.wrapped_data_key);
+        }
+        entry
+    };
+    let first = entry(|_, _| {}, None);
+    let changes: [fn(&mut WrappedKey, &WrappedKey); 4] = [
+        |own, first| own.ciphertext.clone_from(&first.ciphertext),
+        |own, first| own.iv.clone_from(&first.iv),
+        |own, first| own.ephemeral_public_key.clone_from(&first.ephemeral_public_key),
+        |own, first| {
+            own.ciphertext.clone_from(&first.ciphertext);
+            own.ephemeral_public_key.clone_from(&first.ephemeral_public_key);
+        },
+    ];
+    let others: Vec<_> = changes.into_iter().map(|change| entry(change, Some(&first))).collect();
+    rotation.members.push(first);
+    rotation.members.extend(others);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("wrapped keys that share a part, unless they are taken,")?;
+        return cx.holds(&alice, &repo, "a refused push of wrapped keys that share a part").await;
+    }
+    let response: PushResponse = answer.accepted("a push that brings a roster")?;
+    answer.must(response.accepted, "a push at the current version is accepted", || response.to_string())?;
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    cx.holds(&alice, &repo, "a push of wrapped keys that share a part").await
+}
