@@ -16,12 +16,15 @@ use crate::ground::Choices;
 use crate::report::{Format, Recorder};
 use crate::requirements::{Level, order};
 use crate::runner::{CheckResult, Event, Status};
+use crate::scenarios;
 use crate::server::Profile;
 
 /// Causes of which a pair of faults has to be among the first.
 const FIRST: usize = 3;
 /// Pairs that are drawn.
 const PAIRS: usize = 200;
+/// Checks of which a whole run skips no more, in percent of all: what it takes a second process, a log or time to see.
+const LEAST_TRIED: usize = 80;
 /// With fewer servers a share says little, and no goal is held to.
 const ENOUGH: usize = 50;
 
@@ -139,6 +142,14 @@ pub struct Figures {
     pub singles: Vec<Single>,
     /// Faults in pairs.
     pub pairs: Vec<Pair>,
+}
+
+impl Judged {
+    /// Whether the run came to its end: one that was cut short says nothing about what a run says.
+    pub fn is_whole(&self) -> bool {
+        let tried = self.results.iter().filter(|result| result.status != Status::Skip).count();
+        tried * 100 >= scenarios::all().count() * LEAST_TRIED
+    }
 }
 
 /// Groups what was found, fault by fault and in pairs.

@@ -23,8 +23,9 @@ pub(super) fn causes(args: &SelftestArgs) -> Result<u8, UsageError> {
         Some(folder) => read(&faults, folder)?,
         None => judge(&faults, args)?,
     };
+    let (judged, cut): (Vec<_>, Vec<_>) = judged.into_iter().partition(Judged::is_whole);
     let figures = causes::measure(&judged);
-    super::super::output::print(&told(&figures), anstream::ColorChoice::Auto)?;
+    super::super::output::print(&(cut_short(&cut) + &told(&figures)), anstream::ColorChoice::Auto)?;
     Ok(u8::from(figures.goals().iter().any(|(_, met)| !met)))
 }
 
@@ -76,6 +77,12 @@ fn judge(faults: &[Fault], args: &SelftestArgs) -> Result<Vec<Judged>, UsageErro
     let mut judged = judged?;
     judged.sort_by_key(|one| one.fault.name);
     Ok(judged)
+}
+
+/// Runs that didn't come to their end, and aren't counted.
+fn cut_short(cut: &[Judged]) -> String {
+    let names: Vec<_> = cut.iter().map(|judged| judged.fault.name).collect();
+    if names.is_empty() { String::new() } else { format!("CUT    runs that ended early, not counted: {}\n", names.join(", ")) }
 }
 
 /// Misses, then figures: what counts comes last, where a terminal shows it.
