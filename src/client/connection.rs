@@ -73,7 +73,9 @@ impl Connection {
             })?;
             let (head, body) = response.into_parts();
             let body = read_body(&head, body, limit).await?;
-            Ok(RawAnswer { status: head.status, headers: head.headers, body, grpc: None, marked: false }.plain(limit).unmarked())
+            Ok(RawAnswer { status: head.status, headers: head.headers, body, grpc: None, marked: false }
+                .plain(limit)
+                .unmarked())
         })
         .await;
         match result {

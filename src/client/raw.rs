@@ -112,7 +112,8 @@ impl RawConnection {
             }
             let (body, delimited) = self.read_body(&head, is_head, limit, deadline).await?;
             let reusable = delimited && head.keeps_alive && code != 101 && !self.ended;
-            let answer = RawAnswer { status: head.status, headers: head.headers, body, grpc: None, marked: false }.unmarked();
+            let answer =
+                RawAnswer { status: head.status, headers: head.headers, body, grpc: None, marked: false }.unmarked();
             return Ok(RawReply { answer, interim, reusable });
         }
     }

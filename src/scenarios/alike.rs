@@ -83,7 +83,8 @@ async fn envelopes(cx: &Ctx) -> Outcome {
         let (iv, ciphertext) = (iv.clone(), ciphertext.clone());
         tally.note(format!("an envelope {what}"), pushed(cx, &alice, &mut repo, iv, ciphertext).await)?;
     }
-    for (what, iv) in [("of another repository", &iv_1), ("of another repository, with an IV of its own", &sealed(3).0)] {
+    for (what, iv) in [("of another repository", &iv_1), ("of another repository, with an IV of its own", &sealed(3).0)]
+    {
         let outcome = pushed(cx, &alice, &mut other, iv.clone(), text_1.clone()).await;
         tally.note(format!("an envelope with the ciphertext of one {what}"), outcome)?;
     }

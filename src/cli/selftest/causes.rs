@@ -82,7 +82,11 @@ fn judge(faults: &[Fault], args: &SelftestArgs) -> Result<Vec<Judged>, UsageErro
 /// Runs that didn't come to their end, and aren't counted.
 fn cut_short(cut: &[Judged]) -> String {
     let names: Vec<_> = cut.iter().map(|judged| judged.fault.name).collect();
-    if names.is_empty() { String::new() } else { format!("CUT    runs that ended early, not counted: {}\n", names.join(", ")) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("CUT    runs that ended early, not counted: {}\n", names.join(", "))
+    }
 }
 
 /// Misses, then figures: what counts comes last, where a terminal shows it.
