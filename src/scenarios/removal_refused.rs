@@ -7,6 +7,7 @@ use super::removal::{remove, removed};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, Rotation, random};
 use crate::codec::base64;
+use crate::ground::hex;
 use crate::wire::VaultManifest;
 
 checks! {
@@ -212,7 +213,7 @@ async fn unknown_member(cx: &Ctx) -> Outcome {
 fn spellings(id: &str) -> Vec<String> {
     let url = id.replace('+', "-").replace('/', "_");
     let mut all = vec![id.trim_end_matches('=').to_owned(), format!("{id} "), format!(" {id}"), format!("{id}\n"), url];
-    all.extend(base64::decode(id).ok().map(|bytes| random::hex(&bytes)));
+    all.extend(base64::decode(id).ok().map(|bytes| hex::encode(&bytes)));
     all.retain(|other| other != id);
     all
 }
