@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::tools::{edit_body, entry_mut, is_in, is_refused};
 use crate::codec::base64;
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
