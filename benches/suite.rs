@@ -16,10 +16,15 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Starts a server and judges it, as `--embedded` does.
-async fn judge(only: Option<&str>) -> u8 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let running = server::start(server::Config::default(), listener).await.expect("a server");
-    let url = format!("http://{}", running.addr()).parse().expect("a URL");
+async fn judge(only: Option<&str>, grpc: bool) -> u8 {
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let running =
+        server::start_with(server::Config::default(), listener(), Some(listener())).await.expect("a server");
+    let url = match running.grpc().filter(|_| grpc) {
+        Some(address) => format!("grpc://{address}"),
+        None => format!("http://{}", running.addr()),
+    };
+    let url = url.parse().expect("a URL");
     let mut config = RunConfig::new(Target::Url(url));
     config.only.extend(only.map(|glob| globset::Glob::new(glob).expect("a glob")));
     let (_keep, stop) = tokio::sync::watch::channel(false);
@@ -60,11 +65,22 @@ fn suite(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("suite");
     group.sample_size(10);
-    group.bench_function("whole default run", |bencher| bencher.to_async(&runtime).iter(|| judge(None)));
-    group.bench_function("the checks of push", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("push/*"))));
-    group.bench_function("contention", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("race/*"))));
+    group.bench_function("whole default run", |bencher| bencher.to_async(&runtime).iter(|| judge(None, false)));
+    group.bench_function("the checks of push", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("push/*"), false)));
+    group.bench_function("contention", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("race/*"), false)));
     group.finish();
 }
 
-criterion_group!(benches, grouping, suite);
+/// The same checks by either profile, of an area in which none is of one profile only.
+fn profiles(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group("the checks of rights");
+    group.sample_size(10);
+    for (name, grpc) in [("HTTP", false), ("gRPC", true)] {
+        group.bench_function(name, |bencher| bencher.to_async(&runtime).iter(|| judge(Some("rights/*"), grpc)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, grouping, suite, profiles);
 criterion_main!(benches);

@@ -136,7 +136,8 @@ async fn set(args: &RunArgs, server: crate::server::Config, config: &mut RunConf
     let fault = args.fault.as_deref().map(backend::fault).transpose()?;
     let mut around = fault.map_or_else(Around::default, |fault| Around::of(fault.info()));
     around.searched |= args.embedded_storage;
-    (around.grpc, around.both) = (config.profile == Profile::Grpc, config.wants_both);
+    around.grpc = config.profile == Profile::Grpc;
+    around.both |= config.wants_both;
     if config.wants_both && around.process.is_some() {
         return Err("--profile both can't show this --fault: a server that is killed speaks HTTP/JSON".into());
     }

@@ -36,6 +36,7 @@ mod membership;
 mod numbers;
 mod of_http;
 mod parsers;
+mod profiles;
 mod pull;
 mod push;
 mod push_roster;
@@ -90,6 +91,8 @@ pub enum FaultKind {
     Stranger,
     /// Killing the server.
     Crash,
+    /// Both profiles of the server.
+    Profiles,
 }
 
 /// What is to be known about a fault.
@@ -170,6 +173,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         framing::faults(),
         replicas::faults(),
         crashes::faults(),
+        profiles::faults(),
         grpc::faults(),
     ];
     let mut all = areas.concat();

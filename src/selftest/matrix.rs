@@ -72,6 +72,7 @@ pub fn coverage() -> String {
             FaultKind::Replica => " (needs a second process)",
             FaultKind::Stranger => " (needs another deployment)",
             FaultKind::Crash => " (needs a crash)",
+            FaultKind::Profiles => " (needs both profiles)",
             FaultKind::Sequential | FaultKind::Slow | FaultKind::Race => "",
         };
         faults.entry(info.requirement).or_default().push(format!("`{}`{note}", info.name));

@@ -94,8 +94,8 @@ pub fn subjects(profile: Profile) -> Vec<Subject> {
     };
     let exists = |fault: &&Fault| {
         fault.info().only.is_none_or(|only| only == profile) && rule_is_judged(fault)
-            // Killed are processes of the other profile.
-            && (profile == Profile::Http || fault.info().kind != FaultKind::Crash)
+            // Killed are processes of the other profile, and where both are needed, both are judged.
+            && (profile == Profile::Http || !matches!(fault.info().kind, FaultKind::Crash | FaultKind::Profiles))
     };
     all.extend(Fault::all().iter().filter(exists).copied().map(Subject::Fault));
     all

@@ -40,7 +40,7 @@ impl Around {
             stranger: kind == FaultKind::Stranger,
             process: (kind == FaultKind::Crash).then_some(fault.name),
             grpc: false,
-            both: false,
+            both: kind == FaultKind::Profiles,
         }
     }
 }

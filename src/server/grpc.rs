@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::instrument::WithSubscriber as _;
 
-use super::connection::told_to_stop;
+use super::connection::{Profile, told_to_stop};
 use super::edge::HangUp;
 use super::http::App;
 use super::route::Route;
@@ -350,6 +350,8 @@ fn translate(local: SocketAddr, method: Method, metadata: &HeaderMap, json: Vec<
     *request.method_mut() = if fetches { HttpMethod::GET } else { HttpMethod::POST };
     // A path of escaped segments is always one.
     *request.uri_mut() = path.parse().unwrap_or_default();
+    // Who looks at a request may want to know how it came.
+    request.extensions_mut().insert(Profile::Grpc);
     let headers = request.headers_mut();
     let own = |name: &HeaderName| *name == header::TE || name.as_str().starts_with("grpc-");
     for (name, value) in metadata.iter().filter(|(name, _)| !own(name)) {

@@ -200,3 +200,11 @@ fn a_server_that_the_suite_starts_speaks_what_it_is_told_to() {
     let (out, _) = run(&[&["--server-cmd", &both, "--profile", "both"], &only[..]].concat(), 0);
     assert!(out.contains("3 passed"), "{out}");
 }
+
+#[test]
+fn profiles_that_disagree_are_found() {
+    let both = ["--embedded", "--profile", "both", "--only", "profiles/*", "--fault"];
+    let failed = |fault| with_status(&json_report(&[&both[..], &[fault]].concat(), 1), "fail");
+    assert!(failed("profiles-pulls-cached").contains(&"profiles/reads-follow-writes".to_owned()));
+    assert!(failed("profiles-tokens-apart").contains(&"profiles/token-of-the-other".to_owned()));
+}

@@ -157,3 +157,54 @@ fn garbage() {
     cannot_be_judged(|stream| drop(stream.write_all(&[0xff; 4096])), "gRPC");
     cannot_be_judged(|stream| send(stream, &[frame(1, 4, 1, &[0xff; 40])]), "");
 }
+
+/// An answer to the first call that is right, so that what comes after it meets a run under way.
+fn nonce(stream: u32) -> Vec<Vec<u8>> {
+    let nonce = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let mut message = vec![0, 0, 0, 0, 46, 0x0a, 44];
+    message.extend_from_slice(nonce.as_bytes());
+    let trailers = frame(1, 5, stream, &header("grpc-status", "0"));
+    vec![frame(1, 4, stream, &head()), frame(0, 0, stream, &message), trailers]
+}
+
+#[test]
+fn going_away_after_a_right_answer() {
+    cannot_be_judged(
+        |stream| {
+            let goodbye = frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
+            send(stream, &[nonce(1), vec![goodbye]].concat());
+        },
+        "",
+    );
+}
+
+#[test]
+fn the_same_stream_answered_twice() {
+    cannot_be_judged(|stream| send(stream, &[nonce(1), nonce(1)].concat()), "");
+}
+
+#[test]
+fn floods_after_a_right_answer() {
+    cannot_be_judged(
+        |stream| {
+            let _ = stream.write_all(&[SETTINGS.to_vec(), nonce(1).concat()].concat());
+            // PING, WINDOW_UPDATE of nothing, and a priority that nobody asked for.
+            let junk = [frame(6, 0, 0, &[0; 8]), frame(8, 0, 0, &[0, 0, 0, 1]), frame(2, 0, 9, &[0; 5])].concat();
+            while stream.write_all(&junk.repeat(100)).is_ok() {}
+        },
+        "",
+    );
+}
+
+#[test]
+fn trailers_that_never_end() {
+    cannot_be_judged(
+        |stream| {
+            let mut frames = nonce(1);
+            frames.pop();
+            frames.push(frame(1, 1, 1, &header("grpc-status", "0")));
+            send(stream, &frames);
+        },
+        "",
+    );
+}
