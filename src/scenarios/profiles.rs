@@ -18,7 +18,7 @@ checks! {
         "A nonce that has bought a token by one profile buys none by the other", phase = Alone, needs = Profiles;
     "profiles/reads-follow-writes", Must, "§10", [READ_YOUR_WRITES, PULL_CURRENT], reads_follow_writes,
         "What one profile has acknowledged, the other serves from then on", phase = Alone, needs = Profiles;
-    "profiles/say-the-same", Must, "§6", [STORED_VERBATIM, INT64], say_the_same,
+    "profiles/say-the-same", Must, "§4", [STORED_VERBATIM, INT64], say_the_same,
         "Numbers, ids and bindings that were written by one profile are the same by the other, to the last bit", phase = Alone, needs = Profiles;
     "profiles/removal-shuts-out", Must, "§6", [REMOVE_REVOKES, PUSH_ROTATES], removal_shuts_out,
         "Whom one profile has removed, the other refuses from then on", phase = Alone, needs = Profiles;

@@ -179,11 +179,6 @@ fn going_away_after_a_right_answer() {
 }
 
 #[test]
-fn the_same_stream_answered_twice() {
-    cannot_be_judged(|stream| send(stream, &[nonce(1), nonce(1)].concat()), "");
-}
-
-#[test]
 fn floods_after_a_right_answer() {
     cannot_be_judged(
         |stream| {
