@@ -18,8 +18,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Starts a server and judges it, as `--embedded` does.
 async fn judge(only: Option<&str>, grpc: bool) -> u8 {
     let listener = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let running =
-        server::start_with(server::Config::default(), listener(), Some(listener())).await.expect("a server");
+    let running = server::start_with(server::Config::default(), listener(), Some(listener())).await.expect("a server");
     let url = match running.grpc().filter(|_| grpc) {
         Some(address) => format!("grpc://{address}"),
         None => format!("http://{}", running.addr()),
@@ -66,7 +65,9 @@ fn suite(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("suite");
     group.sample_size(10);
     group.bench_function("whole default run", |bencher| bencher.to_async(&runtime).iter(|| judge(None, false)));
-    group.bench_function("the checks of push", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("push/*"), false)));
+    group.bench_function("the checks of push", |bencher| {
+        bencher.to_async(&runtime).iter(|| judge(Some("push/*"), false))
+    });
     group.bench_function("contention", |bencher| bencher.to_async(&runtime).iter(|| judge(Some("race/*"), false)));
     group.finish();
 }
