@@ -15,7 +15,7 @@ use crate::server::edge::Edge;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, VaultRules};
+use crate::server::rules::IdentityRules;
 
 /// Whether a request came as a call.
 fn is_call(parts: &Parts) -> bool {
@@ -26,8 +26,7 @@ fn is_call(parts: &Parts) -> bool {
 #[derive(Default)]
 struct CachedByGrpc(Mutex<HashMap<String, Bytes>>);
 
-impl IdentityRules for CachedByGrpc {}
-impl VaultRules for CachedByGrpc {}
+shared!(CachedByGrpc: edge);
 
 impl Edge for CachedByGrpc {
     fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
@@ -49,6 +48,8 @@ impl Edge for CachedByGrpc {
 #[derive(Default)]
 struct TokensApart(Mutex<HashMap<String, bool>>);
 
+shared!(TokensApart: identity, edge);
+
 impl IdentityRules for TokensApart {
     fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
         let token = self.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
@@ -58,8 +59,6 @@ impl IdentityRules for TokensApart {
         }
     }
 }
-
-impl VaultRules for TokensApart {}
 
 impl Edge for TokensApart {
     fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
