@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::configurations::{Configuration, Configurations, GaveUp, LIMIT};
 use super::doubt::doubts;
 use super::offence::Offence;
-use super::worlds::{GaveUp, LIMIT, World, Worlds};
 use super::{History, Op};
 use crate::model::Word;
 
@@ -52,8 +52,8 @@ pub fn check(history: &History) -> Verdict {
     }
     for (repo, of_repo) in &repositories {
         let events = events(&history.ops, of_repo);
-        let mut worlds = Worlds::new(&history.ops, World::nothing(), LIMIT);
-        match follow(&mut worlds, &events, &mut |_, _| {}) {
+        let mut configurations = Configurations::new(&history.ops, Configuration::nothing(), LIMIT);
+        match follow(&mut configurations, &events, &mut |_, _| {}) {
             Ok(()) => {}
             Err(Stuck { reason: Some(GaveUp), at }) => return Verdict::Undecided { repo: *repo, op: events[at].2 },
             Err(Stuck { at, .. }) => {
@@ -85,27 +85,27 @@ pub(super) fn events(ops: &[Op], chosen: &[u32]) -> Vec<Event> {
 pub(super) struct Stuck {
     /// Position of the event.
     pub at: usize,
-    /// `None`: no world is left.
+    /// `None`: no configuration is left.
     pub reason: Option<GaveUp>,
 }
 
-/// Follows the worlds through events. `before` sees the worlds before each event.
+/// Follows the configurations through events. `before` sees the configurations before each event.
 ///
 /// # Errors
 /// [`Stuck`] at the first answer that can't be explained.
 pub(super) fn follow(
-    worlds: &mut Worlds<'_>,
+    configurations: &mut Configurations<'_>,
     events: &[Event],
-    before: &mut dyn FnMut(usize, &Worlds<'_>),
+    before: &mut dyn FnMut(usize, &Configurations<'_>),
 ) -> Result<(), Stuck> {
     for (at, (_, happening, index)) in events.iter().enumerate() {
-        before(at, worlds);
+        before(at, configurations);
         match happening {
-            Happening::Start => worlds.start(*index),
-            Happening::Forget => worlds.forget(*index),
+            Happening::Start => configurations.start(*index),
+            Happening::Forget => configurations.forget(*index),
             Happening::End => {
-                worlds.end(*index, &mut |_| {}).map_err(|reason| Stuck { at, reason: Some(reason) })?;
-                if worlds.worlds.is_empty() {
+                configurations.end(*index, &mut |_| {}).map_err(|reason| Stuck { at, reason: Some(reason) })?;
+                if configurations.configurations.is_empty() {
                     return Err(Stuck { at, reason: None });
                 }
             }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Op;
-use super::worlds::World;
+use super::configurations::Configuration;
 use crate::model::{Answer, Operation, Roster, Word};
 
 /// Additions of unknown outcome that have begun, by the member that they bring.
@@ -36,13 +36,13 @@ impl Dormant {
         }
     }
 
-    /// Those that something under way in this world may need to have taken effect.
-    pub(super) fn wanted(&self, ops: &[Op], world: &World) -> BTreeSet<u32> {
+    /// Those that something under way in this configuration may need to have taken effect.
+    pub(super) fn wanted(&self, ops: &[Op], configuration: &Configuration) -> BTreeSet<u32> {
         let mut wanted = BTreeSet::new();
-        let Some(state) = world.state.as_ref().filter(|_| !self.by_member.is_empty()) else { return wanted };
+        let Some(state) = configuration.state.as_ref().filter(|_| !self.by_member.is_empty()) else { return wanted };
         let roster = &state.manifest.members;
         let mut absent: Vec<Word> = Vec::new();
-        for index in &world.pending {
+        for index in &configuration.pending {
             let op = &ops[*index as usize];
             // An answer that shows the roster shows the caller's entry as well: only the very one will do.
             if !shows_caller(op) {
@@ -68,7 +68,7 @@ impl Dormant {
             }
         }
         self.close(ops, roster, absent, &mut wanted);
-        wanted.retain(|index| !world.spent.contains(index));
+        wanted.retain(|index| !configuration.spent.contains(index));
         wanted
     }
 

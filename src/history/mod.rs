@@ -1,17 +1,17 @@
 //! Histories of concurrent operations, and whether any order of them explains all answers (linearizability).
 //!
 //! ```text
-//! format       a history as JSON lines (schema/history.schema.json)
-//! check        is there an order? repository by repository
-//! worlds       the search: the states that a repository may be in, moment by moment
-//! describe     operations in words
-//! doubt        which operations of unknown outcome can matter at all
-//! dormant      ... and additions of unknown outcome, which can matter at any time
-//! offence      if there is no order: the shortest part that shows it
-//! timeline     ... as a picture
-//! overview     what met whom, where there is nothing to complain about
-//! record       recording what a check does
-//! simulate     histories of a store that does everything right
+//! format          a history as JSON lines (schema/history.schema.json)
+//! check           is there an order? repository by repository
+//! configurations  the search: the states that a repository may be in, moment by moment
+//! describe        operations in words
+//! doubt           which operations of unknown outcome can matter at all
+//! dormant         ... and additions of unknown outcome, which can matter at any time
+//! offence         if there is no order: the shortest part that shows it
+//! timeline        ... as a picture
+//! overview        what met whom, where there is nothing to complain about
+//! record          recording what a check does
+//! simulate        histories of a store that does everything right
 //! ```
 //!
 //! A history is linearizable if every operation can be given a moment between its start and its end so that the model
@@ -19,6 +19,7 @@
 //! have taken effect at any moment after its start, or never.
 
 mod check;
+mod configurations;
 pub mod describe;
 mod dormant;
 mod doubt;
@@ -30,7 +31,6 @@ pub mod simulate;
 #[cfg(test)]
 mod tests;
 mod timeline;
-mod worlds;
 
 use crate::model::{Answer, Call, Operation, Word, Words};
 

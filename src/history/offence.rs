@@ -1,15 +1,16 @@
 //! The shortest part of a history that shows that there is no order.
 //!
-//! The search stops at an answer that no world explains. Before that operation began there was (nearly always) exactly one
-//! world, so the part starts there, from a state that everything earlier forces. Of what follows, operations go one by one as long as
-//! there is still no order: a read is left out; a write loses its answer and its end, so that it may have
-//! taken effect or not. Both can only make an order more likely, so what is left has none, and neither has the whole.
+//! The search stops at an answer that no configuration explains. Before that operation began there was (nearly always)
+//! exactly one configuration, so the part starts there, from a state that everything earlier forces. Of what follows,
+//! operations go one by one as long as there is still no order: a read is left out; a write loses its answer and its
+//! end, so that it may have taken effect or not. Both can only make an order more likely, so what is left has none, and
+//! neither has the whole.
 
 use std::collections::HashSet;
 
 use super::check::{Event, Happening, events, follow};
+use super::configurations::{Configuration, Configurations, LIMIT};
 use super::dormant::brings;
-use super::worlds::{LIMIT, World, Worlds};
 use super::{History, Op};
 use crate::model::{self, Answer, Operation, State, Word};
 use crate::requirements::Requirement;
@@ -65,7 +66,7 @@ enum Kept {
 }
 
 impl Offence {
-    /// The shortest part of these events; the last one is the end that no world explains.
+    /// The shortest part of these events; the last one is the end that no configuration explains.
     pub(super) fn find(history: &History, happened: &[Event]) -> Self {
         let stuck = happened.last().map_or(0, |event| event.2);
         let (snapshot, from) = last_certain(&history.ops, happened, stuck);
@@ -107,19 +108,19 @@ impl Offence {
     }
 }
 
-/// The last single world before an operation began, and the position of the first event after it.
-fn last_certain(ops: &[Op], happened: &[Event], stuck: u32) -> (World, usize) {
-    let mut certain = (World::nothing(), 0);
+/// The last single configuration before an operation began, and the position of the first event after it.
+fn last_certain(ops: &[Op], happened: &[Event], stuck: u32) -> (Configuration, usize) {
+    let mut certain = (Configuration::nothing(), 0);
     let mut begun = false;
-    let mut worlds = Worlds::new(ops, World::nothing(), LIMIT);
-    let mut look = |at: usize, worlds: &Worlds<'_>| {
-        if let ([only], false) = (worlds.worlds.as_slice(), begun) {
+    let mut configurations = Configurations::new(ops, Configuration::nothing(), LIMIT);
+    let mut look = |at: usize, configurations: &Configurations<'_>| {
+        if let ([only], false) = (configurations.configurations.as_slice(), begun) {
             certain = (only.clone(), at);
         }
         begun |= happened[at].1 == Happening::Start && happened[at].2 == stuck;
     };
     // It gets stuck, as it did before; what counts is what was seen on the way.
-    let _ = follow(&mut worlds, happened, &mut look);
+    let _ = follow(&mut configurations, happened, &mut look);
     certain
 }
 
@@ -136,7 +137,7 @@ fn unknown_additions(ops: &[Op], happened: &[Event]) -> Vec<u32> {
 /// A part that is being shortened.
 struct Part<'h> {
     ops: &'h [Op],
-    before: &'h World,
+    before: &'h Configuration,
     stuck: u32,
     window: Vec<u32>,
     kept: Vec<Kept>,
@@ -198,12 +199,12 @@ impl Part<'_> {
     fn has_no_order(&self) -> bool {
         let (ops, _) = self.rest();
         let all: Vec<u32> = (0_u32..).take(ops.len()).collect();
-        let mut worlds = Worlds::new(&ops, self.start(), ATTEMPT);
-        matches!(follow(&mut worlds, &events(&ops, &all), &mut |_, _| {}), Err(stuck) if stuck.reason.is_none())
+        let mut configurations = Configurations::new(&ops, self.start(), ATTEMPT);
+        matches!(follow(&mut configurations, &events(&ops, &all), &mut |_, _| {}), Err(stuck) if stuck.reason.is_none())
     }
 
-    fn start(&self) -> World {
-        World { pending: Vec::new(), spent: Vec::new(), ..self.before.clone() }
+    fn start(&self) -> Configuration {
+        Configuration { pending: Vec::new(), spent: Vec::new(), ..self.before.clone() }
     }
 
     /// Goes through what is left once more, and says for each state why the last answer doesn't fit.
@@ -211,24 +212,26 @@ impl Part<'_> {
         let (ops, indices) = self.rest();
         let all: Vec<u32> = (0_u32..).take(ops.len()).collect();
         let happened = events(&ops, &all);
-        let mut worlds = Worlds::new(&ops, self.start(), LIMIT);
+        let mut configurations = Configurations::new(&ops, self.start(), LIMIT);
         let mut last = None;
-        let stuck = follow(&mut worlds, &happened, &mut |_, worlds| last = Some(worlds.worlds.clone()));
-        let (Err(stuck), Some(worlds)) = (stuck, last) else { return Vec::new() };
+        let stuck = follow(&mut configurations, &happened, &mut |_, configurations| {
+            last = Some(configurations.configurations.clone())
+        });
+        let (Err(stuck), Some(configurations)) = (stuck, last) else { return Vec::new() };
         let goal = happened[stuck.at].2;
         let op = &ops[goal as usize];
         let mut explanations: Vec<Explanation> = Vec::new();
-        let mut visit = |world: &World| {
-            let known = explanations.iter().any(|explanation| explanation.state == world.state);
+        let mut visit = |configuration: &Configuration| {
+            let known = explanations.iter().any(|explanation| explanation.state == configuration.state);
             if known || explanations.len() == EXPLANATIONS {
                 return;
             }
-            let maker = world.maker.map(|maker| indices.get(maker as usize).copied().unwrap_or(maker));
-            let maker = if world.state == self.before.state { self.before.maker } else { maker };
-            explanations.push(explanation(history, op, world.state.clone(), maker));
+            let maker = configuration.maker.map(|maker| indices.get(maker as usize).copied().unwrap_or(maker));
+            let maker = if configuration.state == self.before.state { self.before.maker } else { maker };
+            explanations.push(explanation(history, op, configuration.state.clone(), maker));
         };
-        for world in worlds {
-            let mut again = Worlds::new(&ops, world, ATTEMPT);
+        for configuration in configurations {
+            let mut again = Configurations::new(&ops, configuration, ATTEMPT);
             // It finds nothing, as before.
             let _ = again.end(goal, &mut visit);
         }

@@ -1,12 +1,14 @@
-//! The search. At every moment a repository may be in one of several worlds: a state, and the operations that are under
-//! way and haven't taken effect in it. Only an end decides anything: when an operation's answer is there, it must have
-//! taken effect, so each world is replaced by all the worlds in which operations under way have taken effect, one after
-//! the other, until that one has (Lowe's just-in-time linearization). No world left means that there is no order.
+//! The search. At every moment a repository may be in one of several configurations: a state, and the operations that
+//! are under way and haven't taken effect in it. Only an end decides anything: when an operation's answer is there, it
+//! must have taken effect, so each configuration is replaced by all the configurations in which operations under way
+//! have taken effect, one after the other, until that one has (Lowe's just-in-time linearization). No configuration
+//! left means that there is no order.
 //!
-//! That is exact, and as every write here carries its version, there is nearly always exactly one world:
+//! That is exact, and as every write here carries its version, there is nearly always exactly one configuration:
 //! - a read that the current state answers takes effect at once: it changes nothing, so nothing is lost by it;
 //! - a write to a version doesn't go before a known write that was made at a lower one, since versions only rise;
-//! - a world that another one turns into when operations of unknown outcome take effect right now needs no keeping.
+//! - a configuration that another one turns into when operations of unknown outcome take effect right now needs no
+//!   keeping.
 
 use std::collections::HashSet;
 
@@ -14,7 +16,7 @@ use super::Op;
 use super::dormant::{Dormant, brings};
 use crate::model::{self, Answer, Operation, State};
 
-/// How many worlds are followed at once, and how many steps one answer may take, before the search gives up.
+/// How many configurations are followed at once, and how many steps one answer may take, before the search gives up.
 pub(super) const LIMIT: usize = 50_000;
 
 /// The search needs more than it may use.
@@ -23,18 +25,18 @@ pub(super) struct GaveUp;
 
 /// One way in which things may have gone so far.
 #[derive(Clone, Debug)]
-pub(super) struct World {
+pub(super) struct Configuration {
     /// What the repository holds.
     pub state: Option<State>,
     /// Operations under way that haven't taken effect, by index, in order of their starts.
     pub pending: Vec<u32>,
-    /// Additions of unknown outcome that have taken effect, as far as other worlds don't agree on that.
+    /// Additions of unknown outcome that have taken effect, as far as other configurations don't agree on that.
     pub spent: Vec<u32>,
     /// The write that made the state, for explanations.
     pub maker: Option<u32>,
 }
 
-impl World {
+impl Configuration {
     /// Before a repository exists.
     pub fn nothing() -> Self {
         Self { state: None, pending: Vec::new(), spent: Vec::new(), maker: None }
@@ -61,19 +63,19 @@ impl World {
     }
 }
 
-/// All the worlds of one repository at a moment.
-pub(super) struct Worlds<'h> {
+/// All the configurations of one repository at a moment.
+pub(super) struct Configurations<'h> {
     ops: &'h [Op],
     /// Never empty, unless there is no order.
-    pub worlds: Vec<World>,
+    pub configurations: Vec<Configuration>,
     dormant: Dormant,
     limit: usize,
 }
 
-impl<'h> Worlds<'h> {
-    /// One world, before anything has happened or at a moment of which everything is known.
-    pub fn new(ops: &'h [Op], world: World, limit: usize) -> Self {
-        Self { ops, worlds: vec![world], dormant: Dormant::default(), limit }
+impl<'h> Configurations<'h> {
+    /// One configuration, before anything has happened or at a moment of which everything is known.
+    pub fn new(ops: &'h [Op], configuration: Configuration, limit: usize) -> Self {
+        Self { ops, configurations: vec![configuration], dormant: Dormant::default(), limit }
     }
 
     fn op(&self, index: u32) -> &'h Op {
@@ -86,9 +88,9 @@ impl<'h> Worlds<'h> {
         if let Some(member) = brings(op) {
             return self.dormant.insert(member, index);
         }
-        for world in &mut self.worlds {
-            if !(op.is_read() && takes_effect_now(op, world.state.as_ref())) {
-                world.pending.push(index);
+        for configuration in &mut self.configurations {
+            if !(op.is_read() && takes_effect_now(op, configuration.state.as_ref())) {
+                configuration.pending.push(index);
             }
         }
     }
@@ -98,56 +100,56 @@ impl<'h> Worlds<'h> {
         if let Some(member) = brings(self.op(index)) {
             self.dormant.remove(member, index);
         }
-        for world in &mut self.worlds {
-            world.spent.retain(|spent| *spent != index);
+        for configuration in &mut self.configurations {
+            configuration.spent.retain(|spent| *spent != index);
         }
         self.unite();
     }
 
-    /// An answer is there: its operation has taken effect in every world that is left. Every state that was tried on the
+    /// An answer is there: its operation has taken effect in every configuration that is left. Every state that was tried on the
     /// way is shown to `visit`.
     ///
     /// # Errors
-    /// [`GaveUp`]: too many worlds.
-    pub fn end(&mut self, index: u32, visit: &mut dyn FnMut(&World)) -> Result<(), GaveUp> {
-        if self.worlds.iter().all(|world| !world.pending.contains(&index)) {
+    /// [`GaveUp`]: too many configurations.
+    pub fn end(&mut self, index: u32, visit: &mut dyn FnMut(&Configuration)) -> Result<(), GaveUp> {
+        if self.configurations.iter().all(|configuration| !configuration.pending.contains(&index)) {
             return Ok(());
         }
-        let mut next = Vec::with_capacity(self.worlds.len());
-        for world in std::mem::take(&mut self.worlds) {
-            self.expand(world, index, &mut next, visit)?;
+        let mut next = Vec::with_capacity(self.configurations.len());
+        for configuration in std::mem::take(&mut self.configurations) {
+            self.expand(configuration, index, &mut next, visit)?;
         }
-        self.worlds = next;
+        self.configurations = next;
         self.unite();
         Ok(())
     }
 
-    /// Every world in which operations under way have taken effect until `goal` has.
+    /// Every configuration in which operations under way have taken effect until `goal` has.
     fn expand(
         &self,
-        world: World,
+        configuration: Configuration,
         goal: u32,
-        found: &mut Vec<World>,
-        visit: &mut dyn FnMut(&World),
+        found: &mut Vec<Configuration>,
+        visit: &mut dyn FnMut(&Configuration),
     ) -> Result<(), GaveUp> {
-        let mut open = vec![world];
+        let mut open = vec![configuration];
         let mut seen: HashSet<(Option<State>, Vec<u32>, Vec<u32>)> = HashSet::new();
         let mut steps = 0;
-        while let Some(mut world) = open.pop() {
-            self.read(&mut world);
-            if !world.pending.contains(&goal) {
-                let state = world.state.as_ref();
-                world.pending.retain(|index| !is_dead(self.op(*index), state));
-                found.push(world);
+        while let Some(mut configuration) = open.pop() {
+            self.read(&mut configuration);
+            if !configuration.pending.contains(&goal) {
+                let state = configuration.state.as_ref();
+                configuration.pending.retain(|index| !is_dead(self.op(*index), state));
+                found.push(configuration);
                 continue;
             }
-            visit(&world);
+            visit(&configuration);
             steps += 1;
             if steps > self.limit || found.len() > self.limit {
                 return Err(GaveUp);
             }
             let before = open.len();
-            self.writes(&world, &mut open);
+            self.writes(&configuration, &mut open);
             // Where there is a choice, ways may meet again.
             if open.len() > before + 1 || !seen.is_empty() {
                 let mut kept = open.split_off(before);
@@ -159,24 +161,24 @@ impl<'h> Worlds<'h> {
     }
 
     /// Reads under way that the state answers take effect.
-    fn read(&self, world: &mut World) {
-        let state = world.state.as_ref();
-        world.pending.retain(|index| {
+    fn read(&self, configuration: &mut Configuration) {
+        let state = configuration.state.as_ref();
+        configuration.pending.retain(|index| {
             let op = self.op(*index);
             !(op.is_read() && op.result.is_some() && takes_effect_now(op, state))
         });
     }
 
-    /// The worlds in which one write under way has taken effect next.
-    fn writes(&self, world: &World, next: &mut Vec<World>) {
-        let lowest = self.lowest_pending(world);
+    /// The configurations in which one write under way has taken effect next.
+    fn writes(&self, configuration: &Configuration, next: &mut Vec<Configuration>) {
+        let lowest = self.lowest_pending(configuration);
         let blocked = |index: u32, version: i64| lowest.iter().flatten().any(|(at, by)| *by != index && version > *at);
-        let dormant = self.dormant.wanted(self.ops, world);
-        let writes = world.pending.iter().filter(|index| !self.op(**index).is_read());
+        let dormant = self.dormant.wanted(self.ops, configuration);
+        let writes = configuration.pending.iter().filter(|index| !self.op(**index).is_read());
         for index in writes.chain(&dormant).copied() {
-            effects(self.op(index), world.state.as_ref(), &mut |state| {
+            effects(self.op(index), configuration.state.as_ref(), &mut |state| {
                 if state.as_ref().is_none_or(|state| !blocked(index, state.manifest.version)) {
-                    next.push(world.after(index, state));
+                    next.push(configuration.after(index, state));
                 }
             });
         }
@@ -184,9 +186,9 @@ impl<'h> Worlds<'h> {
 
     /// The two lowest versions at which known writes under way must take effect, with these writes. No other write may
     /// take the repository above such a version first.
-    fn lowest_pending(&self, world: &World) -> [Option<(i64, u32)>; 2] {
+    fn lowest_pending(&self, configuration: &Configuration) -> [Option<(i64, u32)>; 2] {
         let mut lowest = [None; 2];
-        for index in world.pending.iter().copied() {
+        for index in configuration.pending.iter().copied() {
             let Some(version) = latest_version(self.op(index)) else { continue };
             let new = Some((version, index));
             let less = |old: Option<(i64, u32)>| old.is_none_or(|(old, _)| version < old);
@@ -199,20 +201,20 @@ impl<'h> Worlds<'h> {
         lowest
     }
 
-    /// Removes worlds that others make superfluous.
+    /// Removes configurations that others make superfluous.
     fn unite(&mut self) {
-        if self.worlds.len() > 1 {
-            let mut kept: Vec<World> = Vec::with_capacity(self.worlds.len());
+        if self.configurations.len() > 1 {
+            let mut kept: Vec<Configuration> = Vec::with_capacity(self.configurations.len());
             // Those in which the fewest unknown outcomes have taken effect come first: they can turn into the others.
-            self.worlds.sort_by_key(|world| (world.spent.len(), world.pending.len()));
-            for world in std::mem::take(&mut self.worlds) {
-                if !kept.iter().any(|other| other.same(&world) || self.turns_into(other, &world)) {
-                    kept.push(world);
+            self.configurations.sort_by_key(|configuration| (configuration.spent.len(), configuration.pending.len()));
+            for configuration in std::mem::take(&mut self.configurations) {
+                if !kept.iter().any(|other| other.same(&configuration) || self.turns_into(other, &configuration)) {
+                    kept.push(configuration);
                 }
             }
-            self.worlds = kept;
+            self.configurations = kept;
         }
-        if let [only] = self.worlds.as_mut_slice() {
+        if let [only] = self.configurations.as_mut_slice() {
             for index in std::mem::take(&mut only.spent) {
                 if let Some(member) = brings(&self.ops[index as usize]) {
                     self.dormant.remove(member, index);
@@ -221,9 +223,9 @@ impl<'h> Worlds<'h> {
         }
     }
 
-    /// Whether whatever can follow on one world can follow on another: that one is reached when operations of unknown
+    /// Whether whatever can follow on one configuration can follow on another: that one is reached when operations of unknown
     /// outcome take effect now, or are left out, and reads that are still to come there are done here.
-    fn turns_into(&self, from: &World, to: &World) -> bool {
+    fn turns_into(&self, from: &Configuration, to: &Configuration) -> bool {
         let without = |one: &[u32], other: &[u32]| -> Vec<u32> {
             one.iter().copied().filter(|index| !other.contains(index)).collect()
         };
@@ -240,7 +242,7 @@ impl<'h> Worlds<'h> {
     }
 
     /// Whether some of these additions lead from one state to another. Other writes aren't tried: keeping a superfluous
-    /// world costs little.
+    /// configuration costs little.
     fn reaches(&self, from: Option<&State>, additions: &[u32], to: Option<&State>) -> bool {
         let (Some(from), Some(to)) = (from, to) else { return false };
         let mut state = from.clone();
