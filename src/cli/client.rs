@@ -1,5 +1,6 @@
 //! `avp-conform client`: judge a client of the protocol.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use globset::{Glob, GlobBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
+use super::known::{known_file, write_known};
 use super::near::near_misses;
 use super::reports::ReportArgs;
 use super::run::{TICK, interrupts};
@@ -21,7 +23,7 @@ use crate::report::human::{Live, LiveOptions};
 use crate::report::shell::quote;
 use crate::report::{Recorder, Run};
 use crate::requirements::Revision;
-use crate::runner::Event;
+use crate::runner::{Event, Known};
 
 const AFTER: &str = "\
 In the arguments of CMD, {url} stands for the vault's address, {host} for its host:port, {port}, and {ca} for the
@@ -87,6 +89,12 @@ pub(super) struct ClientArgs {
     /// Warnings fail
     #[arg(long, help_heading = "Selection")]
     strict: bool,
+    /// Failures listed in FILE don't fail the run: one check id or glob a line; what is listed and doesn't fail does
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    known: Option<PathBuf>,
+    /// Write what failed to FILE, for --known; reasons and dates of the file given there are kept
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    write_known: Option<PathBuf>,
     #[command(flatten)]
     reports: ReportArgs,
     /// The program and its arguments
@@ -98,10 +106,16 @@ pub(super) struct ClientArgs {
 pub(super) fn client(args: &ClientArgs) -> Result<u8, UsageError> {
     args.reports.check()?;
     let config = config(args)?;
+    let known = config.known.clone();
     let runtime = runtime()?;
     let run = runtime.block_on(judge(args, config));
     runtime.shutdown_background();
-    args.reports.write(&run?)
+    let run = run?;
+    if let Some(path) = &args.write_known {
+        let results = run.results.iter().map(AsRef::as_ref);
+        write_known(path, &Known::write(known.as_ref(), results, args.strict))?;
+    }
+    args.reports.write(&run)
 }
 
 fn config(args: &ClientArgs) -> Result<ClientConfig, UsageError> {
@@ -130,6 +144,7 @@ fn config(args: &ClientArgs) -> Result<ClientConfig, UsageError> {
         only: globs("--only", &args.only, driven)?,
         skip: globs("--skip", &args.skip, driven)?,
         strict: args.strict,
+        known: args.known.as_deref().map(known_file).transpose()?,
         slow: args.slow,
         spec: args.spec,
         seed: args.seed.unwrap_or_else(|| u64::from_le_bytes(random::bytes())),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use super::known::known_file;
 use super::reports::ReportArgs;
-use super::run::config::known_file;
 use super::{UsageError, compare, output};
 use crate::fuzzing::server::Saved as FuzzFinding;
 use crate::report::{Recorder, Run, Saved};

@@ -14,6 +14,7 @@ mod explain;
 mod fuzz;
 mod history;
 mod host;
+mod known;
 mod list;
 mod merge;
 mod near;

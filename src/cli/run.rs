@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use self::args::RunArgs;
 use super::serve::asked_to_end;
-use super::{USAGE, UsageError, backend, output, runtime};
+use super::{USAGE, UsageError, backend, known::write_known, output, runtime};
 use crate::client::Profile;
 use crate::history::{self, History, HistoryError, Verdict};
 use crate::report::human::{Live, LiveOptions};
@@ -59,8 +59,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     finished.history = recording.as_ref().and_then(|recording| drawn(&recording.history(), &redactor));
     if let Some(path) = &args.write_known {
         let results = finished.results.iter().map(AsRef::as_ref);
-        std::fs::write(path, Known::write(known.as_ref(), results, args.strict))
-            .map_err(|error| format!("--write-known {} can't be written: {error}", path.display()))?;
+        write_known(path, &Known::write(known.as_ref(), results, args.strict))?;
     }
     let mut status = args.reports.write(&finished)?;
     if let (Some(saved), Some(recording)) = (saved, recording) {

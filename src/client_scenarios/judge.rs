@@ -18,8 +18,8 @@ use super::vault::{Bend, Op};
 use super::{ClientConfig, evidence::exchange};
 use crate::client::clock;
 use crate::requirements::Level;
-use crate::runner::{CheckResult, Emit, Event, RunEnd, RunInfo, Status, Summary, Verdict};
-use crate::scenarios::Omission;
+use crate::runner::{CheckResult, Emit, Event, Judged, RunEnd, RunInfo, Status, Summary, Verdict};
+use crate::scenarios::{CheckInfo, Omission};
 
 /// Why a run has no verdict on the client.
 struct Abort {
@@ -70,6 +70,9 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
             Some(abort)
         }
     };
+    if abort.is_none() {
+        tally.forgive(emit, &config);
+    }
     let (verdict, reason, advice, exit_code) = tally.verdict(abort, config.strict, only_waiting);
     let end = Arc::new(RunEnd {
         verdict,
@@ -80,7 +83,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
         duration: started.elapsed(),
         interrupted: exit_code == 130,
         exit_code,
-        known: Default::default(),
+        known: tally.known.covered,
         hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));
@@ -291,6 +294,10 @@ fn notes(evidence: &Evidence) -> Vec<String> {
 pub(super) struct Tally {
     pub summary: Summary,
     failed: usize,
+    /// How each check ended.
+    outcomes: Vec<(&'static CheckInfo, Status)>,
+    /// What the file of known failures says of them.
+    pub known: Judged,
     /// MUST checks that were left out, or that nothing exercised.
     left_out: usize,
     unexercised: usize,
@@ -339,6 +346,7 @@ impl Tally {
         duration: Duration,
     ) {
         self.summary.count(status);
+        self.outcomes.push((&check.info, status));
         self.failed += usize::from(status == Status::Fail);
         let omission = (status == Status::Skip).then_some(match message.starts_with("not exercised") {
             true => Omission::NotJudged,
@@ -349,21 +357,47 @@ impl Tally {
         emit(Event::CheckFinished(Arc::new(result)));
     }
 
+    /// Holds the file of known failures to what came of the checks, and says what is wrong with it.
+    pub(super) fn forgive(&mut self, emit: Emit<'_>, config: &ClientConfig) {
+        let Some(known) = &config.known else { return };
+        self.known = known.judge(&self.outcomes, config.strict, |glob| all().any(|check| glob.is_match(check.info.id)));
+        for complaint in &self.known.stale {
+            emit(Event::Note(complaint.clone()));
+        }
+    }
+
     fn verdict(&self, abort: Option<Abort>, strict: bool, only_waiting: bool) -> (Verdict, String, String, u8) {
         if let Some(Abort { reason, advice, exit }) = abort {
             let verdict = if exit == 130 { Verdict::Incomplete } else { Verdict::NotJudged };
             return (verdict, reason, advice, exit);
         }
-        let Summary { fail, warn, error, .. } = self.summary;
+        let (verdict, reason, advice, exit) = self.verdict_of_results(strict, only_waiting);
+        let (reason, exit) = self.known.added_to(reason, exit);
+        (verdict, reason, advice, exit)
+    }
+
+    fn verdict_of_results(&self, strict: bool, only_waiting: bool) -> (Verdict, String, String, u8) {
+        let mut known = Summary::default();
+        let covered = self.outcomes.iter().filter(|(check, _)| self.known.covered.contains_key(check.id));
+        covered.for_each(|(_, status)| known.count(*status));
+        let (fail, warn, error) =
+            (self.summary.fail - known.fail, self.summary.warn - known.warn, self.summary.error - known.error);
+        let known = known.fail + known.error;
         let plural = |count: usize| if count == 1 { "" } else { "s" };
-        if self.failed > 0 {
-            return (Verdict::NotConformant, format!("{fail} check{} failed", plural(fail)), String::new(), 1);
+        if fail > 0 {
+            let others = if known > 0 { format!(", and {known} more as known") } else { String::new() };
+            return (Verdict::NotConformant, format!("{fail} check{} failed{others}", plural(fail)), String::new(), 1);
         }
         if error > 0 {
             let reason = format!("{error} check{} could not tell", plural(error));
             return (Verdict::Incomplete, reason, "see what went wrong while they were set up".into(), 3);
         }
         let exit = u8::from(strict && warn > 0);
+        if known > 0 {
+            let others = if exit == 1 { format!(", but {warn} warnings count under --strict") } else { String::new() };
+            let reason = format!("{known} check{} failed, as known{others}", plural(known));
+            return (Verdict::NotConformantAsKnown, reason, String::new(), exit);
+        }
         let open = self.left_out + self.unexercised;
         if open == 0 {
             let reason =

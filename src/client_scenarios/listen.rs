@@ -41,6 +41,7 @@ pub async fn listen(
         emit(Event::CheckStarted(&check.info));
         tally.judge(emit, &evidence, check);
     }
+    tally.forgive(emit, &config);
     let (verdict, reason, advice, exit_code) = tally.end(config.strict);
     let end = Arc::new(RunEnd {
         verdict,
@@ -51,7 +52,7 @@ pub async fn listen(
         duration: started.elapsed(),
         interrupted: false,
         exit_code,
-        known: Default::default(),
+        known: tally.known.covered,
         hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));

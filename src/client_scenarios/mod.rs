@@ -52,6 +52,8 @@ pub struct ClientConfig {
     pub spec: Revision,
     /// Seed of the run's choices.
     pub seed: u64,
+    /// Failures that are known.
+    pub known: Option<crate::runner::Known>,
     /// How reports name the client.
     pub target_name: String,
     /// The options that a rerun needs besides `--only`.

@@ -52,12 +52,23 @@ pub struct KnownError {
 }
 
 /// What the file says of a run.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// Failures that are known: the check's id, and the line that says so with its reason.
     pub covered: BTreeMap<&'static str, String>,
     /// What is wrong with the file, one sentence a line.
     pub stale: Vec<String>,
+}
+
+impl Judged {
+    /// The reason and the exit status of a verdict, with what is wrong with the file: that fails a run.
+    pub fn added_to(&self, reason: String, exit: u8) -> (String, u8) {
+        let Some(first) = self.stale.first() else { return (reason, exit) };
+        let more =
+            if self.stale.len() > 1 { format!(" (and {} more lines)", self.stale.len() - 1) } else { String::new() };
+        let both = if reason.is_empty() { String::new() } else { format!("{reason}; ") };
+        (format!("{both}{first}{more}"), exit.max(1))
+    }
 }
 
 impl Known {
@@ -96,7 +107,7 @@ impl Known {
     }
 
     /// Holds the file to what came of the checks. `exists` tells whether a glob means any check at all, run or not.
-    pub(super) fn judge(
+    pub fn judge(
         &self,
         results: &[(&'static CheckInfo, Status)],
         strict: bool,

@@ -34,8 +34,8 @@ pub struct Tally {
     must_failed: usize,
     /// Of what failed, what is known to.
     known: Summary,
-    /// What is wrong with the file of known failures, if something is.
-    stale: Vec<String>,
+    /// What the file of known failures says of the run.
+    judged: Judged,
 }
 
 impl Tally {
@@ -63,21 +63,15 @@ impl Tally {
             self.known.count(*status);
             self.must_failed -= usize::from(*status == Status::Fail && check.level == Level::Must);
         }
-        self.stale.clone_from(&known.stale);
+        self.judged = known.clone();
     }
 
     /// The judgement, a sentence, advice, and the exit status.
     pub fn judge(&self, ending: &Ending, config: &RunConfig) -> (Verdict, String, String, u8) {
         if let Ending::Complete = ending {
             let (verdict, reason, advice, exit) = self.judge_complete(config);
-            let Some(first) = self.stale.first() else { return (verdict, reason, advice, exit) };
-            let more = if self.stale.len() > 1 {
-                format!(" (and {} more lines)", self.stale.len() - 1)
-            } else {
-                String::new()
-            };
-            let both = if reason.is_empty() { String::new() } else { format!("{reason}; ") };
-            return (verdict, format!("{both}{first}{more}"), advice, exit.max(1));
+            let (reason, exit) = self.judged.added_to(reason, exit);
+            return (verdict, reason, advice, exit);
         }
         self.judge_cut_short(ending, config)
     }

@@ -129,6 +129,7 @@ async fn judged(subject: Subject, rule: Option<&'static Requirement>) -> Vec<Arc
         only: related.collect(),
         skip: Vec::new(),
         strict: false,
+        known: None,
         slow: rule.is_none_or(|rule| rule.id == crate::requirements::CLIENT_BOUNDED.id),
         spec: rule.map_or(Revision::V0_4, |rule| rule.since),
         seed: 0,

@@ -55,3 +55,27 @@ fn mistakes_in_the_file_are_told_before_anything_is_sent() {
     let (status, text) = run(None, &["--known", folder.path().join("none").to_str().unwrap()]);
     assert!(status == 2 && text.contains("--known"), "{text}");
 }
+
+#[test]
+fn a_client_may_have_known_failures_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known.txt");
+    let file = path.to_str().unwrap();
+    let judged = |fault: Option<&str>, arguments: &[&str]| {
+        let mut command = Command::cargo_bin("avp-conform").unwrap();
+        command.args(["client", "--embedded", "--color", "never", "--only", "client-token/*", "--timeout", "20s"]);
+        command.args(fault.iter().flat_map(|fault| ["--fault", fault])).args(arguments);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let fault = Some("client-token-in-url");
+    let (status, text) = judged(fault, &["--write-known", file]);
+    assert_eq!(status, 1, "{text}");
+    let (status, text) = judged(fault, &["--known", file]);
+    assert!(status == 0 && text.contains("NOT CONFORMANT, AS KNOWN"), "{text}");
+    let (status, text) = judged(None, &["--known", file]);
+    assert!(status == 1 && text.contains("fails no more"), "{text}");
+    std::fs::write(&path, "client-token/nonsense\n").unwrap();
+    let (status, text) = judged(fault, &["--known", file]);
+    assert!(status == 1 && text.contains("matches no check"), "{text}");
+}

@@ -1,6 +1,5 @@
 //! From what was typed to what a run needs, with every mistake that can be seen beforehand.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +10,7 @@ use super::args::RunArgs;
 use super::rerun;
 use crate::client::Profile;
 use crate::faults::FaultKind;
-use crate::runner::{
-    DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, LARGEST_KNOWN, RunConfig, Target,
-};
+use crate::runner::{DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, Header, Known, RunConfig, Target};
 use crate::server::Config;
 
 /// Lifetime of the built-in server's nonces when the checks wait for them and nobody says otherwise.
@@ -109,26 +106,7 @@ fn storage_is_judged(args: &RunArgs, only: &[globset::Glob], skip: &[globset::Gl
 
 /// The file of known failures, with its mistakes told before anything is sent.
 fn known(args: &RunArgs) -> Result<Option<Known>, UsageError> {
-    args.known.as_deref().map(known_file).transpose()
-}
-
-/// A file of known failures.
-pub(in super::super) fn known_file(path: &Path) -> Result<Known, UsageError> {
-    let name = path.display().to_string();
-    let failed = |error: &dyn std::fmt::Display| UsageError(format!("--known {name}: {error}"));
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
-    file.take(LARGEST_KNOWN + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    if text.len() as u64 > LARGEST_KNOWN {
-        return Err(failed(&format!("longer than {LARGEST_KNOWN} bytes; is it another file?")));
-    }
-    Known::parse(&name, &text, today()).map_err(|error| UsageError(format!("--known {error}")))
-}
-
-/// The date by UTC, so that a file means the same on every machine.
-fn today() -> jiff::civil::Date {
-    let now = jiff::Timestamp::from_millisecond(crate::client::clock::now_ms()).unwrap_or_default();
-    now.to_zoned(jiff::tz::TimeZone::UTC).date()
+    args.known.as_deref().map(super::super::known::known_file).transpose()
 }
 
 fn nonce_ttl(args: &RunArgs) -> Option<Duration> {
