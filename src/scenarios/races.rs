@@ -40,10 +40,9 @@ async fn nonce_redeemed_once(cx: &Ctx) -> Outcome {
         let alice = cx.identity();
         let nonce = cx.nonce(&alice).await?;
         let request = cx.redeem(&alice, &nonce)?;
-        // Every other time each comes with a spelling of its own, as far as there are some: a lock may go by what was written.
-        let spelled = if rounds.done.is_multiple_of(2) { other_spellings(&nonce) } else { vec![nonce] };
-        let requests: Vec<_> =
-            spelled.into_iter().map(|nonce| body(&TokenRequest { nonce, ..request.clone() })).collect();
+        // Half of them as it was issued, half in a spelling of their own: a lock may go by what was written.
+        let spelled = other_spellings(&nonce).into_iter().flat_map(|other| [nonce.clone(), other]);
+        let requests: Vec<_> = spelled.map(|nonce| body(&TokenRequest { nonce, ..request.clone() })).collect();
         let call = |request: &Option<bytes::Bytes>| Call {
             validated: false,
             ..Call::operation(Operation::Token, "", "", &Auth::None, request.clone())
