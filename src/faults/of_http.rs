@@ -109,6 +109,7 @@ const NAMES: &[&[&str]] = &[
     // Statuses that have no code of their own, and those for which a code says no more than that the call was refused.
     &[
         "large-counters-500",
+        "x25519-key-twice-500",
         "push-202",
         "unauthenticated-200",
         "unauthenticated-redirect",
