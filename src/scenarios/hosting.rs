@@ -143,6 +143,8 @@ impl Hosting {
 
     /// Ends those that don't answer any more: they count as dead; what to say of the first.
     pub async fn condemn(&self) -> Option<String> {
+        // Not while somebody starts one again: that one doesn't answer yet, and would be ended under the feet of who waits for it.
+        let _one_at_a_time = self.reviving.lock().await;
         let mut told = None;
         for host in &self.hosts {
             if host.service.ended().is_none() && !host.answers().await {
