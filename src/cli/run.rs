@@ -165,7 +165,7 @@ async fn judge(args: &RunArgs, config: RunConfig) -> Result<Run, UsageError> {
         trace: args.trace,
         columns: output::size().columns,
     })));
-    let lock = |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut crate::ground::lock(&live));
+    let lock = |live: &Mutex<Live>, act: &dyn Fn(&mut Live)| act(&mut crate::ground::lock(live));
     let ticking = Arc::clone(&live);
     let clock = tokio::spawn(async move {
         loop {

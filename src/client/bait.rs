@@ -76,7 +76,7 @@ async fn own_address(target: &str) -> IpAddr {
 }
 
 async fn serve(mut stream: TcpStream, visits: &Mutex<Vec<String>>, answer: &str) {
-    let lock = || crate::ground::lock(&visits);
+    let lock = || crate::ground::lock(visits);
     let place = {
         let mut visits = lock();
         if visits.len() >= MOST {

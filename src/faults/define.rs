@@ -66,7 +66,7 @@ macro_rules! part {
 macro_rules! say {
     ($value:expr => $($part:ident),*) => {{
         let value = std::sync::Arc::new($value);
-        crate::server::Behaviour { $($part: Some(std::sync::Arc::clone(&value) as _),)* ..Default::default() }
+        crate::server::Behaviour::default()$(.$part(std::sync::Arc::clone(&value) as _))*
     }};
 }
 

@@ -142,7 +142,7 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn work(self, receive: &Mutex<Receiver<Task>>) {
         loop {
-            let task = lock(&receive).recv();
+            let task = lock(receive).recv();
             match task {
                 Ok(_) if self.progress.is_stopped() => lock(self.collected).cut_short = true,
                 Ok(Task::Piece(piece)) => self.piece(piece),
@@ -162,7 +162,7 @@ impl Worker<'_> {
         {
             // What was found in it is found once more.
             self.job.take();
-            lock(&again).push(piece);
+            lock(again).push(piece);
             return;
         }
         let mut collected = lock(self.collected);

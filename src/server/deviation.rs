@@ -11,11 +11,28 @@ use super::rules::{Conformant, IdentityRules, VaultRules};
 #[derive(Clone, Default)]
 pub struct Behaviour {
     /// Other rules of who somebody is.
-    pub(crate) identity: Option<Arc<dyn IdentityRules>>,
+    identity: Option<Arc<dyn IdentityRules>>,
     /// Other rules of what somebody may do.
-    pub(crate) vault: Option<Arc<dyn VaultRules>>,
+    vault: Option<Arc<dyn VaultRules>>,
     /// Something else at the edge.
-    pub(crate) edge: Option<Arc<dyn Edge>>,
+    edge: Option<Arc<dyn Edge>>,
+}
+
+impl Behaviour {
+    /// The same with other rules of who somebody is.
+    pub(crate) fn identity(self, rules: Arc<dyn IdentityRules>) -> Self {
+        Self { identity: Some(rules), ..self }
+    }
+
+    /// The same with other rules of what somebody may do.
+    pub(crate) fn vault(self, rules: Arc<dyn VaultRules>) -> Self {
+        Self { vault: Some(rules), ..self }
+    }
+
+    /// The same with something else at the edge.
+    pub(crate) fn edge(self, edge: Arc<dyn Edge>) -> Self {
+        Self { edge: Some(edge), ..self }
+    }
 }
 
 /// The rules that a new server goes by, and everybody at its edge.

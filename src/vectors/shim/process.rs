@@ -180,7 +180,7 @@ fn keep_end(mut pipe: ChildStderr, kept: &Mutex<VecDeque<u8>>) {
         if count == 0 {
             return;
         }
-        let mut kept = lock(&kept);
+        let mut kept = lock(kept);
         kept.extend(&buffer[..count]);
         let surplus = kept.len().saturating_sub(KEPT_STDERR);
         kept.drain(..surplus);
