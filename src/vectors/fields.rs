@@ -70,7 +70,7 @@ pub(crate) fn hex(fields: &Fields, name: &str) -> Result<Vec<u8>, FieldError> {
     hex::decode(string(fields, name)?).ok_or_else(|| FieldError::new(name, "isn't hexadecimal"))
 }
 
-/// [`hex`] of a fixed size.
+/// [`hex()`] of a fixed size.
 pub(crate) fn hex_array<const N: usize>(fields: &Fields, name: &str) -> Result<[u8; N], FieldError> {
     let bytes = hex(fields, name)?;
     let problem = format!("is {} bytes instead of {N}", bytes.len());
