@@ -27,7 +27,7 @@ run Python "python3 -c 'import cryptography'" "python3 $here/driver.py" "$@"
 if node -e 'process.exit(process.features.typescript ? 0 : 1)' 2>/dev/null; then
     run TypeScript true "node $here/driver.ts" "$@"
 else
-    run TypeScript "npm install --silent --no-save --prefix '$classes' tsx@4" "node --import file://$classes/node_modules/tsx/dist/loader.mjs $here/driver.ts" "$@"
+    run TypeScript "npm install --silent --no-save --fetch-retries=1 --fetch-timeout=30000 --prefix '$classes' tsx@4" "node --import file://$classes/node_modules/tsx/dist/loader.mjs $here/driver.ts" "$@"
 fi
 run Java "javac -d '$classes' '$here/../shims/Shim.java' '$here/Driver.java'" "java -cp $classes Driver" "$@"
 exit $failed
