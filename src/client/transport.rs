@@ -7,13 +7,15 @@
 //! ([`super::io`]), never reuses a connection whose server may have left a request body unread, sends again only what provably
 //! never left, and tells "closed without an answer" from "not HTTP".
 
+mod calls;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{ACCEPT, CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use url::Url;
@@ -21,8 +23,7 @@ use url::Url;
 use super::connection::Connection;
 use super::dial::{Deadline, Dial};
 use super::error::TransportError;
-use super::gate::{Gate, share_of};
-use super::grpc::{self, GrpcAnswer, GrpcCall, GrpcConnection};
+use super::grpc::GrpcConnection;
 use super::io::{Stream, Traffic};
 use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
@@ -129,22 +130,6 @@ impl Transport {
     /// What is spoken there.
     pub fn profile(&self) -> Profile {
         self.profile
-    }
-
-    /// Why a request can't be sent, if only the other profile can say it.
-    ///
-    /// # Errors
-    /// [`TransportError::Unsayable`].
-    pub fn can_say(&self, request: &RawRequest) -> Result<(), TransportError> {
-        if self.profile == Profile::Grpc { self.call_of(request).map(drop) } else { Ok(()) }
-    }
-
-    /// A request as a call, to be made by hand.
-    ///
-    /// # Errors
-    /// [`TransportError::Unsayable`].
-    pub fn call_of(&self, request: &RawRequest) -> Result<GrpcCall, TransportError> {
-        grpc::call_of(request).map(|(_, call)| call)
     }
 
     /// From now on every request gets a connection of its own.
@@ -363,76 +348,6 @@ impl Transport {
         Ok(answer)
     }
 
-    /// A request as a call.
-    async fn call(
-        &self,
-        connection: &mut GrpcConnection,
-        request: &RawRequest,
-        stop: Option<(Gate, Option<f64>)>,
-    ) -> Result<RawAnswer, TransportError> {
-        let (method, call) = grpc::call_of(request)?;
-        let length = call.data.len();
-        let stop = stop.map(|(gate, share)| {
-            let after = share.map_or(length.saturating_sub(1), |share| share_of(length, share));
-            grpc::Stop { gate, after }
-        });
-        let answer = self.raw_call(connection, &call, request.answer_limit, stop).await?;
-        grpc::answer_of(method, answer, length)
-    }
-
-    async fn raw_call(
-        &self,
-        connection: &mut GrpcConnection,
-        call: &GrpcCall,
-        limit: usize,
-        stop: Option<grpc::Stop>,
-    ) -> Result<GrpcAnswer, TransportError> {
-        let (uri, metadata) = self.addressed(call)?;
-        connection.exchange(uri, &metadata, call, limit, stop).await
-    }
-
-    /// Where a call goes, and what the deployment asks for in it.
-    fn addressed(&self, call: &GrpcCall) -> Result<(http::Uri, HeaderMap), TransportError> {
-        let scheme = if self.dial.tls.is_some() { "https" } else { "http" };
-        let uri = format!("{scheme}://{}{}", self.authority(), call.path);
-        let uri = uri.parse().map_err(|_| TransportError::Unsayable("its path is none".into()))?;
-        let mut metadata = HeaderMap::new();
-        for header in &self.headers {
-            metadata.append(header.name.clone(), header.value.clone());
-        }
-        Ok((uri, metadata))
-    }
-
-    /// Makes a call over a byte stream of its own, which stops at a gate: after a share of its data, or else before the last byte.
-    pub(super) async fn call_over(
-        &self,
-        stream: Stream,
-        request: &RawRequest,
-        gate: Gate,
-        share: Option<f64>,
-    ) -> Result<RawAnswer, TransportError> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let traffic = stream.traffic();
-        let mut connection = GrpcConnection::over(stream, traffic).await?;
-        self.call(&mut connection, request, Some((gate, share))).await
-    }
-
-    /// Makes a call as it is, on a connection of its own: what no client would send, too.
-    ///
-    /// # Errors
-    /// [`TransportError`].
-    pub async fn call_by_hand(&self, call: &GrpcCall, bound: Duration) -> Result<GrpcAnswer, TransportError> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let deadline = Deadline::after(bound);
-        let stream = self.dial.open(deadline).await?;
-        let traffic = stream.traffic();
-        let calling = async {
-            let mut connection = GrpcConnection::over(stream, traffic).await?;
-            self.raw_call(&mut connection, call, 4 << 20, None).await
-        };
-        deadline.limit(calling).await
-    }
-
     fn build(&self, request: &RawRequest) -> http::Request<Full<Bytes>> {
         let mut built = http::Request::new(Full::new(request.body.clone().unwrap_or_default()));
         *built.method_mut() = request.method.clone();
@@ -460,32 +375,6 @@ impl Transport {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         built
-    }
-
-    /// Begins calls one after the other on one connection, and cancels each a while after a share of its data, or when it is whole.
-    ///
-    /// # Errors
-    /// [`TransportError`] when the connection ends before.
-    pub async fn cancel_by_hand(
-        &self,
-        calls: &[GrpcCall],
-        share: f64,
-        pause: Duration,
-        bound: Duration,
-    ) -> Result<(), TransportError> {
-        self.requests.fetch_add(calls.len() as u64, Ordering::Relaxed);
-        let deadline = Deadline::after(bound);
-        let stream = self.dial.open(deadline).await?;
-        let traffic = stream.traffic();
-        let cancelling = async {
-            let mut connection = GrpcConnection::over(stream, traffic).await?;
-            for call in calls {
-                let (uri, metadata) = self.addressed(call)?;
-                connection.cancel(uri, &metadata, call, share_of(call.data.len(), share), pause).await?;
-            }
-            Ok(())
-        };
-        deadline.limit(cancelling).await
     }
 
     /// Puts a connection back for the next request, unless that could spoil it.
