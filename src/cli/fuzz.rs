@@ -113,6 +113,12 @@ pub(super) struct FuzzArgs {
 impl FuzzArgs {
     /// Whom the requests go to, and how. The target of `--embedded` is filled in when its server listens.
     fn config(&self) -> Result<RunConfig, UsageError> {
+        if self.server.is_none() && !self.embedded {
+            return Err(
+                "no server to judge: give --server URL, or --embedded for the built-in one; fuzz --help says more"
+                    .into(),
+            );
+        }
         let name = self.server.as_ref().map(|server| server.trim().to_owned());
         Ok(RunConfig {
             idp: self.idp.as_deref().map(|url| values::url("--idp", url)).transpose()?,

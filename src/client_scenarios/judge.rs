@@ -18,7 +18,7 @@ use super::vault::{Bend, Op};
 use super::{ClientConfig, evidence::exchange};
 use crate::client::clock;
 use crate::requirements::Level;
-use crate::runner::{CheckResult, Emit, Event, Judged, RunEnd, RunInfo, Status, Summary, Verdict};
+use crate::runner::{self, CheckResult, Emit, Event, Judged, RunEnd, RunInfo, Status, Summary, Verdict};
 use crate::scenarios::{CheckInfo, Omission};
 
 /// Why a run has no verdict on the client.
@@ -371,50 +371,24 @@ impl Tally {
             let verdict = if exit == 130 { Verdict::Incomplete } else { Verdict::NotJudged };
             return (verdict, reason, advice, exit);
         }
-        let (verdict, reason, advice, exit) = self.verdict_of_results(strict, only_waiting);
+        let known = self.known.counted(&self.outcomes);
+        // What fails breaks a MUST; the rest warns.
+        let must_failed = self.summary.fail - known.fail;
+        let missing = self.missing(only_waiting);
+        let (verdict, reason, advice, exit) = runner::of_results(self.summary, known, must_failed, strict, missing);
         let (reason, exit) = self.known.added_to(reason, exit);
         (verdict, reason, advice, exit)
     }
 
-    fn verdict_of_results(&self, strict: bool, only_waiting: bool) -> (Verdict, String, String, u8) {
-        let mut known = Summary::default();
-        let covered = self.outcomes.iter().filter(|(check, _)| self.known.covered.contains_key(check.id));
-        covered.for_each(|(_, status)| known.count(*status));
-        let (fail, warn, error) =
-            (self.summary.fail - known.fail, self.summary.warn - known.warn, self.summary.error - known.error);
-        let known = known.fail + known.error;
-        let plural = |count: usize| if count == 1 { "" } else { "s" };
-        if fail > 0 {
-            let others = if known > 0 { format!(", and {known} more as known") } else { String::new() };
-            return (Verdict::NotConformant, format!("{fail} check{} failed{others}", plural(fail)), String::new(), 1);
+    /// The MUST checks that a conformant client would have passed as well.
+    fn missing(&self, only_waiting: bool) -> Option<String> {
+        match (self.unexercised, self.left_out) {
+            (0, 0) => None,
+            (0, count) if only_waiting => Some(format!("{count} MUST checks were left out (--slow runs them)")),
+            (0, count) => Some(format!("{count} MUST checks were left out")),
+            (count, 0) => Some(format!("{count} MUST checks were not exercised by what the client does")),
+            (count, left) => Some(format!("{count} MUST checks were not exercised and {left} were left out")),
         }
-        if error > 0 {
-            let reason = format!("{error} check{} could not tell", plural(error));
-            return (Verdict::Incomplete, reason, "see what went wrong while they were set up".into(), 3);
-        }
-        let exit = u8::from(strict && warn > 0);
-        if known > 0 {
-            let others = if exit == 1 { format!(", but {warn} warnings count under --strict") } else { String::new() };
-            let reason = format!("{known} check{} failed, as known{others}", plural(known));
-            return (Verdict::NotConformantAsKnown, reason, String::new(), exit);
-        }
-        let open = self.left_out + self.unexercised;
-        if open == 0 {
-            let reason =
-                if exit == 1 { format!("{warn} warnings count as failures under --strict") } else { String::new() };
-            return (Verdict::Conformant, reason, String::new(), exit);
-        }
-        let reason = match (self.unexercised, self.left_out) {
-            (0, count) if only_waiting => {
-                format!("nothing failed, but {count} MUST checks were left out (--slow runs them)")
-            }
-            (0, count) => format!("nothing failed, but {count} MUST checks were left out"),
-            (count, 0) => format!("nothing failed, but {count} MUST checks were not exercised by what the client does"),
-            (count, left) => {
-                format!("nothing failed, but {count} MUST checks were not exercised and {left} were left out")
-            }
-        };
-        (Verdict::Incomplete, reason, String::new(), exit)
     }
 
     /// Ends a run by hand.

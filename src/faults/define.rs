@@ -62,7 +62,7 @@ macro_rules! part {
 }
 
 /// One value as all that it has a say in, so that each sees the same state. Only these traits are implemented for it: the methods
-/// of the others, a copy for each of a thousand faults, were a tenth of what the compiler had to do.
+/// of the others, a copy for each of a thousand faults, were a quarter of all functions that the compiler made.
 macro_rules! say {
     ($value:expr => $($part:ident),*) => {{
         let value = std::sync::Arc::new($value);

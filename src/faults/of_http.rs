@@ -79,6 +79,7 @@ const NAMES: &[&[&str]] = &[
         "member-path-split-after-decoding",
         "unknown-route-200",
         "unknown-route-500",
+        "errors-with-python-trace",
         "wrong-method-200",
         "wrong-method-500",
         "wrong-method-hangs-up",

@@ -36,6 +36,22 @@ fn conformant(issuer: &str, member: &str, issued: i64, expires: i64, jti: String
     Conformant.claims(issuer, member, issued, expires, jti)
 }
 
+/// A claim by name that isn't ours: its value in the token of a member, or no such claim.
+struct Claims(&'static str, fn(&str) -> Option<Value>);
+
+shared!(Claims: identity);
+
+impl IdentityRules for Claims {
+    fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+        let mut claims = conformant(issuer, member, issued, expires, jti);
+        match (self.1)(member) {
+            Some(value) => claims.insert(self.0.to_owned(), value),
+            None => claims.remove(self.0),
+        };
+        claims
+    }
+}
+
 faults! {
     "claims-bare-subject" breaks TOKEN_CLAIMS: "The subject is the member id without the prefix." => {
         identity {
@@ -47,60 +63,12 @@ faults! {
             fn member_of_subject(&self, subject: &str) -> Option<String> { Some(subject.to_owned()) }
         }
     }
-    "claims-account-subject" breaks TOKEN_CLAIMS: "The subject is an account number of the server's own." => {
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let mut claims = conformant(issuer, member, issued, expires, jti);
-                claims.insert("sub".into(), json!(format!("user-{}", member.len())));
-                claims
-            }
-        }
-    }
-    "claims-kind-user" breaks TOKEN_CLAIMS: "The kind is user." => {
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let mut claims = conformant(issuer, member, issued, expires, jti);
-                claims.insert("kind".into(), json!("user"));
-                claims
-            }
-        }
-    }
-    "claims-kind-missing" breaks TOKEN_CLAIMS: "There is no claim kind." => {
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let mut claims = conformant(issuer, member, issued, expires, jti);
-                claims.remove("kind");
-                claims
-            }
-        }
-    }
-    "claims-email" breaks TOKEN_CLAIMS: "The token claims an e-mail address." => {
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let mut claims = conformant(issuer, member, issued, expires, jti);
-                claims.insert("email".into(), json!("somebody@example.org"));
-                claims
-            }
-        }
-    }
-    "claims-roles" breaks TOKEN_CLAIMS: "The token claims roles." => {
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let mut claims = conformant(issuer, member, issued, expires, jti);
-                claims.insert("roles".into(), json!(["member"]));
-                claims
-            }
-        }
-    }
-    "claims-account" breaks TOKEN_CLAIMS: "The token claims an account id." => {
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let mut claims = conformant(issuer, member, issued, expires, jti);
-                claims.insert("accountId".into(), json!(17));
-                claims
-            }
-        }
-    }
+    "claims-account-subject" breaks TOKEN_CLAIMS: "The subject is an account number of the server's own." => { is Claims("sub", |member| Some(json!(format!("user-{}", member.len())))) }
+    "claims-kind-user" breaks TOKEN_CLAIMS: "The kind is user." => { is Claims("kind", |_| Some(json!("user"))) }
+    "claims-kind-missing" breaks TOKEN_CLAIMS: "There is no claim kind." => { is Claims("kind", |_| None) }
+    "claims-email" breaks TOKEN_CLAIMS: "The token claims an e-mail address." => { is Claims("email", |_| Some(json!("somebody@example.org"))) }
+    "claims-roles" breaks TOKEN_CLAIMS: "The token claims roles." => { is Claims("roles", |_| Some(json!(["member"]))) }
+    "claims-account" breaks TOKEN_CLAIMS: "The token claims an account id." => { is Claims("accountId", |_| Some(json!(17))) }
     "token-unverified" breaks TOKEN_VERIFIED: "A token is decoded and believed." => {
         identity {
             fn verify_token(&self, _: &Issuer, token: &str, _: i64) -> Result<String, Refusal> { named(token) }

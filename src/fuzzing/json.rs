@@ -57,6 +57,7 @@ pub fn envelope_decode(data: &[u8]) {
 }
 
 /// The letter that says which message an input is: `A` the first of [`MessageKind::ALL`].
+#[cfg(feature = "program")]
 pub(super) fn letter_of(kind: MessageKind) -> u8 {
     b'A' + kind as u8
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use globset::{Glob, GlobMatcher};
 use jiff::civil::Date;
 
-use super::{CheckResult, Status};
+use super::{CheckResult, Status, Summary};
 use crate::scenarios::CheckInfo;
 
 /// The largest file that is read, in bytes; one line for each check takes some 20 KiB.
@@ -61,6 +61,14 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// How many of these are known to end so.
+    pub fn counted(&self, outcomes: &[(&'static CheckInfo, Status)]) -> Summary {
+        let mut known = Summary::default();
+        let covered = outcomes.iter().filter(|(check, _)| self.covered.contains_key(check.id));
+        covered.for_each(|(_, status)| known.count(*status));
+        known
+    }
+
     /// The reason and the exit status of a verdict, with what is wrong with the file: that fails a run.
     pub fn added_to(&self, reason: String, exit: u8) -> (String, u8) {
         let Some(first) = self.stale.first() else { return (reason, exit) };

@@ -34,7 +34,7 @@ use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
 use crate::scenarios::{Abort, Check, Hosting, Phase, World};
 pub(crate) use preflight::{connect, greet};
-pub(crate) use verdict::{Ending, Tally};
+pub(crate) use verdict::{Ending, Tally, of_results};
 
 /// What `run` calls for every event.
 pub type Emit<'a> = &'a mut (dyn FnMut(Event) + Send);

@@ -59,8 +59,8 @@ impl Tally {
 
     /// Takes out what is known to fail, and notes what is wrong with the file that says so.
     pub fn forgive(&mut self, outcomes: &[(&'static CheckInfo, Status)], known: &Judged) {
+        self.known = known.counted(outcomes);
         for (check, status) in outcomes.iter().filter(|(check, _)| known.covered.contains_key(check.id)) {
-            self.known.count(*status);
             self.must_failed -= usize::from(*status == Status::Fail && check.level == Level::Must);
         }
         self.judged = known.clone();
@@ -98,36 +98,7 @@ impl Tally {
     }
 
     fn judge_complete(&self, config: &RunConfig) -> (Verdict, String, String, u8) {
-        let Summary { pass, fail, .. } = self.summary;
-        let (warn, error) = (self.summary.warn - self.known.warn, self.summary.error - self.known.error);
-        let known = self.known.fail + self.known.error;
-        let none = String::new;
-        if self.must_failed > 0 {
-            let others = if known > 0 { format!(", and {known} more as known") } else { none() };
-            let reason = format!("{} check{} failed{others}", fail - self.known.fail, plural(fail - self.known.fail));
-            return (Verdict::NotConformant, reason, none(), 1);
-        }
-        if error > 0 {
-            let reason = format!("{error} check{} could not tell", plural(error));
-            return (Verdict::Incomplete, reason, "see what went wrong while they were set up".into(), 3);
-        }
-        if known > 0 {
-            let strict =
-                if config.strict && warn > 0 { format!(", but {warn} warnings count under --strict") } else { none() };
-            let reason = format!("{known} check{} failed, as known{strict}", plural(known));
-            return (Verdict::NotConformantAsKnown, reason, none(), u8::from(config.strict && warn > 0));
-        }
-        if pass + fail + self.summary.warn == 0 {
-            let advice = "the reasons are below; choose other checks, or none, with --only";
-            return (Verdict::NotJudged, "no check came to a verdict".into(), advice.into(), 3);
-        }
-        let strict = config.strict && warn > 0;
-        let exit = u8::from(strict);
-        if let Some(reason) = self.missing() {
-            return (Verdict::Incomplete, format!("nothing failed, but {reason}"), none(), exit);
-        }
-        let reason = if strict { format!("{warn} warnings count as failures under --strict") } else { none() };
-        (Verdict::Conformant, reason, none(), exit)
+        of_results(self.summary, self.known, self.must_failed, config.strict, self.missing())
     }
 
     /// The MUST checks that a conformant server would have passed as well.
@@ -143,6 +114,43 @@ impl Tally {
             _ => Some(format!("{left}, and {not_judged} could not be judged")),
         }
     }
+}
+
+/// The judgement of a run that came to its end, a sentence, advice, and the exit status. `known` is what is known to fail of what
+/// `summary` counts, `must_failed` are the MUST checks that failed beside that, `missing` says which were not judged.
+pub(crate) fn of_results(
+    summary: Summary,
+    known: Summary,
+    must_failed: usize,
+    strict: bool,
+    missing: Option<String>,
+) -> (Verdict, String, String, u8) {
+    let (warn, error) = (summary.warn - known.warn, summary.error - known.error);
+    let (fail, as_known) = (summary.fail - known.fail, known.fail + known.error);
+    let strict = strict && warn > 0;
+    let none = String::new;
+    if must_failed > 0 {
+        let others = if as_known > 0 { format!(", and {as_known} more as known") } else { none() };
+        return (Verdict::NotConformant, format!("{fail} check{} failed{others}", plural(fail)), none(), 1);
+    }
+    if error > 0 {
+        let reason = format!("{error} check{} could not tell", plural(error));
+        return (Verdict::Incomplete, reason, "see what went wrong while they were set up".into(), 3);
+    }
+    if as_known > 0 {
+        let others = if strict { format!(", but {warn} warnings count under --strict") } else { none() };
+        let reason = format!("{as_known} check{} failed, as known{others}", plural(as_known));
+        return (Verdict::NotConformantAsKnown, reason, none(), u8::from(strict));
+    }
+    if summary.pass + summary.fail + summary.warn == 0 {
+        let advice = "the reasons are below; choose other checks, or none, with --only";
+        return (Verdict::NotJudged, "no check came to a verdict".into(), advice.into(), 3);
+    }
+    if let Some(reason) = missing {
+        return (Verdict::Incomplete, format!("nothing failed, but {reason}"), none(), u8::from(strict));
+    }
+    let reason = if strict { format!("{warn} warnings count as failures under --strict") } else { none() };
+    (Verdict::Conformant, reason, none(), u8::from(strict))
 }
 
 fn plural(number: usize) -> &'static str {
