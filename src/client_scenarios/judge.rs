@@ -382,12 +382,16 @@ impl Tally {
 
     /// The MUST checks that a conformant client would have passed as well.
     fn missing(&self, only_waiting: bool) -> Option<String> {
+        let checks = |count: usize| match count {
+            1 => "1 MUST check was".to_owned(),
+            _ => format!("{count} MUST checks were"),
+        };
+        let how = if only_waiting { " (--slow runs them)" } else { "" };
         match (self.unexercised, self.left_out) {
             (0, 0) => None,
-            (0, count) if only_waiting => Some(format!("{count} MUST checks were left out (--slow runs them)")),
-            (0, count) => Some(format!("{count} MUST checks were left out")),
-            (count, 0) => Some(format!("{count} MUST checks were not exercised by what the client does")),
-            (count, left) => Some(format!("{count} MUST checks were not exercised and {left} were left out")),
+            (0, left) => Some(format!("{} left out{how}", checks(left))),
+            (count, 0) => Some(format!("{} not exercised by what the client does", checks(count))),
+            (count, left) => Some(format!("{} not exercised, and {left} left out", checks(count))),
         }
     }
 
