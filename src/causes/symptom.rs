@@ -159,7 +159,7 @@ fn class(id: &str, kind: Kind) -> Class {
     match id.split('/').next().unwrap_or_default() {
         // A body that isn't the message is told best by the check that holds every body to the schema.
         "schema" if kind == Kind::Shape => Class::Sequential,
-        "race" | "authority" => Class::Concurrent,
+        "race" | "authority" | "hangups" => Class::Concurrent,
         "rights" | "rosters" | "later" | "example" => Class::Story,
         "auth"
         | "token"

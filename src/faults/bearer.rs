@@ -67,6 +67,36 @@ impl VaultRules for Credulous {
     }
 }
 
+/// Verifies one of the tokens that a request brings and reads the caller from another, as a filter and a handler do that each look for
+/// themselves.
+struct VerifiesOneReadsAnother(fn(&Parts) -> Option<[String; 2]>);
+
+shared!(VerifiesOneReadsAnother: identity);
+
+impl IdentityRules for VerifiesOneReadsAnother {
+    fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
+        if let Some([verified, read]) = (self.0)(parts) {
+            let caller = self.member_of_token(authority, &verified)?;
+            return Ok(unverified(&read).unwrap_or(caller));
+        }
+        let token = self.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
+        self.member_of_token(authority, &token)
+    }
+}
+
+/// The member that a token names, whoever has signed it.
+fn unverified(token: &str) -> Option<String> {
+    let claims = crate::codec::base64::decode_url(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    Some(claims["sub"].as_str()?.strip_prefix("key:")?.to_owned())
+}
+
+/// The tokens of all Authorization headers.
+fn bearers(parts: &Parts) -> Vec<String> {
+    let values = parts.headers.get_all(AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    values.filter_map(|value| value.strip_prefix("Bearer ")).map(str::to_owned).collect()
+}
+
 /// Lets everybody in, and leaves the 401 to `transition`.
 fn anybody(rules: &dyn crate::server::rules::IdentityRules, authority: &Authority, parts: &Parts) -> String {
     let caller = rules.bearer(parts).map(|token| rules.member_of_token(authority, &token));
@@ -88,6 +118,19 @@ fn authorization(parts: &Parts) -> Option<&str> {
 }
 
 faults! {
+    "caller-of-the-last-header" breaks SUBJECT_IS_CALLER: "Of two Authorization headers the first is verified, and the last says who it is." => {
+        is VerifiesOneReadsAnother(|parts| <[String; 2]>::try_from(bearers(parts)).ok())
+    }
+    "caller-of-the-first-header" breaks SUBJECT_IS_CALLER: "Of two Authorization headers the last is verified, and the first says who it is." => {
+        is VerifiesOneReadsAnother(|parts| <[String; 2]>::try_from(bearers(parts)).ok().map(|[first, last]| [last, first]))
+    }
+    "caller-of-the-cookie" breaks SUBJECT_IS_CALLER: "The token in Authorization is verified; where a cookie holds one, that says who it is." => {
+        is VerifiesOneReadsAnother(|parts| {
+            let cookies = parts.headers.get(axum::http::header::COOKIE)?.to_str().ok()?;
+            let session = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("access_token="))?.to_owned();
+            Some([bearers(parts).pop()?, session])
+        })
+    }
     "create-needs-no-token" breaks TOKEN_REQUIRED: "createRepo works without a token." => { is Unguarded(Route::CreateRepo) }
     "pull-needs-no-token" breaks TOKEN_REQUIRED: "pull works without a token." => { is Unguarded(Route::Pull) }
     "push-needs-no-token" breaks TOKEN_REQUIRED: "push works without a token." => { is Unguarded(Route::Push) }

@@ -96,6 +96,12 @@ faults! {
     "path-plus-is-space" breaks FETCH_ENTRY: "A plus in the path is read as a space, escaped or not." => {
         is Decoding(|raw| credentials::decode_segment(raw).map(|text| text.replace('+', " ")))
     }
+    "path-plain-plus-is-space" breaks CREATE_ODD_IDS: "A plus that stands unescaped in the path is read as a space in repository ids." => {
+        is Decoding(|raw| {
+            let member = raw.ends_with('=') || raw.ends_with("%3D");
+            credentials::decode_segment(&if member { raw.to_owned() } else { raw.replace('+', "%20") })
+        })
+    }
     "path-not-decoded" breaks HTTP_PROFILE: "Path segments aren't percent-decoded." => {
         is Decoding(|raw| Ok(raw.to_owned()))
     }

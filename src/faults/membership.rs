@@ -138,6 +138,38 @@ faults! {
             }
         }
     }
+    "guest-of-the-inviter" breaks PULL_MEMBERS_ONLY: "Whoever was added by somebody is let into all repositories of that somebody." => {
+        state { guests: Mutex<HashSet<(String, String)>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                if let (Route::AddMember, [host, .., guest]) = (route, next.manifest.members.as_slice()) {
+                    let key = (host.ed25519_public_key.clone(), guest.ed25519_public_key.clone());
+                    lock(&self.guests).insert(key);
+                }
+                next
+            }
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let host = repo.manifest.members.first().map(|entry| entry.ed25519_public_key.clone());
+                let key = (host.unwrap_or_default(), visit.caller.clone());
+                is_in(repo, &visit.caller) || lock(&self.guests).contains(&key)
+            }
+        }
+    }
+    "member-in-any-case" breaks PULL_MEMBERS_ONLY: "Whether the caller is a member is asked without regard to letter case." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                repo.manifest.members.iter().any(|entry| entry.ed25519_public_key.eq_ignore_ascii_case(&visit.caller))
+            }
+        }
+    }
+    "push-by-the-beginning-of-an-id" breaks PUSH_MEMBERS_ONLY: "push compares the first 40 characters of ids only." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let alike = |entry: &crate::wire::MemberEntry| entry.ed25519_public_key.get(..40) == visit.caller.get(..40);
+                is_in(repo, &visit.caller) || visit.route == Route::Push && repo.manifest.members.iter().any(alike)
+            }
+        }
+    }
     "removed-may-pull" breaks REMOVE_REVOKES: "A removed member may still pull." => { is unforgetting(Route::Pull) }
     "removed-may-push" breaks REMOVE_REVOKES: "A removed member may still push." => { is unforgetting(Route::Push) }
     "removed-may-add" breaks REMOVE_REVOKES: "A removed member may still add members." => { is unforgetting(Route::AddMember) }

@@ -35,6 +35,43 @@ fn edit_pull(route: Route, response: Response<Bytes>, change: impl FnOnce(&mut V
 }
 
 faults! {
+    "history-of-50" breaks PULL_CURRENT: "After 50 versions the history of a repository is cut, and the current envelope with it." => {
+        state { pushes: Mutex<HashMap<String, usize>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                if route == Route::Push {
+                    *lock(&self.pushes).entry(next.manifest.repo_id.clone()).or_default() += 1;
+                }
+                next
+            }
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                if lock(&self.pushes).get(&repo.manifest.repo_id).is_some_and(|count| *count > 50) {
+                    return Outcome::refuse(crate::server::refusal::Refusal::internal("NoneType has no attribute ciphertext"));
+                }
+                operations::pull(self, visit, repo, request)
+            }
+        }
+    }
+    "latest-version-as-text" breaks PULL_CURRENT: "The latest envelope is the one whose version is the greatest as text: 10 comes before 9." => {
+        state { pushed: Mutex<HashMap<String, Vec<EncryptedEnvelope>>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                let mut pushed = lock(&self.pushed);
+                let all = pushed.entry(next.manifest.repo_id.clone()).or_default();
+                if route == Route::Push { all.push(next.envelope.clone()) } else if route != Route::AddMember { all.clear() }
+                next
+            }
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+                changed(self, visit, repo, request, |answer| {
+                    let all = lock(&self.pushed).get(&repo.manifest.repo_id).cloned().unwrap_or_default();
+                    let latest = all.into_iter().max_by_key(|envelope| envelope.payload_version.to_string());
+                    if answer.envelope.is_some() && latest.is_some() {
+                        answer.envelope = latest;
+                    }
+                })
+            }
+        }
+    }
     "pull-never-unchanged" breaks PULL_UNCHANGED: "A pull is never told that nothing changed." => {
         vault {
             fn is_current(&self, _: i64, _: i64) -> bool { false }

@@ -120,6 +120,36 @@ fn edit_push(route: Route, response: Response<Bytes>, change: impl FnOnce(&mut V
 }
 
 faults! {
+    "large-push-twice" breaks PUSH_APPLIES: "A push of more than 8 KiB is carried out twice, and the second answer is the one that is sent." => {
+        vault {
+            fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+                let first = operations::push(self, visit, repo, request);
+                match first.next {
+                    Some(next) if request.envelope.ciphertext.len() > 8192 => {
+                        let answer = operations::push(self, visit, &next, request).answer;
+                        Outcome { answer, next: Some(next) }
+                    }
+                    next => Outcome { next, ..first },
+                }
+            }
+        }
+    }
+    "conflict-as-last-pulled" breaks PUSH_CONFLICT: "The counters of a conflict come from a cache that pulls fill and pushes leave as it is." => {
+        state { seen: std::sync::Mutex<std::collections::HashMap<String, (i64, i64)>> }
+        vault {
+            fn pull(&self, visit: &Visit, repo: &Repo, request: &crate::wire::PullRequest) -> Outcome<crate::wire::PullResponse> {
+                let counters = (repo.manifest.payload_version, repo.manifest.key_epoch);
+                super::tools::lock(&self.seen).insert(repo.manifest.repo_id.clone(), counters);
+                operations::pull(self, visit, repo, request)
+            }
+            fn conflict(&self, repo: &Repo, _: &PushRequest) -> PushResponse {
+                let now = (repo.manifest.payload_version, repo.manifest.key_epoch);
+                let seen = super::tools::lock(&self.seen).get(&repo.manifest.repo_id).copied();
+                let (payload_version, key_epoch) = seen.unwrap_or(now);
+                PushResponse { accepted: false, payload_version, key_epoch, conflict: true }
+            }
+        }
+    }
     "push-ungated" breaks PUSH_GATED: "The expected version isn't looked at." => { is Gate(|_, _| true) }
     "push-gate-at-least" breaks PUSH_GATED: "An expectation above the current version passes." => { is Gate(|expected, current| expected >= current) }
     "push-gate-at-most" breaks PUSH_GATED: "An expectation below the current version passes." => { is Gate(|expected, current| expected <= current) }

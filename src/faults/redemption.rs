@@ -65,6 +65,26 @@ faults! {
             }
         }
     }
+    "signature-over-the-beginning" breaks SIGNATURE_VERIFIED: "Nonces have 48 bytes, and a signature over the first 32 of them passes, too." => {
+        identity {
+            fn make_nonce(&self, _: &str, random: [u8; 32]) -> Vec<u8> {
+                use sha2::Digest as _;
+                [&random[..], &sha2::Sha256::digest(random)[..16]].concat()
+            }
+            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+                let beginning = &nonce[..nonce.len().min(32)];
+                base64::decode(signature).is_ok_and(|it| holds(key, nonce, &it) || holds(key, beginning, &it))
+            }
+        }
+    }
+    "signature-over-half" breaks SIGNATURE_VERIFIED: "A signature over the first half of the nonce passes, too." => {
+        identity {
+            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+                let half = &nonce[..nonce.len() / 2];
+                base64::decode(signature).is_ok_and(|it| holds(key, nonce, &it) || holds(key, half, &it))
+            }
+        }
+    }
     "signature-empty" breaks SIGNATURE_VERIFIED: "An empty signature passes, because only a signature that is there is checked." => {
         identity {
             fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {

@@ -8,7 +8,7 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::wire::{EncryptedEnvelope, MemberAddRequest, VaultManifest, WrappedKey};
+use crate::wire::{EncryptedEnvelope, MemberAddRequest, MemberEntry, VaultManifest, WrappedKey};
 
 fn with_key<'r>(repo: &'r Repo, request: &MemberAddRequest) -> Option<&'r str> {
     let new = &request.member;
@@ -60,6 +60,36 @@ faults! {
                     Some(_) => Outcome::refuse(Refusal::internal("UNIQUE constraint failed")),
                     None => operations::add(self, visit, repo, request),
                 }
+            }
+        }
+    }
+    "rosters-interned" breaks ADD_RECORDS: "Equal rosters are kept once, and addMember changes what is kept: repositories of equal rosters share it." => {
+        state { with: Mutex<HashMap<String, Vec<(String, MemberEntry)>>>, of: Mutex<HashMap<String, String>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                let id = next.manifest.repo_id.clone();
+                match (route, next.manifest.members.as_slice()) {
+                    (Route::CreateRepo, [only]) => {
+                        lock(&self.of).insert(id, only.wrapped_data_key.ciphertext.clone());
+                    }
+                    (Route::AddMember, [.., last]) => {
+                        let of = lock(&self.of).get(&id).cloned().unwrap_or_default();
+                        lock(&self.with).entry(of).or_default().push((id, last.clone()));
+                    }
+                    _ => {
+                        lock(&self.of).remove(&id);
+                    }
+                }
+                next
+            }
+            fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
+                let of = lock(&self.of).get(&repo.manifest.repo_id).cloned().unwrap_or_default();
+                for (id, entry) in lock(&self.with).get(&of).into_iter().flatten() {
+                    if *id != repo.manifest.repo_id {
+                        repo.manifest.members.push(entry.clone());
+                    }
+                }
+                repo
             }
         }
     }

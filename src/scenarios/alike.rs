@@ -1,6 +1,7 @@
 //! Rows that have a value in common (SPEC §4, §6): what a server keeps once for both, or takes for one row, comes back wrong.
 
 use super::check::checks;
+use super::context::into_trouble;
 use super::members::added;
 use super::variants::Variants;
 use super::{Ctx, Member, Outcome, Stop};
@@ -10,7 +11,9 @@ use crate::wire::{EncryptedEnvelope, MemberEntry, PushResponse, WrappedKey};
 
 checks! {
     "add-member/known-member", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], known_member,
-        "Who is a member of one repository is added to others as anybody is, and stays in all of them";
+        "Who is a member of one repository is added to others as anybody is, also where their rosters begin alike";
+    "pull/guest-of-the-owner", Must, "§6", [PULL_MEMBERS_ONLY, FETCH_MEMBERS_ONLY], guest,
+        "Who was added to one repository is a stranger to the inviter's others, whichever came first";
     "add-member/known-x25519-key", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], known_key,
         "Members with the same X25519 key stay two members, unless the second is refused";
     "texts/envelopes-alike", Must, "§4", [STORED_VERBATIM, PUSH_APPLIES], envelopes,
@@ -23,6 +26,7 @@ checks! {
 async fn known_member(cx: &Ctx) -> Outcome {
     let (alice, dave, bob) = (cx.member().await?, cx.member().await?, cx.member().await?);
     let mut repos = [cx.repo(&alice).await?, cx.repo(&dave).await?, cx.repo(&alice).await?];
+    rosters_alike(cx, &alice, &bob).await?;
     let owners = [&alice, &dave, &alice];
     for (at, newcomer) in [(0, &bob), (1, &bob), (2, &bob), (1, &alice), (0, &dave)] {
         let request = repos[at].add_request(newcomer);
@@ -36,6 +40,38 @@ async fn known_member(cx: &Ctx) -> Outcome {
         cx.readable(&bob, repo, "addMember of a member of another repository").await?;
     }
     Ok(())
+}
+
+/// An invitation is to one repository: not to those that the inviter has, nor to those that he makes afterwards.
+async fn guest(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let before = cx.repo(&alice).await?;
+    cx.repo_with(&alice, &[&bob]).await?;
+    for repo in [before, cx.repo(&alice).await?] {
+        let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
+        answer.refused_somehow("a pull by a member of another repository of the owner's")?;
+        answer.keeps_secret(&repo)?;
+        let answer = cx.fetch(&bob, repo.id(), alice.id()).await?;
+        answer.refused_somehow("fetchMemberKey by a member of another repository of the owner's")?;
+        answer.keeps_secret(&repo)?;
+    }
+    Ok(())
+}
+
+/// Two repositories whose first rosters are the same to the last byte are two all the same.
+async fn rosters_alike(cx: &Ctx, alice: &Member, bob: &Member) -> Outcome {
+    let mut first = cx.repo(alice).await?;
+    let mut second = Repo::new(alice);
+    second.manifest.members.clone_from(&first.manifest.members);
+    cx.watch(&second);
+    let answer = cx.create(alice, &second.create_request()).await.map_err(into_trouble)?;
+    if !answer.is_success() {
+        return Ok(());
+    }
+    let request = first.add_request(bob);
+    first.apply_add(&request.member);
+    added(&first, &cx.add(alice, &request).await?)?;
+    cx.holds(alice, &second, "addMember to another repository whose roster was the same").await
 }
 
 /// Whose key it is doesn't say who it is: one machine may hold several identities. Refused is refused, and nobody goes.

@@ -1,6 +1,7 @@
 //! createRepo (SPEC §6, §8): what it stores, whom it refuses, and that ids are unique.
 
 use super::check::checks;
+use super::context::into_trouble;
 use super::state::compare_manifest;
 use super::{Answer, Ctx, Member, Outcome, push};
 use crate::client::{Repo, random};
@@ -291,6 +292,8 @@ async fn duplicate_by_former_owner(cx: &Ctx) -> Outcome {
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     let first = Repo::with_id(&alice, repo.id());
     cx.expel(&bob, &mut repo, alice.id(), &[&bob]).await?;
+    // Whether anything is left of it is another check's business.
+    cx.holds(&bob, &repo, "the removal of the creator").await.map_err(into_trouble)?;
     duplicate_refused(cx, &alice, &bob, &first, &repo).await?;
     let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
     answer.refused("a pull by the removed creator", &[403])

@@ -1,5 +1,7 @@
 //! push (SPEC §6, §10): optimistic concurrency, and who may.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::check::checks;
@@ -7,7 +9,7 @@ use super::counters::reached;
 use super::pull::too_large;
 use super::state::differing;
 use super::{Answer, Ctx, Operation, Outcome, Stop};
-use crate::client::{Repo, random};
+use crate::client::{Repo, VERSION_AT_CREATION, random};
 use crate::wire::PushResponse;
 
 checks! {
@@ -94,8 +96,26 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
         repo.apply_push(&push);
         cx.holds(&alice, &repo, "each of several pushes").await?;
     }
-    Ok(())
+    // A history that is cut after so many versions, or in which the tenth comes before the ninth.
+    let until = Instant::now() + MANY_FOR;
+    for _ in 0..if cx.thorough() { 300 } else { 50 } {
+        let push = repo.push_request(&alice);
+        applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
+        repo.apply_push(&push);
+        if Instant::now() > until && !cx.thorough() {
+            break;
+        }
+    }
+    cx.readable(&alice, &repo, &format!("{} pushes", repo.version() - VERSION_AT_CREATION)).await?;
+    // What no longer fits in one buffer is carried out once all the same.
+    let push = repo.push_of(&random::bytes::<{ 16 << 10 }>(), repo.version() + 1);
+    applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
+    repo.apply_push(&push);
+    cx.holds(&alice, &repo, "a push of 16 KiB").await
 }
+
+/// How long the many pushes may take on a slow server.
+const MANY_FOR: Duration = Duration::from_secs(4);
 
 /// Every member may write, not only the creator.
 async fn any_member(cx: &Ctx) -> Outcome {
@@ -120,7 +140,8 @@ async fn stale_is_conflict(cx: &Ctx) -> Outcome {
         conflicts(&repo, &cx.push(&alice, &push).await?)?;
         cx.holds(&alice, &repo, "a stale push").await?;
     }
-    // A late writer whose envelope is stale as well, as in a real race.
+    // A late writer whose envelope is stale as well, as in a real race; what an earlier look has left in a cache is stale, too.
+    cx.advance(&alice, &mut repo).await?;
     let mut late = repo.push_request_at(&alice, repo.version());
     late.expected_payload_version = repo.version() - 1;
     conflicts(&repo, &cx.push(&alice, &late).await?)?;

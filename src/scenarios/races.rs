@@ -92,15 +92,15 @@ pub(super) async fn contend(cx: &Ctx, repo: &Repo, pushes: &[Call<'_>]) -> Resul
     Ok(winner)
 }
 
-/// Comparing the version and writing are one step.
+/// Comparing the version and writing are one step, also of different members: a lock may be each caller's own.
 pub(super) async fn push_has_one_winner(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
-    let mut repo = cx.repo(&alice).await?;
-    let auth = alice.auth();
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let auths = [alice.auth(), bob.auth()];
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
-        let pushes: Vec<_> = (0..crowd(cx)).map(|_| repo.push_request(&alice)).collect();
-        let calls: Vec<_> = pushes.iter().map(|push| push_call(&repo, &auth, push)).collect();
+        let pushes: Vec<_> = (0..crowd(cx)).map(|at| repo.push_request([&alice, &bob][at % 2])).collect();
+        let calls: Vec<_> = pushes.iter().zip(auths.iter().cycle()).map(|(push, by)| push_call(&repo, by, push)).collect();
         let Some(winner) = contend(cx, &repo, &calls).await? else { break };
         repo.apply_push(&pushes[winner]);
         cx.holds(&alice, &repo, "the winner's push").await?;

@@ -2,9 +2,10 @@
 
 use super::check::checks;
 use super::create_repo::created;
-use super::{Ctx, Member, Outcome, Stop};
+use super::state::compare_manifest;
+use super::{Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, random};
-use crate::wire::{MemberEntry, VaultManifest};
+use crate::wire::{MemberEntry, PullResponse, VaultManifest};
 
 checks! {
     "create-repo/ids-differ-in-case", Must, "§8", [CREATE_IDS_EXACT], ids_differ_in_case,
@@ -273,7 +274,26 @@ async fn id_with_space(cx: &Ctx) -> Outcome {
 
 async fn id_with_plus(cx: &Ctx) -> Outcome {
     let id = hex(24);
-    works_or_is_refused(cx, &format!("b+{id}"), &format!("b {id}")).await
+    works_or_is_refused(cx, &format!("b+{id}"), &format!("b {id}")).await?;
+    plain_plus(cx, &format!("c+{id}")).await
+}
+
+/// Clients that encode a path segment by RFC 3986 §3.3, and not as a form, leave the plus sign alone.
+async fn plain_plus(cx: &Ctx, id: &str) -> Outcome {
+    let alice = cx.member().await?;
+    let repo = Repo::with_id(&alice, id);
+    cx.watch(&repo);
+    if !cx.create(&alice, &repo.create_request()).await?.is_success() {
+        return Ok(());
+    }
+    let (auth, body) = (alice.auth(), serde_json::to_vec(&repo.pull_request(0)).unwrap_or_default());
+    let mut call = Call::operation(Operation::Pull, id, "", &auth, Some(body.into()));
+    call.path = call.path.replace("%2B", "+");
+    let pulled: PullResponse = cx.call(call).await?.accepted("a pull whose path holds the plus sign as it is")?;
+    match compare_manifest(&repo.manifest, &pulled.manifest) {
+        None => Ok(()),
+        Some(difference) => Err(cx.broken("the manifest as it was created", difference)),
+    }
 }
 
 /// `.` and `..` alone aren't tried: they can't be random, and HTTP clients remove them from a path, encoded or not.

@@ -217,14 +217,8 @@ async fn ids_alike(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut tally = Variants::default();
     let mut refused = 0;
-    for (name, twin) in [
-        ("in case", swapped_case as fn(&str) -> String),
-        ("in one letter's case", |id| one_letter(id)),
-        ("in plus and slash", |id| swap(id, '+', '/')),
-        ("in their last letters", |id| format!("{}Q=", &id[..42])),
-    ] {
-        let bob = Identity::generate_with(|id| twin(id) != id && is_key(&twin(id)));
-        let bob = cx.introduce(bob);
+    for (name, twin) in TWINS {
+        let bob = cx.introduce(with_twin(twin));
         let mut repo = cx.repo_with(&alice, &[&bob]).await?;
         let twin = entry_like(&twin(&bob.id), repo.epoch());
         let answer = add(cx, &alice, &mut repo, twin).await?;
@@ -245,6 +239,22 @@ async fn ids_alike(cx: &Ctx) -> Outcome {
         return Err(Stop::not_applicable("the server refuses member ids that only look like keys"));
     }
     tally.settle(cx)
+}
+
+/// What an id that is like another is made of it.
+pub(super) type Twin = fn(&str) -> String;
+
+/// What ids that are alike differ in, and the other one.
+pub(super) const TWINS: [(&str, Twin); 4] = [
+    ("in case", swapped_case),
+    ("in one letter's case", one_letter),
+    ("in plus and slash", |id| swap(id, '+', '/')),
+    ("in their last letters", |id| format!("{}Q=", &id[..42])),
+];
+
+/// Somebody whose id has a twin that could be a key as well.
+pub(super) fn with_twin(twin: Twin) -> Identity {
+    Identity::generate_with(|id| twin(id) != id && is_key(&twin(id)))
 }
 
 /// Canonical base64 of 32 bytes.

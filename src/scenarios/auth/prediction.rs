@@ -202,6 +202,14 @@ mod tests {
         }
     }
 
+    /// Whoever writes random bytes down in digits hasn't made them less random.
+    #[test]
+    fn text_of_random_nonces_isnt() {
+        assert_eq!(seen(|_| crate::ground::hex::encode(&random::bytes::<32>()).into_bytes()), None);
+        assert_eq!(seen(|_| base64::encode(&random::bytes::<32>()).into_bytes()), None);
+        assert_eq!(seen(|_| random::uuid().into_bytes()), None);
+    }
+
     #[test]
     fn hashes_of_what_is_known_are() {
         let key = base64::encode(&[7; 32]);

@@ -69,12 +69,16 @@ async fn over_text(cx: &Ctx) -> Outcome {
 type Message = fn(&Identity, &[u8]) -> Vec<u8>;
 
 /// What a mistaken client might sign, and what an attacker might have a signature over.
-const OTHER_MESSAGES: [(&str, Message); 9] = [
+const OTHER_MESSAGES: [(&str, Message); 12] = [
     ("the empty message", |_, _| Vec::new()),
     ("the SHA-256 of the nonce", |_, nonce| Sha256::digest(nonce).to_vec()),
     ("the SHA-512 of the nonce", |_, nonce| Sha512::digest(nonce).to_vec()),
     ("the nonce in hex", |_, nonce| crate::ground::hex::encode(nonce).into_bytes()),
     ("all but the last byte of the nonce", |_, nonce| nonce[..nonce.len().saturating_sub(1)].to_vec()),
+    ("the first half of the nonce", |_, nonce| nonce[..nonce.len() / 2].to_vec()),
+    // Of a nonce that has no more, 31: the whole of it is the right message.
+    ("the first 32 bytes of the nonce", |_, nonce| nonce[..32.min(nonce.len().saturating_sub(1))].to_vec()),
+    ("all but the first byte of the nonce", |_, nonce| nonce.get(1..).unwrap_or_default().to_vec()),
     ("the nonce and one more byte", |_, nonce| [nonce, &[0]].concat()),
     ("key and nonce", |alice, nonce| [&alice.public_key(), nonce].concat()),
     ("the key", |alice, _| alice.public_key().to_vec()),

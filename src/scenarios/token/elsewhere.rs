@@ -195,6 +195,7 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
         try_place(cx, &mut tally, &stage, (who, auth), ("headers", &Place::Header), &format!("key:{id}")).await?;
         tally.attempt(format!("a client certificate in headers, {who}"), certified(&stage, auth, &id)).await?;
     }
+    forged_beside(&mut tally, &stage, &mallory).await?;
     for (what, value) in other_schemes(&id) {
         tally.attempt(what, stage.call(&Auth::Header(value))).await?;
     }
@@ -203,6 +204,27 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
     }
     tally.verdict("pull by somebody who only names a member is refused")?;
     works(cx, &stage).await
+}
+
+/// Forged tokens that are tried beside a right one: those made of the attacker's own, which a server reads before it verifies them.
+const FORGED: usize = 3;
+
+/// A right token of mallory's, and beside it one for alice that nobody has signed: what is verified isn't what is read.
+async fn forged_beside(tally: &mut Tally<'_>, stage: &Stage, mallory: &Member) -> Outcome {
+    let own = format!("Bearer {}", mallory.token);
+    for (what, token) in from_the_id(&mallory.token, mallory, &stage.alice).into_iter().take(FORGED) {
+        let forged = format!("Bearer {token}");
+        let beside: [(&str, Headers); 4] = [
+            ("behind a stranger's own", two_headers(&own, &forged)),
+            ("in front of a stranger's own", two_headers(&forged, &own)),
+            ("in a list behind a stranger's own", vec![(AUTHORIZATION, value(&format!("{own}, {forged}")))]),
+            ("in other headers beside a stranger's own", [vec![(AUTHORIZATION, value(&own))], in_headers(&token)].concat()),
+        ];
+        for (place, headers) in beside {
+            tally.attempt(format!("{what}, {place}"), Call { headers, ..stage.call(&Auth::None) }).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Headers by which a proxy says whose certificate it has verified.
@@ -291,28 +313,41 @@ type Headers = Vec<(HeaderName, HeaderValue)>;
 
 fn misplaced(alice: &Member) -> Vec<(&'static str, Headers)> {
     let token = &alice.token;
-    let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("x"));
-    let each = |names: &[&'static str], text: String| -> Headers {
-        names.iter().map(|name| (HeaderName::from_static(name), value(text.clone()))).collect()
-    };
-    let cookies = TOKEN_COOKIES.map(|name| format!("{name}={token}")).join("; ");
-    let twice = |first: String, second: String| vec![(AUTHORIZATION, value(first)), (AUTHORIZATION, value(second))];
+    let bearer = format!("Bearer {token}");
+    let basic = |text: String| format!("Basic {}", base64::encode(text.as_bytes()));
     vec![
-        ("in another header", each(&TOKEN_HEADERS, token.clone())),
-        ("with Bearer in another header", each(&TOKEN_HEADERS, format!("Bearer {token}"))),
-        ("in Proxy-Authorization", each(&["proxy-authorization"], format!("Bearer {token}"))),
-        ("in a cookie", vec![(COOKIE, value(cookies))]),
-        (
-            "as the password of Basic",
-            each(&["authorization"], format!("Basic {}", base64::encode(format!(":{token}").as_bytes()))),
-        ),
-        (
-            "as the user of Basic",
-            each(&["authorization"], format!("Basic {}", base64::encode(format!("{token}:").as_bytes()))),
-        ),
-        ("in the second of two Authorization headers", twice("Bearer garbage".into(), format!("Bearer {token}"))),
-        ("in the first of two Authorization headers", twice(format!("Bearer {token}"), "Bearer garbage".into())),
+        ("in another header", each(&TOKEN_HEADERS, token)),
+        ("with Bearer in another header", each(&TOKEN_HEADERS, &bearer)),
+        ("in Proxy-Authorization", each(&["proxy-authorization"], &bearer)),
+        ("in a cookie", vec![(COOKIE, cookies(token))]),
+        ("as the password of Basic", each(&["authorization"], &basic(format!(":{token}")))),
+        ("as the user of Basic", each(&["authorization"], &basic(format!("{token}:")))),
+        ("in the second of two Authorization headers", two_headers("Bearer garbage", &bearer)),
+        ("in the first of two Authorization headers", two_headers(&bearer, "Bearer garbage")),
     ]
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("x"))
+}
+
+fn each(names: &[&'static str], text: &str) -> Headers {
+    names.iter().map(|name| (HeaderName::from_static(name), value(text))).collect()
+}
+
+fn cookies(token: &str) -> HeaderValue {
+    value(&TOKEN_COOKIES.map(|name| format!("{name}={token}")).join("; "))
+}
+
+fn two_headers(first: &str, second: &str) -> Headers {
+    vec![(AUTHORIZATION, value(first)), (AUTHORIZATION, value(second))]
+}
+
+/// A token in all headers and cookies that one may be looked for in.
+fn in_headers(token: &str) -> Headers {
+    let mut headers = each(&TOKEN_HEADERS, token);
+    headers.push((COOKIE, cookies(token)));
+    headers
 }
 
 /// The value of `Authorization`, not quite as it should be. More blanks behind the scheme are left alone: RFC 9110 §11.4 has one or more.
