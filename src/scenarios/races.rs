@@ -100,7 +100,8 @@ pub(super) async fn push_has_one_winner(cx: &Ctx) -> Outcome {
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
         let pushes: Vec<_> = (0..crowd(cx)).map(|at| repo.push_request([&alice, &bob][at % 2])).collect();
-        let calls: Vec<_> = pushes.iter().zip(auths.iter().cycle()).map(|(push, by)| push_call(&repo, by, push)).collect();
+        let calls: Vec<_> =
+            pushes.iter().zip(auths.iter().cycle()).map(|(push, by)| push_call(&repo, by, push)).collect();
         let Some(winner) = contend(cx, &repo, &calls).await? else { break };
         repo.apply_push(&pushes[winner]);
         cx.holds(&alice, &repo, "the winner's push").await?;

@@ -35,7 +35,10 @@ pub(super) async fn check(cx: &Ctx) -> Outcome {
         }
     }
     if !tally.is_broken() {
-        tally.note("all of them", cx.holds(&alice, &repo, "refused requests of somebody who is nearly a member").await)?;
+        tally.note(
+            "all of them",
+            cx.holds(&alice, &repo, "refused requests of somebody who is nearly a member").await,
+        )?;
     }
     tally.settle(cx)
 }

@@ -218,7 +218,10 @@ async fn forged_beside(tally: &mut Tally<'_>, stage: &Stage, mallory: &Member) -
             ("behind a stranger's own", two_headers(&own, &forged)),
             ("in front of a stranger's own", two_headers(&forged, &own)),
             ("in a list behind a stranger's own", vec![(AUTHORIZATION, value(&format!("{own}, {forged}")))]),
-            ("in other headers beside a stranger's own", [vec![(AUTHORIZATION, value(&own))], in_headers(&token)].concat()),
+            (
+                "in other headers beside a stranger's own",
+                [vec![(AUTHORIZATION, value(&own))], in_headers(&token)].concat(),
+            ),
         ];
         for (place, headers) in beside {
             tally.attempt(format!("{what}, {place}"), Call { headers, ..stage.call(&Auth::None) }).await?;
