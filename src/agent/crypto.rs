@@ -92,7 +92,11 @@ fn unchecked(key: &[u8; 32], iv: &[u8; IV_LEN], sealed: &[u8]) -> Zeroizing<Vec<
 
 /// Seals a payload under a fresh IV.
 pub(super) fn seal(key: &DataKey, binding: &Binding<'_>, plain: &[u8], habits: &Habits) -> EncryptedEnvelope {
-    let iv: [u8; IV_LEN] = if habits.has(Habit::SameIv) { [7; IV_LEN] } else { random() };
+    let mut iv: [u8; IV_LEN] = if habits.has(Habit::SameIv) { [7; IV_LEN] } else { random() };
+    if habits.has(Habit::IvFromVersion) {
+        iv = [0; IV_LEN];
+        iv[4..].copy_from_slice(&binding.payload_version.to_be_bytes());
+    }
     let mut ciphertext = gcm_seal(key.as_bytes(), &iv, &aad(binding, habits), plain);
     if habits.has(Habit::PlainPayload) {
         ciphertext = [plain, &[0; TAG_LEN]].concat();

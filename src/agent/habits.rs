@@ -25,6 +25,7 @@ habits! {
     faults {
         SignsText "client-signs-nonce-text" breaks CLIENT_SIGNS_RAW: "Signs the base64 text of the nonce.";
         SignsFirst32 "client-signs-first-32-bytes" breaks CLIENT_SIGNS_RAW: "Signs only the first 32 bytes of a nonce.";
+        SignsTrimmed "client-signs-nonce-trimmed" breaks CLIENT_SIGNS_RAW: "Strips blanks and zero bytes from the ends of a nonce before it signs.";
         RedeemsTwice "client-redeems-nonce-twice" breaks CLIENT_FRESH_CHALLENGE: "Redeems a nonce a second time instead of asking for a new one.";
         OneNonceForAll "client-keeps-nonce" breaks CLIENT_FRESH_CHALLENGE: "Keeps the nonce of the first login for the next ones.";
         TokenInUrl "client-token-in-url" breaks CLIENT_BEARER: "Repeats the token in the query of the URL.";
@@ -39,6 +40,7 @@ habits! {
         TokenFollowsPort "client-token-follows-port" breaks CLIENT_TOKEN_PER_HOST: "Takes another port of the same machine for the same server.";
         OneTokenForAll "client-one-token-for-all" breaks CLIENT_TOKEN_PER_HOST: "Uses its first token with every server.";
         TokenByName "client-token-by-host-name" breaks CLIENT_TOKEN_PER_HOST: "Keeps tokens by host name, without the port.";
+        TokenToIssuer "client-token-to-issuer" breaks CLIENT_TOKEN_PER_HOST: "Asks the issuer for its keys with the vault's token.";
         NoRelogin "client-no-new-login" breaks CLIENT_RELOGIN: "Ends with an error when its token isn't accepted any longer.";
         EndlessLogin "client-endless-logins" breaks CLIENT_RELOGIN: "Logs in again and again as long as it is answered with 401.";
         ExpiryAsInt32 "client-expiry-32-bit" breaks CLIENT_INT64: "Can't read an expiry beyond 2^53.";
@@ -62,6 +64,7 @@ habits! {
         WrapUnchecked "client-wrap-tag-unchecked" breaks CLIENT_WRAP_CHECKED: "Unwraps without looking at the tag.";
         WrapAnyScheme "client-any-scheme" breaks CLIENT_STRICT_ENVELOPE: "Takes a wrapped key of a scheme that it doesn't know.";
         SameIv "client-same-iv" breaks CLIENT_FRESH_IV: "Seals every payload with the same IV.";
+        IvFromVersion "client-iv-from-version" breaks CLIENT_FRESH_IV: "Takes the payload version for the IV.";
         SameEphemeral "client-same-ephemeral" breaks CLIENT_FRESH_EPHEMERAL: "Wraps with one ephemeral key for all.";
         LongIv "client-iv-16-bytes" breaks CLIENT_SIZES: "Sends IVs of 16 bytes.";
         KeysAsDer "client-keys-as-der" breaks CLIENT_SIZES: "Sends X25519 keys in their DER form.";
@@ -75,6 +78,10 @@ habits! {
         PlainPayload "client-plain-payload" breaks CLIENT_ZERO_KNOWLEDGE: "Sends the payload as base64 without encrypting it.";
         PlainDataKey "client-plain-data-key" breaks CLIENT_ZERO_KNOWLEDGE: "Sends the data key where the wrapped one belongs.";
         SeedInHeader "client-seed-in-header" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its seed in a header.";
+        SeedInAgent "client-seed-in-user-agent" breaks CLIENT_ZERO_KNOWLEDGE: "Identifies itself by its seed in User-Agent.";
+        SeedInHex "client-seed-in-query" breaks CLIENT_ZERO_KNOWLEDGE: "Puts its seed into the query of the URL, in hex.";
+        PrivateKeyAsDer "client-private-key-der" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its private Ed25519 key in PKCS#8 when it logs in.";
+        AccountToOthers "client-tells-accounts" breaks CLIENT_ZERO_KNOWLEDGE: "Tells the credential of an account that it adds in a header.";
         PrivateKeyInBody "client-private-key-in-body" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its private X25519 key when it logs in.";
         NameInUrl "client-name-in-url" breaks CLIENT_ZERO_KNOWLEDGE: "Names the account in the query of the URL.";
         DropsUnknown "client-drops-unknown-members" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members that it knows.";
@@ -98,9 +105,12 @@ habits! {
         RawSlash "client-raw-slash" breaks CLIENT_IDS_ESCAPED: "Puts ids into paths as they are.";
         DoubleEscape "client-double-escape" breaks CLIENT_IDS_ESCAPED: "Percent-encodes ids twice.";
         KeepsDataKey "client-keeps-data-key" breaks CLIENT_ROTATES: "Keeps the data key when it removes a member.";
+        HashesDataKey "client-hashes-data-key" breaks CLIENT_ROTATES: "Makes the new data key of the old one when it removes a member.";
+        ConflictKeepsKey "client-keeps-key-after-conflict" breaks CLIENT_AAD: "Retries after a conflict under the data key that it had, whatever it has pulled.";
         KeepsEpoch "client-keeps-epoch" breaks CLIENT_ROTATES: "Keeps the epoch when it removes a member.";
         KeepsRemoved "client-keeps-removed" breaks CLIENT_ROTATES: "Wraps the new data key to the removed member, too.";
         KeepsWraps "client-keeps-wraps" breaks CLIENT_ROTATES: "Leaves the old wrapped keys of others in the roster.";
+        ForgetsMembers "client-forgets-members" breaks CLIENT_ROTATES: "Leaves everybody but itself out of the roster when it removes one member.";
         IgnoresErrors "client-ignores-errors" breaks CLIENT_ERRORS: "Tells every answer as a success.";
         Needs200 "client-needs-200" breaks CLIENT_LENIENT: "Takes a 201 for an error.";
         NeedsContentType "client-needs-content-type" breaks CLIENT_LENIENT: "Refuses JSON that isn't labelled exactly application/json.";

@@ -93,8 +93,13 @@ impl Agent {
         } else {
             next(opened.manifest.key_epoch)?
         };
-        let key =
-            if self.habits.has(Habit::KeepsDataKey) { opened.key.clone() } else { DataKey::new(crypto::random()) };
+        let key = match () {
+            () if self.habits.has(Habit::KeepsDataKey) => opened.key.clone(),
+            () if self.habits.has(Habit::HashesDataKey) => {
+                DataKey::new(<sha2::Sha256 as sha2::Digest>::digest(opened.key.as_bytes()).into())
+            }
+            () => DataKey::new(crypto::random()),
+        };
         let members = self.rewrapped(&known, &opened.manifest, &key, id, epoch).await?;
         let text = payload::write(opened.payload.clone(), version, &self.habits);
         let request = MemberRemoveRequest {
@@ -133,6 +138,9 @@ impl Agent {
         for old in manifest.members.iter().filter(stays) {
             self.vouched(known, issuer.as_deref(), old)?;
             let own = old.ed25519_public_key == self.state.keys.id();
+            if self.habits.has(Habit::ForgetsMembers) && !own {
+                continue;
+            }
             if self.habits.has(Habit::KeepsWraps) && !own {
                 members.push(MemberEntry { key_epoch: epoch, ..old.clone() });
                 continue;

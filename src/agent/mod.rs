@@ -143,6 +143,9 @@ impl Agent {
             let stale = self.habits.has(Habit::ExpectsFromAnswer) && told.is_some();
             let mut opened = match made.take() {
                 Some(old) if stale => old,
+                Some(old) if self.habits.has(Habit::ConflictKeepsKey) => {
+                    Opened { key: old.key, ..self.open(&mut known).await? }
+                }
                 _ => self.open(&mut known).await?,
             };
             let expected = match told {
@@ -151,6 +154,9 @@ impl Agent {
             };
             if !stale {
                 payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
+            }
+            if self.habits.has(Habit::AccountToOthers) {
+                self.session.added = account["accessToken"].as_str().map(ToOwned::to_owned);
             }
             if self.habits.has(Habit::NameInUrl) {
                 self.session.gossip = Some(demo::names(&opened.payload));

@@ -30,6 +30,8 @@ pub(super) struct Session {
     nonce: Option<String>,
     /// What a faulty client repeats in the URL.
     pub gossip: Option<String>,
+    /// What a faulty client tells in a header.
+    pub added: Option<String>,
 }
 
 /// An operation on a vault.
@@ -46,7 +48,7 @@ pub(super) struct Operation<'a> {
 
 impl Session {
     pub(super) fn new(http: Http, habits: Habits) -> Self {
-        Self { http, habits, tokens: HashMap::new(), nonce: None, gossip: None }
+        Self { http, habits, tokens: HashMap::new(), nonce: None, gossip: None, added: None }
     }
 
     /// Carries out an operation and reads its answer.
@@ -67,6 +69,9 @@ impl Session {
             let token = self.token(keys, base).await?;
             if self.habits.has(Habit::TokenInUrl) {
                 url.set_query(Some(&format!("access_token={token}")));
+            }
+            if self.habits.has(Habit::SeedInHex) {
+                url.set_query(Some(&format!("install={}", crate::ground::hex::encode(keys.seed.as_ref()))));
             }
             if let Some(name) = &self.gossip {
                 url.query_pairs_mut().clear().append_pair("name", name);
@@ -137,6 +142,11 @@ impl Session {
         let raw = base64::decode(&nonce).map_err(|error| AgentError::Refused(format!("nonce: {error}")))?;
         let signed: &[u8] = match () {
             () if self.habits.has(Habit::SignsText) => nonce.as_bytes(),
+            () if self.habits.has(Habit::SignsTrimmed) => {
+                let start = raw.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
+                let end = raw.iter().rev().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
+                raw.get(start..raw.len().saturating_sub(end)).unwrap_or_default()
+            }
             () if self.habits.has(Habit::SignsFirst32) => raw.get(..32).unwrap_or(&raw),
             () => &raw,
         };
@@ -147,6 +157,10 @@ impl Session {
         });
         if self.habits.has(Habit::PrivateKeyInBody) {
             body["x25519PrivateKey"] = base64::encode(keys.x25519.as_ref()).into();
+        }
+        if self.habits.has(Habit::PrivateKeyAsDer) {
+            const PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+            body["ed25519PrivateKey"] = base64::encode(&[&PREFIX[..], keys.seed.as_ref()].concat()).into();
         }
         let reply = self.open_call(base, "token", body.clone(), keys).await?;
         if self.habits.has(Habit::RedeemsTwice) {
@@ -180,7 +194,20 @@ impl Session {
     }
 
     fn extra(&self, keys: &Keys) -> Option<(&'static str, String)> {
-        self.habits.has(Habit::SeedInHeader).then(|| ("x-client-seed", base64::encode(keys.seed.as_ref())))
+        match () {
+            () if self.habits.has(Habit::SeedInHeader) => {
+                Some(("x-client-seed", base64::encode(keys.seed.as_ref())))
+            }
+            () if self.habits.has(Habit::SeedInAgent) => {
+                Some(("user-agent", format!("agent/{}", base64::encode_url(keys.seed.as_ref()))))
+            }
+            () => self.added.clone().map(|added| ("x-added", added)),
+        }
+    }
+
+    /// A token that a faulty client shows to whom it isn't for.
+    pub(super) fn any_token(&self) -> Option<String> {
+        self.tokens.values().next().cloned().filter(|_| self.habits.has(Habit::TokenToIssuer))
     }
 
     /// The URL of a path whose segments are encoded.

@@ -23,7 +23,7 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     let mut findings = Vec::new();
     for &bend in bends {
         let needed = match bend {
-            Bend::Nulls | Bend::ExtraEnvelope | Bend::RosterReversed | Bend::OwnEntryFirst | Bend::LaterMembers => {
+            Bend::Nulls | Bend::ExtraEnvelope | Bend::RosterReversed | Bend::OwnEntryFirst | Bend::OwnEntryLast | Bend::LaterMembers => {
                 uses(Op::Pull)
             }
             Bend::NoDiscovery | Bend::Discovery500 => honest.of(Op::Discovery).next().is_some(),
@@ -127,6 +127,29 @@ const OWN_WAYS: [Bend; 9] = [
     Bend::WrapRawSecret,
 ];
 
+/// More of them, tried only with a client that reads nothing else.
+pub(super) const RARE_WAYS: [Bend; 10] = [
+    Bend::AadSwapped,
+    Bend::AadInt32,
+    Bend::AadDecimals,
+    Bend::AadJson,
+    Bend::AadVersionless,
+    Bend::AadIdOnly,
+    Bend::WrapSaltRecipient,
+    Bend::WrapSha512,
+    Bend::WrapOtherInfo,
+    Bend::WrapNoInfo,
+];
+
+/// Whether what a client of an adapter writes tells that its wraps are right, or wrong.
+fn wraps_right(evidence: &Evidence) -> Option<bool> {
+    match evidence.scenes.get("client-write/guest-reads")? {
+        Judgement::Holds(_) => Some(true),
+        Judgement::Broken(findings) => Some(findings.iter().any(|found| found.expected == super::scenes::WRAPS_RIGHT)),
+        _ => None,
+    }
+}
+
 /// The client reads what another member has written by the letter of the specification.
 pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> Judgement {
     if !evidence.works() {
@@ -135,12 +158,14 @@ pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> Judgement {
     let Some(ran) = evidence.run(Bend::Rotated).filter(|ran| !ran.keys.is_empty()) else {
         return Judgement::NotExercised("no member pulls a payload that somebody else could have written".into());
     };
-    let own: Vec<_> = OWN_WAYS.into_iter().filter(|bend| evidence.took(*bend) == Some(true)).collect();
+    let ways = OWN_WAYS.into_iter().chain(RARE_WAYS);
+    let own: Vec<_> = ways.filter(|bend| evidence.took(*bend) == Some(true)).collect();
     let is_wrap = |bend: &Bend| bend.name().starts_with("wrap");
     match evidence.reads() {
         Some(true) => Judgement::Holds(String::new()),
         None => Judgement::NotExercised(READS_NOTHING.into()),
-        Some(false) if own.iter().any(|bend| is_wrap(bend) != wraps) => {
+        // What it writes itself tells as well, where somebody else can look into it.
+        Some(false) if own.iter().any(|bend| is_wrap(bend) != wraps) || wraps_right(evidence) == Some(wraps) => {
             Judgement::NotExercised("its payloads can't be read for another reason".into())
         }
         Some(false) => {

@@ -89,7 +89,7 @@ client_checks! {
     "client-token/stays-home-post-302", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected POST (301, 302, 303) doesn't take the token to another server",
         [Redirect301Port, Redirect302Host, Redirect302Port, Redirect303Host, RedirectPull302], Runs login::stays_home;
     "client-token/stays-home-get", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected GET doesn't take the token to another server",
-        [RedirectGet302], Runs login::stays_home;
+        [RedirectGet302, RedirectGet307], Runs login::stays_home;
     "client-token/per-host", Must, "§3", [CLIENT_TOKEN_PER_HOST], "Two hosts get tokens of their own", [], Scene scenes::two_hosts;
     "client-token/new-login", Hardening, "§3", [CLIENT_RELOGIN], "A token that isn't valid any longer leads to one new login",
         [TokenRevoked, NoTokenValid], Runs login::logs_in_anew;
@@ -101,7 +101,7 @@ client_checks! {
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AadNone, AadLittleEndian, AadDecimal, AadNoSeparator, AadNoEpoch,
          WrapNoAad, WrapLabel, WrapNoSalt, WrapRawSecret], Runs |evidence, _| reads_others(evidence, true);
     "client-write/bound", Must, "§4", [CLIENT_AAD], "What a client pushes is bound to repository, version and epoch",
-        [Rotated, RotatedGarbage, ConflictRead], Runs payloads::bound;
+        [Rotated, RotatedGarbage, ConflictRead, ConflictFirst], Runs payloads::bound;
     "client-refuse/other-version", Must, "§4", [CLIENT_AAD_CHECKED], "A payload that is bound to another version isn't read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AadVersion, AadNextVersion], Runs refuses;
     "client-refuse/other-epoch", Must, "§4", [CLIENT_AAD_CHECKED], "A payload that is bound to another epoch isn't read",
@@ -119,6 +119,7 @@ client_checks! {
     "client-refuse/strict-envelope", Hardening, "§4", [CLIENT_STRICT_ENVELOPE], "Headers that contradict each other, unknown schemes and short keys are refused",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, UnknownScheme, ShortKey, HeaderVersion, OtherRepo], Runs refuses;
     "client-write/fresh-iv", Must, "§4", [CLIENT_FRESH_IV], "An IV is used for one payload only", [Rotated], Runs sealed::fresh_iv;
+    "client-write/iv-after-error", Must, "§4", [CLIENT_FRESH_IV], "A push that failed leaves no IV to be used again", [], Scene scenes::fresh_iv;
     "client-write/fresh-ephemeral", Must, "§4", [CLIENT_FRESH_EPHEMERAL], "Every wrap has an ephemeral key of its own", [Rotated], Runs sealed::fresh_ephemeral;
     "client-http/nulls", Must, "§4", [CLIENT_NULLS], "null and absent mean the same", [Nulls], Runs bears;
 
@@ -143,13 +144,13 @@ client_checks! {
     "client-write/counters", Must, "§6", [CLIENT_COUNTERS], "The counters of a write agree, and versions rise", [Rotated, ConflictRead], Runs requests::counters;
     "client-write/expects", Must, "§6", [CLIENT_EXPECTS], "A push expects a version that was read or written", [Rotated], Runs flow::expects;
     "client-conflict/retries", Must, "§6", [CLIENT_RETRIES], "After a conflict: pull, apply again, retry",
-        [ConflictRead, ConflictFirst, Rotated, RotatedGarbage], Runs flow::conflict;
+        [ConflictRead, ConflictFirst, Rotated, RotatedGarbage, GarbagePayload, GarbageWrap], Runs flow::conflict;
     "client-conflict/reapplies", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "Somebody else's change survives a retry", [], Scene scenes::put_reapplies;
     "client-conflict/bounded", Hardening, "§6", [CLIENT_BOUNDED], "Retries have an end", [ConflictAlways], Runs flow::bounded;
     "client-http/framing", Must, "§6", [CLIENT_HTTP], "Answers are read however they are framed",
         [Chunked, Dribble, CloseEach, CloseDelimited, Headers], Runs bears;
     "client-http/spelling", Must, "§6", [CLIENT_HTTP], "JSON is read however it is spelled, and rosters in any order",
-        [Escaped, Reordered, RosterReversed, OwnEntryFirst, Charset], Runs bears;
+        [Escaped, Reordered, RosterReversed, OwnEntryFirst, OwnEntryLast, Charset], Runs bears;
     "client-http/lenient", Hardening, "§6", [CLIENT_LENIENT], "Another 2xx, an envelope too many or a later member are no error",
         [Created201, Accepted202, ExtraEnvelope, PlainType, LaterMembers], Runs bears;
     "client-http/errors", Hardening, "§6", [CLIENT_ERRORS], "A refused operation isn't told as a success", [Forbidden, ServerError], Runs tells_errors;
@@ -157,14 +158,15 @@ client_checks! {
     "client-http/terminal", Must, "§6", [CLIENT_TERMINAL], "What is refused for good isn't tried again", [Forbidden], Runs flow::terminal, since V0_3;
     "client-http/retry-after", Must, "§6", [CLIENT_RETRY_AFTER], "Retry-After is heeded", [RetryAfter], Runs flow::waits, since V0_3;
 
-    "client-join/invites", Must, "§8.1", [CLIENT_TOKENS_V1, CLIENT_WRAP, CLIENT_AAD], "Invite requests and locators have their form, and the invited member reads",
-        [], Scene scenes::invites;
+    "client-join/invites", Must, "§8.1", [CLIENT_TOKENS_V1], "Invite requests and locators have their form", [], Scene scenes::invites;
+    "client-write/guest-reads", Must, "§4", [CLIENT_WRAP, CLIENT_AAD], "An invited member unwraps the data key and opens the first payload",
+        [], Scene scenes::guest_reads;
     "client-join/locators", Must, "§8.1", [CLIENT_LOCATOR_OPTIONAL], "Locators with absent members and old hints are enough", [], Scene scenes::locators;
     "client-join/discovery-silent", Must, "§8.2", [CLIENT_DISCOVERY_SILENT], "Discovery is asked without a token", [NoDiscovery], Runs login::discovery_silent;
     "client-join/no-discovery", Hardening, "§8.2", [CLIENT_LENIENT], "A vault without discovery is a vault", [NoDiscovery, Discovery500], Runs bears;
     "client-join/served-keys", Should, "§9", [CLIENT_VERIFIES_BINDING], "A key that only the server vouches for gets no data key", [SwappedKeys], Runs sealed::middle;
-    "client-join/bindings", Must, "§9", [CLIENT_VERIFIES_BINDING, CLIENT_ROTATES], "Bindings are verified before a data key is wrapped; a removal rotates",
-        [], Scene scenes::bindings;
+    "client-join/bindings", Must, "§9", [CLIENT_VERIFIES_BINDING], "Bindings are verified before a data key is wrapped", [], Scene scenes::bindings;
+    "client-write/removal", Must, "§10", [CLIENT_ROTATES], "After a removal those who stay read, and nobody else", [], Scene scenes::rotation;
 
     "client-write/zero-knowledge", Must, "§10", [CLIENT_ZERO_KNOWLEDGE], "No request holds a seed, a private key, a data key or an account",
         [Rotated, ConflictRead], Runs secrets::zero_knowledge;

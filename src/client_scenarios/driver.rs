@@ -210,10 +210,13 @@ async fn tour(talker: &mut Talker<'_>, url: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What stands in every credential that a client is told to keep, and belongs nowhere but in a ciphertext.
+pub(super) const CREDENTIAL: &str = "secret-of_7Kq2.avp";
+
 /// An account that a client is to write.
 pub(super) fn account(name: &str) -> Value {
     json!({
-        "uuid": random::uuid(), "username": name, "accessToken": "secret", "type": "OFFLINE", "lastUsed": 1_700_000_000_000_i64,
+        "uuid": random::uuid(), "username": name, "accessToken": CREDENTIAL, "type": "OFFLINE", "lastUsed": 1_700_000_000_000_i64,
         "lastUsedBy": null, "ban": null,
     })
 }

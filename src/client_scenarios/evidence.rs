@@ -16,6 +16,8 @@ pub(super) struct Evidence {
     pub runs: BTreeMap<Bend, Ran>,
     pub scenes: HashMap<&'static str, SceneResult>,
     pub shows: Option<regex::Regex>,
+    /// Whether the suite decides what the client does.
+    pub driven: bool,
 }
 
 /// What a check makes of it.
@@ -25,6 +27,10 @@ pub(super) enum Judgement {
     Holds(String),
     /// It doesn't.
     Broken(Vec<Finding>),
+    /// An adapter's client was asked for everything, and does nothing that the rule is about.
+    NotApplicable(String),
+    /// A scene ended at its door: see [`Evidence::settle`].
+    Shut(Finding),
     /// Nothing was seen that the rule is about.
     NotExercised(String),
     /// The suite can't tell.
@@ -46,6 +52,32 @@ impl Judgement {
 type Shape = (Exit, Vec<(usize, Op, bool)>);
 
 impl Evidence {
+    /// What scenes come to that ended before their point: one check says that the client can't join, no other repeats it.
+    pub(super) fn settle(&mut self) {
+        let (works, reads) = (self.works(), self.reads());
+        for (id, judgement) in &mut self.scenes {
+            *judgement = match std::mem::replace(judgement, Judgement::Holds(String::new())) {
+                Judgement::Shut(finding) if *id == "client-join/locators" && works && reads != Some(false) => {
+                    Judgement::Broken(vec![finding])
+                }
+                Judgement::Shut(finding) => Judgement::NotExercised(format!(
+                    "the client can't join and read a repository that another member has made: {}",
+                    finding.observed
+                )),
+                Judgement::Unclear(why) if !works => Judgement::NotExercised(why),
+                other => other,
+            };
+        }
+    }
+
+    /// As [`Judgement::NotExercised`]; but what an adapter's client never does when it is asked for everything, it doesn't do at all.
+    pub(super) fn never(&self, why: &str) -> Judgement {
+        let honest = self.run(Bend::Honest);
+        let all = self.driven && self.works() && honest.is_some_and(|honest| honest.unsupported.is_empty());
+        let why = why.to_owned();
+        if all { Judgement::NotApplicable(why) } else { Judgement::NotExercised(why) }
+    }
+
     /// The run with a bend, if it was made.
     pub(super) fn run(&self, bend: Bend) -> Option<&Ran> {
         self.runs.get(&bend)

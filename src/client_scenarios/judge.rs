@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::bends::RARE_WAYS;
 use super::checks::{ClientCheck, Way, all};
 use super::driver::Adapter;
 use super::evidence::{Evidence, Judgement};
@@ -37,7 +38,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
     let mut tally = Tally::default();
     for (check, reason) in left_out {
         tally.left_out += usize::from(check.info.level == Level::Must);
-        tally.emit(emit, check, Status::Skip, reason, Vec::new(), Duration::ZERO);
+        tally.emit(emit, check, (Status::Skip, Some(Omission::LeftOut)), reason, Vec::new(), Duration::ZERO);
     }
     let deadline = tokio::time::sleep(config.deadline);
     let gathered = tokio::select! {
@@ -65,7 +66,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
         Err(abort) => {
             for check in &chosen {
                 let reason = "the client can't be judged".to_owned();
-                tally.emit(emit, check, Status::Skip, reason, Vec::new(), Duration::ZERO);
+                tally.emit(emit, check, (Status::Skip, Some(Omission::LeftOut)), reason, Vec::new(), Duration::ZERO);
             }
             Some(abort)
         }
@@ -176,30 +177,52 @@ async fn gather(config: &ClientConfig, chosen: &[&'static ClientCheck]) -> Resul
     waiting.reverse();
     config.progress.total.store(waiting.len() as u64 + 1, Ordering::Relaxed);
     let mut runs = BTreeMap::from([(Bend::Honest, honest)]);
-    let mut working = JoinSet::new();
-    loop {
-        while working.len() < config.jobs.max(1)
-            && let Some(bend) = waiting.pop()
-        {
-            working.spawn(run(bend, joined));
-        }
-        match working.join_next().await {
-            Some(Ok(ran)) => {
-                config.progress.done.fetch_add(1, Ordering::Relaxed);
-                runs.insert(ran.bend, ran);
-            }
-            Some(Err(error)) => return Err(trouble(format!("a run ended early: {error}"))),
-            None => break,
-        }
-    }
+    runs.extend(side_by_side(config, waiting, |bend| run(bend, joined)).await?);
     // Many at once may have been too many for this machine: what took too long gets a second run, alone.
     let honest_ended = runs.get(&Bend::Honest).is_some_and(|ran| ran.exit != Exit::TimedOut);
     let late = |ran: &&Ran| honest_ended && ran.exit == Exit::TimedOut && ran.bend != Bend::Hang;
     for bend in runs.values().filter(late).map(|ran| ran.bend).collect::<Vec<_>>() {
         runs.insert(bend, run(bend, joined).await);
     }
+    // Why a client can't read what others write shows in what it does read.
+    let evidence = Evidence { runs, scenes: HashMap::new(), shows: config.shows.clone(), driven: false };
+    let blind = evidence.works() && evidence.reads() == Some(false);
+    let Evidence { mut runs, .. } = evidence;
+    if blind {
+        config.progress.total.fetch_add(RARE_WAYS.len() as u64, Ordering::Relaxed);
+        runs.extend(side_by_side(config, RARE_WAYS.to_vec(), |bend| run(bend, joined)).await?);
+    }
     let scenes = play_scenes(config, chosen, &ca).await;
-    Ok(Evidence { runs, scenes, shows: config.shows.clone() })
+    let mut evidence = Evidence { runs, scenes, shows: config.shows.clone(), driven: config.subject.is_driven() };
+    evidence.settle();
+    Ok(evidence)
+}
+
+/// Runs the client with these bends, the last first, as many at a time as the options say.
+async fn side_by_side<F: Future<Output = Ran> + Send + 'static>(
+    config: &ClientConfig,
+    mut waiting: Vec<Bend>,
+    run: impl Fn(Bend) -> F,
+) -> Result<Vec<(Bend, Ran)>, Abort> {
+    let (mut working, mut runs) = (JoinSet::new(), Vec::new());
+    loop {
+        while working.len() < config.jobs.max(1)
+            && let Some(bend) = waiting.pop()
+        {
+            working.spawn(run(bend));
+        }
+        match working.join_next().await {
+            Some(Ok(ran)) => {
+                config.progress.done.fetch_add(1, Ordering::Relaxed);
+                runs.push((ran.bend, ran));
+            }
+            Some(Err(error)) => {
+                let reason = format!("a run ended early: {error}");
+                return Err(Abort { reason, advice: String::new(), exit: 3 });
+            }
+            None => return Ok(runs),
+        }
+    }
 }
 
 /// Plays the scenes that the checks need, several adapters at a time.
@@ -327,20 +350,27 @@ impl Tally {
                 let message = findings.first().map(|finding| finding.observed.clone()).unwrap_or_default();
                 (if is_must { Status::Fail } else { Status::Warn }, message, findings.clone())
             }
+            Judgement::NotApplicable(why) => (Status::Skip, why.clone(), Vec::new()),
+            Judgement::Shut(finding) => (Status::Error, finding.observed.clone(), Vec::new()),
             Judgement::NotExercised(why) => {
                 self.unexercised += usize::from(is_must);
                 (Status::Skip, format!("not exercised: {why}"), Vec::new())
             }
             Judgement::Unclear(why) => (Status::Error, why.clone(), Vec::new()),
         };
-        self.emit(emit, check, status, message, findings, started.elapsed());
+        let omission = match judgement {
+            Judgement::NotExercised(_) => Some(Omission::NotJudged),
+            Judgement::NotApplicable(_) => Some(Omission::NotApplicable),
+            _ => None,
+        };
+        self.emit(emit, check, (status, omission), message, findings, started.elapsed());
     }
 
     fn emit(
         &mut self,
         emit: Emit<'_>,
         check: &'static ClientCheck,
-        status: Status,
+        (status, omission): (Status, Option<Omission>),
         message: String,
         findings: Vec<crate::scenarios::Finding>,
         duration: Duration,
@@ -348,10 +378,6 @@ impl Tally {
         self.summary.count(status);
         self.outcomes.push((&check.info, status));
         self.failed += usize::from(status == Status::Fail);
-        let omission = (status == Status::Skip).then_some(match message.starts_with("not exercised") {
-            true => Omission::NotJudged,
-            false => Omission::LeftOut,
-        });
         let exchanges = findings.iter().filter_map(|finding| finding.exchange.clone()).take(3).collect();
         let result = CheckResult { check: &check.info, status, omission, message, findings, exchanges, duration };
         emit(Event::CheckFinished(Arc::new(result)));

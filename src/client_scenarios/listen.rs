@@ -103,7 +103,7 @@ fn evidence(vault: &Vault) -> Evidence {
         unsupported: Vec::new(),
         took: Default::default(),
     };
-    Evidence { runs: BTreeMap::from([(Bend::Honest, ran)]), scenes: HashMap::new(), shows: None }
+    Evidence { runs: BTreeMap::from([(Bend::Honest, ran)]), scenes: HashMap::new(), shows: None, driven: false }
 }
 
 /// What has been seen so far, and what to do next. It reloads itself, and runs no script.
@@ -130,7 +130,10 @@ fn page(evidence: &Evidence, checks: &[&'static ClientCheck]) -> String {
                         .unwrap_or_default(),
                 )
             }
-            Judgement::NotExercised(why) | Judgement::Unclear(why) => ("open", "not seen", why),
+            Judgement::NotExercised(why) | Judgement::NotApplicable(why) | Judgement::Unclear(why) => {
+                ("open", "not seen", why)
+            }
+            Judgement::Shut(finding) => ("open", "not seen", finding.observed),
         };
         // Writing to a string can't fail.
         let _ = write!(

@@ -4,19 +4,26 @@ use std::pin::Pin;
 
 use serde_json::{Value, json};
 
+mod hosts;
+mod invites;
+mod removal;
+
+pub(super) use hosts::{fresh_iv, two_hosts};
+pub(super) use invites::{WRAPS_RIGHT, guest_reads, invites};
+pub(super) use removal::{bindings, rotation};
+
 use super::driver::{Adapter, Failure, Talker, account};
 use super::evidence::{Judgement, envelope, exchange};
 use super::rules::payloads;
 use super::vault::forge::{self, Forged};
-use super::vault::state::{Repo, open};
+use super::vault::state::{Repo, bytes_of, is_sealed, open};
 use super::vault::{Bend, Op, Record, Vault};
 use crate::client::{Identity, random};
-use crate::codec::invite::InviteRequest;
 use crate::codec::key_wrap::{self, SCHEME_ID, Wrapped};
 use crate::codec::locator::RepoLocator;
 use crate::codec::{DataKey, base64, key_binding, signature};
 use crate::scenarios::Finding;
-use crate::wire::{MemberEntry, VaultManifest};
+use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
 
 /// A scene: gets an adapter, judges.
 pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
@@ -24,6 +31,8 @@ pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output
 /// Why a scene ends before its last line.
 enum Stop {
     Broken(Finding),
+    /// Not even the most usual repository could be joined and read.
+    Shut(Finding),
     Missing(String),
     Trouble(String),
 }
@@ -40,6 +49,7 @@ fn judged(outcome: Outcome) -> Judgement {
     match outcome {
         Ok(remark) => Judgement::Holds(remark),
         Err(Stop::Broken(finding)) => Judgement::Broken(vec![finding]),
+        Err(Stop::Shut(finding)) => Judgement::Shut(finding),
         Err(Stop::Missing(why)) => Judgement::NotExercised(why),
         Err(Stop::Trouble(why)) => Judgement::Unclear(why),
     }
@@ -127,8 +137,18 @@ impl House {
             repo_id: self.id.clone(),
             scheme_id: Some(SCHEME_ID.into()),
             key_epoch: Some(3),
-            issuer_jwks_url: None,
+            issuer_jwks_url: Some(self.vault.issuer_url()),
         }
+    }
+
+    /// The client joins and reads where nothing is unusual. What it can't do here, it can't do anywhere, whatever else is tried.
+    async fn enter_plainly(&self, talker: &mut Talker<'_>) -> Result<Value, Stop> {
+        let expected = "a repository that another member has made is joined and read";
+        let entered = self.enter(talker, &self.locator().encode(), expected).await;
+        entered.map_err(|stop| match stop {
+            Stop::Broken(finding) => Stop::Shut(finding),
+            other => other,
+        })
     }
 
     /// The client joins and reads; returns how it calls the repository.
@@ -152,8 +172,20 @@ impl House {
     }
 }
 
+/// What is in an envelope.
+fn opened(key: &DataKey, sealed: &EncryptedEnvelope, record: &Record, expected: &str) -> Result<Value, Stop> {
+    if !is_sealed(sealed) {
+        return Err(Stop::Missing("its IVs aren't 12 bytes, or nothing is encrypted".into()));
+    }
+    open(key, sealed).ok_or_else(|| broken(Some(record), expected, "it doesn't"))
+}
+
 fn unwrap(identity: &Identity, entry: &Value) -> Option<DataKey> {
-    let entry: MemberEntry = serde_json::from_value(entry.clone()).ok()?;
+    let mut entry: MemberEntry = serde_json::from_value(entry.clone()).ok()?;
+    let wrapped = &mut entry.wrapped_data_key;
+    for text in [&mut wrapped.ephemeral_public_key, &mut wrapped.iv, &mut wrapped.ciphertext] {
+        *text = base64::encode(&bytes_of(text)?);
+    }
     key_wrap::unwrap(&Wrapped::try_from(&entry.wrapped_data_key).ok()?, identity.x25519_private()).ok()
 }
 
@@ -164,6 +196,7 @@ pub(super) fn odd_ids(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judg
     Box::pin(async move {
         let mut talker = Talker::new(adapter);
         let outcome = async {
+            House::build(&mut talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(&mut talker).await?;
             let mut tried = 0;
             for id in ["team/alts", "a b+c", "50%2F50", "q?x=1#y", "é-ключ"] {
                 let house = House::build(&mut talker, Bend::Honest, id, &[]).await?;
@@ -205,7 +238,7 @@ pub(super) fn put_reapplies(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output 
 
 async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
     let house = House::build(talker, bend, PLAIN_ID, &[]).await?;
-    let repo = house.enter(talker, &house.locator().encode(), "a repository is joined and read").await?;
+    let repo = house.enter_plainly(talker).await?;
     let new = account("new");
     let asked = json!({ "repo": repo, "account": new });
     talker.ask(&house.client, "put", asked).await.map_err(must("put", "an account is added, also after a conflict"))?;
@@ -213,7 +246,7 @@ async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
     let push = house.last(Op::Push).ok_or_else(|| broken(None, expected, "no push was accepted"))?;
     let sealed = envelope(&push).ok_or_else(|| broken(Some(&push), expected, "there is no envelope"))?;
     let opens = "the pushed payload opens under the data key, bound to its header";
-    let payload = open(&house.key, &sealed).ok_or_else(|| broken(Some(&push), opens, "it doesn't"))?;
+    let payload = opened(&house.key, &sealed, &push, opens)?;
     payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&push), &expected, observed))?;
     let written = house.vault.state().keys.last().map(|forged| forged.payload.clone());
     let others = written.unwrap_or_else(|| forge_of(&house));
@@ -256,6 +289,7 @@ pub(super) fn locators(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Jud
                 }),
                 ("the manifest's epoch counts, not the locator's", |locator| locator["keyEpoch"] = 41.into()),
             ];
+            House::build(&mut talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(&mut talker).await?;
             for (expected, change) in cases {
                 let house = House::build(&mut talker, Bend::Honest, PLAIN_ID, &[]).await?;
                 let mut locator: Value = serde_json::from_str(&house.locator().to_json()).unwrap_or_default();
@@ -267,171 +301,4 @@ pub(super) fn locators(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Jud
         .await;
         judged(outcome)
     })
-}
-
-/// Invite requests and locators that the client makes, and what it wraps and has created.
-pub(super) fn invites(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(invite(&mut talker).await)
-    })
-}
-
-async fn invite(talker: &mut Talker<'_>) -> Outcome {
-    let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
-    let client = format!("client-{}", crate::ground::hex::encode(&random::bytes::<5>()));
-    let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
-    let form = "an invite request is unpadded base64url over compact JSON with v 1 and the two keys";
-    if let Some(token) = keys["inviteRequest"].as_str() {
-        let read = InviteRequest::decode(token).map_err(|error| broken(None, form, error.to_string()))?;
-        compact(token, form)?;
-        if read.ed25519_public_key != keys["ed25519PublicKey"] || read.x25519_public_key != keys["x25519PublicKey"] {
-            return Err(broken(None, form, "its keys aren't those of identity"));
-        }
-    }
-    let created = talker.ask(&client, "create", json!({ "url": vault.url(), "accounts": [account("first")] })).await;
-    let repo = created.map_err(set("create"))?["repo"].clone();
-    let guest = Identity::generate();
-    let request = InviteRequest {
-        v: 1,
-        ed25519_public_key: guest.id.clone(),
-        x25519_public_key: guest.x25519_public_key.clone(),
-    };
-    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
-    let answer = talker.ask(&client, "invite", asked).await.map_err(must("invite", "a member is invited"))?;
-    let token = answer["locator"].as_str().unwrap_or_default();
-    let form = "a locator is unpadded base64url over compact JSON with v 1, host and repoId";
-    let locator = RepoLocator::decode(token).map_err(|error| broken(None, form, error.to_string()))?;
-    compact(token, form)?;
-    let records = vault.records();
-    let find = |op| records.iter().rfind(|record| record.op == op && record.is_done());
-    let (add, create) = (find(Op::Add), find(Op::Create));
-    let (Some(add), Some(create)) = (add, create) else {
-        return Err(broken(None, "invite: addMember is asked for", "it isn't"));
-    };
-    if locator.host != vault.address.to_string() || Some(locator.repo_id.as_str()) != add.repo.as_deref() {
-        return Err(broken(None, "the locator names host and repository", locator.to_json()));
-    }
-    let key = add.field("/member").and_then(|entry| unwrap(&guest, entry));
-    let key =
-        key.ok_or_else(|| broken(Some(add), "the invited member unwraps the data key with its own", "it can't"))?;
-    let opens = "the first payload opens under the data key, bound to its header";
-    let sealed = envelope(create).ok_or_else(|| broken(Some(create), opens, "there is none"))?;
-    let payload = open(&key, &sealed).ok_or_else(|| broken(Some(create), opens, "it doesn't"))?;
-    payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(create), &expected, observed))?;
-    Ok(String::new())
-}
-
-/// Whether a token's JSON has no blanks outside of strings.
-fn compact(token: &str, form: &str) -> Result<(), Stop> {
-    let bytes = base64::decode_url(token).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let mut inside = false;
-    let blank = text.chars().any(|c| {
-        inside ^= c == '"';
-        !inside && c.is_whitespace()
-    });
-    if blank { Err(broken(None, form, format!("its JSON has blanks: {text}"))) } else { Ok(()) }
-}
-
-/// Two hosts, a token each.
-pub(super) fn two_hosts(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(hosts(&mut talker).await)
-    })
-}
-
-async fn hosts(talker: &mut Talker<'_>) -> Outcome {
-    let first = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
-    let second = House::build(talker, Bend::Honest, "another", &[]).await?;
-    // The second house is the first client's, too.
-    let roster = first.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
-    if let (Some(repo), Some(member)) = (second.vault.state().repos.get_mut("another"), roster.get(1)) {
-        let mut member = member.clone();
-        if let Some(wrapped) = forge::wrap(Bend::Honest, &second.key, &member.x25519_public_key) {
-            member.wrapped_data_key = wrapped;
-        }
-        repo.manifest.members.push(member);
-    }
-    first.enter(talker, &first.locator().encode(), "a repository is joined and read").await?;
-    let joined = talker.ask(&first.client, "join", json!({ "locator": second.locator().encode() })).await;
-    let tokens = |vault: &Vault| -> Vec<String> {
-        let records = vault.records();
-        records.iter().filter_map(|record| Some(record.answer.get("token")?.as_str()?.to_owned())).collect()
-    };
-    for (from, to) in [(&first, &second), (&second, &first)] {
-        let strange = tokens(&from.vault);
-        let shown = to
-            .vault
-            .records()
-            .into_iter()
-            .find(|record| record.bearer().is_some_and(|token| strange.iter().any(|known| known == token)));
-        if let Some(record) = shown {
-            return Err(broken(Some(&record), "each host gets tokens of its own only", "it got one of the other's"));
-        }
-    }
-    joined.map_err(must("join", "a client uses two hosts, one after the other"))?;
-    Ok(String::new())
-}
-
-/// Bindings are verified before a key is wrapped (§9), and a removal rotates for those who stay.
-pub(super) fn bindings(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(binding(&mut talker).await)
-    })
-}
-
-async fn binding(talker: &mut Talker<'_>) -> Outcome {
-    removal(talker, None).await?;
-    let middle = Identity::generate();
-    removal(talker, Some(&middle)).await?;
-    Ok(String::new())
-}
-
-/// A removal on a host that publishes bindings; with somebody in the middle, or without.
-async fn removal(talker: &mut Talker<'_>, middle: Option<&Identity>) -> Outcome {
-    let (leaver, stayer) = (Identity::generate(), Identity::generate());
-    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
-    let mut locator = house.locator();
-    locator.issuer_jwks_url = Some(format!("{}/.well-known/jwks.json", house.vault.url()));
-    let repo = house.enter(talker, &locator.encode(), "a repository is joined and read").await?;
-    if let (Some(middle), Some(repo)) = (middle, house.vault.state().repos.get_mut(PLAIN_ID)) {
-        let entry = repo.manifest.members.iter_mut().find(|entry| entry.ed25519_public_key == stayer.id);
-        if let Some(entry) = entry {
-            entry.x25519_public_key.clone_from(&middle.x25519_public_key);
-        }
-    }
-    let removed = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
-    let records = house.vault.records();
-    let request = records.iter().rfind(|record| record.op == Op::Remove);
-    let entries = request.and_then(|record| record.field("/rewrappedMembers")?.as_array().cloned()).unwrap_or_default();
-    if let Some(middle) = middle {
-        let caught = entries.iter().any(|entry| unwrap(middle, entry).is_some());
-        let expected = "nothing is wrapped to a served key whose binding doesn't verify under the issuer's key";
-        return if caught { Err(broken(request, expected, "the new data key was")) } else { Ok(String::new()) };
-    }
-    removed.map_err(must("remove", "a member is removed where every binding verifies"))?;
-    let Some(request) = request else { return Err(broken(None, "remove: removeMember is asked for", "it isn't")) };
-    let of = |id: &str| entries.iter().find(|entry| entry["ed25519PublicKey"] == id);
-    let key = of(&house.owner.id).and_then(|entry| house.unwrap(entry));
-    let key = key.ok_or_else(|| broken(Some(request), "who stays unwraps the new data key", "the owner can't"))?;
-    let same = of(&stayer.id).and_then(|entry| unwrap(&stayer, entry)).is_some_and(|other| other == key);
-    if !same {
-        return Err(broken(Some(request), "everybody who stays gets the same new data key", "somebody doesn't"));
-    }
-    if key == house.key {
-        return Err(broken(Some(request), "a removal comes with a new data key", "it is the old one"));
-    }
-    if entries.iter().any(|entry| unwrap(&leaver, entry).is_some()) {
-        return Err(broken(Some(request), "who goes gets no new key", "there is a wrap for the removed member"));
-    }
-    let opens = "the rotated payload opens under the new data key, bound to its header";
-    let payload = envelope(request).and_then(|sealed| open(&key, &sealed));
-    let payload = payload.ok_or_else(|| broken(Some(request), opens, "it doesn't"))?;
-    if !payload.to_string().contains(&house.canary) {
-        return Err(broken(Some(request), "the accounts are there after a removal", "they are gone"));
-    }
-    Ok(String::new())
 }

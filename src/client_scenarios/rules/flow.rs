@@ -45,7 +45,9 @@ pub(in super::super) fn conflict(evidence: &Evidence, bends: &[Bend]) -> Judgeme
         if ran.bend == Bend::ConflictRead && evidence.reads() != Some(true) {
             continue;
         }
-        if let Some(outcome) = after_conflict(ran) {
+        // What can't be read can't be applied to: that is another rule's.
+        let blind = evidence.reads() == Some(false);
+        if let Some(outcome) = after_conflict(ran).filter(|outcome| outcome.is_ok() || !(blind && pulls_after(ran))) {
             tried += 1;
             findings.extend(outcome.err());
         }
@@ -88,6 +90,12 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
             false => wrong(conflict, format!("no push was accepted afterwards ({})", ran.exit)),
         },
     }
+}
+
+/// Whether somebody pulls after a conflict.
+fn pulls_after(ran: &Ran) -> bool {
+    let conflict = ran.at_vault().position(|record| record.op == Op::Push && record.answer["conflict"] == true);
+    conflict.is_some_and(|at| ran.at_vault().skip(at + 1).any(|record| record.op == Op::Pull && record.is_done()))
 }
 
 /// The highest version that whoever sent a request had pulled before it.
@@ -133,6 +141,11 @@ fn removal(ran: &Ran, record: &Record) -> Result<(), (String, String)> {
     let ids: HashSet<_> = roster.iter().filter_map(|(_, entry)| entry["ed25519PublicKey"].as_str()).collect();
     if ids.contains(removed) {
         return broken("the removed member is out of the new roster", "it is in it, with the new data key".into());
+    }
+    let served = manifest.and_then(|manifest| manifest["members"].as_array()).into_iter().flatten();
+    let mut served = served.filter_map(|entry| entry["ed25519PublicKey"].as_str()).filter(|id| *id != removed);
+    if served.any(|id| !ids.contains(id)) {
+        return broken("everybody but the removed member stays", "somebody else is out of the new roster".into());
     }
     let earlier: HashSet<String> = before(ran, record)
         .flat_map(|other| {

@@ -114,6 +114,12 @@ fn astray(record: &Record, tokens: &[&str]) -> Option<&'static str> {
     })
 }
 
+/// Whether a request shows one of these tokens, wherever.
+pub(in super::super) fn carries(record: &Record, tokens: &[&str]) -> bool {
+    let authorization = record.header("authorization").unwrap_or_default();
+    tokens.iter().any(|token| authorization.contains(token)) || astray(record, tokens).is_some()
+}
+
 /// No token at another host or port.
 pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
@@ -122,15 +128,16 @@ pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Judge
         tried +=
             usize::from(ran.at_vault().any(|record| redirected(&record) && record.header("authorization").is_some()));
         let tokens = ran.tokens();
-        let carries = |record: &&Record| {
-            let authorization = record.header("authorization").unwrap_or_default();
-            tokens.iter().any(|token| authorization.contains(token)) || astray(record, &tokens).is_some()
-        };
+        let carries = |record: &&Record| carries(record, &tokens);
         if let Some(record) = ran.records.iter().find(|record| record.place == Place::Elsewhere && carries(record)) {
             let expected = "the token is shown to no other host or port";
             let found = finding(ran, Some(record), expected, "it was sent to where the redirect pointed");
             findings.push(found);
         }
+    }
+    let get = bends.contains(&Bend::RedirectGet302);
+    if get && tried == 0 && findings.is_empty() {
+        return evidence.never("no GET is sent with a token (fetchMemberKey is the only one there is)");
     }
     Judgement::of(findings, tried, "redirect", "no operation of this kind is asked for with a token")
 }
@@ -163,12 +170,15 @@ pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> Judgeme
 
 /// Discovery is asked without a token.
 pub(in super::super) fn discovery_silent(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    each(evidence, "request", "discovery is never asked", |_, record| {
+    const NEVER: &str = "discovery is never asked";
+    let judgement = each(evidence, "request", NEVER, |_, record| {
         (record.op == Op::Discovery).then(|| match record.header("authorization") {
             None => Ok(()),
             Some(_) => Err(("/.well-known/avp is asked without Authorization".into(), "there is one".into())),
         })
-    })
+    });
+    // A client needn't ask: without discovery HTTP/JSON is the default.
+    if matches!(judgement, Judgement::NotExercised(_)) { evidence.never(NEVER) } else { judgement }
 }
 
 /// Nothing goes to a server whose certificate is wrong.

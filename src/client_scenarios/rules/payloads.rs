@@ -58,7 +58,9 @@ fn inside(
 pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
-        if evidence.reads() != Some(true) || evidence.took(ran.bend) == Some(false) {
+        // After a conflict a client may end in many ways; what it has pushed by then counts.
+        let refused = ran.bend != Bend::ConflictFirst && evidence.took(ran.bend) == Some(false);
+        if evidence.reads() != Some(true) || refused {
             continue;
         }
         for (record, envelope, under) in pushes(ran) {
@@ -71,6 +73,9 @@ pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement 
                         .is_some_and(|forged| other.answer.pointer("/manifest/keyEpoch") == Some(&forged.epoch.into()))
             });
             let Some(forged) = under.filter(|_| reader && record.is_done()) else { continue };
+            if !state::is_sealed(&envelope) {
+                continue;
+            }
             tried += 1;
             if state::open(&forged.key, &envelope).is_none() && findings.is_empty() {
                 let expected =

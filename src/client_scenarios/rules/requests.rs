@@ -19,9 +19,10 @@ pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
             return Some(Err((format!("a {} is a JSON object", kind.name()), "it isn't JSON".into())));
         };
         // What isn't base64 is judged by rules of its own.
-        let violations = Schema::violations(kind, body, 8);
+        let violations = Schema::violations(kind, body, 64);
+        let is_spelling = |pointer: &str| BINARY.contains(&&*what(pointer)) && body.pointer(pointer).is_some_and(Value::is_string);
         let wrong = violations.iter().find(|violation| {
-            !violation.message.contains("shareRefreshTokens") && !violation.message.contains("does not match")
+            !violation.message.contains("shareRefreshTokens") && !is_spelling(&violation.pointer)
         });
         Some(match wrong {
             None => Ok(()),
@@ -29,6 +30,19 @@ pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
         })
     })
 }
+
+/// Members that hold bytes.
+pub(super) const BINARY: [&str; 9] = [
+    "ed25519PublicKey",
+    "x25519PublicKey",
+    "ephemeralPublicKey",
+    "iv",
+    "ciphertext",
+    "signature",
+    "keyBindingSig",
+    "nonce",
+    "removedMemberId",
+];
 
 /// What an entry's or envelope's base64 members are, with their sizes; `None` for any size.
 fn binaries(record: &Record) -> Vec<(String, &Value, Option<usize>)> {
@@ -118,6 +132,9 @@ fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {
         let torn = body.contains('/') && inside.contains(body);
         return (slashed || torn)
             .then(|| Err(("ids are percent-encoded in a path".into(), "a slash of the id splits the path".into())));
+    }
+    if record.op == Op::Fetch && path.trim_start_matches('/').split('/').count() > 5 {
+        return Some(Err(("ids are percent-encoded in a path".into(), "a slash of the member id splits the path".into())));
     }
     let path_id = record.repo.as_deref()?;
     let expected = "the id in the path, decoded once, is the repository's";

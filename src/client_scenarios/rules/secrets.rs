@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::super::driver::CREDENTIAL;
 use super::super::evidence::{Evidence, Judgement, envelope};
 use super::super::subject::Ran;
 use super::super::vault::{Bend, Record};
@@ -49,6 +50,10 @@ impl Known {
 
     /// What 32 bytes are, if they are a secret.
     fn what(&self, bytes: &[u8; 32]) -> Option<&'static str> {
+        // Most keys in a request are the public ones.
+        if self.ed25519.contains(bytes) || self.x25519.contains(bytes) {
+            return None;
+        }
         if self.ed25519.contains(&signature::public_key(bytes)) {
             return Some("an Ed25519 seed");
         }
@@ -70,7 +75,7 @@ fn secret(ran: &Ran, record: &Record, known: &Known) -> Option<String> {
     // Names and credentials of accounts are nowhere outside the payload.
     let texts = places.iter().map(|(place, text)| (place.as_str(), *text)).chain([("the body", &*body)]);
     for (place, text) in texts {
-        if text.contains(&ran.canary) {
+        if text.contains(&ran.canary) || text.contains(CREDENTIAL) {
             return Some(format!("{place} holds a part of an account"));
         }
     }
@@ -80,11 +85,26 @@ fn secret(ran: &Ran, record: &Record, known: &Known) -> Option<String> {
     }
     places.extend(strings.iter().map(|(pointer, text)| (pointer.clone(), *text)));
     for (place, text) in places {
-        if let Some(found) = plain(&place, text).or_else(|| raw_key(text, known)) {
+        if let Some(found) = plain(&place, text).or_else(|| raw_key(&place, text, known)) {
             return Some(format!("{place} holds {found}"));
         }
     }
-    None
+    record.json.as_ref().and_then(|json| numbers(json, known)).map(|found| format!("the body holds {found}"))
+}
+
+/// A secret as an array of numbers, which is what serializers make of bytes.
+fn numbers(json: &Value, known: &Known) -> Option<&'static str> {
+    match json {
+        Value::Array(items) if (32..=128).contains(&items.len()) && items.iter().all(Value::is_i64) => {
+            // Signed or not: the low eight bits.
+            let byte = |item: &Value| Some(item.as_i64()?.to_le_bytes()[0]);
+            let bytes: Vec<u8> = items.iter().filter_map(byte).collect();
+            parts(&bytes).find_map(|part| known.what(&part))
+        }
+        Value::Array(items) => items.iter().find_map(|item| numbers(item, known)),
+        Value::Object(members) => members.values().find_map(|member| numbers(member, known)),
+        _ => None,
+    }
 }
 
 fn collect<'v>(value: &'v Value, pointer: String, strings: &mut Vec<(String, &'v str)>) {
@@ -107,22 +127,43 @@ fn plain(place: &str, text: &str) -> Option<&'static str> {
     (has(b"\"alts\"") || has(b"\"accessToken\"")).then_some("a payload that isn't encrypted")
 }
 
-/// A secret among the words of a text: 32 bytes in base64 or hex, or the beginning of something longer.
-fn raw_key(text: &str, known: &Known) -> Option<&'static str> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_=".contains(c)));
-    words.filter(|word| word.len() >= 43 && word.len() < 200).find_map(|word| {
-        let spelled = word.trim_end_matches('=').replace('+', "-").replace('/', "_");
-        let hex = || {
-            (word.len() == 64)
-                .then(|| {
-                    (0..64)
-                        .step_by(2)
-                        .map(|at| u8::from_str_radix(word.get(at..at + 2)?, 16).ok())
-                        .collect::<Option<Vec<u8>>>()
-                })
-                .flatten()
-        };
-        let bytes = hex().or_else(|| base64::decode_url(&spelled).ok())?;
-        known.what(bytes.get(..32)?.try_into().ok()?)
-    })
+/// A secret among the words of a text: 32 bytes in base64 or hex, alone, or at the beginning or end of something longer (a key
+/// with its public half, or in PKCS#8).
+fn raw_key(place: &str, text: &str, known: &Known) -> Option<&'static str> {
+    // Where the protocol itself has keys and ciphertexts the value is one word, and begins with what it is.
+    if super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}"))) {
+        let spelled = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+        let bytes = base64::decode_url(&spelled).ok()?;
+        return known.what(bytes.get(..32)?.try_into().ok()?);
+    }
+    let hex = words(text, 64, |c| c.is_ascii_hexdigit()).filter_map(unhex);
+    // A slash is a letter of one alphabet and may end a word of the other; so may a sign of equality.
+    let standard = words(text, 43, |c| c.is_ascii_alphanumeric() || c == '+' || c == '/').flat_map(spellings);
+    let url = words(text, 43, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_').flat_map(spellings);
+    let bytes = hex.chain(standard).chain(url).collect::<HashSet<_>>();
+    bytes.iter().flat_map(|bytes| parts(bytes)).find_map(|part| known.what(&part))
+}
+
+/// The longest runs of such characters that can hold a key and are no ciphertext.
+fn words(text: &str, least: usize, is_in: impl Fn(char) -> bool) -> impl Iterator<Item = &str> {
+    text.split(move |c: char| !is_in(c)).filter(move |word| word.len() >= least && word.len() < 400)
+}
+
+/// What a run of base64 characters may be: all of it, or the 32 bytes at its end, after something else.
+fn spellings(word: &str) -> impl Iterator<Item = Vec<u8>> {
+    let spelled = word.replace('+', "-").replace('/', "_");
+    let last = spelled.get(spelled.len().saturating_sub(43)..).map(ToOwned::to_owned);
+    [Some(spelled), last].into_iter().flatten().filter_map(|word| base64::decode_url(&word).ok())
+}
+
+fn unhex(word: &str) -> Option<Vec<u8>> {
+    let pair = |at: usize| u8::from_str_radix(word.get(at..at + 2)?, 16).ok();
+    (0..word.len() / 2).map(|index| pair(2 * index)).collect()
+}
+
+/// The 32 bytes at the beginning, after the head of PKCS#8, and at the end.
+fn parts(bytes: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+    let starts = HashSet::from([0, 16, bytes.len().saturating_sub(32)]);
+    let part = |start: usize| bytes.get(start..start + 32)?.try_into().ok();
+    starts.into_iter().filter_map(part).collect::<Vec<_>>().into_iter()
 }

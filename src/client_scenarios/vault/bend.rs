@@ -61,6 +61,16 @@ bends! {
     AadDecimal "aad-decimal" Refuse: "the counters are bound as decimal text";
     AadNoSeparator "aad-no-separator" Refuse: "the payload is bound without the separator";
     AadNoEpoch "aad-no-epoch" Refuse: "the payload is bound to repository and version only";
+    AadSwapped "aad-swapped" Refuse: "epoch and version are bound in the other order";
+    AadInt32 "aad-int32" Refuse: "the counters are bound as four bytes each";
+    AadDecimals "aad-decimals" Refuse: "the counters are bound as decimal text, a separator between them";
+    AadJson "aad-json" Refuse: "the counters are bound as decimal text, with colons";
+    AadVersionless "aad-versionless" Refuse: "the payload is bound to repository and epoch only";
+    AadIdOnly "aad-id-only" Refuse: "the payload is bound to the repository only";
+    WrapSaltRecipient "wrap-salt-recipient" Refuse: "the key of the wrap is derived with the recipient's key for salt";
+    WrapSha512 "wrap-sha512" Refuse: "the key of the wrap is derived with SHA-512";
+    WrapOtherInfo "wrap-other-info" Refuse: "the key of the wrap is derived for the label of another version";
+    WrapNoInfo "wrap-no-info" Refuse: "the key of the wrap is derived without a label";
     TagFlipped "tag-flipped" Refuse: "a bit of the payload's tag is flipped";
     TagCut "tag-cut" Refuse: "the payload's tag is cut to twelve bytes";
     CiphertextFlipped "ciphertext-flipped" Refuse: "a bit in a name is flipped under the old tag";
@@ -84,8 +94,8 @@ bends! {
     UnknownMembers "unknown-members" Read: "accounts and payload carry members that 0.2 doesn't know";
     EmptyPayload "empty-payload" Read: "there is no account in the payload";
 
-    Nonce33 "nonce-33" Bear: "nonces are 33 bytes long";
-    Nonce64 "nonce-64" Bear: "nonces are 64 bytes long";
+    Nonce33 "nonce-33" Bear: "nonces are 33 bytes long, with zeros at both ends";
+    Nonce64 "nonce-64" Bear: "nonces are 64 bytes long, with blanks at both ends";
     Nonce512 "nonce-512" Bear: "nonces are 512 bytes long";
     TokenLong "token-8k" Bear: "tokens are 8 KiB long";
     TokenOdd "token-odd" Bear: "tokens hold every character that a bearer token may";
@@ -98,6 +108,7 @@ bends! {
     Nulls "nulls" Bear: "optional members are null";
     RosterReversed "roster-reversed" Bear: "rosters come in the other order";
     OwnEntryFirst "own-entry-first" Bear: "whoever pulls comes first in the roster";
+    OwnEntryLast "own-entry-last" Bear: "whoever pulls comes last in the roster";
     ExtraEnvelope "extra-envelope" Bear: "pull sends the envelope though nothing has changed";
     Chunked "chunked" Bear: "answers come in chunks of seven bytes";
     Dribble "byte-by-byte" Bear: "answers come one byte at a time";
@@ -120,6 +131,8 @@ bends! {
     RedirectPull302 "redirect-pull-302" Watch: "pull is redirected (302) to another host";
     RedirectPull307 "redirect-pull-307" Watch: "pull is redirected (307) to another port";
     RedirectGet302 "redirect-get-302" Watch: "fetchMemberKey is redirected (302) to another host";
+    RedirectGet307 "redirect-get-307" Watch: "fetchMemberKey is redirected (307) to another port";
+    PushFails "push-fails" Watch: "the first push is answered with 503 and not carried out";
     ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";
     ConflictFirst "conflict-first-push" Watch: "another member rotates and writes just before the first push";
     ConflictAlways "conflict-always" Watch: "another member writes before every push";
@@ -164,7 +177,7 @@ impl Bend {
             Self::Redirect302Host | Self::RedirectPull302 | Self::RedirectGet302 => (302, true),
             Self::Redirect302Port => (302, false),
             Self::Redirect303Host => (303, true),
-            Self::Redirect307Port | Self::RedirectPull307 => (307, false),
+            Self::Redirect307Port | Self::RedirectPull307 | Self::RedirectGet307 => (307, false),
             Self::Redirect307Host => (307, true),
             Self::Redirect308Host => (308, true),
             _ => return None,

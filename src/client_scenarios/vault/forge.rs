@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Bend;
+use super::state::bytes_of;
 use crate::client::random;
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::{self, INFO, SCHEME_ID};
@@ -89,6 +90,12 @@ pub fn seal(bend: Bend, forged: &Forged, version: i64, text: &str) -> EncryptedE
         Bend::AadLittleEndian => joined(&[0x1f], &version.to_le_bytes(), &epoch.to_le_bytes()),
         Bend::AadDecimal => joined(&[0x1f], version.to_string().as_bytes(), format!("|{epoch}").as_bytes()),
         Bend::AadNoSeparator => joined(&[], &version.to_be_bytes(), &epoch.to_be_bytes()),
+        Bend::AadSwapped => of(repo, epoch, version),
+        Bend::AadInt32 => joined(&[0x1f], &version.to_be_bytes()[4..], &epoch.to_be_bytes()[4..]),
+        Bend::AadDecimals => format!("{repo}\u{1f}{version}\u{1f}{epoch}").into_bytes(),
+        Bend::AadJson => format!("{repo}:{version}:{epoch}").into_bytes(),
+        Bend::AadVersionless => joined(&[0x1f], &[], &epoch.to_be_bytes()),
+        Bend::AadIdOnly => repo.as_bytes().to_vec(),
         Bend::AadNoEpoch => joined(&[0x1f], &version.to_be_bytes(), &[]),
         _ => of(repo, version, epoch),
     };
@@ -116,7 +123,8 @@ pub fn seal(bend: Bend, forged: &Forged, version: i64, text: &str) -> EncryptedE
 
 /// Wraps the data key to a member, wrong if the bend says so. `None` for a key that nothing can be wrapped to.
 pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
-    let recipient = base64::decode_array::<32>(recipient).ok()?;
+    // A key with something before it, as in DER, is a key all the same: its form is another rule's.
+    let recipient: [u8; 32] = bytes_of(recipient)?.last_chunk().copied()?;
     let (ephemeral, iv) = (random::bytes::<32>(), random::bytes::<12>());
     let public = key_wrap::public_key(&ephemeral);
     let secret = key_wrap::shared_secret(&ephemeral, &recipient).ok()?;
@@ -130,6 +138,14 @@ pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
         Bend::WrapNoAad => (*right, b""),
         Bend::WrapLabel => (derived(&public, b"my-client/wrap")?, b"my-client/wrap"),
         Bend::WrapNoSalt => (derived(&[], info)?, info),
+        Bend::WrapSaltRecipient => (derived(&recipient, info)?, info),
+        Bend::WrapSha512 => {
+            let mut kek = [0; 32];
+            Hkdf::<sha2::Sha512>::new(Some(&public), secret.as_ref()).expand(info, &mut kek).ok()?;
+            (kek, info)
+        }
+        Bend::WrapOtherInfo => (derived(&public, b"avp/rdk-wrap/v2")?, info),
+        Bend::WrapNoInfo => (derived(&public, b"")?, info),
         Bend::WrapRawSecret => (*secret, info),
         Bend::WrapNoSaltAlone => (Sha256::digest(secret.as_ref()).into(), info),
         _ => (*right, info),

@@ -89,6 +89,11 @@ impl Vault {
         format!("{scheme}://{}", self.address)
     }
 
+    /// The issuer's key set, on another server than the vault.
+    pub fn issuer_url(&self) -> String {
+        format!("http://{}/.well-known/jwks.json", self.shared.elsewhere)
+    }
+
     /// Every request so far.
     pub fn records(&self) -> Vec<Record> {
         lock(&self.shared.records).clone()
@@ -171,8 +176,9 @@ fn route(method: &str, target: &str) -> Route {
                 ("POST", ["push"]) => Op::Push,
                 ("POST", ["add-member"]) => Op::Add,
                 ("POST", ["remove-member"]) => Op::Remove,
-                ("GET", ["member", id]) => {
-                    member = decode(id);
+                // A raw slash splits an id. It is found all the same, so that one mistake isn't many.
+                ("GET", ["member", id @ ..]) if !id.is_empty() => {
+                    member = decode(&id.join("/"));
                     Op::Fetch
                 }
                 _ => Op::Other,
@@ -217,6 +223,8 @@ impl Shared {
             answer: Value::Null,
         };
         let reply = match place {
+            // The issuer may be another server than the vault.
+            Place::Elsewhere if op == Op::Jwks => self.reply(&mut record, Ok(key_set(&lock(&self.state).issuer))),
             Place::Elsewhere => Reply { status: 404, content_type: "application/json", ..Reply::default() },
             Place::Vault => self.at_vault(&mut record),
         };
@@ -265,7 +273,7 @@ impl Shared {
         let (_, other_host) = self.bend.redirect()?;
         let hit = match self.bend {
             Bend::RedirectPull302 | Bend::RedirectPull307 => record.op == Op::Pull,
-            Bend::RedirectGet302 => record.op == Op::Fetch,
+            Bend::RedirectGet302 | Bend::RedirectGet307 => record.op == Op::Fetch,
             _ => record.op.is_vault(),
         };
         let host = if other_host { "localhost".to_owned() } else { self.here.ip().to_string() };

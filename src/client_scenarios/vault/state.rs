@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::Bend;
@@ -33,6 +34,7 @@ pub struct Repo {
     /// Whether the bend has had its effect.
     bent: bool,
     conflicts: u32,
+    failures: u32,
 }
 
 /// Everything.
@@ -74,6 +76,15 @@ impl State {
             }
         ];
         random::fill(&mut bytes);
+        // Ends that get lost where bytes are taken for text, or for a number.
+        let ends: [&[u8]; 2] = match bend {
+            Bend::Nonce33 => [&[0, 0], &[0]],
+            Bend::Nonce64 => [b" \n", b"\r\n "],
+            _ => [&[], &[]],
+        };
+        let end = bytes.len() - ends[1].len();
+        bytes[..ends[0].len()].copy_from_slice(ends[0]);
+        bytes[end..].copy_from_slice(ends[1]);
         let nonce = base64::encode(&bytes);
         self.nonces.insert(nonce.clone(), (id.to_owned(), false));
         Ok(json!({ "nonce": nonce }))
@@ -146,7 +157,12 @@ impl State {
         }
         match op {
             Op::Pull => {
-                let request: PullRequest = read(MessageKind::PullRequest, body)?;
+                let mut body = body.clone();
+                if let Some(members) = body.as_object_mut() {
+                    members.entry("knownPayloadVersion").or_insert((-1).into());
+                    members.entry("repoId").or_insert(id.into());
+                }
+                let request: PullRequest = read(MessageKind::PullRequest, &body)?;
                 self.forge_for_reader(bend, id, caller);
                 let repo = self.repos.get(id).ok_or((404, "no such repository"))?;
                 Ok(repo.pulled(bend, request.known_payload_version, caller, &self.middle))
@@ -162,7 +178,9 @@ impl State {
             Op::Remove => self.remove(id, read(MessageKind::MemberRemoveRequest, body)?),
             _ => {
                 let wanted = path.1.unwrap_or_default();
-                let entry = repo.manifest.member(wanted).ok_or((404, "no such member"))?;
+                let twice = percent_decode_str(wanted).decode_utf8_lossy();
+                let entry = repo.manifest.member(wanted).or_else(|| repo.manifest.member(&twice));
+                let entry = entry.ok_or((404, "no such member"))?;
                 Ok(to_json(&served(entry, bend, caller, &self.middle)))
             }
         }
@@ -237,7 +255,11 @@ impl State {
     }
 
     fn push(&mut self, bend: Bend, id: &str, caller: &str, request: PushRequest) -> Result<Value, Refusal> {
-        let repo = self.repos.get(id).ok_or((404, "no such repository"))?;
+        let repo = self.repos.get_mut(id).ok_or((404, "no such repository"))?;
+        if bend == Bend::PushFails && repo.failures == 0 {
+            repo.failures = 1;
+            return Err((503, "out of order"));
+        }
         let current = request.expected_payload_version == repo.manifest.payload_version;
         let forged = repo.forged.is_some();
         let first = repo.conflicts == 0;
@@ -283,7 +305,7 @@ impl State {
 impl Repo {
     /// A repository as it stands.
     pub fn new(manifest: VaultManifest, envelope: EncryptedEnvelope, creator: &str, forged: Option<Forged>) -> Self {
-        Self { manifest, envelope, creator: creator.into(), forged, bent: false, conflicts: 0 }
+        Self { manifest, envelope, creator: creator.into(), forged, bent: false, conflicts: 0, failures: 0 }
     }
 
     /// Takes a client's envelope. The key is known as long as the epoch stays.
@@ -307,6 +329,7 @@ impl Repo {
         match bend {
             Bend::RosterReversed => manifest.members.reverse(),
             Bend::OwnEntryFirst => manifest.members.sort_by_key(|entry| entry.ed25519_public_key != caller),
+            Bend::OwnEntryLast => manifest.members.sort_by_key(|entry| entry.ed25519_public_key == caller),
             _ => {}
         }
         if bend == Bend::GarbageWrap {
@@ -348,10 +371,23 @@ fn served(entry: &MemberEntry, bend: Bend, caller: &str, middle: &[u8; 32]) -> M
     entry
 }
 
+/// Bytes in either alphabet, padded or not: how they are spelled is another rule's.
+pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    base64::decode_url(&text.trim_end_matches('=').replace('+', "-").replace('/', "_")).ok()
+}
+
+/// Whether an envelope may be one: an IV of its size, and bytes that aren't the payload itself. What isn't is another rule's.
+pub fn is_sealed(envelope: &EncryptedEnvelope) -> bool {
+    let plain = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"\"alts\"");
+    bytes_of(&envelope.iv).is_some_and(|iv| iv.len() == 12)
+        && bytes_of(&envelope.ciphertext).is_some_and(|sealed| !plain(&sealed))
+}
+
 /// Opens an envelope by its own header.
 pub fn open(key: &DataKey, envelope: &EncryptedEnvelope) -> Option<Value> {
-    let iv = base64::decode_array(&envelope.iv).ok()?;
-    let sealed = base64::decode(&envelope.ciphertext).ok()?;
+    let iv = bytes_of(&envelope.iv)?.try_into().ok()?;
+    let sealed = bytes_of(&envelope.ciphertext)?;
     let plain = crate::codec::envelope::open(key, &iv, &envelope.binding(), &sealed).ok()?;
     serde_json::from_slice(&plain).ok()
 }
@@ -376,7 +412,25 @@ fn answer(manifest: &VaultManifest, accepted: bool) -> Value {
 fn read<T: serde::de::DeserializeOwned>(kind: MessageKind, body: &Value) -> Result<T, Refusal> {
     let mut body = body.clone();
     prune(kind, &mut body);
+    mended(&mut body);
     serde_json::from_value(body).map_err(|_| (400, "the body isn't such a message"))
+}
+
+/// What is plain though it is wrong is taken: the shape of requests is a rule of its own, and no other is to suffer from it.
+fn mended(body: &mut Value) {
+    match body {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                let counter = name.ends_with("Version") || name.ends_with("Epoch");
+                match member.as_str().and_then(|text| text.parse::<i64>().ok()).filter(|_| counter) {
+                    Some(number) => *member = number.into(),
+                    None => mended(member),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mended),
+        _ => {}
+    }
 }
 
 fn to_json<T: serde::Serialize>(message: &T) -> Value {

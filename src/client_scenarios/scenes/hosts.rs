@@ -1,0 +1,106 @@
+//! Several servers, and servers that fail.
+
+use std::pin::Pin;
+
+use serde_json::json;
+
+use super::super::driver::{Adapter, Failure, Talker, account};
+use super::super::evidence::{Judgement, envelope};
+use super::super::rules::login;
+use super::super::vault::{Bend, Place, Vault, forge};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, must};
+use crate::client::Identity;
+use crate::wire::EncryptedEnvelope;
+
+/// Two hosts, a token each.
+pub(in super::super) fn two_hosts(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(hosts(&mut talker).await)
+    })
+}
+
+async fn hosts(talker: &mut Talker<'_>) -> Outcome {
+    let leaver = Identity::generate();
+    let first = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
+    let second = House::build(talker, Bend::Honest, "another", &[]).await?;
+    // The second house is the first client's, too.
+    let roster = first.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
+    if let (Some(repo), Some(member)) = (second.vault.state().repos.get_mut("another"), roster.get(1)) {
+        let mut member = member.clone();
+        if let Some(wrapped) = forge::wrap(Bend::Honest, &second.key, &member.x25519_public_key) {
+            member.wrapped_data_key = wrapped;
+        }
+        repo.manifest.members.push(member);
+    }
+    let repo = first.enter_plainly(talker).await?;
+    let joined = talker.ask(&first.client, "join", json!({ "locator": second.locator().encode() })).await;
+    let tokens = |vault: &Vault| -> Vec<String> {
+        let records = vault.records();
+        records.iter().filter_map(|record| Some(record.answer.get("token")?.as_str()?.to_owned())).collect()
+    };
+    for (from, to) in [(&first, &second), (&second, &first)] {
+        let strange = tokens(&from.vault);
+        let shown = to
+            .vault
+            .records()
+            .into_iter()
+            .find(|record| record.bearer().is_some_and(|token| strange.iter().any(|known| known == token)));
+        if let Some(record) = shown {
+            return Err(broken(Some(&record), "each host gets tokens of its own only", "it got one of the other's"));
+        }
+    }
+    joined.map_err(must("join", "a client uses two hosts, one after the other"))?;
+    // For a removal, bindings are asked for at the issuer, which is another server.
+    let removed = talker.ask(&first.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
+    let tokens = tokens(&first.vault);
+    let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+    let records = first.vault.records();
+    let shown = records.iter().find(|record| record.place == Place::Elsewhere && login::carries(record, &tokens));
+    if shown.is_some() {
+        return Err(broken(shown, "the issuer's keys are asked for without the vault's token", "it was there"));
+    }
+    drop(removed);
+    Ok(String::new())
+}
+
+/// A push that failed, and another one: whatever an IV is made of, it isn't the same again.
+pub(in super::super) fn fresh_iv(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(iv_after_error(&mut talker).await)
+    })
+}
+
+async fn iv_after_error(talker: &mut Talker<'_>) -> Outcome {
+    let house = House::build(talker, Bend::PushFails, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    for name in ["one", "other"] {
+        let asked = json!({ "repo": repo, "account": account(name) });
+        if matches!(talker.ask(&house.client, "put", asked).await, Err(Failure::Unsupported)) {
+            return Err(Stop::Missing("the adapter doesn't support put".into()));
+        }
+    }
+    // A second client begins its counting anew, if it counts.
+    let second = format!("{}-second", house.client);
+    if let Ok(keys) = talker.ask(&second, "identity", json!({ "scheme": "http" })).await {
+        let asked = json!({ "repo": repo, "inviteRequest": keys["inviteRequest"] });
+        let invited = talker.ask(&house.client, "invite", asked).await.unwrap_or_default();
+        let joined = talker.ask(&second, "join", json!({ "locator": invited["locator"] })).await.unwrap_or_default();
+        let asked = json!({ "repo": joined["repo"], "account": account("third") });
+        talker.ask(&second, "put", asked).await.ok();
+    }
+    let records = house.vault.records();
+    let pushes: Vec<_> = records.iter().filter_map(|record| Some((record, envelope(record)?))).collect();
+    for (index, (record, sealed)) in pushes.iter().enumerate() {
+        let same = |other: &EncryptedEnvelope| other.iv == sealed.iv && other.ciphertext != sealed.ciphertext;
+        if pushes[..index].iter().any(|(_, other)| same(other)) {
+            let expected = "an IV is used for one payload only, also when the first push with it has failed";
+            return Err(broken(Some(record), expected, "an earlier payload under this key has the same IV"));
+        }
+    }
+    match pushes.len() {
+        0 | 1 => Err(Stop::Missing("nothing was pushed after a push that failed".into())),
+        count => Ok(format!("{count} payloads")),
+    }
+}

@@ -1,0 +1,109 @@
+//! Whom a client invites: the tokens that it makes, and what the invited member can read.
+
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use super::super::driver::{Adapter, Talker, account};
+use super::super::evidence::{Judgement, envelope};
+use super::super::rules::payloads;
+use super::super::vault::{Bend, Op, Record, Vault};
+use super::{Outcome, Stop, broken, judged, must, opened, set, unwrap};
+use crate::client::{Identity, random};
+use crate::codec::base64;
+use crate::codec::invite::InviteRequest;
+use crate::codec::locator::RepoLocator;
+
+/// Invite requests and locators that the client makes.
+pub(in super::super) fn invites(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(forms(&mut talker).await)
+    })
+}
+
+/// What an invited member makes of the wrap and of the payload, as §4 says and nothing else.
+pub(in super::super) fn guest_reads(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(reads(&mut talker).await)
+    })
+}
+
+/// A client's new repository, to which it has invited somebody.
+struct Party {
+    vault: Vault,
+    guest: Identity,
+    keys: Value,
+    locator: String,
+    create: Record,
+    add: Record,
+}
+
+impl Party {
+    async fn give(talker: &mut Talker<'_>) -> Result<Self, Stop> {
+        let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
+        let client = format!("client-{}", crate::ground::hex::encode(&random::bytes::<5>()));
+        let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
+        let asked = json!({ "url": vault.url(), "accounts": [account("first")] });
+        let repo = talker.ask(&client, "create", asked).await.map_err(set("create"))?["repo"].clone();
+        let guest = Identity::generate();
+        let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
+        let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
+        let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+        let answer = talker.ask(&client, "invite", asked).await.map_err(must("invite", "a member is invited"))?;
+        let locator = answer["locator"].as_str().unwrap_or_default().to_owned();
+        let records = vault.records();
+        let find = |op| records.iter().rfind(|record| record.op == op && record.is_done()).cloned();
+        let (Some(add), Some(create)) = (find(Op::Add), find(Op::Create)) else {
+            return Err(broken(None, "invite: addMember is asked for", "it isn't"));
+        };
+        Ok(Self { vault, guest, keys, locator, create, add })
+    }
+}
+
+async fn forms(talker: &mut Talker<'_>) -> Outcome {
+    let Party { vault, keys, locator: token, add, .. } = Party::give(talker).await?;
+    let form = "an invite request is unpadded base64url over compact JSON with v 1 and the two keys";
+    if let Some(token) = keys["inviteRequest"].as_str() {
+        let read = InviteRequest::decode(token).map_err(|error| broken(None, form, error.to_string()))?;
+        compact(token, form)?;
+        if read.ed25519_public_key != keys["ed25519PublicKey"] || read.x25519_public_key != keys["x25519PublicKey"] {
+            return Err(broken(None, form, "its keys aren't those of identity"));
+        }
+    }
+    let form = "a locator is unpadded base64url over compact JSON with v 1, host and repoId";
+    let locator = RepoLocator::decode(&token).map_err(|error| broken(None, form, error.to_string()))?;
+    compact(&token, form)?;
+    if locator.host != vault.address.to_string() || Some(locator.repo_id.as_str()) != add.repo.as_deref() {
+        return Err(broken(None, "the locator names host and repository", locator.to_json()));
+    }
+    Ok(String::new())
+}
+
+/// What is expected of a payload whose key has reached the invited member: the wrap is right then.
+pub(in super::super) const WRAPS_RIGHT: &str = "the first payload opens under the data key, bound to its header";
+
+async fn reads(talker: &mut Talker<'_>) -> Outcome {
+    let Party { guest, create, add, .. } = Party::give(talker).await?;
+    let key = add.field("/member").and_then(|entry| unwrap(&guest, entry));
+    let key =
+        key.ok_or_else(|| broken(Some(&add), "the invited member unwraps the data key with its own", "it can't"))?;
+    let opens = WRAPS_RIGHT;
+    let sealed = envelope(&create).ok_or_else(|| broken(Some(&create), opens, "there is none"))?;
+    let payload = opened(&key, &sealed, &create, opens)?;
+    payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&create), &expected, observed))?;
+    Ok(String::new())
+}
+
+/// Whether a token's JSON has no blanks outside of strings.
+fn compact(token: &str, form: &str) -> Result<(), Stop> {
+    let bytes = base64::decode_url(token).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut inside = false;
+    let blank = text.chars().any(|c| {
+        inside ^= c == '"';
+        !inside && c.is_whitespace()
+    });
+    if blank { Err(broken(None, form, format!("its JSON has blanks: {text}"))) } else { Ok(()) }
+}

@@ -1,0 +1,154 @@
+//! Removals: whose keys a client trusts, and what it leaves to whom.
+
+use std::pin::Pin;
+
+use hkdf::Hkdf;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::super::driver::{Adapter, Failure, Talker};
+use super::super::evidence::{Judgement, envelope};
+use super::super::vault::{Bend, Op, Record};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, must, opened, unwrap};
+use crate::client::{Identity, random};
+use crate::codec::key_wrap::INFO;
+use crate::codec::{DataKey, base64, key_binding, signature};
+
+/// Bindings are verified before a key is wrapped (§9).
+pub(in super::super) fn bindings(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(binding(&mut talker).await)
+    })
+}
+
+async fn binding(talker: &mut Talker<'_>) -> Outcome {
+    let removal = Removal::play(talker, None).await?;
+    removal.answer.map_err(must("remove", "a member is removed where every binding verifies"))?;
+    for middle in [Middle::Unsigned, Middle::OwnSignature, Middle::OldSignature] {
+        let identity = Identity::generate();
+        let removal = Removal::play(talker, Some((&identity, middle))).await?;
+        if removal.entries().iter().any(|entry| unwrap(&identity, entry).is_some()) {
+            let expected = "nothing is wrapped to a served key whose binding doesn't verify under the issuer's key";
+            let observed = format!("the new data key was, though {}", middle.what());
+            return Err(broken(removal.request.as_ref(), expected, observed));
+        }
+    }
+    Ok(String::new())
+}
+
+/// A removal rotates for those who stay (§10).
+pub(in super::super) fn rotation(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(rotates(&mut talker).await)
+    })
+}
+
+/// How a key of somebody in the middle is passed off as a member's.
+#[derive(Clone, Copy)]
+enum Middle {
+    /// Without any binding.
+    Unsigned,
+    /// With a signature by somebody who isn't the issuer.
+    OwnSignature,
+    /// With the binding of the member's real key.
+    OldSignature,
+}
+
+impl Middle {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Unsigned => "there was no binding",
+            Self::OwnSignature => "the binding was signed by somebody else",
+            Self::OldSignature => "the binding was of another key",
+        }
+    }
+}
+
+/// A removal on a host that publishes bindings, and what came of it.
+struct Removal {
+    house: House,
+    leaver: Identity,
+    stayer: Identity,
+    answer: Result<Value, Failure>,
+    request: Option<Record>,
+}
+
+impl Removal {
+    async fn play(talker: &mut Talker<'_>, middle: Option<(&Identity, Middle)>) -> Result<Self, Stop> {
+        let (leaver, stayer) = (Identity::generate(), Identity::generate());
+        let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+        let repo = house.enter_plainly(talker).await?;
+        if let (Some((middle, how)), Some(repo)) = (middle, house.vault.state().repos.get_mut(PLAIN_ID))
+            && let Some(entry) = repo.manifest.members.iter_mut().find(|entry| entry.ed25519_public_key == stayer.id)
+        {
+            entry.x25519_public_key.clone_from(&middle.x25519_public_key);
+            match how {
+                Middle::Unsigned => entry.key_binding_sig = None,
+                Middle::OldSignature => {}
+                Middle::OwnSignature => {
+                    let message = key_binding::message(&stayer.id, &middle.x25519_public_key);
+                    entry.key_binding_sig = Some(base64::encode(&signature::sign(&random::bytes(), &message)));
+                }
+            }
+        }
+        let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
+        let request = house.vault.records().into_iter().rfind(|record| record.op == Op::Remove);
+        Ok(Self { house, leaver, stayer, answer, request })
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let entries = self.request.as_ref().and_then(|record| record.field("/rewrappedMembers")?.as_array().cloned());
+        entries.unwrap_or_default()
+    }
+}
+
+/// What a hurried author makes of the old key.
+fn derived(old: &DataKey) -> [[u8; 32]; 5] {
+    let old = old.as_bytes();
+    let expanded = |info: &[u8]| {
+        let mut key = [0; 32];
+        // 32 bytes are never too many for HKDF.
+        Hkdf::<Sha256>::new(None, old).expand(info, &mut key).map_or([0; 32], |()| key)
+    };
+    let epoch = Sha256::new().chain_update(old).chain_update(4_i64.to_be_bytes()).finalize().into();
+    let text = Sha256::digest(base64::encode(old).as_bytes()).into();
+    [Sha256::digest(old).into(), epoch, text, expanded(b""), expanded(INFO.as_bytes())]
+}
+
+async fn rotates(talker: &mut Talker<'_>) -> Outcome {
+    let removal = Removal::play(talker, None).await?;
+    let entries = removal.entries();
+    let Removal { house, leaver, stayer, answer, request } = removal;
+    let Some(request) = request.as_ref() else {
+        return Err(Stop::Missing(match answer {
+            Err(failure) => format!("no member was removed ({failure})"),
+            Ok(_) => "removeMember was never asked for".into(),
+        }));
+    };
+    let of = |id: &str| entries.iter().find(|entry| entry["ed25519PublicKey"] == id);
+    let key = of(&house.owner.id).and_then(|entry| house.unwrap(entry));
+    let key = key.ok_or_else(|| broken(Some(request), "who stays unwraps the new data key", "the owner can't"))?;
+    let same = of(&stayer.id).and_then(|entry| unwrap(&stayer, entry)).is_some_and(|other| other == key);
+    if !same {
+        return Err(broken(Some(request), "everybody who stays gets the same new data key", "somebody doesn't"));
+    }
+    if key == house.key {
+        return Err(broken(Some(request), "a removal comes with a new data key", "it is the old one"));
+    }
+    if derived(&house.key).contains(key.as_bytes()) {
+        let expected = "who goes can't make the new data key of the old one";
+        return Err(broken(Some(request), expected, "it is a hash of the old one"));
+    }
+    if entries.iter().any(|entry| unwrap(&leaver, entry).is_some()) {
+        return Err(broken(Some(request), "who goes gets no new key", "there is a wrap for the removed member"));
+    }
+    let opens = "the rotated payload opens under the new data key, bound to its header";
+    let sealed = envelope(request).ok_or_else(|| broken(Some(request), opens, "there is none"))?;
+    let payload = opened(&key, &sealed, request, opens)?;
+    if !payload.to_string().contains(&house.canary) {
+        return Err(broken(Some(request), "the accounts are there after a removal", "they are gone"));
+    }
+    Ok(String::new())
+}
