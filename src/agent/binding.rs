@@ -13,7 +13,8 @@ impl Agent {
     pub(super) async fn issuer_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
         let Some(url) = &known.issuer_jwks_url else { return Ok(None) };
         let parsed = Url::parse(url).map_err(|error| AgentError::Refused(format!("issuerJwksUrl: {error}")))?;
-        let request = Request { method: Method::GET, url: parsed, token: self.session.any_token(), body: None, extra: None };
+        let request =
+            Request { method: Method::GET, url: parsed, token: self.session.any_token(), body: None, extra: None };
         let reply = self.session.http.send(request).await?;
         if reply.status != 200 {
             return Err(AgentError::Refused(format!("the issuer's key set answers {}", reply.status)));

@@ -195,9 +195,7 @@ impl Session {
 
     fn extra(&self, keys: &Keys) -> Option<(&'static str, String)> {
         match () {
-            () if self.habits.has(Habit::SeedInHeader) => {
-                Some(("x-client-seed", base64::encode(keys.seed.as_ref())))
-            }
+            () if self.habits.has(Habit::SeedInHeader) => Some(("x-client-seed", base64::encode(keys.seed.as_ref()))),
             () if self.habits.has(Habit::SeedInAgent) => {
                 Some(("user-agent", format!("agent/{}", base64::encode_url(keys.seed.as_ref()))))
             }

@@ -23,9 +23,12 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     let mut findings = Vec::new();
     for &bend in bends {
         let needed = match bend {
-            Bend::Nulls | Bend::ExtraEnvelope | Bend::RosterReversed | Bend::OwnEntryFirst | Bend::OwnEntryLast | Bend::LaterMembers => {
-                uses(Op::Pull)
-            }
+            Bend::Nulls
+            | Bend::ExtraEnvelope
+            | Bend::RosterReversed
+            | Bend::OwnEntryFirst
+            | Bend::OwnEntryLast
+            | Bend::LaterMembers => uses(Op::Pull),
             Bend::NoDiscovery | Bend::Discovery500 => honest.of(Op::Discovery).next().is_some(),
             _ => true,
         };

@@ -20,10 +20,11 @@ pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
         };
         // What isn't base64 is judged by rules of its own.
         let violations = Schema::violations(kind, body, 64);
-        let is_spelling = |pointer: &str| BINARY.contains(&&*what(pointer)) && body.pointer(pointer).is_some_and(Value::is_string);
-        let wrong = violations.iter().find(|violation| {
-            !violation.message.contains("shareRefreshTokens") && !is_spelling(&violation.pointer)
-        });
+        let is_spelling =
+            |pointer: &str| BINARY.contains(&&*what(pointer)) && body.pointer(pointer).is_some_and(Value::is_string);
+        let wrong = violations
+            .iter()
+            .find(|violation| !violation.message.contains("shareRefreshTokens") && !is_spelling(&violation.pointer));
         Some(match wrong {
             None => Ok(()),
             Some(violation) => Err((format!("a {} is as the schema says", kind.name()), violation.to_string())),
@@ -134,7 +135,10 @@ fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {
             .then(|| Err(("ids are percent-encoded in a path".into(), "a slash of the id splits the path".into())));
     }
     if record.op == Op::Fetch && path.trim_start_matches('/').split('/').count() > 5 {
-        return Some(Err(("ids are percent-encoded in a path".into(), "a slash of the member id splits the path".into())));
+        return Some(Err((
+            "ids are percent-encoded in a path".into(),
+            "a slash of the member id splits the path".into(),
+        )));
     }
     let path_id = record.repo.as_deref()?;
     let expected = "the id in the path, decoded once, is the repository's";
