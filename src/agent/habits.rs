@@ -146,6 +146,7 @@ habits! {
         LoginEachTime "client-login-each-time": "Logs in anew for every request.";
         PullsTwice "client-pulls-twice": "Pulls twice before it does anything.";
         ChunkedRequests "client-chunked-requests": "Sends bodies in chunks.";
+        RemovesByPush "client-removes-by-push": "Removes a member by a push with another roster.";
         FromZero "client-version-zero": "Creates repositories at version 0.";
         OldAccountsOnly "client-odd-provenance": "Writes provenance that is an empty string.";
     }

@@ -9,7 +9,7 @@ use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::codec::locator::RepoLocator;
-use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, VaultManifest};
+use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, PushRequest, VaultManifest};
 
 impl Agent {
     /// This client's public keys, as a token for whoever is to invite it.
@@ -109,6 +109,16 @@ impl Agent {
             rewrapped_members: members,
             new_key_epoch: epoch,
         };
+        if self.habits.has(Habit::RemovesByPush) {
+            let push = PushRequest {
+                repo_id: request.repo_id,
+                envelope: request.rotated_envelope,
+                expected_payload_version: opened.manifest.payload_version,
+                rotated_members: Some(request.rewrapped_members),
+            };
+            let answer = self.push_once(&known, &push).await?;
+            return if answer.accepted { Ok(answer.key_epoch) } else { Err(AgentError::Conflict(1)) };
+        }
         let operation = Operation {
             name: "removeMember",
             method: Method::POST,

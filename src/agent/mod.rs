@@ -215,7 +215,7 @@ impl Agent {
         Ok(answer)
     }
 
-    async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
+    pub(super) async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
         let operation = Operation {
             name: "push",
             method: Method::POST,

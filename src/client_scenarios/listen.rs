@@ -36,6 +36,11 @@ pub async fn listen(
     let _ = stop.wait_for(|stop| *stop).await;
     let evidence = evidence(&vault);
     emit(Event::RunStarted(Arc::new(info(&config, chosen.len()))));
+    emit(Event::Note(format!(
+        "by hand {} of {} checks can be made, those about requests; the rest takes a program that can be started, or an adapter",
+        chosen.len(),
+        all().count()
+    )));
     let mut tally = Tally::default();
     for check in &chosen {
         emit(Event::CheckStarted(&check.info));

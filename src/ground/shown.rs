@@ -5,7 +5,12 @@ const KEPT_OF_TOKEN: usize = 16;
 
 /// `1 check`, `2 checks`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    match noun {
+        _ if number == 1 => format!("1 {noun}"),
+        _ if noun.ends_with("sh") => format!("{number} {noun}es"),
+        _ if noun.ends_with("ory") => format!("{number} {}ies", &noun[..noun.len() - 1]),
+        _ => format!("{number} {noun}s"),
+    }
 }
 
 /// Enough of an `Authorization` to recognise it.

@@ -120,17 +120,36 @@ pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgemen
 /// A removal rotates.
 pub(in super::super) fn rotates(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "removal", "no member is removed", |ran, record| {
-        (record.op == Op::Remove && record.status.is_some_and(|status| status < 400)).then(|| removal(ran, record))
+        let manifest = served_before(ran, record);
+        let done = match record.op {
+            Op::Remove => record.status.is_some_and(|status| status < 400),
+            // A push with a roster in which somebody is missing removes them, too.
+            Op::Push => record.is_done() && !entries(record).is_empty() && gone(record, manifest).next().is_some(),
+            _ => false,
+        };
+        done.then(|| removal(ran, record, manifest))
     })
 }
 
-fn removal(ran: &Ran, record: &Record) -> Result<(), (String, String)> {
+/// The manifest that was served last before a request.
+fn served_before<'r>(ran: &'r Ran, record: &'r Record) -> Option<&'r Value> {
+    before(ran, record).rev().filter(|other| other.repo == record.repo && other.is_done()).find_map(|other| {
+        other.answer.get("manifest").or(Some(&other.answer)).filter(|manifest| manifest["members"].is_array())
+    })
+}
+
+/// Members of a manifest that aren't in the roster of a request.
+fn gone<'m>(record: &Record, manifest: Option<&'m Value>) -> impl Iterator<Item = &'m str> {
+    let id = |entry: &Value| entry["ed25519PublicKey"].as_str().map(ToOwned::to_owned);
+    let kept: HashSet<String> = entries(record).iter().filter_map(|(_, entry)| id(entry)).collect();
+    let served = manifest.and_then(|manifest| manifest["members"].as_array()).into_iter().flatten();
+    served.filter_map(|entry| entry["ed25519PublicKey"].as_str()).filter(move |id| !kept.contains(*id))
+}
+
+fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (String, String)> {
     let broken = |expected: &str, observed: String| Err((expected.to_owned(), observed));
-    let manifest =
-        before(ran, record).rev().filter(|other| other.repo == record.repo && other.is_done()).find_map(|other| {
-            other.answer.get("manifest").or(Some(&other.answer)).filter(|manifest| manifest["members"].is_array())
-        });
-    let epoch = record.field("/newKeyEpoch").and_then(Value::as_i64).unwrap_or_default();
+    let epoch = record.field("/newKeyEpoch").or_else(|| record.field("/envelope/keyEpoch"));
+    let epoch = epoch.and_then(Value::as_i64).unwrap_or_default();
     if let Some(old) = manifest.and_then(|manifest| manifest["keyEpoch"].as_i64())
         && epoch <= old
     {
@@ -142,9 +161,7 @@ fn removal(ran: &Ran, record: &Record) -> Result<(), (String, String)> {
     if ids.contains(removed) {
         return broken("the removed member is out of the new roster", "it is in it, with the new data key".into());
     }
-    let served = manifest.and_then(|manifest| manifest["members"].as_array()).into_iter().flatten();
-    let mut served = served.filter_map(|entry| entry["ed25519PublicKey"].as_str()).filter(|id| *id != removed);
-    if served.any(|id| !ids.contains(id)) {
+    if record.op == Op::Remove && gone(record, manifest).any(|id| id != removed) {
         return broken("everybody but the removed member stays", "somebody else is out of the new roster".into());
     }
     let earlier: HashSet<String> = before(ran, record)

@@ -46,7 +46,7 @@ fn before<'r>(ran: &'r Ran, record: &'r Record) -> impl DoubleEndedIterator<Item
 }
 
 /// The entries that a request carries, with the place of each.
-fn entries(record: &Record) -> Vec<(String, &serde_json::Value)> {
+pub(super) fn entries(record: &Record) -> Vec<(String, &serde_json::Value)> {
     let lists = match record.op {
         Op::Create => "/manifest/members",
         Op::Push => "/rotatedMembers",

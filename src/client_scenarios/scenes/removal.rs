@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::driver::{Adapter, Failure, Talker};
 use super::super::evidence::{Judgement, envelope};
+use super::super::rules::entries;
 use super::super::vault::{Bend, Op, Record};
 use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, must, opened, unwrap};
 use crate::client::{Identity, random};
@@ -94,13 +95,14 @@ impl Removal {
             }
         }
         let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
-        let request = house.vault.records().into_iter().rfind(|record| record.op == Op::Remove);
+        // A push with another roster is the other way to remove somebody.
+        let removes = |record: &Record| record.op == Op::Remove || record.op == Op::Push && !entries(record).is_empty();
+        let request = house.vault.records().into_iter().rfind(removes);
         Ok(Self { house, leaver, stayer, answer, request })
     }
 
     fn entries(&self) -> Vec<Value> {
-        let entries = self.request.as_ref().and_then(|record| record.field("/rewrappedMembers")?.as_array().cloned());
-        entries.unwrap_or_default()
+        self.request.iter().flat_map(entries).map(|(_, entry)| entry.clone()).collect()
     }
 }
 
