@@ -35,7 +35,7 @@ fn edit_pull(route: Route, response: Response<Bytes>, change: impl FnOnce(&mut V
 }
 
 faults! {
-    "history-of-50" breaks PULL_CURRENT: "After 50 versions the history of a repository is cut, and the current envelope with it." => {
+    "history-of-50" breaks READ_YOUR_WRITES: "After 50 versions the history of a repository is cut, and the current envelope with it." => {
         state { pushes: Mutex<HashMap<String, usize>> }
         vault {
             fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
@@ -52,7 +52,7 @@ faults! {
             }
         }
     }
-    "latest-version-as-text" breaks PULL_CURRENT: "The latest envelope is the one whose version is the greatest as text: 10 comes before 9." => {
+    "latest-version-as-text" breaks READ_YOUR_WRITES: "The latest envelope is the one whose version is the greatest as text: 10 comes before 9." => {
         state { pushed: Mutex<HashMap<String, Vec<EncryptedEnvelope>>> }
         vault {
             fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {

@@ -73,8 +73,9 @@ faults! {
                         lock(&self.of).insert(id, only.wrapped_data_key.ciphertext.clone());
                     }
                     (Route::AddMember, [.., last]) => {
-                        let of = lock(&self.of).get(&id).cloned().unwrap_or_default();
-                        lock(&self.with).entry(of).or_default().push((id, last.clone()));
+                        if let Some(of) = lock(&self.of).get(&id).cloned() {
+                            lock(&self.with).entry(of).or_default().push((id, last.clone()));
+                        }
                     }
                     _ => {
                         lock(&self.of).remove(&id);
@@ -83,7 +84,7 @@ faults! {
                 next
             }
             fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
-                let of = lock(&self.of).get(&repo.manifest.repo_id).cloned().unwrap_or_default();
+                let Some(of) = lock(&self.of).get(&repo.manifest.repo_id).cloned() else { return repo };
                 for (id, entry) in lock(&self.with).get(&of).into_iter().flatten() {
                     if *id != repo.manifest.repo_id {
                         repo.manifest.members.push(entry.clone());
