@@ -94,6 +94,19 @@ const NAMES: &[&[&str]] = &[
         "metrics-name-repositories",
         "heapdump-holds-tokens",
         "debug-state",
+        "metrics-for-anybody",
+        "pprof-for-anybody",
+        "environment-for-anybody",
+        "dotenv-served",
+        "git-served",
+    ],
+    // Headers, by which caches and browsers go.
+    &[
+        "cached-publicly",
+        "cached-by-proxies",
+        "any-origin-with-credentials",
+        "null-origin-with-credentials",
+        "addresses-of-forwarded-host",
     ],
     // The issuer's key is published over HTTP, where forgeries are made with it.
     &[
@@ -140,6 +153,7 @@ const NAMES: &[&[&str]] = &[
         "errors-numeric-code",
         "errors-with-path",
         "errors-detail-list",
+        "errors-echo-token",
     ],
     // Bodies: their text, and how much of it is read before a message counts as too large.
     &[
@@ -170,6 +184,7 @@ const NAMES: &[&[&str]] = &[
         "lone-surrogate-500",
         "escaped-nul-500",
         "byte-order-mark-500",
+        "answers-begin-with-a-mark",
         "nesting-of-400-500",
         "comments-taken",
         "trailing-commas-taken",

@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::http::Response;
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
@@ -117,29 +120,43 @@ impl VaultRules for TwoSteps {
     }
 }
 
-/// Where large bodies keep the interpreter busy, a pull is put aside between its two reads.
+/// A body that keeps an interpreter busy, in bytes.
+const LARGE: usize = 2 << 20;
+
+/// While a large body is handled, which keeps the interpreter busy, a pull is put aside between its two reads.
 #[derive(Default)]
-struct TornWhenBusy(Mutex<Option<Instant>>);
+struct TornWhenBusy(AtomicUsize);
 
 shared!(TornWhenBusy: edge, vault);
 
 impl Edge for TornWhenBusy {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        if body.len() > 2 << 20 {
-            *lock(&self.0) = Some(Instant::now());
-        }
+        self.0.fetch_add(usize::from(body.len() > LARGE), Ordering::Relaxed);
         Ok(body)
+    }
+
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let large = length.is_some_and(|length: usize| length > LARGE);
+        let less = |handled: usize| handled.checked_sub(usize::from(large));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        response
     }
 }
 impl VaultRules for TornWhenBusy {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        let busy = lock(&self.0).is_some_and(|since| since.elapsed() < Duration::from_millis(50));
-        if visit.route != Route::Pull || !busy {
+        let busy = || self.0.load(Ordering::Relaxed) > 0;
+        if visit.route != Route::Pull || !busy() {
             return conformant(self, store, visit);
         }
         Box::pin(async move {
             let first = load(store, &visit.repo_id)?;
-            gap(20 * WINDOW).await;
+            for _ in 0..200 {
+                gap(WINDOW).await;
+                if !busy() {
+                    break;
+                }
+            }
             let second = load(store, &visit.repo_id)?;
             let mixed = first.zip(second).map(|(first, second)| Repo { manifest: first.manifest, ..second });
             operations::transition(self, visit, mixed.as_ref()).answer

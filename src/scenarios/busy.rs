@@ -3,9 +3,12 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::check::checks;
 use super::contention::{Rounds, all_answered, answers, body, no_server_error};
@@ -35,6 +38,8 @@ const LEAST_BULK: usize = 64 << 10;
 const CROWD: usize = 4;
 /// Connections that keep pulling.
 const READERS: usize = 2;
+/// Connections that keep sending large bodies.
+const WRITERS: usize = 2;
 
 /// A repository with a large roster.
 struct Large {
@@ -138,36 +143,46 @@ async fn busy_writes(cx: &Ctx) -> Outcome {
     rounds.remark(cx, &format!("{CROWD} large pushes and {CROWD} additions to a large roster"))
 }
 
-/// A rotation of a large roster, large stale pushes and pulls become whole at the same moment.
+/// A large roster is pulled again and again around its rotation, while large stale pushes keep coming.
 async fn busy_reads(cx: &Ctx) -> Outcome {
     let mut large = Large::new(cx).await?;
     let mut bulk = BULKS[0];
-    let mut rounds = Rounds::of(cx);
+    let mut takes = Duration::ZERO;
+    let mut rounds = Rounds::at_least(cx, 2);
     while rounds.next() {
-        match large.reads_meet_a_rotation(cx, bulk).await? {
-            Met::All => bulk = BULKS[1].min(bulk * 2),
+        // From round to round at another moment of such a request: nobody knows which one this server minds.
+        let offset = takes.mul_f64(f64::from(rounds.done) * GOLDEN % 1.0);
+        let (met, bulks) = large.reads_meet_a_rotation(cx, bulk, offset).await?;
+        takes = bulks.took;
+        match (met, bulks.refused) {
+            (false, _) => break,
+            (true, false) => bulk = BULKS[1].min(bulk * 2),
             // What a server doesn't take isn't under way for long.
-            Met::TooLarge if bulk > LEAST_BULK => bulk /= 4,
-            Met::TooLarge => {}
-            Met::Unanswered => break,
+            (true, true) if bulk > LEAST_BULK => bulk /= 4,
+            (true, true) => {}
         }
     }
-    rounds.remark(cx, &format!("{READS} pulls of a large roster around its rotation"))
+    rounds.remark(cx, "pulls of a large roster around its rotation")
 }
 
-/// Pulls that meet a rotation.
-const READS: usize = 6;
+/// Multiples of it, without their whole parts, spread over an interval however many there are.
+const GOLDEN: f64 = 0.618_033_988_75;
 
-/// What became of the requests of a round.
-enum Met {
-    All,
-    TooLarge,
-    Unanswered,
+/// Connections that keep pulling while a rotation is on its way.
+const READS: usize = 4;
+
+/// What became of the large requests that were under way meanwhile.
+#[derive(Default)]
+struct Bulks {
+    /// How long the last one took.
+    took: Duration,
+    /// The server doesn't take that much.
+    refused: bool,
 }
 
 impl Large {
-    /// Every pull serves the state before or the state after.
-    async fn reads_meet_a_rotation(&mut self, cx: &Ctx, bulk: usize) -> Result<Met, Stop> {
+    /// Every pull serves the state before or the state after. False when not all were answered.
+    async fn reads_meet_a_rotation(&mut self, cx: &Ctx, bulk: usize, offset: Duration) -> Result<(bool, Bulks), Stop> {
         let auth = self.alice.auth();
         let before = self.repo.clone();
         let mut rotation = before.rotation(&self.alice, &[&self.alice]);
@@ -176,42 +191,82 @@ impl Large {
         rotation.members.extend(others.map(|entry| MemberEntry { key_epoch: epoch, ..entry.clone() }));
         let mut after = before.clone();
         after.apply_rotation(&rotation);
-        let mut stale = before.push_request(&self.alice);
-        stale.expected_payload_version -= 1;
         let call = |operation, body| Call::operation(operation, before.id(), "", &auth, body);
-        let pull = body(&before.pull_request(0));
-        let mut calls: Vec<_> = (0..READS).map(|_| call(Operation::Pull, pull.clone())).collect();
-        calls.insert(READS / 2, call(Operation::Push, body(&before.rotating_push(&rotation))));
-        calls.extend((0..2).map(|_| call(Operation::Push, padded(&stale, bulk))));
-        let results = cx.volley(&calls).await;
-        no_server_error(&results[..=READS])?;
-        let mut too_large = false;
-        for (position, answer) in answers(&results) {
-            if position > READS {
-                too_large |= answer.is_refusal();
-            } else if position == READS / 2 {
-                let response: PushResponse = answer.accepted("a rotating push")?;
-                answer.must(response.accepted, "a rotating push at the current version is accepted", || {
-                    response.to_string()
-                })?;
-                self.repo = after.clone();
-            } else {
-                one_of(answer, &[&before, &after])?;
+        let (pull, over) = (body(&before.pull_request(0)), AtomicBool::new(false));
+        // Its body takes a while to arrive and to be read, and nobody knows when it takes effect: pulls come all the time.
+        let rotate = async {
+            let rotated = cx.try_call(call(Operation::Push, body(&before.rotating_push(&rotation)))).await;
+            over.store(true, Ordering::Relaxed);
+            rotated
+        };
+        let read = async || {
+            let mut pulled = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let answer = cx.try_call(call(Operation::Pull, pull.clone())).await;
+                let answered = answer.1.is_ok();
+                pulled.push(answer);
+                if !answered {
+                    break;
+                }
             }
+            pulled
+        };
+        let readers = futures_util::future::join_all((0..READS).map(|_| read()));
+        let meet = async { tokio::join!(rotate, readers) };
+        let ((rotated, pulled), bulks) = self.while_written(cx, bulk, offset, meet).await;
+        let (rotated, pulled) = (vec![rotated], pulled.into_iter().flatten().collect::<Vec<_>>());
+        no_server_error(&rotated)?;
+        no_server_error(&pulled)?;
+        if let Some((_, answer)) = answers(&rotated).next() {
+            let response: PushResponse = answer.accepted("a rotating push")?;
+            answer.must(response.accepted, "a rotating push at the current version is accepted", || {
+                response.to_string()
+            })?;
+            self.repo = after.clone();
         }
-        // Whoever closes the connection on a large body has refused it.
-        too_large |= results[READS + 1..].iter().any(|(_, result)| match result {
-            Ok(answer) => answer.limit.is_some(),
-            Err(_) => true,
-        });
-        let told = results[..=READS].iter().all(|(_, result)| result.is_ok());
-        Ok(if !told {
-            Met::Unanswered
-        } else if too_large {
-            Met::TooLarge
-        } else {
-            Met::All
-        })
+        for (_, answer) in answers(&pulled) {
+            one_of(answer, &[&before, &after])?;
+        }
+        Ok((all_answered(&rotated) && all_answered(&pulled), bulks))
+    }
+
+    /// Runs `work` while large stale pushes keep coming on other connections; it begins `offset` after the first of them has ended.
+    async fn while_written<T>(
+        &self,
+        cx: &Ctx,
+        bulk: usize,
+        offset: Duration,
+        work: impl Future<Output = T>,
+    ) -> (T, Bulks) {
+        let (auth, over, ended) = (self.alice.auth(), AtomicBool::new(false), Notify::new());
+        let mut stale = self.repo.push_request(&self.alice);
+        stale.expected_payload_version -= 1;
+        let large = padded(&stale, bulk);
+        let write = async || {
+            let mut bulks = Bulks::default();
+            while !over.load(Ordering::Relaxed) && !bulks.refused {
+                let mut call = Call::operation(Operation::Push, self.repo.id(), "", &auth, large.clone());
+                call.validated = false;
+                let started = Instant::now();
+                // Whoever closes the connection on a large body has refused it.
+                let result = cx.try_call(call).await.1;
+                bulks.refused = result.map_or(true, |answer| answer.limit.is_some() || answer.is_refusal());
+                bulks.took = started.elapsed();
+                ended.notify_one();
+            }
+            bulks
+        };
+        let writers = futures_util::future::join_all((0..WRITERS).map(|_| write()));
+        let work = async {
+            ended.notified().await;
+            tokio::time::sleep(offset).await;
+            let done = work.await;
+            over.store(true, Ordering::Relaxed);
+            done
+        };
+        let (done, all) = tokio::join!(work, writers);
+        let took = all.iter().map(|bulks| bulks.took).max().unwrap_or_default();
+        (done, Bulks { took, refused: all.iter().any(|bulks| bulks.refused) })
     }
 
     /// False when not all were answered, so that what the server holds can't be told.

@@ -31,6 +31,8 @@ pub(super) fn patience(cx: &Ctx) -> (Instant, u32) {
 pub(super) struct Rounds {
     until: Instant,
     limit: u32,
+    /// Rounds that take place however long they last.
+    least: u32,
     /// Rounds that were begun.
     pub(super) done: u32,
     /// Rounds that came to their end: in the others not all requests were answered.
@@ -41,13 +43,21 @@ pub(super) struct Rounds {
 impl Rounds {
     pub(super) fn of(cx: &Ctx) -> Self {
         let (until, limit) = patience(cx);
-        Self { until, limit, done: 0, complete: 0, ended: cx.rounds.clone() }
+        Self { until, limit, least: 1, done: 0, complete: 0, ended: cx.rounds.clone() }
+    }
+
+    /// As [`Self::of`], where one round is longer than the budget and shows too little: at least `least` of them, and with `--thorough`
+    /// three times as many.
+    pub(super) fn at_least(cx: &Ctx, least: u32) -> Self {
+        let rounds = Self::of(cx);
+        let least = (least * if cx.thorough() { THOROUGH } else { 1 }).min(rounds.limit);
+        Self { least, ..rounds }
     }
 
     /// Whether there is another round; the first one always takes place.
     pub(super) fn next(&mut self) -> bool {
         self.complete = self.done;
-        let more = self.done == 0 || (self.done < self.limit && Instant::now() < self.until);
+        let more = self.done < self.least || (self.done < self.limit && Instant::now() < self.until);
         self.ended.store(self.done, Ordering::Relaxed);
         self.done += u32::from(more);
         more
