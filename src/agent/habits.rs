@@ -95,6 +95,8 @@ habits! {
         CreatesWithTwo "client-creates-with-two" breaks CLIENT_CREATES_ALONE: "Creates a repository with a second member.";
         CreateDisagrees "client-create-counters" breaks CLIENT_COUNTERS: "Creates a repository whose envelope is of another version than the manifest.";
         SameVersion "client-same-version" breaks CLIENT_COUNTERS: "Pushes an envelope of the version that it replaces.";
+        InvitesAtZero "client-invites-at-epoch-zero" breaks CLIENT_COUNTERS: "Adds members at the epoch that a repository begins with.";
+        PushesAtZero "client-pushes-at-epoch-zero" breaks CLIENT_COUNTERS: "Pushes at the epoch that a repository begins with.";
         OldEntryEpoch "client-old-entry-epoch" breaks CLIENT_COUNTERS: "Leaves the old epoch in the entries of a removal.";
         ExpectsFromAnswer "client-expects-from-answer" breaks CLIENT_RETRIES: "Takes the version of a conflict answer for the next try, without pulling.";
         GivesUpOnConflict "client-gives-up-on-conflict" breaks CLIENT_RETRIES: "Ends with an error after a conflict.";

@@ -54,7 +54,10 @@ impl Agent {
         {
             return Err(AgentError::Refused(format!("{id} is a member already, with another key")));
         }
-        let member = self.entry(&key, &id, &x25519, manifest.key_epoch)?;
+        let mut member = self.entry(&key, &id, &x25519, manifest.key_epoch)?;
+        if self.habits.has(Habit::InvitesAtZero) {
+            member.key_epoch = 0;
+        }
         let operation = Operation {
             name: "addMember",
             method: Method::POST,

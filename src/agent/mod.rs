@@ -195,7 +195,8 @@ impl Agent {
             .checked_add(step)
             .ok_or_else(|| AgentError::refused("the payload version is the highest there can be"))?;
         let text = payload::write(opened.payload.clone(), version, &self.habits);
-        let envelope = self.seal(&opened.key, &known.repo_id, (version, opened.manifest.key_epoch), &text);
+        let epoch = if self.habits.has(Habit::PushesAtZero) { 0 } else { opened.manifest.key_epoch };
+        let envelope = self.seal(&opened.key, &known.repo_id, (version, epoch), &text);
         let expected = if self.habits.has(Habit::BlindPush) { expected + 41 } else { expected };
         let stale = PushRequest {
             repo_id: known.repo_id.clone(),

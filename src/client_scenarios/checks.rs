@@ -141,7 +141,8 @@ client_checks! {
     "client-request/odd-ids", Must, "§6", [CLIENT_IDS_ESCAPED], "Ids with slashes, blanks and percent signs arrive as they are", [], Scene scenes::odd_ids;
     "client-request/content-type", Should, "§6", [CLIENT_JSON_CONTENT_TYPE], "JSON bodies say so in Content-Type", [], Runs requests::content_type;
     "client-write/creates-alone", Must, "§6", [CLIENT_CREATES_ALONE], "A repository is created with its creator as the only member", [], Runs requests::creates_alone;
-    "client-write/counters", Must, "§6", [CLIENT_COUNTERS], "The counters of a write agree, and versions rise", [Rotated, ConflictRead], Runs requests::counters;
+    "client-write/counters", Must, "§6", [CLIENT_COUNTERS], "The counters of a write agree, and versions rise",
+        [Rotated, ConflictRead, ConflictFirst], Runs requests::counters;
     "client-write/expects", Must, "§6", [CLIENT_EXPECTS], "A push expects a version that was read or written", [Rotated], Runs flow::expects;
     "client-conflict/retries", Must, "§6", [CLIENT_RETRIES], "After a conflict: pull, apply again, retry",
         [ConflictRead, ConflictFirst, Rotated, RotatedGarbage, GarbagePayload, GarbageWrap], Runs flow::conflict;

@@ -196,7 +196,7 @@ impl Ran {
     /// Whether the client has written under a key that it can only have from what the vault's member wrote.
     fn writes_on(&self) -> bool {
         self.of(Op::Push).filter_map(envelope).any(|envelope| {
-            self.keys_of(&envelope).into_iter().any(|key| super::vault::state::open(key, &envelope).is_some())
+            self.keys_of(&envelope).into_iter().any(|key| super::vault::reading::open(key, &envelope).is_some())
         })
     }
 }

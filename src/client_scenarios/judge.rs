@@ -1,21 +1,16 @@
 //! A run: the client once for every bend that is needed, then the checks. The same events as for a server.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::bends::RARE_WAYS;
 use super::checks::{ClientCheck, Way, all};
-use super::driver::Adapter;
 use super::evidence::{Evidence, Judgement};
-use super::scenes::Scene;
-use super::subject::{Exit, Ran, Runs, Subject, ca_file};
-use super::vault::{Bend, Op};
+use super::gather::gather;
+use super::subject::{Exit, Ran};
+use super::vault::Bend;
 use super::{ClientConfig, evidence::exchange};
 use crate::client::clock;
 use crate::requirements::Level;
@@ -23,10 +18,10 @@ use crate::runner::{self, CheckResult, Emit, Event, Judged, RunEnd, RunInfo, Sta
 use crate::scenarios::{CheckInfo, Omission};
 
 /// Why a run has no verdict on the client.
-struct Abort {
-    reason: String,
-    advice: String,
-    exit: u8,
+pub(super) struct Abort {
+    pub reason: String,
+    pub advice: String,
+    pub exit: u8,
 }
 
 /// Judges a client. `stop` turning true ends the run.
@@ -151,146 +146,6 @@ pub(super) fn select(config: &ClientConfig) -> (Vec<&'static ClientCheck>, Vec<L
         }
     }
     (chosen, left_out)
-}
-
-/// Makes all runs and scenes that the checks need.
-async fn gather(config: &ClientConfig, chosen: &[&'static ClientCheck]) -> Result<Evidence, Abort> {
-    let trouble = |reason: String| Abort { reason, advice: String::new(), exit: 3 };
-    let ca = ca_file().map_err(trouble)?;
-    let ca = Arc::new(ca);
-    let run = |bend: Bend, reader_joined: bool| {
-        let (subject, shows, ca, timeout) =
-            (config.subject.clone(), config.shows.clone(), Arc::clone(&ca), config.timeout);
-        async move {
-            Runs { subject: &subject, shows: shows.as_ref(), ca: ca.path(), timeout, reader_joined }.one(bend).await
-        }
-    };
-    let honest = run(Bend::Honest, true).await;
-    usable(&honest)?;
-    let joined = reader_joined(&honest);
-    let mut wanted: BTreeSet<Bend> = chosen.iter().flat_map(|check| check.bends).copied().collect();
-    wanted.insert(Bend::Again);
-    wanted.remove(&Bend::Honest);
-    let mut waiting: Vec<Bend> = wanted.into_iter().collect();
-    // A hanging run takes longest.
-    waiting.sort_by_key(|bend| *bend != Bend::Hang);
-    waiting.reverse();
-    config.progress.total.store(waiting.len() as u64 + 1, Ordering::Relaxed);
-    let mut runs = BTreeMap::from([(Bend::Honest, honest)]);
-    runs.extend(side_by_side(config, waiting, |bend| run(bend, joined)).await?);
-    // Many at once may have been too many for this machine: what took too long gets a second run, alone.
-    let honest_ended = runs.get(&Bend::Honest).is_some_and(|ran| ran.exit != Exit::TimedOut);
-    let late = |ran: &&Ran| honest_ended && ran.exit == Exit::TimedOut && ran.bend != Bend::Hang;
-    for bend in runs.values().filter(late).map(|ran| ran.bend).collect::<Vec<_>>() {
-        runs.insert(bend, run(bend, joined).await);
-    }
-    // Why a client can't read what others write shows in what it does read.
-    let evidence = Evidence { runs, scenes: HashMap::new(), shows: config.shows.clone(), driven: false };
-    let blind = evidence.works() && evidence.reads() == Some(false);
-    let Evidence { mut runs, .. } = evidence;
-    if blind {
-        config.progress.total.fetch_add(RARE_WAYS.len() as u64, Ordering::Relaxed);
-        runs.extend(side_by_side(config, RARE_WAYS.to_vec(), |bend| run(bend, joined)).await?);
-    }
-    let scenes = play_scenes(config, chosen, &ca).await;
-    let mut evidence = Evidence { runs, scenes, shows: config.shows.clone(), driven: config.subject.is_driven() };
-    evidence.settle();
-    Ok(evidence)
-}
-
-/// Runs the client with these bends, the last first, as many at a time as the options say.
-async fn side_by_side<F: Future<Output = Ran> + Send + 'static>(
-    config: &ClientConfig,
-    mut waiting: Vec<Bend>,
-    run: impl Fn(Bend) -> F,
-) -> Result<Vec<(Bend, Ran)>, Abort> {
-    let (mut working, mut runs) = (JoinSet::new(), Vec::new());
-    loop {
-        while working.len() < config.jobs.max(1)
-            && let Some(bend) = waiting.pop()
-        {
-            working.spawn(run(bend));
-        }
-        match working.join_next().await {
-            Some(Ok(ran)) => {
-                config.progress.done.fetch_add(1, Ordering::Relaxed);
-                runs.push((ran.bend, ran));
-            }
-            Some(Err(error)) => {
-                let reason = format!("a run ended early: {error}");
-                return Err(Abort { reason, advice: String::new(), exit: 3 });
-            }
-            None => return Ok(runs),
-        }
-    }
-}
-
-/// Plays the scenes that the checks need, several adapters at a time.
-async fn play_scenes(
-    config: &ClientConfig,
-    chosen: &[&'static ClientCheck],
-    ca: &Arc<tempfile::NamedTempFile>,
-) -> HashMap<&'static str, Judgement> {
-    let mut waiting: Vec<(&'static str, Scene)> = chosen
-        .iter()
-        .filter_map(|check| match check.way {
-            Way::Scene(scene) => Some((check.info.id, scene)),
-            Way::Runs(_) => None,
-        })
-        .collect();
-    let mut working = JoinSet::new();
-    let mut judged = HashMap::new();
-    loop {
-        while working.len() < config.jobs.max(1)
-            && let Some((id, scene)) = waiting.pop()
-        {
-            let (subject, ca, timeout) = (config.subject.clone(), Arc::clone(ca), config.timeout);
-            working.spawn(async move { (id, play(&subject, ca.path(), timeout, scene).await) });
-        }
-        match working.join_next().await {
-            Some(Ok((id, judgement))) => drop(judged.insert(id, judgement)),
-            Some(Err(_)) => {}
-            None => return judged,
-        }
-    }
-}
-
-async fn play(subject: &Subject, ca: &std::path::Path, timeout: Duration, scene: Scene) -> Judgement {
-    match Adapter::start(subject, ca, timeout) {
-        Ok(mut adapter) => {
-            let judgement = scene(&mut adapter).await;
-            adapter.end().await;
-            judgement
-        }
-        Err(exit) => Judgement::Unclear(exit.to_string()),
-    }
-}
-
-/// Whether the first run says that there is something to judge.
-fn usable(honest: &Ran) -> Result<(), Abort> {
-    if let Exit::Unusable(reason) = &honest.exit {
-        let advice = "run the command by hand; a relative path is relative to here".to_owned();
-        return Err(Abort { reason: reason.clone(), advice, exit: 3 });
-    }
-    if honest.at_vault().next().is_none() {
-        let reason = format!(
-            "the client sent nothing to the vault ({}{})",
-            honest.exit,
-            super::bends::last_line(&honest.output)
-        );
-        let advice = "give it the address: {url} in its arguments is replaced, and AVP_SERVER_URL is set".to_owned();
-        return Err(Abort { reason, advice, exit: 3 });
-    }
-    Ok(())
-}
-
-/// Whether somebody who was invited pulls.
-fn reader_joined(honest: &Ran) -> bool {
-    let creators: BTreeSet<_> = honest.of(Op::Create).filter_map(|record| record.caller.clone()).collect();
-    honest.of(Op::Pull).any(|record| {
-        let with = record.is_done() && !record.answer["envelope"].is_null();
-        with && record.caller.as_ref().is_some_and(|caller| !creators.contains(caller))
-    })
 }
 
 fn notes(evidence: &Evidence) -> Vec<String> {

@@ -8,6 +8,7 @@ mod bends;
 mod checks;
 mod driver;
 mod evidence;
+mod gather;
 mod judge;
 mod listen;
 mod rules;

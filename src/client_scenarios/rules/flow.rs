@@ -180,7 +180,7 @@ fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (
     }
     let Some(sealed) = envelope(record) else { return Ok(()) };
     let old_keys = ran.keys.iter().filter(|forged| forged.repo == sealed.repo_id);
-    if old_keys.clone().any(|forged| super::super::vault::state::open(&forged.key, &sealed).is_some()) {
+    if old_keys.clone().any(|forged| super::super::vault::reading::open(&forged.key, &sealed).is_some()) {
         return broken("a removal comes with a new data key", "the payload is under the old one".into());
     }
     Ok(())

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::subject::Ran;
 use super::super::vault::forge::Forged;
-use super::super::vault::{Bend, Op, Record, state};
+use super::super::vault::{Bend, Op, Record, reading};
 use crate::scenarios::Finding;
 use crate::wire::EncryptedEnvelope;
 
@@ -38,7 +38,7 @@ fn inside(
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         for (record, envelope, under) in pushes(ran) {
             let Some(forged) = under else { continue };
-            let Some(payload) = state::open(&forged.key, &envelope) else { continue };
+            let Some(payload) = reading::open(&forged.key, &envelope) else { continue };
             match judge(&payload, forged, &envelope) {
                 None => {}
                 Some(Ok(())) => tried += 1,
@@ -73,11 +73,11 @@ pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement 
                         .is_some_and(|forged| other.answer.pointer("/manifest/keyEpoch") == Some(&forged.epoch.into()))
             });
             let Some(forged) = under.filter(|_| reader && record.is_done()) else { continue };
-            if !state::is_sealed(&envelope) {
+            if !reading::is_sealed(&envelope) {
                 continue;
             }
             tried += 1;
-            if state::open(&forged.key, &envelope).is_none() && findings.is_empty() {
+            if reading::open(&forged.key, &envelope).is_none() && findings.is_empty() {
                 let expected =
                     "a pushed payload opens under the repository's data key, bound to its id, version and epoch";
                 findings.push(finding(ran, Some(record), expected, "it doesn't"));

@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement};
+use super::super::subject::Ran;
 use super::super::vault::{Bend, Op, Record};
 use super::{each, entries};
 use crate::codec::base64;
@@ -183,7 +184,30 @@ pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgem
 
 /// Counters of a write agree, and versions rise.
 pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    each(evidence, "write", "nothing is written", |_, record| counters_of(record))
+    each(evidence, "write", "nothing is written", |ran, record| match old_epoch(ran, record) {
+        Some(found) => Some(Err(found)),
+        None => counters_of(record),
+    })
+}
+
+/// What a push or an invitation says of the epoch, if it isn't the one that this member has seen last.
+fn old_epoch(ran: &Ran, record: &Record) -> Option<(String, String)> {
+    let pointer = match record.op {
+        Op::Push if entries(record).is_empty() => "/envelope/keyEpoch",
+        Op::Add => "/member/keyEpoch",
+        _ => return None,
+    };
+    let epoch = record.field(pointer).filter(|epoch| epoch.is_i64())?;
+    let seen = |other: &Record| {
+        let manifest = other.answer.get("manifest").unwrap_or(&other.answer);
+        let same = manifest.get("repoId")?.as_str() == record.repo.as_deref();
+        manifest.get("keyEpoch").filter(|_| same && other.is_done() && other.caller == record.caller).cloned()
+    };
+    let last = super::before(ran, record).rev().find_map(seen)?;
+    // What becomes of very large numbers is another rule's.
+    let last = last.as_i64().filter(|last| *last < 1 << 31)?;
+    let what = format!("{} is the epoch that its member has seen last", pointer.trim_start_matches('/'));
+    (*epoch != Value::from(last)).then(|| (what, format!("it is {epoch}, after {last}")))
 }
 
 fn counters_of(record: &Record) -> Outcome {

@@ -61,7 +61,7 @@ impl Known {
             return Some("a private X25519 key");
         }
         let key = DataKey::new(*bytes);
-        let opens = |envelope: &EncryptedEnvelope| super::super::vault::state::open(&key, envelope).is_some();
+        let opens = |envelope: &EncryptedEnvelope| super::super::vault::reading::open(&key, envelope).is_some();
         self.envelopes.iter().any(opens).then_some("a data key")
     }
 }

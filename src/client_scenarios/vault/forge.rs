@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Bend;
-use super::state::bytes_of;
+use super::reading::bytes_of;
 use crate::client::random;
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::{self, INFO, SCHEME_ID};

@@ -6,6 +6,7 @@
 mod bend;
 pub mod forge;
 mod http;
+pub mod reading;
 mod record;
 mod spell;
 pub mod state;
