@@ -241,6 +241,8 @@ async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
     let house = House::build(talker, bend, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     let new = account("new");
+    // Afterwards the repository holds what the client has made of it.
+    let before = forge_of(&house);
     let asked = json!({ "repo": repo, "account": new });
     talker.ask(&house.client, "put", asked).await.map_err(must("put", "an account is added, also after a conflict"))?;
     let expected = "put: the account is in the repository afterwards";
@@ -250,7 +252,7 @@ async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
     let payload = opened(&house.key, &sealed, &push, opens)?;
     payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&push), &expected, observed))?;
     let written = house.vault.state().keys.last().map(|forged| forged.payload.clone());
-    let others = written.unwrap_or_else(|| forge_of(&house));
+    let others = written.unwrap_or(before);
     if let Some(lost) = payloads::lost(&others, &payload, payloads::is_known) {
         return Err(broken(Some(&push), "what others have written is there after a put", format!("{lost} is gone")));
     }
