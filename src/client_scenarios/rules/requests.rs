@@ -207,7 +207,7 @@ fn old_epoch(ran: &Ran, record: &Record) -> Option<(String, String)> {
     // What becomes of very large numbers is another rule's.
     let last = last.as_i64().filter(|last| *last < 1 << 31)?;
     let what = format!("{} is the epoch that its member has seen last", pointer.trim_start_matches('/'));
-    (*epoch != Value::from(last)).then(|| (what, format!("it is {epoch}, after {last}")))
+    (*epoch != last).then(|| (what, format!("it is {epoch}, after {last}")))
 }
 
 fn counters_of(record: &Record) -> Outcome {
