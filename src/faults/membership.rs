@@ -155,6 +155,24 @@ faults! {
             }
         }
     }
+    "memberships-by-the-page" breaks CREATE_RETURNS: "Whether the caller is a member is looked up among his newest 50 repositories." => {
+        state { of: Mutex<std::collections::HashMap<String, Vec<String>>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                if let (Route::CreateRepo, Some(owner)) = (route, next.manifest.members.first()) {
+                    let id = next.manifest.repo_id.clone();
+                    lock(&self.of).entry(owner.ed25519_public_key.clone()).or_default().push(id);
+                }
+                next
+            }
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let of = lock(&self.of);
+                let mine = of.get(&visit.caller).map_or(&[][..], Vec::as_slice);
+                let beyond = &mine[..mine.len().saturating_sub(50)];
+                is_in(repo, &visit.caller) && !beyond.contains(&repo.manifest.repo_id)
+            }
+        }
+    }
     "member-in-any-case" breaks PULL_MEMBERS_ONLY: "Whether the caller is a member is asked without regard to letter case." => {
         vault {
             fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {

@@ -77,6 +77,25 @@ fn named_leniently(request: &mut Value) {
 }
 
 faults! {
+    "removal-in-any-case" breaks REMOVE_REPLACES: "A removal drops from the new roster whoever has the removed id in another letter case." => {
+        vault {
+            fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+                let mut next = operations::removed(repo, request, digest);
+                next.manifest.members.retain(|entry| !entry.ed25519_public_key.eq_ignore_ascii_case(&request.removed_member_id));
+                next
+            }
+        }
+    }
+    "rotation-unique-in-any-case" breaks PUSH_ROTATES: "Of roster entries whose ids differ in letter case only, a rotating push keeps the first." => {
+        vault {
+            fn pushed(&self, repo: &Repo, request: &crate::wire::PushRequest) -> Repo {
+                let mut next = operations::pushed(repo, request);
+                let mut seen = std::collections::HashSet::new();
+                next.manifest.members.retain(|entry| seen.insert(entry.ed25519_public_key.to_lowercase()));
+                next
+            }
+        }
+    }
     "remove-trusts-roster" breaks REMOVE_DROPS: "The removed member stays if rewrappedMembers names it." => { is Trusting(|_, _, _| ()) }
     "remove-keeps-member" breaks REMOVE_DROPS: "The removed member's old entry stays, next to the new ones." => {
         is Removed(|repo, request, next| next.manifest.members.extend(repo.manifest.member(&request.removed_member_id).cloned()))

@@ -1,5 +1,7 @@
 //! createRepo (SPEC §6, §8): what it stores, whom it refuses, and that ids are unique.
 
+use std::time::{Duration, Instant};
+
 use super::check::checks;
 use super::context::into_trouble;
 use super::state::compare_manifest;
@@ -137,8 +139,25 @@ async fn several_of_one_owner(cx: &Ctx) -> Outcome {
     for repo in &repos {
         cx.readable(&alice, repo, "a push and an addMember to one of several repositories of one owner").await?;
     }
+    // Who has many has all of them: a list of memberships that is read by the page ends somewhere.
+    let until = Instant::now() + MANY_FOR;
+    while repos.len() < if cx.thorough() { 110 } else { 52 } && Instant::now() < until {
+        let repo = Repo::new(&alice);
+        let answer = cx.create(&alice, &repo.create_request()).await?;
+        if answer.is_refusal() {
+            break;
+        }
+        created(&repo, &answer)?;
+        repos.push(repo);
+    }
+    for at in [0, repos.len() / 2, repos.len() - 1] {
+        cx.holds(&alice, &repos[at], &format!("createRepo of {} repositories by one owner", repos.len())).await?;
+    }
     Ok(())
 }
+
+/// How long it may take to create many repositories on a slow server.
+const MANY_FOR: Duration = Duration::from_secs(3);
 
 /// A creation that is refused because of its roster: nobody got anything by it, and the id is still free for `owner`.
 async fn refused_without_trace(

@@ -14,7 +14,7 @@ checks! {
         "A roster of 257 is stored and served whole, and its last members pull, push and are fetched";
     "rosters/last-has-every-right", Must, "§6", [ADD_RECORDS, REMOVE_REPLACES, REMOVE_REVOKES, STORED_VERBATIM], last_has_every_right,
         "Whoever stands last in a roster of more than a hundred adds and removes members";
-    "rosters/ids-alike", Must, "§6", [ADD_RECORDS, FETCH_ENTRY], ids_alike,
+    "rosters/ids-alike", Must, "§6", [ADD_RECORDS, FETCH_ENTRY, PUSH_ROTATES, REMOVE_REPLACES], ids_alike,
         "Member ids that differ only in case, in punctuation or at their end are different members";
 }
 
@@ -220,8 +220,9 @@ async fn ids_alike(cx: &Ctx) -> Outcome {
     for (name, twin) in TWINS {
         let bob = cx.introduce(with_twin(twin));
         let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-        let twin = entry_like(&twin(&bob.id), repo.epoch());
-        let answer = add(cx, &alice, &mut repo, twin).await?;
+        let twin = twin(&bob.id);
+        let entry = entry_like(&twin, repo.epoch());
+        let answer = add(cx, &alice, &mut repo, entry).await?;
         if answer.is_refusal() {
             refused += 1;
             continue;
@@ -231,7 +232,8 @@ async fn ids_alike(cx: &Ctx) -> Outcome {
             for entry in &repo.manifest.members {
                 fetches(cx, &alice, &repo, entry).await?;
             }
-            cx.readable(&alice, &repo, "addMember of a similar id").await
+            cx.readable(&alice, &repo, "addMember of a similar id").await?;
+            outlives(cx, &alice, &mut repo, &bob, &twin).await
         };
         tally.note(format!("ids that differ {name}"), outcome.await)?;
     }
@@ -239,6 +241,25 @@ async fn ids_alike(cx: &Ctx) -> Outcome {
         return Err(Stop::not_applicable("the server refuses member ids that only look like keys"));
     }
     tally.settle(cx)
+}
+
+/// A roster that holds both, and then the removal of one of them, which the other outlives.
+async fn outlives(cx: &Ctx, alice: &Member, repo: &mut Repo, bob: &Identity, twin: &str) -> Outcome {
+    let mut rotation = repo.rotation(alice, &[alice, bob]);
+    rotation.members.push(entry_like(twin, repo.epoch() + 1));
+    let answer = cx.push(alice, &repo.rotating_push(&rotation)).await?;
+    let pushed: PushResponse = answer.accepted("a push whose roster holds two similar ids")?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
+    repo.apply_rotation(&rotation);
+    cx.watch(repo);
+    cx.holds(alice, repo, "a push whose roster holds two similar ids").await?;
+    let mut rotation = repo.rotation(alice, &[alice]);
+    rotation.members.push(entry_like(twin, repo.epoch() + 1));
+    let answer = cx.remove(alice, &repo.remove_request(&bob.id, &rotation)).await?;
+    answer.accepted::<VaultManifest>("removeMember of one of two similar ids")?;
+    repo.apply_rotation(&rotation);
+    cx.watch(repo);
+    cx.holds(alice, repo, "removeMember of one of two similar ids").await
 }
 
 /// What an id that is like another is made of it.
