@@ -144,6 +144,11 @@ impl Program {
         }
     }
 
+    /// Whether all that it has said is read.
+    pub fn is_heard_out(&self) -> bool {
+        self.readers.iter().all(JoinHandle::is_finished)
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
             // A group without anybody left in it is what we want.

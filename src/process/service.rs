@@ -108,6 +108,16 @@ impl Service {
         (!status.success() || family(group, &self.mark).is_empty()).then_some(status)
     }
 
+    /// Waits until all that it has said is read, which can be a little after its end; not for long, as others may go on writing there.
+    pub async fn hear_out(&self) {
+        for _ in 0..20 {
+            if self.lock().program.as_ref().is_none_or(Program::is_heard_out) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The numbers of all processes that belong to it; none where the system doesn't show them.
     pub fn processes(&self) -> Vec<u32> {
         let Some(group) = self.lock().program.as_ref().map(Program::group) else { return Vec::new() };

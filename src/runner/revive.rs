@@ -19,7 +19,7 @@ pub(super) async fn look_after(world: &World, hosting: &Hosting, quiet: bool) ->
     if quiet {
         tokio::time::sleep(DYING).await;
     }
-    let mut death = hosting.death();
+    let mut death = hosting.death().await;
     if death.is_none() && world.suspect.load(Ordering::Relaxed) {
         death = hosting.condemn().await;
     }

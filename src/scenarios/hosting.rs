@@ -137,8 +137,13 @@ impl Hosting {
     }
 
     /// How one of them has ended, if one has: `the server ended with exit status 1`.
-    pub fn death(&self) -> Option<String> {
-        self.hosts.iter().find_map(|host| host.service.ended().map(|status| host.told_end(status)))
+    pub async fn death(&self) -> Option<String> {
+        for host in &self.hosts {
+            if let Some(status) = host.service.ended() {
+                return Some(host.told_end(status).await);
+            }
+        }
+        None
     }
 
     /// Ends those that don't answer any more: they count as dead; what to say of the first.
@@ -256,10 +261,13 @@ impl Host {
             if self.answers().await {
                 // An answer of somebody else, who has the port that this one didn't get?
                 tokio::time::sleep(PAUSES.0).await;
-                return self.service.ended().map_or(Ok(()), |status| Err(self.ended(status)));
+                return match self.service.ended() {
+                    Some(status) => Err(self.ended(status).await),
+                    None => Ok(()),
+                };
             }
             if let Some(status) = self.service.ended() {
-                return Err(self.ended(status));
+                return Err(self.ended(status).await);
             }
             if Instant::now() >= until {
                 return Err(self.never_answered(started.elapsed()));
@@ -301,17 +309,18 @@ impl Host {
         notes
     }
 
-    fn told_end(&self, status: ExitStatus) -> String {
+    async fn told_end(&self, status: ExitStatus) -> String {
+        self.service.hear_out().await;
         format!("{} ended with {}{}", self.role(), told(status), self.last_words())
     }
 
-    fn ended(&self, status: ExitStatus) -> Abort {
+    async fn ended(&self, status: ExitStatus) -> Abort {
         let advice = match status.code() {
             Some(0) => "have the command stay in the foreground, as long as the server runs",
             Some(126 | 127) => "a shell found no such program: check names and folders in the command",
             _ => "run the command by hand to see why, with {port} replaced by a number",
         };
-        Abort { reason: format!("{} before it answered", self.told_end(status)), advice: advice.into() }
+        Abort { reason: format!("{} before it answered", self.told_end(status).await), advice: advice.into() }
     }
 
     fn never_answered(&self, waited: Duration) -> Abort {
