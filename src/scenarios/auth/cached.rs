@@ -10,7 +10,7 @@ use crate::wire::TokenRequest;
 
 checks! {
     "auth/signature-after-right-login", Must, "§3", [SIGNATURE_VERIFIED], after_right_login,
-        "A right login makes no later wrong signature pass, of the same key or another";
+        "A right login makes no later wrong signature pass, of the same key or another", phase = Alone;
     "auth/signature-after-refused-login", Must, "§3", [SIGNATURE_VERIFIED, SUBJECT_IS_CALLER], after_refused,
         "A signature by one key that was refused for another key's nonce doesn't pass as that key's";
     "auth/login-after-failed-ones", Must, "§3", [NONCE_REDEEMABLE], after_failed,
@@ -58,6 +58,7 @@ async fn before(cx: &Ctx) -> Result<Before, Stop> {
 
 /// On the same connections, right after it.
 async fn after_right_login(cx: &Ctx) -> Outcome {
+    // Alone: what a server keeps of the right login may be overwritten by anybody else's.
     let mut tally = Tally::new(cx);
     for (what, forge) in WRONG {
         let before = before(cx).await?;
@@ -65,7 +66,7 @@ async fn after_right_login(cx: &Ctx) -> Outcome {
         let signature = forge(&before, &bytes_of(cx, &fresh)?);
         tally.count(format!("{what}, for a fresh nonce"), &redeem(cx, &before.alice.id, &fresh, &signature).await?);
     }
-    for (what, forge) in WRONG.into_iter().take(3) {
+    for (what, forge) in WRONG.into_iter().take(4) {
         // The nonce is fetched first, so that nothing comes between the right login and the wrong one.
         let bob = cx.identity();
         let fresh = cx.nonce(&bob).await?;
