@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::parts::{Part, chosen};
-use super::{Ending, Event, Hosted, Hosting, Run, preflight, stopped};
+use super::{Ending, Event, Hosted, Hosting, Run, dial, stopped};
 
 /// Time between two looks at what the servers use.
 const LOOK: Duration = Duration::from_millis(500);
@@ -18,9 +18,8 @@ impl Run<'_> {
         if self.config.launches.is_empty() {
             return self.judge_there(seed, parts, None).await;
         }
-        let prepared = Hosting::new(&self.config.launches, self.config.ready_timeout, |launch| {
-            preflight::probe(&self.config, launch)
-        });
+        let prepared =
+            Hosting::new(&self.config.launches, self.config.ready_timeout, |launch| dial::probe(&self.config, launch));
         let hosting = match prepared {
             Ok(hosting) => Arc::new(hosting),
             Err(abort) => return self.cut_short(&chosen(parts), Ending::Aborted(abort)),

@@ -1,6 +1,7 @@
 //! Runs the checks: selection, scheduling, time limits; turns them into a stream of events.
 
 mod config;
+mod dial;
 mod events;
 mod host;
 mod known;
@@ -33,7 +34,8 @@ use self::parts::Part;
 use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
 use crate::scenarios::{Abort, Check, Hosting, Phase, World};
-pub(crate) use preflight::{connect, greet};
+pub(crate) use dial::connect;
+pub(crate) use preflight::greet;
 pub(crate) use verdict::{Ending, Tally, of_results};
 
 /// What `run` calls for every event.
@@ -88,7 +90,7 @@ async fn settle(config: &mut RunConfig, stop: &mut watch::Receiver<bool>) -> Res
     if let Target::Avp(authority) = config.server.clone() {
         config.target_name.get_or_insert_with(|| format!("avp://{authority}"));
         let (url, beside, note) = tokio::select! {
-            settled = preflight::settle(config, &authority) => settled.map_err(Ending::Aborted)?,
+            settled = dial::settle(config, &authority) => settled.map_err(Ending::Aborted)?,
             () = stopped(stop) => return Err(Ending::Interrupted),
             () = tokio::time::sleep(config.deadline) => return Err(Ending::Deadline),
         };
@@ -165,7 +167,7 @@ impl Run<'_> {
         let deadline = self.deadline(started);
         let mut stop = self.stop.clone();
         let connecting = tokio::select! {
-            result = preflight::connect(config) => result,
+            result = dial::connect(config) => result,
             () = stopped(&mut stop) => return self.cut_short(chosen, Ending::Interrupted),
             () = tokio::time::sleep_until(deadline) => return self.cut_short(chosen, Ending::Deadline),
         };
@@ -183,13 +185,13 @@ impl Run<'_> {
         world.storage = Storage::new(sources, config.save_canaries.clone(), config.deadline);
         world.hosting = hosting;
         world.crash_rounds = config.crash_rounds;
-        match preflight::others(config).await {
+        match dial::others(config).await {
             Ok((replicas, stranger)) => (world.replicas, world.stranger) = (replicas, stranger),
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
         }
         world.profiles = config.beside.is_some();
         world.recording.clone_from(&config.recording);
-        match preflight::issuer_keys(config).await {
+        match dial::issuer_keys(config).await {
             Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
             Ok(None) => {}
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),

@@ -1,7 +1,8 @@
 //! Input that no client should send. Nothing here is a MUST: a careful server refuses it with a 4xx in good time,
 //! changes nothing and goes on.
 
-use std::time::Duration;
+pub(crate) mod consumed;
+mod routes;
 
 use bytes::Bytes;
 use http::Method;
@@ -9,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::check::checks;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, malformed};
-use crate::client::{Identity, RawRequest, Repo, TransportError, random};
-use crate::codec::base64;
+use crate::client::{Identity, RawRequest, Repo, TransportError};
 
 macro_rules! per_operation {
     ($($name:ident = $operation:ident),* $(,)?) => {
@@ -63,13 +63,13 @@ checks! {
         "removeMember refuses a body whose members are missing or of the wrong type", only = Http;
     "bad-input/incomplete-objects", Hardening, "§4", [BAD_INPUT], objects,
         "Entries, envelopes and wrapped keys whose members are missing or of the wrong type are refused", only = Http;
-    "bad-input/wrong-method", Hardening, "§6", [BAD_INPUT], wrong_method,
+    "bad-input/wrong-method", Hardening, "§6", [BAD_INPUT], routes::wrong_method,
         "A known path with another method is a 4xx", only = Http;
-    "bad-input/unknown-route", Hardening, "§6", [BAD_INPUT], unknown_route,
+    "bad-input/unknown-route", Hardening, "§6", [BAD_INPUT], routes::unknown_route,
         "An unknown path is a 4xx", only = Http;
-    "bad-input/malformed-path", Hardening, "§6", [BAD_INPUT], malformed_path,
+    "bad-input/malformed-path", Hardening, "§6", [BAD_INPUT], routes::malformed_path,
         "A path with broken percent-encoding is a 4xx", only = Http;
-    "bad-input/refused-body-is-consumed", Hardening, "§6", [BODY_CONSUMED], body_is_consumed,
+    "bad-input/refused-body-is-consumed", Hardening, "§6", [BODY_CONSUMED], consumed::body_is_consumed,
         "The body of a refused request isn't taken for the next request on the connection", only = Http;
     "bad-input/large-body", Hardening, "§6", [BAD_INPUT], large_body,
         "A body of 8 MiB is taken or refused, and the server goes on", phase = Dangerous, only = Http;
@@ -276,125 +276,6 @@ async fn nesting(cx: &Ctx, operation: Operation) -> Outcome {
     Ok(())
 }
 
-/// 501 is what RFC 9110 §9.1 gives for a method that a server doesn't know at all.
-async fn wrong_method(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let auth = scene.alice.auth();
-    let mut misses = Misses::default();
-    for (method, operation) in [
-        (Method::GET, Operation::Challenge),
-        (Method::GET, Operation::Token),
-        (Method::GET, Operation::CreateRepo),
-        (Method::GET, Operation::Pull),
-        (Method::GET, Operation::Push),
-        (Method::DELETE, Operation::AddMember),
-        (Method::PUT, Operation::RemoveMember),
-        (Method::POST, Operation::FetchMemberKey),
-    ] {
-        let mut call = Call::operation(operation, scene.repo.id(), scene.alice.id(), &auth, None);
-        call.operation = None;
-        call.method = method;
-        let what = format!("{} {}", call.method, call.path);
-        let answer = cx.call(call).await?;
-        if answer.status != 501 {
-            misses.look_at(what, answer);
-        }
-    }
-    misses.report()?;
-    cx.holds(&scene.alice, &scene.repo, "requests with the wrong method").await
-}
-
-/// Neither a 5xx nor a page that says 200.
-async fn unknown_route(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let mut misses = Misses::default();
-    let repo = scene.repo.id();
-    for (method, path) in [
-        (Method::GET, "/v1/nothing-here".to_owned()),
-        (Method::POST, "/v1/nothing-here".to_owned()),
-        (Method::POST, format!("/v1/repos/{repo}/frobnicate")),
-        (Method::POST, format!("/v1/repos/{repo}/pull/more")),
-        (Method::GET, format!("/v1/repos/{repo}/member")),
-        (Method::POST, "/v1/repos//pull".to_owned()),
-    ] {
-        let body = (method == Method::POST).then(|| Bytes::from_static(b"{}"));
-        let auth = scene.alice.auth();
-        let what = format!("{method} {path}");
-        let mut call = Call::operation(Operation::Pull, repo, "", &auth, body);
-        (call.operation, call.method, call.path) = (None, method, path);
-        misses.look_at(what, cx.call(call).await?);
-    }
-    misses.report()
-}
-
-/// `%` that isn't followed by two hex digits, and bytes that aren't UTF-8.
-async fn malformed_path(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let mut misses = Misses::default();
-    for id in ["%", "%zz", "%ff%fe", "%00", "%c3%28"] {
-        let auth = scene.alice.auth();
-        let mut call =
-            Call::operation(Operation::Pull, "", "", &auth, Some(json!(scene.repo.pull_request(0)).to_string().into()));
-        (call.operation, call.path) = (None, format!("/v1/repos/{id}/pull"));
-        let what = format!("POST {}", call.path);
-        misses.look_at(what, cx.call(call).await?);
-    }
-    misses.report()
-}
-
-/// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
-async fn body_is_consumed(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    if cx.world.separate_idp.is_some() {
-        return Err(super::Stop::not_judged(
-            "challenge lives on another origin, so there is no harmless second request",
-        ));
-    }
-    let unknown = Repo::new(&scene.alice);
-    for (what, path, body) in [
-        (
-            "a push without token",
-            Operation::Push.path(scene.repo.id(), ""),
-            json!(scene.repo.push_request(&scene.alice)),
-        ),
-        ("a createRepo without token", Operation::CreateRepo.path("", ""), json!(unknown.create_request())),
-        ("a POST to an unknown route", "/v1/nothing-here".into(), json!(unknown.create_request())),
-        ("a token request with a bad nonce", Operation::Token.path("", ""), bad_token_request(&scene.alice)),
-    ] {
-        // Once may be chance (a timeout under load); twice is a habit.
-        let refused = json_request(path, &body);
-        if let (Some(observed), Some(_)) = (
-            body_taken_for_request(cx, &refused, scene.alice.id()).await,
-            body_taken_for_request(cx, &refused, scene.alice.id()).await,
-        ) {
-            return Err(cx.broken(
-                "a good challenge on the same connection is answered with a nonce",
-                format!(
-                    "after {what} the challenge got {observed}: the refused request's body was taken for a request"
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Sends a request that gets refused, then a good challenge on the same connection. Returns what the challenge got instead of
-/// a nonce; `None` when all is well, or when there is nothing to tell (closed, rate-limited, not refused).
-pub(crate) async fn body_taken_for_request(cx: &Ctx, refused: &RawRequest, key: &str) -> Option<String> {
-    let transport = &cx.world.vault;
-    let challenge = json_request(Operation::Challenge.path("", ""), &json!({ "ed25519PublicKey": key }));
-    let bound = transport.timeout().min(Duration::from_secs(3));
-    let (first, second) = transport.send_both(refused, &challenge, bound).await.ok()?;
-    if first.status.is_success() || first.status.as_u16() == 429 {
-        return None;
-    }
-    match second? {
-        Ok(answer) if answer.status.is_success() || answer.status.as_u16() == 429 => None,
-        Ok(answer) => Some(format!("status {}", answer.status.as_u16())),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
 /// A POST without a token.
 pub(crate) fn json_request(path: String, body: &Value) -> RawRequest {
     RawRequest {
@@ -404,15 +285,6 @@ pub(crate) fn json_request(path: String, body: &Value) -> RawRequest {
         body: Some(body.to_string().into()),
         answer_limit: super::context::ANSWER_LIMIT,
     }
-}
-
-fn bad_token_request(alice: &Member) -> Value {
-    let nonce = random::bytes::<32>();
-    json!({
-        "ed25519PublicKey": alice.id(),
-        "nonce": base64::encode(&nonce),
-        "signature": base64::encode(&alice.sign(&nonce)),
-    })
 }
 
 /// 8 MiB of blanks inside a good request: taken, refused, or cut off, but not fatal.

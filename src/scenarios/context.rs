@@ -1,6 +1,7 @@
 //! What a check works with: fresh identities and repositories in one line each, operations, and what to hold them to.
 
 mod operations;
+mod record;
 mod setup;
 mod site;
 mod volley;

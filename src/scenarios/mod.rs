@@ -71,7 +71,7 @@ mod zero_knowledge;
 use std::sync::LazyLock;
 
 pub use answer::{Answer, NO_OPERATION};
-pub(crate) use bad_input::{body_taken_for_request, json_request};
+pub(crate) use bad_input::{consumed::body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
 pub use check::{Body, Check, CheckInfo, Finding, Need, Omission, Outcome, Phase, Status, Stop};
 pub use context::{Auth, Call, Ctx, Member, Provoked};

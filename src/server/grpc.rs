@@ -5,6 +5,8 @@
 //! It is h2 rather than a gRPC framework because a unary call is one message each way, and what goes wrong below it (a frame that is
 //! cut short, an encoding that nobody knows) is to be answered exactly.
 
+mod translation;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,7 +15,6 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -21,27 +22,25 @@ use h2::{Reason, RecvStream};
 use http_body_util::BodyExt as _;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::instrument::WithSubscriber as _;
 
-use super::connection::{Profile, told_to_stop};
+use self::translation::{translate, words};
+use super::connection::told_to_stop;
 use super::edge::HangUp;
 use super::http::App;
-use super::route::Route;
 use crate::wire::proto::{Code, Method, PREFIX, framed, prefix};
 
 /// Longest message, as gRPC servers usually have it.
 const MAX_MESSAGE: usize = 4 << 20;
 /// How long a message may take to arrive, and a connection to say what it speaks.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a call may take altogether, and how much is said of why it failed, in characters.
+/// How long a call may take altogether.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
-const LONGEST_WORDS: usize = 4000;
 /// Headers that speak of HTTP itself, or of a body.
 const OF_HTTP: [HeaderName; 8] = [
     header::CONTENT_TYPE,
@@ -60,8 +59,6 @@ const MAX_HEAD: u32 = 64 * 1024;
 const WINDOW: u32 = 1 << 20;
 /// What stays as it is in `grpc-message`: gRPC encodes all but printable ASCII, and the percent sign.
 const MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
-/// What stays as it is in a path segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How a call ends that isn't OK.
 struct Failure {
@@ -319,60 +316,6 @@ async fn perform(router: Router, local: SocketAddr, method: Method, headers: &He
     Ended::Answered(parts.headers, result)
 }
 
-/// The sentence of an error object; all of it, where it says more.
-fn words(body: &[u8]) -> String {
-    let object: Value = serde_json::from_slice(body).unwrap_or_default();
-    let usual = ["error", "code", "detail"];
-    let says_more =
-        object.as_object().is_some_and(|members| members.keys().any(|name| !usual.contains(&name.as_str())));
-    let text = object["detail"].as_str().or_else(|| object["error"].as_str()).filter(|_| !says_more);
-    text.map_or_else(|| String::from_utf8_lossy(body).chars().take(LONGEST_WORDS).collect(), str::to_owned)
-}
-
-/// The request of the HTTP/JSON profile that says the same as a call.
-fn translate(local: SocketAddr, method: Method, metadata: &HeaderMap, json: Vec<u8>) -> Request<Body> {
-    let route = match method {
-        Method::CreateRepo => Route::CreateRepo,
-        Method::Pull => Route::Pull,
-        Method::Push => Route::Push,
-        Method::AddMember => Route::AddMember,
-        Method::RemoveMember => Route::RemoveMember,
-        Method::FetchMemberKey => Route::FetchMemberKey,
-        Method::Challenge => Route::Challenge,
-        Method::Token => Route::Token,
-    };
-    let named: Value = serde_json::from_slice(&json).unwrap_or_default();
-    let segment = |name: &str| segment(named[name].as_str().unwrap_or_default());
-    let path = route.template().replace("{repoId}", &segment("repoId")).replace("{memberId}", &segment("memberId"));
-    let fetches = method == Method::FetchMemberKey;
-    let length = (!fetches).then_some(json.len());
-    let mut request = Request::new(if fetches { Body::empty() } else { Body::from(json) });
-    *request.method_mut() = if fetches { HttpMethod::GET } else { HttpMethod::POST };
-    // A path of escaped segments is always one.
-    *request.uri_mut() = path.parse().unwrap_or_default();
-    // Who looks at a request may want to know how it came.
-    request.extensions_mut().insert(Profile::Grpc);
-    let headers = request.headers_mut();
-    let own = |name: &HeaderName| *name == header::TE || name.as_str().starts_with("grpc-");
-    for (name, value) in metadata.iter().filter(|(name, _)| !own(name)) {
-        headers.append(name, value.clone());
-    }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    if let Some(length) = length {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    if let Ok(host) = HeaderValue::from_str(&local.to_string()) {
-        headers.insert(header::HOST, host);
-    }
-    request
-}
-
-/// An empty segment matches no route, though a repository may be asked for by an empty id; the escape of nothing is an id nobody has.
-fn segment(text: &str) -> String {
-    if text.is_empty() { "%00".into() } else { utf8_percent_encode(text, SEGMENT).to_string() }
-}
-
 /// What `grpc-timeout` allows.
 fn patience(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
@@ -408,21 +351,5 @@ mod tests {
         for wrong in ["", "1", "m", "-1S", "123456789S", "1s", "1ü"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_call_becomes_the_request_that_says_the_same() {
-        let local = "127.0.0.1:1".parse().unwrap();
-        let mut metadata = HeaderMap::new();
-        metadata.append("authorization", "Bearer x".parse().unwrap());
-        metadata.append("te", "trailers".parse().unwrap());
-        let json = br#"{"repoId":"a/b","memberId":"c+d"}"#.to_vec();
-        let request = translate(local, Method::FetchMemberKey, &metadata, json);
-        assert_eq!(request.uri().path(), "/v1/repos/a%2Fb/member/c%2Bd");
-        assert_eq!(
-            (request.method(), request.headers()["authorization"].as_bytes()),
-            (&HttpMethod::GET, &b"Bearer x"[..])
-        );
-        assert!(!request.headers().contains_key("te"));
     }
 }

@@ -21,6 +21,7 @@ mod known;
 mod model;
 #[cfg(unix)]
 mod packaging;
+mod planted;
 mod proxy;
 mod rooms;
 mod scan;

@@ -1,0 +1,70 @@
+//! What a refused request leaves on its connection.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::{Ctx, Member, Operation, Outcome, Stop};
+use super::{Scene, json_request};
+use crate::client::{RawRequest, Repo, random};
+use crate::codec::base64;
+
+/// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
+pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    if cx.world.separate_idp.is_some() {
+        return Err(Stop::not_judged("challenge lives on another origin, so there is no harmless second request"));
+    }
+    let unknown = Repo::new(&scene.alice);
+    for (what, path, body) in [
+        (
+            "a push without token",
+            Operation::Push.path(scene.repo.id(), ""),
+            json!(scene.repo.push_request(&scene.alice)),
+        ),
+        ("a createRepo without token", Operation::CreateRepo.path("", ""), json!(unknown.create_request())),
+        ("a POST to an unknown route", "/v1/nothing-here".into(), json!(unknown.create_request())),
+        ("a token request with a bad nonce", Operation::Token.path("", ""), bad_token_request(&scene.alice)),
+    ] {
+        // Once may be chance (a timeout under load); twice is a habit.
+        let refused = json_request(path, &body);
+        if let (Some(observed), Some(_)) = (
+            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+        ) {
+            return Err(cx.broken(
+                "a good challenge on the same connection is answered with a nonce",
+                format!(
+                    "after {what} the challenge got {observed}: the refused request's body was taken for a request"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Sends a request that gets refused, then a good challenge on the same connection. Returns what the challenge got instead of
+/// a nonce; `None` when all is well, or when there is nothing to tell (closed, rate-limited, not refused).
+pub(crate) async fn body_taken_for_request(cx: &Ctx, refused: &RawRequest, key: &str) -> Option<String> {
+    let transport = &cx.world.vault;
+    let challenge = json_request(Operation::Challenge.path("", ""), &json!({ "ed25519PublicKey": key }));
+    let bound = transport.timeout().min(Duration::from_secs(3));
+    let (first, second) = transport.send_both(refused, &challenge, bound).await.ok()?;
+    if first.status.is_success() || first.status.as_u16() == 429 {
+        return None;
+    }
+    match second? {
+        Ok(answer) if answer.status.is_success() || answer.status.as_u16() == 429 => None,
+        Ok(answer) => Some(format!("status {}", answer.status.as_u16())),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn bad_token_request(alice: &Member) -> Value {
+    let nonce = random::bytes::<32>();
+    json!({
+        "ed25519PublicKey": alice.id(),
+        "nonce": base64::encode(&nonce),
+        "signature": base64::encode(&alice.sign(&nonce)),
+    })
+}
