@@ -3,13 +3,16 @@
 /// Characters that [`token_in_json`] keeps.
 const KEPT_OF_TOKEN: usize = 16;
 
-/// `1 check`, `2 checks`.
+/// `1 check`, `2 checks`, `2 pushes`, `2 repositories`, `2 keys`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
-    match noun {
-        _ if number == 1 => format!("1 {noun}"),
-        _ if noun.ends_with("sh") => format!("{number} {noun}es"),
-        _ if noun.ends_with("ory") => format!("{number} {}ies", &noun[..noun.len() - 1]),
-        _ => format!("{number} {noun}s"),
+    if number == 1 {
+        return format!("1 {noun}");
+    }
+    let hisses = ["s", "x", "z", "sh", "ch"].iter().any(|end| noun.ends_with(end));
+    match noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u'])) {
+        Some(stem) => format!("{number} {stem}ies"),
+        None if hisses => format!("{number} {noun}es"),
+        None => format!("{number} {noun}s"),
     }
 }
 
@@ -35,6 +38,15 @@ pub(crate) fn token_in_json(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nouns_have_their_plurals() {
+        for (noun, many) in
+            [("check", "2 checks"), ("push", "2 pushes"), ("repository", "2 repositories"), ("key", "2 keys")]
+        {
+            assert_eq!((count(1, noun), count(2, noun)), (format!("1 {noun}"), many.to_owned()));
+        }
+    }
 
     #[test]
     fn tokens_are_shortened() {

@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::family::{MARK, family};
 use super::guard::Guard;
 use super::listens::listening;
-use super::{Program, Start, Usage, output, usage};
+use super::{LAST_WORDS, Program, Start, Usage, output, usage};
 
 use crate::ground::lock;
 
@@ -110,11 +110,10 @@ impl Service {
 
     /// Waits until all that it has said is read, which can be a little after its end; not for long, as others may go on writing there.
     pub async fn hear_out(&self) {
-        for _ in 0..20 {
-            if self.lock().program.as_ref().is_none_or(Program::is_heard_out) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        // Several may ask at once, so that nobody takes the readers away.
+        let until = Instant::now() + LAST_WORDS;
+        while !self.lock().program.as_ref().is_none_or(Program::is_heard_out) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -8,9 +8,11 @@ use serde_json::Value;
 use super::super::driver::CREDENTIAL;
 use super::super::evidence::{Evidence, Judgement, envelope};
 use super::super::subject::Ran;
+use super::super::vault::reading::bytes_of;
 use super::super::vault::{Bend, Record};
 use super::{each, entries};
 use crate::codec::{DataKey, base64, key_wrap, signature};
+use crate::ground::hex;
 use crate::wire::EncryptedEnvelope;
 
 /// No seed, private key, data key or plaintext.
@@ -132,11 +134,9 @@ fn plain(place: &str, text: &str) -> Option<&'static str> {
 fn raw_key(place: &str, text: &str, known: &Known) -> Option<&'static str> {
     // Where the protocol itself has keys and ciphertexts the value is one word, and begins with what it is.
     if super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}"))) {
-        let spelled = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
-        let bytes = base64::decode_url(&spelled).ok()?;
-        return known.what(bytes.get(..32)?.try_into().ok()?);
+        return known.what(bytes_of(text)?.first_chunk()?);
     }
-    let hex = words(text, 64, |c| c.is_ascii_hexdigit()).filter_map(unhex);
+    let hex = words(text, 64, |c| c.is_ascii_hexdigit()).filter_map(|word| hex::decode(&word[..word.len() / 2 * 2]));
     // A slash is a letter of one alphabet and may end a word of the other; so may a sign of equality.
     let standard = words(text, 43, |c| c.is_ascii_alphanumeric() || c == '+' || c == '/').flat_map(spellings);
     let url = words(text, 43, |c| c.is_ascii_alphanumeric() || c == '-' || c == '_').flat_map(spellings);
@@ -151,14 +151,7 @@ fn words(text: &str, least: usize, is_in: impl Fn(char) -> bool) -> impl Iterato
 
 /// What a run of base64 characters may be: all of it, or the 32 bytes at its end, after something else.
 fn spellings(word: &str) -> impl Iterator<Item = Vec<u8>> {
-    let spelled = word.replace('+', "-").replace('/', "_");
-    let last = spelled.get(spelled.len().saturating_sub(43)..).map(ToOwned::to_owned);
-    [Some(spelled), last].into_iter().flatten().filter_map(|word| base64::decode_url(&word).ok())
-}
-
-fn unhex(word: &str) -> Option<Vec<u8>> {
-    let pair = |at: usize| u8::from_str_radix(word.get(at..at + 2)?, 16).ok();
-    (0..word.len() / 2).map(|index| pair(2 * index)).collect()
+    [Some(word), word.get(word.len().saturating_sub(43)..)].into_iter().flatten().filter_map(bytes_of)
 }
 
 /// The 32 bytes at the beginning, after the head of PKCS#8, and at the end.

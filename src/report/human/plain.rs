@@ -8,7 +8,7 @@ use super::super::style::{DIM, of_status, paint, strip};
 use super::super::text::{clean, duration, fit, wrap};
 use super::live::Tally;
 use crate::ground::shown::count;
-use crate::runner::{CheckResult, Event, RunInfo, Status};
+use crate::runner::{CheckResult, Event, Omission, RunInfo, Status};
 
 /// Silence after which a sign of life is due.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -51,7 +51,9 @@ impl Plain {
 
     fn result(&mut self, result: &CheckResult) -> Vec<String> {
         let matters = matches!(result.status, Status::Fail | Status::Warn | Status::Error);
-        if !self.verbose && (!matters || self.shown > MOST) {
+        // What the caller has left out was known beforehand; the summary lists it.
+        let wanted = matters || self.verbose && result.omission != Some(Omission::LeftOut);
+        if !wanted || !self.verbose && self.shown > MOST {
             return Vec::new();
         }
         self.shown += 1;
@@ -118,7 +120,10 @@ mod tests {
         let verbose = lines(&mut Plain::new(true, None), &samples::mixed());
         assert!(verbose.contains(&"PASS  pull/current (3.2 ms)".to_owned()), "{verbose:#?}");
         let run = samples::many();
-        assert_eq!(verbose.len(), 1 + samples::mixed().results.len());
+        let left_out = |result: &&Arc<CheckResult>| result.omission == Some(Omission::LeftOut);
+        let mixed = samples::mixed();
+        assert!(mixed.results.iter().any(|result| left_out(&result)) && mixed.results.len() > 3);
+        assert_eq!(verbose.len(), 1 + mixed.results.iter().filter(|result| !left_out(result)).count());
         assert!(lines(&mut Plain::new(false, None), &run).len() < MOST + 3);
         assert!(lines(&mut Plain::new(true, Some(80)), &run).iter().all(|line| line.chars().count() <= 80));
     }
