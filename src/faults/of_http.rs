@@ -75,6 +75,7 @@ const NAMES: &[&[&str]] = &[
         "nonce-used-by-any-method",
         "caller-from-query",
         "token-in-query",
+        "path-plain-plus-is-space",
         "path-split-after-decoding",
         "member-path-split-after-decoding",
         "unknown-route-200",
