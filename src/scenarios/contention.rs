@@ -93,7 +93,7 @@ pub(super) fn answers<'r, 'c>(results: &'r [Sent<'c>]) -> impl Iterator<Item = (
 }
 
 /// No answer at all may also have taken effect; a round with such a one proves less.
-pub(super) fn all_answered(results: &Results<'_>) -> bool {
+pub(super) fn all_answered(results: &[Sent<'_>]) -> bool {
     answers(results).count() == results.len()
 }
 
