@@ -131,7 +131,9 @@ impl Probe {
             answer["token"] = Value::Object(claims);
         }
         if let Some(expires) = answer["expiresAt"].as_i64() {
-            answer["expiresAt"] = json!(format!("in {} min", (expires - super::super::clock::now_ms()) / 60_000));
+            // To the nearest minute: how long the answer took says nothing.
+            let minutes = (expires - super::super::clock::now_ms() + 30_000).div_euclid(60_000);
+            answer["expiresAt"] = json!(format!("in {minutes} min"));
         } else if answer.get("expiresAt").is_some() {
             answer["expiresAt"] = json!("no integer");
         }
