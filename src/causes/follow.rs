@@ -44,7 +44,7 @@ pub(super) fn follows(other: &Symptom<'_>, cause: &Symptom<'_>) -> Option<&'stat
 
 /// The same deviation at the same operation is one, and the same difference in what is stored is one wherever it shows.
 fn is_the_same(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    let stored = matches!(cause.kind, Kind::Roster | Kind::Counter | Kind::Blob | Kind::Binding);
+    let stored = cause.kind.is_state();
     let shown = other.shown_by.is_some() && cause.shown_by.is_some();
     // That two requests are let through is the same only where it is about the same rule.
     if cause.kind == Kind::Accepted && !is_related(other, cause) {
@@ -73,7 +73,7 @@ fn stumbles(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
         return cause.deviation.contains("ed25519PublicKey");
     }
     // A body that breaks the schema only where something stored comes back otherwise.
-    if other.kind == Kind::Shape && !other.direct && cause.kind == Kind::Blob {
+    if other.kind == Kind::Shape && !other.direct && matches!(cause.kind, Kind::Blob | Kind::Binding) {
         return true;
     }
     other.kind == cause.kind
@@ -160,7 +160,11 @@ fn counts_on_it(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// What one operation lets through that it mustn't is let through in every check.
 fn is_let_through(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let both = [other, cause];
-    both.iter().all(|it| it.kind == Kind::Accepted) && other.operation == cause.operation && is_related(other, cause)
+    both.iter().all(|it| it.kind == Kind::Accepted)
+        && other.operation == cause.operation
+        && other.check.requirements.iter().any(|rule| {
+            rule.id == cause.rule.id || builds_on(rule.id, cause.rule.id) || builds_on(cause.rule.id, rule.id)
+        })
 }
 
 /// A story of who may do what, where a plain request already lets somebody in or keeps somebody out.

@@ -33,6 +33,13 @@ pub(super) enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Whether it is a difference in what is stored.
+    pub(super) fn is_state(self) -> bool {
+        matches!(self, Self::Roster | Self::Counter | Self::Blob | Self::Binding)
+    }
+}
+
 /// The rule that is about just such a deviation.
 pub(super) fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Option<&'static Requirement> {
     let removes = operation == Some(Operation::RemoveMember.name());
@@ -56,6 +63,28 @@ pub(super) fn rule(
     let named = |about: &Requirement| check.requirements.iter().copied().find(|rule| rule.id == about.id);
     about(kind, deviation, operation).and_then(named).unwrap_or(check.requirements[0])
 }
+
+/// The rule that is broken where a request of this operation was let through, or was refused and carried out all the same, of those
+/// that the check names: the first, unless that one is about something that works; then the one of who may do this.
+pub(super) fn rule_let_through(check: &'static CheckInfo, operation: Option<&str>) -> &'static Requirement {
+    let among = |rules: &[&Requirement], rule: &Requirement| rules.iter().any(|other| other.id == rule.id);
+    let first = check.requirements[0];
+    if !among(WORKS, first) {
+        return first;
+    }
+    let may = MEMBERS_ONLY.iter().filter(|(may, _)| operation == Some(may.name())).map(|(_, rule)| *rule);
+    let named = may.filter(|may| among(check.requirements, may)).next();
+    named.or_else(|| check.requirements.iter().copied().find(|rule| !among(WORKS, rule))).unwrap_or(first)
+}
+
+/// Who may do what.
+static MEMBERS_ONLY: [(Operation, &Requirement); 5] = [
+    (Operation::Pull, &req::PULL_MEMBERS_ONLY),
+    (Operation::Push, &req::PUSH_MEMBERS_ONLY),
+    (Operation::AddMember, &req::ADD_MEMBERS_ONLY),
+    (Operation::RemoveMember, &req::REMOVE_MEMBERS_ONLY),
+    (Operation::FetchMemberKey, &req::FETCH_MEMBERS_ONLY),
+];
 
 /// Rules whose breach looks in a certain way, with what it looks like.
 static LOOKS: &[(&[&Requirement], &[Kind])] = &[
@@ -104,6 +133,9 @@ static WORKS: &[&Requirement] = &[
     &req::PULL_CURRENT,
     &req::CREATE_RETURNS,
     &req::SIGNATURE_RAW,
+    &req::NONCE_REDEEMABLE,
+    &req::NO_ACCOUNT,
+    &req::TOKEN_LASTS,
 ];
 /// Rules that a pull at the current version can show to be broken.
 static AT_THE_CURRENT_VERSION: &[&Requirement] = &[

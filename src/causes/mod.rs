@@ -157,17 +157,27 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     let mut mostly: HashSet<&str> = broken.keys().copied().filter(|rule| mostly(rule)).collect();
     // An operation that doesn't do what it is for is heard whatever else comes off well.
     mostly.extend(heard().filter(|(_, symptom)| symptom.plain).map(|(_, symptom)| symptom.rule.id));
-    let pool: HashSet<&str> = if mostly.is_empty() { broken.keys().copied().collect() } else { mostly };
-    let undermost = heard().filter(|(_, symptom)| {
-        pool.contains(symptom.rule.id) && !pool.iter().any(|other| order::builds_on(symptom.rule.id, other))
-    });
-    let first = undermost.min_by_key(|(_, symptom)| {
-        let level = symptom.check.level != Level::Must;
-        let votes = Reverse(broken[symptom.rule.id]);
-        (!symptom.plain, votes, order::rank(symptom.rule.id), level, symptom.place)
-    });
+    let mut pool: HashSet<&str> = if mostly.is_empty() { broken.keys().copied().collect() } else { mostly };
+    let undermost = |pool: &HashSet<&str>| {
+        let undermost = heard().filter(|(_, symptom)| {
+            pool.contains(symptom.rule.id) && !pool.iter().any(|other| order::builds_on(symptom.rule.id, other))
+        });
+        undermost.min_by_key(|(_, symptom)| {
+            let level = symptom.check.level != Level::Must;
+            let votes = Reverse(broken[symptom.rule.id]);
+            (!symptom.plain, votes, order::rank(symptom.rule.id), level, symptom.place)
+        })
+    };
+    let (mut place, mut first) = undermost(&pool)?;
+    // Numbers that are wrong at any size aren't wrong because they are large.
+    if first.rule.id == req::INT64.id {
+        let of_large = |deviation: &str| heard().any(|(_, it)| it.rule.id == req::INT64.id && it.is_state(deviation));
+        let at_any_size = |it: &&Symptom<'_>| it.shown_by.is_some() && order::builds_on(req::INT64.id, it.rule.id);
+        let below = heard().map(|(_, it)| it).filter(at_any_size).filter(|it| of_large(&it.deviation));
+        pool.extend(below.map(|it| it.rule.id));
+        (place, first) = undermost(&pool)?;
+    }
     // The same question with the same answer is told at the most fundamental operation that it is asked of.
-    let (place, first) = first?;
     let same = heard().filter(|(_, it)| it.question() == first.question() && it.deviation == first.deviation);
     same.min_by_key(|(_, it)| (order::rank(it.rule.id), it.place)).map(|(place, _)| place).or(Some(place))
 }

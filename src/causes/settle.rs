@@ -40,8 +40,14 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
         let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
         symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
+        // Where one stored member alone breaks the schema, and comes back otherwise than it was sent, that is what is wrong.
+        symptom.direct &= !(symptom.kind == Kind::Shape && run.altered && !symptom.malformed.is_empty());
         // What was refused and carried out all the same is what a breach of any rule about refusals looks like.
         symptom.own |= symptom.refused && symptom.shown_by.is_some() && !run.deeds.contains_key(&symptom.deviation);
+        // What gets through in a check of something else breaks a rule whose own checks say so.
+        symptom.own &= symptom.rule.id == symptom.check.requirements[0].id
+            || !matches!(symptom.kind, Kind::Accepted)
+            || run.broken.contains(symptom.rule.id);
         // Where a failing check is about just this deviation, it is no other rule's own.
         symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
         symptom.own &= !(run.newcomers_kept_out && symptom.kind == Kind::Refused && symptom.check.id != NEWCOMER);
@@ -58,14 +64,18 @@ struct Found {
     /// The writes whose own answers show a deviation.
     answers: HashMap<String, BTreeSet<&'static str>>,
     failing: HashSet<&'static str>,
+    /// The rules that failing checks name first.
+    broken: HashSet<&'static str>,
     /// Whether all operations on a new repository are refused.
     nothing_is_there: bool,
     /// Whether whoever was added isn't let in, while the creator is.
     newcomers_kept_out: bool,
     /// Whether most checks come off well: then whoever logs in for the first time gets a token.
     works: bool,
-    /// Whether the plain checks of createRepo and pull come off well.
+    /// Whether the checks come off well that show the plain bodies.
     plain_bodies: bool,
+    /// Whether one stored member is the only one that breaks the schema, and is seen to come back otherwise than it was sent.
+    altered: bool,
 }
 
 impl Found {
@@ -97,16 +107,28 @@ impl Found {
                 && refused_at("add-member/records-entry", Operation::AddMember),
             newcomers_kept_out: refused_at(NEWCOMER, Operation::Pull)
                 && !failing.contains("create-repo/returns-manifest"),
-            plain_bodies: !failing.iter().any(|id| ["createRepo", "pull"].map(Some).contains(&plain_of(id))),
+            plain_bodies: !PLAIN_BODIES.iter().any(|id| failing.contains(id)),
+            altered: one_is_altered(found),
             works: passed > found.len(),
             deeds: deeds(found),
             answers,
             specific,
+            broken: found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.requirements[0].id).collect(),
             failing,
         }
     }
 }
 
+fn one_is_altered(found: &[Symptom<'_>]) -> bool {
+    let malformed: BTreeSet<_> = found.iter().flat_map(|symptom| symptom.malformed.iter().copied()).collect();
+    let mut of_one = malformed.iter().filter(|_| malformed.len() == 1);
+    let stored =
+        |it: &&Symptom<'_>| it.status == Status::Fail && !it.respelled && matches!(it.kind, Kind::Blob | Kind::Binding);
+    of_one.any(|name| found.iter().filter(stored).any(|it| it.deviation.ends_with(&name.replace('/', "."))))
+}
+
+/// The checks that show the plain answers of createRepo and pull.
+const PLAIN_BODIES: [&str; 3] = ["create-repo/returns-manifest", "pull/older-version-gives-envelope", "pull/unchanged"];
 /// The check that whoever was added is let in.
 pub(super) const NEWCOMER: &str = "add-member/newcomer-reads";
 /// As many rules can't be broken by one request that is refused and does something all the same: nobody has done it.

@@ -65,8 +65,9 @@ fn by_id(id: &str) -> Option<Vec<&'static str>> {
     if id == "schema/manifest" {
         return Some(named(&[Operation::CreateRepo, Operation::AddMember, Operation::RemoveMember]));
     }
-    let first = WORDS.iter().filter(|(word, _)| rest.starts_with(word)).max_by_key(|(word, _)| word.len());
-    first.map(|(_, operation)| named(&[*operation]))
+    let (_, first) = WORDS.iter().filter(|(word, _)| rest.starts_with(word)).max_by_key(|(word, _)| word.len())?;
+    // A binding comes with a write, and pulls show it.
+    Some(if area == "binding" { named(&[*first, Operation::Pull]) } else { named(&[*first]) })
 }
 
 /// The check that does nothing but what an operation is for. While it fails, that operation doesn't work at all.
@@ -74,7 +75,7 @@ const PLAIN: [(&str, Operation); 9] = [
     ("auth/nonce-shape", Operation::Challenge),
     ("auth/signature-over-raw-bytes", Operation::Token),
     ("create-repo/returns-manifest", Operation::CreateRepo),
-    ("pull/after-push", Operation::Pull),
+    ("pull/older-version-gives-envelope", Operation::Pull),
     ("push/applies", Operation::Push),
     ("push/rotated-members-replace", Operation::Push),
     ("add-member/records-entry", Operation::AddMember),

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::kind::{Kind, is_own, kind, rule};
+use super::kind::{Kind, is_own, kind, rule, rule_let_through};
 use super::subject::subject;
 use crate::client::Exchange;
 use crate::requirements::{self as req, Requirement};
 use crate::runner::{CheckInfo, CheckResult, Status};
-use crate::scenarios;
+use crate::scenarios::{self, RESPELLED};
 use crate::wire::Operation;
 
 /// How a check looks at a server.
@@ -51,6 +51,10 @@ pub(super) struct Symptom<'a> {
     pub plain: bool,
     /// The check in which a look at the whole run met it.
     pub met_in: Option<&'a str>,
+    /// Whether what came back is the same bytes, spelled otherwise.
+    pub respelled: bool,
+    /// The stored members that break the schema.
+    pub malformed: Vec<&'static str>,
     /// Whether the operation that went wrong is one that the check is about.
     pub direct: bool,
     /// Whether the deviation is of the kind that the rule is about.
@@ -83,7 +87,12 @@ impl<'a> Symptom<'a> {
         let deviation = deviation(observed);
         // What was refused did nothing.
         let did = operation.filter(|_| status.is_none_or(|status| status < 400));
-        let rule = rule(check, kind, &deviation, did);
+        let refused = exchange.is_some_and(did_nothing);
+        let rule = match (kind, shown_by) {
+            (Kind::Accepted, _) => rule_let_through(check, operation),
+            (_, Some(_)) if refused => rule_let_through(check, operation),
+            _ => rule(check, kind, &deviation, did),
+        };
         Self {
             check,
             status: result.status,
@@ -95,9 +104,11 @@ impl<'a> Symptom<'a> {
             shown_by,
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
-            refused: exchange.is_some_and(did_nothing),
+            refused,
             plain: false,
             met_in: met_in(observed),
+            respelled: observed.contains(RESPELLED),
+            malformed: if kind == Kind::Shape { malformed(observed) } else { Vec::new() },
             direct: false,
             own: result.status != Status::Error && is_own(rule, kind),
             place: PLACES.get(check.base()).copied().unwrap_or(PLACES.len() + place),
@@ -108,6 +119,11 @@ impl<'a> Symptom<'a> {
     pub(super) fn rules(&self) -> Vec<&'static Requirement> {
         let others = self.check.requirements.iter().copied().filter(|rule| rule.id != self.rule.id);
         std::iter::once(self.rule).chain(others).collect()
+    }
+
+    /// Whether a look at the state has shown this deviation.
+    pub(super) fn is_state(&self, deviation: &str) -> bool {
+        self.shown_by.is_some() && self.deviation == deviation
     }
 
     /// Whether something was refused to a check of an operation.
@@ -138,6 +154,14 @@ fn met_in(observed: &str) -> Option<&str> {
     }
     let (_, rest) = observed.strip_prefix("an answer ")?.split_once(" in ")?;
     rest.split_once(" holds ").map(|(check, _)| check)
+}
+
+/// Members in base64 that a server stores as they are, and doesn't read.
+const STORED: [&str; 3] = ["envelope/ciphertext", "envelope/iv", "keyBindingSig"];
+
+/// Which of them stand at the end of a path in a violation of the schema: `/envelope/ciphertext "…" does not match`.
+fn malformed(observed: &str) -> Vec<&'static str> {
+    STORED.iter().copied().filter(|name| observed.contains(&format!("/{name} "))).collect()
 }
 
 /// Whether a request was refused, or was a conflict.

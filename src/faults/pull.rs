@@ -141,7 +141,7 @@ faults! {
             fn is_current(&self, known: i64, current: i64) -> bool { known == current || Some(known) == current.checked_sub(1) }
         }
     }
-    "pull-unchanged-by-epoch" breaks PULL_UNCHANGED: "The known version is compared with the key epoch." => {
+    "pull-unchanged-by-epoch" breaks PULL_CURRENT: "The known version is compared with the key epoch." => {
         vault {
             fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
                 changed(self, visit, repo, request, |answer| {

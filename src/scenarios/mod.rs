@@ -84,6 +84,7 @@ pub(crate) use observer::wrong_code;
 pub use observer::{Observer, Seen};
 pub use recording::Recording;
 pub use refusals::Refusals;
+pub(crate) use state::RESPELLED;
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
 

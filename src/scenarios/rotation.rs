@@ -18,7 +18,7 @@ checks! {
         "rotatedMembers replaces the roster, the epoch and the envelope in one step";
     "push/rotated-members-null", Must, "§6", [PUSH_ROTATES], rotated_members_null,
         "rotatedMembers null leaves the roster alone, as its absence does";
-    "push/rotation-drops-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_access,
+    "push/rotation-drops-access", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY], rotation_drops_access,
         "Who isn't in rotatedMembers has lost access to the repository";
     "push/rotation-drops-creator", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_creator,
         "A rotation that leaves the creator out leaves the creator out";

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, Ctx, Member, Stop};
 use crate::client::{Exchange, Repo, read_as};
+use crate::codec::base64;
 use crate::wire::{EncryptedEnvelope, MemberEntry, PullResponse, VaultManifest};
 
 impl Ctx {
@@ -172,7 +173,33 @@ pub fn compare_envelope(expected: &EncryptedEnvelope, served: &EncryptedEnvelope
 }
 
 fn differs<T: PartialEq + Serialize>(what: &str, expected: &T, served: &T) -> Option<String> {
-    (expected != served).then(|| format!("{what} is {}, not {}", shortened(served), shortened(expected)))
+    if expected == served {
+        return None;
+    }
+    let spelling = if is_respelled(&json!(expected), &json!(served)) { RESPELLED } else { "" };
+    Some(format!("{what} is {}, not {}{spelling}", shortened(served), shortened(expected)))
+}
+
+/// What a difference says that is none of the bytes.
+pub(crate) const RESPELLED: &str = " (the same bytes, in another base64 than RFC 4648 §4's)";
+
+/// Shortest text that is taken for base64: a key, an IV or a ciphertext, and no id.
+const LEAST_BASE64: usize = 16;
+
+/// Whether two texts are the same in any base64: either alphabet, padded or not, on any number of lines.
+fn is_respelled(sent: &Value, served: &Value) -> bool {
+    let plain = |value: &Value| {
+        let plain = |c: char| match c {
+            '-' => Some('+'),
+            '_' => Some('/'),
+            '=' => None,
+            c if c.is_ascii_whitespace() => None,
+            c => Some(c),
+        };
+        value.as_str().map(|text| text.chars().filter_map(plain).collect::<String>())
+    };
+    let is_base64 = |text: &str| text.len() >= LEAST_BASE64 && base64::decode(text).is_ok();
+    sent.as_str().is_some_and(is_base64) && plain(sent) == plain(served)
 }
 
 /// A message that isn't the expected one: which members differ, and all of it as it was on the wire.
@@ -198,6 +225,19 @@ fn shortened(value: &impl Serialize) -> String {
 mod tests {
     use super::*;
     use crate::wire::PushResponse;
+
+    #[test]
+    fn another_spelling_is_told_from_other_bytes() {
+        let sent = "+/+/AAAAAAAAAAAAAAAAAA==";
+        let told = |served: &str| differs("iv", &sent, &served).unwrap();
+        for spelled in ["+/+/AAAAAAAAAAAAAAAAAA", "-_-_AAAAAAAAAAAAAAAAAA==", "+/+/AAAA\r\nAAAAAAAAAAAAAA==\n"] {
+            assert!(told(spelled).ends_with(RESPELLED), "{spelled}");
+        }
+        for other in ["", "+/+/AAAAAAAAAAAAAAAAAB==", "+/+/AAAAAAAAAAAAAAAA"] {
+            assert!(!told(other).ends_with(RESPELLED), "{other}");
+        }
+        assert!(!differs("repoId", &"a-b", &"a_b").unwrap().ends_with(RESPELLED));
+    }
 
     #[test]
     fn what_differs_is_named_before_the_message_as_it_was() {

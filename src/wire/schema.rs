@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use jsonschema::Validator;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde_json::{Number, Value, json};
 
 /// The schema file itself, as shipped in `schema/`.
@@ -138,12 +139,26 @@ impl Schema {
         if validator.is_valid(body) {
             return Vec::new();
         }
-        validator
-            .iter_errors(body)
-            .take(limit)
-            .map(|error| Violation { pointer: error.instance_path().to_string(), message: cut(&error.to_string()) })
-            .collect()
+        validator.iter_errors(body).take(limit).map(|error| violation(&error)).collect()
     }
+}
+
+/// What is wrong; where a value fits none of several schemas, what is wrong by the one that it is meant to fit: an object that
+/// isn't right is no `null`.
+fn violation(error: &ValidationError<'_>) -> Violation {
+    if let ValidationErrorKind::AnyOf { context } = error.kind() {
+        let is_of_the_type = |errors: &&Vec<ValidationError<'_>>| {
+            let wrong_type = |inner: &ValidationError<'_>| {
+                inner.instance_path() == error.instance_path()
+                    && matches!(inner.kind(), ValidationErrorKind::Type { .. })
+            };
+            !errors.iter().any(wrong_type)
+        };
+        if let Some(inner) = context.iter().find(is_of_the_type).and_then(|errors| errors.first()) {
+            return violation(inner);
+        }
+    }
+    Violation { pointer: error.instance_path().to_string(), message: cut(&error.to_string()) }
 }
 
 /// Longest message of a violation, in characters: it quotes what the server said.

@@ -237,6 +237,28 @@ fn the_built_in_server_survives_crashes_and_company() {
     assert_eq!(suite.left(), [] as [String; 0]);
 }
 
+/// A server that speaks nothing but gRPC to the suite is killed and looked at alike.
+#[test]
+fn crashes_are_judged_over_grpc() {
+    let (suite, folder) = (Suite::new(), tempfile::tempdir().unwrap());
+    for (fault, warned) in [("", 0), ("--fault crash-loses-pushes", 1)] {
+        let file = folder.path().join(format!("{warned}.db"));
+        let program = program();
+        let command = format!(
+            "{} serve --listen 127.0.0.1:0 --grpc 127.0.0.1:{{port}} {fault} --db {}",
+            program.display(),
+            file.display()
+        );
+        let arguments = ["--server-cmd", &command, "--profile", "grpc", "--only", "crash/*", "--crash-rounds", "6"];
+        let report = judged(&suite, &arguments);
+        let warnings = with(&report, "warn");
+        assert_eq!((with(&report, "fail"), with(&report, "error")), (vec![], vec![]));
+        assert_eq!(warnings.iter().filter(|(id, _)| *id == "crash/acknowledged-writes-are-there").count(), warned);
+        assert_eq!(with(&report, "pass").len(), 6 - warnings.len());
+    }
+    assert_eq!(suite.left(), [] as [String; 0]);
+}
+
 #[test]
 fn a_server_that_keeps_nothing_has_nothing_to_lose() {
     let suite = Suite::new();

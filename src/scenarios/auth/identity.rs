@@ -9,7 +9,7 @@ use crate::wire::{ChallengeResponse, TokenResponse, VaultManifest};
 checks! {
     "auth/fresh-keypair", Must, "§3", [NO_ACCOUNT, PORTABLE_IDENTITY], fresh_keypair,
         "A keypair that nobody registered gets a token, and can use the vault with it at once";
-    "auth/logins-side-by-side", Must, "§3", [NO_ACCOUNT, SUBJECT_IS_CALLER], side_by_side,
+    "auth/logins-side-by-side", Must, "§3", [NONCE_REDEEMABLE, SUBJECT_IS_CALLER], side_by_side,
         "Logins of several keys that overlap all succeed, and each token is its own key's";
     "auth/nonce-on-another-connection", Must, "§3", [NONCE_REDEEMABLE], other_connection,
         "A nonce is redeemed over another connection than the one that it came by", phase = Alone;

@@ -10,6 +10,7 @@ use super::hidden;
 use super::{Stage, works};
 use crate::codec::base64;
 use crate::scenarios::check::checks;
+use crate::scenarios::context::into_trouble;
 use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::wire::segment;
@@ -185,9 +186,13 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
     let stage = Stage::set(cx, Operation::Pull).await?;
     let mallory = cx.member().await?;
     let id = stage.alice.id().to_owned();
+    // Whoever gets in without naming anybody shows nothing here: that is another check's failure.
+    for auth in [Auth::None, mallory.auth()] {
+        let answer = stage.attempt(cx, &auth).await?;
+        let expected = "a pull by somebody who names nobody is refused";
+        answer.must(!answer.is_success(), expected, || answer.summary()).map_err(into_trouble)?;
+    }
     let mut tally = Tally::new(cx);
-    // So that a verdict of nothing isn't mistaken for a pass.
-    tally.attempt("no token", stage.call(&Auth::None)).await?;
     for (who, auth) in [("without a token", &Auth::None), ("with a stranger's token", &mallory.auth())] {
         for (name, place) in &PLACES {
             try_place(cx, &mut tally, &stage, (who, auth), (name, place), &id).await?;
