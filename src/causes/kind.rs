@@ -69,12 +69,12 @@ pub(super) fn rule(
 pub(super) fn rule_let_through(check: &'static CheckInfo, operation: Option<&str>) -> &'static Requirement {
     let among = |rules: &[&Requirement], rule: &Requirement| rules.iter().any(|other| other.id == rule.id);
     let first = check.requirements[0];
-    if !among(WORKS, first) {
+    if !is_that_it_works(first) {
         return first;
     }
     let may = MEMBERS_ONLY.iter().filter(|(may, _)| operation == Some(may.name())).map(|(_, rule)| *rule);
     let named = may.filter(|may| among(check.requirements, may)).next();
-    named.or_else(|| check.requirements.iter().copied().find(|rule| !among(WORKS, rule))).unwrap_or(first)
+    named.or_else(|| check.requirements.iter().copied().find(|rule| !is_that_it_works(rule))).unwrap_or(first)
 }
 
 /// Who may do what.
@@ -137,6 +137,11 @@ static WORKS: &[&Requirement] = &[
     &req::NO_ACCOUNT,
     &req::TOKEN_LASTS,
 ];
+/// Whether a rule says that something works.
+fn is_that_it_works(rule: &Requirement) -> bool {
+    WORKS.iter().any(|works| works.id == rule.id)
+}
+
 /// Rules that a pull at the current version can show to be broken.
 static AT_THE_CURRENT_VERSION: &[&Requirement] = &[
     &req::PULL_UNCHANGED,

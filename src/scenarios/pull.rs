@@ -19,7 +19,7 @@ checks! {
         "At the current version, pull leaves the envelope out";
     "pull/unchanged-gives-current-roster", Must, "§6", [PULL_UNCHANGED, READ_YOUR_WRITES], unchanged_gives_current_roster,
         "A roster that grew while the version stood still is in the manifest of an unchanged pull";
-    "pull/older-version-gives-envelope", Must, "§6", [PULL_CURRENT], older_version,
+    "pull/older-version-gives-envelope", Must, "§6", [PULL_CURRENT, READ_YOUR_WRITES], older_version,
         "At an older version, pull gives the current manifest and envelope";
     "pull/newer-version-gives-envelope", Must, "§6", [PULL_CURRENT], newer_version,
         "At a version that doesn't exist yet, pull gives the current manifest and envelope";

@@ -22,7 +22,7 @@ checks! {
         "Who isn't in rotatedMembers has lost access to the repository";
     "push/rotation-drops-creator", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_creator,
         "A rotation that leaves the creator out leaves the creator out";
-    "push/rotation-drops-author", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY], rotation_drops_author,
+    "push/rotation-drops-author", Must, "§6", [PUSH_ROTATES, PULL_MEMBERS_ONLY, PUSH_REFUSED_WHOLE], rotation_drops_author,
         "A rotation that leaves its author out is refused, or leaves the author out";
     "push/rotation-within-epoch", Must, "§6", [PUSH_ROTATES], rotation_within_epoch,
         "rotatedMembers without a new epoch is refused, or replaces the roster";
