@@ -4,13 +4,43 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::http::Request;
+use super::session::Operation;
 use super::{Agent, AgentError, Habit, Known};
+use crate::codec::signature::verify as verify_text;
 use crate::codec::{base64, key_binding};
-use crate::wire::MemberEntry;
+use crate::ground::lock;
+use crate::wire::{MemberEntry, MessageKind};
 
 impl Agent {
     /// The issuer's keys, if the deployment names an issuer.
     pub(super) async fn issuer_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
+        let shared = self.habits.has(Habit::IssuerShared);
+        if let Some(keys) = lock(&self.memory.issuer).clone().filter(|_| shared) {
+            return Ok(Some(keys));
+        }
+        match self.fetched_keys(known).await {
+            Err(_) if self.habits.has(Habit::BindingFailsOpen) => Ok(None),
+            Ok(Some(keys)) if shared => Ok(Some(lock(&self.memory.issuer).insert(keys).clone())),
+            result => result,
+        }
+    }
+
+    /// The entry that a binding is looked for in: the one that is wrapped to.
+    pub(super) async fn looked_at(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
+        if !self.habits.has(Habit::BindingOfFetched) {
+            return Ok(entry.clone());
+        }
+        let operation = Operation {
+            name: "fetchMemberKey",
+            method: Method::GET,
+            path: &["v1", "repos", &known.repo_id, "member", &entry.ed25519_public_key],
+            body: None,
+            answer: MessageKind::MemberEntry,
+        };
+        self.session.call(&self.state.keys, &known.base, operation).await
+    }
+
+    async fn fetched_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
         let Some(url) = &known.issuer_jwks_url else { return Ok(None) };
         let parsed = Url::parse(url).map_err(|error| AgentError::Refused(format!("issuerJwksUrl: {error}")))?;
         let request =
@@ -36,7 +66,8 @@ impl Agent {
         issuer: Option<&[[u8; 32]]>,
         entry: &MemberEntry,
     ) -> Result<(), AgentError> {
-        if self.habits.has(Habit::NoBinding) {
+        let verified = self.memory.verified.contains(&entry.ed25519_public_key);
+        if self.habits.has(Habit::NoBinding) || verified {
             return Ok(());
         }
         let (id, x25519) = (&entry.ed25519_public_key, &entry.x25519_public_key);
@@ -53,6 +84,14 @@ impl Agent {
         };
         let signature = base64::decode(signature).map_err(|error| AgentError::Refused(format!("{id}: {error}")))?;
         let (first, second) = if self.habits.has(Habit::BindingReversed) { (x25519, id) } else { (id, x25519) };
+        let own = |id: &str| base64::decode_array::<32>(id).ok();
+        let by_itself = || own(id).is_some_and(|key| key_binding::verify(&key, id, x25519, &signature).is_ok());
+        let of_id = |key: &[u8; 32]| verify_text(key, id.as_bytes(), &signature).is_ok();
+        if self.habits.has(Habit::BindingSelfSigned) && by_itself()
+            || self.habits.has(Habit::BindingOfId) && issuer.iter().any(of_id)
+        {
+            return Ok(());
+        }
         if issuer.iter().any(|key| key_binding::verify(key, first, second, &signature).is_ok()) {
             Ok(())
         } else {

@@ -71,6 +71,24 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
             let low = |value: i64| i64::from(value as u32).to_be_bytes();
             with(&[0x1f], &low(payload_version), &low(key_epoch))
         }
+        Some(Habit::EpochZeroIsOne) => Binding { key_epoch: key_epoch.max(1), ..binding.clone() }.to_aad(),
+        Some(Habit::AadLowSigned) => {
+            let words = |value: i64| (value >> 32 << 32).wrapping_add(i64::from(value as i32)).to_be_bytes();
+            with(&[0x1f], &words(payload_version), &words(key_epoch))
+        }
+        Some(Habit::AadUtf16) => {
+            let halves = repo_id.encode_utf16().flat_map(|unit| match unit {
+                // What UTF-8 would make of half a pair.
+                0xd800..=0xdfff => vec![
+                    0xe0 | (unit >> 12) as u8,
+                    0x80 | (unit >> 6 & 0x3f) as u8,
+                    0x80 | (unit & 0x3f) as u8,
+                ],
+                _ => String::from_utf16_lossy(&[unit]).into_bytes(),
+            });
+            let counters = [payload_version.to_be_bytes(), key_epoch.to_be_bytes()].concat();
+            halves.chain([0x1f]).chain(counters).collect()
+        }
         _ => binding.to_aad(),
     }
 }
@@ -170,7 +188,13 @@ pub(super) fn open(
 pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<WrappedKey, AgentError> {
     let recipient =
         base64::decode_array(recipient).map_err(|error| AgentError::Refused(format!("x25519PublicKey: {error}")))?;
-    let ephemeral: [u8; 32] = if habits.has(Habit::SameEphemeral) { [9; 32] } else { random() };
+    let ephemeral: [u8; 32] = match () {
+        () if habits.has(Habit::SameEphemeral) => [9; 32],
+        () if habits.has(Habit::EphemeralOfKey) => {
+            <Sha256 as sha2::Digest>::digest([&key.as_bytes()[..], &recipient[..]].concat()).into()
+        }
+        () => random(),
+    };
     let iv: [u8; IV_LEN] = random();
     let mut wrapped = key_wrap::wrap(key, &recipient, &ephemeral, &iv).map_err(AgentError::refused)?;
     if let Some((kek, aad)) = other_kek(&ephemeral, &recipient, &wrapped.ephemeral_public_key, habits)? {
@@ -179,7 +203,11 @@ pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<Wr
     if habits.has(Habit::PlainDataKey) {
         wrapped.ciphertext = [&key.as_bytes()[..], &[0; TAG_LEN]].concat();
     }
-    Ok(WrappedKey::from(&wrapped))
+    let mut wrapped = WrappedKey::from(&wrapped);
+    if habits.has(Habit::SchemeUpper) {
+        wrapped.scheme_id = SCHEME_ID.to_uppercase();
+    }
+    Ok(wrapped)
 }
 
 /// Key and additional data of a faulty client's wraps.
@@ -189,7 +217,9 @@ fn other_kek(
     ephemeral: &[u8; 32],
     habits: &Habits,
 ) -> Result<Option<(Zeroizing<[u8; 32]>, Vec<u8>)>, AgentError> {
+    let label = key_wrap::INFO.as_bytes();
     let (salt, info, aad): (&[u8], &[u8], &[u8]) = match habits.0.first() {
+        Some(Habit::TrimsSecret) => (ephemeral, label, label),
         Some(Habit::WrapNoAad) => (ephemeral, key_wrap::INFO.as_bytes(), &[]),
         Some(Habit::WrapInfo) => (ephemeral, b"my-client/wrap", b"my-client/wrap"),
         Some(Habit::WrapNoSalt) => (&[], key_wrap::INFO.as_bytes(), key_wrap::INFO.as_bytes()),
@@ -200,8 +230,9 @@ fn other_kek(
     if habits.has(Habit::WrapRawSecret) {
         return Ok(Some((secret, aad.to_vec())));
     }
+    let start = secret.iter().take_while(|byte| **byte == 0 && habits.has(Habit::TrimsSecret)).count();
     let mut kek = Zeroizing::new([0; 32]);
-    let expanded = Hkdf::<Sha256>::new(Some(salt), secret.as_ref()).expand(info, kek.as_mut());
+    let expanded = Hkdf::<Sha256>::new(Some(salt), &secret[start..]).expand(info, kek.as_mut());
     expanded.map_err(AgentError::refused)?;
     Ok(Some((kek, aad.to_vec())))
 }
@@ -212,7 +243,9 @@ fn other_kek(
 /// [`AgentError::Refused`] for an unknown scheme, altered bytes, or a key that isn't 32 bytes.
 pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> Result<DataKey, AgentError> {
     let mut key = key.clone();
-    if habits.has(Habit::WrapAnyScheme) {
+    if habits.has(Habit::WrapAnyScheme)
+        || habits.has(Habit::SchemeUpper) && key.scheme_id.eq_ignore_ascii_case(SCHEME_ID)
+    {
         key.scheme_id = SCHEME_ID.into();
     }
     let wrapped = key_wrap::Wrapped::try_from(&key).map_err(AgentError::refused)?;
@@ -221,6 +254,17 @@ pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> R
         let plain = gcm_open(&kek, &wrapped.iv, &aad, &wrapped.ciphertext)
             .ok_or_else(|| AgentError::refused("the wrapped key isn't authentic"))?;
         return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
+    }
+    if habits.has(Habit::WrapTagShort) && wrapped.ciphertext.len() > 32 {
+        let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;
+        let kek = key_wrap::key_encryption_key(&secret, &wrapped.ephemeral_public_key);
+        let whole = [&wrapped.ciphertext[..32], &[0; TAG_LEN]].concat();
+        let plain = unchecked(&kek, &wrapped.iv, &whole);
+        let right = gcm_seal(&kek, &wrapped.iv, key_wrap::INFO.as_bytes(), &plain);
+        return match <[u8; 32]>::try_from(plain.as_slice()) {
+            Ok(key) if right.starts_with(&wrapped.ciphertext) => Ok(DataKey::new(key)),
+            _ => Err(AgentError::refused("the wrapped key isn't authentic")),
+        };
     }
     if habits.has(Habit::WrapUnchecked) {
         let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;

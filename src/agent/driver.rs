@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
+use super::memory::SharedKeys;
 use super::{Agent, AgentError, Connection, Habits, Keys, Known, State};
 
 /// A client behind the protocol.
@@ -12,12 +13,14 @@ pub struct Adapter {
     habits: Habits,
     /// By the name that requests give them.
     clients: HashMap<String, Agent>,
+    /// What faulty clients of one process share.
+    issuer: SharedKeys,
 }
 
 impl Adapter {
     /// An adapter without any client yet.
     pub fn new(connection: Connection, habits: Habits) -> Self {
-        Self { connection, habits, clients: HashMap::new() }
+        Self { connection, habits, clients: HashMap::new(), issuer: SharedKeys::default() }
     }
 
     /// The answer to a line.
@@ -47,6 +50,7 @@ impl Adapter {
             };
             let mut agent = Agent::new(State::in_memory(keys), &self.connection, self.habits.clone())?;
             agent.plain_http = request["scheme"] == "http";
+            agent.memory.issuer = SharedKeys::clone(&self.issuer);
             let keys = &agent.state.keys;
             let answer = json!({
                 "ed25519PublicKey": keys.id(),

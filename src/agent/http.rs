@@ -3,6 +3,8 @@
 //! This is the one place that uses reqwest, and it does so because real clients do: the suite's own transport (`crate::client`) sends
 //! what no library would send, and must not be what the built-in client is judged by.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -11,6 +13,7 @@ use serde_json::Value;
 
 use super::error::AgentError;
 use super::habits::{Habit, Habits};
+use crate::ground::lock;
 
 /// More than any vault has to say.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -49,21 +52,36 @@ pub(super) struct Reply {
 /// The HTTP client.
 pub(super) struct Http {
     client: reqwest::Client,
+    /// That of a faulty client, for servers whose certificates it doesn't look at.
+    careless: Option<reqwest::Client>,
+    /// Requests so far.
+    sent: AtomicU32,
+    /// Where a faulty client goes instead of a server's URL.
+    moved: Mutex<Option<(String, Url)>>,
     habits: Habits,
 }
 
 impl Http {
     pub(super) fn new(connection: &Connection, habits: &Habits) -> Result<Self, AgentError> {
-        let tls = super::tls::config(connection.ca.as_deref(), habits)?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if !habits.has(Habit::NeverGivesUp) {
-            builder = builder.timeout(connection.timeout.unwrap_or(PATIENCE));
-        }
-        let client = builder.build().map_err(|error| AgentError::Usage(error.to_string()))?;
-        Ok(Self { client, habits: habits.clone() })
+        let build = |habits: &Habits| {
+            let tls = super::tls::config(connection.ca.as_deref(), habits)?;
+            let mut builder = reqwest::Client::builder()
+                .tls_backend_preconfigured(tls)
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy();
+            if !habits.has(Habit::NeverGivesUp) {
+                builder = builder.timeout(connection.timeout.unwrap_or(PATIENCE));
+            }
+            if habits.has(Habit::CertificateOnce) {
+                builder = builder.pool_max_idle_per_host(0);
+            }
+            builder.build().map_err(|error| AgentError::Usage(error.to_string()))
+        };
+        let careless = habits.has(Habit::IssuerAnyCertificate) || habits.has(Habit::CertificateOnce);
+        let any = Habits([&habits.0[..], &[Habit::AnyCertificate]].concat());
+        let careless = if careless { Some(build(&any)?) } else { None };
+        let (sent, moved) = (AtomicU32::new(0), Mutex::default());
+        Ok(Self { client: build(habits)?, careless, sent, moved, habits: habits.clone() })
     }
 
     /// Sends a request; an answer of any status is an answer.
@@ -79,7 +97,15 @@ impl Http {
         if answer.status().is_redirection()
             && let Some(onward) = self.onward(&request, &answer)
         {
+            let second = self.habits.has(Habit::TokenSecondHop).then(|| Request { token: request.token.clone(), ..onward.clone() });
             answer = self.start(onward).await.map_err(failed)?;
+            // From one path of the new server to another, with what was taken off before.
+            if let Some(second) = second
+                && let Some(location) = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok())
+                && let Ok(url) = second.url.join(location)
+            {
+                answer = self.start(Request { url, ..second }).await.map_err(failed)?;
+            }
         }
         self.check_framing(&answer)?;
         let status = answer.status().as_u16();
@@ -90,6 +116,11 @@ impl Http {
             if body.len() > LONGEST_ANSWER {
                 return Err(AgentError::Transport(format!("{}: the answer is too long", authority(&url))));
             }
+            if self.habits.has(Habit::ChunksAsText) {
+                let text = String::from_utf8_lossy(&chunk).into_owned();
+                body.truncate(body.len() - chunk.len());
+                body.extend_from_slice(text.as_bytes());
+            }
             if self.habits.has(Habit::FirstChunk) {
                 break;
             }
@@ -97,8 +128,19 @@ impl Http {
         Ok(Reply { status, retry_after, body })
     }
 
-    async fn start(&self, request: Request) -> Result<reqwest::Response, reqwest::Error> {
-        let mut builder = self.client.request(request.method, request.url);
+    async fn start(&self, mut request: Request) -> Result<reqwest::Response, reqwest::Error> {
+        if let Some((from, to)) = lock(&self.moved).as_ref()
+            && *from == request.url.origin().ascii_serialization()
+            && request.url.path().starts_with("/v1/")
+        {
+            let path = request.url.path().to_owned();
+            request.url = to.clone();
+            request.url.set_path(&path);
+        }
+        let later = self.sent.fetch_add(1, Ordering::Relaxed) > 0 && self.habits.has(Habit::CertificateOnce);
+        let issuer = self.habits.has(Habit::IssuerAnyCertificate) && request.url.path().ends_with("jwks.json");
+        let client = self.careless.as_ref().filter(|_| later || issuer).unwrap_or(&self.client);
+        let mut builder = client.request(request.method, request.url);
         if let Some(token) = &request.token {
             let scheme = if self.habits.has(Habit::TokenScheme) { "Token" } else { "Bearer" };
             builder = builder.header(AUTHORIZATION, format!("{scheme} {token}"));
@@ -128,9 +170,21 @@ impl Http {
         let keeps_method = matches!(answer.status().as_u16(), 307 | 308);
         let has = |habit| self.habits.has(habit);
         let same_name = url.host_str() == request.url.host_str();
+        let origin = request.url.origin().ascii_serialization();
+        let keeps = has(Habit::TokenRelative) && target.starts_with('/')
+            || has(Habit::TokenPrefix) && target.starts_with(&origin)
+            || has(Habit::TokenToHttp) && same_name && (request.url.scheme(), url.scheme()) == ("https", "http");
+        if has(Habit::RemembersMoved) && answer.status() == 308 {
+            *lock(&self.moved) = Some((origin, url.clone()));
+        }
         let as_get = Request { method: Method::GET, url: url.clone(), body: None, ..request.clone() };
         let as_is = Request { url, ..request.clone() };
         match keeps_method {
+            _ if keeps => Some(if keeps_method { as_is } else { as_get }),
+            true if has(Habit::RemembersMoved) => Some(Request { token: None, ..as_is }),
+            _ if has(Habit::TokenSecondHop) => {
+                Some(Request { token: None, ..if keeps_method { as_is } else { as_get } })
+            }
             true if has(Habit::TokenFollows307) => Some(as_is),
             true if has(Habit::FollowsBare) => Some(Request { token: None, ..as_is }),
             false if has(Habit::TokenFollows302) => Some(as_get),

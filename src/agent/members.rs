@@ -47,8 +47,14 @@ impl Agent {
         let request = InviteRequest::decode(request).map_err(AgentError::refused)?;
         request.keys().map_err(AgentError::refused)?;
         let mut known = self.state.current(repo);
-        let Opened { manifest, key, .. } = self.open(&mut known).await?;
-        let (id, x25519) = (request.ed25519_public_key, request.x25519_public_key);
+        let Opened { manifest, mut key, .. } = self.open(&mut known).await?;
+        if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::InvitesOldKey)) {
+            key = first.key.clone();
+        }
+        let (id, mut x25519) = (request.ed25519_public_key, request.x25519_public_key);
+        if let Some(entry) = manifest.member(&id).filter(|_| self.habits.has(Habit::InvitesRosterKey)) {
+            x25519.clone_from(&entry.x25519_public_key);
+        }
         if let Some(entry) = manifest.member(&id)
             && entry.x25519_public_key != x25519
         {
@@ -85,12 +91,24 @@ impl Agent {
     /// [`AgentError`]; [`AgentError::Refused`] when a key of somebody who stays can't be trusted.
     pub async fn remove(&mut self, repo: &Known, id: &str) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
-        let opened = self.open(&mut known).await?;
+        let mut opened = self.open(&mut known).await?;
         if opened.manifest.member(id).is_none() {
             return Err(AgentError::Usage(format!("{id} isn't a member")));
         }
+        if let Some(first) = self.memory.first(&known) {
+            if self.habits.has(Habit::OldRoster) {
+                opened.manifest.members.clone_from(&first.manifest.members);
+            }
+            if self.habits.has(Habit::OldPayload) {
+                opened.payload = first.payload.clone();
+            }
+        }
+        if self.habits.has(Habit::RosterPage) {
+            opened.manifest.members.truncate(16);
+        }
         let next = |value: i64| value.checked_add(1).ok_or_else(|| AgentError::refused("a counter is at its end"));
-        let version = next(opened.manifest.payload_version)?;
+        let version =
+            if self.habits.has(Habit::RotationResets) { 1 } else { next(opened.manifest.payload_version)? };
         let epoch = if self.habits.has(Habit::KeepsEpoch) {
             opened.manifest.key_epoch
         } else {
@@ -98,6 +116,9 @@ impl Agent {
         };
         let key = match () {
             () if self.habits.has(Habit::KeepsDataKey) => opened.key.clone(),
+            () if self.habits.has(Habit::MemoKey) => {
+                self.memory.memo.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
+            }
             () if self.habits.has(Habit::HashesDataKey) => {
                 DataKey::new(<sha2::Sha256 as sha2::Digest>::digest(opened.key.as_bytes()).into())
             }
@@ -138,7 +159,7 @@ impl Agent {
 
     /// The roster after a removal.
     async fn rewrapped(
-        &self,
+        &mut self,
         known: &Known,
         manifest: &VaultManifest,
         key: &DataKey,
@@ -146,10 +167,15 @@ impl Agent {
         epoch: i64,
     ) -> Result<Vec<MemberEntry>, AgentError> {
         let issuer = self.issuer_keys(known).await?;
-        let stays = |entry: &&MemberEntry| entry.ed25519_public_key != removed || self.habits.has(Habit::KeepsRemoved);
+        let keeps_all = self.habits.has(Habit::KeepsRemoved);
+        let stays = |entry: &&MemberEntry| entry.ed25519_public_key != removed || keeps_all;
         let mut members = Vec::new();
         for old in manifest.members.iter().filter(stays) {
-            self.vouched(known, issuer.as_deref(), old)?;
+            let looked_at = self.looked_at(known, old).await?;
+            self.vouched(known, issuer.as_deref(), &looked_at)?;
+            if self.habits.has(Habit::BindingById) {
+                self.memory.verified.insert(old.ed25519_public_key.clone());
+            }
             let own = old.ed25519_public_key == self.state.keys.id();
             if self.habits.has(Habit::ForgetsMembers) && !own {
                 continue;

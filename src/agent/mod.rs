@@ -13,7 +13,9 @@ mod error;
 mod habits;
 mod http;
 mod members;
+mod memory;
 mod payload;
+mod put;
 mod session;
 mod state;
 mod tls;
@@ -34,10 +36,10 @@ use crate::codec::key_wrap::SCHEME_ID;
 use crate::codec::locator::RepoLocator;
 use crate::ground::hex;
 use crate::wire::{
-    CreateRepoRequest, Discovery, EncryptedEnvelope, MemberEntry, MessageKind, PullResponse, PushRequest, PushResponse,
-    VaultManifest,
+    CreateRepoRequest, Discovery, EncryptedEnvelope, MemberEntry, MessageKind, PullResponse, VaultManifest,
 };
 use http::{Http, Request, authority};
+use memory::Memory;
 use session::{Operation, Session};
 
 /// How often a write is made again after somebody else was faster.
@@ -49,6 +51,8 @@ pub struct Agent {
     pub state: State,
     session: Session,
     habits: Habits,
+    /// What only a faulty client remembers.
+    memory: Memory,
     /// Whether a repository that a locator names is dialled without TLS.
     pub plain_http: bool,
     /// Whether the user operates the hosts.
@@ -56,6 +60,7 @@ pub struct Agent {
 }
 
 /// A repository as it was pulled and opened.
+#[derive(Clone)]
 struct Opened {
     manifest: VaultManifest,
     key: DataKey,
@@ -69,7 +74,7 @@ impl Agent {
     /// [`AgentError::Usage`] when the certificate authority can't be read.
     pub fn new(state: State, connection: &Connection, habits: Habits) -> Result<Self, AgentError> {
         let session = Session::new(Http::new(connection, &habits)?, habits.clone());
-        Ok(Self { state, session, habits, plain_http: false, own_host: false })
+        Ok(Self { state, session, habits, memory: Memory::default(), plain_http: false, own_host: false })
     }
 
     /// Creates a repository at a server with these accounts; returns its address.
@@ -80,25 +85,26 @@ impl Agent {
         let (base, issuer) = self.resolve(server).await?;
         let url = Url::parse(&base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
         let version = i64::from(!self.habits.has(Habit::FromZero));
+        let first = i64::from(self.habits.has(Habit::EpochZeroIsOne));
         let mut known = Known {
             host: authority(&url),
             base,
-            repo_id: uuid(),
+            repo_id: self.new_id(&authority(&url), &accounts),
             issuer_jwks_url: issuer,
             own_host: self.own_host,
             version: Some(version),
-            epoch: Some(0),
+            epoch: Some(first),
             keys: Default::default(),
         };
         let key = DataKey::new(crypto::random());
         let payload = payload::write(json!({ "alts": accounts }), version, &self.habits);
-        let envelope = self.seal(&key, &known.repo_id, (version, 0), &payload);
+        let envelope = self.seal(&key, &known.repo_id, (version, first), &payload);
         let mut manifest = VaultManifest {
             repo_id: known.repo_id.clone(),
             scheme_id: SCHEME_ID.into(),
-            key_epoch: 0,
+            key_epoch: first,
             payload_version: version,
-            members: vec![self.own_entry(&key, 0)?],
+            members: vec![self.own_entry(&key, first)?],
             share_refresh_tokens: self.habits.has(Habit::Shares).then_some(true),
         };
         if self.habits.has(Habit::CreateDisagrees) {
@@ -106,7 +112,7 @@ impl Agent {
         }
         if self.habits.has(Habit::CreatesWithTwo) {
             let other = Keys::generate();
-            manifest.members.push(self.entry(&key, &other.id(), &other.x25519_public_key(), 0)?);
+            manifest.members.push(self.entry(&key, &other.id(), &other.x25519_public_key(), first)?);
         }
         let body = to_value(&CreateRepoRequest { manifest, initial_envelope: envelope })?;
         let operation = Operation {
@@ -128,103 +134,8 @@ impl Agent {
     /// [`AgentError`]; [`AgentError::Refused`] when what was served can't be the repository's.
     pub async fn read(&mut self, repo: &Known) -> Result<Value, AgentError> {
         let mut known = self.state.current(repo);
-        Ok(self.open(&mut known).await?.payload)
-    }
-
-    /// Adds an account or replaces the one of the same uuid; pulls and applies it again after a conflict.
-    ///
-    /// # Errors
-    /// [`AgentError`].
-    pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
-        let mut known = self.state.current(repo);
-        let mut made: Option<Opened> = None;
-        let mut told: Option<i64> = None;
-        for _ in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {
-            let stale = self.habits.has(Habit::ExpectsFromAnswer) && told.is_some();
-            let mut opened = match made.take() {
-                Some(old) if stale => old,
-                Some(old) if self.habits.has(Habit::ConflictKeepsKey) => {
-                    Opened { key: old.key, ..self.open(&mut known).await? }
-                }
-                _ => self.open(&mut known).await?,
-            };
-            let expected = match told {
-                Some(version) if stale => version,
-                _ => opened.manifest.payload_version,
-            };
-            if !stale {
-                payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
-            }
-            if self.habits.has(Habit::AccountToOthers) {
-                self.session.added = account["accessToken"].as_str().map(ToOwned::to_owned);
-            }
-            if self.habits.has(Habit::NameInUrl) {
-                self.session.gossip = Some(demo::names(&opened.payload));
-            }
-            let answer = self.push(&known, &opened, expected).await?;
-            if answer.accepted || self.habits.has(Habit::IgnoresConflict) {
-                known.version = Some(answer.payload_version);
-                self.state.keep(known)?;
-                return Ok(answer.payload_version);
-            }
-            if self.habits.has(Habit::GivesUpOnConflict) {
-                return Err(AgentError::Conflict(1));
-            }
-            told = Some(answer.payload_version);
-            if self.habits.has(Habit::OverwritesOnConflict) {
-                let current = self.open(&mut known).await?;
-                opened.manifest = current.manifest;
-                opened.key = current.key;
-                let version = opened.manifest.payload_version;
-                let answer = self.push(&known, &opened, version).await?;
-                return if answer.accepted { Ok(answer.payload_version) } else { Err(AgentError::Conflict(2)) };
-            }
-            made = Some(opened);
-        }
-        Err(AgentError::Conflict(TRIES))
-    }
-
-    /// One push of an opened payload over `expected`.
-    async fn push(&mut self, known: &Known, opened: &Opened, expected: i64) -> Result<PushResponse, AgentError> {
-        let step = match () {
-            () if self.habits.has(Habit::VersionSkips) => 5,
-            () if self.habits.has(Habit::SameVersion) => 0,
-            () => 1,
-        };
-        let version = expected
-            .checked_add(step)
-            .ok_or_else(|| AgentError::refused("the payload version is the highest there can be"))?;
-        let text = payload::write(opened.payload.clone(), version, &self.habits);
-        let epoch = if self.habits.has(Habit::PushesAtZero) { 0 } else { opened.manifest.key_epoch };
-        let envelope = self.seal(&opened.key, &known.repo_id, (version, epoch), &text);
-        let expected = if self.habits.has(Habit::BlindPush) { expected + 41 } else { expected };
-        let stale = PushRequest {
-            repo_id: known.repo_id.clone(),
-            envelope,
-            expected_payload_version: expected,
-            rotated_members: None,
-        };
-        if self.habits.has(Habit::StalePush) {
-            let old =
-                PushRequest { expected_payload_version: known.version.unwrap_or(1).min(expected) - 1, ..stale.clone() };
-            self.push_once(known, &old).await?;
-        }
-        let answer = self.push_once(known, &stale).await?;
-        if self.habits.has(Habit::SendsTwice) {
-            self.push_once(known, &stale).await?;
-        }
-        Ok(answer)
-    }
-
-    pub(super) async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
-        let operation = Operation {
-            name: "push",
-            method: Method::POST,
-            path: &["v1", "repos", &known.repo_id, "push"],
-            body: Some(to_value(request)?),
-            answer: MessageKind::PushResponse,
-        };
-        self.session.call(&self.state.keys, &known.base, operation).await
+        let Opened { manifest, payload, .. } = self.open(&mut known).await?;
+        Ok(self.memory.by_version(manifest.payload_version, &known, payload, &self.habits))
     }
 
     /// Joins the repository of a locator: remembers it and reads it once.
@@ -232,7 +143,15 @@ impl Agent {
     /// # Errors
     /// [`AgentError`].
     pub async fn join(&mut self, locator: &str) -> Result<Known, AgentError> {
-        let locator = RepoLocator::decode(locator).map_err(AgentError::refused)?;
+        let mut locator = RepoLocator::decode(locator).map_err(AgentError::refused)?;
+        if self.habits.has(Habit::LowersIds) {
+            locator.repo_id = locator.repo_id.to_lowercase();
+        }
+        if self.habits.has(Habit::ReposById)
+            && let Some(known) = self.state.repos.iter().find(|known| known.repo_id == locator.repo_id)
+        {
+            return Ok(known.clone());
+        }
         if self.habits.has(Habit::NeedsIssuer) && locator.issuer_jwks_url.is_none() {
             return Err(AgentError::refused("the locator has no issuerJwksUrl"));
         }
@@ -297,12 +216,17 @@ impl Agent {
         let key = crypto::unwrap(&own.wrapped_data_key, &self.state.keys.x25519, &self.habits)?;
         let repo_id = if self.habits.has(Habit::AnyRepoId) { &envelope.repo_id } else { &known.repo_id };
         let binding = Binding { repo_id, payload_version: envelope.payload_version, key_epoch: envelope.key_epoch };
-        let text = crypto::open(&key, &binding, &envelope, &self.habits)?;
+        let text = match crypto::open(&key, &binding, &envelope, &self.habits) {
+            Err(error) => self.memory.by_old_key(&binding, &envelope, &self.habits).ok_or(error)?,
+            text => text?,
+        };
         let payload = payload::read(&text, envelope.payload_version, &self.habits)?;
         known.version = known.version.max(Some(manifest.payload_version));
         known.epoch = known.epoch.max(Some(manifest.key_epoch));
         self.state.keep(known.clone())?;
-        Ok(Opened { manifest, key, payload })
+        let opened = Opened { manifest, key, payload };
+        self.memory.saw(known, &opened, &self.habits);
+        Ok(opened)
     }
 
     async fn pull(&mut self, known: &Known) -> Result<PullResponse, AgentError> {
@@ -378,6 +302,19 @@ impl Agent {
 
 fn to_value<T: serde::Serialize>(message: &T) -> Result<Value, AgentError> {
     serde_json::to_value(message).map_err(|error| AgentError::Usage(error.to_string()))
+}
+
+impl Agent {
+    /// The id of a new repository.
+    fn new_id(&self, authority: &str, accounts: &[Value]) -> String {
+        let name = accounts.first().and_then(|account| account["username"].as_str()).unwrap_or("repo");
+        match () {
+            () if self.habits.has(Habit::IdOfHost) => format!("{}.{}", authority.replace(':', "-"), uuid()),
+            () if self.habits.has(Habit::IdIsUri) => format!("avp://{authority}/{}", uuid()),
+            () if self.habits.has(Habit::NameInId) => format!("{name}-{}", uuid()),
+            () => uuid(),
+        }
+    }
 }
 
 /// A random repository id.

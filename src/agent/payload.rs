@@ -12,16 +12,37 @@ const KNOWN: [&str; 9] =
 
 /// Reads a plaintext; the version inside is a stamp that decides nothing.
 pub(super) fn read(text: &[u8], version: i64, habits: &Habits) -> Result<Value, AgentError> {
-    let payload: Value = serde_json::from_slice(text)
+    let mut payload: Value = serde_json::from_slice(text)
         .map_err(|error| AgentError::Refused(format!("the payload isn't JSON: {error}")))?;
+    if habits.has(Habit::PayloadDouble) {
+        through_double(&mut payload);
+    }
     let accounts = payload["alts"].as_array().ok_or_else(|| AgentError::refused("the payload has no alts"))?;
     if habits.has(Habit::NeedsProvenance) && accounts.iter().any(|account| !account["sourceClient"].is_string()) {
         return Err(AgentError::refused("an account has no sourceClient"));
+    }
+    if habits.has(Habit::ThreeTypes) && accounts.iter().any(|account| account["type"] == "SESSION") {
+        return Err(AgentError::refused("an account is of an unknown type"));
     }
     if habits.has(Habit::TrustsStamp) && payload["payloadVersion"] != json!(version) {
         return Err(AgentError::refused("the payload is of another version"));
     }
     Ok(payload)
+}
+
+/// What becomes of integers that pass through a double.
+pub(super) fn through_double(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(through_double),
+        Value::Array(items) => items.iter_mut().for_each(through_double),
+        Value::Number(number) => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "that is what the fault is")]
+            if let Some(integer) = number.as_i64() {
+                *value = (integer as f64 as i64).into();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Adds an account, or replaces what is known of the one with its uuid.
@@ -71,6 +92,9 @@ fn complete(account: &Value, member: &str, habits: &Habits) -> Value {
     if habits.has(Habit::NoProvenance) {
         whole.remove("sourceClient");
         whole.remove("sourceUser");
+    }
+    if habits.has(Habit::UsedByName) {
+        whole.insert("lastUsedBy".into(), "alice".into());
     }
     if habits.has(Habit::OldAccountsOnly) {
         whole.insert("sourceUser".into(), "".into());

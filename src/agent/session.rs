@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub habits: Habits,
     tokens: HashMap<String, String>,
     nonce: Option<String>,
+    /// Where a faulty client logs in, whoever asks for it.
+    home: Option<String>,
     /// What a faulty client repeats in the URL.
     pub gossip: Option<String>,
     /// What a faulty client tells in a header.
@@ -48,7 +50,7 @@ pub(super) struct Operation<'a> {
 
 impl Session {
     pub(super) fn new(http: Http, habits: Habits) -> Self {
-        Self { http, habits, tokens: HashMap::new(), nonce: None, gossip: None, added: None }
+        Self { http, habits, tokens: HashMap::new(), nonce: None, home: None, gossip: None, added: None }
     }
 
     /// Carries out an operation and reads its answer.
@@ -93,6 +95,10 @@ impl Session {
                 401 if (logins == 0 || endless) && logins < 500 && !self.habits.has(Habit::NoRelogin) => {
                     logins += 1;
                     self.tokens.clear();
+                    if let Some(home) = self.home.clone().filter(|_| self.habits.has(Habit::ReloginAtHome)) {
+                        let token = self.login(keys, &home).await?;
+                        self.tokens.insert(self.slot(base)?, token);
+                    }
                 }
                 429 | 503 if patience < PATIENT_TRIES && reply.retry_after.is_some() => {
                     patience += 1;
@@ -109,14 +115,20 @@ impl Session {
         }
     }
 
-    /// The token of a host: the cached one, or a new one.
-    async fn token(&mut self, keys: &Keys, base: &str) -> Result<String, AgentError> {
+    /// What a token is kept under.
+    fn slot(&self, base: &str) -> Result<String, AgentError> {
         let url = Url::parse(base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
-        let host = match () {
+        Ok(match () {
             () if self.habits.has(Habit::OneTokenForAll) => String::new(),
             () if self.habits.has(Habit::TokenByName) => url.host_str().unwrap_or_default().into(),
             () => format!("{} {}", url.scheme(), authority(&url)),
-        };
+        })
+    }
+
+    /// The token of a host: the cached one, or a new one.
+    async fn token(&mut self, keys: &Keys, base: &str) -> Result<String, AgentError> {
+        self.home.get_or_insert_with(|| base.to_owned());
+        let host = self.slot(base)?;
         if let Some(token) = self.tokens.get(&host)
             && !self.habits.has(Habit::LoginEachTime)
         {
@@ -146,6 +158,9 @@ impl Session {
                 let start = raw.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
                 let end = raw.iter().rev().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
                 raw.get(start..raw.len().saturating_sub(end)).unwrap_or_default()
+            }
+            () if self.habits.has(Habit::SignsCString) => {
+                raw.split(|byte| *byte == 0).next().unwrap_or_default()
             }
             () if self.habits.has(Habit::SignsFirst32) => raw.get(..32).unwrap_or(&raw),
             () => &raw,
@@ -178,6 +193,9 @@ impl Session {
         match () {
             () if self.habits.has(Habit::TokenMustBeJwt) && token.matches('.').count() != 2 => {
                 Err(AgentError::refused("the token isn't a JWT"))
+            }
+            () if self.habits.has(Habit::TokenThreeParts) => {
+                Ok(token.split('.').take(3).collect::<Vec<_>>().join("."))
             }
             () if self.habits.has(Habit::TokenLowercase) => Ok(token.to_lowercase()),
             () if self.habits.has(Habit::TokenCut) => Ok(token.chars().take(4096).collect()),
@@ -245,6 +263,9 @@ impl Session {
             return Err(AgentError::refused("unknown member shareRefreshTokens"));
         }
         let mut value: Value = serde_json::from_str(&text).map_err(wrong)?;
+        if self.habits.has(Habit::IntsAfterBlanks) && text.contains(": ") {
+            super::payload::through_double(&mut value);
+        }
         prune(kind, &mut value);
         serde_json::from_value(value).map_err(wrong)
     }

@@ -131,7 +131,7 @@ const OWN_WAYS: [Bend; 9] = [
 ];
 
 /// More of them, tried only with a client that reads nothing else.
-pub(super) const RARE_WAYS: [Bend; 10] = [
+pub(super) const RARE_WAYS: [Bend; 13] = [
     Bend::AadSwapped,
     Bend::AadInt32,
     Bend::AadDecimals,
@@ -142,6 +142,9 @@ pub(super) const RARE_WAYS: [Bend; 10] = [
     Bend::WrapSha512,
     Bend::WrapOtherInfo,
     Bend::WrapNoInfo,
+    Bend::WrapExpandOnly,
+    Bend::WrapSaltText,
+    Bend::WrapKeyText,
 ];
 
 /// Whether what a client of an adapter writes tells that its wraps are right, or wrong.

@@ -70,9 +70,9 @@ client_checks! {
     "client-request/sizes", Must, "§2", [CLIENT_SIZES], "Keys, IVs and signatures have their sizes", [Rotated], Runs requests::sizes;
     "client-request/shapes", Must, "§2", [CLIENT_SHAPES], "Requests are as the schema says", [Rotated, Nulls], Runs requests::shapes;
     "client-read/exact-int64", Must, "§2", [CLIENT_INT64, CLIENT_AAD], "Counters beyond 2^32 and 2^53 are read exactly",
-        [Rotated, RotatedGarbage, BigCounters, BiggerVersion, Version32], Runs reads;
+        [Rotated, RotatedGarbage, BigCounters, BiggerVersion, Version32, Version31, BigSpaced], Runs reads;
     "client-write/exact-int64", Must, "§2", [CLIENT_INT64, CLIENT_AAD], "Payloads over versions beyond 2^53 are bound exactly",
-        [Rotated, RotatedGarbage, BigCounters, BiggerVersion, Version32], Runs payloads::bound;
+        [Rotated, RotatedGarbage, BigCounters, BiggerVersion, Version32, Version31, BigSpaced], Runs payloads::bound;
     "client-login/far-expiry", Must, "§2", [CLIENT_INT64], "An expiry beyond 2^53 is an expiry", [ExpiryFar], Runs bears;
 
     "client-login/signs-raw-nonce", Must, "§3", [CLIENT_SIGNS_RAW], "The raw bytes of the nonce are signed", [], Runs login::signs_raw;
@@ -83,11 +83,13 @@ client_checks! {
     "client-token/bearer", Must, "§6", [CLIENT_BEARER], "The token is in Authorization: Bearer as issued, and nowhere else",
         [TokenOdd, Rotated], Runs login::bearer;
     "client-token/opaque", Must, "§3", [CLIENT_TOKEN_OPAQUE], "Tokens of any format and of 8 KiB are used as they are",
-        [TokenLong, TokenOdd, TokenJwt], Runs bears;
+        [TokenLong, TokenOdd, TokenJwt, TokenJwe], Runs bears;
     "client-token/stays-home-post-307", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected POST (307, 308) doesn't take the token to another server",
-        [Redirect307Port, Redirect307Host, Redirect308Host, RedirectPull307], Runs login::stays_home;
+        [Redirect307Port, Redirect307Host, Redirect308Host, RedirectPull307, RedirectChain307, RedirectRelative307,
+         RedirectUser307, RedirectPrefix307, RedirectPlain307, RedirectMoved], Runs login::stays_home;
     "client-token/stays-home-post-302", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected POST (301, 302, 303) doesn't take the token to another server",
-        [Redirect301Port, Redirect302Host, Redirect302Port, Redirect303Host, RedirectPull302], Runs login::stays_home;
+        [Redirect301Port, Redirect302Host, Redirect302Port, Redirect303Host, RedirectPull302,
+         RedirectChain302, RedirectRelative302, RedirectUser302, RedirectPrefix302, RedirectPlain302], Runs login::stays_home;
     "client-token/stays-home-get", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected GET doesn't take the token to another server",
         [RedirectGet302, RedirectGet307], Runs login::stays_home;
     "client-token/per-host", Must, "§3", [CLIENT_TOKEN_PER_HOST], "Two hosts get tokens of their own", [], Scene scenes::two_hosts;
@@ -100,6 +102,10 @@ client_checks! {
     "client-read/what-others-wrap", Must, "§4", [CLIENT_WRAP], "A data key that another member has wrapped is unwrapped",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AadNone, AadLittleEndian, AadDecimal, AadNoSeparator, AadNoEpoch,
          WrapNoAad, WrapLabel, WrapNoSalt, WrapRawSecret], Runs |evidence, _| reads_others(evidence, true);
+    "client-read/wrap-any-secret", Must, "§4", [CLIENT_WRAP], "A shared secret with a zero byte at its end is 32 bytes as any other",
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, SecretZero, SecretZeroEnd], Runs reads;
+    "client-read/any-repository", Must, "§4", [CLIENT_AAD, CLIENT_INT64, CLIENT_IDS_ESCAPED], "Repositories of any id, version and epoch are read",
+        [], Scene scenes::any_repository;
     "client-write/bound", Must, "§4", [CLIENT_AAD], "What a client pushes is bound to repository, version and epoch",
         [Rotated, RotatedGarbage, ConflictRead, ConflictFirst], Runs payloads::bound;
     "client-refuse/other-version", Must, "§4", [CLIENT_AAD_CHECKED], "A payload that is bound to another version isn't read",
@@ -113,7 +119,7 @@ client_checks! {
     "client-refuse/altered", Must, "§4", [CLIENT_AAD_CHECKED], "An altered payload isn't read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, TagFlipped, TagCut, CiphertextFlipped], Runs refuses;
     "client-refuse/wrap-altered", Must, "§4", [CLIENT_WRAP_CHECKED], "An altered wrapped key isn't taken",
-        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapTagFlipped], Runs refuses;
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapTagFlipped, WrapTagCut, WrapTagStub], Runs refuses;
     "client-refuse/wrapped-otherwise", Must, "§4", [CLIENT_WRAP_CHECKED, CLIENT_WRAP], "A key that was wrapped in another way isn't taken",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapNoAad, WrapLabel, WrapNoSalt, WrapRawSecret, WrapNoSaltAlone], Runs refuses;
     "client-refuse/strict-envelope", Hardening, "§4", [CLIENT_STRICT_ENVELOPE], "Headers that contradict each other, unknown schemes and short keys are refused",
@@ -121,12 +127,19 @@ client_checks! {
     "client-write/fresh-iv", Must, "§4", [CLIENT_FRESH_IV], "An IV is used for one payload only", [Rotated], Runs sealed::fresh_iv;
     "client-write/iv-after-error", Must, "§4", [CLIENT_FRESH_IV], "A push that failed leaves no IV to be used again", [], Scene scenes::fresh_iv;
     "client-write/fresh-ephemeral", Must, "§4", [CLIENT_FRESH_EPHEMERAL], "Every wrap has an ephemeral key of its own", [Rotated], Runs sealed::fresh_ephemeral;
+    "client-write/scheme", Must, "§4", [CLIENT_WRAP], "A scheme goes by its name", [Rotated], Runs requests::scheme;
+    "client-write/wraps-anew", Must, "§4", [CLIENT_WRAP, CLIENT_FRESH_EPHEMERAL], "An invitation wraps the data key of now, with a new ephemeral key",
+        [], Scene scenes::wraps_anew;
     "client-http/nulls", Must, "§4", [CLIENT_NULLS], "null and absent mean the same", [Nulls], Runs bears;
 
     "client-read/no-provenance", Must, "§5", [CLIENT_PROVENANCE_ABSENT], "Accounts without provenance are read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, NoProvenance, SparseAccounts], Runs reads;
     "client-read/stamp", Must, "§5", [CLIENT_STAMP], "The stamp inside a payload decides nothing",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, StampOther], Runs reads;
+    "client-read/types", Must, "§5", [CLIENT_PAYLOAD], "Accounts of every type are read",
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AllTypes], Runs reads;
+    "client-read/any-time", Hardening, "§5", [CLIENT_LENIENT], "A time is any int64",
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, BigTimes], Runs reads;
     "client-read/unknown-members", Hardening, "§5", [CLIENT_KEEPS_UNKNOWN], "Accounts with unknown members, and empty payloads, are read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, UnknownMembers, EmptyPayload], Runs reads;
     "client-write/payload", Must, "§5", [CLIENT_PAYLOAD], "Payloads have the members of §5", [Rotated, ConflictRead], Runs payloads::shape;
@@ -146,10 +159,12 @@ client_checks! {
     "client-write/expects", Must, "§6", [CLIENT_EXPECTS], "A push expects a version that was read or written", [Rotated], Runs flow::expects;
     "client-conflict/retries", Must, "§6", [CLIENT_RETRIES], "After a conflict: pull, apply again, retry",
         [ConflictRead, ConflictFirst, Rotated, RotatedGarbage, GarbagePayload, GarbageWrap], Runs flow::conflict;
+    "client-conflict/again", Must, "§6", [CLIENT_RETRIES], "Every conflict is followed by a pull, not only the first", [ConflictAlways], Runs flow::again;
     "client-conflict/reapplies", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "Somebody else's change survives a retry", [], Scene scenes::put_reapplies;
     "client-conflict/bounded", Hardening, "§6", [CLIENT_BOUNDED], "Retries have an end", [ConflictAlways], Runs flow::bounded;
     "client-http/framing", Must, "§6", [CLIENT_HTTP], "Answers are read however they are framed",
-        [Chunked, Dribble, CloseEach, CloseDelimited, Headers], Runs bears;
+        [Chunked, ChunkExtensions, Dribble, CloseEach, CloseDelimited, Headers], Runs bears;
+    "client-http/any-text", Must, "§6", [CLIENT_HTTP], "Text that isn't ASCII is read wherever chunks end in it", [], Scene scenes::any_text;
     "client-http/spelling", Must, "§6", [CLIENT_HTTP], "JSON is read however it is spelled, and rosters in any order",
         [Escaped, Reordered, RosterReversed, OwnEntryFirst, OwnEntryLast, Charset], Runs bears;
     "client-http/lenient", Hardening, "§6", [CLIENT_LENIENT], "Another 2xx, an envelope too many or a later member are no error",
@@ -162,18 +177,29 @@ client_checks! {
     "client-join/invites", Must, "§8.1", [CLIENT_TOKENS_V1], "Invite requests and locators have their form", [], Scene scenes::invites;
     "client-write/guest-reads", Must, "§4", [CLIENT_WRAP, CLIENT_AAD], "An invited member unwraps the data key and opens the first payload",
         [], Scene scenes::guest_reads;
+    "client-write/hostless-id", Must, "§8", [CLIENT_ID_HOSTLESS], "The id of a new repository doesn't encode the host", [], Runs requests::hostless;
+    "client-read/apart", Must, "§8", [CLIENT_ADDRESS], "Repositories are told apart by host and id", [], Scene scenes::apart;
     "client-join/locators", Must, "§8.1", [CLIENT_LOCATOR_OPTIONAL], "Locators with absent members and old hints are enough", [], Scene scenes::locators;
     "client-join/discovery-silent", Must, "§8.2", [CLIENT_DISCOVERY_SILENT], "Discovery is asked without a token", [NoDiscovery], Runs login::discovery_silent;
     "client-join/no-discovery", Hardening, "§8.2", [CLIENT_LENIENT], "A vault without discovery is a vault", [NoDiscovery, Discovery500], Runs bears;
     "client-join/served-keys", Should, "§9", [CLIENT_VERIFIES_BINDING], "A key that only the server vouches for gets no data key", [SwappedKeys], Runs sealed::middle;
     "client-join/bindings", Must, "§9", [CLIENT_VERIFIES_BINDING], "Bindings are verified before a data key is wrapped", [], Scene scenes::bindings;
+    "client-join/issuer-silent", Must, "§9", [CLIENT_VERIFIES_BINDING], "Where the issuer's keys can't be had, no binding verifies", [], Scene scenes::issuer_silent;
+    "client-join/binding-each", Must, "§9", [CLIENT_VERIFIES_BINDING], "What is verified is the entry that is wrapped to, each time", [], Scene scenes::binding_each;
+    "client-join/invited-key", Must, "§9", [CLIENT_VERIFIES_BINDING], "An invitation wraps to the key that the joiner has named", [], Scene scenes::invited_key;
     "client-write/removal", Must, "§10", [CLIENT_ROTATES], "After a removal those who stay read, and nobody else", [], Scene scenes::rotation;
+    "client-write/removal-current", Must, "§10", [CLIENT_ROTATES, CLIENT_KEEPS_ACCOUNTS], "A removal keeps everybody and everything that is there now",
+        [], Scene scenes::removal_current;
+    "client-write/removal-again", Must, "§10", [CLIENT_ROTATES], "Every removal has a data key of its own", [], Scene scenes::removal_again;
+    "client-refuse/old-key", Must, "§10", [CLIENT_AAD_CHECKED, CLIENT_ROTATES], "A payload under the data key of an earlier epoch isn't read",
+        [], Scene scenes::old_key;
 
     "client-write/zero-knowledge", Must, "§10", [CLIENT_ZERO_KNOWLEDGE], "No request holds a seed, a private key, a data key or an account",
         [Rotated, ConflictRead], Runs secrets::zero_knowledge;
     "client-write/rotates", Must, "§10", [CLIENT_ROTATES], "A removal comes with the next epoch, a new key and new wraps", [Rotated], Runs flow::rotates;
     "client-http/certificate", Must, "§12", [CLIENT_TLS], "Nothing is sent to a server with a wrong certificate",
-        [TlsRight, TlsUnknownCa, TlsWrongName, TlsExpired], Runs login::certificate;
+        [TlsRight, TlsUnknownCa, TlsWrongName, TlsExpired, TlsLater], Runs login::certificate;
+    "client-http/issuer-certificate", Must, "§12", [CLIENT_TLS], "The issuer isn't asked over a connection with a wrong certificate", [], Scene scenes::issuer_certificate;
 
     "client-write/keeps-later", Must, "§5", [CLIENT_KEEPS_04], "Refresh tokens and bans survive a push", [Rotated, RotatedGarbage, UnknownMembers],
         Runs payloads::keeps_later, since V0_4;

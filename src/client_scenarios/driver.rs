@@ -213,10 +213,18 @@ async fn tour(talker: &mut Talker<'_>, url: &str) -> Result<(), Failure> {
 /// What stands in every credential that a client is told to keep, and belongs nowhere but in a ciphertext.
 pub(super) const CREDENTIAL: &str = "secret-of_7Kq2.avp";
 
+/// What every name begins with that a client is told to keep; likewise.
+pub(super) const MARKED_NAME: &str = "Zq7Kav_";
+
+/// What every id ends in of an account that a client is told to keep; likewise.
+pub(super) const MARKED_UUID: &str = "7a9e3c51d2f0";
+
 /// An account that a client is to write.
 pub(super) fn account(name: &str) -> Value {
+    let uuid = random::uuid();
+    let uuid = format!("{}{MARKED_UUID}", &uuid[..uuid.len() - MARKED_UUID.len()]);
     json!({
-        "uuid": random::uuid(), "username": name, "accessToken": CREDENTIAL, "type": "OFFLINE", "lastUsed": 1_700_000_000_000_i64,
+        "uuid": uuid, "username": format!("{MARKED_NAME}{name}"), "accessToken": CREDENTIAL, "type": "OFFLINE", "lastUsed": 1_700_000_000_000_i64,
         "lastUsedBy": null, "ban": null,
     })
 }

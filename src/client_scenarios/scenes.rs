@@ -1,30 +1,37 @@
 //! What only an adapter can be asked: the suite owns the repository, so that everything a client writes is opened.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use serde_json::{Value, json};
 
+mod bindings;
+mod current;
 mod hosts;
+mod house;
 mod invites;
+mod reading;
 mod removal;
 
+pub(super) use bindings::{binding_each, invited_key, issuer_certificate, issuer_silent};
+pub(super) use current::{removal_again, removal_current, wraps_anew};
 pub(super) use hosts::{fresh_iv, two_hosts};
 pub(super) use invites::{WRAPS_RIGHT, guest_reads, invites};
+pub(super) use reading::{any_repository, any_text, apart, old_key};
 pub(super) use removal::{bindings, rotation};
+
+use house::{House, Site};
 
 use super::driver::{Adapter, Failure, Talker, account};
 use super::evidence::{Judgement, envelope, exchange};
 use super::rules::payloads;
-use super::vault::forge::{self, Forged};
 use super::vault::reading::{bytes_of, is_sealed, open};
-use super::vault::state::Repo;
-use super::vault::{Bend, Op, Record, Vault};
-use crate::client::{Identity, random};
-use crate::codec::key_wrap::{self, SCHEME_ID, Wrapped};
-use crate::codec::locator::RepoLocator;
-use crate::codec::{DataKey, base64, key_binding, signature};
+use super::vault::{Bend, Op, Record};
+use crate::client::Identity;
+use crate::codec::key_wrap::{self, Wrapped};
+use crate::codec::{DataKey, base64};
 use crate::scenarios::Finding;
-use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
+use crate::wire::{EncryptedEnvelope, MemberEntry};
 
 /// A scene: gets an adapter, judges.
 pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
@@ -74,102 +81,6 @@ fn must(verb: &'static str, expected: &'static str) -> impl Fn(Failure) -> Stop 
     move |failure| match failure {
         Failure::Unsupported => Stop::Missing(format!("the adapter doesn't support {verb}")),
         other => broken(None, expected, format!("{verb}: {other}")),
-    }
-}
-
-/// A repository of the suite's own, with the client as a member.
-struct House {
-    vault: Vault,
-    owner: Identity,
-    client: String,
-    id: String,
-    key: DataKey,
-    canary: String,
-}
-
-impl House {
-    /// A vault with a repository `id` at a version, in which the owner, the client and `others` are members. Entries carry the
-    /// issuer's bindings.
-    async fn build(talker: &mut Talker<'_>, bend: Bend, id: &str, others: &[&Identity]) -> Result<Self, Stop> {
-        let canary = crate::ground::hex::encode(&random::bytes::<5>());
-        let vault = Vault::start(bend, "127.0.0.1:0", true, &format!("v{canary}n")).await?;
-        let client = format!("client-{canary}");
-        let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
-        let text = |name: &str| keys[name].as_str().unwrap_or_default().to_owned();
-        let owner = Identity::generate();
-        let key = DataKey::new(random::bytes());
-        let issuer = vault.state().issuer;
-        let mut people = vec![(owner.id.clone(), owner.x25519_public_key.clone())];
-        people.push((text("ed25519PublicKey"), text("x25519PublicKey")));
-        people.extend(others.iter().map(|other| (other.id.clone(), other.x25519_public_key.clone())));
-        let mut members = Vec::new();
-        for (id, x25519) in people {
-            let unusable = || Stop::Trouble("identity: x25519PublicKey isn't the base64 of 32 bytes".into());
-            let wrapped_data_key = forge::wrap(Bend::Honest, &key, &x25519).ok_or_else(unusable)?;
-            let signed = signature::sign(&issuer, &key_binding::message(&id, &x25519));
-            members.push(MemberEntry {
-                ed25519_public_key: id,
-                x25519_public_key: x25519,
-                wrapped_data_key,
-                key_epoch: 3,
-                key_binding_sig: Some(base64::encode(&signed)),
-            });
-        }
-        let payload = forge::payload(bend, &format!("v{canary}n"), 7);
-        let forged = Forged { repo: id.into(), epoch: 3, key: key.clone(), payload };
-        let envelope = forge::seal(Bend::Honest, &forged, 7, &forged.payload.to_string());
-        let manifest = VaultManifest {
-            repo_id: id.into(),
-            scheme_id: SCHEME_ID.into(),
-            key_epoch: 3,
-            payload_version: 7,
-            members,
-            share_refresh_tokens: None,
-        };
-        let repo = Repo::new(manifest, envelope, &owner.id, Some(forged));
-        vault.state().repos.insert(id.into(), repo);
-        Ok(Self { vault, owner, client, id: id.into(), key, canary })
-    }
-
-    fn locator(&self) -> RepoLocator {
-        RepoLocator {
-            v: 1,
-            host: self.vault.address.to_string(),
-            repo_id: self.id.clone(),
-            scheme_id: Some(SCHEME_ID.into()),
-            key_epoch: Some(3),
-            issuer_jwks_url: Some(self.vault.issuer_url()),
-        }
-    }
-
-    /// The client joins and reads where nothing is unusual. What it can't do here, it can't do anywhere, whatever else is tried.
-    async fn enter_plainly(&self, talker: &mut Talker<'_>) -> Result<Value, Stop> {
-        let expected = "a repository that another member has made is joined and read";
-        let entered = self.enter(talker, &self.locator().encode(), expected).await;
-        entered.map_err(|stop| match stop {
-            Stop::Broken(finding) => Stop::Shut(finding),
-            other => other,
-        })
-    }
-
-    /// The client joins and reads; returns how it calls the repository.
-    async fn enter(&self, talker: &mut Talker<'_>, locator: &str, expected: &'static str) -> Result<Value, Stop> {
-        let joined = talker.ask(&self.client, "join", json!({ "locator": locator })).await;
-        let repo = joined.map_err(must("join", expected))?["repo"].clone();
-        let read = talker.ask(&self.client, "read", json!({ "repo": repo })).await.map_err(must("read", expected))?;
-        if !read.to_string().contains(&self.canary) {
-            return Err(broken(None, expected, "read: the accounts aren't those of the repository"));
-        }
-        Ok(repo)
-    }
-
-    fn last(&self, op: Op) -> Option<Record> {
-        self.vault.records().into_iter().rfind(|record| record.op == op && record.is_done())
-    }
-
-    /// What the owner gets out of a wrap.
-    fn unwrap(&self, entry: &Value) -> Option<DataKey> {
-        unwrap(&self.owner, entry)
     }
 }
 
@@ -225,7 +136,15 @@ pub(super) fn odd_ids(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judg
 pub(super) fn put_keeps(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
     Box::pin(async move {
         let mut talker = Talker::new(adapter);
-        judged(put(&mut talker, Bend::Honest).await)
+        let outcome = async {
+            put(&mut talker, Site::of(PLAIN_ID)).await?;
+            match put(&mut talker, Site { payload: Bend::BigTimes, ..Site::of(PLAIN_ID) }).await {
+                // A client that can't show such a time hasn't changed it either.
+                Err(Stop::Shut(_)) => Ok(String::new()),
+                other => other,
+            }
+        };
+        judged(outcome.await)
     })
 }
 
@@ -233,12 +152,16 @@ pub(super) fn put_keeps(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Ju
 pub(super) fn put_reapplies(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
     Box::pin(async move {
         let mut talker = Talker::new(adapter);
-        judged(put(&mut talker, Bend::ConflictFirst).await)
+        let outcome = async {
+            put(&mut talker, Site { bend: Bend::ConflictFirst, ..Site::of(PLAIN_ID) }).await?;
+            put(&mut talker, Site { bend: Bend::ConflictEdits, ..Site::of(PLAIN_ID) }).await
+        };
+        judged(outcome.await)
     })
 }
 
-async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
-    let house = House::build(talker, bend, PLAIN_ID, &[]).await?;
+async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
+    let house = House::at(talker, site, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     let new = account("new");
     // Afterwards the repository holds what the client has made of it.
@@ -252,12 +175,27 @@ async fn put(talker: &mut Talker<'_>, bend: Bend) -> Outcome {
     let payload = opened(&house.key, &sealed, &push, opens)?;
     payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&push), &expected, observed))?;
     let written = house.vault.state().keys.last().map(|forged| forged.payload.clone());
-    let others = written.unwrap_or(before);
-    if let Some(lost) = payloads::lost(&others, &payload, payloads::is_known) {
-        return Err(broken(Some(&push), "what others have written is there after a put", format!("{lost} is gone")));
+    let others = written.as_ref().unwrap_or(&before);
+    let is_kept = "what others have written is there after a put";
+    if let Some(lost) = payloads::lost(others, &payload, payloads::is_known) {
+        return Err(broken(Some(&push), is_kept, format!("{lost} is gone, or isn't what they have made it")));
+    }
+    let (old, now) = (accounts(others), accounts(&payload));
+    if accounts(&before).iter().any(|(uuid, _)| !old.contains_key(uuid) && now.contains_key(uuid)) {
+        return Err(broken(Some(&push), is_kept, "an account is there again that somebody else had deleted"));
+    }
+    let exact = |time: &Value| time.as_i64().is_some_and(|time| time > 1 << 53);
+    if old.iter().any(|(uuid, old)| exact(&old["lastUsed"]) && now.get(uuid).is_some_and(|now| now["lastUsed"] != old["lastUsed"])) {
+        return Err(broken(Some(&push), is_kept, "lastUsed of another member's account was rounded"));
     }
     let has_new = payload["alts"].as_array().into_iter().flatten().any(|account| account["uuid"] == new["uuid"]);
     if has_new { Ok(String::new()) } else { Err(broken(Some(&push), expected, "it isn't")) }
+}
+
+/// Accounts by their ids.
+fn accounts(payload: &Value) -> BTreeMap<&str, &Value> {
+    let all = payload["alts"].as_array().into_iter().flatten();
+    all.filter_map(|account| Some((account["uuid"].as_str()?, account))).collect()
 }
 
 /// What stood in the repository at first.

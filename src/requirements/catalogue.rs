@@ -260,6 +260,10 @@ catalogue! {
     // §8 Federation
     PORTABLE_IDENTITY = "AVP-8-portable-identity", "§8", Must, IdentityProvider, V0_2,
         "A keypair made anywhere authenticates here.";
+    CLIENT_ID_HOSTLESS = "AVP-8-client-id-hostless", "§8", Must, Client, V0_2,
+        "The id that a client gives a repository doesn't encode its host.";
+    CLIENT_ADDRESS = "AVP-8-client-address", "§8", Must, Client, V0_2,
+        "A client tells repositories apart by host and id together, and takes the id as it is.";
     CLIENT_TOKENS_V1 = "AVP-8-client-join-tokens", "§8.1", Must, Client, V0_2,
         "Invite requests and repo locators are base64url over compact JSON.";
     CLIENT_LOCATOR_OPTIONAL = "AVP-8-client-locator-optional", "§8.1", Must, Client, V0_2,

@@ -252,6 +252,9 @@ static WHY: &[Row] = rows! {
     [NEGOTIATION]
         "Clients and proxies ask for codings and types in any spelling that HTTP allows.",
         "Compare media types by type and subtype only, and compress only what was asked for.";
+    [CLIENT_ID_HOSTLESS, CLIENT_ADDRESS]
+        "A repository may move to another host, and two hosts may have the same id: neither names a repository alone.",
+        "Draw ids at random, and keep everything that belongs to a repository under its host and its id.";
     [CLIENT_TOKENS_V1]
         "An invitation that another client can't read is none.",
         "Encode compact JSON as base64url without padding, with the members that the specification names.";

@@ -92,6 +92,33 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
     }
 }
 
+/// Every conflict is followed by a pull before something else is pushed, not only the first.
+pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        let overtaken = |record: &&Record| {
+            let expected = record.field("/expectedPayloadVersion").and_then(Value::as_i64);
+            record.op == Op::Push
+                && record.answer["conflict"] == true
+                // Below what it has pulled it means to be stale.
+                && expected.is_some_and(|expected| expected >= pulled_before(ran, record))
+        };
+        for conflict in ran.at_vault().filter(overtaken) {
+            let at = ran.records.iter().position(|other| std::ptr::eq(other, conflict)).unwrap_or_default();
+            let mut after = ran.records[at + 1..].iter().filter(|record| {
+                record.caller == conflict.caller && record.repo == conflict.repo && record.body != conflict.body
+            });
+            let Some(next) = after.find(|record| matches!(record.op, Op::Pull | Op::Push)) else { continue };
+            tried += 1;
+            if next.op == Op::Push && findings.is_empty() {
+                let expected = "a conflict is followed by a pull before anything else is pushed, however many there were";
+                findings.push(finding(ran, Some(next), expected, "the change was pushed again without a pull"));
+            }
+        }
+    }
+    Judgement::of(findings, tried, "conflict", "nothing is pushed again after a conflict")
+}
+
 /// Whether somebody pulls after a conflict.
 fn pulls_after(ran: &Ran) -> bool {
     let conflict = ran.at_vault().position(|record| record.op == Op::Push && record.answer["conflict"] == true);
@@ -121,6 +148,11 @@ pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgemen
 pub(in super::super) fn rotates(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "removal", "no member is removed", |ran, record| {
         let manifest = served_before(ran, record);
+        let roster = record.field("/rotatedMembers").and_then(Value::as_array).filter(|_| record.op == Op::Push);
+        if roster.is_some_and(Vec::is_empty) {
+            let expected = "a push without a rotation has no rotatedMembers: they replace the roster";
+            return Some(Err((expected.into(), "it has an empty list".into())));
+        }
         let done = match record.op {
             Op::Remove => record.status.is_some_and(|status| status < 400),
             // A push with a roster in which somebody is missing removes them, too.

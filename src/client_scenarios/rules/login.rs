@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::super::evidence::{Evidence, Judgement, finding};
-use super::super::vault::{Bend, Kind, Op, Place, Record};
+use super::super::vault::{Bend, Channel, Kind, Op, Place, Record};
 use super::each;
 use crate::codec::{base64, signature};
 
@@ -116,8 +116,8 @@ fn astray(record: &Record, tokens: &[&str]) -> Option<&'static str> {
 
 /// Whether a request shows one of these tokens, wherever.
 pub(in super::super) fn carries(record: &Record, tokens: &[&str]) -> bool {
-    let authorization = record.header("authorization").unwrap_or_default();
-    tokens.iter().any(|token| authorization.contains(token)) || astray(record, tokens).is_some()
+    let told = |value: &str| tokens.iter().any(|token| value.contains(token));
+    record.headers.iter().any(|(_, value)| told(value)) || astray(record, tokens).is_some()
 }
 
 /// No token at another host or port.
@@ -129,8 +129,12 @@ pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Judge
             usize::from(ran.at_vault().any(|record| redirected(&record) && record.header("authorization").is_some()));
         let tokens = ran.tokens();
         let carries = |record: &&Record| carries(record, &tokens);
-        if let Some(record) = ran.records.iter().find(|record| record.place == Place::Elsewhere && carries(record)) {
-            let expected = "the token is shown to no other host or port";
+        // Without TLS the same port is another origin, and nobody knows whose.
+        let strange = |record: &&Record| {
+            record.place == Place::Elsewhere || ran.bend.is_tls() && record.over == Channel::Plain
+        };
+        if let Some(record) = ran.records.iter().find(|record| strange(record) && carries(record)) {
+            let expected = "the token is shown to no other host or port, and to none without TLS that was reached with it";
             let found = finding(ran, Some(record), expected, "it was sent to where the redirect pointed");
             findings.push(found);
         }
@@ -186,7 +190,7 @@ pub(in super::super) fn certificate(evidence: &Evidence, bends: &[Bend]) -> Judg
     let (mut findings, mut tried) = (Vec::new(), 0);
     let works = evidence.run(Bend::TlsRight).is_some_and(|ran| ran.at_vault().next().is_some());
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)).filter(|ran| ran.bend != Bend::TlsRight) {
-        if let Some(record) = ran.at_vault().next() {
+        if let Some(record) = ran.at_vault().find(|record| record.over != Channel::Tls) {
             tried += 1;
             findings.push(finding(ran, Some(record), "nothing is sent over such a connection", "a request was"));
         } else {

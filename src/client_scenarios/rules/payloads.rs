@@ -118,6 +118,13 @@ pub(in super::super) fn shape_of(payload: &Value) -> Result<(), (String, String)
                 return broken(&format!("an account's {name} is a string or null"), format!("it is {}", account[name]));
             }
         }
+        for (name, value) in [("lastUsedBy", &account["lastUsedBy"]), ("ban.observedBy", &account["ban"]["observedBy"])] {
+            let text = value.as_str().filter(|text| !text.is_empty());
+            if let Some(text) = text.filter(|text| reading::bytes_of(text).is_none_or(|bytes| bytes.len() != 32)) {
+                let text: String = text.chars().take(60).collect();
+                return broken(&format!("an account's {name} is a member id or null"), format!("it is {text:?}"));
+            }
+        }
         if !account["ban"].is_null() && !account["ban"]["banned"].is_boolean() {
             return broken("an account's ban is null or a ban record", format!("it is {}", account["ban"]));
         }

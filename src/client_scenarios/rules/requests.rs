@@ -5,9 +5,12 @@ use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement};
 use super::super::subject::Ran;
+use super::super::vault::reading::bytes_of;
 use super::super::vault::{Bend, Op, Record};
 use super::{each, entries};
 use crate::codec::base64;
+use crate::codec::key_wrap::SCHEME_ID;
+use crate::ground::hex;
 use crate::wire::Schema;
 
 type Outcome = Option<Result<(), (String, String)>>;
@@ -148,6 +151,12 @@ fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {
     {
         return Some(Err((expected.into(), format!("the path says {path_id:?}, the body {body:?}"))));
     }
+    if let Some(member) = record.member.as_deref()
+        && let Some(id) = respelled(ran, member)
+    {
+        let expected = "the member id in the path, decoded once, is the member's".to_owned();
+        return Some(Err((expected, format!("it is {member}, and the member's is {id}"))));
+    }
     if let Some(member) = record.member.as_deref().filter(|member| member.contains('%')) {
         return Some(Err((
             "the member id in the path is encoded once".into(),
@@ -155,6 +164,56 @@ fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {
         )));
     }
     Some(Ok(()))
+}
+
+/// The id of a member whose bytes a text spells in another way.
+fn respelled(ran: &Ran, text: &str) -> Option<String> {
+    let plain = |text: &str| text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    let known = ran.at_vault().flat_map(entries).filter_map(|(_, entry)| entry["ed25519PublicKey"].as_str());
+    let mut same = known.filter(|id| *id != text && plain(id) == plain(text));
+    same.next().map(ToOwned::to_owned)
+}
+
+/// The id of a new repository says nothing of where it is.
+pub(in super::super) fn hostless(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    each(evidence, "repository", "no repository is created", |_, record| {
+        let id = record.field("/manifest/repoId").filter(|_| record.op == Op::Create)?.as_str()?;
+        let authority = record.header("host")?;
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        // As it is, or in what carries any text.
+        let texts = [Some(id.as_bytes().to_vec()), bytes_of(id), hex::decode(id)];
+        let shown = texts.iter().flatten().any(|text| {
+            let text = String::from_utf8_lossy(text);
+            names(&percent_decode_str(&text).decode_utf8_lossy(), host)
+        });
+        let expected = "a repository's id doesn't encode the host".to_owned();
+        Some(if shown { Err((expected, format!("it is {id:?}, at {authority}"))) } else { Ok(()) })
+    })
+}
+
+/// Whether a text has a host's name in it, whatever stands for its dots.
+fn names(text: &str, host: &str) -> bool {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_ascii_lowercase).collect()
+    };
+    let (text, host) = (words(text), words(host));
+    !host.is_empty() && text.windows(host.len()).any(|window| window == host)
+}
+
+/// A scheme goes by its name.
+pub(in super::super) fn scheme(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    let plain = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    each(evidence, "scheme", "no key is wrapped", |_, record| {
+        let wraps = entries(record).into_iter().map(|(_, entry)| &entry["wrappedDataKey"]["schemeId"]);
+        let named: Vec<&str> =
+            wraps.chain(record.field("/manifest/schemeId")).filter_map(serde_json::Value::as_str).collect();
+        let other = named.iter().find(|name| **name != SCHEME_ID && plain(name) == plain(SCHEME_ID));
+        let expected = format!("the default scheme is named {SCHEME_ID}");
+        (!named.is_empty()).then(|| other.map_or(Ok(()), |name| Err((expected, format!("it is {name:?}")))))
+    })
 }
 
 /// JSON says that it is JSON.
@@ -184,7 +243,7 @@ pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgem
 
 /// Counters of a write agree, and versions rise.
 pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    each(evidence, "write", "nothing is written", |ran, record| match old_epoch(ran, record) {
+    each(evidence, "write", "nothing is written", |ran, record| match old_epoch(ran, record).or_else(|| steps_back(ran, record)) {
         Some(found) => Some(Err(found)),
         None => counters_of(record),
     })
@@ -208,6 +267,15 @@ fn old_epoch(ran: &Ran, record: &Record) -> Option<(String, String)> {
     let last = last.as_i64().filter(|last| *last < 1 << 31)?;
     let what = format!("{} is the epoch that its member has seen last", pointer.trim_start_matches('/'));
     (*epoch != last).then(|| (what, format!("it is {epoch}, after {last}")))
+}
+
+/// A removal's payload that is of an earlier version than one that its member has seen: it has no expected version to say so.
+fn steps_back(ran: &Ran, record: &Record) -> Option<(String, String)> {
+    let version = record.field("/rotatedEnvelope/payloadVersion").filter(|_| record.op == Op::Remove)?.as_i64()?;
+    let seen = |other: &&Record| other.repo == record.repo && other.caller == record.caller && other.is_done();
+    let seen = super::before(ran, record).filter(seen).filter_map(Record::served_version).max()?;
+    let what = "the version of a payload isn't below one that was there before".to_owned();
+    (version < seen && seen < 1 << 31).then(|| (what, format!("version {version} after {seen}")))
 }
 
 fn counters_of(record: &Record) -> Outcome {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::super::driver::CREDENTIAL;
+use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_UUID};
 use super::super::evidence::{Evidence, Judgement, envelope};
 use super::super::subject::Ran;
 use super::super::vault::reading::bytes_of;
@@ -28,16 +28,23 @@ pub(in super::super) fn zero_knowledge(evidence: &Evidence, _: &[Bend]) -> Judge
     })
 }
 
+/// A text as it is searched for: ids are written with hyphens or without, and in either case.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| *c != '-').map(|c| c.to_ascii_lowercase()).collect()
+}
+
 /// Public keys and sealed payloads of a run.
 struct Known {
     ed25519: HashSet<[u8; 32]>,
     x25519: HashSet<[u8; 32]>,
     envelopes: Vec<EncryptedEnvelope>,
+    /// What is in accounts that can be told from anything else, in lower case and without hyphens.
+    accounts: HashSet<String>,
 }
 
 impl Known {
     fn of(ran: &Ran) -> Self {
-        let mut known = Self { ed25519: HashSet::new(), x25519: HashSet::new(), envelopes: Vec::new() };
+        let mut known = Self { ed25519: HashSet::new(), x25519: HashSet::new(), envelopes: Vec::new(), accounts: HashSet::new() };
         let key = |value: Option<&Value>| base64::decode_array(value?.as_str()?).ok();
         for record in ran.at_vault() {
             known.ed25519.extend(key(record.field("/ed25519PublicKey")));
@@ -47,7 +54,23 @@ impl Known {
             }
             known.envelopes.extend(envelope(record));
         }
+        let opened = known.envelopes.iter().flat_map(|sealed| {
+            let keys = ran.keys_of(sealed).into_iter();
+            keys.filter_map(|key| super::super::vault::reading::open(key, sealed)).collect::<Vec<_>>()
+        });
+        let payloads: Vec<Value> = opened.chain(ran.keys.iter().map(|forged| forged.payload.clone())).collect();
+        let accounts = payloads.iter().filter_map(|payload| payload["alts"].as_array()).flatten();
+        // A name may be any word. An id or a credential of some length is nothing else.
+        let texts = accounts.flat_map(|account| [account["uuid"].as_str(), account["accessToken"].as_str()]).flatten();
+        known.accounts = texts.map(bare).filter(|text| text.len() >= 24).collect();
+        known.accounts.extend([MARKED_NAME, MARKED_UUID, CREDENTIAL].map(bare));
         known
+    }
+
+    /// Whether a text has a part of an account in it.
+    fn of_account(&self, text: &str) -> bool {
+        let text = bare(text);
+        self.accounts.iter().any(|part| text.contains(part.as_str()))
     }
 
     /// What 32 bytes are, if they are a secret.
@@ -77,7 +100,7 @@ fn secret(ran: &Ran, record: &Record, known: &Known) -> Option<String> {
     // Names and credentials of accounts are nowhere outside the payload.
     let texts = places.iter().map(|(place, text)| (place.as_str(), *text)).chain([("the body", &*body)]);
     for (place, text) in texts {
-        if text.contains(&ran.canary) || text.contains(CREDENTIAL) {
+        if text.contains(&ran.canary) || known.of_account(text) {
             return Some(format!("{place} holds a part of an account"));
         }
     }
@@ -86,6 +109,14 @@ fn secret(ran: &Ran, record: &Record, known: &Known) -> Option<String> {
         collect(json, String::new(), &mut strings);
     }
     places.extend(strings.iter().map(|(pointer, text)| (pointer.clone(), *text)));
+    for (place, text) in &places {
+        // In base64 as well, unless it is what the protocol itself has there.
+        let is_own = super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}")));
+        let mut words = words(text, 16, |c| c.is_ascii_alphanumeric() || "+/-_".contains(c)).filter(|_| !is_own);
+        if words.any(|word| bytes_of(word).is_some_and(|bytes| known.of_account(&String::from_utf8_lossy(&bytes)))) {
+            return Some(format!("{place} holds a part of an account in base64"));
+        }
+    }
     for (place, text) in places {
         if let Some(found) = plain(&place, text).or_else(|| raw_key(&place, text, known)) {
             return Some(format!("{place} holds {found}"));

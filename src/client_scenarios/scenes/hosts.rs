@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::driver::{Adapter, Failure, Talker, account};
 use super::super::evidence::{Judgement, envelope};
 use super::super::rules::login;
-use super::super::vault::{Bend, Place, Vault, forge};
+use super::super::vault::{Bend, Place, Record, Vault};
 use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, must};
 use crate::client::Identity;
 use crate::wire::EncryptedEnvelope;
@@ -25,32 +25,30 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     let first = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
     let second = House::build(talker, Bend::Honest, "another", &[]).await?;
     // The second house is the first client's, too.
-    let roster = first.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
-    if let (Some(repo), Some(member)) = (second.vault.state().repos.get_mut("another"), roster.get(1)) {
-        let mut member = member.clone();
-        if let Some(wrapped) = forge::wrap(Bend::Honest, &second.key, &member.x25519_public_key) {
-            member.wrapped_data_key = wrapped;
-        }
-        repo.manifest.members.push(member);
-    }
+    second.admit(&first.own.0, &first.own.1)?;
     let repo = first.enter_plainly(talker).await?;
     let joined = talker.ask(&first.client, "join", json!({ "locator": second.locator().encode() })).await;
     let tokens = |vault: &Vault| -> Vec<String> {
         let records = vault.records();
         records.iter().filter_map(|record| Some(record.answer.get("token")?.as_str()?.to_owned())).collect()
     };
-    for (from, to) in [(&first, &second), (&second, &first)] {
-        let strange = tokens(&from.vault);
-        let shown = to
-            .vault
-            .records()
-            .into_iter()
-            .find(|record| record.bearer().is_some_and(|token| strange.iter().any(|known| known == token)));
-        if let Some(record) = shown {
-            return Err(broken(Some(&record), "each host gets tokens of its own only", "it got one of the other's"));
-        }
-    }
-    joined.map_err(must("join", "a client uses two hosts, one after the other"))?;
+    let crossed = || {
+        [(&first, &second), (&second, &first)].into_iter().find_map(|(from, to)| {
+            let strange = tokens(&from.vault);
+            let shown = |record: &Record| record.bearer().is_some_and(|token| strange.iter().any(|known| known == token));
+            to.vault.records().into_iter().find(shown)
+        })
+    };
+    let apart = |observed: &str| match crossed() {
+        Some(record) => Err(broken(Some(&record), "each host gets tokens of its own only", observed)),
+        None => Ok(()),
+    };
+    apart("it got one of the other's")?;
+    let joined = joined.map_err(must("join", "a client uses two hosts, one after the other"))?;
+    // A new login is one at the host that has asked for it.
+    second.vault.state().revoke();
+    talker.ask(&first.client, "read", json!({ "repo": joined["repo"] })).await.ok();
+    apart("after a 401 it got one of the other's")?;
     // For a removal, bindings are asked for at the issuer, which is another server.
     let removed = talker.ask(&first.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
     let tokens = tokens(&first.vault);

@@ -26,7 +26,13 @@ pub(in super::super) fn bindings(adapter: &mut Adapter) -> Pin<Box<dyn Future<Ou
 async fn binding(talker: &mut Talker<'_>) -> Outcome {
     let removal = Removal::play(talker, None).await?;
     removal.answer.map_err(must("remove", "a member is removed where every binding verifies"))?;
-    for middle in [Middle::Unsigned, Middle::OwnSignature, Middle::OldSignature] {
+    let other = removal.house.vault.state().issuer;
+    // The next repository has another issuer.
+    let next = Removal::play(talker, None).await?;
+    let expected = "a member is removed where every binding verifies under the repository's own issuer, and not the last one's";
+    next.answer.map_err(must("remove", expected))?;
+    let all = [Middle::Unsigned, Middle::OwnSignature, Middle::OldSignature];
+    for middle in all.into_iter().chain([Middle::SelfSigned, Middle::IdOnly, Middle::OtherIssuer(other)]) {
         let identity = Identity::generate();
         let removal = Removal::play(talker, Some((&identity, middle))).await?;
         if removal.entries().iter().any(|entry| unwrap(&identity, entry).is_some()) {
@@ -48,21 +54,54 @@ pub(in super::super) fn rotation(adapter: &mut Adapter) -> Pin<Box<dyn Future<Ou
 
 /// How a key of somebody in the middle is passed off as a member's.
 #[derive(Clone, Copy)]
-enum Middle {
+pub(super) enum Middle {
     /// Without any binding.
     Unsigned,
     /// With a signature by somebody who isn't the issuer.
     OwnSignature,
     /// With the binding of the member's real key.
     OldSignature,
+    /// With a signature by the member itself.
+    SelfSigned,
+    /// With the issuer's signature over the id alone.
+    IdOnly,
+    /// With a signature by the issuer of a repository on another host.
+    OtherIssuer([u8; 32]),
 }
 
 impl Middle {
+    /// Puts the key of somebody in the middle in place of a member's.
+    pub(super) fn swap(self, house: &House, member: &Identity, middle: &Identity) {
+        let message = key_binding::message(&member.id, &middle.x25519_public_key);
+        let mut state = house.vault.state();
+        let issuer = state.issuer;
+        let signed = match self {
+            Self::Unsigned | Self::OldSignature => None,
+            Self::OwnSignature => Some(signature::sign(&random::bytes(), &message)),
+            Self::SelfSigned => Some(member.sign(&message)),
+            Self::IdOnly => Some(signature::sign(&issuer, member.id.as_bytes())),
+            Self::OtherIssuer(other) => Some(signature::sign(&other, &message)),
+        };
+        let Some(repo) = state.repos.get_mut(&house.id) else { return };
+        let Some(entry) = repo.manifest.members.iter_mut().find(|entry| entry.ed25519_public_key == member.id) else {
+            return;
+        };
+        entry.x25519_public_key.clone_from(&middle.x25519_public_key);
+        match (self, signed) {
+            (Self::Unsigned, _) => entry.key_binding_sig = None,
+            (_, Some(signed)) => entry.key_binding_sig = Some(base64::encode(&signed)),
+            (_, None) => {}
+        }
+    }
+
     fn what(self) -> &'static str {
         match self {
             Self::Unsigned => "there was no binding",
             Self::OwnSignature => "the binding was signed by somebody else",
             Self::OldSignature => "the binding was of another key",
+            Self::SelfSigned => "the binding was signed by the member itself",
+            Self::IdOnly => "the issuer had signed nothing but the member's id",
+            Self::OtherIssuer(_) => "the binding was signed by another repository's issuer",
         }
     }
 }
@@ -81,29 +120,23 @@ impl Removal {
         let (leaver, stayer) = (Identity::generate(), Identity::generate());
         let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
         let repo = house.enter_plainly(talker).await?;
-        if let (Some((middle, how)), Some(repo)) = (middle, house.vault.state().repos.get_mut(PLAIN_ID))
-            && let Some(entry) = repo.manifest.members.iter_mut().find(|entry| entry.ed25519_public_key == stayer.id)
-        {
-            entry.x25519_public_key.clone_from(&middle.x25519_public_key);
-            match how {
-                Middle::Unsigned => entry.key_binding_sig = None,
-                Middle::OldSignature => {}
-                Middle::OwnSignature => {
-                    let message = key_binding::message(&stayer.id, &middle.x25519_public_key);
-                    entry.key_binding_sig = Some(base64::encode(&signature::sign(&random::bytes(), &message)));
-                }
-            }
+        if let Some((middle, how)) = middle {
+            how.swap(&house, &stayer, middle);
         }
         let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
-        // A push with another roster is the other way to remove somebody.
-        let removes = |record: &Record| record.op == Op::Remove || record.op == Op::Push && !entries(record).is_empty();
-        let request = house.vault.records().into_iter().rfind(removes);
+        let request = last_removal(&house);
         Ok(Self { house, leaver, stayer, answer, request })
     }
 
     fn entries(&self) -> Vec<Value> {
         self.request.iter().flat_map(entries).map(|(_, entry)| entry.clone()).collect()
     }
+}
+
+/// The last removal that was asked for. A push with another roster is the other way to remove somebody.
+pub(super) fn last_removal(house: &House) -> Option<Record> {
+    let removes = |record: &Record| record.op == Op::Remove || record.op == Op::Push && !entries(record).is_empty();
+    house.vault.records().into_iter().rfind(removes)
 }
 
 /// What a hurried author makes of the old key.

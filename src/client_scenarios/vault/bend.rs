@@ -71,9 +71,14 @@ bends! {
     WrapSha512 "wrap-sha512" Refuse: "the key of the wrap is derived with SHA-512";
     WrapOtherInfo "wrap-other-info" Refuse: "the key of the wrap is derived for the label of another version";
     WrapNoInfo "wrap-no-info" Refuse: "the key of the wrap is derived without a label";
+    WrapExpandOnly "wrap-expand-only" Refuse: "the key of the wrap is expanded from the shared secret without being extracted";
+    WrapSaltText "wrap-salt-text" Refuse: "the key of the wrap is derived with the base64 text of the ephemeral key for salt";
+    WrapKeyText "wrap-key-text" Refuse: "what is wrapped is the base64 text of the data key";
     TagFlipped "tag-flipped" Refuse: "a bit of the payload's tag is flipped";
     TagCut "tag-cut" Refuse: "the payload's tag is cut to twelve bytes";
     CiphertextFlipped "ciphertext-flipped" Refuse: "a bit in a name is flipped under the old tag";
+    WrapTagCut "wrap-tag-cut" Refuse: "the wrapped key's tag is cut to twelve bytes";
+    WrapTagStub "wrap-tag-stub" Refuse: "the wrapped key's tag is cut to four bytes";
     WrapTagFlipped "wrap-tag-flipped" Refuse: "a bit of the wrapped key's tag is flipped";
     WrapNoAad "wrap-no-aad" Refuse: "the data key is wrapped without additional data";
     WrapLabel "wrap-label" Refuse: "the data key is wrapped with another label";
@@ -91,6 +96,12 @@ bends! {
     BigCounters "big-counters" Read: "version and epoch lie above 2^53";
     BiggerVersion "bigger-version" Read: "the version lies above 2^62";
     Version32 "version-32-bit" Read: "version and epoch lie above 2^32";
+    Version31 "version-31-bit" Read: "version and epoch lie above 2^31";
+    BigSpaced "big-spaced" Read: "version and epoch lie above 2^53, in JSON with blanks around its colons";
+    SecretZero "secret-zero" Read: "the shared secret of the wrap begins with a zero byte";
+    SecretZeroEnd "secret-zero-end" Read: "the shared secret of the wrap ends in a zero byte";
+    AllTypes "all-types" Read: "there is an account of every type";
+    BigTimes "big-times" Read: "an account was last used, and its ban observed, at a time beyond 2^53";
     UnknownMembers "unknown-members" Read: "accounts and payload carry members that 0.2 doesn't know";
     EmptyPayload "empty-payload" Read: "there is no account in the payload";
 
@@ -100,6 +111,7 @@ bends! {
     TokenLong "token-8k" Bear: "tokens are 8 KiB long";
     TokenOdd "token-odd" Bear: "tokens hold every character that a bearer token may";
     TokenJwt "token-jwt" Bear: "tokens look like a JWT";
+    TokenJwe "token-jwe" Bear: "tokens have five parts with dots between them, one of them empty, as a JWE has";
     ExpiryFar "expiry-far" Bear: "tokens expire beyond 2^53";
     Created201 "created-201" Bear: "createRepo and addMember answer 201";
     Accepted202 "any-2xx" Bear: "every answer is a 202";
@@ -111,6 +123,7 @@ bends! {
     OwnEntryLast "own-entry-last" Bear: "whoever pulls comes last in the roster";
     ExtraEnvelope "extra-envelope" Bear: "pull sends the envelope though nothing has changed";
     Chunked "chunked" Bear: "answers come in chunks of seven bytes";
+    ChunkExtensions "chunk-extensions" Bear: "answers come in chunks with extensions, and a trailer field after them";
     Dribble "byte-by-byte" Bear: "answers come one byte at a time";
     CloseEach "close-each" Bear: "connections are closed after each answer";
     CloseDelimited "close-delimited" Bear: "the end of the connection ends an answer";
@@ -128,6 +141,17 @@ bends! {
     Redirect307Port "redirect-307-port" Watch: "vault operations are redirected (307) to another port";
     Redirect307Host "redirect-307-host" Watch: "vault operations are redirected (307) to another host";
     Redirect308Host "redirect-308-host" Watch: "vault operations are redirected (308) to another host";
+    RedirectChain302 "redirect-chain-302" Watch: "vault operations are redirected (302) to another port, and on from there";
+    RedirectChain307 "redirect-chain-307" Watch: "vault operations are redirected (307) to another port, and on from there";
+    RedirectRelative302 "redirect-relative-302" Watch: "vault operations are redirected (302) to another port by a Location without a scheme";
+    RedirectRelative307 "redirect-relative-307" Watch: "vault operations are redirected (307) to another port by a Location without a scheme";
+    RedirectUser302 "redirect-user-302" Watch: "vault operations are redirected (302) to another port by a Location that begins as the vault's URL does, before an @";
+    RedirectUser307 "redirect-user-307" Watch: "vault operations are redirected (307) to another port by a Location that begins as the vault's URL does, before an @";
+    RedirectPrefix302 "redirect-prefix-302" Watch: "vault operations are redirected (302) to a port whose first digits are the vault's port";
+    RedirectPrefix307 "redirect-prefix-307" Watch: "vault operations are redirected (307) to a port whose first digits are the vault's port";
+    RedirectPlain302 "redirect-plain-302" Watch: "vault operations are redirected (302) from https to http";
+    RedirectPlain307 "redirect-plain-307" Watch: "vault operations are redirected (307) from https to http";
+    RedirectMoved "redirect-moved" Watch: "the first pull is redirected (308) to another port, and no later one";
     RedirectPull302 "redirect-pull-302" Watch: "pull is redirected (302) to another host";
     RedirectPull307 "redirect-pull-307" Watch: "pull is redirected (307) to another port";
     RedirectGet302 "redirect-get-302" Watch: "fetchMemberKey is redirected (302) to another host";
@@ -135,6 +159,7 @@ bends! {
     PushFails "push-fails" Watch: "the first push is answered with 503 and not carried out";
     ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";
     ConflictFirst "conflict-first-push" Watch: "another member rotates and writes just before the first push";
+    ConflictEdits "conflict-edits" Watch: "another member changes an account, deletes one and adds others just before the first push";
     ConflictAlways "conflict-always" Watch: "another member writes before every push";
     TokenRevoked "token-revoked" Watch: "after the third operation no token that was given is valid any longer";
     NoTokenValid "no-token-valid" Watch: "no token is ever valid";
@@ -147,6 +172,8 @@ bends! {
     TlsUnknownCa "tls-unknown-ca" Watch: "the certificate is of an authority that nobody knows";
     TlsWrongName "tls-wrong-name" Watch: "the certificate is for another name";
     TlsExpired "tls-expired" Watch: "the certificate has expired";
+    TlsLater "tls-later" Watch: "the certificate is right for two connections, and of an authority that nobody knows for the others";
+    IssuerUnknownCa "issuer-unknown-ca" Watch: "the issuer's certificate is of an authority that nobody knows";
 }
 
 impl Bend {
@@ -170,22 +197,9 @@ impl Bend {
             )
     }
 
-    /// Redirect: status, whether to another host name (otherwise only another port).
-    pub(super) fn redirect(self) -> Option<(u16, bool)> {
-        Some(match self {
-            Self::Redirect301Port => (301, false),
-            Self::Redirect302Host | Self::RedirectPull302 | Self::RedirectGet302 => (302, true),
-            Self::Redirect302Port => (302, false),
-            Self::Redirect303Host => (303, true),
-            Self::Redirect307Port | Self::RedirectPull307 | Self::RedirectGet307 => (307, false),
-            Self::Redirect307Host => (307, true),
-            Self::Redirect308Host => (308, true),
-            _ => return None,
-        })
-    }
-
     /// Whether the client is given an `https` URL.
     pub fn is_tls(self) -> bool {
-        matches!(self, Self::TlsRight | Self::TlsUnknownCa | Self::TlsWrongName | Self::TlsExpired)
+        matches!(self, Self::TlsRight | Self::TlsUnknownCa | Self::TlsWrongName | Self::TlsExpired | Self::TlsLater)
+            || matches!(self, Self::RedirectPlain302 | Self::RedirectPlain307)
     }
 }

@@ -6,6 +6,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use hkdf::Hkdf;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::Bend;
 use super::reading::bytes_of;
@@ -58,6 +59,11 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
                 account["expiresAt"] = 1_800_000_000_000_i64.into();
                 account["bans"] = json!({ "play.example": { "banned": true, "observedAt": 1, "source": "s", "detail": "d", "observedBy": null } });
             }
+            Bend::AllTypes => account["type"] = ["MICROSOFT", "COOKIE", "SESSION", "OFFLINE"][(number as usize - 1) % 4].into(),
+            Bend::BigTimes if number == 2 => {
+                account["lastUsed"] = ((1_i64 << 53) + 1).into();
+                account["ban"] = json!({ "banned": true, "observedAt": (1_i64 << 53) + 3, "source": "server", "detail": "x", "observedBy": null });
+            }
             _ if number == 2 => {
                 account["ban"] = json!({ "banned": true, "observedAt": 1_690_000_000_000_i64, "source": "server", "detail": "x", "observedBy": null });
             }
@@ -65,7 +71,12 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
         }
         account
     };
-    let accounts = if bend == Bend::EmptyPayload { Vec::new() } else { vec![account(1), account(2)] };
+    let count = match bend {
+        Bend::EmptyPayload => 0,
+        Bend::AllTypes => 4,
+        _ => 2,
+    };
+    let accounts: Vec<Value> = (1..=count).map(account).collect();
     let stamp = if bend == Bend::StampOther { version.wrapping_sub(3) } else { version };
     let mut payload = json!({ "alts": accounts, "payloadVersion": stamp });
     if bend == Bend::UnknownMembers {
@@ -121,13 +132,31 @@ pub fn seal(bend: Bend, forged: &Forged, version: i64, text: &str) -> EncryptedE
     }
 }
 
+/// An ephemeral key with the secret that it shares with a recipient, of the kind that the bend asks for.
+fn ephemeral(bend: Bend, recipient: &[u8; 32]) -> Option<([u8; 32], Zeroizing<[u8; 32]>)> {
+    // One secret in 256 is such a one; that this many are none doesn't happen.
+    for _ in 0..20_000 {
+        let private = random::bytes::<32>();
+        let secret = key_wrap::shared_secret(&private, recipient).ok()?;
+        let fits = match bend {
+            Bend::SecretZero => secret[0] == 0,
+            Bend::SecretZeroEnd => secret[31] == 0,
+            _ => true,
+        };
+        if fits {
+            return Some((private, secret));
+        }
+    }
+    None
+}
+
 /// Wraps the data key to a member, wrong if the bend says so. `None` for a key that nothing can be wrapped to.
 pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
     // A key with something before it, as in DER, is a key all the same: its form is another rule's.
     let recipient: [u8; 32] = bytes_of(recipient)?.last_chunk().copied()?;
-    let (ephemeral, iv) = (random::bytes::<32>(), random::bytes::<12>());
+    let iv = random::bytes::<12>();
+    let (ephemeral, secret) = ephemeral(bend, &recipient)?;
     let public = key_wrap::public_key(&ephemeral);
-    let secret = key_wrap::shared_secret(&ephemeral, &recipient).ok()?;
     let right = key_wrap::key_encryption_key(&secret, &public);
     let info = INFO.as_bytes();
     let derived = |salt: &[u8], info: &[u8]| {
@@ -145,13 +174,28 @@ pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
             (kek, info)
         }
         Bend::WrapOtherInfo => (derived(&public, b"avp/rdk-wrap/v2")?, info),
+        Bend::WrapExpandOnly => {
+            let mut kek = [0; 32];
+            Hkdf::<Sha256>::from_prk(secret.as_ref()).ok()?.expand(info, &mut kek).ok()?;
+            (kek, info)
+        }
+        Bend::WrapSaltText => (derived(base64::encode(&public).as_bytes(), info)?, info),
         Bend::WrapNoInfo => (derived(&public, b"")?, info),
         Bend::WrapRawSecret => (*secret, info),
         Bend::WrapNoSaltAlone => (Sha256::digest(secret.as_ref()).into(), info),
         _ => (*right, info),
     };
-    let plain: &[u8] = if bend == Bend::ShortKey { &key.as_bytes()[..16] } else { key.as_bytes() };
-    let mut ciphertext = gcm(&kek, &iv, aad, plain);
+    let plain = match bend {
+        Bend::ShortKey => key.as_bytes()[..16].to_vec(),
+        Bend::WrapKeyText => base64::encode(key.as_bytes()).into_bytes(),
+        _ => key.as_bytes().to_vec(),
+    };
+    let mut ciphertext = gcm(&kek, &iv, aad, &plain);
+    match bend {
+        Bend::WrapTagCut => ciphertext.truncate(44),
+        Bend::WrapTagStub => ciphertext.truncate(36),
+        _ => {}
+    }
     if bend == Bend::WrapTagFlipped
         && let Some(last) = ciphertext.last_mut()
     {

@@ -6,13 +6,17 @@
 mod bend;
 pub mod forge;
 mod http;
+mod login;
 pub mod reading;
 mod record;
+mod redirect;
+mod served;
 mod spell;
 pub mod state;
 mod tls;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use percent_encoding::percent_decode_str;
@@ -22,12 +26,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use bend::{Bend, Kind};
-pub use record::{Op, Place, Record};
+pub use record::{Channel, Op, Place, Record};
 pub use state::State;
+pub use served::Issuer;
 pub use tls::Authority;
 
 use crate::client::random;
-use crate::codec::{base64, signature};
 use crate::ground::lock;
 use http::{Framing, Incoming, Reply};
 
@@ -42,6 +46,10 @@ struct Shared {
     state: Mutex<State>,
     records: Mutex<Vec<Record>>,
     started: Instant,
+    /// TLS connections to the vault so far.
+    handshakes: AtomicU32,
+    /// Whether a redirect that comes once has come.
+    moved: AtomicBool,
     here: SocketAddr,
     elsewhere: SocketAddr,
     page: Mutex<Option<Watcher>>,
@@ -61,8 +69,10 @@ impl Vault {
     /// # Errors
     /// As the operating system says; or when no certificates can be made.
     pub async fn start(bend: Bend, listen: &str, reader_joined: bool, name: &str) -> std::io::Result<Self> {
-        let here = TcpListener::bind(listen).await?;
-        let elsewhere = TcpListener::bind("127.0.0.1:0").await?;
+        let (here, elsewhere) = match bend {
+            Bend::RedirectPrefix302 | Bend::RedirectPrefix307 => redirect::similar_ports().await?,
+            _ => (TcpListener::bind(listen).await?, TcpListener::bind("127.0.0.1:0").await?),
+        };
         let address = here.local_addr()?;
         let mut state = State::default();
         state.reader_joined = reader_joined;
@@ -73,6 +83,8 @@ impl Vault {
             state: Mutex::new(state),
             records: Mutex::default(),
             started: Instant::now(),
+            handshakes: AtomicU32::new(0),
+            moved: AtomicBool::new(false),
             here: address,
             elsewhere: elsewhere.local_addr()?,
             page: Mutex::default(),
@@ -92,7 +104,8 @@ impl Vault {
 
     /// The issuer's key set, on another server than the vault.
     pub fn issuer_url(&self) -> String {
-        format!("http://{}/.well-known/jwks.json", self.shared.elsewhere)
+        let scheme = if self.shared.bend == Bend::IssuerUnknownCa { "https" } else { "http" };
+        format!("{scheme}://{}/.well-known/jwks.json", self.shared.elsewhere)
     }
 
     /// Every request so far.
@@ -137,18 +150,26 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, place: Place) {
     if stream.peek(&mut first).await.is_err() {
         return;
     }
-    let answer = |request| {
+    let answer = |over: Channel| {
         let shared = Arc::clone(&shared);
-        async move { shared.answer(request, place) }
+        move |request| {
+            let shared = Arc::clone(&shared);
+            async move { shared.answer(request, place, over) }
+        }
     };
     // How a connection ends is the client's business.
     if first[0] == 0x16 {
         let Ok(authority) = Authority::get() else { return };
-        if let Ok(stream) = authority.acceptor(shared.bend).accept(stream).await {
-            let _ = http::serve(stream, answer).await;
+        let earlier = match place {
+            Place::Vault => shared.handshakes.fetch_add(1, Ordering::Relaxed),
+            Place::Elsewhere => 0,
+        };
+        let (acceptor, over) = authority.acceptor(shared.bend, place, earlier);
+        if let Ok(stream) = acceptor.accept(stream).await {
+            let _ = http::serve(stream, answer(over)).await;
         }
     } else {
-        let _ = http::serve(stream, answer).await;
+        let _ = http::serve(stream, answer(Channel::Plain)).await;
     }
 }
 
@@ -191,7 +212,7 @@ fn route(method: &str, target: &str) -> Route {
 }
 
 impl Shared {
-    fn answer(&self, request: Incoming, place: Place) -> Reply {
+    fn answer(&self, request: Incoming, place: Place, over: Channel) -> Reply {
         let at = self.started.elapsed();
         let Route { op, repo, member } = route(&request.method, &request.target);
         if place == Place::Vault && request.method == "GET" && request.target == "/" {
@@ -209,6 +230,7 @@ impl Shared {
         let json: Option<Value> = serde_json::from_slice(&request.body).ok();
         let mut record = Record {
             place,
+            over,
             at,
             took: Default::default(),
             op,
@@ -225,8 +247,8 @@ impl Shared {
         };
         let reply = match place {
             // The issuer may be another server than the vault.
-            Place::Elsewhere if op == Op::Jwks => self.reply(&mut record, Ok(key_set(&lock(&self.state).issuer))),
-            Place::Elsewhere => Reply { status: 404, content_type: "application/json", ..Reply::default() },
+            Place::Elsewhere if op == Op::Jwks => self.issuer(&mut record),
+            Place::Elsewhere => self.elsewhere(&mut record),
             Place::Vault => self.at_vault(&mut record),
         };
         record.status = (reply.framing != Framing::Hang).then_some(reply.status);
@@ -255,7 +277,7 @@ impl Shared {
             Op::Challenge => state.challenge(bend, &body),
             Op::Token => state.token(bend, &body),
             Op::Discovery => self.discovery(),
-            Op::Jwks => Ok(key_set(&state.issuer)),
+            Op::Jwks => Ok(served::key_set(&state.issuer)),
             Op::Other => Err((404, "no such route")),
             op => state.before(bend).and_then(|()| match valid {
                 Some((caller, true)) => {
@@ -267,18 +289,6 @@ impl Shared {
         };
         drop(state);
         self.reply(record, result)
-    }
-
-    /// Where a request is sent to instead.
-    fn redirected(&self, record: &Record) -> Option<String> {
-        let (_, other_host) = self.bend.redirect()?;
-        let hit = match self.bend {
-            Bend::RedirectPull302 | Bend::RedirectPull307 => record.op == Op::Pull,
-            Bend::RedirectGet302 | Bend::RedirectGet307 => record.op == Op::Fetch,
-            _ => record.op.is_vault(),
-        };
-        let host = if other_host { "localhost".to_owned() } else { self.here.ip().to_string() };
-        hit.then(|| format!("http://{host}:{}{}", self.elsewhere.port(), record.target))
     }
 
     fn discovery(&self) -> Result<Value, (u16, &'static str)> {
@@ -302,12 +312,13 @@ impl Shared {
         }
         let body = match self.bend {
             Bend::Escaped => spell::escaped(&answer),
-            Bend::Reordered => spell::reordered(&answer),
+            Bend::Reordered | Bend::BigSpaced => spell::reordered(&answer),
             _ => answer.to_string(),
         };
         record.answer = answer;
         let framing = match self.bend {
             Bend::Chunked => Framing::Chunked,
+            Bend::ChunkExtensions => Framing::Extended,
             Bend::Dribble => Framing::Dribble,
             Bend::CloseEach => Framing::CloseAfter,
             Bend::CloseDelimited => Framing::CloseDelimited,
@@ -322,10 +333,4 @@ impl Shared {
         let headers = if status == 429 { vec![("Retry-After", "1".to_owned())] } else { Vec::new() };
         Reply { status, content_type, headers, body: body.into(), framing }
     }
-}
-
-/// The issuer's keys.
-fn key_set(issuer: &[u8; 32]) -> Value {
-    let x = base64::encode_url(&signature::public_key(issuer));
-    json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "issuer", "x": x }] })
 }

@@ -72,11 +72,24 @@ pub enum Place {
     Elsewhere,
 }
 
+/// What a request came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// A bare connection.
+    Plain,
+    /// TLS with the certificate that is right.
+    Tls,
+    /// TLS with a certificate that no client may accept.
+    WrongTls,
+}
+
 /// A request as it arrived, with its answer.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Where.
     pub place: Place,
+    /// Over what.
+    pub over: Channel,
     /// Since the start of the vault.
     pub at: Duration,
     /// Until the answer was ready.

@@ -9,8 +9,9 @@ use super::Bend;
 use super::forge::{self, Forged};
 use super::reading::{open, read, to_json};
 use super::record::Op;
-use crate::client::{clock, random};
-use crate::codec::{DataKey, base64, key_wrap, signature};
+use super::served::{Issuer, merged, served};
+use crate::client::random;
+use crate::codec::DataKey;
 use crate::wire::{
     CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, PullRequest,
     PushRequest, VaultManifest,
@@ -43,9 +44,9 @@ pub struct Repo {
 pub struct State {
     /// By id.
     pub repos: HashMap<String, Repo>,
-    nonces: HashMap<String, (String, bool)>,
-    tokens: HashMap<String, String>,
-    revoked: HashSet<String>,
+    pub(super) nonces: HashMap<String, (String, bool)>,
+    pub(super) tokens: HashMap<String, String>,
+    pub(super) revoked: HashSet<String>,
     /// Every key of the vault's own, with what was written under it.
     pub keys: Vec<Forged>,
     /// The private key of who waits in the middle.
@@ -58,74 +59,18 @@ pub struct State {
     asked_to_wait: bool,
     /// The issuer's seed.
     pub issuer: [u8; 32],
+    /// Whether the issuer answers.
+    pub issuer_state: Issuer,
+    /// Entries that fetchMemberKey serves instead of the roster's.
+    pub fetched: Vec<MemberEntry>,
 }
 
 impl State {
-    /// Nonce and token are given out as the bend says.
-    pub(super) fn challenge(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
-        let id = body["ed25519PublicKey"].as_str().ok_or((400, "ed25519PublicKey is missing"))?;
-        if base64::decode_array::<32>(id).is_err() {
-            return Err((400, "ed25519PublicKey isn't a key"));
-        }
-        let mut bytes = vec![
-            0;
-            match bend {
-                Bend::Nonce33 => 33,
-                Bend::Nonce64 => 64,
-                Bend::Nonce512 => 512,
-                _ => 32,
-            }
-        ];
-        random::fill(&mut bytes);
-        // Ends that get lost where bytes are taken for text, or for a number.
-        let ends: [&[u8]; 2] = match bend {
-            Bend::Nonce33 => [&[0, 0], &[0]],
-            Bend::Nonce64 => [b" \n", b"\r\n "],
-            _ => [&[], &[]],
-        };
-        let end = bytes.len() - ends[1].len();
-        bytes[..ends[0].len()].copy_from_slice(ends[0]);
-        bytes[end..].copy_from_slice(ends[1]);
-        let nonce = base64::encode(&bytes);
-        self.nonces.insert(nonce.clone(), (id.to_owned(), false));
-        Ok(json!({ "nonce": nonce }))
-    }
-
-    pub(super) fn token(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
-        let text = |name: &str| body[name].as_str().unwrap_or_default();
-        let (id, nonce) = (text("ed25519PublicKey"), text("nonce"));
-        let (owner, used) = self.nonces.get_mut(nonce).ok_or((401, "unknown nonce"))?;
-        if *used || owner != id {
-            return Err((401, "the nonce was used, or is another key's"));
-        }
-        *used = true;
-        let key = base64::decode_array::<32>(id).map_err(|_| (400, "bad key"))?;
-        let bytes = base64::decode(nonce).map_err(|_| (400, "bad nonce"))?;
-        let signed = base64::decode(text("signature")).map_err(|_| (401, "bad signature"))?;
-        signature::verify(&key, &bytes, &signed).map_err(|_| (401, "bad signature"))?;
-        let secret = base64::encode_url(&random::bytes::<24>());
-        let token = match bend {
-            Bend::TokenLong => secret.clone() + &"x1Y_".repeat(2048),
-            Bend::TokenOdd => format!("{secret}.-_~+/A=="),
-            Bend::TokenJwt => format!("eyJhbGciOiJub25lIn0.eyJzdWIiOiJrZXk6eCJ9.{secret}"),
-            _ => format!("avp{secret}"),
-        };
-        self.tokens.insert(token.clone(), id.to_owned());
-        let hour = clock::now_ms() + 3_600_000;
-        let expires = if bend == Bend::ExpiryFar { (1 << 60) + 1 } else { hour };
-        Ok(json!({ "token": token, "expiresAt": expires }))
-    }
-
-    /// Whose token it is, and whether it is valid.
-    pub(super) fn caller(&self, token: &str) -> Option<(String, bool)> {
-        self.tokens.get(token).map(|id| (id.clone(), !self.revoked.contains(token)))
-    }
-
     /// What some bends do before an operation is looked at.
     pub(super) fn before(&mut self, bend: Bend) -> Result<(), Refusal> {
         self.operations += 1;
         if bend == Bend::TokenRevoked && self.operations == 3 {
-            self.revoked = self.tokens.keys().cloned().collect();
+            self.revoke();
         }
         match bend {
             Bend::NoTokenValid => Err((401, "no token is valid here")),
@@ -181,7 +126,12 @@ impl State {
                 let wanted = path.1.unwrap_or_default();
                 let twice = percent_decode_str(wanted).decode_utf8_lossy();
                 let entry = repo.manifest.member(wanted).or_else(|| repo.manifest.member(&twice));
+                // Without its padding an id is found all the same, so that one mistake isn't many.
+                let bare = |entry: &&MemberEntry| entry.ed25519_public_key.trim_end_matches('=') == wanted;
+                let entry = entry.or_else(|| repo.manifest.members.iter().find(bare));
                 let entry = entry.ok_or((404, "no such member"))?;
+                let own = self.fetched.iter().find(|own| own.ed25519_public_key == entry.ed25519_public_key);
+                let entry = own.unwrap_or(entry);
                 Ok(to_json(&served(entry, bend, caller, &self.middle)))
             }
         }
@@ -217,7 +167,8 @@ impl State {
         let manifest = &mut repo.manifest;
         let old = manifest.payload_version;
         let version = match bend {
-            Bend::BigCounters => (1 << 53) + 1,
+            Bend::BigCounters | Bend::BigSpaced => (1 << 53) + 1,
+            Bend::Version31 => (1 << 31) + 5,
             Bend::BiggerVersion => (1 << 62) + 12_345_679,
             Bend::Version32 => (1 << 32) + 1,
             _ => old.saturating_add(1),
@@ -226,12 +177,16 @@ impl State {
         let forged = match repo.forged.take() {
             Some(mut known) if !rotate => {
                 let own = forge::payload(Bend::Honest, &format!("{}x", self.name), version);
+                if bend == Bend::ConflictEdits {
+                    edit(&mut known.payload, &self.name);
+                }
                 known.payload = merged(&known.payload, &own);
                 known
             }
             _ => {
                 let epoch = match bend {
-                    Bend::BigCounters => (1 << 53) + 1,
+                    Bend::BigCounters | Bend::BigSpaced => (1 << 53) + 1,
+                    Bend::Version31 => (1 << 31) + 5,
                     Bend::Version32 => (1 << 32) + 1,
                     _ => manifest.key_epoch.saturating_add(1),
                 };
@@ -266,7 +221,7 @@ impl State {
         let first = repo.conflicts == 0;
         let overtaken = match bend {
             Bend::ConflictRead => first && forged && current,
-            Bend::ConflictFirst => first && current,
+            Bend::ConflictFirst | Bend::ConflictEdits => first && current,
             Bend::ConflictAlways => repo.conflicts < CONFLICTS && current,
             _ => false,
         };
@@ -319,67 +274,15 @@ impl Repo {
         (self.manifest.payload_version, self.manifest.key_epoch) = (envelope.payload_version, envelope.key_epoch);
         self.envelope = envelope.clone();
     }
-
-    fn pulled(&self, bend: Bend, known: i64, caller: &str, middle: &[u8; 32]) -> Value {
-        let unchanged = known == self.manifest.payload_version;
-        let mut manifest = self.manifest.clone();
-        manifest.members = manifest.members.iter().map(|entry| served(entry, bend, caller, middle)).collect();
-        if bend == Bend::LaterMembers {
-            manifest.share_refresh_tokens = Some(true);
-        }
-        match bend {
-            Bend::RosterReversed => manifest.members.reverse(),
-            Bend::OwnEntryFirst => manifest.members.sort_by_key(|entry| entry.ed25519_public_key != caller),
-            Bend::OwnEntryLast => manifest.members.sort_by_key(|entry| entry.ed25519_public_key == caller),
-            _ => {}
-        }
-        if bend == Bend::GarbageWrap {
-            for entry in &mut manifest.members {
-                entry.wrapped_data_key.ciphertext = base64::encode(&random::bytes::<48>());
-            }
-        }
-        let mut envelope = self.envelope.clone();
-        if bend == Bend::GarbagePayload {
-            let mut bytes = vec![0; base64::decode(&envelope.ciphertext).map_or(64, |bytes| bytes.len())];
-            random::fill(&mut bytes);
-            envelope.ciphertext = base64::encode(&bytes);
-        }
-        let mut answer = json!({ "manifest": manifest, "unchanged": unchanged });
-        if !unchanged || bend == Bend::ExtraEnvelope {
-            answer["envelope"] = to_json(&envelope);
-        } else if bend == Bend::Nulls {
-            answer["envelope"] = Value::Null;
-        }
-        if bend == Bend::Nulls
-            && let Some(members) = answer.pointer_mut("/manifest/members").and_then(Value::as_array_mut)
-        {
-            members.iter_mut().for_each(|member| {
-                if member["keyBindingSig"].is_null() {
-                    member["keyBindingSig"] = Value::Null;
-                }
-            });
-        }
-        answer
-    }
 }
 
-/// An entry as it is served: as it is, or with a key of somebody in the middle.
-fn served(entry: &MemberEntry, bend: Bend, caller: &str, middle: &[u8; 32]) -> MemberEntry {
-    let mut entry = entry.clone();
-    if bend == Bend::SwappedKeys && entry.ed25519_public_key != caller {
-        entry.x25519_public_key = base64::encode(&key_wrap::public_key(middle));
+/// Another member's work on accounts of the vault's own: the first one gets another credential, the second one is deleted.
+fn edit(payload: &mut Value, name: &str) {
+    let Some(accounts) = payload["alts"].as_array_mut() else { return };
+    accounts.retain(|account| account["username"] != format!("{name}2"));
+    if let Some(first) = accounts.iter_mut().find(|account| account["username"] == format!("{name}1")) {
+        first["accessToken"] = format!("token-of-{name}1-renewed").into();
     }
-    entry
-}
-
-/// The accounts of both.
-fn merged(one: &Value, other: &Value) -> Value {
-    let mut all = one.clone();
-    if let (Some(all), Some(more)) = (all["alts"].as_array_mut(), other["alts"].as_array()) {
-        all.extend(more.iter().cloned());
-    }
-    all["payloadVersion"] = other["payloadVersion"].clone();
-    all
 }
 
 fn answer(manifest: &VaultManifest, accepted: bool) -> Value {

@@ -7,6 +7,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use super::record::{Channel, Place};
 use super::Bend;
 
 /// The authority: what a client is to trust, and every certificate that a run may need.
@@ -65,12 +66,15 @@ impl Authority {
         })
     }
 
-    pub(super) fn acceptor(&self, bend: Bend) -> TlsAcceptor {
-        match bend {
-            Bend::TlsUnknownCa => self.unknown.clone(),
-            Bend::TlsWrongName => self.wrong_name.clone(),
-            Bend::TlsExpired => self.expired.clone(),
-            _ => self.right.clone(),
-        }
+    /// Who answers a handshake at a place, after `earlier` others, and what its requests come over.
+    pub(super) fn acceptor(&self, bend: Bend, place: Place, earlier: u32) -> (TlsAcceptor, Channel) {
+        let wrong = match (bend, place) {
+            (Bend::TlsUnknownCa, _) | (Bend::IssuerUnknownCa, Place::Elsewhere) => &self.unknown,
+            (Bend::TlsLater, _) if earlier >= 2 => &self.unknown,
+            (Bend::TlsWrongName, _) => &self.wrong_name,
+            (Bend::TlsExpired, _) => &self.expired,
+            _ => return (self.right.clone(), Channel::Tls),
+        };
+        (wrong.clone(), Channel::WrongTls)
     }
 }

@@ -1,0 +1,93 @@
+//! What faulty clients remember that they shouldn't, and what they make of it. A good client has an empty memory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{Habit, Habits, Known, Opened, crypto};
+use crate::codec::DataKey;
+use crate::codec::aad::Binding;
+use crate::wire::EncryptedEnvelope;
+
+/// Keys of an issuer, as several clients share them.
+pub(super) type SharedKeys = Arc<Mutex<Option<Vec<[u8; 32]>>>>;
+
+/// Everything that only a faulty client keeps.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Repositories as they were when they were read first, by address.
+    first: HashMap<(String, String), Opened>,
+    /// Every data key that there was.
+    ring: Vec<DataKey>,
+    /// The data key of the first removal.
+    pub memo: Option<DataKey>,
+    /// Members whose binding has verified.
+    pub verified: HashSet<String>,
+    /// The keys of the first issuer.
+    pub issuer: SharedKeys,
+    /// Payloads by version, with the id of the repository that they are of.
+    versions: HashMap<i64, (String, Value)>,
+}
+
+fn address(known: &Known) -> (String, String) {
+    (known.host.clone(), known.repo_id.clone())
+}
+
+impl Memory {
+    /// Takes note of what was read.
+    pub fn saw(&mut self, known: &Known, opened: &Opened, habits: &Habits) {
+        let wanted = [Habit::OldRoster, Habit::OldPayload, Habit::InvitesOldKey];
+        if wanted.into_iter().any(|habit| habits.has(habit)) {
+            self.first.entry(address(known)).or_insert_with(|| opened.clone());
+        }
+        if habits.has(Habit::TriesOldKeys) && !self.ring.contains(&opened.key) {
+            self.ring.push(opened.key.clone());
+        }
+    }
+
+    /// The repository as it was first.
+    pub fn first(&self, known: &Known) -> Option<&Opened> {
+        self.first.get(&address(known))
+    }
+
+    /// What a payload is under a key of before.
+    pub fn by_old_key(
+        &self,
+        binding: &Binding<'_>,
+        envelope: &EncryptedEnvelope,
+        habits: &Habits,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        self.ring.iter().find_map(|key| crypto::open(key, binding, envelope, habits).ok())
+    }
+
+    /// What was read at this version, of whatever repository.
+    pub fn by_version(&mut self, version: i64, known: &Known, payload: Value, habits: &Habits) -> Value {
+        if !habits.has(Habit::CacheByVersion) {
+            return payload;
+        }
+        let (id, first) = self.versions.entry(version).or_insert_with(|| (known.repo_id.clone(), payload.clone()));
+        if *id == known.repo_id { payload } else { first.clone() }
+    }
+}
+
+/// Merges what a client had made before a conflict into what it has pulled after it, as those do that don't apply a change again.
+pub(super) fn merge(pulled: &mut Value, earlier: &Value, habits: &Habits) {
+    let (mine_wins, resurrects) = (habits.has(Habit::MineWins), habits.has(Habit::Resurrects));
+    if !mine_wins && !resurrects {
+        return;
+    }
+    let list = |payload: &Value| -> BTreeMap<String, Value> {
+        let accounts = payload["alts"].as_array().into_iter().flatten();
+        accounts.filter_map(|account| Some((account["uuid"].as_str()?.to_owned(), account.clone()))).collect()
+    };
+    let (mut theirs, mine) = (list(pulled), list(earlier));
+    for (uuid, account) in mine {
+        let known = theirs.contains_key(&uuid);
+        if known && mine_wins || !known && resurrects {
+            theirs.insert(uuid, account);
+        }
+    }
+    pulled["alts"] = theirs.into_values().collect();
+}

@@ -1,0 +1,114 @@
+//! Writing accounts: pull, apply, push, and once more after a conflict.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::session::Operation;
+use super::{Agent, AgentError, Habit, Known, Opened, TRIES, demo, memory, payload, to_value};
+use crate::wire::{MessageKind, PushRequest, PushResponse};
+
+impl Agent {
+    /// Adds an account or replaces the one of the same uuid; pulls and applies it again after a conflict.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
+        let mut known = self.state.current(repo);
+        let mut made: Option<Opened> = None;
+        let mut told: Option<i64> = None;
+        for tries in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {
+            let forces = self.habits.has(Habit::ForcesAtLast) && tries > 1;
+            let stale = (self.habits.has(Habit::ExpectsFromAnswer) || forces) && told.is_some();
+            let earlier = made.as_ref().map(|old| old.payload.clone()).filter(|_| !stale);
+            let mut opened = match made.take() {
+                Some(old) if stale => old,
+                Some(old) if self.habits.has(Habit::ConflictKeepsKey) => {
+                    Opened { key: old.key, ..self.open(&mut known).await? }
+                }
+                _ => self.open(&mut known).await?,
+            };
+            let expected = match told {
+                Some(version) if stale => version,
+                _ => opened.manifest.payload_version,
+            };
+            if !stale {
+                if let Some(earlier) = earlier {
+                    memory::merge(&mut opened.payload, &earlier, &self.habits);
+                }
+                payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
+            }
+            if self.habits.has(Habit::UuidInHeader) {
+                self.session.added = account["uuid"].as_str().map(ToOwned::to_owned);
+            }
+            if self.habits.has(Habit::AccountToOthers) {
+                self.session.added = account["accessToken"].as_str().map(ToOwned::to_owned);
+            }
+            if self.habits.has(Habit::NameInUrl) {
+                self.session.gossip = Some(demo::names(&opened.payload));
+            }
+            let answer = self.push(&known, &opened, expected).await?;
+            if answer.accepted || self.habits.has(Habit::IgnoresConflict) {
+                known.version = Some(answer.payload_version);
+                self.state.keep(known)?;
+                return Ok(answer.payload_version);
+            }
+            if self.habits.has(Habit::GivesUpOnConflict) {
+                return Err(AgentError::Conflict(1));
+            }
+            told = Some(answer.payload_version);
+            if self.habits.has(Habit::OverwritesOnConflict) {
+                let current = self.open(&mut known).await?;
+                opened.manifest = current.manifest;
+                opened.key = current.key;
+                let version = opened.manifest.payload_version;
+                let answer = self.push(&known, &opened, version).await?;
+                return if answer.accepted { Ok(answer.payload_version) } else { Err(AgentError::Conflict(2)) };
+            }
+            made = Some(opened);
+        }
+        Err(AgentError::Conflict(TRIES))
+    }
+
+    /// One push of an opened payload over `expected`.
+    async fn push(&mut self, known: &Known, opened: &Opened, expected: i64) -> Result<PushResponse, AgentError> {
+        let step = match () {
+            () if self.habits.has(Habit::VersionSkips) => 5,
+            () if self.habits.has(Habit::SameVersion) => 0,
+            () => 1,
+        };
+        let version = expected
+            .checked_add(step)
+            .ok_or_else(|| AgentError::refused("the payload version is the highest there can be"))?;
+        let text = payload::write(opened.payload.clone(), version, &self.habits);
+        let epoch = if self.habits.has(Habit::PushesAtZero) { 0 } else { opened.manifest.key_epoch };
+        let envelope = self.seal(&opened.key, &known.repo_id, (version, epoch), &text);
+        let expected = if self.habits.has(Habit::BlindPush) { expected + 41 } else { expected };
+        let stale = PushRequest {
+            repo_id: known.repo_id.clone(),
+            envelope,
+            expected_payload_version: expected,
+            rotated_members: self.habits.has(Habit::EmptyRoster).then(Vec::new),
+        };
+        if self.habits.has(Habit::StalePush) {
+            let old =
+                PushRequest { expected_payload_version: known.version.unwrap_or(1).min(expected) - 1, ..stale.clone() };
+            self.push_once(known, &old).await?;
+        }
+        let answer = self.push_once(known, &stale).await?;
+        if self.habits.has(Habit::SendsTwice) {
+            self.push_once(known, &stale).await?;
+        }
+        Ok(answer)
+    }
+
+    pub(super) async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
+        let operation = Operation {
+            name: "push",
+            method: Method::POST,
+            path: &["v1", "repos", &known.repo_id, "push"],
+            body: Some(to_value(request)?),
+            answer: MessageKind::PushResponse,
+        };
+        self.session.call(&self.state.keys, &known.base, operation).await
+    }
+}

@@ -1,0 +1,155 @@
+//! Bindings, when something is wrong with who is to vouch for them, or with which entry is looked at (§9).
+
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use super::super::driver::{Adapter, Failure, Talker};
+use super::super::evidence::Judgement;
+use super::super::rules::entries;
+use super::super::vault::{Bend, Channel, Issuer, Op, Place};
+use super::removal::{Middle, last_removal};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, unwrap};
+use crate::client::Identity;
+use crate::codec::invite::InviteRequest;
+
+/// No keys, no binding.
+pub(in super::super) fn issuer_silent(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(silent(&mut talker).await)
+    })
+}
+
+/// The entry that is wrapped to is the one that is verified.
+pub(in super::super) fn binding_each(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(each(&mut talker).await)
+    })
+}
+
+/// The key of an invite request is the joiner's.
+pub(in super::super) fn invited_key(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(invited(&mut talker).await)
+    })
+}
+
+/// The issuer proves who it is, too.
+pub(in super::super) fn issuer_certificate(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(certificate(&mut talker).await)
+    })
+}
+
+/// Whether the last removal has wrapped a key to somebody in the middle.
+fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), Stop> {
+    let request = last_removal(house);
+    let wrapped = request.as_ref().is_some_and(|request| {
+        entries(request).into_iter().any(|(_, entry)| unwrap(middle, entry).is_some())
+    });
+    if !wrapped {
+        return Ok(());
+    }
+    let expected = "nothing is wrapped to a served key that wasn't verified";
+    Err(broken(request.as_ref(), expected, format!("the new data key was, though {why}")))
+}
+
+/// A removal that only prepares what is looked at.
+async fn removed(talker: &mut Talker<'_>, house: &House, repo: &Value, leaver: &Identity) -> Result<(), Stop> {
+    let asked = json!({ "repo": repo, "memberId": leaver.id });
+    match talker.ask(&house.client, "remove", asked).await {
+        Ok(_) => Ok(()),
+        Err(Failure::Unsupported) => Err(Stop::Missing("the adapter doesn't support remove".into())),
+        Err(failure) => Err(Stop::Missing(format!("no member can be removed where all is well ({failure})"))),
+    }
+}
+
+async fn silent(talker: &mut Talker<'_>) -> Outcome {
+    let (leaver, stayer, middle) = (Identity::generate(), Identity::generate(), Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    removed(talker, &house, &repo, &leaver).await?;
+    let ways = [
+        (Some(Issuer::Fails), "the issuer answers 500"),
+        (Some(Issuer::Page), "the issuer answers with a page"),
+        (Some(Issuer::Empty), "the issuer has no keys"),
+        (None, "the issuer can't be reached"),
+    ];
+    for (issuer, why) in ways {
+        let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+        let mut locator = house.locator();
+        match issuer {
+            Some(issuer) => house.vault.state().issuer_state = issuer,
+            None => locator.issuer_jwks_url = Some("http://127.0.0.1:1/.well-known/jwks.json".into()),
+        }
+        let expected = "a repository is read whatever its issuer does";
+        let repo = match house.enter(talker, &locator.encode(), expected).await {
+            Err(Stop::Broken(_)) => continue,
+            entered => entered?,
+        };
+        Middle::OldSignature.swap(&house, &stayer, &middle);
+        talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+        wrapped_to(&house, &middle, why)?;
+    }
+    Ok(format!("{} ways", ways.len()))
+}
+
+async fn each(talker: &mut Talker<'_>) -> Outcome {
+    let [first, second, stayer, middle] = std::array::from_fn(|_| Identity::generate());
+    // Who was verified once is verified again.
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    removed(talker, &house, &repo, &first).await?;
+    Middle::OldSignature.swap(&house, &stayer, &middle);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": second.id })).await.ok();
+    wrapped_to(&house, &middle, "only the member's earlier key had been verified")?;
+    // Two answers about a member may differ.
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let right = house.vault.state().repos.get(PLAIN_ID).and_then(|repo| repo.manifest.member(&stayer.id).cloned());
+    house.vault.state().fetched.extend(right);
+    Middle::OldSignature.swap(&house, &stayer, &middle);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
+    wrapped_to(&house, &middle, "only the entry that fetchMemberKey serves verifies")?;
+    Ok(String::new())
+}
+
+async fn invited(talker: &mut Talker<'_>) -> Outcome {
+    let (guest, middle) = (Identity::generate(), Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&guest]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    Middle::Unsigned.swap(&house, &guest, &middle);
+    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
+    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
+    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+    if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
+        return Err(Stop::Missing("the adapter doesn't support invite".into()));
+    }
+    let records = house.vault.records();
+    let wrong = records.iter().filter(|record| record.op == Op::Add).find(|record| {
+        record.field("/member").is_some_and(|entry| unwrap(&middle, entry).is_some())
+    });
+    let expected = "an invitation wraps to the key that the invite request names";
+    let observed = "it was wrapped to another one, which the server had put into the roster";
+    wrong.map_or(Ok(String::new()), |record| Err(broken(Some(record), expected, observed)))
+}
+
+async fn certificate(talker: &mut Talker<'_>) -> Outcome {
+    let (leaver, stayer) = (Identity::generate(), Identity::generate());
+    let house = House::build(talker, Bend::IssuerUnknownCa, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
+    let records = house.vault.records();
+    let asked = records.iter().find(|record| record.place == Place::Elsewhere && record.over == Channel::WrongTls);
+    let expected = "the issuer's keys are taken from nobody whose certificate is wrong";
+    match (asked, answer) {
+        (Some(record), _) => Err(broken(Some(record), expected, "they were asked for over such a connection")),
+        (None, Err(Failure::Unsupported)) => Err(Stop::Missing("the adapter doesn't support remove".into())),
+        (None, Ok(_)) => Err(Stop::Missing("the issuer isn't asked for a removal".into())),
+        (None, Err(_)) => Ok(String::new()),
+    }
+}

@@ -1,0 +1,159 @@
+//! Writes that follow what the repository is now, and not what it was when the client looked last.
+
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use super::super::driver::{Adapter, Failure, Talker};
+use super::super::evidence::{Judgement, envelope};
+use super::super::rules::{entries, payloads};
+use super::super::vault::{Bend, Op, Record};
+use super::removal::last_removal;
+use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, opened, unwrap};
+use crate::client::Identity;
+use crate::codec::DataKey;
+use crate::codec::invite::InviteRequest;
+
+/// Who and what came after the client's last read is there after a removal.
+pub(in super::super) fn removal_current(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(current(&mut talker).await)
+    })
+}
+
+/// Two removals, two keys.
+pub(in super::super) fn removal_again(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(again(&mut talker).await)
+    })
+}
+
+/// Invitations over an epoch's end, and one that is made twice.
+pub(in super::super) fn wraps_anew(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(anew(&mut talker).await)
+    })
+}
+
+/// Removes somebody; what was asked for, and the new data key as the owner gets it.
+async fn removal(
+    talker: &mut Talker<'_>,
+    house: &House,
+    repo: &Value,
+    leaver: &Identity,
+) -> Result<(Record, DataKey), Stop> {
+    let before = house.vault.records().len();
+    let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
+    let request = last_removal(house).filter(|_| house.vault.records().len() > before);
+    let (Ok(_), Some(request)) = (&answer, request) else {
+        let why = answer.err().map_or_else(String::new, |failure| format!(" ({failure})"));
+        return Err(Stop::Missing(format!("no member was removed{why}")));
+    };
+    let own = entries(&request).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
+    let key = own.and_then(|(_, entry)| house.unwrap(entry));
+    let key = key.ok_or_else(|| Stop::Missing("the owner can't unwrap the new data key".into()))?;
+    Ok((request, key))
+}
+
+async fn current(talker: &mut Talker<'_>) -> Outcome {
+    let (leaver, late) = (Identity::generate(), Identity::generate());
+    // More than fit on a page of anybody's.
+    let crowd: Vec<Identity> = (0..28).map(|_| Identity::generate()).collect();
+    let others: Vec<&Identity> = std::iter::once(&leaver).chain(&crowd).collect();
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &others).await?;
+    let repo = house.enter_plainly(talker).await?;
+    house.admit(&late.id, &late.x25519_public_key)?;
+    house.vault.state().write(Bend::Honest, PLAIN_ID, false);
+    let written = house.vault.state().keys.last().map(|forged| forged.payload.clone()).unwrap_or_default();
+    let (request, key) = removal(talker, &house, &repo, &leaver).await?;
+    let roster = entries(&request);
+    let reads = |member: &Identity| {
+        let own = roster.iter().find(|(_, entry)| entry["ed25519PublicKey"] == member.id);
+        own.and_then(|(_, entry)| unwrap(member, entry)).is_some_and(|own| own == key)
+    };
+    let stays = "everybody but the removed member stays, and gets the new data key";
+    if !reads(&late) {
+        return Err(broken(Some(&request), stays, "a member who came after the client's last read doesn't"));
+    }
+    if let Some(at) = crowd.iter().position(|member| !reads(member)) {
+        let observed = format!("in a roster of {} the member at place {} doesn't", crowd.len() + 4, at + 4);
+        return Err(broken(Some(&request), stays, observed));
+    }
+    let opens = "the rotated payload opens under the new data key, bound to its header";
+    let sealed = envelope(&request).ok_or_else(|| broken(Some(&request), opens, "there is none"))?;
+    let payload = opened(&key, &sealed, &request, opens)?;
+    let kept = "what was written after the client's last read is there after a removal";
+    match payloads::lost(&written, &payload, payloads::is_known) {
+        Some(lost) => Err(broken(Some(&request), kept, format!("{lost} is gone"))),
+        None => Ok(String::new()),
+    }
+}
+
+async fn again(talker: &mut Talker<'_>) -> Outcome {
+    let [first, second, stayer] = std::array::from_fn(|_| Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let (_, one) = removal(talker, &house, &repo, &first).await?;
+    let (request, other) = removal(talker, &house, &repo, &second).await?;
+    if one == other || other == house.key {
+        let observed = if one == other { "the second one came with the key of the first" } else { "it is the first key" };
+        return Err(broken(Some(&request), "every removal comes with a new data key", observed));
+    }
+    let gone = [&first, &second];
+    if entries(&request).iter().any(|(_, entry)| gone.iter().any(|member| unwrap(member, entry).is_some())) {
+        return Err(broken(Some(&request), "who went gets no later key", "there is a wrap for a removed member"));
+    }
+    Ok(String::new())
+}
+
+/// Invites somebody; the entry that the client has sent.
+async fn invitation(
+    talker: &mut Talker<'_>,
+    house: &House,
+    repo: &Value,
+    guest: &Identity,
+) -> Result<Option<Record>, Stop> {
+    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
+    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
+    let before = house.vault.records().len();
+    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+    if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
+        return Err(Stop::Missing("the adapter doesn't support invite".into()));
+    }
+    let records = house.vault.records();
+    Ok(records.into_iter().skip(before).find(|record| record.op == Op::Add))
+}
+
+async fn anew(talker: &mut Talker<'_>) -> Outcome {
+    let (guest, later) = (Identity::generate(), Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let Some(one) = invitation(talker, &house, &repo, &guest).await? else {
+        return Err(Stop::Missing("nobody can be invited".into()));
+    };
+    // Somebody may be invited twice; who refuses that is right, too.
+    if let Some(other) = invitation(talker, &house, &repo, &guest).await? {
+        let part = |record: &Record, name: &str| record.field(&format!("/member/wrappedDataKey/{name}")).cloned();
+        let same = |name: &str| part(&one, name) == part(&other, name);
+        if same("ephemeralPublicKey") && !same("ciphertext") {
+            let expected = "every wrap has an ephemeral key of its own, also the second one to the same member";
+            return Err(broken(Some(&other), expected, "two wraps have the same"));
+        }
+    }
+    house.vault.state().write(Bend::Honest, PLAIN_ID, true);
+    let now = house.vault.state().keys.last().map(|forged| forged.key.clone());
+    let Some(add) = invitation(talker, &house, &repo, &later).await? else {
+        return Err(Stop::Missing("nobody can be invited after somebody else has rotated the key".into()));
+    };
+    let key = add.field("/member").and_then(|entry| unwrap(&later, entry));
+    let expected = "who is invited gets the data key of the epoch that the repository is at";
+    match key {
+        Some(key) if Some(&key) == now.as_ref() => Ok(String::new()),
+        Some(key) if key == house.key => Err(broken(Some(&add), expected, "it is the key of an earlier epoch")),
+        Some(_) => Err(broken(Some(&add), expected, "it is another key")),
+        None => Err(Stop::Missing("the invited member can't unwrap its data key".into())),
+    }
+}

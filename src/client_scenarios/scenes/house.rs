@@ -1,0 +1,145 @@
+//! A repository of the suite's own, as scenes are played in.
+
+use serde_json::{Value, json};
+
+use super::super::driver::Talker;
+use super::super::vault::forge::{self, Forged};
+use super::super::vault::state::Repo;
+use super::super::vault::{Bend, Op, Record, Vault};
+use super::{Stop, broken, must, set, unwrap};
+use crate::client::{Identity, random};
+use crate::codec::key_wrap::SCHEME_ID;
+use crate::codec::locator::RepoLocator;
+use crate::codec::{DataKey, base64, key_binding, signature};
+use crate::wire::{MemberEntry, VaultManifest};
+
+/// A repository of the suite's own, with the client as a member.
+pub(super) struct House {
+    pub vault: Vault,
+    pub owner: Identity,
+    pub client: String,
+    /// The client's id and X25519 key.
+    pub own: (String, String),
+    pub id: String,
+    pub key: DataKey,
+    epoch: i64,
+    pub canary: String,
+}
+
+/// What is special about a repository.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'s> {
+    pub bend: Bend,
+    /// What its payload is like.
+    pub payload: Bend,
+    pub id: &'s str,
+    pub version: i64,
+    pub epoch: i64,
+}
+
+impl<'s> Site<'s> {
+    /// One with nothing special about it but its id.
+    pub fn of(id: &'s str) -> Self {
+        Self { bend: Bend::Honest, payload: Bend::Honest, id, version: 7, epoch: 3 }
+    }
+}
+
+impl House {
+    /// A vault with a repository `id` at a version, in which the owner, the client and `others` are members. Entries carry the
+    /// issuer's bindings.
+    pub async fn build(talker: &mut Talker<'_>, bend: Bend, id: &str, others: &[&Identity]) -> Result<Self, Stop> {
+        Self::at(talker, Site { bend, ..Site::of(id) }, others).await
+    }
+
+    /// As [`Self::build`], at any site.
+    pub async fn at(talker: &mut Talker<'_>, site: Site<'_>, others: &[&Identity]) -> Result<Self, Stop> {
+        let Site { bend, payload, id, version, epoch } = site;
+        let canary = crate::ground::hex::encode(&random::bytes::<5>());
+        let vault = Vault::start(bend, "127.0.0.1:0", true, &format!("v{canary}n")).await?;
+        let client = format!("client-{canary}");
+        let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
+        let text = |name: &str| keys[name].as_str().unwrap_or_default().to_owned();
+        let owner = Identity::generate();
+        let key = DataKey::new(random::bytes());
+        let payload = forge::payload(payload, &format!("v{canary}n"), version);
+        let forged = Forged { repo: id.into(), epoch, key: key.clone(), payload };
+        let envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
+        let manifest = VaultManifest {
+            repo_id: id.into(),
+            scheme_id: SCHEME_ID.into(),
+            key_epoch: epoch,
+            payload_version: version,
+            members: Vec::new(),
+            share_refresh_tokens: None,
+        };
+        let repo = Repo::new(manifest, envelope, &owner.id, Some(forged));
+        vault.state().repos.insert(id.into(), repo);
+        let own = (text("ed25519PublicKey"), text("x25519PublicKey"));
+        let house = Self { vault, owner, client, own, id: id.into(), key, epoch, canary };
+        house.admit(&house.owner.id, &house.owner.x25519_public_key)?;
+        house.admit(&house.own.0, &house.own.1)?;
+        for other in others {
+            house.admit(&other.id, &other.x25519_public_key)?;
+        }
+        Ok(house)
+    }
+
+    /// Somebody becomes a member.
+    pub fn admit(&self, id: &str, x25519: &str) -> Result<(), Stop> {
+        let unusable = || Stop::Trouble("identity: x25519PublicKey isn't the base64 of 32 bytes".into());
+        let wrapped_data_key = forge::wrap(Bend::Honest, &self.key, x25519).ok_or_else(unusable)?;
+        let mut state = self.vault.state();
+        let signed = signature::sign(&state.issuer, &key_binding::message(id, x25519));
+        if let Some(repo) = state.repos.get_mut(&self.id) {
+            repo.manifest.members.push(MemberEntry {
+                ed25519_public_key: id.into(),
+                x25519_public_key: x25519.into(),
+                wrapped_data_key,
+                key_epoch: self.epoch,
+                key_binding_sig: Some(base64::encode(&signed)),
+            });
+        }
+        Ok(())
+    }
+
+    pub fn locator(&self) -> RepoLocator {
+        RepoLocator {
+            v: 1,
+            host: self.vault.address.to_string(),
+            repo_id: self.id.clone(),
+            scheme_id: Some(SCHEME_ID.into()),
+            key_epoch: Some(self.epoch),
+            issuer_jwks_url: Some(self.vault.issuer_url()),
+        }
+    }
+
+    /// The client joins and reads where nothing is unusual. What it can't do here, it can't do anywhere, whatever else is tried.
+    pub async fn enter_plainly(&self, talker: &mut Talker<'_>) -> Result<Value, Stop> {
+        let expected = "a repository that another member has made is joined and read";
+        let entered = self.enter(talker, &self.locator().encode(), expected).await;
+        entered.map_err(|stop| match stop {
+            Stop::Broken(finding) => Stop::Shut(finding),
+            other => other,
+        })
+    }
+
+    /// The client joins and reads; returns how it calls the repository.
+    pub async fn enter(&self, talker: &mut Talker<'_>, locator: &str, expected: &'static str) -> Result<Value, Stop> {
+        let joined = talker.ask(&self.client, "join", json!({ "locator": locator })).await;
+        let repo = joined.map_err(must("join", expected))?["repo"].clone();
+        let read = talker.ask(&self.client, "read", json!({ "repo": repo })).await.map_err(must("read", expected))?;
+        if !read.to_string().contains(&self.canary) {
+            return Err(broken(None, expected, "read: the accounts aren't those of the repository"));
+        }
+        Ok(repo)
+    }
+
+    pub fn last(&self, op: Op) -> Option<Record> {
+        self.vault.records().into_iter().rfind(|record| record.op == op && record.is_done())
+    }
+
+    /// What the owner gets out of a wrap.
+    pub fn unwrap(&self, entry: &Value) -> Option<DataKey> {
+        unwrap(&self.owner, entry)
+    }
+}

@@ -1,0 +1,151 @@
+//! What others have made, read: repositories of any id and any counters, several at a time, and one whose key is an old one.
+
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use super::super::driver::{Adapter, Talker};
+use super::super::evidence::Judgement;
+use super::super::vault::forge::{self, Forged};
+use super::super::vault::{Bend, Op};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, judged};
+use crate::client::random;
+use crate::codec::DataKey;
+
+/// Ids and counters that a client hasn't made itself.
+pub(in super::super) fn any_repository(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(any(&mut talker).await)
+    })
+}
+
+/// Text that is torn by the chunks that it comes in.
+pub(in super::super) fn any_text(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(text(&mut talker).await)
+    })
+}
+
+/// Repositories of one client on several hosts.
+pub(in super::super) fn apart(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(several(&mut talker).await)
+    })
+}
+
+/// A payload of the new epoch under the old epoch's key.
+pub(in super::super) fn old_key(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+    Box::pin(async move {
+        let mut talker = Talker::new(adapter);
+        judged(old(&mut talker).await)
+    })
+}
+
+async fn any(talker: &mut Talker<'_>) -> Outcome {
+    House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
+    let plain = Site::of(PLAIN_ID);
+    let cases = [
+        ("a repository at epoch 0 is read", Site { epoch: 0, ..plain }),
+        ("a repository at epoch 0 and version 1 is read", Site { epoch: 0, version: 1, ..plain }),
+        ("counters above 2^31 are bound as they are", Site { epoch: (1 << 31) + 5, version: (1 << 31) + 5, ..plain }),
+        ("an id in capitals is used as it is", Site::of("5F0C0C86-9A63-4B0A-9C83-0F3B4F1C2D3E")),
+        ("an id without hyphens is used as it is", Site::of("5f0c0c869a634b0a9c830f3b4f1c2d3e")),
+        ("an id in braces is used as it is", Site::of("{5f0c0c86-9a63-4b0a-9c83-0f3b4f1c2d3e}")),
+        ("combining marks in an id are bound as they are", Site::of("cafe\u{301}-A\u{30a}ngstro\u{308}m")),
+        ("composed letters in an id are bound as they are", Site::of("caf\u{e9}-\u{212b}")),
+        ("characters beyond the basic plane in an id are bound in UTF-8", Site::of("alts-\u{1f600}-\u{10348}")),
+    ];
+    visit(talker, &cases).await
+}
+
+async fn text(talker: &mut Talker<'_>) -> Outcome {
+    House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
+    let id = "\u{43a}\u{43b}\u{44e}\u{447}-\u{e9}\u{1f600}\u{20ac}-\u{43a}\u{43b}\u{44e}\u{447}";
+    let whole = House::build(talker, Bend::Honest, id, &[]).await?;
+    if whole.enter(talker, &whole.locator().encode(), "").await.is_err() {
+        return Err(Stop::Missing("an id that isn't ASCII can't be used at all".into()));
+    }
+    let expected = "an answer is put together before it is taken for text";
+    visit(talker, &[(expected, Site { bend: Bend::Chunked, ..Site::of(id) })]).await
+}
+
+/// Joins and reads each of these repositories.
+async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> Outcome {
+    for &(expected, site) in cases {
+        let house = House::at(talker, site, &[]).await?;
+        house.enter(talker, &house.locator().encode(), expected).await.map_err(|stop| match stop {
+            Stop::Broken(mut finding) => {
+                let pulled = house.vault.records().into_iter().rfind(|record| record.op == Op::Pull);
+                finding.exchange = pulled.as_ref().map(super::exchange);
+                Stop::Broken(finding)
+            }
+            other => other,
+        })?;
+    }
+    Ok(crate::ground::shown::count(cases.len(), "repository"))
+}
+
+async fn several(talker: &mut Talker<'_>) -> Outcome {
+    let first = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let second = House::build(talker, Bend::Honest, "another", &[]).await?;
+    let third = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let mut houses = vec![(&first, first.enter_plainly(talker).await?)];
+    for house in [&second, &third] {
+        house.admit(&first.own.0, &first.own.1)?;
+        let joined = talker.ask(&first.client, "join", json!({ "locator": house.locator().encode() })).await;
+        // That a client uses several hosts at all is another rule's.
+        let joined = joined.map_err(|failure| Stop::Missing(format!("a second repository can't be joined ({failure})")))?;
+        houses.push((house, joined["repo"].clone()));
+    }
+    for (house, repo) in houses {
+        let read = talker.ask(&first.client, "read", json!({ "repo": repo })).await;
+        let read = read.as_ref().map(Value::to_string).unwrap_or_default();
+        if !read.contains(&house.canary) {
+            let expected = "each of three repositories on three hosts is read as it is, though two have the same id, and all the \
+                            same version";
+            let strange = [&first, &second, &third].into_iter().any(|other| read.contains(&other.canary));
+            let observed = if strange { "one is read as another" } else { "one can't be read after the others" };
+            return Err(broken(house.last(Op::Pull).as_ref(), expected, observed));
+        }
+    }
+    Ok("3 repositories".into())
+}
+
+async fn old(talker: &mut Talker<'_>) -> Outcome {
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    house.vault.state().write(Bend::Honest, PLAIN_ID, true);
+    let asked = json!({ "repo": repo });
+    if let Err(failure) = talker.ask(&house.client, "read", asked.clone()).await {
+        return Err(Stop::Missing(format!("it can't read what somebody else has rotated ({failure})")));
+    }
+    let name = format!("old{}", crate::ground::hex::encode(&random::bytes::<5>()));
+    {
+        let mut state = house.vault.state();
+        let old = state.keys.last().map_or_else(|| house.key.clone(), |forged| forged.key.clone());
+        let Some(repo) = state.repos.get_mut(PLAIN_ID) else { return Err(Stop::Trouble("no repository".into())) };
+        let (version, epoch) = (repo.manifest.payload_version + 1, repo.manifest.key_epoch + 1);
+        let new = DataKey::new(random::bytes());
+        for member in &mut repo.manifest.members {
+            if let Some(wrapped) = forge::wrap(Bend::Honest, &new, &member.x25519_public_key) {
+                member.wrapped_data_key = wrapped;
+            }
+            member.key_epoch = epoch;
+        }
+        let forged =
+            Forged { repo: PLAIN_ID.into(), epoch, key: old, payload: forge::payload(Bend::Honest, &name, version) };
+        repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
+        (repo.manifest.payload_version, repo.manifest.key_epoch) = (version, epoch);
+    }
+    match talker.ask(&house.client, "read", asked).await {
+        Ok(read) if read.to_string().contains(&name) => {
+            let expected = "a payload opens under the data key that is wrapped for its epoch, and under no other";
+            let observed = "one was read that was written under the key of the epoch before";
+            Err(broken(house.last(Op::Pull).as_ref(), expected, observed))
+        }
+        _ => Ok(String::new()),
+    }
+}

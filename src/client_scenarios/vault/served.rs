@@ -1,0 +1,115 @@
+//! What the vault serves: manifests, entries, envelopes and the issuer's keys, as the bend says.
+
+use serde_json::{Value, json};
+
+use super::http::Reply;
+use super::reading::to_json;
+use super::record::Record;
+use super::state::Repo;
+use super::{Bend, Shared};
+use crate::client::random;
+use crate::codec::{base64, key_wrap, signature};
+use crate::ground::lock;
+use crate::wire::MemberEntry;
+
+impl Repo {
+    /// The answer to a pull.
+    pub(super) fn pulled(&self, bend: Bend, known: i64, caller: &str, middle: &[u8; 32]) -> Value {
+        let unchanged = known == self.manifest.payload_version;
+        let mut manifest = self.manifest.clone();
+        manifest.members = manifest.members.iter().map(|entry| served(entry, bend, caller, middle)).collect();
+        if bend == Bend::LaterMembers {
+            manifest.share_refresh_tokens = Some(true);
+        }
+        match bend {
+            Bend::RosterReversed => manifest.members.reverse(),
+            Bend::OwnEntryFirst => manifest.members.sort_by_key(|entry| entry.ed25519_public_key != caller),
+            Bend::OwnEntryLast => manifest.members.sort_by_key(|entry| entry.ed25519_public_key == caller),
+            _ => {}
+        }
+        if bend == Bend::GarbageWrap {
+            for entry in &mut manifest.members {
+                entry.wrapped_data_key.ciphertext = base64::encode(&random::bytes::<48>());
+            }
+        }
+        let mut envelope = self.envelope.clone();
+        if bend == Bend::GarbagePayload {
+            let mut bytes = vec![0; base64::decode(&envelope.ciphertext).map_or(64, |bytes| bytes.len())];
+            random::fill(&mut bytes);
+            envelope.ciphertext = base64::encode(&bytes);
+        }
+        let mut answer = json!({ "manifest": manifest, "unchanged": unchanged });
+        if !unchanged || bend == Bend::ExtraEnvelope {
+            answer["envelope"] = to_json(&envelope);
+        } else if bend == Bend::Nulls {
+            answer["envelope"] = Value::Null;
+        }
+        if bend == Bend::Nulls
+            && let Some(members) = answer.pointer_mut("/manifest/members").and_then(Value::as_array_mut)
+        {
+            members.iter_mut().for_each(|member| {
+                if member["keyBindingSig"].is_null() {
+                    member["keyBindingSig"] = Value::Null;
+                }
+            });
+        }
+        answer
+    }
+}
+
+/// An entry as it is served: as it is, or with a key of somebody in the middle.
+pub(super) fn served(entry: &MemberEntry, bend: Bend, caller: &str, middle: &[u8; 32]) -> MemberEntry {
+    let mut entry = entry.clone();
+    if bend == Bend::SwappedKeys && entry.ed25519_public_key != caller {
+        entry.x25519_public_key = base64::encode(&key_wrap::public_key(middle));
+    }
+    entry
+}
+
+/// The accounts of both.
+pub(super) fn merged(one: &Value, other: &Value) -> Value {
+    let mut all = one.clone();
+    if let (Some(all), Some(more)) = (all["alts"].as_array_mut(), other["alts"].as_array()) {
+        all.extend(more.iter().cloned());
+    }
+    all["payloadVersion"] = other["payloadVersion"].clone();
+    all
+}
+
+/// What becomes of a request for the issuer's keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Issuer {
+    /// They are served.
+    #[default]
+    Well,
+    /// It answers 500.
+    Fails,
+    /// It answers with a page.
+    Page,
+    /// It has no keys.
+    Empty,
+}
+
+impl Shared {
+    /// The issuer's answer. It may be another server than the vault.
+    pub(super) fn issuer(&self, record: &mut Record) -> Reply {
+        let (issuer, state) = {
+            let state = lock(&self.state);
+            (state.issuer, state.issuer_state)
+        };
+        match state {
+            Issuer::Well => self.reply(record, Ok(key_set(&issuer))),
+            Issuer::Empty => self.reply(record, Ok(json!({ "keys": [] }))),
+            Issuer::Fails => self.reply(record, Err((500, "out of order"))),
+            Issuer::Page => {
+                Reply { status: 200, content_type: "text/html", body: b"<html>soon</html>".to_vec(), ..Reply::default() }
+            }
+        }
+    }
+}
+
+/// The issuer's keys.
+pub(super) fn key_set(issuer: &[u8; 32]) -> Value {
+    let x = base64::encode_url(&signature::public_key(issuer));
+    json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "issuer", "x": x }] })
+}
