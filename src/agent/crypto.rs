@@ -79,11 +79,9 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
         Some(Habit::AadUtf16) => {
             let halves = repo_id.encode_utf16().flat_map(|unit| match unit {
                 // What UTF-8 would make of half a pair.
-                0xd800..=0xdfff => vec![
-                    0xe0 | (unit >> 12) as u8,
-                    0x80 | (unit >> 6 & 0x3f) as u8,
-                    0x80 | (unit & 0x3f) as u8,
-                ],
+                0xd800..=0xdfff => {
+                    vec![0xe0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 0x3f) as u8, 0x80 | (unit & 0x3f) as u8]
+                }
                 _ => String::from_utf16_lossy(&[unit]).into_bytes(),
             });
             let counters = [payload_version.to_be_bytes(), key_epoch.to_be_bytes()].concat();

@@ -97,7 +97,10 @@ impl Http {
         if answer.status().is_redirection()
             && let Some(onward) = self.onward(&request, &answer)
         {
-            let second = self.habits.has(Habit::TokenSecondHop).then(|| Request { token: request.token.clone(), ..onward.clone() });
+            let second = self
+                .habits
+                .has(Habit::TokenSecondHop)
+                .then(|| Request { token: request.token.clone(), ..onward.clone() });
             answer = self.start(onward).await.map_err(failed)?;
             // From one path of the new server to another, with what was taken off before.
             if let Some(second) = second

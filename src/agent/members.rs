@@ -107,8 +107,7 @@ impl Agent {
             opened.manifest.members.truncate(16);
         }
         let next = |value: i64| value.checked_add(1).ok_or_else(|| AgentError::refused("a counter is at its end"));
-        let version =
-            if self.habits.has(Habit::RotationResets) { 1 } else { next(opened.manifest.payload_version)? };
+        let version = if self.habits.has(Habit::RotationResets) { 1 } else { next(opened.manifest.payload_version)? };
         let epoch = if self.habits.has(Habit::KeepsEpoch) {
             opened.manifest.key_epoch
         } else {

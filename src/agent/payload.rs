@@ -35,8 +35,13 @@ pub(super) fn through_double(value: &mut Value) {
     match value {
         Value::Object(members) => members.values_mut().for_each(through_double),
         Value::Array(items) => items.iter_mut().for_each(through_double),
-        Value::Number(number) => {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "that is what the fault is")]
+        Value::Number(number) =>
+        {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
+                reason = "that is what the fault is"
+            )]
             if let Some(integer) = number.as_i64() {
                 *value = (integer as f64 as i64).into();
             }

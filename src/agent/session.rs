@@ -159,9 +159,7 @@ impl Session {
                 let end = raw.iter().rev().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
                 raw.get(start..raw.len().saturating_sub(end)).unwrap_or_default()
             }
-            () if self.habits.has(Habit::SignsCString) => {
-                raw.split(|byte| *byte == 0).next().unwrap_or_default()
-            }
+            () if self.habits.has(Habit::SignsCString) => raw.split(|byte| *byte == 0).next().unwrap_or_default(),
             () if self.habits.has(Habit::SignsFirst32) => raw.get(..32).unwrap_or(&raw),
             () => &raw,
         };
@@ -194,9 +192,7 @@ impl Session {
             () if self.habits.has(Habit::TokenMustBeJwt) && token.matches('.').count() != 2 => {
                 Err(AgentError::refused("the token isn't a JWT"))
             }
-            () if self.habits.has(Habit::TokenThreeParts) => {
-                Ok(token.split('.').take(3).collect::<Vec<_>>().join("."))
-            }
+            () if self.habits.has(Habit::TokenThreeParts) => Ok(token.split('.').take(3).collect::<Vec<_>>().join(".")),
             () if self.habits.has(Habit::TokenLowercase) => Ok(token.to_lowercase()),
             () if self.habits.has(Habit::TokenCut) => Ok(token.chars().take(4096).collect()),
             () => Ok(token),

@@ -185,7 +185,9 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
         return Err(broken(Some(&push), is_kept, "an account is there again that somebody else had deleted"));
     }
     let exact = |time: &Value| time.as_i64().is_some_and(|time| time > 1 << 53);
-    if old.iter().any(|(uuid, old)| exact(&old["lastUsed"]) && now.get(uuid).is_some_and(|now| now["lastUsed"] != old["lastUsed"])) {
+    if old.iter().any(|(uuid, old)| {
+        exact(&old["lastUsed"]) && now.get(uuid).is_some_and(|now| now["lastUsed"] != old["lastUsed"])
+    }) {
         return Err(broken(Some(&push), is_kept, "lastUsed of another member's account was rounded"));
     }
     let has_new = payload["alts"].as_array().into_iter().flatten().any(|account| account["uuid"] == new["uuid"]);

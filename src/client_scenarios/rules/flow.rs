@@ -111,7 +111,8 @@ pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement 
             let Some(next) = after.find(|record| matches!(record.op, Op::Pull | Op::Push)) else { continue };
             tried += 1;
             if next.op == Op::Push && findings.is_empty() {
-                let expected = "a conflict is followed by a pull before anything else is pushed, however many there were";
+                let expected =
+                    "a conflict is followed by a pull before anything else is pushed, however many there were";
                 findings.push(finding(ran, Some(next), expected, "the change was pushed again without a pull"));
             }
         }

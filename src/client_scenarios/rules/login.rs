@@ -130,11 +130,11 @@ pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Judge
         let tokens = ran.tokens();
         let carries = |record: &&Record| carries(record, &tokens);
         // Without TLS the same port is another origin, and nobody knows whose.
-        let strange = |record: &&Record| {
-            record.place == Place::Elsewhere || ran.bend.is_tls() && record.over == Channel::Plain
-        };
+        let strange =
+            |record: &&Record| record.place == Place::Elsewhere || ran.bend.is_tls() && record.over == Channel::Plain;
         if let Some(record) = ran.records.iter().find(|record| strange(record) && carries(record)) {
-            let expected = "the token is shown to no other host or port, and to none without TLS that was reached with it";
+            let expected =
+                "the token is shown to no other host or port, and to none without TLS that was reached with it";
             let found = finding(ran, Some(record), expected, "it was sent to where the redirect pointed");
             findings.push(found);
         }

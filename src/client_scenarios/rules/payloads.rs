@@ -118,7 +118,8 @@ pub(in super::super) fn shape_of(payload: &Value) -> Result<(), (String, String)
                 return broken(&format!("an account's {name} is a string or null"), format!("it is {}", account[name]));
             }
         }
-        for (name, value) in [("lastUsedBy", &account["lastUsedBy"]), ("ban.observedBy", &account["ban"]["observedBy"])] {
+        for (name, value) in [("lastUsedBy", &account["lastUsedBy"]), ("ban.observedBy", &account["ban"]["observedBy"])]
+        {
             let text = value.as_str().filter(|text| !text.is_empty());
             if let Some(text) = text.filter(|text| reading::bytes_of(text).is_none_or(|bytes| bytes.len() != 32)) {
                 let text: String = text.chars().take(60).collect();

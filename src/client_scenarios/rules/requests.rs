@@ -243,9 +243,11 @@ pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgem
 
 /// Counters of a write agree, and versions rise.
 pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    each(evidence, "write", "nothing is written", |ran, record| match old_epoch(ran, record).or_else(|| steps_back(ran, record)) {
-        Some(found) => Some(Err(found)),
-        None => counters_of(record),
+    each(evidence, "write", "nothing is written", |ran, record| {
+        match old_epoch(ran, record).or_else(|| steps_back(ran, record)) {
+            Some(found) => Some(Err(found)),
+            None => counters_of(record),
+        }
     })
 }
 

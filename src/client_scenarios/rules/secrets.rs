@@ -44,7 +44,8 @@ struct Known {
 
 impl Known {
     fn of(ran: &Ran) -> Self {
-        let mut known = Self { ed25519: HashSet::new(), x25519: HashSet::new(), envelopes: Vec::new(), accounts: HashSet::new() };
+        let mut known =
+            Self { ed25519: HashSet::new(), x25519: HashSet::new(), envelopes: Vec::new(), accounts: HashSet::new() };
         let key = |value: Option<&Value>| base64::decode_array(value?.as_str()?).ok();
         for record in ran.at_vault() {
             known.ed25519.extend(key(record.field("/ed25519PublicKey")));

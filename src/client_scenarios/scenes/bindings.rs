@@ -38,7 +38,9 @@ pub(in super::super) fn invited_key(adapter: &mut Adapter) -> Pin<Box<dyn Future
 }
 
 /// The issuer proves who it is, too.
-pub(in super::super) fn issuer_certificate(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
+pub(in super::super) fn issuer_certificate(
+    adapter: &mut Adapter,
+) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
     Box::pin(async move {
         let mut talker = Talker::new(adapter);
         judged(certificate(&mut talker).await)
@@ -48,9 +50,9 @@ pub(in super::super) fn issuer_certificate(adapter: &mut Adapter) -> Pin<Box<dyn
 /// Whether the last removal has wrapped a key to somebody in the middle.
 fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), Stop> {
     let request = last_removal(house);
-    let wrapped = request.as_ref().is_some_and(|request| {
-        entries(request).into_iter().any(|(_, entry)| unwrap(middle, entry).is_some())
-    });
+    let wrapped = request
+        .as_ref()
+        .is_some_and(|request| entries(request).into_iter().any(|(_, entry)| unwrap(middle, entry).is_some()));
     if !wrapped {
         return Ok(());
     }
@@ -130,9 +132,10 @@ async fn invited(talker: &mut Talker<'_>) -> Outcome {
         return Err(Stop::Missing("the adapter doesn't support invite".into()));
     }
     let records = house.vault.records();
-    let wrong = records.iter().filter(|record| record.op == Op::Add).find(|record| {
-        record.field("/member").is_some_and(|entry| unwrap(&middle, entry).is_some())
-    });
+    let wrong = records
+        .iter()
+        .filter(|record| record.op == Op::Add)
+        .find(|record| record.field("/member").is_some_and(|entry| unwrap(&middle, entry).is_some()));
     let expected = "an invitation wraps to the key that the invite request names";
     let observed = "it was wrapped to another one, which the server had put into the roster";
     wrong.map_or(Ok(String::new()), |record| Err(broken(Some(record), expected, observed)))

@@ -99,7 +99,8 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
     let (_, one) = removal(talker, &house, &repo, &first).await?;
     let (request, other) = removal(talker, &house, &repo, &second).await?;
     if one == other || other == house.key {
-        let observed = if one == other { "the second one came with the key of the first" } else { "it is the first key" };
+        let observed =
+            if one == other { "the second one came with the key of the first" } else { "it is the first key" };
         return Err(broken(Some(&request), "every removal comes with a new data key", observed));
     }
     let gone = [&first, &second];

@@ -35,7 +35,8 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     let crossed = || {
         [(&first, &second), (&second, &first)].into_iter().find_map(|(from, to)| {
             let strange = tokens(&from.vault);
-            let shown = |record: &Record| record.bearer().is_some_and(|token| strange.iter().any(|known| known == token));
+            let shown =
+                |record: &Record| record.bearer().is_some_and(|token| strange.iter().any(|known| known == token));
             to.vault.records().into_iter().find(shown)
         })
     };

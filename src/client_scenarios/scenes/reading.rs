@@ -97,7 +97,8 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
         house.admit(&first.own.0, &first.own.1)?;
         let joined = talker.ask(&first.client, "join", json!({ "locator": house.locator().encode() })).await;
         // That a client uses several hosts at all is another rule's.
-        let joined = joined.map_err(|failure| Stop::Missing(format!("a second repository can't be joined ({failure})")))?;
+        let joined =
+            joined.map_err(|failure| Stop::Missing(format!("a second repository can't be joined ({failure})")))?;
         houses.push((house, joined["repo"].clone()));
     }
     for (house, repo) in houses {

@@ -29,7 +29,8 @@ async fn binding(talker: &mut Talker<'_>) -> Outcome {
     let other = removal.house.vault.state().issuer;
     // The next repository has another issuer.
     let next = Removal::play(talker, None).await?;
-    let expected = "a member is removed where every binding verifies under the repository's own issuer, and not the last one's";
+    let expected =
+        "a member is removed where every binding verifies under the repository's own issuer, and not the last one's";
     next.answer.map_err(must("remove", expected))?;
     let all = [Middle::Unsigned, Middle::OwnSignature, Middle::OldSignature];
     for middle in all.into_iter().chain([Middle::SelfSigned, Middle::IdOnly, Middle::OtherIssuer(other)]) {

@@ -59,7 +59,9 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
                 account["expiresAt"] = 1_800_000_000_000_i64.into();
                 account["bans"] = json!({ "play.example": { "banned": true, "observedAt": 1, "source": "s", "detail": "d", "observedBy": null } });
             }
-            Bend::AllTypes => account["type"] = ["MICROSOFT", "COOKIE", "SESSION", "OFFLINE"][(number as usize - 1) % 4].into(),
+            Bend::AllTypes => {
+                account["type"] = ["MICROSOFT", "COOKIE", "SESSION", "OFFLINE"][(number as usize - 1) % 4].into()
+            }
             Bend::BigTimes if number == 2 => {
                 account["lastUsed"] = ((1_i64 << 53) + 1).into();
                 account["ban"] = json!({ "banned": true, "observedAt": (1_i64 << 53) + 3, "source": "server", "detail": "x", "observedBy": null });

@@ -61,7 +61,9 @@ impl State {
             Bend::TokenLong => secret.clone() + &"x1Y_".repeat(2048),
             Bend::TokenOdd => format!("{secret}.-_~+/A=="),
             Bend::TokenJwt => format!("eyJhbGciOiJub25lIn0.eyJzdWIiOiJrZXk6eCJ9.{secret}"),
-            Bend::TokenJwe => format!("eyJhbGciOiJkaXIifQ..48V1_ALb6US04U3b.5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9o.{secret}"),
+            Bend::TokenJwe => {
+                format!("eyJhbGciOiJkaXIifQ..48V1_ALb6US04U3b.5eym8TW_c8SuK0ltJ3rpYIzOeDQz7TALvtu6UG9o.{secret}")
+            }
             _ => format!("avp{secret}"),
         };
         self.tokens.insert(token.clone(), id.to_owned());

@@ -27,8 +27,8 @@ use tokio::time::Instant;
 
 pub use bend::{Bend, Kind};
 pub use record::{Channel, Op, Place, Record};
-pub use state::State;
 pub use served::Issuer;
+pub use state::State;
 pub use tls::Authority;
 
 use crate::client::random;

@@ -101,9 +101,12 @@ impl Shared {
             Issuer::Well => self.reply(record, Ok(key_set(&issuer))),
             Issuer::Empty => self.reply(record, Ok(json!({ "keys": [] }))),
             Issuer::Fails => self.reply(record, Err((500, "out of order"))),
-            Issuer::Page => {
-                Reply { status: 200, content_type: "text/html", body: b"<html>soon</html>".to_vec(), ..Reply::default() }
-            }
+            Issuer::Page => Reply {
+                status: 200,
+                content_type: "text/html",
+                body: b"<html>soon</html>".to_vec(),
+                ..Reply::default()
+            },
         }
     }
 }

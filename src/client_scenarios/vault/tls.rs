@@ -7,8 +7,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use super::record::{Channel, Place};
 use super::Bend;
+use super::record::{Channel, Place};
 
 /// The authority: what a client is to trust, and every certificate that a run may need.
 pub struct Authority {
