@@ -1,5 +1,6 @@
 //! Answers and pages that give away what their asker shouldn't know (SPEC §6, §10).
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use axum::http::header::{
@@ -15,7 +16,7 @@ use super::tools::{edit_any, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{CreateRepoRequest, VaultManifest};
@@ -25,6 +26,8 @@ use crate::wire::{CreateRepoRequest, VaultManifest};
 struct Known {
     manifests: Vec<VaultManifest>,
     tokens: Vec<String>,
+    /// Request lines, the last ones.
+    lines: VecDeque<String>,
 }
 
 /// A page that nobody should see, at a path of its own.
@@ -38,6 +41,8 @@ struct Page {
 
 /// How much a page remembers.
 const REMEMBERED: usize = 4096;
+/// How many of the last requests a page shows.
+const SHOWN: usize = 12;
 
 fn page(at: fn(&str) -> bool, text: fn(&Known, &Parts) -> String) -> Page {
     Page { at, token: false, text, known: Mutex::default() }
@@ -57,11 +62,16 @@ impl VaultRules for Page {
 }
 
 impl Edge for Page {
-    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+    fn head(&self, route: Route, parts: &mut Parts) -> Result<(), Refusal> {
         let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut known = lock(&self.known);
         if known.tokens.len() < REMEMBERED {
             known.tokens.extend(token);
+        }
+        if !matches!(route, Route::Unknown | Route::WrongMethod) {
+            known.lines.push_back(format!("{} {}", parts.method, parts.uri.path()));
+            let old = known.lines.len().saturating_sub(SHOWN);
+            known.lines.drain(..old);
         }
         Ok(())
     }
@@ -119,6 +129,17 @@ fn labelled(known: &Known, parts: &Parts) -> String {
     counted(known, parts) + &lines.collect::<String>()
 }
 
+fn last_requests(known: &Known, _: &Parts) -> String {
+    let lines: Vec<_> = known.lines.iter().map(String::as_str).collect();
+    format!("Server status\n{}\n", lines.join("\n"))
+}
+
+/// The known id that begins most like the one that was asked for.
+fn nearest<'a>(known: &'a [String], asked: &str) -> Option<&'a String> {
+    let common = |id: &String| id.chars().zip(asked.chars()).take_while(|(one, other)| one == other).count();
+    known.iter().max_by_key(|id| common(id)).filter(|id| common(id) >= 8)
+}
+
 fn headers_with(mut response: Response<Bytes>, headers: &[(axum::http::HeaderName, HeaderValue)]) -> Response<Bytes> {
     for (name, value) in headers {
         response.headers_mut().insert(name.clone(), value.clone());
@@ -171,6 +192,82 @@ faults! {
     "environment-for-anybody" breaks DISCRETION: "/actuator/env is for anybody." => { is page(|path| path == "/actuator/env", |_, _| r#"{"propertySources":[{"name":"systemEnvironment"}]}"#.into()) }
     "dotenv-served" breaks DISCRETION: "/.env is served as a file." => { is page(|path| path == "/.env", |_, _| "DATABASE_URL=postgres://vault:secret@db/vault\n".into()) }
     "git-served" breaks DISCRETION: "/.git/config is served as a file." => { is page(|path| path == "/.git/config", |_, _| "[core]\n\trepositoryformatversion = 0\n".into()) }
+    "server-status-shows-requests" breaks NOTHING_GIVEN_AWAY: "/server-status shows the last dozen requests to anybody." => { is page(|path| path == "/server-status", last_requests) }
+    "exchanges-for-anybody" breaks NOTHING_GIVEN_AWAY: "/actuator/httptrace shows the last dozen requests to anybody." => { is page(|path| path == "/actuator/httptrace", last_requests) }
+    "strangers-told-who-is-no-member" breaks NOTHING_GIVEN_AWAY: "A stranger's fetchMemberKey is 403 for a member and 404 for another." => {
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                match (&visit.call, state) {
+                    (Call::Fetch(id), Some(repo)) if repo.manifest.member(id).is_none() => Outcome::refuse(Refusal::not_found("no such member")),
+                    _ => operations::transition(self, visit, state),
+                }
+            }
+        }
+    }
+    "strangers-told-whom-to-remove" breaks NOTHING_GIVEN_AWAY: "A stranger's removeMember is 403 for a member and 404 for another." => {
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                match (&visit.call, state) {
+                    (Call::Remove(request), Some(repo)) if repo.manifest.member(&visit.caller).is_none() && repo.manifest.member(&request.removed_member_id).is_none() => {
+                        Outcome::refuse(Refusal::not_found("no such member"))
+                    }
+                    _ => operations::transition(self, visit, state),
+                }
+            }
+        }
+    }
+    "unknown-repository-did-you-mean" breaks NOTHING_GIVEN_AWAY: "The 404 of an unknown repository names the one whose id is nearest." => {
+        state { known: Mutex<Vec<String>> }
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                let mut known = lock(&self.known);
+                if let (Call::Create(request), true) = (&visit.call, known.len() < REMEMBERED) {
+                    known.push(request.manifest.repo_id.clone());
+                }
+                let mut outcome = operations::transition(self, visit, state);
+                if let (Err(refusal), None, Some(near)) = (&mut outcome.answer, state, nearest(&known, &visit.repo_id)) {
+                    refusal.detail = format!("no such repository; did you mean {near}?").into();
+                }
+                outcome
+            }
+        }
+    }
+    "trace-echoes-token" breaks DISCRETION: "TRACE is answered with the request, Authorization and all." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if parts.method != Method::TRACE { return response; }
+                Response::new(Bytes::from(format!("TRACE {}\r\n{:?}", parts.uri, parts.headers)))
+            }
+        }
+    }
+    "unknown-path-shown-as-html" breaks DISCRETION: "The page for an unknown path shows it, not escaped." => {
+        edge {
+            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if route != Route::Unknown { return response; }
+                let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned();
+                let page = response.map(|_| Bytes::from(format!("<h1>Not found: {path}</h1>")));
+                headers_with(page, &[(CONTENT_TYPE, HeaderValue::from_static("text/html"))])
+            }
+        }
+    }
+    "errors-with-trace-in-header" breaks DISCRETION: "A malformed body is answered with a header that says where in the program it was noticed." => {
+        edge {
+            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                if response.status() != StatusCode::BAD_REQUEST { return response; }
+                let name = axum::http::HeaderName::from_static("x-debug-exception");
+                headers_with(response, &[(name, HeaderValue::from_static("ValidationError at /srv/app/vault/views.py:88 in push"))])
+            }
+        }
+    }
+    "quote-in-id-shows-query" breaks DISCRETION: "A member id with a quote in it is answered with the query that it breaks." => {
+        edge {
+            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+                if route != Route::FetchMemberKey || !path.contains('\'') { return response; }
+                with_detail(response, "unrecognized token: \"'\": SELECT * FROM members WHERE id = ?")
+            }
+        }
+    }
     "errors-with-stack-trace" breaks DISCRETION: "A malformed body is answered with a stack trace." => {
         edge {
             fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {

@@ -7,6 +7,7 @@
 #[macro_use]
 mod define;
 mod answers;
+mod assigned;
 mod bearer;
 mod cached;
 mod caches;
@@ -18,6 +19,7 @@ mod crashes;
 mod create;
 mod disclosure;
 mod door;
+mod early;
 mod edits;
 mod elsewhere;
 mod errors;
@@ -31,6 +33,7 @@ mod json;
 mod jwt;
 mod later;
 mod leaks;
+mod login;
 mod members;
 mod membership;
 mod numbers;
@@ -134,6 +137,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         weak::faults(),
         replay::faults(),
         cached::faults(),
+        login::faults(),
         tokens::faults(),
         jwt::faults(),
         elsewhere::faults(),
@@ -152,8 +156,10 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         answers::faults(),
         errors::faults(),
         status::faults(),
+        early::faults(),
         leaks::faults(),
         incomplete::faults(),
+        assigned::faults(),
         input::faults(),
         races::faults(),
         storage::faults(),

@@ -176,7 +176,7 @@ async fn in_turn(cx: &Ctx, operation: Operation, places: &[(&str, &str)]) -> Out
 }
 
 /// A push that is answered with `accepted: false` is refused.
-fn is_acceptance(operation: Operation, answer: &Answer<'_>) -> bool {
+pub(super) fn is_acceptance(operation: Operation, answer: &Answer<'_>) -> bool {
     let says = || answer.json().ok().and_then(|body| body["accepted"].as_bool());
     answer.is_success() && (operation != Operation::Push || says() != Some(false))
 }

@@ -25,7 +25,7 @@ checks! {
 }
 
 /// A binding of `who` by an issuer that the server knows nothing of, spelled with every special character of base64.
-fn binding(who: &Identity) -> String {
+pub(super) fn binding(who: &Identity) -> String {
     loop {
         let message = key_binding::message(&who.id, &who.x25519_public_key);
         let signature = base64::encode(&signature::sign(&random::bytes(), &message));

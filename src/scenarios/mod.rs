@@ -2,6 +2,7 @@
 
 mod alike;
 mod answer;
+mod assigned;
 mod auth;
 mod authority;
 mod bad_input;
@@ -64,6 +65,7 @@ mod stranger;
 mod tally;
 mod texts;
 mod token;
+mod unadmitted;
 mod variants;
 mod world;
 mod zero_knowledge;
@@ -133,9 +135,11 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         stored_numbers::CHECKS,
         doubled::CHECKS,
         json_spellings::CHECKS,
+        assigned::CHECKS,
         last_look::CHECKS,
         removal_refused::CHECKS,
         status::CHECKS,
+        unadmitted::CHECKS,
         refusals::CHECKS,
         discovery::CHECKS,
         key_binding::CHECKS,

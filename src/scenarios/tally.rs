@@ -63,6 +63,12 @@ impl<'c> Tally<'c> {
         }
     }
 
+    /// Forgets what was neither accepted nor refused, where that is told by another check.
+    pub fn only_let_in(mut self) -> Self {
+        self.unclean.clear();
+        self
+    }
+
     /// The verdict on all attempts; `expected` says what each of them should have met.
     ///
     /// # Errors

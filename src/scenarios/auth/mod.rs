@@ -1,6 +1,7 @@
 //! Challenge and token (SPEC §2, §3): what a nonce is worth, and what a signature must be.
 
 mod cached;
+mod effects;
 mod generators;
 mod hardening;
 mod identity;
@@ -9,8 +10,10 @@ mod nonce;
 mod prediction;
 mod randomness;
 mod replay;
+mod series;
 mod signature;
 mod simulations;
+mod types;
 
 pub(super) use nonce::redeem_late;
 
@@ -21,14 +24,17 @@ use crate::codec::base64;
 use crate::wire::TokenRequest;
 
 /// The checks of challenge and token.
-pub static CHECKS: [&[Check]; 8] = [
+pub static CHECKS: [&[Check]; 11] = [
     nonce::CHECKS,
     replay::CHECKS,
+    series::CHECKS,
+    types::CHECKS,
     later::CHECKS,
     prediction::CHECKS,
     signature::CHECKS,
     cached::CHECKS,
     identity::CHECKS,
+    effects::CHECKS,
     hardening::CHECKS,
 ];
 

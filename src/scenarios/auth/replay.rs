@@ -97,7 +97,7 @@ fn token_call(request: &TokenRequest) -> Call<'static> {
 }
 
 /// Not held to the schema: it may well break it.
-fn body_call(operation: Operation, body: Value) -> Call<'static> {
+pub(super) fn body_call(operation: Operation, body: Value) -> Call<'static> {
     Call { validated: false, ..Call::operation(operation, "", "", &Auth::None, Some(body.to_string().into())) }
 }
 
@@ -105,7 +105,7 @@ fn raw_call(body: Bytes) -> Call<'static> {
     Call { validated: false, ..Call::operation(Operation::Token, "", "", &Auth::None, Some(body)) }
 }
 
-fn json_of(request: &TokenRequest) -> Value {
+pub(super) fn json_of(request: &TokenRequest) -> Value {
     json!({
         "ed25519PublicKey": request.ed25519_public_key, "nonce": request.nonce, "signature": request.signature,
     })

@@ -36,6 +36,11 @@ const INSIDES: [(&str, &[&str]); 5] = [
             "UNIQUE constraint failed",
             "duplicate key value violates",
             "ORA-0",
+            "unrecognized token:",
+            "error in your SQL syntax",
+            "unterminated quoted string",
+            "Unclosed quotation mark",
+            "SELECT * FROM",
             "MongoServerError",
             "SequelizeUniqueConstraintError",
             "PrismaClient",
@@ -122,10 +127,15 @@ async fn echo(cx: &Ctx) -> Result<Option<Finding>, Stop> {
     let usual = |operation| scene.usual(cx, operation, auth.clone());
     let mut malformed = usual(Operation::Pull);
     malformed.body = Some("{".into());
+    // A member's gets as far as being read.
+    let mut members = scene.usual(cx, Operation::Push, scene.alice.auth());
+    members.body = Some("{".into());
     let mut typed = usual(Operation::Push);
     typed.body = Some(r#"{"repoId":[],"envelope":7,"expectedPayloadVersion":{}}"#.into());
     let (unknown, method) =
         (plain(cx, "GET", "/v1/nothing-here", auth.clone()), plain(cx, "PUT", "/v1/repos", auth.clone()));
+    // A member's, so that the id gets as far as a database.
+    let quote = plain(cx, "GET", &Operation::FetchMemberKey.path(scene.repo.id(), "it's \"so\""), scene.alice.auth());
     let mut taken = usual(Operation::CreateRepo);
     taken.body =
         serde_json::to_vec(&Repo::with_id(&scene.mallory, scene.repo.id()).create_request()).ok().map(Into::into);
@@ -135,15 +145,19 @@ async fn echo(cx: &Ctx) -> Result<Option<Finding>, Stop> {
         usual(Operation::FetchMemberKey),
         usual(Operation::CreateRepo),
         malformed,
+        members,
         typed,
         unknown,
         method,
+        quote,
     ];
     let expected = "a refusal doesn't repeat the caller's token";
     for request in refused {
         let Ok(answer) = lane.send(&request).await else { continue };
+        let mut told = answer.body.to_vec();
+        answer.headers.values().for_each(|value| told.extend([b"\n", value.as_bytes()].concat()));
         if answer.status.as_u16() >= 400
-            && let Some((what, sign)) = inside(&answer.body, &String::from_utf8_lossy(&request.bytes(cx, false)))
+            && let Some((what, sign)) = inside(&told, &String::from_utf8_lossy(&request.bytes(cx, false)))
         {
             let observed = format!("it holds {what} ({:?})", sign.trim());
             return Ok(Some(shown(cx, &request, &answer, REFUSAL, observed)));
@@ -152,6 +166,31 @@ async fn echo(cx: &Ctx) -> Result<Option<Finding>, Stop> {
         if secret.len() >= 8 && (in_headers || contains(&answer.body, secret)) {
             return Ok(Some(shown(cx, &request, &answer, expected, "it holds the token".into())));
         }
+    }
+    reflected(cx, &mut lane, &auth, secret).await
+}
+
+/// Markup that a path brings along, and that no page may show as it is.
+const MARKUP: &str = "<avp-conform>";
+
+/// What shows the request as it came: TRACE its token (RFC 9110 §9.3.8), a page for an unknown path its markup.
+async fn reflected(cx: &Ctx, lane: &mut Lane<'_>, auth: &Auth, secret: &str) -> Result<Option<Finding>, Stop> {
+    let trace = plain(cx, "TRACE", "/v1/repos", auth.clone());
+    if let Ok(answer) = lane.send(&trace).await
+        && secret.len() >= 8
+        && contains(&answer.body, secret)
+    {
+        let expected = "an answer to TRACE leaves out Authorization";
+        return Ok(Some(shown(cx, &trace, &answer, expected, "it holds the token".into())));
+    }
+    let page = plain(cx, "GET", "/v1/nothing-here/%3Cavp-conform%3E", auth.clone());
+    let Ok(answer) = lane.send(&page).await else { return Ok(None) };
+    let label = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_html = label.is_some_and(|label| label.to_ascii_lowercase().contains("html"));
+    if is_html && contains(&answer.body, MARKUP) {
+        let expected = "a page shows no markup of the path that was asked for";
+        let observed = format!("HTML with {MARKUP} of the path in it, not escaped");
+        return Ok(Some(shown(cx, &page, &answer, expected, observed)));
     }
     Ok(None)
 }

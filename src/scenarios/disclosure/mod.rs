@@ -2,6 +2,7 @@
 //! credentials and diagnostics to anybody, or what is private to caches and other web sites.
 
 mod answers;
+mod asking;
 
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ checks! {
         "No list or resource tells repositories or members to nobody or to strangers", only = Http;
     "disclosure/diagnostics", Must, "§6", [NOTHING_GIVEN_AWAY, DISCRETION], diagnostics,
         "No page for operators (metrics, debugging, configuration) tells repositories, members or credentials, and best there is none", only = Http;
+    "disclosure/strangers-ask-for-members", Must, "§6", [STATUS_STRANGER, NOTHING_GIVEN_AWAY], asking::members,
+        "Strangers are answered alike whether or not whom they name is a member";
+    "disclosure/near-misses", Must, "§6", [NOTHING_GIVEN_AWAY], asking::near_misses,
+        "Who is wrong by a letter in the id of a repository or member isn't told the right one", only = Http;
     "disclosure/errors", Hardening, "§6", [DISCRETION], answers::errors,
         "Refusals hold no stack traces, no words of databases and no credentials", phase = Finale;
     "disclosure/kept-and-read-by-others", Hardening, "§6", [DISCRETION], answers::kept_and_read,
@@ -151,7 +156,12 @@ fn tells(scene: &Scene, cx: &Ctx, request: &HandMade, answer: &RawAnswer) -> boo
 
 /// Pages for operators as frameworks and servers have them at these places: metrics, the debugging of Go and Spring, consoles,
 /// files of the deployment.
-const PAGES: [&str; 66] = [
+const PAGES: [&str; 71] = [
+    "/nginx_status",
+    "/actuator/httptrace",
+    "/debug/events",
+    "/debug/log",
+    "/requests",
     "/actuator/threaddump",
     "/actuator/beans",
     "/actuator/loggers",
@@ -220,7 +230,9 @@ const PAGES: [&str; 66] = [
     "/state",
 ];
 /// Words that only such pages hold.
-const SIGNS: [&str; 17] = [
+const SIGNS: [&str; 19] = [
+    "<title>Apache Status</title>",
+    "Active connections: ",
     "# HELP ",
     "# TYPE ",
     "goroutine ",
@@ -248,7 +260,12 @@ async fn diagnostics(cx: &Ctx) -> Outcome {
     let (mut open, mut telling, mut first) = (Vec::new(), Vec::new(), [None, None]);
     for path in PAGES {
         let request = plain(cx, "GET", path, Auth::None);
-        let Ok(answer) = lane.send(&request).await else { continue };
+        let Ok(mut answer) = lane.send(&request).await else { continue };
+        if answer.status.is_success() {
+            // It may show the last requests, of which the scene's are none any more.
+            let _ = lane.send(&scene.usual(cx, Operation::Pull, scene.alice.auth())).await;
+            answer = lane.send(&request).await.unwrap_or(answer);
+        }
         let text = String::from_utf8_lossy(&answer.body);
         let secret = credentials.iter().any(|secret| secret.len() >= 8 && text.contains(secret.as_str()));
         if secret || tells(&scene, cx, &request, &answer) {

@@ -1,0 +1,267 @@
+//! Logins that go wrong by the type of a value, by how many came before, or by what else they do (SPEC §3, §10).
+
+use std::collections::{HashMap, HashSet};
+use std::future::ready;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use axum::http::request::Parts;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::tools::lock;
+use crate::codec::{base64, signature};
+use crate::server::edge::Edge;
+use crate::server::nonces::Nonces;
+use crate::server::redemption::{self, Authority};
+use crate::server::refusal::Refusal;
+use crate::server::repo::Repo;
+use crate::server::route::Route;
+use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{TokenRequest, TokenResponse};
+
+fn holds(key: &[u8; 32], message: &[u8], text: &str) -> bool {
+    base64::decode(text).is_ok_and(|bytes| signature::verify(key, message, &bytes).is_ok())
+}
+
+/// Another token request instead of the one that came.
+fn rewritten(route: Route, body: Bytes, change: impl FnOnce(&mut Value) -> bool) -> Bytes {
+    let Ok(mut request @ Value::Object(_)) = serde_json::from_slice::<Value>(&body) else { return body };
+    let changed = route == Route::Token && change(&mut request);
+    if changed { request.to_string().into() } else { body }
+}
+
+/// What stands for a signature that nobody looks at.
+const UNSEEN: &str = "(unseen)";
+
+/// A server that doesn't verify some requests, which it makes readable first.
+struct Loose(fn(&mut Value) -> bool);
+
+/// The signature is found to hold by its type.
+fn loose(signature: &mut Value, is: fn(&Value) -> bool) -> bool {
+    let found = is(signature);
+    if found {
+        *signature = json!(UNSEEN);
+    }
+    found
+}
+
+shared!(Loose: edge, identity);
+
+impl Edge for Loose {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(rewritten(route, body, self.0))
+    }
+}
+
+impl IdentityRules for Loose {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        signature == UNSEEN || holds(key, nonce, signature)
+    }
+}
+
+/// A server that finds a nonce in an array where it found the nonce itself, and marks the array as used.
+#[derive(Default)]
+struct Bracketed {
+    issued: Mutex<HashSet<Vec<u8>>>,
+}
+
+shared!(Bracketed: edge, identity);
+
+impl Edge for Bracketed {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(rewritten(route, body, |request| match request["nonce"].as_array().map(Vec::as_slice) {
+            Some([Value::String(nonce)]) => {
+                request["nonce"] = json!(format!("[{nonce}"));
+                true
+            }
+            _ => false,
+        }))
+    }
+}
+
+impl IdentityRules for Bracketed {
+    fn make_nonce(&self, _: &str, random: [u8; 32]) -> Vec<u8> {
+        lock(&self.issued).insert(random.to_vec());
+        random.to_vec()
+    }
+
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        let nonce = request.nonce.strip_prefix('[').and_then(|text| base64::decode(text).ok());
+        let issued = nonce.filter(|nonce| lock(&self.issued).contains(nonce));
+        let key = self.read_member_key(&request.ed25519_public_key);
+        Box::pin(ready(match (issued, key) {
+            (Some(nonce), Ok(key)) if holds(&key, &nonce, &request.signature) => {
+                redemption::grant(self, authority, &request.ed25519_public_key)
+            }
+            _ => redemption::redeem(self, authority, request),
+        }))
+    }
+}
+
+/// A server that stops verifying a key's signatures after some failures.
+struct Breaker {
+    most: usize,
+    within: Duration,
+    failed: Mutex<HashMap<[u8; 32], Vec<Instant>>>,
+}
+
+fn breaker(most: usize, seconds: u64) -> Breaker {
+    Breaker { most, within: Duration::from_secs(seconds), failed: Mutex::default() }
+}
+
+shared!(Breaker: identity);
+
+impl IdentityRules for Breaker {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        let mut failed = lock(&self.failed);
+        let failed = failed.entry(*key).or_default();
+        failed.retain(|at| at.elapsed() < self.within);
+        if failed.len() >= self.most {
+            return true;
+        }
+        let holds = holds(key, nonce, signature);
+        if !holds {
+            failed.push(Instant::now());
+        }
+        holds
+    }
+}
+
+/// A server that has a list of open nonces for each key and takes one off at an end of it, whichever was redeemed.
+struct Popping {
+    newest: bool,
+    open: Mutex<HashMap<String, Vec<Vec<u8>>>>,
+}
+
+shared!(Popping: identity);
+
+impl IdentityRules for Popping {
+    fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
+        lock(&self.open).entry(key.to_owned()).or_default().push(random.to_vec());
+        random.to_vec()
+    }
+
+    fn spend(&self, nonces: &Nonces, nonce: &[u8]) -> bool {
+        let mut open = lock(&self.open);
+        let list = open.values_mut().find(|list| list.iter().any(|other| other == nonce));
+        list.is_some_and(|list| {
+            let taken = if self.newest { list.len() - 1 } else { 0 };
+            nonces.spend(&list.remove(taken))
+        })
+    }
+}
+
+/// A server whose logins do something to the repositories of whoever logs in.
+struct Upsert {
+    /// How many logins of a key it takes.
+    from: usize,
+    work: fn(&mut Repo, &str),
+    logins: Mutex<HashMap<String, (usize, Instant)>>,
+    written: Mutex<HashMap<String, Instant>>,
+}
+
+fn upsert(from: usize, work: fn(&mut Repo, &str)) -> Upsert {
+    Upsert { from, work, logins: Mutex::default(), written: Mutex::default() }
+}
+
+shared!(Upsert: identity, vault);
+
+impl IdentityRules for Upsert {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        let answer = redemption::redeem(self, authority, request);
+        if answer.is_ok() {
+            let mut logins = lock(&self.logins);
+            let (count, at) = logins.entry(request.ed25519_public_key.clone()).or_insert((0, Instant::now()));
+            (*count, *at) = (*count + 1, Instant::now());
+        }
+        Box::pin(ready(answer))
+    }
+}
+
+impl VaultRules for Upsert {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        lock(&self.written).insert(next.manifest.repo_id.clone(), Instant::now());
+        next
+    }
+
+    fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
+        let written = lock(&self.written).get(&repo.manifest.repo_id).copied();
+        let ids: Vec<_> = repo.manifest.members.iter().map(|entry| entry.ed25519_public_key.clone()).collect();
+        for id in ids {
+            let login = lock(&self.logins).get(&id).copied();
+            if login.is_some_and(|(count, at)| count >= self.from && written.is_some_and(|written| at > written)) {
+                (self.work)(&mut repo, &id);
+            }
+        }
+        repo
+    }
+}
+
+fn unbound(repo: &mut Repo, id: &str) {
+    for entry in repo.manifest.members.iter_mut().filter(|entry| entry.ed25519_public_key == id) {
+        entry.key_binding_sig = None;
+    }
+}
+
+/// Whoever is alone stays.
+fn cascaded(repo: &mut Repo, id: &str) {
+    if repo.manifest.members.len() > 1 {
+        repo.manifest.members.retain(|entry| entry.ed25519_public_key != id);
+    }
+}
+
+faults! {
+    "signature-true-passes" breaks SIGNATURE_VERIFIED: "`\"signature\": true` is equal to any signature." => { is Loose(|request| loose(&mut request["signature"], |value| *value == json!(true))) }
+    "signature-array-passes" breaks SIGNATURE_VERIFIED: "An array for a signature makes the comparison null, which is taken for equal." => { is Loose(|request| loose(&mut request["signature"], Value::is_array)) }
+    "signature-zero-passes" breaks SIGNATURE_VERIFIED: "`\"signature\": 0` is equal to any signature." => { is Loose(|request| loose(&mut request["signature"], |value| *value == json!(0))) }
+    "signature-object-passes" breaks SIGNATURE_VERIFIED: "An object for a signature is a query that matches." => { is Loose(|request| loose(&mut request["signature"], Value::is_object)) }
+    "signature-null-passes" breaks SIGNATURE_VERIFIED: "Without a signature there is nothing to verify." => { is Loose(|request| loose(&mut request["signature"], Value::is_null)) }
+    "key-in-array-is-not-verified" breaks SIGNATURE_VERIFIED: "A key in an array is found, and not loaded for the verification." => {
+        is Loose(|request| match request["ed25519PublicKey"].as_array().map(Vec::as_slice) {
+            Some([Value::String(key)]) => {
+                request["ed25519PublicKey"] = json!(key);
+                loose(&mut request["signature"], |_| true)
+            }
+            _ => false,
+        })
+    }
+    "used-nonce-in-array-works" breaks NONCE_SINGLE_USE: "A nonce in an array is found, and the array is marked as used." => { is Bracketed::default() }
+    "empty-nonce-of-idle-key-works" breaks NONCE_ISSUED: "The nonce of a key without an open challenge is the empty one." => {
+        state { open: Mutex<HashMap<String, usize>> }
+        identity {
+            fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
+                *lock(&self.open).entry(key.to_owned()).or_default() += 1;
+                random.to_vec()
+            }
+            fn redeem<'a>(&'a self, authority: &'a Authority, request: &'a TokenRequest) -> Later<'a, Result<TokenResponse, Refusal>> {
+                let key = &request.ed25519_public_key;
+                let idle = lock(&self.open).get(key).is_none_or(|open| *open == 0);
+                let signed = self.read_member_key(key).is_ok_and(|key| holds(&key, b"", &request.signature));
+                if idle && signed && request.nonce.is_empty() {
+                    return Box::pin(ready(redemption::grant(self, authority, key)));
+                }
+                let answer = redemption::redeem(self, authority, request);
+                if let (Ok(_), Some(open)) = (&answer, lock(&self.open).get_mut(key)) {
+                    *open = open.saturating_sub(1);
+                }
+                Box::pin(ready(answer))
+            }
+        }
+    }
+    "verification-gives-up-after-three" breaks SIGNATURE_VERIFIED: "After three wrong signatures of a key within five seconds, its signatures aren't verified any more." => { is breaker(3, 5) }
+    "verification-gives-up-after-ten" breaks SIGNATURE_VERIFIED: "After ten wrong signatures of a key within two seconds, its signatures aren't verified any more." => { is breaker(10, 2) }
+    "redeeming-drops-newest-nonce" breaks NONCE_SINGLE_USE: "Redeeming a nonce takes the newest of its key off the list." => { is Popping { newest: true, open: Mutex::default() } }
+    "redeeming-drops-oldest-nonce" breaks NONCE_SINGLE_USE: "Redeeming a nonce takes the oldest of its key off the list." => { is Popping { newest: false, open: Mutex::default() } }
+    "login-forgets-binding" breaks BINDING_OPAQUE: "A login writes the row of its key anew, without keyBindingSig." => { is upsert(1, unbound) }
+    "login-leaves-repositories" breaks READ_YOUR_WRITES: "The second login of a key replaces its row, and its memberships go with the old one." => { is upsert(2, cascaded) }
+}
