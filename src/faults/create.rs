@@ -25,7 +25,26 @@ fn overwrite(request: &CreateRepoRequest) -> Outcome<VaultManifest> {
     Outcome::write(request.manifest.clone(), operations::fresh(request))
 }
 
+fn is_alone(members: &[MemberEntry], caller: &str) -> bool {
+    matches!(members, [only] if only.ed25519_public_key == caller)
+}
+
 faults! {
+    "plus-is-a-blank-in-the-caller" breaks CREATE_RETURNS: "A plus in the caller's id is read as a blank, so that he isn't the sole member." => {
+        vault {
+            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+                !caller.contains('+') && is_alone(members, caller)
+            }
+        }
+    }
+    "some-keys-may-not-create" breaks CREATE_RETURNS: "Every second key may create no repository." => {
+        vault {
+            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+                !caller.as_bytes().first().is_some_and(|first| first.is_multiple_of(2))
+                    && is_alone(members, caller)
+            }
+        }
+    }
     "create-empty-roster" breaks CREATE_SOLE_MEMBER: "A repository without any member can be created." => {
         vault {
             fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {

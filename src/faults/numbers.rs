@@ -1,9 +1,11 @@
 //! Numbers that a parser bends until they fit: the gates of SPEC §6 compare something else than what was sent (SPEC §2, §10).
 
+use axum::http::Response;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use serde_json::{Number, Value};
 
-use super::tools::each_token;
+use super::tools::{each_token, edit, edit_body};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
@@ -178,6 +180,39 @@ faults! {
             }
         }
     }
+    "epoch-compared-by-difference" breaks EPOCH_RISES: "A new epoch counts as higher where the difference to the current one, which may wrap, is above zero." => {
+        vault {
+            fn epoch_advances(&self, new: i64, current: i64) -> bool { new.wrapping_sub(current) > 0 }
+        }
+    }
+    "epoch-compared-by-difference-of-32-bits" breaks EPOCH_RISES: "A new epoch counts as higher where the low 32 bits of the difference are above zero." => {
+        vault {
+            fn epoch_advances(&self, new: i64, current: i64) -> bool { low_32(new.wrapping_sub(current)) > 0 }
+        }
+    }
+    "version-compared-by-difference" breaks VERSION_MONOTONIC: "A new version counts as higher where the difference to the current one, which may wrap, is above zero." => {
+        vault {
+            fn version_advances(&self, new: i64, current: i64) -> bool { new.wrapping_sub(current) > 0 }
+        }
+    }
+    "counters-unsigned" breaks INT64: "Counters a little below zero are kept in columns without a sign, and served as 2^64 minus them." => {
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(edit_body(body, |request| each_number(request, &mut |number| {
+                    if let Some(negative) = number.as_i64().filter(|number| (-1000..0).contains(number)) {
+                        *number = (STAND_IN - negative).into();
+                    }
+                })))
+            }
+            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                edit(response, |answer| each_number(answer, &mut |number| {
+                    if let Some(negative) = number.as_i64().filter(|number| (STAND_IN..STAND_IN + 1001).contains(number)) {
+                        *number = (STAND_IN - negative).cast_unsigned().into();
+                    }
+                }))
+            }
+        }
+    }
     "everything-truncated" breaks PUSH_GATED: "Numbers with a fraction are cut off wherever they are." => { is Bending(None, ALL, truncated) }
     "conflict-tells-callers-epoch" breaks PUSH_CONFLICT: "A conflict tells the key epoch of the push that was refused." => {
         is Parroting(|answer, request| answer.key_epoch = request.envelope.key_epoch)
@@ -190,6 +225,23 @@ faults! {
     }
     "conflict-tells-higher-epoch" breaks PUSH_CONFLICT: "A conflict tells the higher of the repository's and the caller's epoch." => {
         is Parroting(|answer, request| answer.key_epoch = answer.key_epoch.max(request.envelope.key_epoch))
+    }
+}
+
+/// Where a store that takes no counters below zero keeps them.
+const STAND_IN: i64 = 1 << 61;
+
+#[expect(clippy::cast_possible_truncation, reason = "that is the fault")]
+fn low_32(number: i64) -> i32 {
+    number as i32
+}
+
+fn each_number(value: &mut Value, change: &mut impl FnMut(&mut Number)) {
+    match value {
+        Value::Number(number) => change(number),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_number(item, change)),
+        Value::Object(members) => members.values_mut().for_each(|member| each_number(member, change)),
+        _ => {}
     }
 }
 

@@ -44,6 +44,15 @@ faults! {
             updated(old, new).into_iter().chain(without(new, old)).collect()
         })
     }
+    "rotation-keeps-x25519-keys" breaks PUSH_ROTATES: "rotatedMembers replaces the roster, but the X25519 key of who stays is kept." => {
+        is Roster(|old, new| {
+            let kept = |entry: &MemberEntry| old.iter().find(|known| known.ed25519_public_key == entry.ed25519_public_key);
+            new.unwrap_or(old).iter().map(|entry| MemberEntry {
+                x25519_public_key: kept(entry).unwrap_or(entry).x25519_public_key.clone(),
+                ..entry.clone()
+            }).collect()
+        })
+    }
     "rotation-ignored" breaks PUSH_ROTATES: "rotatedMembers isn't looked at." => { is Roster(|old, _| old.to_vec()) }
     "rotation-appends" breaks PUSH_ROTATES: "rotatedMembers is appended to the roster." => {
         is Roster(|old, new| [old, new.unwrap_or_default()].concat())

@@ -20,7 +20,7 @@ use crate::server::repo::{Answer, Call, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
-use crate::wire::{TokenRequest, TokenResponse};
+use crate::wire::{MemberEntry, TokenRequest, TokenResponse};
 
 /// How wide the windows are, in microseconds.
 const WINDOW: u64 = 300;
@@ -184,6 +184,30 @@ impl VaultRules for TornPull {
     }
 }
 
+/// Reads a member's wrapped key a little before the rest of the entry.
+struct TornFetch;
+
+shared!(TornFetch: vault);
+
+impl VaultRules for TornFetch {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if visit.route != Route::FetchMemberKey {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let first = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref()).answer;
+            gap(WINDOW).await;
+            let second = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref()).answer;
+            match (first, second) {
+                (Ok(Answer::Member(first)), Ok(Answer::Member(second))) => {
+                    Ok(Answer::Member(MemberEntry { wrapped_data_key: first.wrapped_data_key, ..second }))
+                }
+                (_, second) => second,
+            }
+        })
+    }
+}
+
 /// Asks whether the caller is a member when the head of a request is there, and not again when its body is.
 struct EarlyAuthority(Route);
 
@@ -258,6 +282,7 @@ faults! {
             second
         })
     }
+    [Race] "race-fetch-old-wrapped-key" breaks SNAPSHOT_READS: "fetchMemberKey reads the wrapped key a little before the rest of the entry." => { is TornFetch }
     [Race] "race-rotation-envelope-first" breaks SNAPSHOT_READS: "A rotating push stores the envelope a little before the roster." => {
         is TwoSteps {
             route: Route::Push,

@@ -48,6 +48,15 @@ const NO_MEMBER: &str = "no such member";
 const DUPLICATE: &str = "with this id exists";
 
 faults! {
+    "names-of-objects-are-500" breaks STATUS_UNKNOWN: "A repository that is named like a member of every object, and isn't there, is 500." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let names = ["constructor", "toString", "hasOwnProperty"];
+                let named = names.iter().any(|name| parts.uri.path().contains(&format!("/{name}/")));
+                if named && response.status() == 404 { with_status(response, StatusCode::INTERNAL_SERVER_ERROR) } else { response }
+            }
+        }
+    }
     "no-token-is-400" breaks STATUS_TOKEN: "A request without a token is 400: a header is missing." => { is all(NO_TOKEN, 400) }
     "no-token-is-404" breaks STATUS_TOKEN: "A request without a token is 404, as if nothing were there." => { is all(NO_TOKEN, 404) }
     "no-token-is-422" breaks STATUS_TOKEN: "A request without a token is 422, a framework's default for a missing header." => { is all(NO_TOKEN, 422) }

@@ -5,13 +5,15 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::tools::{Object, edit, entries, envelope, is_in, manifest, respell};
+use super::tools::{Object, edit, edit_body, entries, envelope, is_in, manifest, respell};
 use crate::codec::base64;
 use crate::ground::hex;
 use crate::server::edge::Edge;
+use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
+use crate::server::store::Store;
 use crate::wire::{MemberEntry, VaultManifest};
 
 /// A server that changes what it is about to store, on one route or on all.
@@ -124,6 +126,35 @@ faults! {
     }
     "ciphertext-cut-at-1m" breaks STORED_VERBATIM: "Ciphertexts are cut off after 1,048,576 characters." => {
         is Storing(None, |repo| repo.envelope.ciphertext.truncate(1 << 20))
+    }
+    "iv-cut-at-12" breaks STORED_VERBATIM: "The envelope's IV is cut off after 12 bytes." => {
+        edge {
+            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(edit_body(body, |request| for name in ["envelope", "initialEnvelope", "rotatedEnvelope"] {
+                    if let Some(iv) = request.get_mut(name).and_then(|envelope| envelope.get_mut("iv")) {
+                        let bytes = iv.as_str().and_then(|text| base64::decode(text).ok()).filter(|bytes| bytes.len() > 12);
+                        *iv = bytes.map_or(iv.take(), |bytes| json!(base64::encode(&bytes[..12])));
+                    }
+                }))
+            }
+        }
+    }
+    "scheme-as-replacement" breaks STORED_VERBATIM: "A schemeId is put in as the replacement of a pattern, where $$ is a $." => {
+        is Storing(None, |repo| repo.manifest.scheme_id = repo.manifest.scheme_id.replace("$$", "$"))
+    }
+    "scheme-as-format" breaks STORED_VERBATIM: "The schemeIds of wrapped keys go through a format, where %% is a %." => {
+        is Storing(None, |repo| each_entry(repo, |entry| {
+            entry.wrapped_data_key.scheme_id = entry.wrapped_data_key.scheme_id.replace("%%", "%");
+        }))
+    }
+    "scheme-interpolated" breaks STORED_VERBATIM: "What stands between ${ and } in a schemeId is taken for a variable." => {
+        is Storing(None, |repo| {
+            if let Some((head, rest)) = repo.manifest.scheme_id.split_once("${")
+                && let Some((_, tail)) = rest.split_once('}')
+            {
+                repo.manifest.scheme_id = format!("{head}{tail}");
+            }
+        })
     }
     "ciphertext-tag-lost" breaks STORED_VERBATIM: "The last 16 bytes of a ciphertext, its tag, are stored elsewhere and not served." => {
         is Serving(None, |answer| in_envelope("ciphertext", |text| {

@@ -51,6 +51,8 @@ pub enum Kind {
     Id,
     /// How large a counter may be.
     Counter,
+    /// How much it can do at once.
+    Busy,
 }
 
 /// A limit that an answer tells of.
@@ -64,14 +66,20 @@ pub struct Limit {
     measure: u64,
     /// How it was refused.
     said: String,
+    /// Whether it said 403, which may mean something else: then only an experiment tells.
+    forbidden: bool,
     /// Whether a plain request of this kind is known to work.
     sure: bool,
+    /// Whether something else about the request may as well be the reason: then the run takes no note of it.
+    unclear: bool,
+    /// What else it may be, if it isn't this.
+    pub otherwise: Option<Box<Limit>>,
 }
 
 impl Limit {
     /// Whether there is nothing that the check at hand could make of the answer: it asked for more than there is room for.
     pub fn ends_the_check(&self) -> bool {
-        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number | Kind::Store)
+        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number | Kind::Store | Kind::Busy)
     }
 
     /// Why a check has no verdict.
@@ -92,6 +100,7 @@ impl Limit {
             Kind::Number => format!("a limit of the deployment: one key may {} no more often", verb(self.operation)),
             Kind::Id => "a limit of the deployment: it doesn't take every id".to_owned(),
             Kind::Counter => "a limit of the deployment: it doesn't take every counter".to_owned(),
+            Kind::Busy => "a limit of the deployment: it does no more at once".to_owned(),
         })
     }
 
@@ -103,6 +112,7 @@ impl Limit {
             Kind::Number => format!("a key that wants to {} for the {measure}. time", verb(self.operation)),
             Kind::Store => format!("the {measure}. repository, whoever creates it"),
             Kind::Id => format!("some repository ids, of {measure} characters and more"),
+            Kind::Busy => "requests while it is busy".to_owned(),
             Kind::Counter => format!("some counters that are far up or not the next ones, such as {measure}"),
         };
         let times = if times == 1 { String::new() } else { format!(", {times} times") };
@@ -174,11 +184,16 @@ impl Limits {
         let (operation, length) = (call.operation?, call.body.as_ref()?.len());
         let sure = self.has_worked(operation);
         let said = "the connection is closed".to_owned();
-        (length > DROPPED_BODY).then_some(Limit { kind: Kind::Body, operation, measure: length as u64, said, sure })
+        let (kind, measure) = (Kind::Body, length as u64);
+        let limit = Limit { kind, operation, measure, said, forbidden: false, sure, unclear: false, otherwise: None };
+        (length > DROPPED_BODY).then_some(limit)
     }
 
     /// Keeps a limit for the notes of the run.
     pub(super) fn met(&self, limit: &Limit) {
+        if limit.unclear {
+            return;
+        }
         let mut met = lock(&self.met);
         let by = if limit.kind == Kind::Number { verb(limit.operation) } else { "" };
         let (least, times) = met.entry((limit.kind, by)).or_insert_with(|| (limit.clone(), 0));
@@ -218,48 +233,58 @@ impl Limits {
         lock(&self.done).keys().any(|(_, done)| *done == operation)
     }
 
+    /// What an answer may tell of, the likeliest first.
     fn find(&self, asked: &Asked<'_>, answer: &RawAnswer) -> Option<Limit> {
+        let mut limits = self.candidates(asked, answer);
+        let mut found = limits.pop();
+        while let Some(mut likelier) = limits.pop() {
+            likelier.otherwise = found.map(Box::new);
+            found = Some(likelier);
+        }
+        found
+    }
+
+    fn candidates(&self, asked: &Asked<'_>, answer: &RawAnswer) -> Vec<Limit> {
         let (status, operation) = (answer.status.as_u16(), asked.operation);
-        let (says, forbids) = (says_limit(status, &answer.headers), status == 403);
-        let limit =
-            |kind, measure, sure| Some(Limit { kind, operation, measure, said: format!("status {status}"), sure });
-        let length = asked.call.body.as_ref().map_or(0, bytes::Bytes::len);
-        if (says || (forbids && self.may_ask(asked))) && length > PLAIN_BODY {
+        let (says, forbidden) = (says_limit(status, &answer.headers), status == 403);
+        let limit = |kind, measure, sure| {
+            let said = format!("status {status}");
+            Limit { kind, operation, measure, said, forbidden, sure, unclear: false, otherwise: None }
+        };
+        let works = self.has_worked(operation);
+        if says && status == 503 {
+            return vec![limit(Kind::Busy, 1, works)];
+        }
+        let mut found = Vec::new();
+        if says || (forbidden && self.may_ask(asked)) {
+            let length = asked.call.body.as_ref().map_or(0, bytes::Bytes::len);
+            let large = length > PLAIN_BODY;
             // Large rosters make large bodies; the roster is what a person can do something about.
-            let roster = self.roster_after(asked).filter(|size| *size > PLAIN_ROSTER && status != 413);
-            return match roster {
-                Some(size) => limit(Kind::Roster, size as u64, says && self.has_worked(operation)),
-                None => limit(Kind::Body, length as u64, self.has_worked(operation)),
-            };
+            let roster = self.roster_after(asked).filter(|size| *size > PLAIN_ROSTER && !(large && status == 413));
+            match roster {
+                Some(size) => found.push(limit(Kind::Roster, size as u64, says && works)),
+                None if large => found.push(limit(Kind::Body, length as u64, works)),
+                None => {}
+            }
         }
-        if (says || (forbids && self.may_ask(asked)))
-            && let Some(size) = self.roster_after(asked).filter(|size| *size > PLAIN_ROSTER)
-        {
-            return limit(Kind::Roster, size as u64, says && self.has_worked(operation));
+        let (times, created) = (self.times(&asked.who, operation), lock(&self.created).len() as u64);
+        let is_first_of_many = operation == Operation::CreateRepo && times == 0 && created >= MANY_REPOS;
+        if forbidden && is_first_of_many && self.is_well_meant(asked) {
+            found.push(limit(Kind::Store, created + 1, false));
         }
-        let times = self.times(&asked.who, operation);
-        let created = lock(&self.created).len() as u64;
-        if forbids
-            && operation == Operation::CreateRepo
-            && times == 0
-            && created >= MANY_REPOS
-            && self.is_well_meant(asked)
-        {
-            return limit(Kind::Store, created + 1, false);
+        if (says && status != 413) || (forbidden && times > 0 && self.is_well_meant(asked)) {
+            found.push(limit(Kind::Number, times + 1, times > 0));
         }
-        if (says && status != 413) || (forbids && times > 0 && self.is_well_meant(asked)) {
-            return limit(Kind::Number, times + 1, times > 0);
-        }
-        if matches!(status, 400 | 403 | 413 | 414 | 422)
-            && operation == Operation::CreateRepo
-            && self.is_well_meant(asked)
-            && let Some(length) = asked.odd_id()
-        {
-            return limit(Kind::Id, length as u64, self.has_worked(operation));
-        }
-        let invited = self.may_ask(asked) && matches!(status, 400 | 403 | 413 | 422);
-        let counter = invited.then(|| asked.odd_counter()).flatten()?;
-        limit(Kind::Counter, counter, self.has_worked(operation))
+        let creates = operation == Operation::CreateRepo && self.is_well_meant(asked);
+        let id = asked.odd_id().filter(|_| creates && matches!(status, 400 | 403 | 413 | 414 | 422));
+        let may_be_counter = matches!(status, 400 | 403 | 413 | 422) && self.may_ask(asked);
+        let counter = may_be_counter.then(|| asked.odd_counter()).flatten();
+        let unclear = id.is_some() && counter.is_some();
+        let odd = [(Kind::Id, id.map(|length| length as u64)), (Kind::Counter, counter)];
+        found.extend(
+            odd.into_iter().filter_map(|(kind, measure)| Some(Limit { unclear, ..limit(kind, measure?, works) })),
+        );
+        found
     }
 
     /// Whether the caller is in the roster, as far as that was served.

@@ -1,5 +1,6 @@
 //! The logins of a run: what bought a token, and which right signatures were refused. Looked at again when the run ends.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,14 +41,23 @@ pub struct Unlucky {
 pub struct Logins {
     done: Mutex<Vec<Login>>,
     unlucky: Mutex<Vec<Unlucky>>,
+    /// Keys for which a token was refused.
+    refused: Mutex<HashSet<String>>,
 }
 
 impl Logins {
-    /// Notes the answer to a token request, if it holds a token.
+    /// Notes the answer to a token request: a token, or that there is none.
     pub fn note(&self, request: &TokenRequest, answer: &Answer<'_>) {
+        if !answer.is_success() {
+            let mut refused = lock(&self.refused);
+            if refused.len() < MOST {
+                refused.insert(request.ed25519_public_key.clone());
+            }
+            return;
+        }
         let Ok(TokenResponse { token, expires_at }) = answer.message() else { return };
         let mut done = lock(&self.done);
-        if answer.is_success() && done.len() < MOST {
+        if done.len() < MOST {
             // By the server's own clock, so that one that goes wrong doesn't matter.
             let date = answer.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
             let now = date.and_then(clock::http_date_ms).unwrap_or_else(clock::now_ms);
@@ -62,6 +72,11 @@ impl Logins {
         if unlucky.len() < MOST {
             unlucky.push(Unlucky { request: request.clone(), exchange: exchange.clone() });
         }
+    }
+
+    /// Whether every token request for a key was granted: a server may end what it has granted to a key that looks stolen.
+    pub fn is_unsuspicious(&self, key: &str) -> bool {
+        !lock(&self.refused).contains(key)
     }
 
     /// What bought a token, oldest first.

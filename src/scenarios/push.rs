@@ -226,7 +226,7 @@ async fn version_never_falls_far_up(cx: &Ctx) -> Outcome {
         return Err(Stop::not_judged("the server doesn't compare versions at all, as push/version-never-falls shows"));
     }
     let Some(repo) = reached(cx, &alice, (1 << 32) + 1, 0).await? else { return Ok(()) };
-    for version in [5, 1 << 31, 1 << 32, 999] {
+    for version in [5, 1 << 31, 1 << 32, 999, i64::MIN] {
         let answer = cx.push(&alice, &repo.push_request_at(&alice, version)).await?;
         not_accepted(&answer, version, repo.version())?;
         cx.holds(&alice, &repo, "a push that lowers the version").await?;

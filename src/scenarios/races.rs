@@ -6,6 +6,7 @@ use super::contention::{
     Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error, other_spellings,
     push_call,
 };
+use super::readers::entry_of_one;
 use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, Rotation};
@@ -341,7 +342,17 @@ pub(super) async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
         }
         Ok::<_, Stop>(reads)
     };
-    let (rounds, one, two, three) = tokio::join!(writer, reader("alice"), reader("dave"), reader("alice"));
+    let fetcher = async {
+        let mut reads = 0_u32;
+        while reads == 0 || writing.load(std::sync::atomic::Ordering::Relaxed) {
+            let id = lock(states)[0].id().to_owned();
+            let answer = cx.fetch(alice, &id, dave.id()).await?;
+            entry_of_one(&answer, dave.id(), &lock(states).iter().collect::<Vec<_>>())?;
+            reads += 1;
+        }
+        Ok::<_, Stop>(reads)
+    };
+    let (rounds, one, two, three) = tokio::join!(writer, reader("alice"), reader("dave"), fetcher);
     let reads = one? + two? + three?;
     cx.remark(format!("{reads} reads during {} rotations, none torn", rounds? * 2));
     Ok(())

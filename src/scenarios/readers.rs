@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::check::checks;
 use super::contention::{Rounds, Scene, all_answered, answers, body, crowd, no_server_error, push_call};
-use super::state::{compare_envelope, compare_manifest};
+use super::state::{compare_entry, compare_envelope, compare_manifest};
 use super::{Call, Ctx, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
-use crate::wire::{PullResponse, PushResponse};
+use crate::wire::{MemberEntry, PullResponse, PushResponse};
 
 checks! {
     "race/rotating-push-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], rotating_push_for_readers,
-        "Pulls that meet a rotating push see all of it or nothing", phase = Alone;
+        "Reads that meet a rotating push see all of it or nothing", phase = Alone;
     "race/conflicts-are-invisible", Must, "§10", [SNAPSHOT_READS, PUSH_GATED], conflicts_are_invisible,
         "Pulls that meet a stale push see nothing of it", phase = Alone;
     "race/reads-follow-writes", Must, "§10", [SNAPSHOT_READS, READ_YOUR_WRITES], reads_follow_writes,
@@ -33,22 +33,27 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
         let rotation = repo.rotation(alice, &staying);
         let before = repo.clone();
         let pull = body(&repo.pull_request(0));
-        let mut calls: Vec<_> = (0..crowd(cx))
-            .map(|number| Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()))
-            .collect();
+        // Every third of them asks for the entry of one who stays.
+        let read = |number: usize| match number % 3 {
+            2 => Call::operation(Operation::FetchMemberKey, repo.id(), dave.id(), &auths[0], None),
+            _ => Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()),
+        };
+        let mut calls: Vec<_> = (0..crowd(cx)).map(read).collect();
         // The window opens when the push is being served, so most of the readers come behind it.
         calls.insert(crowd(cx) / 4, push_call(&repo, &auths[0], &repo.rotating_push(&rotation)));
         repo.apply_rotation(&rotation);
         let results = cx.volley(&calls).await;
         no_server_error(&results)?;
         for (position, answer) in answers(&results) {
-            if calls[position].operation == Some(Operation::Push) {
-                let response: PushResponse = answer.accepted("a rotating push")?;
-                answer.must(response.accepted, "a rotating push at the current version is accepted", || {
-                    response.to_string()
-                })?;
-            } else {
-                one_of(answer, &[&before, &repo])?;
+            match calls[position].operation {
+                Some(Operation::Push) => {
+                    let response: PushResponse = answer.accepted("a rotating push")?;
+                    answer.must(response.accepted, "a rotating push at the current version is accepted", || {
+                        response.to_string()
+                    })?;
+                }
+                Some(Operation::FetchMemberKey) => entry_of_one(answer, dave.id(), &[&before, &repo])?,
+                _ => one_of(answer, &[&before, &repo])?,
             }
         }
         if !all_answered(&results) {
@@ -120,6 +125,23 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A server with few workers, or one, has none left for the push.
 fn occupied() -> Stop {
     Stop::not_judged("the server answers nothing while a few other requests are under way; it needn't")
+}
+
+/// A fetch serves a member's entry of one of these states, as a whole.
+pub(super) fn entry_of_one(answer: &super::Answer<'_>, member: &str, states: &[&Repo]) -> Outcome {
+    let served: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
+    let committed = states.iter().filter_map(|state| state.manifest.member(member));
+    let mut torn = None;
+    for entry in committed {
+        match compare_entry(entry, &served) {
+            None => return Ok(()),
+            // By the entry of the same epoch, if there is one.
+            difference if entry.key_epoch == served.key_epoch || torn.is_none() => torn = difference,
+            _ => {}
+        }
+    }
+    let torn = torn.unwrap_or_else(|| "the entry of no member".into());
+    Err(answer.broken(format!("the entry of epoch {} as it was committed", served.key_epoch), torn))
 }
 
 /// A pull serves one of these states, as a whole.

@@ -84,6 +84,8 @@ async fn rotates(cx: &Ctx) -> Outcome {
     roster.extend(staying);
     let mut rotation = repo.rotation(&alice, &roster);
     rotation.members[2].key_binding_sig = Some(push::binding_like_signature());
+    // Who stays may have another device.
+    rotation.members[1].x25519_public_key = cx.identity().x25519_public_key;
     let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
     repo.apply_rotation(&rotation);
     cx.watch(&repo);

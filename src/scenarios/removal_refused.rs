@@ -110,6 +110,14 @@ async fn version_is_refused(cx: &Ctx, alice: &Member, bob: &Member, repo: &Repo,
     not_applied(cx, alice, repo, &answer, &what).await
 }
 
+/// Epochs below this one that are above it by the low 32 bits, or where a difference wraps.
+fn lower_but_wrapped(epoch: i64) -> impl Iterator<Item = i64> {
+    let low = (epoch >= 1 << 32).then(|| (epoch + 1) % (1 << 32));
+    let by_32 = epoch.checked_sub((1 << 32) - 1);
+    let by_64 = epoch.wrapping_add(2);
+    [low, by_32, Some(by_64)].into_iter().flatten().filter(move |lower| *lower < epoch)
+}
+
 /// In doubles, 2^53 and 2^53+1 are one number, and so are 2^63-2 and 2^63-1.
 async fn epoch_compared_exactly(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -129,6 +137,11 @@ async fn epoch_compared_exactly(cx: &Ctx) -> Outcome {
         let same = repo.rotation_to(&alice, &[&alice], repo.version() + 1, epoch);
         let answer = remove(cx, &alice, &repo, &bob.id, &same).await?;
         not_applied(cx, &alice, &repo, &answer, &format!("a removal to epoch {epoch} at that epoch")).await?;
+        for lower in lower_but_wrapped(epoch) {
+            let fallen = repo.rotation_to(&alice, &[&alice], repo.version() + 1, lower);
+            let answer = remove(cx, &alice, &repo, &bob.id, &fallen).await?;
+            not_applied(cx, &alice, &repo, &answer, &format!("a removal to epoch {lower} at epoch {epoch}")).await?;
+        }
         let rotation = repo.rotation(&alice, &[&alice]);
         let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
         if answer.is_refusal() {

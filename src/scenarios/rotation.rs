@@ -84,6 +84,8 @@ async fn rotated_members_replace(cx: &Ctx) -> Outcome {
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     let mut rotation = repo.rotation(&alice, &[&alice, &carol]);
     rotation.members[1].key_binding_sig = Some(binding_like_signature());
+    // Who stays may have another device.
+    rotation.members[0].x25519_public_key = cx.identity().x25519_public_key;
     let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
     applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
     repo.apply_rotation(&rotation);

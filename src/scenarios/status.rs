@@ -13,7 +13,7 @@ use super::{Answer, Auth, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
 use crate::codec::base64;
 use crate::model::{Cause, Code};
-use crate::wire::{TokenRequest, VaultManifest};
+use crate::wire::{PullRequest, TokenRequest, VaultManifest};
 
 checks! {
     "status/usual-codes", Should, "§6", [USUAL_STATUS], success,
@@ -270,6 +270,22 @@ async fn not_a_member(cx: &Ctx) -> Outcome {
     if hides && codes.refusals.is_empty() { Ok(()) } else { codes.verdict() }
 }
 
+/// Names that mean something to objects, paths, tables and parsers.
+const NAMES: [&str; 12] = [
+    "constructor",
+    "__proto__",
+    "toString",
+    "hasOwnProperty",
+    "null",
+    "undefined",
+    "NaN",
+    "0",
+    "-1",
+    "default",
+    "new",
+    "*",
+];
+
 /// 404 for what doesn't exist, told to somebody who may know. That a removal of nobody is accepted breaks no more than a SHOULD.
 async fn unknown(cx: &Ctx) -> Outcome {
     let outsiders = Outsiders::ask(cx).await?;
@@ -283,6 +299,14 @@ async fn unknown(cx: &Ctx) -> Outcome {
     for operation in [Operation::FetchMemberKey, Operation::RemoveMember] {
         let answer = Requests::new(cx, repo, alice, &nobody).send(cx, operation, &alice.auth()).await?;
         codes.look_at(format!("{} of an unknown member", operation.name()), answer);
+    }
+    for id in if hides { [].as_slice() } else { &NAMES } {
+        let request = PullRequest { repo_id: (*id).to_owned(), known_payload_version: 0 };
+        let answer = cx.pull(alice, &request).await?;
+        // A deployment may refuse what can't be one of its ids.
+        if (!answer.is_refusal() && answer.limit.is_none()) || matches!(answer.status, 401 | 409) {
+            codes.refusals.push((format!("a pull of the unknown repository {id}"), answer));
+        }
     }
     if hides && codes.refusals.is_empty() { Ok(()) } else { codes.verdict() }
 }

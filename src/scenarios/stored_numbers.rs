@@ -13,13 +13,15 @@ use crate::wire::PullResponse;
 
 checks! {
     "gates/stored-counters", Must, "§2", [INT64, VERSION_MONOTONIC, STORED_VERBATIM], stored_counters,
-        "A counter that is no int64 is refused, and never stored as another number", only = Http;
+        "A counter that is no int64, or below zero, is refused, or kept as what it means", only = Http;
     "gates/new-epoch", Must, "§10", [EPOCH_RISES, INT64, REMOVE_REPLACES], new_epoch,
         "However newKeyEpoch is spelled, an accepted removal raises the epoch to exactly that", only = Http;
 }
 
-/// Numbers that aren't int64. Those with a fraction 0 or written as text may be read as what they mean.
-const NO_INT64: [&str; 12] = [
+/// Numbers that aren't int64, and one that is and no column without a sign holds. Those with a fraction 0 or written as text may be
+/// read as what they mean.
+const ODD_COUNTERS: [&str; 13] = [
+    "-5",
     "12.5",
     "12.9",
     "12.0001",
@@ -55,7 +57,7 @@ fn means(spelling: &str, served: &Value) -> bool {
 async fn stored_counters(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut tally = Variants::default();
-    for spelling in NO_INT64 {
+    for spelling in ODD_COUNTERS {
         for pointer in ["payloadVersion", "keyEpoch"] {
             let outcome = created_with(cx, &alice, pointer, spelling).await;
             tally.note(format!("createRepo with {pointer} {spelling}"), outcome)?;

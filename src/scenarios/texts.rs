@@ -21,11 +21,11 @@ checks! {
     "texts/ciphertext-lengths", Must, "§4", [STORED_VERBATIM], ciphertext_lengths,
         "A ciphertext of any length around the usual sizes of columns and buffers is served as it was sent, or refused";
     "texts/ciphertext-bytes", Must, "§4", [STORED_VERBATIM, BASE64], ciphertext_bytes,
-        "A ciphertext or IV that begins or ends with zeros, blanks or line ends is served as it was sent";
+        "A ciphertext or IV that begins or ends with zeros, blanks or line ends, or an IV of another length, is served as it was sent";
 }
 
 /// What stores, templates, parsers and terminals stumble over.
-const TEXTS: [&str; 26] = [
+const TEXTS: [&str; 28] = [
     "",
     "a ",
     " a",
@@ -52,6 +52,8 @@ const TEXTS: [&str; 26] = [
     "1e3",
     "007",
     "a:b@c/d?e=f#g",
+    "$$ $1 $& $' ${a} #{b} {c} {{d}} {0}",
+    "%% %s %d %n %x \\1 \\$ <%= e %> `f` |g^h~i;j--k",
 ];
 /// With `--thorough`, besides.
 const MORE_TEXTS: [&str; 27] = [
@@ -371,6 +373,11 @@ async fn ciphertext_bytes(cx: &Ctx) -> Outcome {
     for (what, bytes) in odd_bytes(12) {
         let outcome = sealed(cx, &alice, &mut repo, |envelope| envelope.iv = base64::encode(&bytes)).await;
         tally.note(format!("an IV with {what}"), outcome)?;
+    }
+    // Those of other AEADs: the scheme is the clients' business.
+    for length in [24, 32, 44] {
+        let outcome = sealed(cx, &alice, &mut repo, |envelope| envelope.iv = base64_of(length)).await;
+        tally.note(format!("an IV of {length} characters"), outcome)?;
     }
     tally.settle(cx)
 }

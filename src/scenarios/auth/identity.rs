@@ -41,8 +41,10 @@ async fn acts_for_itself(cx: &Ctx, member: &Member) -> Result<Repo, Stop> {
 
 /// Also when the server knows others already, of whom this one isn't; and when the same key comes back.
 async fn fresh_keypair(cx: &Ctx) -> Outcome {
-    for _ in 0..2 {
-        let member = login(cx, cx.identity()).await?;
+    // Half of all ids have a plus, and most a slash; a path would be another check's.
+    let odd = cx.introduce(Identity::generate_with(|id| id.contains('+') && id.contains('/')));
+    for identity in [cx.identity(), odd] {
+        let member = login(cx, identity).await?;
         let repo = acts_for_itself(cx, &member).await?;
         cx.readable(&member, &repo, "createRepo").await?;
         let again = login(cx, member.identity).await?;

@@ -201,14 +201,17 @@ impl Ctx {
         result: Result<Answer<'c>, TransportError>,
     ) -> Result<Answer<'c>, TransportError> {
         let mut answer = result?;
-        if let Some(limit) = answer.limit.take_if(|_| !self.experiment)
-            && self.world.limits.confirm(&self.world, &limit).await
-        {
-            // Others may be the refusal that a check wants; whoever wants none takes note.
-            if limit.ends_the_check() {
-                self.world.limits.met(&limit);
+        let mut next = answer.limit.take_if(|_| !self.experiment);
+        while let Some(mut limit) = next {
+            next = limit.otherwise.take().map(|otherwise| *otherwise);
+            if self.world.limits.confirm(&self.world, &limit).await {
+                // Others may be the refusal that a check wants; whoever wants none takes note.
+                if limit.ends_the_check() {
+                    self.world.limits.met(&limit);
+                }
+                answer.limit = Some(limit);
+                break;
             }
-            answer.limit = Some(limit);
         }
         Ok(answer)
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Kind, Limit, Limits, PLAIN_ROSTER, says_limit};
-use crate::client::{Identity, Repo};
+use crate::client::{Identity, Repo, random};
 use crate::codec::base64;
+use crate::ground::lock;
 use crate::requirements::Level;
-use crate::scenarios::{Answer, CheckInfo, Ctx, Stop, World};
+use crate::scenarios::{Answer, CheckInfo, Ctx, Member, Operation, Stop, World};
 use crate::wire::TokenRequest;
 
 /// The experiments speak to the server through the same context as a check.
@@ -22,6 +23,12 @@ static CONTROL: CheckInfo = CheckInfo {
 };
 /// The largest roster that an experiment fills one by one.
 const ONE_BY_ONE: u64 = 12;
+/// Keys that are all refused before a store is full: a server may dislike some keys, which is no limit.
+const KEYS: usize = 6;
+/// The largest push of an experiment, in bytes.
+const MOST_PUSHED: usize = 8 << 20;
+/// Repositories that an experiment creates by one key at the most.
+const MOST_CREATED: u64 = 24;
 
 /// What the experiments told.
 #[derive(Default)]
@@ -31,34 +38,85 @@ pub(super) struct Confirmed(Mutex<Known>);
 struct Known {
     /// Whether the round of plain requests was made.
     plain: bool,
-    /// Whether a fresh key was refused its first plain repository.
-    full: bool,
-    /// The smallest roster that an owner was refused.
-    too_many: Option<u64>,
-    /// The largest roster that an owner got.
-    enough: u64,
+    /// How many repositories there were when fresh keys were refused their first one.
+    full: Option<usize>,
+    rosters: Range,
+    /// In bytes.
+    bodies: Range,
+    /// Of one key.
+    created: Range,
+}
+
+/// What experiments of one kind have shown.
+#[derive(Default)]
+struct Range {
+    /// The smallest that was refused.
+    refused: Option<u64>,
+    /// The largest that wasn't.
+    taken: u64,
+}
+
+impl Range {
+    /// Whether an experiment has to tell.
+    fn is_open(&self, measure: u64) -> bool {
+        measure > self.taken && self.refused.is_none_or(|least| measure < least)
+    }
+
+    /// Takes note of an experiment: the measure at which it was refused, if it was.
+    fn learn(&mut self, measure: u64, refused: Option<u64>) {
+        match refused {
+            Some(at) => self.refused = Some(at),
+            None => self.taken = measure,
+        }
+    }
+
+    fn refuses(&self, measure: u64) -> bool {
+        self.refused.is_some_and(|least| measure >= least)
+    }
 }
 
 impl Limits {
     /// Whether a limit that isn't sure stands up to an experiment.
     pub(in crate::scenarios) async fn confirm(&self, world: &Arc<World>, limit: &Limit) -> bool {
-        if limit.sure {
+        let told_by_experiment = limit.forbidden && matches!(limit.kind, Kind::Body | Kind::Number);
+        if limit.sure && !told_by_experiment {
             return true;
         }
         let mut known = self.confirmed.0.lock().await;
-        if limit.kind == Kind::Roster {
-            if limit.measure > known.enough && known.too_many.is_none_or(|size| limit.measure < size) {
-                // Boxed, as requests are what this is part of.
-                match Box::pin(fill(world, limit.measure)).await {
-                    Some(size) => known.too_many = Some(size),
-                    None => known.enough = limit.measure,
+        let cx = Ctx::experiment(world.clone(), &CONTROL);
+        let measure = limit.measure;
+        // All experiments are boxed, as requests are what this is part of.
+        match limit.kind {
+            Kind::Roster => {
+                if known.rosters.is_open(measure) {
+                    let refused = Box::pin(fill(&cx, measure)).await;
+                    known.rosters.learn(measure, refused);
                 }
+                return known.rosters.refuses(measure);
             }
-            return known.too_many.is_some_and(|size| limit.measure >= size);
-        }
-        if limit.kind == Kind::Store {
-            known.full = known.full || Box::pin(is_full(&Ctx::experiment(world.clone(), &CONTROL))).await;
-            return known.full;
+            Kind::Body if told_by_experiment => {
+                if known.bodies.is_open(measure) {
+                    let refused = Box::pin(is_too_large(&cx, measure)).await.then_some(measure);
+                    known.bodies.learn(measure, refused);
+                }
+                return known.bodies.refuses(measure);
+            }
+            Kind::Number if told_by_experiment && limit.operation == Operation::CreateRepo => {
+                if known.created.is_open(measure) {
+                    let refused = Box::pin(create(&cx, measure)).await;
+                    known.created.learn(measure, refused);
+                }
+                return known.created.refuses(measure);
+            }
+            Kind::Store => {
+                // Where somebody has got one since, it wasn't full.
+                let there_are = || lock(&self.created).len();
+                if known.full != Some(there_are()) {
+                    known.full = Box::pin(is_full(&cx)).await.then(there_are);
+                }
+                return known.full.is_some();
+            }
+            _ => {}
         }
         if !known.plain && !self.has_worked(limit.operation) {
             known.plain = true;
@@ -80,18 +138,57 @@ async fn plain(cx: &Ctx) -> Result<(), Stop> {
     cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await
 }
 
-/// Whether somebody new can't create a plain repository, in the words of a limit.
+/// Whether nobody new can create a plain repository.
 async fn is_full(cx: &Ctx) -> bool {
-    let Ok(alice) = cx.member().await else { return false };
-    let repo = Repo::new(&alice);
+    for _ in 0..KEYS {
+        let Ok(alice) = cx.member().await else { return false };
+        if !is_refused_one(cx, &alice).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether somebody can't create a plain repository, in the words of a limit.
+async fn is_refused_one(cx: &Ctx, alice: &Member) -> bool {
+    let repo = Repo::new(alice);
     cx.watch(&repo);
-    let answer = cx.create(&alice, &repo.create_request()).await;
+    let answer = cx.create(alice, &repo.create_request()).await;
     answer.is_ok_and(|answer| refused(&answer))
 }
 
+/// Somebody new creates so many plain repositories; the number at which that ends as a limit does.
+async fn create(cx: &Ctx, number: u64) -> Option<u64> {
+    let alice = cx.member().await.ok()?;
+    for next in 1..=number.min(MOST_CREATED) {
+        if is_refused_one(cx, &alice).await {
+            return (next > 1).then_some(next);
+        }
+    }
+    // More than are tried here: the answer is taken at its word.
+    (number > MOST_CREATED).then_some(number)
+}
+
+/// Whether two owners of repositories are refused a push of so many bytes.
+async fn is_too_large(cx: &Ctx, bytes: u64) -> bool {
+    for _ in 0..2 {
+        let Ok(alice) = cx.member().await else { return false };
+        let Ok(repo) = cx.repo(&alice).await else { return false };
+        let mut request = repo.push_request(&alice);
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX).min(MOST_PUSHED);
+        let mut sealed = vec![0; length / 4 * 3];
+        random::fill(&mut sealed);
+        request.envelope.ciphertext = base64::encode(&sealed);
+        match cx.push(&alice, &request).await {
+            Ok(answer) if refused(&answer) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
 /// The owner of a repository makes its roster as large; the size at which that ends as a limit does.
-async fn fill(world: &Arc<World>, size: u64) -> Option<u64> {
-    let cx = Ctx::experiment(world.clone(), &CONTROL);
+async fn fill(cx: &Ctx, size: u64) -> Option<u64> {
     let alice = cx.member().await.ok()?;
     let mut repo = cx.repo(&alice).await.ok()?;
     if size > ONE_BY_ONE {

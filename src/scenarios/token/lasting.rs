@@ -88,7 +88,9 @@ async fn in_run(cx: &Ctx) -> Outcome {
         let key = &login.request.ed25519_public_key;
         logins.iter().any(|other| other.at > login.at && other.request.ed25519_public_key == *key)
     };
-    let candidates: Vec<&Login> = logins.iter().filter(lasts).filter(|login| !newer(login)).collect();
+    let unsuspicious = |login: &Login| cx.world.logins.is_unsuspicious(&login.request.ed25519_public_key);
+    let candidates: Vec<&Login> =
+        logins.iter().filter(lasts).filter(|login| !newer(login) && unsuspicious(login)).collect();
     let (oldest, rest) = candidates.split_at(candidates.len().min(SAMPLE));
     let step = rest.len().div_ceil(SAMPLE).max(1);
     // Nobody's repository: a valid token gets 404, or 403 where that is hidden.
