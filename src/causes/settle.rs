@@ -40,6 +40,8 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
         let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
         symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
+        // Checks of bindings meet whatever else is wrong with an entry or an envelope.
+        symptom.direct &= !symptom.check.id.starts_with("binding/") || symptom.kind == Kind::Binding;
         // Where one stored member alone breaks the schema, and comes back otherwise than it was sent, that is what is wrong.
         symptom.direct &= !(symptom.kind == Kind::Shape && run.altered && !symptom.malformed.is_empty());
         // What was refused and carried out all the same is what a breach of any rule about refusals looks like.

@@ -179,11 +179,15 @@ fn setting_up(status: Status, expected: &str) -> Option<&'static str> {
     words.iter().find(|(word, _)| status == Status::Error && expected.contains(word)).map(|(_, operation)| *operation)
 }
 
+/// What stands in the ids of checks of several processes or profiles at the same time.
+const AT_ONCE: [&str; 4] = ["one-winner", "linearizable", "at-once", "against"];
+
 fn class(id: &str, kind: Kind) -> Class {
     match id.split('/').next().unwrap_or_default() {
         // A body that isn't the message is told best by the check that holds every body to the schema.
         "schema" if kind == Kind::Shape => Class::Sequential,
         "race" | "authority" | "hangups" => Class::Concurrent,
+        "replica" | "profiles" if AT_ONCE.iter().any(|words| id.contains(words)) => Class::Concurrent,
         "rights" | "rosters" | "later" | "example" => Class::Story,
         "auth"
         | "token"
