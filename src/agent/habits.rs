@@ -180,6 +180,10 @@ habits! {
         LowersIds "client-lowers-ids" breaks CLIENT_IDS_ESCAPED: "Puts ids into lower case.";
         ThreeTypes "client-three-types" breaks CLIENT_PAYLOAD: "Can't read accounts of the type SESSION.";
         ChunksAsText "client-chunks-as-text" breaks CLIENT_HTTP: "Takes every piece of an answer for text of its own.";
+        FirstKilobytes "client-first-64-kilobytes" breaks CLIENT_HTTP: "Reads the first 64 KiB of an answer.";
+        PutsByName "client-puts-by-name" breaks CLIENT_KEEPS_ACCOUNTS: "Replaces the account of the same name, whatever its id.";
+        IssuerIsNull "client-issuer-is-null-text" breaks CLIENT_TOKENS_V1: "Writes the text null where a locator needs no issuer.";
+        FirstProfile "client-first-profile" breaks CLIENT_LENIENT: "Looks at the first profile of a discovery only.";
         IssuerAnyCertificate "client-issuer-any-certificate" breaks CLIENT_TLS: "Accepts any certificate of an issuer.";
         CertificateOnce "client-certificate-once" breaks CLIENT_TLS: "Looks at a server's certificate once.";
     }

@@ -124,6 +124,10 @@ impl Http {
                 body.truncate(body.len() - chunk.len());
                 body.extend_from_slice(text.as_bytes());
             }
+            if self.habits.has(Habit::FirstKilobytes) && body.len() > 64 << 10 {
+                body.truncate(64 << 10);
+                break;
+            }
             if self.habits.has(Habit::FirstChunk) {
                 break;
             }

@@ -195,7 +195,8 @@ impl Agent {
         let Ok(found) = self.session.read::<Discovery>("discovery", MessageKind::Discovery, &reply) else {
             return Ok((base, None));
         };
-        if found.profiles.iter().any(|profile| profile == "http-json") {
+        let looked_at = if self.habits.has(Habit::FirstProfile) { 1 } else { found.profiles.len() };
+        if found.profiles.iter().take(looked_at).any(|profile| profile == "http-json") {
             Ok((base, found.issuer_jwks_url))
         } else {
             Err(AgentError::Usage(format!("{base} doesn't speak the HTTP/JSON profile")))

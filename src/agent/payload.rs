@@ -57,7 +57,8 @@ pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &H
     }
     let Some(accounts) = payload["alts"].as_array_mut() else { return };
     let mut new = complete(account, member, habits);
-    match accounts.iter_mut().find(|old| old["uuid"] == account["uuid"]) {
+    let key = if habits.has(Habit::PutsByName) { "username" } else { "uuid" };
+    match accounts.iter_mut().find(|old| old[key] == account[key]) {
         Some(Value::Object(old)) => {
             if let Some(new) = new.as_object_mut() {
                 old.append(new);

@@ -29,7 +29,7 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             | Bend::OwnEntryFirst
             | Bend::OwnEntryLast
             | Bend::LaterMembers => uses(Op::Pull),
-            Bend::NoDiscovery | Bend::Discovery500 => honest.of(Op::Discovery).next().is_some(),
+            Bend::NoDiscovery | Bend::Discovery500 | Bend::DiscoveryBoth => honest.of(Op::Discovery).next().is_some(),
             _ => true,
         };
         let Some(ran) = evidence.run(bend).filter(|_| needed) else { continue };

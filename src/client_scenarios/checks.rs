@@ -138,6 +138,8 @@ client_checks! {
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, StampOther], Runs reads;
     "client-read/types", Must, "§5", [CLIENT_PAYLOAD], "Accounts of every type are read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AllTypes], Runs reads;
+    "client-read/large", Must, "§6", [CLIENT_HTTP], "An answer of more than 100 kilobytes is read",
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, ManyAccounts], Runs reads;
     "client-read/any-time", Hardening, "§5", [CLIENT_LENIENT], "A time is any int64",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, BigTimes], Runs reads;
     "client-read/unknown-members", Hardening, "§5", [CLIENT_KEEPS_UNKNOWN], "Accounts with unknown members, and empty payloads, are read",
@@ -181,7 +183,7 @@ client_checks! {
     "client-read/apart", Must, "§8", [CLIENT_ADDRESS], "Repositories are told apart by host and id", [], Scene scenes::apart;
     "client-join/locators", Must, "§8.1", [CLIENT_LOCATOR_OPTIONAL], "Locators with absent members and old hints are enough", [], Scene scenes::locators;
     "client-join/discovery-silent", Must, "§8.2", [CLIENT_DISCOVERY_SILENT], "Discovery is asked without a token", [NoDiscovery], Runs login::discovery_silent;
-    "client-join/no-discovery", Hardening, "§8.2", [CLIENT_LENIENT], "A vault without discovery is a vault", [NoDiscovery, Discovery500], Runs bears;
+    "client-join/no-discovery", Hardening, "§8.2", [CLIENT_LENIENT], "A vault without discovery is a vault, and one that speaks gRPC as well", [NoDiscovery, Discovery500, DiscoveryBoth], Runs bears;
     "client-join/served-keys", Should, "§9", [CLIENT_VERIFIES_BINDING], "A key that only the server vouches for gets no data key", [SwappedKeys], Runs sealed::middle;
     "client-join/bindings", Must, "§9", [CLIENT_VERIFIES_BINDING], "Bindings are verified before a data key is wrapped", [], Scene scenes::bindings;
     "client-join/issuer-silent", Must, "§9", [CLIENT_VERIFIES_BINDING], "Where the issuer's keys can't be had, no binding verifies", [], Scene scenes::issuer_silent;

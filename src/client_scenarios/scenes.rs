@@ -163,7 +163,11 @@ pub(super) fn put_reapplies(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output 
 async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
     let house = House::at(talker, site, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
-    let new = account("new");
+    let mut new = account("new");
+    if site.bend == Bend::Honest {
+        // Two accounts may have had the same name; it is the uuid that tells them apart.
+        new["username"] = format!("v{}n1", house.canary).into();
+    }
     // Afterwards the repository holds what the client has made of it.
     let before = forge_of(&house);
     let asked = json!({ "repo": repo, "account": new });

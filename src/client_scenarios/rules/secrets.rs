@@ -60,7 +60,9 @@ impl Known {
             keys.filter_map(|key| super::super::vault::reading::open(key, sealed)).collect::<Vec<_>>()
         });
         let payloads: Vec<Value> = opened.chain(ran.keys.iter().map(|forged| forged.payload.clone())).collect();
-        let accounts = payloads.iter().filter_map(|payload| payload["alts"].as_array()).flatten();
+        // The last accounts of many are those that were added.
+        let lists = payloads.iter().filter_map(|payload| payload["alts"].as_array());
+        let accounts = lists.flat_map(|accounts| accounts.iter().rev().take(8));
         // A name may be any word. An id or a credential of some length is nothing else.
         let texts = accounts.flat_map(|account| [account["uuid"].as_str(), account["accessToken"].as_str()]).flatten();
         known.accounts = texts.map(bare).filter(|text| text.len() >= 24).collect();

@@ -75,6 +75,10 @@ async fn forms(talker: &mut Talker<'_>) -> Outcome {
     let form = "a locator is unpadded base64url over compact JSON with v 1, host and repoId";
     let locator = RepoLocator::decode(&token).map_err(|error| broken(None, form, error.to_string()))?;
     compact(&token, form)?;
+    if let Some(issuer) = locator.issuer_jwks_url.as_deref().filter(|issuer| !issuer.contains("://")) {
+        let expected = "a locator's issuerJwksUrl is a URL, or absent where no issuer is known";
+        return Err(broken(None, expected, format!("it is {issuer:?}")));
+    }
     if locator.host != vault.address.to_string() || Some(locator.repo_id.as_str()) != add.repo.as_deref() {
         return Err(broken(None, "the locator names host and repository", locator.to_json()));
     }

@@ -101,6 +101,7 @@ bends! {
     SecretZero "secret-zero" Read: "the shared secret of the wrap begins with a zero byte";
     SecretZeroEnd "secret-zero-end" Read: "the shared secret of the wrap ends in a zero byte";
     AllTypes "all-types" Read: "there is an account of every type";
+    ManyAccounts "many-accounts" Read: "there are 400 accounts in the payload";
     BigTimes "big-times" Read: "an account was last used, and its ban observed, at a time beyond 2^53";
     UnknownMembers "unknown-members" Read: "accounts and payload carry members that 0.2 doesn't know";
     EmptyPayload "empty-payload" Read: "there is no account in the payload";
@@ -131,6 +132,7 @@ bends! {
     Charset "charset" Bear: "Content-Type names a charset";
     PlainType "plain-type" Bear: "Content-Type is text/plain";
     LaterMembers "later-members" Bear: "manifests carry shareRefreshTokens";
+    DiscoveryBoth "discovery-both" Bear: "discovery names gRPC as well, before HTTP/JSON";
     NoDiscovery "no-discovery" Bear: "there is no discovery";
     Discovery500 "discovery-500" Bear: "discovery answers 500";
 

@@ -76,6 +76,7 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
     let count = match bend {
         Bend::EmptyPayload => 0,
         Bend::AllTypes => 4,
+        Bend::ManyAccounts => 400,
         _ => 2,
     };
     let accounts: Vec<Value> = (1..=count).map(account).collect();

@@ -295,6 +295,7 @@ impl Shared {
         match self.bend {
             Bend::NoDiscovery => Err((404, "no discovery")),
             Bend::Discovery500 => Err((500, "out of order")),
+            Bend::DiscoveryBoth => Ok(json!({ "profiles": ["grpc", "http-json"] })),
             _ => Ok(json!({ "profiles": ["http-json"] })),
         }
     }
