@@ -80,7 +80,9 @@ impl Agent {
             repo_id: known.repo_id,
             scheme_id: Some(SCHEME_ID.into()),
             key_epoch: Some(manifest.key_epoch),
-            issuer_jwks_url: known.issuer_jwks_url.or_else(|| self.habits.has(Habit::IssuerIsNull).then(|| "null".into())),
+            issuer_jwks_url: known
+                .issuer_jwks_url
+                .or_else(|| self.habits.has(Habit::IssuerIsNull).then(|| "null".into())),
         };
         Ok(self.spelled(locator.encode(), &locator.to_json()))
     }
