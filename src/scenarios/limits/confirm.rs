@@ -25,6 +25,8 @@ static CONTROL: CheckInfo = CheckInfo {
 const ONE_BY_ONE: u64 = 12;
 /// Keys that are all refused before a store is full: a server may dislike some keys, which is no limit.
 const KEYS: usize = 6;
+/// Repositories that an experiment creates by one key at the least.
+const CREATED: u64 = 12;
 /// The largest push of an experiment, in bytes.
 const MOST_PUSHED: usize = 8 << 20;
 /// Repositories that an experiment creates by one key at the most.
@@ -102,11 +104,13 @@ impl Limits {
                 return known.bodies.refuses(measure);
             }
             Kind::Number if told_by_experiment && limit.operation == Operation::CreateRepo => {
-                if known.created.is_open(measure) {
-                    let refused = Box::pin(create(&cx, measure)).await;
-                    known.created.learn(measure, refused);
+                // Refused attempts may count as well, so that the number at which a key is refused differs.
+                if known.created.refused.is_none() && measure > known.created.taken {
+                    let number = measure.max(CREATED);
+                    let refused = Box::pin(create(&cx, number)).await;
+                    known.created.learn(number, refused);
                 }
-                return known.created.refuses(measure);
+                return known.created.refused.is_some();
             }
             Kind::Store => {
                 // Where somebody has got one since, it wasn't full.
