@@ -52,7 +52,7 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     apart("after a 401 it got one of the other's")?;
     // For a removal, bindings are asked for at the issuer, which is another server.
     let removed = talker.ask(&first.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
-    let tokens = tokens(&first.vault);
+    let tokens = [tokens(&first.vault), tokens(&second.vault)].concat();
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     let records = first.vault.records();
     let shown = records.iter().find(|record| record.place == Place::Elsewhere && login::carries(record, &tokens));
