@@ -55,6 +55,11 @@ static AREAS: &[(&str, &str)] = &[
         "doubled",
         "Sends messages with a member twice, with different values, and looks which one was authorised and which one was used.",
     ),
+    (
+        "extra-members",
+        "Puts members of other messages into a right request, at the top and within its parts, with the values of another repository or of \
+               a stranger. Whether it is accepted or refused, both repositories are then compared with what they must be.",
+    ),
     ("json", "Sends the same message in other spellings of JSON; every one means the same, or is refused."),
     ("later", "Looks once more, at the end of the run, at repositories that other checks have left."),
     ("status", "Collects the reasons for a refusal one by one, and looks at the status of each."),
