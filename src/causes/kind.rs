@@ -72,8 +72,8 @@ pub(super) fn rule_let_through(check: &'static CheckInfo, operation: Option<&str
     if !is_that_it_works(first) {
         return first;
     }
-    let may = MEMBERS_ONLY.iter().filter(|(may, _)| operation == Some(may.name())).map(|(_, rule)| *rule);
-    let named = may.filter(|may| among(check.requirements, may)).next();
+    let mut may = MEMBERS_ONLY.iter().filter(|(may, _)| operation == Some(may.name())).map(|(_, rule)| *rule);
+    let named = may.find(|may| among(check.requirements, may));
     named.or_else(|| check.requirements.iter().copied().find(|rule| !is_that_it_works(rule))).unwrap_or(first)
 }
 

@@ -21,7 +21,7 @@ pub const NO_OPERATION: &str = "request";
 pub struct Answer<'c> {
     pub(super) cx: &'c Ctx,
     /// The limit of the deployment that it tells of. Such an answer shows nothing broken.
-    pub(super) limit: Option<Limit>,
+    pub(super) limit: Option<Box<Limit>>,
     /// The record.
     pub exchange: Arc<Exchange>,
     /// What was asked; `None` for a request that is no operation.

@@ -203,7 +203,7 @@ impl Ctx {
         let mut answer = result?;
         let mut next = answer.limit.take_if(|_| !self.experiment);
         while let Some(mut limit) = next {
-            next = limit.otherwise.take().map(|otherwise| *otherwise);
+            next = limit.otherwise.take();
             if self.world.limits.confirm(&self.world, &limit).await {
                 // Others may be the refusal that a check wants; whoever wants none takes note.
                 if limit.ends_the_check() {

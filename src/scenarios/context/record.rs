@@ -87,7 +87,7 @@ impl Ctx {
             }
             let answer = Answer {
                 cx: self,
-                limit: self.world.limits.weigh(call, &self.world.caller(call.auth), &raw),
+                limit: self.world.limits.weigh(call, &self.world.caller(call.auth), &raw).map(Box::new),
                 exchange: exchange.clone(),
                 operation: call.operation,
                 status: raw.status.as_u16(),
