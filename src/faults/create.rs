@@ -30,7 +30,7 @@ fn is_alone(members: &[MemberEntry], caller: &str) -> bool {
 }
 
 faults! {
-    "plus-is-a-blank-in-the-caller" breaks CREATE_RETURNS: "A plus in the caller's id is read as a blank, so that he isn't the sole member." => {
+    "plus-is-a-blank-in-the-caller" breaks NO_ACCOUNT: "A plus in the caller's id is read as a blank, so that he isn't the sole member." => {
         vault {
             fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
                 !caller.contains('+') && is_alone(members, caller)
