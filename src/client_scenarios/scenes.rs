@@ -5,6 +5,21 @@ use std::pin::Pin;
 
 use serde_json::{Value, json};
 
+/// Scenes as the table of checks has them: each by its name, with what it plays. An adapter goes in, a judgement comes out.
+macro_rules! scenes {
+    ($($(#[$doc:meta])* $name:ident => $plays:path;)+) => {$(
+        $(#[$doc])*
+        pub(in $crate::client_scenarios) fn $name(
+            adapter: &mut $crate::client_scenarios::driver::Adapter,
+        ) -> std::pin::Pin<Box<dyn Future<Output = $crate::client_scenarios::evidence::Judgement> + Send + '_>> {
+            Box::pin(async move {
+                let mut talker = $crate::client_scenarios::driver::Talker::new(adapter);
+                $crate::client_scenarios::scenes::judged($plays(&mut talker).await)
+            })
+        }
+    )+};
+}
+
 mod bindings;
 mod current;
 mod hosts;
@@ -103,61 +118,71 @@ fn unwrap(identity: &Identity, entry: &Value) -> Option<DataKey> {
 
 const PLAIN_ID: &str = "5f0c0c86-9a63-4b0a-9c83-0f3b4f1c2d3e";
 
-/// Ids with characters that a path has to escape.
-pub(super) fn odd_ids(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        let outcome = async {
-            House::build(&mut talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(&mut talker).await?;
-            let mut tried = 0;
-            for id in ["team/alts", "a b+c", "50%2F50", "q?x=1#y", "é-ключ"] {
-                let house = House::build(&mut talker, Bend::Honest, id, &[]).await?;
-                let expected = "a repository is used whatever characters its id holds";
-                let entered = house.enter(&mut talker, &house.locator().encode(), expected).await;
-                let records = house.vault.records();
-                let astray = records
-                    .iter()
-                    .find(|record| record.target.starts_with("/v1/repos/") && record.repo.as_deref() != Some(id));
-                if let Some(record) = astray {
-                    let observed = format!("for the id {id:?} the path is {}", record.target);
-                    return Err(broken(Some(record), "an id arrives as it is, percent-encoded once", observed));
-                }
-                entered?;
-                tried += 1;
-            }
-            Ok(format!("{tried} ids"))
+scenes! {
+    /// Ids with characters that a path has to escape.
+    odd_ids => ids;
+    /// A put keeps everything else, and what it writes is right.
+    put_keeps => keeps;
+    /// As [`put_keeps`], with somebody else's write between the pull and the push.
+    put_reapplies => reapplies;
+    /// Locators with optional members absent or null, and with hints that are out of date.
+    locators => spelled;
+}
+
+async fn ids(talker: &mut Talker<'_>) -> Outcome {
+    House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
+    let mut tried = 0;
+    for id in ["team/alts", "a b+c", "50%2F50", "q?x=1#y", "é-ключ"] {
+        let house = House::build(talker, Bend::Honest, id, &[]).await?;
+        let expected = "a repository is used whatever characters its id holds";
+        let entered = house.enter(talker, &house.locator().encode(), expected).await;
+        let records = house.vault.records();
+        let astray =
+            records.iter().find(|record| record.target.starts_with("/v1/repos/") && record.repo.as_deref() != Some(id));
+        if let Some(record) = astray {
+            let observed = format!("for the id {id:?} the path is {}", record.target);
+            return Err(broken(Some(record), "an id arrives as it is, percent-encoded once", observed));
         }
-        .await;
-        judged(outcome)
-    })
+        entered?;
+        tried += 1;
+    }
+    Ok(format!("{tried} ids"))
 }
 
-/// A put keeps everything else, and what it writes is right.
-pub(super) fn put_keeps(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        let outcome = async {
-            put(&mut talker, Site::of(PLAIN_ID)).await?;
-            match put(&mut talker, Site { payload: Bend::BigTimes, ..Site::of(PLAIN_ID) }).await {
-                // A client that can't show such a time hasn't changed it either.
-                Err(Stop::Shut(_)) => Ok(String::new()),
-                other => other,
-            }
-        };
-        judged(outcome.await)
-    })
+async fn keeps(talker: &mut Talker<'_>) -> Outcome {
+    put(talker, Site::of(PLAIN_ID)).await?;
+    match put(talker, Site { payload: Bend::BigTimes, ..Site::of(PLAIN_ID) }).await {
+        // A client that can't show such a time hasn't changed it either.
+        Err(Stop::Shut(_)) => Ok(String::new()),
+        other => other,
+    }
 }
 
-/// As [`put_keeps`], with somebody else's write between the pull and the push.
-pub(super) fn put_reapplies(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        let outcome = async {
-            put(&mut talker, Site { bend: Bend::ConflictFirst, ..Site::of(PLAIN_ID) }).await?;
-            put(&mut talker, Site { bend: Bend::ConflictEdits, ..Site::of(PLAIN_ID) }).await
-        };
-        judged(outcome.await)
-    })
+async fn reapplies(talker: &mut Talker<'_>) -> Outcome {
+    put(talker, Site { bend: Bend::ConflictFirst, ..Site::of(PLAIN_ID) }).await?;
+    put(talker, Site { bend: Bend::ConflictEdits, ..Site::of(PLAIN_ID) }).await
+}
+
+async fn spelled(talker: &mut Talker<'_>) -> Outcome {
+    let cases: [(&'static str, fn(&mut Value)); 3] = [
+        ("a locator without schemeId, keyEpoch and issuerJwksUrl is enough", |locator| {
+            ["schemeId", "keyEpoch", "issuerJwksUrl"].iter().for_each(|name| {
+                locator.as_object_mut().map(|members| members.remove(*name));
+            });
+        }),
+        ("optional members of a locator may be null", |locator| {
+            ["schemeId", "keyEpoch", "issuerJwksUrl"].iter().for_each(|name| locator[*name] = Value::Null);
+        }),
+        ("the manifest's epoch counts, not the locator's", |locator| locator["keyEpoch"] = 41.into()),
+    ];
+    House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
+    for (expected, change) in cases {
+        let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+        let mut locator: Value = serde_json::from_str(&house.locator().to_json()).unwrap_or_default();
+        change(&mut locator);
+        house.enter(talker, &base64::encode_url(locator.to_string().as_bytes()), expected).await?;
+    }
+    Ok("3 locators".into())
 }
 
 async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
@@ -218,34 +243,4 @@ fn forge_of(house: &House) -> Value {
             payload
         })
         .unwrap_or_default()
-}
-
-/// Locators with optional members absent or null, and with hints that are out of date.
-pub(super) fn locators(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        let outcome = async {
-            let cases: [(&'static str, fn(&mut Value)); 3] = [
-                ("a locator without schemeId, keyEpoch and issuerJwksUrl is enough", |locator| {
-                    ["schemeId", "keyEpoch", "issuerJwksUrl"].iter().for_each(|name| {
-                        locator.as_object_mut().map(|members| members.remove(*name));
-                    });
-                }),
-                ("optional members of a locator may be null", |locator| {
-                    ["schemeId", "keyEpoch", "issuerJwksUrl"].iter().for_each(|name| locator[*name] = Value::Null);
-                }),
-                ("the manifest's epoch counts, not the locator's", |locator| locator["keyEpoch"] = 41.into()),
-            ];
-            House::build(&mut talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(&mut talker).await?;
-            for (expected, change) in cases {
-                let house = House::build(&mut talker, Bend::Honest, PLAIN_ID, &[]).await?;
-                let mut locator: Value = serde_json::from_str(&house.locator().to_json()).unwrap_or_default();
-                change(&mut locator);
-                house.enter(&mut talker, &base64::encode_url(locator.to_string().as_bytes()), expected).await?;
-            }
-            Ok("3 locators".into())
-        }
-        .await;
-        judged(outcome)
-    })
 }

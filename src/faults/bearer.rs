@@ -1,7 +1,6 @@
 //! Operations that forget to ask for a token, take it from the wrong place, or say too much without one (SPEC §3, §6).
 
 use std::collections::HashMap;
-use std::future::ready;
 use std::sync::Mutex;
 
 use axum::http::StatusCode;
@@ -11,11 +10,11 @@ use axum::http::request::Parts;
 use super::tools::{NOBODY, entitled, is_in, is_refused, lock};
 use crate::server::credentials;
 use crate::server::operations;
-use crate::server::redemption::{self, Authority};
+use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{IdentityRules, Later, VaultRules};
+use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{TokenRequest, TokenResponse};
 
 /// One operation whose author forgot to ask for a token.
@@ -219,16 +218,8 @@ faults! {
     "token-any-case" breaks TOKEN_BEARER_ONLY: "The token is looked up without regard to upper and lower case." => {
         state { sessions: Mutex<HashMap<String, String>> }
         identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                let answer = redemption::redeem(self, authority, request);
-                if let Ok(answer) = &answer {
-                    lock(&self.sessions).insert(answer.token.to_lowercase(), request.ed25519_public_key.clone());
-                }
-                Box::pin(ready(answer))
+            fn redeemed(&self, request: &TokenRequest, granted: &TokenResponse) {
+                lock(&self.sessions).insert(granted.token.to_lowercase(), request.ed25519_public_key.clone());
             }
             fn member_of_token(&self, authority: &Authority, token: &str) -> Result<String, Refusal> {
                 let known = lock(&self.sessions).get(&token.to_lowercase()).cloned();

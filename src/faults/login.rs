@@ -173,18 +173,10 @@ fn upsert(from: usize, work: fn(&mut Repo, &str)) -> Upsert {
 shared!(Upsert: identity, vault);
 
 impl IdentityRules for Upsert {
-    fn redeem<'a>(
-        &'a self,
-        authority: &'a Authority,
-        request: &'a TokenRequest,
-    ) -> Later<'a, Result<TokenResponse, Refusal>> {
-        let answer = redemption::redeem(self, authority, request);
-        if answer.is_ok() {
-            let mut logins = lock(&self.logins);
-            let (count, at) = logins.entry(request.ed25519_public_key.clone()).or_insert((0, Instant::now()));
-            (*count, *at) = (*count + 1, Instant::now());
-        }
-        Box::pin(ready(answer))
+    fn redeemed(&self, request: &TokenRequest, _: &TokenResponse) {
+        let mut logins = lock(&self.logins);
+        let (count, at) = logins.entry(request.ed25519_public_key.clone()).or_insert((0, Instant::now()));
+        (*count, *at) = (*count + 1, Instant::now());
     }
 }
 
@@ -250,11 +242,12 @@ faults! {
                 if idle && signed && request.nonce.is_empty() {
                     return Box::pin(ready(redemption::grant(self, authority, key)));
                 }
-                let answer = redemption::redeem(self, authority, request);
-                if let (Ok(_), Some(open)) = (&answer, lock(&self.open).get_mut(key)) {
+                Box::pin(ready(redemption::redeem(self, authority, request)))
+            }
+            fn redeemed(&self, request: &TokenRequest, _: &TokenResponse) {
+                if let Some(open) = lock(&self.open).get_mut(&request.ed25519_public_key) {
                     *open = open.saturating_sub(1);
                 }
-                Box::pin(ready(answer))
             }
         }
     }

@@ -60,6 +60,7 @@ mod storage;
 mod tests;
 mod tokens;
 mod tools;
+mod torn;
 mod unread;
 mod verbatim;
 mod weak;
@@ -162,6 +163,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         assigned::faults(),
         input::faults(),
         races::faults(),
+        torn::faults(),
         storage::faults(),
         caches::faults(),
         rosters::faults(),

@@ -1,18 +1,11 @@
-//! What is right one request at a time and wrong when two meet: check-then-act, torn reads, rotations in two steps, and
+//! What is right one request at a time and wrong when two meet: check-then-act, rotations in two steps, and
 //! authority that is asked for too early. The windows are a few hundred microseconds wide.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::http::Response;
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::request::Parts;
-use bytes::Bytes;
-
 use super::tools::{gap, is_in, lock};
-use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
@@ -20,18 +13,18 @@ use crate::server::repo::{Answer, Call, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
-use crate::wire::{MemberEntry, TokenRequest, TokenResponse};
+use crate::wire::{TokenRequest, TokenResponse};
 
 /// How wide the windows are, in microseconds.
-const WINDOW: u64 = 300;
+pub(super) const WINDOW: u64 = 300;
 
-type Done<'a> = Later<'a, Result<Answer, Refusal>>;
+pub(super) type Done<'a> = Later<'a, Result<Answer, Refusal>>;
 
-fn conformant<'a>(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Done<'a> {
+pub(super) fn conformant<'a>(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Done<'a> {
     Box::pin(std::future::ready(operations::execute(rules, store, visit)))
 }
 
-fn load(store: &Store, id: &str) -> Result<Option<Repo>, Refusal> {
+pub(super) fn load(store: &Store, id: &str) -> Result<Option<Repo>, Refusal> {
     store.read(|tx| Ok(tx.load(id)?))
 }
 
@@ -120,94 +113,6 @@ impl VaultRules for TwoSteps {
     }
 }
 
-/// A body that keeps an interpreter busy, in bytes.
-const LARGE: usize = 2 << 20;
-
-/// While a large body is handled, which keeps the interpreter busy, a pull is put aside between its two reads.
-#[derive(Default)]
-struct TornWhenBusy(AtomicUsize);
-
-shared!(TornWhenBusy: edge, vault);
-
-impl Edge for TornWhenBusy {
-    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        self.0.fetch_add(usize::from(body.len() > LARGE), Ordering::Relaxed);
-        Ok(body)
-    }
-
-    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-        let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let large = length.is_some_and(|length: usize| length > LARGE);
-        let less = |handled: usize| handled.checked_sub(usize::from(large));
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        response
-    }
-}
-impl VaultRules for TornWhenBusy {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        let busy = || self.0.load(Ordering::Relaxed) > 0;
-        if visit.route != Route::Pull || !busy() {
-            return conformant(self, store, visit);
-        }
-        Box::pin(async move {
-            let first = load(store, &visit.repo_id)?;
-            for _ in 0..200 {
-                gap(WINDOW).await;
-                if !busy() {
-                    break;
-                }
-            }
-            let second = load(store, &visit.repo_id)?;
-            let mixed = first.zip(second).map(|(first, second)| Repo { manifest: first.manifest, ..second });
-            operations::transition(self, visit, mixed.as_ref()).answer
-        })
-    }
-}
-
-/// Reads a pull's state twice, and mixes the two.
-struct TornPull(fn(Repo, Repo) -> Repo);
-
-shared!(TornPull: vault);
-
-impl VaultRules for TornPull {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        if visit.route != Route::Pull {
-            return conformant(self, store, visit);
-        }
-        Box::pin(async move {
-            let first = load(store, &visit.repo_id)?;
-            gap(WINDOW).await;
-            let second = load(store, &visit.repo_id)?;
-            let mixed = first.zip(second).map(|(first, second)| (self.0)(first, second));
-            operations::transition(self, visit, mixed.as_ref()).answer
-        })
-    }
-}
-
-/// Reads a member's wrapped key a little before the rest of the entry.
-struct TornFetch;
-
-shared!(TornFetch: vault);
-
-impl VaultRules for TornFetch {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        if visit.route != Route::FetchMemberKey {
-            return conformant(self, store, visit);
-        }
-        Box::pin(async move {
-            let first = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref()).answer;
-            gap(WINDOW).await;
-            let second = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref()).answer;
-            match (first, second) {
-                (Ok(Answer::Member(first)), Ok(Answer::Member(second))) => {
-                    Ok(Answer::Member(MemberEntry { wrapped_data_key: first.wrapped_data_key, ..second }))
-                }
-                (_, second) => second,
-            }
-        })
-    }
-}
-
 /// Asks whether the caller is a member when the head of a request is there, and not again when its body is.
 struct EarlyAuthority(Route);
 
@@ -273,16 +178,6 @@ faults! {
     [Race] "race-add" breaks ADD_RECORDS: "addMember writes back a roster that it has read a little earlier." => { is CheckThenAct(Route::AddMember) }
     [Race] "race-add-compare-and-swap" breaks ADD_RECORDS: "addMember writes back a roster if the version hasn't moved, which other additions don't move." => { is CompareAndSwap(Route::AddMember) }
     [Race] "race-remove" breaks WRITES_SERIALIZED: "removeMember writes back a state that it has read a little earlier." => { is CheckThenAct(Route::RemoveMember) }
-    [Race] "race-pull-old-manifest" breaks SNAPSHOT_READS: "A pull reads the manifest a little before the envelope." => { is TornPull(|first, second| Repo { manifest: first.manifest, ..second }) }
-    [Race] "race-pull-old-manifest-when-busy" breaks SNAPSHOT_READS: "A pull reads the manifest before the envelope, which shows only while large bodies keep the server busy." => { is TornWhenBusy::default() }
-    [Race] "race-pull-old-envelope" breaks SNAPSHOT_READS: "A pull reads the envelope a little before the manifest." => { is TornPull(|first, second| Repo { envelope: first.envelope, ..second }) }
-    [Race] "race-pull-old-roster" breaks SNAPSHOT_READS: "A pull reads the roster a little before the rest." => {
-        is TornPull(|first, mut second| {
-            second.manifest.members = first.manifest.members;
-            second
-        })
-    }
-    [Race] "race-fetch-old-wrapped-key" breaks SNAPSHOT_READS: "fetchMemberKey reads the wrapped key a little before the rest of the entry." => { is TornFetch }
     [Race] "race-rotation-envelope-first" breaks SNAPSHOT_READS: "A rotating push stores the envelope a little before the roster." => {
         is TwoSteps {
             route: Route::Push,

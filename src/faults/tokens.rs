@@ -1,7 +1,6 @@
 //! Tokens that say too much, and tokens that shouldn't count (SPEC §3).
 
 use std::collections::{HashMap, HashSet};
-use std::future::ready;
 use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
@@ -10,9 +9,8 @@ use super::tools::lock;
 use crate::codec::jwt::Jwt;
 use crate::codec::{base64, signature};
 use crate::server::issuer::{self, Issuer};
-use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::rules::{Conformant, IdentityRules, Later};
+use crate::server::rules::{Conformant, IdentityRules};
 use crate::wire::{TokenRequest, TokenResponse};
 
 /// What isn't one of ours.
@@ -136,16 +134,10 @@ faults! {
     "token-cached-by-payload" breaks TOKEN_VERIFIED: "A token whose payload was seen before isn't verified again." => {
         state { payloads: Mutex<HashMap<String, String>> }
         identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                let answer = redemption::redeem(self, authority, request);
-                if let Some(payload) = answer.as_ref().ok().and_then(|answer| answer.token.split('.').nth(1)) {
+            fn redeemed(&self, request: &TokenRequest, granted: &TokenResponse) {
+                if let Some(payload) = granted.token.split('.').nth(1) {
                     lock(&self.payloads).insert(payload.to_owned(), request.ed25519_public_key.clone());
                 }
-                Box::pin(ready(answer))
             }
             fn verify_token(&self, issuer: &Issuer, token: &str, now_ms: i64) -> Result<String, Refusal> {
                 let known = token.split('.').nth(1).and_then(|payload| lock(&self.payloads).get(payload).cloned());

@@ -6,11 +6,8 @@ use super::contention::{
     Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error, other_spellings,
     push_call,
 };
-use super::readers::entry_of_one;
-use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, Rotation};
-use crate::ground::lock;
 use crate::wire::{PushResponse, TokenRequest};
 
 checks! {
@@ -30,8 +27,6 @@ checks! {
         "A push and a removal to the same version don't both apply, and neither applies in part", phase = Alone;
     "race/add-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC], add_against_removal,
         "A member added during a removal leaves a state that one after the other would leave", phase = Alone;
-    "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
-        "Readers never see a manifest and an envelope of two different states", phase = Alone;
 }
 
 /// Checking and burning a nonce is one step.
@@ -314,93 +309,4 @@ async fn add_against_removal(cx: &Ctx) -> Outcome {
         holds_one_of(cx, alice, &states, "an addition and a removal at once").await?;
     }
     rounds.remark(cx, "an addition and a removal")
-}
-
-/// One writer rotates; readers compare what they get with the states that were ever committed.
-pub(super) async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let mut repo = scene.repo(cx).await?;
-    let states = std::sync::Mutex::new(vec![repo.clone()]);
-    let writing = std::sync::atomic::AtomicBool::new(true);
-    let (states, writing, alice, dave) = (&states, &writing, &scene.alice, &scene.dave);
-    let writer = async {
-        let mut rounds = Rounds::of(cx);
-        let mut outcome = Ok(());
-        while outcome.is_ok() && rounds.next() {
-            outcome = rotate_twice(cx, &scene, &mut repo, states).await;
-        }
-        writing.store(false, std::sync::atomic::Ordering::Relaxed);
-        outcome.map(|()| rounds.done)
-    };
-    let reader = |who: &'static str| async move {
-        let mut last = (0, 0);
-        let (mut reads, mut first) = (0_u32, true);
-        while first || writing.load(std::sync::atomic::Ordering::Relaxed) {
-            first = false;
-            last = read_once(cx, if who == "alice" { alice } else { dave }, states, last).await?;
-            reads += 1;
-        }
-        Ok::<_, Stop>(reads)
-    };
-    let fetcher = async {
-        let mut reads = 0_u32;
-        while reads == 0 || writing.load(std::sync::atomic::Ordering::Relaxed) {
-            let id = lock(states)[0].id().to_owned();
-            let answer = cx.fetch(alice, &id, dave.id()).await?;
-            entry_of_one(&answer, dave.id(), &lock(states).iter().collect::<Vec<_>>())?;
-            reads += 1;
-        }
-        Ok::<_, Stop>(reads)
-    };
-    let (rounds, one, two, three) = tokio::join!(writer, reader("alice"), reader("dave"), fetcher);
-    let reads = one? + two? + three?;
-    cx.remark(format!("{reads} reads during {} rotations, none torn", rounds? * 2));
-    Ok(())
-}
-
-type States = std::sync::Mutex<Vec<Repo>>;
-
-/// A removal, and a rotating push that takes the removed member in again.
-async fn rotate_twice(cx: &Ctx, scene: &Scene, repo: &mut Repo, states: &States) -> Outcome {
-    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
-    let removal = repo.rotation(alice, &[alice, dave, carol]);
-    let request = repo.remove_request(&bob.id, &removal);
-    repo.apply_rotation(&removal);
-    // A reader may see the state before the writer hears of it.
-    lock(states).push(repo.clone());
-    cx.remove(alice, &request).await?.accepted::<crate::wire::VaultManifest>("removeMember")?;
-    let back = repo.rotation(dave, &[alice, dave, bob, carol]);
-    let request = repo.rotating_push(&back);
-    repo.apply_rotation(&back);
-    lock(states).push(repo.clone());
-    let answer = cx.push(dave, &request).await?;
-    let response: PushResponse = answer.accepted("a rotating push")?;
-    answer.must(response.accepted, "a rotating push at the current version is accepted", || response.to_string())
-}
-
-/// One pull: a committed state, as a whole, and none older than what was seen before.
-async fn read_once(cx: &Ctx, reader: &Member, states: &States, last: (i64, i64)) -> Result<(i64, i64), Stop> {
-    let newest = lock(states)[0].clone();
-    let (answer, manifest, envelope) = cx.pull_all(reader, &newest_unknown(newest)).await?;
-    let seen = (manifest.payload_version, manifest.key_epoch);
-    answer.must(
-        seen.0 >= last.0 && seen.1 >= last.1,
-        &format!("counters at or above version {} and epoch {}, seen before", last.0, last.1),
-        || format!("version {} and epoch {}", seen.0, seen.1),
-    )?;
-    let state = lock(states).iter().find(|state| state.version() == seen.0).cloned();
-    let Some(state) = state else {
-        return Err(answer.broken("a version that was written", format!("version {}", seen.0)));
-    };
-    let torn = compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope));
-    if let Some(torn) = torn {
-        return Err(answer.broken(format!("manifest and envelope of version {} as it was committed", seen.0), torn));
-    }
-    Ok(seen)
-}
-
-/// A view that never matches the server's version, so that every pull brings the envelope.
-fn newest_unknown(mut repo: Repo) -> Repo {
-    repo.manifest.payload_version = 1;
-    repo
 }

@@ -1,17 +1,22 @@
 //! Readers that meet a write (SPEC §10): what they see was committed, as a whole, and isn't older than what they know.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::check::checks;
 use super::contention::{Rounds, Scene, all_answered, answers, body, crowd, no_server_error, push_call};
 use super::state::{compare_entry, compare_envelope, compare_manifest};
-use super::{Call, Ctx, Operation, Outcome, Stop};
+use super::{Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
-use crate::wire::{MemberEntry, PullResponse, PushResponse};
+use crate::ground::lock;
+use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
 
 checks! {
     "race/rotating-push-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], rotating_push_for_readers,
         "Reads that meet a rotating push see all of it or nothing", phase = Alone;
+    "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
+        "Readers never see a manifest and an envelope of two different states", phase = Alone;
     "race/conflicts-are-invisible", Must, "§10", [SNAPSHOT_READS, PUSH_GATED], conflicts_are_invisible,
         "Pulls that meet a stale push see nothing of it", phase = Alone;
     "race/reads-follow-writes", Must, "§10", [SNAPSHOT_READS, READ_YOUR_WRITES], reads_follow_writes,
@@ -61,6 +66,99 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
         }
     }
     rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)))
+}
+
+/// One writer rotates; readers compare what they get with the states that were ever committed.
+pub(super) async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
+    let scene = Scene::new(cx).await?;
+    let mut repo = scene.repo(cx).await?;
+    let states = Mutex::new(vec![repo.clone()]);
+    let writing = AtomicBool::new(true);
+    let (states, writing, alice, dave) = (&states, &writing, &scene.alice, &scene.dave);
+    let writer = async {
+        let mut rounds = Rounds::of(cx);
+        let mut outcome = Ok(());
+        while outcome.is_ok() && rounds.next() {
+            outcome = rotate_twice(cx, &scene, &mut repo, states).await;
+        }
+        writing.store(false, Ordering::Relaxed);
+        outcome.map(|()| rounds.done)
+    };
+    let reader = |who| async move {
+        let (mut last, mut reads) = ((0, 0), 0_u32);
+        while reads == 0 || writing.load(Ordering::Relaxed) {
+            last = read_once(cx, who, states, last).await?;
+            reads += 1;
+        }
+        Ok::<_, Stop>(reads)
+    };
+    let fetcher = async {
+        let mut reads = 0_u32;
+        while reads == 0 || writing.load(Ordering::Relaxed) {
+            let id = lock(states)[0].id().to_owned();
+            let answer = cx.fetch(alice, &id, dave.id()).await?;
+            entry_of_one(&answer, dave.id(), &lock(states).iter().rev().collect::<Vec<_>>())?;
+            reads += 1;
+        }
+        Ok::<_, Stop>(reads)
+    };
+    let (rounds, one, two, three) = tokio::join!(writer, reader(alice), reader(dave), fetcher);
+    let reads = one? + two? + three?;
+    cx.remark(format!("{reads} reads during {} rotations, none torn", rounds? * 2));
+    Ok(())
+}
+
+/// What was committed lately, oldest first.
+type States = Mutex<Vec<Repo>>;
+
+/// States that are kept: no read that is answered is as old as half of them.
+const KEPT: usize = 2048;
+
+fn remember(states: &States, state: &Repo) {
+    let mut states = lock(states);
+    if states.len() == KEPT {
+        states.drain(..KEPT / 2);
+    }
+    states.push(state.clone());
+}
+
+/// A removal, and a rotating push that takes the removed member in again.
+async fn rotate_twice(cx: &Ctx, scene: &Scene, repo: &mut Repo, states: &States) -> Outcome {
+    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let removal = repo.rotation(alice, &[alice, dave, carol]);
+    let request = repo.remove_request(&bob.id, &removal);
+    repo.apply_rotation(&removal);
+    // A reader may see the state before the writer hears of it.
+    remember(states, repo);
+    cx.remove(alice, &request).await?.accepted::<VaultManifest>("removeMember")?;
+    let back = repo.rotation(dave, &[alice, dave, bob, carol]);
+    let request = repo.rotating_push(&back);
+    repo.apply_rotation(&back);
+    remember(states, repo);
+    let answer = cx.push(dave, &request).await?;
+    let response: PushResponse = answer.accepted("a rotating push")?;
+    answer.must(response.accepted, "a rotating push at the current version is accepted", || response.to_string())
+}
+
+/// One pull: a committed state, as a whole, and none older than what was seen before.
+async fn read_once(cx: &Ctx, reader: &Member, states: &States, last: (i64, i64)) -> Result<(i64, i64), Stop> {
+    let repo = lock(states)[0].clone();
+    let (answer, manifest, envelope) = cx.pull_all(reader, &repo).await?;
+    let seen = (manifest.payload_version, manifest.key_epoch);
+    answer.must(
+        seen.0 >= last.0 && seen.1 >= last.1,
+        &format!("counters at or above version {} and epoch {}, seen before", last.0, last.1),
+        || format!("version {} and epoch {}", seen.0, seen.1),
+    )?;
+    let state = lock(states).iter().find(|state| state.version() == seen.0).cloned();
+    let Some(state) = state else {
+        return Err(answer.broken("a version that was written", format!("version {}", seen.0)));
+    };
+    let torn = compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope));
+    if let Some(torn) = torn {
+        return Err(answer.broken(format!("manifest and envelope of version {} as it was committed", seen.0), torn));
+    }
+    Ok(seen)
 }
 
 /// A write that was refused never shows, not even for a moment.

@@ -364,7 +364,7 @@ spread! {
     add_member_loses_none = races::add_member_loses_none,
     removals_at_once = races::removals_at_once,
     push_against_removal = races::push_against_removal,
-    atomic_for_readers = races::rotation_is_atomic_for_readers,
+    atomic_for_readers = readers::rotation_is_atomic_for_readers,
     pulls_around_a_rotation = readers::rotating_push_for_readers,
     linearizable = histories::linearizable,
 }

@@ -4,6 +4,8 @@
 //! What the fault's rule is, the fault itself says. All checks judge the server, as they do in the field: the more see a fault, the
 //! harder it is to tell which is the cause.
 
+mod goals;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,8 +27,6 @@ const FIRST: usize = 3;
 const PAIRS: usize = 200;
 /// Checks of which a whole run skips no more, in percent of all: what it takes a second process, a log or time to see.
 const LEAST_TRIED: usize = 80;
-/// With fewer servers a share says little, and no goal is held to.
-const ENOUGH: usize = 50;
 
 /// A faulty server, and all that a whole run found.
 pub struct Judged {
@@ -244,94 +244,10 @@ fn together<'a>(one: &'a Judged, other: &'a Judged) -> Vec<&'a CheckResult> {
     one.results.iter().map(|result| worse(result)).collect()
 }
 
-/// What is asked of the figures.
-struct Goal {
-    what: &'static str,
-    reached: fn(&Figures) -> Option<f64>,
-    asked: Bound,
-    /// What a selftest fails for: only ever made stricter.
-    bound: Bound,
-}
-
-#[derive(Clone, Copy)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Bound {
-    fn holds(self, figure: f64) -> bool {
-        match self {
-            Self::AtLeast(least) => figure >= least,
-            Self::AtMost(most) => figure <= most,
-        }
-    }
-}
-
-static GOALS: [Goal; 6] = [
-    Goal {
-        what: "% of the faults that a usual run sees: the first cause names the broken rule",
-        reached: |figures| share(figures.seen().map(|single| single.named)),
-        asked: Bound::AtLeast(97.0),
-        bound: Bound::AtLeast(93.0),
-    },
-    Goal {
-        what: "causes in the median",
-        reached: |figures| figures.causes(50),
-        asked: Bound::AtMost(1.0),
-        bound: Bound::AtMost(1.0),
-    },
-    Goal {
-        what: "causes at the 95th percentile",
-        reached: |figures| figures.causes(95),
-        asked: Bound::AtMost(3.0),
-        bound: Bound::AtMost(3.0),
-    },
-    Goal {
-        what: "% of the pairs: both rules are among the first three causes",
-        reached: |figures| share(figures.pairs.iter().map(|pair| pair.named)),
-        asked: Bound::AtLeast(90.0),
-        bound: Bound::AtLeast(88.0),
-    },
-    Goal {
-        what: "errors that name no cause",
-        reached: |figures| Some(figures.singles.iter().map(|single| single.unexplained.len() as f64).sum()),
-        asked: Bound::AtMost(0.0),
-        bound: Bound::AtMost(0.0),
-    },
-    Goal {
-        what: "ms of grouping at the 95th percentile",
-        reached: |figures| percentile(figures.singles.iter().map(|single| single.took.as_secs_f64() * 1e3), 95),
-        asked: Bound::AtMost(5.0),
-        // A machine may be busy.
-        bound: Bound::AtMost(50.0),
-    },
-];
-
 impl Figures {
-    /// Causes of a run, at a percentile.
-    fn causes(&self, percent: usize) -> Option<f64> {
-        percentile(self.singles.iter().map(|single| single.causes as f64), percent)
-    }
-
     /// Faults that a check of their rule fails for.
     fn seen(&self) -> impl Iterator<Item = &Single> {
         self.singles.iter().filter(|single| single.seen)
-    }
-
-    /// The goals with the figures, and whether what was reached before still holds; with few servers it holds whatever they are.
-    pub fn goals(&self) -> Vec<(String, bool)> {
-        let enough = self.singles.len() >= ENOUGH;
-        let told = GOALS.iter().filter_map(|goal| {
-            let figure = (goal.reached)(self)?;
-            let asked = match goal.asked {
-                Bound::AtLeast(least) => format!("at least {least}"),
-                Bound::AtMost(most) => format!("at most {most}"),
-            };
-            let missed = if goal.asked.holds(figure) { "" } else { ", missed" };
-            Some((format!("{figure:>6.1} {} (asked: {asked}{missed})", goal.what), goal.bound.holds(figure) || !enough))
-        });
-        told.collect()
     }
 
     /// The share of faults, kept out of the work or not, whose rule the first cause names; in percent.
@@ -361,25 +277,9 @@ fn share(outcomes: impl Iterator<Item = bool>) -> Option<f64> {
     (all > 0).then(|| good as f64 * 100.0 / all as f64)
 }
 
-/// The smallest value that so many percent don't exceed.
-fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> Option<f64> {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_were_measured() {
-        let of = |values: &[f64], percent| percentile(values.iter().copied(), percent);
-        assert_eq!(of(&[], 50), None);
-        assert_eq!(of(&[3.0, 1.0, 2.0], 50), Some(2.0));
-        assert_eq!(of(&[1.0, 1.0, 1.0, 9.0], 75), Some(1.0));
-        assert_eq!(of(&[1.0, 1.0, 1.0, 9.0], 95), Some(9.0));
-    }
 
     #[test]
     fn a_third_is_held_out() {
@@ -400,11 +300,5 @@ mod tests {
                 fault.name
             );
         }
-    }
-
-    #[test]
-    fn few_servers_prove_nothing() {
-        let figures = Figures { singles: Vec::new(), pairs: Vec::new() };
-        assert!(figures.goals().iter().all(|(_, met)| *met));
     }
 }

@@ -48,7 +48,9 @@ pub fn redeem(
     if !rules.spend(&authority.nonces, &nonce) {
         return Err(Refusal::unauthorized("the nonce can't be redeemed"));
     }
-    grant(rules, authority, &request.ed25519_public_key)
+    let granted = grant(rules, authority, &request.ed25519_public_key)?;
+    rules.redeemed(request, &granted);
+    Ok(granted)
 }
 
 /// Whether the nonce can be redeemed by this caller; the answer is its raw bytes. A failed attempt burns nothing: otherwise

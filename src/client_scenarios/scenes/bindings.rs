@@ -1,50 +1,24 @@
 //! Bindings, when something is wrong with who is to vouch for them, or with which entry is looked at (§9).
 
-use std::pin::Pin;
-
 use serde_json::{Value, json};
 
-use super::super::driver::{Adapter, Failure, Talker};
-use super::super::evidence::Judgement;
+use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
 use super::super::vault::{Bend, Channel, Issuer, Op, Place};
 use super::removal::{Middle, last_removal};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, unwrap};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, unwrap};
 use crate::client::Identity;
 use crate::codec::invite::InviteRequest;
 
-/// No keys, no binding.
-pub(in super::super) fn issuer_silent(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(silent(&mut talker).await)
-    })
-}
-
-/// The entry that is wrapped to is the one that is verified.
-pub(in super::super) fn binding_each(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(each(&mut talker).await)
-    })
-}
-
-/// The key of an invite request is the joiner's.
-pub(in super::super) fn invited_key(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(invited(&mut talker).await)
-    })
-}
-
-/// The issuer proves who it is, too.
-pub(in super::super) fn issuer_certificate(
-    adapter: &mut Adapter,
-) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(certificate(&mut talker).await)
-    })
+scenes! {
+    /// No keys, no binding.
+    issuer_silent => silent;
+    /// The entry that is wrapped to is the one that is verified.
+    binding_each => each;
+    /// The key of an invite request is the joiner's.
+    invited_key => invited;
+    /// The issuer proves who it is, too.
+    issuer_certificate => certificate;
 }
 
 /// Whether the last removal has wrapped a key to somebody in the middle.

@@ -1,41 +1,24 @@
 //! Writes that follow what the repository is now, and not what it was when the client looked last.
 
-use std::pin::Pin;
-
 use serde_json::{Value, json};
 
-use super::super::driver::{Adapter, Failure, Talker};
-use super::super::evidence::{Judgement, envelope};
+use super::super::driver::{Failure, Talker};
+use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::{Bend, Op, Record};
 use super::removal::last_removal;
-use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, opened, unwrap};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, opened, unwrap};
 use crate::client::Identity;
 use crate::codec::DataKey;
 use crate::codec::invite::InviteRequest;
 
-/// Who and what came after the client's last read is there after a removal.
-pub(in super::super) fn removal_current(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(current(&mut talker).await)
-    })
-}
-
-/// Two removals, two keys.
-pub(in super::super) fn removal_again(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(again(&mut talker).await)
-    })
-}
-
-/// Invitations over an epoch's end, and one that is made twice.
-pub(in super::super) fn wraps_anew(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(anew(&mut talker).await)
-    })
+scenes! {
+    /// Who and what came after the client's last read is there after a removal.
+    removal_current => current;
+    /// Two removals, two keys.
+    removal_again => again;
+    /// Invitations over an epoch's end, and one that is made twice.
+    wraps_anew => anew;
 }
 
 /// Removes somebody; what was asked for, and the new data key as the owner gets it.

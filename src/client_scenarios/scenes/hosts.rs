@@ -1,23 +1,20 @@
 //! Several servers, and servers that fail.
 
-use std::pin::Pin;
-
 use serde_json::json;
 
-use super::super::driver::{Adapter, Failure, Talker, account};
-use super::super::evidence::{Judgement, envelope};
+use super::super::driver::{Failure, Talker, account};
+use super::super::evidence::envelope;
 use super::super::rules::login;
 use super::super::vault::{Bend, Place, Record, Vault};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, must};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, must};
 use crate::client::Identity;
 use crate::wire::EncryptedEnvelope;
 
-/// Two hosts, a token each.
-pub(in super::super) fn two_hosts(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(hosts(&mut talker).await)
-    })
+scenes! {
+    /// Two hosts, a token each.
+    two_hosts => hosts;
+    /// A push that failed, and another one: whatever an IV is made of, it isn't the same again.
+    fresh_iv => iv_after_error;
 }
 
 async fn hosts(talker: &mut Talker<'_>) -> Outcome {
@@ -61,14 +58,6 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     }
     drop(removed);
     Ok(String::new())
-}
-
-/// A push that failed, and another one: whatever an IV is made of, it isn't the same again.
-pub(in super::super) fn fresh_iv(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(iv_after_error(&mut talker).await)
-    })
 }
 
 async fn iv_after_error(talker: &mut Talker<'_>) -> Outcome {

@@ -1,33 +1,22 @@
 //! Whom a client invites: the tokens that it makes, and what the invited member can read.
 
-use std::pin::Pin;
-
 use serde_json::{Value, json};
 
-use super::super::driver::{Adapter, Talker, account};
-use super::super::evidence::{Judgement, envelope};
+use super::super::driver::{Talker, account};
+use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::{Bend, Op, Record, Vault};
-use super::{Outcome, Stop, broken, judged, must, opened, set, unwrap};
+use super::{Outcome, Stop, broken, must, opened, set, unwrap};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
 use crate::codec::locator::RepoLocator;
 
-/// Invite requests and locators that the client makes.
-pub(in super::super) fn invites(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(forms(&mut talker).await)
-    })
-}
-
-/// What an invited member makes of the wrap and of the payload, as §4 says and nothing else.
-pub(in super::super) fn guest_reads(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(reads(&mut talker).await)
-    })
+scenes! {
+    /// Invite requests and locators that the client makes.
+    invites => forms;
+    /// What an invited member makes of the wrap and of the payload, as §4 says and nothing else.
+    guest_reads => reads;
 }
 
 /// A client's new repository, to which it has invited somebody.

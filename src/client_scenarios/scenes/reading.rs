@@ -1,47 +1,23 @@
 //! What others have made, read: repositories of any id and any counters, several at a time, and one whose key is an old one.
 
-use std::pin::Pin;
-
 use serde_json::{Value, json};
 
-use super::super::driver::{Adapter, Talker};
-use super::super::evidence::Judgement;
+use super::super::driver::Talker;
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::{Bend, Op};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, judged};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, broken};
 use crate::client::random;
 use crate::codec::DataKey;
 
-/// Ids and counters that a client hasn't made itself.
-pub(in super::super) fn any_repository(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(any(&mut talker).await)
-    })
-}
-
-/// Text that is torn by the chunks that it comes in.
-pub(in super::super) fn any_text(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(text(&mut talker).await)
-    })
-}
-
-/// Repositories of one client on several hosts.
-pub(in super::super) fn apart(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(several(&mut talker).await)
-    })
-}
-
-/// A payload of the new epoch under the old epoch's key.
-pub(in super::super) fn old_key(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(old(&mut talker).await)
-    })
+scenes! {
+    /// Ids and counters that a client hasn't made itself.
+    any_repository => any;
+    /// Text that is torn by the chunks that it comes in.
+    any_text => text;
+    /// Repositories of one client on several hosts.
+    apart => several;
+    /// A payload of the new epoch under the old epoch's key.
+    old_key => old;
 }
 
 async fn any(talker: &mut Talker<'_>) -> Outcome {

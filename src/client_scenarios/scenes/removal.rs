@@ -1,26 +1,23 @@
 //! Removals: whose keys a client trusts, and what it leaves to whom.
 
-use std::pin::Pin;
-
 use hkdf::Hkdf;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::super::driver::{Adapter, Failure, Talker};
-use super::super::evidence::{Judgement, envelope};
+use super::super::driver::{Failure, Talker};
+use super::super::evidence::envelope;
 use super::super::rules::entries;
 use super::super::vault::{Bend, Op, Record};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, judged, must, opened, unwrap};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, must, opened, unwrap};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::INFO;
 use crate::codec::{DataKey, base64, key_binding, signature};
 
-/// Bindings are verified before a key is wrapped (§9).
-pub(in super::super) fn bindings(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(binding(&mut talker).await)
-    })
+scenes! {
+    /// Bindings are verified before a key is wrapped (§9).
+    bindings => binding;
+    /// A removal rotates for those who stay (§10).
+    rotation => rotates;
 }
 
 async fn binding(talker: &mut Talker<'_>) -> Outcome {
@@ -43,14 +40,6 @@ async fn binding(talker: &mut Talker<'_>) -> Outcome {
         }
     }
     Ok(String::new())
-}
-
-/// A removal rotates for those who stay (§10).
-pub(in super::super) fn rotation(adapter: &mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + '_>> {
-    Box::pin(async move {
-        let mut talker = Talker::new(adapter);
-        judged(rotates(&mut talker).await)
-    })
 }
 
 /// How a key of somebody in the middle is passed off as a member's.

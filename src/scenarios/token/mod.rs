@@ -7,6 +7,7 @@ mod forge;
 mod hidden;
 mod lasting;
 mod lifetime;
+mod misplaced;
 mod published;
 mod required;
 mod tricks;
@@ -24,8 +25,15 @@ use crate::client::{Identity, Repo};
 use crate::codec::jwt::Jwt;
 
 /// The checks of bearer tokens.
-pub static CHECKS: [&[Check]; 6] =
-    [required::CHECKS, almost::CHECKS, elsewhere::CHECKS, bearer::CHECKS, lifetime::CHECKS, lasting::CHECKS];
+pub static CHECKS: [&[Check]; 7] = [
+    required::CHECKS,
+    almost::CHECKS,
+    elsewhere::CHECKS,
+    misplaced::CHECKS,
+    bearer::CHECKS,
+    lifetime::CHECKS,
+    lasting::CHECKS,
+];
 
 /// A request that is right in every respect, so that nothing but its token can be wrong.
 struct Stage {

@@ -92,6 +92,9 @@ pub trait IdentityRules: AsIdentity + Send + Sync + 'static {
         Box::pin(ready(redemption::redeem(self.identity_rules(), authority, request)))
     }
 
+    /// Takes note of a login that was granted; a conformant provider keeps nothing of it.
+    fn redeemed(&self, _request: &TokenRequest, _granted: &TokenResponse) {}
+
     /// The seed of the signing key, if it isn't this deployment's own secret.
     fn signing_seed(&self) -> Option<[u8; 32]> {
         None
