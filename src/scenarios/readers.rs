@@ -16,7 +16,7 @@ checks! {
     "race/rotating-push-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], rotating_push_for_readers,
         "Reads that meet a rotating push see all of it or nothing", phase = Alone;
     "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
-        "Readers never see a manifest and an envelope of two different states", phase = Alone;
+        "Readers never see a manifest, an envelope or an entry that is made of two states", phase = Alone;
     "race/conflicts-are-invisible", Must, "§10", [SNAPSHOT_READS, PUSH_GATED], conflicts_are_invisible,
         "Pulls that meet a stale push see nothing of it", phase = Alone;
     "race/reads-follow-writes", Must, "§10", [SNAPSHOT_READS, READ_YOUR_WRITES], reads_follow_writes,
