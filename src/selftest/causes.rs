@@ -133,6 +133,8 @@ pub struct Pair {
     pub first: Vec<&'static str>,
     /// Whether these name both rules.
     pub named: bool,
+    /// Of the fault whose rule isn't named, the checks that see it: each with the cause that it stands under, and why.
+    pub hidden: Vec<[&'static str; 3]>,
 }
 
 /// All that was measured.
@@ -208,20 +210,29 @@ fn pair(one: &Judged, other: &Judged) -> Option<Pair> {
         return None;
     }
     let results = together(one, other);
-    let seen = |judged: &Judged| {
+    let seen = |judged: &Judged| -> Vec<&'static str> {
         let own = judged.results.iter().filter(|mine| sees(mine, judged.fault));
-        own.into_iter().any(|mine| results.iter().any(|shown| std::ptr::eq(mine.as_ref(), *shown)))
+        let shown = own.filter(|mine| results.iter().any(|shown| std::ptr::eq(mine.as_ref(), *shown)));
+        shown.map(|result| result.check.id).collect()
     };
-    if !seen(one) || !seen(other) {
+    let seen = [seen(one), seen(other)];
+    if seen.iter().any(Vec::is_empty) {
         return None;
     }
     let causes = causes::find(results.iter().copied());
     let shown = &causes.list()[..causes.list().len().min(FIRST)];
-    let is_named = |fault| shown.iter().any(|cause| names(cause, fault));
+    let faults = [one.fault, other.fault];
+    let missed = faults.iter().zip(&seen).filter(|(fault, _)| !shown.iter().any(|cause| names(cause, fault)));
+    let missed: Vec<_> = missed.flat_map(|(_, checks)| checks).copied().collect();
+    let place = |check| {
+        let cause = causes.of(check).map_or("", |cause| cause.check);
+        [check, cause, causes.reason(check).unwrap_or("it is a cause, but a later one")]
+    };
     Some(Pair {
-        faults: [one.fault, other.fault],
+        faults,
         first: shown.iter().map(|cause| cause.check).collect(),
-        named: is_named(one.fault) && is_named(other.fault),
+        named: missed.is_empty(),
+        hidden: missed.into_iter().map(place).collect(),
     })
 }
 

@@ -89,6 +89,9 @@ fn cut_short(cut: &[Judged]) -> String {
     }
 }
 
+/// Checks that are told of a pair one of whose rules no cause names.
+const HIDDEN: usize = 3;
+
 /// Misses, then figures: what counts comes last, where a terminal shows it.
 fn told(figures: &Figures) -> String {
     let mut text = String::new();
@@ -107,6 +110,9 @@ fn told(figures: &Figures) -> String {
     for pair in figures.pairs.iter().filter(|pair| !pair.named) {
         let [one, other] = pair.faults.map(|fault| format!("{} ({})", fault.name, fault.requirement));
         text.push_str(&format!("PAIR   {one}\n       {other}\n       first {}\n", pair.first.join(", ")));
+        for [check, cause, reason] in pair.hidden.iter().take(HIDDEN) {
+            text.push_str(&format!("       hidden {check} under {cause}: {reason}\n"));
+        }
     }
     for single in figures.singles.iter().filter(|single| !single.unexplained.is_empty()) {
         text.push_str(&format!("ERRORS {:40} {}\n", single.fault.name, single.unexplained.join(", ")));
