@@ -95,7 +95,9 @@ fn was_not_set_up(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// A check that met a failing step on its way follows from the check of that step.
 fn has_a_step_that_fails(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let fails = |operation| cause.operation == Some(operation) || cause.names(operation);
-    !other.direct && cause.direct && other.operation.is_some_and(fails)
+    // What only some ids, texts or spellings meet, others meet only where it looks the same.
+    let alike = cause.class != Class::RunWide || other.kind == cause.kind;
+    !other.direct && cause.direct && alike && other.operation.is_some_and(fails)
 }
 
 /// What looks at everything, or at the same time, follows from what fails in plain requests of a rule that it builds on; a failure

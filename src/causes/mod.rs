@@ -171,7 +171,7 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
     let (mut place, mut first) = undermost(&pool)?;
     // Numbers that are wrong at any size aren't wrong because they are large.
     if first.rule.id == req::INT64.id {
-        let of_large = |deviation: &str| heard().any(|(_, it)| it.rule.id == req::INT64.id && it.is_state(deviation));
+        let of_large = |deviation: &str| found.iter().any(|it| it.rule.id == req::INT64.id && it.is_state(deviation));
         let at_any_size = |it: &&Symptom<'_>| it.shown_by.is_some() && order::builds_on(req::INT64.id, it.rule.id);
         let below = heard().map(|(_, it)| it).filter(at_any_size).filter(|it| of_large(&it.deviation));
         pool.extend(below.map(|it| it.rule.id));

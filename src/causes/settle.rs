@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::kind::{Kind, about};
 use super::subject::plain_of;
 use super::symptom::{Class, Symptom};
-use crate::requirements as req;
+use crate::requirements::{self as req, order};
 use crate::runner::Status;
 use crate::wire::Operation;
 
@@ -53,6 +53,8 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         // Where a failing check is about just this deviation, it is no other rule's own.
         symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
         symptom.own &= !(run.newcomers_kept_out && symptom.kind == Kind::Refused && symptom.check.id != NEWCOMER);
+        // What is wrong at any size isn't wrong because a number is large.
+        symptom.own &= symptom.rule.id != req::INT64.id || !run.at_any_size.contains(&symptom.deviation);
         symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
     }
 }
@@ -66,6 +68,8 @@ struct Found {
     /// The writes whose own answers show a deviation.
     answers: HashMap<String, BTreeSet<&'static str>>,
     failing: HashSet<&'static str>,
+    /// The deviations that plain requests with small numbers show.
+    at_any_size: HashSet<String>,
     /// The rules that failing checks name first.
     broken: HashSet<&'static str>,
     /// Whether all operations on a new repository are refused.
@@ -111,6 +115,7 @@ impl Found {
                 && !failing.contains("create-repo/returns-manifest"),
             plain_bodies: !PLAIN_BODIES.iter().any(|id| failing.contains(id)),
             altered: one_is_altered(found),
+            at_any_size: at_any_size(found),
             works: passed > found.len(),
             deeds: deeds(found),
             answers,
@@ -119,6 +124,13 @@ impl Found {
             failing,
         }
     }
+}
+
+/// What checks of rules that exact integers build on see, with the small numbers that they use.
+fn at_any_size(found: &[Symptom<'_>]) -> HashSet<String> {
+    let small = found.iter().filter(|it| it.status == Status::Fail && it.class == Class::Sequential);
+    let below = small.filter(|it| !it.large && order::builds_on(req::INT64.id, it.rule.id));
+    below.map(|it| it.deviation.clone()).collect()
 }
 
 fn one_is_altered(found: &[Symptom<'_>]) -> bool {

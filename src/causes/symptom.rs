@@ -47,6 +47,8 @@ pub(super) struct Symptom<'a> {
     pub escaped: bool,
     /// Whether that request was refused.
     pub refused: bool,
+    /// Whether the request that went wrong holds a counter of more than 31 bits.
+    pub large: bool,
     /// Whether this check does nothing but what its operation is for.
     pub plain: bool,
     /// The check in which a look at the whole run met it.
@@ -84,7 +86,7 @@ impl<'a> Symptom<'a> {
         };
         let operation = exchange.map(|exchange| exchange.operation).or_else(|| setting_up(result.status, expected));
         let shown_by = finding.and_then(|finding| finding.evidence.last()).map(|exchange| exchange.operation);
-        let deviation = deviation(observed);
+        let deviation = deviation(expected, observed);
         // What was refused did nothing.
         let did = operation.filter(|_| status.is_none_or(|status| status < 400));
         let refused = exchange.is_some_and(did_nothing);
@@ -105,6 +107,7 @@ impl<'a> Symptom<'a> {
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
             refused,
+            large: exchange.is_some_and(|exchange| has_large_counter(&exchange.request.text)),
             plain: false,
             met_in: met_in(observed),
             respelled: observed.contains(RESPELLED),
@@ -164,6 +167,14 @@ fn malformed(observed: &str) -> Vec<&'static str> {
     STORED.iter().copied().filter(|name| observed.contains(&format!("/{name} "))).collect()
 }
 
+/// Whether a version or an epoch in a body has more than 31 bits.
+fn has_large_counter(body: &str) -> bool {
+    ["Version\":", "Epoch\":"].iter().flat_map(|name| body.match_indices(name)).any(|(place, name)| {
+        let digits = body[place + name.len()..].trim_start().split(|c: char| !c.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse::<u64>().ok()).is_some_and(|counter| counter > i32::MAX as u64)
+    })
+}
+
 /// Whether a request was refused, or was a conflict.
 fn did_nothing(exchange: &Exchange) -> bool {
     let conflict = || {
@@ -216,11 +227,13 @@ fn rule_is(check: &CheckInfo, rule: &Requirement) -> bool {
 /// Members whose difference is one deviation, whatever their values.
 const MEMBERS: [&str; 5] = ["manifest.", "envelope.", "wrappedDataKey.", "member's ", ""];
 
-/// A deviation without the values: the member that differs, or the sentence with quotes, numbers and ids left out.
-fn deviation(observed: &str) -> String {
+/// A deviation without the values: the member that differs, or the sentence with quotes, numbers and ids left out. Where one status
+/// is expected, another is another deviation.
+fn deviation(expected: &str, observed: &str) -> String {
     let shown = observed.split_once(" shows: ").map_or(observed, |(_, difference)| difference);
     if let Some(status) = shown.strip_prefix("status ").and_then(|rest| rest.get(..3)) {
-        return format!("status {status}");
+        let instead = expected.strip_prefix("status ").and_then(|rest| rest.get(..3));
+        return instead.map_or(format!("status {status}"), |wanted| format!("status {status} for {wanted}"));
     }
     if let Some((name, _)) = shown.split_once(" is ")
         && MEMBERS.iter().any(|lead| name.strip_prefix(lead).is_some_and(is_name))

@@ -171,7 +171,7 @@ impl Ctx {
     /// Whether a token is refused because its time is over, in a check that isn't about just that.
     fn has_outlived(&self, answer: &Answer<'_>, auth: &Auth) -> bool {
         let Auth::Bearer(token) = auth else { return false };
-        answer.status == 401 && !self.is_about_expiry() && self.world.logins.has_expired(token)
+        (400..500).contains(&answer.status) && !self.is_about_expiry() && self.world.logins.has_expired(token)
     }
 
     /// As [`Self::call`], with the transport's error as it is.
