@@ -62,6 +62,10 @@ fn is_related(one: &Symptom<'_>, other: &Symptom<'_>) -> bool {
 /// A check that proves the broken rule as well says nothing new; one that looks at more than plain requests only where it sees the
 /// same kind of thing or is first of all about this rule.
 fn is_about_the_same_rule(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    // What gets through doesn't follow from what is refused.
+    if other.kind == Kind::Accepted && cause.kind == Kind::Refused && other.own && other.direct {
+        return false;
+    }
     let alike = other.class == Class::Sequential || other.kind == cause.kind || other.operation == cause.operation;
     other.rule.id == cause.rule.id || (alike && other.check.requirements.iter().any(|rule| rule.id == cause.rule.id))
 }
@@ -96,7 +100,7 @@ fn was_not_set_up(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 fn has_a_step_that_fails(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let fails = |operation| cause.operation == Some(operation) || cause.names(operation);
     // What only some ids, texts or spellings meet, others meet only where it looks the same.
-    let alike = cause.class != Class::RunWide || other.kind == cause.kind;
+    let alike = cause.plain || other.kind == cause.kind;
     !other.direct && cause.direct && alike && other.operation.is_some_and(fails)
 }
 
