@@ -74,6 +74,16 @@ fn entry(repo: &Repo, matches: impl Fn(&str) -> bool) -> Option<MemberEntry> {
     repo.manifest.members.iter().find(|entry| matches(&entry.ed25519_public_key)).cloned()
 }
 
+/// SQL's LIKE, as far as it bears on ids: letter case counts.
+fn is_like(text: &str, pattern: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => text.is_empty(),
+        Some('%') => (0..=text.len()).any(|at| text.get(at..).is_some_and(|tail| is_like(tail, rest.as_str()))),
+        Some(c) => text.chars().next().is_some_and(|t| (c == '_' || c == t) && is_like(&text[t.len_utf8()..], rest.as_str())),
+    }
+}
+
 faults! {
     "add-not-stored" breaks ADD_RECORDS: "addMember answers, and stores nothing." => {
         vault {
@@ -252,6 +262,12 @@ faults! {
             let twice = crate::server::credentials::decode_segment(id).unwrap_or_else(|_| id.to_owned());
             entry(repo, |other| other == twice)
         })
+    }
+    "fetch-asks-with-like" breaks FETCH_ENTRY: "fetchMemberKey looks with LIKE: a percent sign in the id stands for any text, an underline for any character." => {
+        is Find(|_, repo, id| entry(repo, |other| is_like(other, id)))
+    }
+    "fetch-asks-with-regex" breaks FETCH_ENTRY: "fetchMemberKey takes the id for a regular expression where it is no member's." => {
+        is Find(|_, repo, id| entry(repo, |other| other == id).or_else(|| entry(repo, |_| id == ".*" || id == ".+")))
     }
     "fetch-unknown-is-first" breaks FETCH_ENTRY: "fetchMemberKey answers with the first member for an id that isn't there." => {
         is Find(|_, repo, id| entry(repo, |other| other == id).or_else(|| repo.manifest.members.first().cloned()))

@@ -81,6 +81,13 @@ fn octal(token: &str) -> Option<String> {
     Some(i64::from_str_radix(digits, 8).ok()?.to_string())
 }
 
+/// As JavaScript's `Number` and PHP's comparisons have it.
+fn nothing_is_zero(token: &str) -> Option<String> {
+    let text = token.trim_matches('"').trim();
+    let is_text = token.starts_with('"') && !text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    (matches!(token, "false" | "[]") || is_text).then(|| "0".into())
+}
+
 fn empty(token: &str) -> bool {
     matches!(token, "null" | "\"\"" | "false" | "{}" | "[]")
 }
@@ -113,6 +120,8 @@ faults! {
     "expectation-truncated" breaks PUSH_GATED: "The fraction of an expected version is cut off, so 12.7 is 12." => { is Bending(None, EXPECTED, truncated) }
     "expectation-rounded" breaks PUSH_GATED: "An expected version with a fraction is rounded, so 11.5 is 12." => { is Bending(None, EXPECTED, rounded) }
     "expectation-wraps-at-64-bits" breaks PUSH_GATED: "Of an expected version beyond 64 bits the low 64 count." => { is Bending(None, EXPECTED, wrapped) }
+    "expectation-nothing-is-zero" breaks PUSH_GATED: "An expected version that is empty, false or no number is 0." => { is Bending(None, EXPECTED, nothing_is_zero) }
+    "expectation-true-is-one" breaks PUSH_GATED: "An expected version may be true, which is 1." => { is Bending(None, EXPECTED, |token| (token == "true").then(|| "1".into())) }
     "expectation-parsed-like-atoi" breaks PUSH_GATED: "An expected version may be text, of which the digits at its beginning count." => { is Bending(None, EXPECTED, leading_digits) }
     "expectation-octal" breaks PUSH_GATED: "An expected version with a leading zero is octal." => { is Bending(None, EXPECTED, octal) }
     "expectation-minus-one-is-any" breaks PUSH_GATED: "An expected version of -1 stands for any." => { is AnyVersion(|expected| expected == -1) }

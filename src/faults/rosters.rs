@@ -74,6 +74,23 @@ faults! {
     "roster-served-up-to-50" breaks STORED_VERBATIM: "Manifests show the first 50 members." => { is Page(None, 50) }
     "roster-served-up-to-100" breaks STORED_VERBATIM: "Manifests show the first 100 members." => { is Page(None, 100) }
     "roster-pulled-up-to-200" breaks STORED_VERBATIM: "A pull shows the first 200 members." => { is Page(Some(Route::Pull), 200) }
+    "roster-read-up-to-a-mib" breaks STORED_VERBATIM: "Members are read in pages of one MiB, and only the first page is read." => {
+        edge {
+            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                edit(response, |answer| {
+                    manifest(answer, |manifest| {
+                        if let Some(Value::Array(members)) = manifest.get_mut("members") {
+                            let mut room = 1 << 20;
+                            members.retain(|entry| {
+                                room -= i64::try_from(entry.to_string().len()).unwrap_or(i64::MAX);
+                                room > 0
+                            });
+                        }
+                    });
+                })
+            }
+        }
+    }
     "roster-stored-up-to-255" breaks PUSH_ROTATES: "The first 255 members of a roster are stored." => { is Batch(|members| members.truncate(255)) }
     "roster-stored-in-whole-batches" breaks PUSH_ROTATES: "Long rosters are stored in batches of 64, and the last, incomplete one is lost." => {
         is Batch(|members| if members.len() > 64 { members.truncate(members.len() / 64 * 64) })

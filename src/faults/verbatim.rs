@@ -1,11 +1,14 @@
 //! Strings that don't come back as they were, and values that get lost on one write path (SPEC §4, §9; revision 0.4).
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use axum::http::Response;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::tools::{Object, edit, edit_body, entries, envelope, is_in, manifest, respell};
+use super::tools::{Object, edit, edit_body, entries, envelope, is_in, lock, manifest, respell};
 use crate::codec::base64;
 use crate::ground::hex;
 use crate::server::edge::Edge;
@@ -208,6 +211,27 @@ faults! {
         is Storing(Some(Route::AddMember), |repo| if let Some(last) = repo.manifest.members.last_mut() {
             last.key_binding_sig = None;
         })
+    }
+    "binding-back-when-added-again" breaks BINDING_OPAQUE: "Who was removed and is added again without a binding signature has his former one." => {
+        state { former: Mutex<HashMap<(String, String), String>> }
+        vault {
+            fn stored(&self, route: Route, before: Option<&Repo>, mut next: Repo) -> Repo {
+                let mut former = lock(&self.former);
+                for entry in before.map_or(&[][..], |repo| &repo.manifest.members) {
+                    let key = (next.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
+                    if let Some(sig) = entry.key_binding_sig.clone().filter(|_| !is_in(&next, &key.1)) {
+                        former.insert(key, sig);
+                    }
+                }
+                let id = next.manifest.repo_id.clone();
+                if let Some(last) = next.manifest.members.last_mut().filter(|_| route == Route::AddMember)
+                    && last.key_binding_sig.is_none()
+                {
+                    last.key_binding_sig = former.remove(&(id, last.ed25519_public_key.clone()));
+                }
+                next
+            }
+        }
     }
     "others-bindings-lost-on-add" breaks BINDING_OPAQUE: "addMember loses the binding signatures of those who were there." => {
         is Storing(Some(Route::AddMember), |repo| if let Some((_, others)) = repo.manifest.members.split_last_mut() {

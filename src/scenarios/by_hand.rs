@@ -13,9 +13,11 @@ use super::{Auth, Ctx, Operation};
 use crate::client::{Exchange, RawAnswer, RawConnection, RawReply, RecordedBody, TransportError, clock};
 use crate::ground::shown;
 
-/// How often a request is repeated after a 429, and the longest wait before that.
+/// How often a request is repeated after a 429 or 503, and the longest wait before that.
 const RATE_LIMIT_TRIES: u32 = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// The first wait where the server doesn't say how long.
+const UNTOLD_WAIT: Duration = Duration::from_millis(100);
 /// How long an answer may take: some odd requests are never answered, and there are many of them.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -135,7 +137,8 @@ impl<'c> Lane<'c> {
         self.connection = None;
     }
 
-    /// Sends a request; a 429 that says when to come back is waited out.
+    /// Sends a request; a 429 or 503 that says when to come back is waited out, and one that doesn't where the server is known to be
+    /// busy at times.
     ///
     /// # Errors
     /// [`TransportError`] when no whole answer comes.
@@ -144,8 +147,14 @@ impl<'c> Lane<'c> {
         loop {
             let answer = self.send_once(request).await?;
             let after = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let wait = after.and_then(clock::retry_after).filter(|wait| *wait <= LONGEST_WAIT);
-            match wait.filter(|_| answer.status.as_u16() == 429 && tries < RATE_LIMIT_TRIES) {
+            let told = after.and_then(clock::retry_after).filter(|wait| *wait <= LONGEST_WAIT);
+            let wait = match answer.status.as_u16() {
+                429 => told,
+                503 if after.is_none() && self.cx.world.limits.are_short() => Some(UNTOLD_WAIT * (1 << tries)),
+                503 => told,
+                _ => None,
+            };
+            match wait.filter(|_| tries < RATE_LIMIT_TRIES) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Ok(answer),
             }

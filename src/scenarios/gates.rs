@@ -77,6 +77,11 @@ const OCTAL: &str = "012";
 /// Spellings that a lenient reader may rightly take for the current version.
 const LENIENT: [&str; 5] = ["10.0", "1e1", "\"10\"", "[10]", "\" 10\""];
 
+/// Spellings that are 0 or 1 to languages that turn anything into a number. `null` isn't among them: in Protocol Buffers' JSON it
+/// is 0.
+const SMALL: [(i64, &[&str]); 2] =
+    [(0, &["false", "\"\"", "\" \"", "\"abc\"", "[]", "{}", "\"0abc\"", "0.4"]), (1, &["true", "\"true\"", "\"1abc\"", "1.4"])];
+
 /// A request with one member's value spelled by hand.
 pub(super) fn spelled(request: &Value, pointer: &str, value: &str) -> Bytes {
     let mut request = request.clone();
@@ -142,7 +147,31 @@ async fn expected_version(cx: &Ctx) -> Outcome {
         tally.note("all of them", cx.holds(&alice, &repo, "pushes that expect something else").await)?;
         absent_expectation(cx, &alice, &repo, &mut tally).await?;
     }
+    small_expectations(cx, &alice, &mut tally).await?;
     tally.settle(cx)
+}
+
+/// What is no number, where the current version is what loose languages make of it.
+async fn small_expectations(cx: &Ctx, alice: &Member, tally: &mut Variants) -> Outcome {
+    for (version, spellings) in SMALL {
+        // A server that begins elsewhere has no such version.
+        let Ok(Some(repo)) = reached(cx, alice, version, 0).await else { continue };
+        if repo.version() != version {
+            continue;
+        }
+        for spelling in spellings {
+            let body = spelled(&json!(repo.push_request(alice)), "/expectedPayloadVersion", spelling);
+            let Some(answer) = send(cx, Operation::Push, &repo, alice, body).await? else { continue };
+            let applied = is_accepted(&answer);
+            let expected = format!("a push applies at version {version} only if that is what it expects");
+            let what = format!("expectedPayloadVersion {spelling} at version {version}");
+            tally.note(what, answer.must(!applied, &expected, || "accepted: true".into()))?;
+            if applied {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Without an expectation nothing can be gated.

@@ -126,7 +126,28 @@ async fn add_member(cx: &Ctx) -> Outcome {
         repo.apply_add(&request.member);
         served(cx, &alice, &repo, Some((&answer, manifest)), "addMember").await?;
     }
-    Ok(())
+    added_again(cx, &alice).await
+}
+
+/// Who was removed and comes back without a binding has none, whatever a row of the first time says.
+async fn added_again(cx: &Ctx, alice: &Member) -> Outcome {
+    let bob = cx.identity();
+    let mut repo = cx.repo(alice).await?;
+    let mut request = repo.add_request(&bob);
+    request.member.key_binding_sig = Some(binding(&bob));
+    let answer = cx.add(alice, &request).await.map_err(into_trouble)?;
+    answer.accepted::<VaultManifest>("addMember, to set the check up,").map_err(into_trouble)?;
+    repo.apply_add(&request.member);
+    cx.expel(alice, &mut repo, &bob.id, &[alice]).await?;
+    let request = repo.add_request(&bob);
+    let answer = cx.add(alice, &request).await?;
+    if answer.is_refusal() {
+        // Who was removed may have to stay out.
+        return Ok(());
+    }
+    let manifest = answer.accepted("addMember of a former member")?;
+    repo.apply_add(&request.member);
+    served(cx, alice, &repo, Some((&answer, manifest)), "addMember of a former member without keyBindingSig").await
 }
 
 /// A repository whose members have bindings, and one who hasn't.

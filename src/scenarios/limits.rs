@@ -10,6 +10,7 @@ mod confirm;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
@@ -145,6 +146,8 @@ pub struct Limits {
     created: Mutex<HashSet<String>>,
     met: Mutex<BTreeMap<(Kind, &'static str), (Limit, u64)>>,
     confirmed: confirm::Confirmed,
+    /// Whether a 503 that didn't say when to come back was none a moment later.
+    busy_at_times: AtomicBool,
 }
 
 /// 402, 413 and 429, and 503 for a while, say nothing else than a limit.
@@ -167,6 +170,16 @@ impl Limits {
             lock(&self.nonces).remove(&request.nonce);
         }
         limit
+    }
+
+    /// Takes note that a 503 is for a moment here, also where it doesn't say so.
+    pub(super) fn is_busy_at_times(&self) {
+        self.busy_at_times.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a 503 that doesn't say when to come back is to be waited out.
+    pub(super) fn are_short(&self) -> bool {
+        self.busy_at_times.load(Ordering::Relaxed)
     }
 
     /// Takes note of a roster that was served.
@@ -246,7 +259,8 @@ impl Limits {
 
     fn candidates(&self, asked: &Asked<'_>, answer: &RawAnswer) -> Vec<Limit> {
         let (status, operation) = (answer.status.as_u16(), asked.operation);
-        let (says, forbidden) = (says_limit(status, &answer.headers), status == 403);
+        let busy = status == 503 && self.are_short();
+        let (says, forbidden) = (busy || says_limit(status, &answer.headers), status == 403);
         let limit = |kind, measure, sure| {
             let said = format!("status {status}");
             Limit { kind, operation, measure, said, forbidden, sure, unclear: false, otherwise: None }

@@ -182,6 +182,12 @@ async fn unknown_member(cx: &Ctx) -> Outcome {
         ("a member's id in other letter case", &swap_case(bob.id())),
         ("the beginning of a member's id", &bob.id()[..16]),
         ("a member's X25519 key", &bob.x25519_public_key),
+        // What stands for any text in SQL, file names and regular expressions.
+        ("a percent sign", "%"),
+        ("the beginning of a member's id and a percent sign", &format!("{}%", &bob.id()[..8])),
+        ("as many underlines as an id has characters", &"_".repeat(bob.id().len())),
+        ("a star", "*"),
+        ("a dot and a star", ".*"),
     ] {
         let answer = cx.fetch(&alice, repo.id(), id).await?;
         answer.refused(&format!("fetchMemberKey for {what}"), &[400, 404])?;

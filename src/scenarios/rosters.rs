@@ -14,6 +14,8 @@ checks! {
         "A roster of 257 is stored and served whole, and its last members pull, push and are fetched";
     "rosters/last-has-every-right", Must, "§6", [ADD_RECORDS, REMOVE_REPLACES, REMOVE_REVOKES, STORED_VERBATIM], last_has_every_right,
         "Whoever stands last in a roster of more than a hundred adds and removes members";
+    "rosters/large-one-is-whole", Must, "§6", [PUSH_ROTATES, STORED_VERBATIM, PULL_CURRENT], large_one,
+        "A roster of a few members and some MiB is stored and served whole";
     "rosters/ids-alike", Must, "§6", [ADD_RECORDS, FETCH_ENTRY, PUSH_ROTATES, REMOVE_REPLACES], ids_alike,
         "Member ids that differ only in case, in punctuation or at their end are different members";
 }
@@ -22,6 +24,8 @@ checks! {
 const LENGTHS: [usize; 5] = [257, 129, 65, 33, 11];
 /// With `--thorough`.
 const LONGER: [usize; 6] = [1025, 257, 129, 65, 33, 11];
+/// Six of these are more than a MiB, and fit into an answer with room to spare.
+const LARGE_KEY: usize = 192 << 10;
 /// Positions that pages, batches and bytes end at, counted from 1.
 const POSITIONS: [usize; 16] = [2, 9, 10, 11, 50, 51, 64, 65, 99, 100, 101, 128, 129, 255, 256, 257];
 /// Positions whose members have a token: the first past each usual end.
@@ -33,13 +37,20 @@ fn bystander(cx: &Ctx, epoch: i64) -> MemberEntry {
     entry_like(&identity.id, epoch)
 }
 
+/// 32 bytes that could be an X25519 key: no key has the highest bit set (RFC 7748 §5), and a server may look.
+fn key_like() -> [u8; 32] {
+    let mut key = random::bytes::<32>();
+    key[31] &= 0x7f;
+    key
+}
+
 pub(super) fn entry_like(id: &str, epoch: i64) -> MemberEntry {
     MemberEntry {
         ed25519_public_key: id.to_owned(),
-        x25519_public_key: base64::encode(&random::bytes::<32>()),
+        x25519_public_key: base64::encode(&key_like()),
         wrapped_data_key: WrappedKey {
             scheme_id: crate::codec::key_wrap::SCHEME_ID.into(),
-            ephemeral_public_key: base64::encode(&random::bytes::<32>()),
+            ephemeral_public_key: base64::encode(&key_like()),
             iv: base64::encode(&random::bytes::<12>()),
             ciphertext: base64::encode(&random::bytes::<48>()),
         },
@@ -125,6 +136,27 @@ async fn long_one(cx: &Ctx) -> Outcome {
         tally.note(format!("fetchMemberKey of member {position} of {length}"), outcome)?;
     }
     tally.settle(cx)
+}
+
+/// Stores that read by pages count bytes as well as rows. The wrapped keys are large, the members few.
+async fn large_one(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let mut repo = cx.repo(&alice).await?;
+    let mut rotation = long_rotation(cx, &repo, &alice, &[], 7);
+    for entry in &mut rotation.members[1..] {
+        let mut sealed = vec![0; LARGE_KEY];
+        random::fill(&mut sealed);
+        entry.wrapped_data_key.ciphertext = base64::encode(&sealed);
+    }
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    if answer.is_refusal() {
+        return Err(Stop::not_applicable(format!("wrapped keys of 192 KiB are refused with {}", answer.status)));
+    }
+    let pushed: PushResponse = answer.accepted("a push with a large roster")?;
+    answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    cx.holds(&alice, &repo, "a push with a roster of more than a MiB").await
 }
 
 /// The last of those who are in a roster of this length, and the others. The first is in every roster that is tried.

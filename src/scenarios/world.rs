@@ -1,6 +1,6 @@
 //! What all checks of a run share: the target, its manners, and what has been observed so far.
 
-mod turns;
+pub(super) mod turns;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -118,6 +118,9 @@ const HABITS: &[Quirk] = &[
     quirk("usual-scheme-only", "A schemeId other than the specification's is refused.", || {
         Arc::new(texts::UsualScheme)
     }),
+    quirk("canonical-keys-only", "An X25519 key with its highest bit set, as none has, is refused.", || {
+        Arc::new(texts::CanonicalKeys)
+    }),
     quirk("safe-counters-only", "Counters of 2^53 and more are refused.", || Arc::new(habits::SafeCounters)),
     quirk("small-bodies-only", "Bodies of more than 512 KiB are refused with 413.", || Arc::new(habits::SmallBodies)),
     quirk(

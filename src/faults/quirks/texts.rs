@@ -4,6 +4,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::faults::edits::each_object;
 use crate::server::edge::Edge;
@@ -52,6 +53,21 @@ impl Edge for UsualScheme {
             known &= object.get("schemeId").and_then(Value::as_str).is_none_or(|scheme| scheme == SCHEME_ID);
         });
         if known { Ok(body) } else { Err(Refusal::bad_request("this scheme isn't known")) }
+    }
+}
+
+/// X25519 keys whose highest bit is set, as no key's is, are refused.
+pub struct CanonicalKeys;
+
+impl Edge for CanonicalKeys {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let (mut request, mut canonical) = (serde_json::from_slice(&body).unwrap_or_default(), true);
+        each_object(&mut request, &mut |object| {
+            let text = object.get("x25519PublicKey").and_then(Value::as_str);
+            let key = text.and_then(|text| base64::decode_array::<32>(text).ok());
+            canonical &= key.is_none_or(|key| key[31] < 0x80);
+        });
+        if canonical { Ok(body) } else { Err(Refusal::bad_request("x25519PublicKey isn't canonical")) }
     }
 }
 

@@ -50,6 +50,19 @@ impl Edge for StrictType {
 #[derive(Default)]
 struct Busy(AtomicU64);
 
+/// The same without the time, as nginx's limits do it.
+#[derive(Default)]
+struct BusyUnsaid(AtomicU64);
+
+impl Edge for BusyUnsaid {
+    fn head(&self, _: Route, _: &mut Parts) -> Result<(), Refusal> {
+        if self.0.fetch_add(1, Ordering::Relaxed) % 97 == 50 {
+            return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "busy"));
+        }
+        Ok(())
+    }
+}
+
 impl Edge for Busy {
     fn head(&self, _: Route, _: &mut Parts) -> Result<(), Refusal> {
         if self.0.fetch_add(1, Ordering::Relaxed) % 211 != 100 {
@@ -196,6 +209,9 @@ pub const ALL: &[Quirk] = &[
     }),
     quirk("occasional-503", "Now and then a request is answered with 503 and Retry-After.", || {
         Arc::new(Busy::default())
+    }),
+    quirk("occasional-503-unsaid", "Now and then a request is answered with 503, and not told when to come back.", || {
+        Arc::new(BusyUnsaid::default())
     }),
     quirk("warming-up", "For a second after the first request everything is 503.", || Arc::new(WarmingUp::default())),
     quirk("trailing-newline", "Every body ends in a line break.", || Arc::new(TrailingNewline)),

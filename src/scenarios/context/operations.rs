@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::super::answer::Answer;
 use super::super::limits::Kind;
+use super::super::world::turns::is_busy_for_who_knows;
 use super::super::{Finding, Stop};
 use super::record::prepare;
 use super::{Auth, Call, Ctx, Member, Provoked};
@@ -187,12 +188,27 @@ impl Ctx {
         let mut limits = Vec::new();
         let bound = call.bound.unwrap_or(transport.timeout());
         let result = self.world.send(transport, &request, bound, &mut limits).await;
+        let served = result.as_ref().is_ok_and(|answer| answer.status != http::StatusCode::SERVICE_UNAVAILABLE);
         for limit in limits {
+            let busy = served && is_busy_for_who_knows(&limit);
             // Waited out, but an answer like any other.
-            let _ = self.conclude(&call, &request, authorization.clone(), Ok(limit), (started, Instant::now()));
+            let (exchange, _) =
+                self.conclude(&call, &request, authorization.clone(), Ok(limit), (started, Instant::now()));
+            if busy {
+                self.was_busy(exchange);
+            }
         }
         let (exchange, result) = self.conclude(&call, &request, authorization, result, (started, Instant::now()));
         (exchange, self.confirm_limit(result).await)
+    }
+
+    /// A 503 that didn't say when to come back, and wasn't for good. Clients can't tell it from a server that is broken.
+    fn was_busy(&self, exchange: Arc<Exchange>) {
+        self.world.limits.is_busy_at_times();
+        if self.world.is_news("503 without Retry-After") {
+            let expected = "a server that is busy says by Retry-After when to come back (RFC 9110 §15.6.4)";
+            self.warn(Finding::shown(expected, "status 503 without Retry-After; a moment later it was served", exchange));
+        }
     }
 
     /// Leaves a limit on an answer only where a plain request of the same kind works.

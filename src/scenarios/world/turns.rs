@@ -26,13 +26,14 @@ const LIMITED_IN_A_ROW: u32 = 60;
 /// Requests in a row without any answer, after which the target counts as gone.
 const UNANSWERED_LIMIT: u32 = 10;
 
-/// Whether it would be another answer later: 429, and 503 that says when, by the header or by gRPC's own metadata for that.
+/// Whether it may be another answer later: 429, and 503, as proxies answer what is too much at once, whether they say when or not.
 fn asks_to_wait(answer: &RawAnswer) -> bool {
-    match answer.status.as_u16() {
-        429 => true,
-        503 => wanted_wait(answer).is_some(),
-        _ => false,
-    }
+    matches!(answer.status.as_u16(), 429 | 503)
+}
+
+/// Whether it is a 503 that doesn't say how long it will be one.
+pub(in crate::scenarios) fn is_busy_for_who_knows(answer: &RawAnswer) -> bool {
+    answer.status == http::StatusCode::SERVICE_UNAVAILABLE && wanted_wait(answer).is_none()
 }
 
 /// Method and last segment: enough to tell operations apart.
@@ -168,7 +169,7 @@ impl World {
         }
     }
 
-    /// Notes a 429, or a 503 that names a time; false when there is no point in trying again.
+    /// Notes a 429 or 503; false when there is no point in trying again.
     fn back_off(&self, answer: &RawAnswer, tries: u32) -> bool {
         let status = answer.status.as_u16();
         let wait = match wanted_wait(answer) {
