@@ -80,7 +80,9 @@ fn is_like(text: &str, pattern: &str) -> bool {
     match rest.next() {
         None => text.is_empty(),
         Some('%') => (0..=text.len()).any(|at| text.get(at..).is_some_and(|tail| is_like(tail, rest.as_str()))),
-        Some(c) => text.chars().next().is_some_and(|t| (c == '_' || c == t) && is_like(&text[t.len_utf8()..], rest.as_str())),
+        Some(c) => {
+            text.chars().next().is_some_and(|t| (c == '_' || c == t) && is_like(&text[t.len_utf8()..], rest.as_str()))
+        }
     }
 }
 

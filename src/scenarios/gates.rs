@@ -79,8 +79,10 @@ const LENIENT: [&str; 5] = ["10.0", "1e1", "\"10\"", "[10]", "\" 10\""];
 
 /// Spellings that are 0 or 1 to languages that turn anything into a number. `null` isn't among them: in Protocol Buffers' JSON it
 /// is 0.
-const SMALL: [(i64, &[&str]); 2] =
-    [(0, &["false", "\"\"", "\" \"", "\"abc\"", "[]", "{}", "\"0abc\"", "0.4"]), (1, &["true", "\"true\"", "\"1abc\"", "1.4"])];
+const SMALL: [(i64, &[&str]); 2] = [
+    (0, &["false", "\"\"", "\" \"", "\"abc\"", "[]", "{}", "\"0abc\"", "0.4"]),
+    (1, &["true", "\"true\"", "\"1abc\"", "1.4"]),
+];
 
 /// A request with one member's value spelled by hand.
 pub(super) fn spelled(request: &Value, pointer: &str, value: &str) -> Bytes {

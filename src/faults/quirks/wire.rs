@@ -210,9 +210,11 @@ pub const ALL: &[Quirk] = &[
     quirk("occasional-503", "Now and then a request is answered with 503 and Retry-After.", || {
         Arc::new(Busy::default())
     }),
-    quirk("occasional-503-unsaid", "Now and then a request is answered with 503, and not told when to come back.", || {
-        Arc::new(BusyUnsaid::default())
-    }),
+    quirk(
+        "occasional-503-unsaid",
+        "Now and then a request is answered with 503, and not told when to come back.",
+        || Arc::new(BusyUnsaid::default()),
+    ),
     quirk("warming-up", "For a second after the first request everything is 503.", || Arc::new(WarmingUp::default())),
     quirk("trailing-newline", "Every body ends in a line break.", || Arc::new(TrailingNewline)),
     quirk("integers-with-fraction", "Integers are written as 1.0 where a double holds them.", || Arc::new(Fractions)),

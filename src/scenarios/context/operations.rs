@@ -207,7 +207,11 @@ impl Ctx {
         self.world.limits.is_busy_at_times();
         if self.world.is_news("503 without Retry-After") {
             let expected = "a server that is busy says by Retry-After when to come back (RFC 9110 §15.6.4)";
-            self.warn(Finding::shown(expected, "status 503 without Retry-After; a moment later it was served", exchange));
+            self.warn(Finding::shown(
+                expected,
+                "status 503 without Retry-After; a moment later it was served",
+                exchange,
+            ));
         }
     }
 
