@@ -113,6 +113,9 @@ pub(super) fn seal(key: &DataKey, binding: &Binding<'_>, plain: &[u8], habits: &
         iv = [0; IV_LEN];
         iv[4..].copy_from_slice(&binding.payload_version.to_be_bytes());
     }
+    if habits.has(Habit::IvOfFour) {
+        iv = [binding.payload_version.to_be_bytes()[7] & 3; IV_LEN];
+    }
     let mut ciphertext = gcm_seal(key.as_bytes(), &iv, &aad(binding, habits), plain);
     if habits.has(Habit::PlainPayload) {
         ciphertext = [plain, &[0; TAG_LEN]].concat();

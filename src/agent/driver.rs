@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::memory::SharedKeys;
+use super::session::SharedTokens;
 use super::{Agent, AgentError, Connection, Habits, Keys, Known, State};
 
 /// A client behind the protocol.
@@ -15,12 +16,13 @@ pub struct Adapter {
     clients: HashMap<String, Agent>,
     /// What faulty clients of one process share.
     issuer: SharedKeys,
+    tokens: SharedTokens,
 }
 
 impl Adapter {
     /// An adapter without any client yet.
     pub fn new(connection: Connection, habits: Habits) -> Self {
-        Self { connection, habits, clients: HashMap::new(), issuer: SharedKeys::default() }
+        Self { connection, habits, clients: HashMap::new(), issuer: SharedKeys::default(), tokens: SharedTokens::default() }
     }
 
     /// The answer to a line.
@@ -51,6 +53,7 @@ impl Adapter {
             let mut agent = Agent::new(State::in_memory(keys), &self.connection, self.habits.clone())?;
             agent.plain_http = request["scheme"] == "http";
             agent.memory.issuer = SharedKeys::clone(&self.issuer);
+            agent.session.shared = SharedTokens::clone(&self.tokens);
             let keys = &agent.state.keys;
             let answer = json!({
                 "ed25519PublicKey": keys.id(),

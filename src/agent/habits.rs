@@ -186,6 +186,33 @@ habits! {
         FirstProfile "client-first-profile" breaks CLIENT_LENIENT: "Looks at the first profile of a discovery only.";
         IssuerAnyCertificate "client-issuer-any-certificate" breaks CLIENT_TLS: "Accepts any certificate of an issuer.";
         CertificateOnce "client-certificate-once" breaks CLIENT_TLS: "Looks at a server's certificate once.";
+        TokenOfOthers "client-token-of-another-member" breaks CLIENT_CREATES_ALONE: "Keeps tokens by host for all members of a process, whoever has logged in.";
+        FollowsCreated "client-follows-created" breaks CLIENT_TOKEN_PER_HOST: "Looks at what a 201 names as created, wherever that is, with the token.";
+        FollowsChoices "client-follows-300" breaks CLIENT_TOKEN_PER_HOST: "Follows a 300 to another server, with the token.";
+        DiscoveryMoves "client-discovery-moves" breaks CLIENT_TOKEN_PER_HOST: "Takes the token of the server that it has asked for discovery to the one that discovery was redirected to.";
+        TokenByAddress "client-token-by-address" breaks CLIENT_TOKEN_PER_HOST: "Keeps tokens by the address that the host's name stands for.";
+        IvOfFour "client-iv-of-four" breaks CLIENT_FRESH_IV: "Takes the last two bits of the payload version for the IV.";
+        BindingOwn "client-binding-own-entry" breaks CLIENT_VERIFIES_BINDING: "Wraps to whatever key the server names as its own.";
+        BindingInvited "client-binding-invited" breaks CLIENT_VERIFIES_BINDING: "Trusts whatever key is served for a member that it has invited itself.";
+        BindingFew "client-binding-first-three" breaks CLIENT_VERIFIES_BINDING: "Verifies the first three members of a roster.";
+        RosterUnion "client-roster-union" breaks CLIENT_ROTATES: "Puts members back into the roster that somebody else has removed.";
+        AloneKeepsKey "client-keeps-key-when-alone" breaks CLIENT_ROTATES: "Keeps the data key when it removes the last member beside itself.";
+        SecondConflict "client-ignores-second-conflict" breaks CLIENT_RETRIES: "Takes a second conflict for a success.";
+        UnreadIsEmpty "client-unreadable-is-empty" breaks CLIENT_AAD_CHECKED: "Takes a payload that it can't open for an empty one when it writes.";
+        RemovesUnread "client-removes-unread" breaks CLIENT_AAD_CHECKED: "Doesn't look at the tag of the payload that it writes anew in a removal.";
+        AccountsPage "client-last-thirty-accounts" breaks CLIENT_KEEPS_ACCOUNTS: "Keeps the last thirty accounts when it writes.";
+        BasicPlane "client-names-in-basic-plane" breaks CLIENT_KEEPS_ACCOUNTS: "Writes question marks for characters beyond the basic plane.";
+        DropsTokenless "client-drops-tokenless" breaks CLIENT_KEEPS_ACCOUNTS: "Drops accounts without a credential when it writes.";
+        UsedByAll "client-used-by-all" breaks CLIENT_KEEPS_ACCOUNTS: "Writes itself as the last user of every account.";
+        EpochDouble "client-epoch-through-double" breaks CLIENT_INT64: "Passes the epoch that a removal or an invitation names through a double.";
+        IdNumber "client-id-as-number" breaks CLIENT_IDS_ESCAPED: "Takes an id of digits for a number.";
+        IdTrimmed "client-id-trimmed" breaks CLIENT_IDS_ESCAPED: "Strips blanks from the ends of ids.";
+        SchemeHint "client-trusts-scheme-hint" breaks CLIENT_LOCATOR_OPTIONAL: "Refuses a locator that names another scheme than the manifest does.";
+        SourceInHeader "client-source-in-header" breaks CLIENT_ZERO_KNOWLEDGE: "Tells sourceUser of the account that it adds in a header.";
+        CredentialInHex "client-credential-in-hex" breaks CLIENT_ZERO_KNOWLEDGE: "Tells the credential of an account that it adds in a header, in hex.";
+        AnyNameForNames "client-any-name-for-names" breaks CLIENT_TLS: "Accepts a certificate for another name where the host is named and not numbered.";
+        ManifestScheme "client-any-manifest-scheme" breaks CLIENT_STRICT_ENVELOPE: "Takes a manifest of a scheme that it doesn't know.";
+        RestoresRemoved "client-restores-removed" breaks CLIENT_ROTATES: "Puts members back into the roster that it has invited and removed.";
     }
     quirks {
         SendsTwice "client-sends-twice": "Sends a push again, byte for byte, after it was accepted.";

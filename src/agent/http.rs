@@ -110,6 +110,7 @@ impl Http {
                 answer = self.start(Request { url, ..second }).await.map_err(failed)?;
             }
         }
+        self.look_at_created(&request, &answer).await;
         self.check_framing(&answer)?;
         let status = answer.status().as_u16();
         let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -181,6 +182,13 @@ impl Http {
         let keeps = has(Habit::TokenRelative) && target.starts_with('/')
             || has(Habit::TokenPrefix) && target.starts_with(&origin)
             || has(Habit::TokenToHttp) && same_name && (request.url.scheme(), url.scheme()) == ("https", "http");
+        if has(Habit::DiscoveryMoves) && request.url.path().ends_with("/avp") {
+            *lock(&self.moved) = Some((origin, url.clone()));
+            return Some(Request { url, ..request.clone() });
+        }
+        if has(Habit::FollowsChoices) && answer.status() == 300 {
+            return Some(Request { method: Method::GET, url, body: None, ..request.clone() });
+        }
         if has(Habit::RemembersMoved) && answer.status() == 308 {
             *lock(&self.moved) = Some((origin, url.clone()));
         }
@@ -198,6 +206,18 @@ impl Http {
             _ if has(Habit::TokenFollowsPort) && same_name => Some(if keeps_method { as_is } else { as_get }),
             _ if has(Habit::FollowsAsGet) => Some(Request { token: None, ..as_get }),
             _ => None,
+        }
+    }
+
+    /// What was created is looked at, wherever it is said to be.
+    async fn look_at_created(&self, request: &Request, answer: &reqwest::Response) {
+        let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        if self.habits.has(Habit::FollowsCreated)
+            && answer.status() == 201
+            && let Some(url) = location.and_then(|location| request.url.join(location).ok())
+        {
+            let created = Request { method: Method::GET, url, body: None, ..request.clone() };
+            self.start(created).await.ok();
         }
     }
 

@@ -93,6 +93,7 @@ impl Agent {
     /// [`AgentError`]; [`AgentError::Refused`] when a key of somebody who stays can't be trusted.
     pub async fn remove(&mut self, repo: &Known, id: &str) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
+        self.memory.careless = self.habits.has(Habit::RemovesUnread);
         let mut opened = self.open(&mut known).await?;
         if opened.manifest.member(id).is_none() {
             return Err(AgentError::Usage(format!("{id} isn't a member")));
@@ -101,9 +102,20 @@ impl Agent {
             if self.habits.has(Habit::OldRoster) {
                 opened.manifest.members.clone_from(&first.manifest.members);
             }
+            if self.habits.has(Habit::RosterUnion) {
+                let missing = |entry: &&MemberEntry| opened.manifest.member(&entry.ed25519_public_key).is_none();
+                let missing: Vec<_> = first.manifest.members.iter().filter(missing).cloned().collect();
+                opened.manifest.members.extend(missing);
+            }
             if self.habits.has(Habit::OldPayload) {
                 opened.payload = first.payload.clone();
             }
+        }
+        if self.habits.has(Habit::RestoresRemoved) {
+            let own = known.keys.contains_key(id);
+            let entry = opened.manifest.member(id).filter(|_| own).cloned();
+            opened.manifest.members.extend(std::mem::take(&mut self.memory.removed));
+            self.memory.removed.extend(entry);
         }
         if self.habits.has(Habit::RosterPage) {
             opened.manifest.members.truncate(16);
@@ -117,6 +129,7 @@ impl Agent {
         };
         let key = match () {
             () if self.habits.has(Habit::KeepsDataKey) => opened.key.clone(),
+            () if self.habits.has(Habit::AloneKeepsKey) && opened.manifest.members.len() <= 2 => opened.key.clone(),
             () if self.habits.has(Habit::MemoKey) => {
                 self.memory.memo.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
             }
@@ -152,7 +165,9 @@ impl Agent {
             answer: MessageKind::VaultManifest,
         };
         let manifest: VaultManifest = self.session.call(&self.state.keys, &known.base, operation).await?;
-        known.keys.remove(id);
+        if !self.habits.has(Habit::RestoresRemoved) {
+            known.keys.remove(id);
+        }
         (known.version, known.epoch) = (Some(manifest.payload_version), Some(manifest.key_epoch));
         self.state.keep(known)?;
         Ok(manifest.key_epoch)
@@ -171,9 +186,11 @@ impl Agent {
         let keeps_all = self.habits.has(Habit::KeepsRemoved);
         let stays = |entry: &&MemberEntry| entry.ed25519_public_key != removed || keeps_all;
         let mut members = Vec::new();
-        for old in manifest.members.iter().filter(stays) {
+        for (place, old) in manifest.members.iter().filter(stays).enumerate() {
             let looked_at = self.looked_at(known, old).await?;
-            self.vouched(known, issuer.as_deref(), &looked_at)?;
+            if place < 3 || !self.habits.has(Habit::BindingFew) {
+                self.vouched(known, issuer.as_deref(), &looked_at)?;
+            }
             if self.habits.has(Habit::BindingById) {
                 self.memory.verified.insert(old.ed25519_public_key.clone());
             }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{Habit, Habits, Known, Opened, crypto};
 use crate::codec::DataKey;
 use crate::codec::aad::Binding;
-use crate::wire::EncryptedEnvelope;
+use crate::wire::{EncryptedEnvelope, MemberEntry};
 
 /// Keys of an issuer, as several clients share them.
 pub(super) type SharedKeys = Arc<Mutex<Option<Vec<[u8; 32]>>>>;
@@ -29,6 +29,10 @@ pub(super) struct Memory {
     pub issuer: SharedKeys,
     /// Payloads by version, with the id of the repository that they are of.
     versions: HashMap<i64, (String, Value)>,
+    /// Whether what is written next is written whatever can be read.
+    pub careless: bool,
+    /// Entries of members that it has removed.
+    pub removed: Vec<MemberEntry>,
 }
 
 fn address(known: &Known) -> (String, String) {
@@ -38,7 +42,7 @@ fn address(known: &Known) -> (String, String) {
 impl Memory {
     /// Takes note of what was read.
     pub fn saw(&mut self, known: &Known, opened: &Opened, habits: &Habits) {
-        let wanted = [Habit::OldRoster, Habit::OldPayload, Habit::InvitesOldKey];
+        let wanted = [Habit::OldRoster, Habit::OldPayload, Habit::InvitesOldKey, Habit::RosterUnion];
         if wanted.into_iter().any(|habit| habits.has(habit)) {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
@@ -60,6 +64,21 @@ impl Memory {
         habits: &Habits,
     ) -> Option<Zeroizing<Vec<u8>>> {
         self.ring.iter().find_map(|key| crypto::open(key, binding, envelope, habits).ok())
+    }
+
+    /// What a careless client takes a payload for that it can't open.
+    pub fn unread(
+        &self,
+        key: &DataKey,
+        binding: &Binding<'_>,
+        envelope: &EncryptedEnvelope,
+        habits: &Habits,
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        match () {
+            () if !self.careless => None,
+            () if habits.has(Habit::UnreadIsEmpty) => Some(Zeroizing::new(br#"{"alts":[]}"#.to_vec())),
+            () => crypto::open(key, binding, envelope, &Habits(vec![Habit::TagUnchecked])).ok(),
+        }
     }
 
     /// What was read at this version, of whatever repository.

@@ -144,8 +144,14 @@ impl Agent {
     /// [`AgentError`].
     pub async fn join(&mut self, locator: &str) -> Result<Known, AgentError> {
         let mut locator = RepoLocator::decode(locator).map_err(AgentError::refused)?;
-        if self.habits.has(Habit::LowersIds) {
-            locator.repo_id = locator.repo_id.to_lowercase();
+        locator.repo_id = match locator.repo_id.parse::<u64>() {
+            _ if self.habits.has(Habit::LowersIds) => locator.repo_id.to_lowercase(),
+            _ if self.habits.has(Habit::IdTrimmed) => locator.repo_id.trim().to_owned(),
+            Ok(number) if self.habits.has(Habit::IdNumber) => number.to_string(),
+            _ => locator.repo_id,
+        };
+        if self.habits.has(Habit::SchemeHint) && locator.scheme_id.as_ref().is_some_and(|scheme| scheme != SCHEME_ID) {
+            return Err(AgentError::refused("the locator names an unknown scheme"));
         }
         if self.habits.has(Habit::ReposById)
             && let Some(known) = self.state.repos.iter().find(|known| known.repo_id == locator.repo_id)
@@ -218,7 +224,11 @@ impl Agent {
         let repo_id = if self.habits.has(Habit::AnyRepoId) { &envelope.repo_id } else { &known.repo_id };
         let binding = Binding { repo_id, payload_version: envelope.payload_version, key_epoch: envelope.key_epoch };
         let text = match crypto::open(&key, &binding, &envelope, &self.habits) {
-            Err(error) => self.memory.by_old_key(&binding, &envelope, &self.habits).ok_or(error)?,
+            Err(error) => {
+                let (memory, habits) = (&self.memory, &self.habits);
+                let unread = || memory.unread(&key, &binding, &envelope, habits);
+                memory.by_old_key(&binding, &envelope, habits).or_else(unread).ok_or(error)?
+            }
             text => text?,
         };
         let payload = payload::read(&text, envelope.payload_version, &self.habits)?;
@@ -253,6 +263,10 @@ impl Agent {
         let ignores = |habit| self.habits.has(habit);
         if (manifest.repo_id != known.repo_id || envelope.repo_id != known.repo_id) && !ignores(Habit::AnyRepoId) {
             return Err(AgentError::refused("the answer is about another repository"));
+        }
+        let own_scheme = manifest.scheme_id == SCHEME_ID || ignores(Habit::SchemeUpper);
+        if !own_scheme && !ignores(Habit::ManifestScheme) {
+            return Err(AgentError::refused("the manifest names an unknown scheme"));
         }
         let agree = envelope.payload_version == manifest.payload_version && envelope.key_epoch == manifest.key_epoch;
         if !agree && !ignores(Habit::HeaderUnchecked) {

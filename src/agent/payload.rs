@@ -76,6 +76,12 @@ pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &H
             _ => {}
         }
     }
+    match habits.0.first() {
+        Some(Habit::AccountsPage) => accounts.drain(..accounts.len().saturating_sub(30)).for_each(drop),
+        Some(Habit::DropsTokenless) => accounts.retain(|account| account["accessToken"] != ""),
+        Some(Habit::UsedByAll) => accounts.iter_mut().for_each(|account| account["lastUsedBy"] = member.into()),
+        _ => {}
+    }
     if habits.has(Habit::DropsUnknown)
         && let Some(members) = payload.as_object_mut()
     {
@@ -119,5 +125,9 @@ pub(super) fn write(mut payload: Value, version: i64, habits: &Habits) -> Zeroiz
     {
         members.remove("payloadVersion");
     }
-    Zeroizing::new(payload.to_string())
+    let text = payload.to_string();
+    if habits.has(Habit::BasicPlane) {
+        return Zeroizing::new(text.replace(|c: char| c > '\u{ffff}', "??"));
+    }
+    Zeroizing::new(text)
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::session::Operation;
 use super::{Agent, AgentError, Habit, Known, Opened, TRIES, demo, memory, payload, to_value};
+use crate::ground::hex;
 use crate::wire::{MessageKind, PushRequest, PushResponse};
 
 impl Agent {
@@ -14,6 +15,7 @@ impl Agent {
     /// [`AgentError`].
     pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
+        self.memory.careless = self.habits.has(Habit::UnreadIsEmpty);
         let mut made: Option<Opened> = None;
         let mut told: Option<i64> = None;
         for tries in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {
@@ -43,11 +45,18 @@ impl Agent {
             if self.habits.has(Habit::AccountToOthers) {
                 self.session.added = account["accessToken"].as_str().map(ToOwned::to_owned);
             }
+            if self.habits.has(Habit::SourceInHeader) {
+                self.session.added = account["sourceUser"].as_str().map(ToOwned::to_owned);
+            }
+            if self.habits.has(Habit::CredentialInHex) {
+                self.session.added = account["accessToken"].as_str().map(|text| hex::encode(text.as_bytes()));
+            }
             if self.habits.has(Habit::NameInUrl) {
                 self.session.gossip = Some(demo::names(&opened.payload));
             }
             let answer = self.push(&known, &opened, expected).await?;
-            if answer.accepted || self.habits.has(Habit::IgnoresConflict) {
+            let content = self.habits.has(Habit::IgnoresConflict) || tries > 0 && self.habits.has(Habit::SecondConflict);
+            if answer.accepted || content {
                 known.version = Some(answer.payload_version);
                 self.state.keep(known)?;
                 return Ok(answer.payload_version);

@@ -1,6 +1,8 @@
 //! Requests with a token: one login per host, one more when the token isn't accepted any longer.
 
 use std::collections::HashMap;
+use std::net::ToSocketAddrs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -13,6 +15,7 @@ use super::error::AgentError;
 use super::habits::{Habit, Habits};
 use super::http::{Http, Reply, Request, authority};
 use crate::codec::{base64, signature};
+use crate::ground::lock;
 use crate::wire::{ChallengeResponse, MessageKind, TokenResponse, prune};
 
 /// All but the unreserved characters of RFC 3986.
@@ -22,11 +25,16 @@ const PATIENT_TRIES: u32 = 3;
 /// The longest wait that a server may ask for.
 const LONGEST_WAIT: u64 = 60;
 
+/// Tokens that faulty clients of one process share.
+pub(super) type SharedTokens = Arc<Mutex<HashMap<String, String>>>;
+
 /// The tokens and the HTTP of a client.
 pub(super) struct Session {
     pub http: Http,
     pub habits: Habits,
     tokens: HashMap<String, String>,
+    /// What other clients of this process have got.
+    pub shared: SharedTokens,
     nonce: Option<String>,
     /// Where a faulty client logs in, whoever asks for it.
     home: Option<String>,
@@ -50,7 +58,8 @@ pub(super) struct Operation<'a> {
 
 impl Session {
     pub(super) fn new(http: Http, habits: Habits) -> Self {
-        Self { http, habits, tokens: HashMap::new(), nonce: None, home: None, gossip: None, added: None }
+        let (tokens, shared) = Default::default();
+        Self { http, habits, tokens, shared, nonce: None, home: None, gossip: None, added: None }
     }
 
     /// Carries out an operation and reads its answer.
@@ -121,6 +130,11 @@ impl Session {
         Ok(match () {
             () if self.habits.has(Habit::OneTokenForAll) => String::new(),
             () if self.habits.has(Habit::TokenByName) => url.host_str().unwrap_or_default().into(),
+            () if self.habits.has(Habit::TokenByAddress) => {
+                let place = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+                let mut known = place.to_socket_addrs().into_iter().flatten();
+                known.find(std::net::SocketAddr::is_ipv4).map(|address| address.to_string()).unwrap_or_default()
+            }
             () => format!("{} {}", url.scheme(), authority(&url)),
         })
     }
@@ -134,8 +148,13 @@ impl Session {
         {
             return Ok(token.clone());
         }
+        let shares = self.habits.has(Habit::TokenOfOthers);
+        if let Some(token) = lock(&self.shared).get(&host).filter(|_| shares) {
+            return Ok(token.clone());
+        }
         let token = self.login(keys, base).await?;
-        self.tokens.insert(host, token.clone());
+        self.tokens.insert(host.clone(), token.clone());
+        lock(&self.shared).insert(host, token.clone());
         Ok(token)
     }
 
@@ -279,6 +298,14 @@ impl Session {
                 }
             }),
             Some(Habit::SnakeCase) => *body = snake(body),
+            Some(Habit::EpochDouble) => {
+                let of_entry = members.contains_key("member");
+                each(body, &mut |name, value| {
+                    if name == "newKeyEpoch" || (of_entry && name == "keyEpoch") {
+                        super::payload::through_double(value);
+                    }
+                });
+            }
             Some(Habit::Nulls) if members.contains_key("envelope") => {
                 members.entry("rotatedMembers").or_insert(Value::Null);
             }

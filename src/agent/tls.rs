@@ -33,13 +33,14 @@ pub(super) fn config(ca: Option<&[u8]>, habits: &Habits) -> Result<ClientConfig,
     let usage = |error: rustls::Error| AgentError::Usage(format!("TLS can't be set up: {error}"));
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(usage)?;
-    let (any, any_name) = (habits.has(Habit::AnyCertificate), habits.has(Habit::AnyHostName));
-    if !any && !any_name {
+    let any = habits.has(Habit::AnyCertificate);
+    let numbers = !habits.has(Habit::AnyHostName);
+    if !any && numbers && !habits.has(Habit::AnyNameForNames) {
         return Ok(builder.with_root_certificates(store).with_no_client_auth());
     }
     let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build();
     let chains = chains.map_err(|error| AgentError::Usage(error.to_string()))?;
-    let verifier = Arc::new(Careless { chains, provider, any });
+    let verifier = Arc::new(Careless { chains, provider, any, numbers });
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
@@ -50,6 +51,8 @@ struct Careless {
     provider: Arc<CryptoProvider>,
     /// Whether even a certificate of nobody's will do.
     any: bool,
+    /// Whether the name has to be right where it is an address.
+    numbers: bool,
 }
 
 impl ServerCertVerifier for Careless {
@@ -64,7 +67,7 @@ impl ServerCertVerifier for Careless {
         match self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if !self.numbers || matches!(server_name, ServerName::DnsName(_)) => Ok(ServerCertVerified::assertion()),
             Err(_) if self.any => Ok(ServerCertVerified::assertion()),
             verdict => verdict,
         }

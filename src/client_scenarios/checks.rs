@@ -73,6 +73,7 @@ client_checks! {
         [Rotated, RotatedGarbage, BigCounters, BiggerVersion, Version32, Version31, BigSpaced], Runs reads;
     "client-write/exact-int64", Must, "§2", [CLIENT_INT64, CLIENT_AAD], "Payloads over versions beyond 2^53 are bound exactly",
         [Rotated, RotatedGarbage, BigCounters, BiggerVersion, Version32, Version31, BigSpaced], Runs payloads::bound;
+    "client-write/exact-epoch", Must, "§2", [CLIENT_INT64], "Epochs beyond 2^53 are named exactly by invitations and removals", [], Scene scenes::exact_epoch;
     "client-login/far-expiry", Must, "§2", [CLIENT_INT64], "An expiry beyond 2^53 is an expiry", [ExpiryFar], Runs bears;
 
     "client-login/signs-raw-nonce", Must, "§3", [CLIENT_SIGNS_RAW], "The raw bytes of the nonce are signed", [], Runs login::signs_raw;
@@ -89,10 +90,11 @@ client_checks! {
          RedirectUser307, RedirectPrefix307, RedirectPlain307, RedirectMoved], Runs login::stays_home;
     "client-token/stays-home-post-302", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected POST (301, 302, 303) doesn't take the token to another server",
         [Redirect301Port, Redirect302Host, Redirect302Port, Redirect303Host, RedirectPull302,
-         RedirectChain302, RedirectRelative302, RedirectUser302, RedirectPrefix302, RedirectPlain302], Runs login::stays_home;
+         RedirectChain302, RedirectRelative302, RedirectUser302, RedirectPrefix302, RedirectPlain302, CreatedElsewhere], Runs login::stays_home;
     "client-token/stays-home-get", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected GET doesn't take the token to another server",
-        [RedirectGet302, RedirectGet307], Runs login::stays_home;
+        [RedirectGet302, RedirectGet307, RedirectDiscovery], Runs login::stays_home;
     "client-token/per-host", Must, "§3", [CLIENT_TOKEN_PER_HOST], "Two hosts get tokens of their own", [], Scene scenes::two_hosts;
+    "client-token/own", Must, "§6", [CLIENT_CREATES_ALONE], "Every member asks with a token of its own", [], Scene scenes::own_token;
     "client-token/new-login", Hardening, "§3", [CLIENT_RELOGIN], "A token that isn't valid any longer leads to one new login",
         [TokenRevoked, NoTokenValid], Runs login::logs_in_anew;
 
@@ -123,9 +125,10 @@ client_checks! {
     "client-refuse/wrapped-otherwise", Must, "§4", [CLIENT_WRAP_CHECKED, CLIENT_WRAP], "A key that was wrapped in another way isn't taken",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapNoAad, WrapLabel, WrapNoSalt, WrapRawSecret, WrapNoSaltAlone], Runs refuses;
     "client-refuse/strict-envelope", Hardening, "§4", [CLIENT_STRICT_ENVELOPE], "Headers that contradict each other, unknown schemes and short keys are refused",
-        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, UnknownScheme, ShortKey, HeaderVersion, OtherRepo], Runs refuses;
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, UnknownScheme, ManifestScheme, ShortKey, HeaderVersion, OtherRepo], Runs refuses;
+    "client-refuse/writes-over", Must, "§4", [CLIENT_AAD_CHECKED], "Nothing is written over a payload that isn't authentic", [], Scene scenes::writes_over;
     "client-write/fresh-iv", Must, "§4", [CLIENT_FRESH_IV], "An IV is used for one payload only", [Rotated], Runs sealed::fresh_iv;
-    "client-write/iv-after-error", Must, "§4", [CLIENT_FRESH_IV], "A push that failed leaves no IV to be used again", [], Scene scenes::fresh_iv;
+    "client-write/iv-after-error", Must, "§4", [CLIENT_FRESH_IV], "No IV is used again by later pushes, one that failed included", [], Scene scenes::fresh_iv;
     "client-write/fresh-ephemeral", Must, "§4", [CLIENT_FRESH_EPHEMERAL], "Every wrap has an ephemeral key of its own", [Rotated], Runs sealed::fresh_ephemeral;
     "client-write/scheme", Must, "§4", [CLIENT_WRAP], "A scheme goes by its name", [Rotated], Runs requests::scheme;
     "client-write/wraps-anew", Must, "§4", [CLIENT_WRAP, CLIENT_FRESH_EPHEMERAL], "An invitation wraps the data key of now, with a new ephemeral key",
@@ -200,7 +203,7 @@ client_checks! {
         [Rotated, ConflictRead], Runs secrets::zero_knowledge;
     "client-write/rotates", Must, "§10", [CLIENT_ROTATES], "A removal comes with the next epoch, a new key and new wraps", [Rotated], Runs flow::rotates;
     "client-http/certificate", Must, "§12", [CLIENT_TLS], "Nothing is sent to a server with a wrong certificate",
-        [TlsRight, TlsUnknownCa, TlsWrongName, TlsExpired, TlsLater], Runs login::certificate;
+        [TlsRight, TlsUnknownCa, TlsWrongName, TlsWrongDns, TlsExpired, TlsLater], Runs login::certificate;
     "client-http/issuer-certificate", Must, "§12", [CLIENT_TLS], "The issuer isn't asked over a connection with a wrong certificate", [], Scene scenes::issuer_certificate;
 
     "client-write/keeps-later", Must, "§5", [CLIENT_KEEPS_04], "Refresh tokens and bans survive a push", [Rotated, RotatedGarbage, UnknownMembers],

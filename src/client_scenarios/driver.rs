@@ -188,7 +188,9 @@ async fn tour(talker: &mut Talker<'_>, url: &str) -> Result<(), Failure> {
     }
     let repo =
         talker.ask("alice", "create", json!({ "url": url, "accounts": [account("first")] })).await?["repo"].clone();
-    talker.try_to("alice", "put", json!({ "repo": repo, "account": account("second") })).await?;
+    let mut second = account("second");
+    second["sourceUser"] = MARKED_USER.into();
+    talker.try_to("alice", "put", json!({ "repo": repo, "account": second })).await?;
     let invite = |id: &Value| json!({ "repo": repo, "inviteRequest": id["inviteRequest"] });
     let locator = talker.try_to("alice", "invite", invite(&ids[1])).await?["locator"].clone();
     if locator.is_null() {
@@ -218,6 +220,9 @@ pub(super) const MARKED_NAME: &str = "Zq7Kav_";
 
 /// What every id ends in of an account that a client is told to keep; likewise.
 pub(super) const MARKED_UUID: &str = "7a9e3c51d2f0";
+
+/// A user whom a client is told to keep with an account; likewise.
+pub(super) const MARKED_USER: &str = "user-Wb4Xe.local";
 
 /// An account that a client is to write.
 pub(super) fn account(name: &str) -> Value {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_UUID};
+use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_USER, MARKED_UUID};
 use super::super::evidence::{Evidence, Judgement, envelope};
 use super::super::subject::Ran;
 use super::super::vault::reading::bytes_of;
@@ -66,7 +66,7 @@ impl Known {
         // A name may be any word. An id or a credential of some length is nothing else.
         let texts = accounts.flat_map(|account| [account["uuid"].as_str(), account["accessToken"].as_str()]).flatten();
         known.accounts = texts.map(bare).filter(|text| text.len() >= 24).collect();
-        known.accounts.extend([MARKED_NAME, MARKED_UUID, CREDENTIAL].map(bare));
+        known.accounts.extend([MARKED_NAME, MARKED_UUID, MARKED_USER, CREDENTIAL].map(bare));
         known
     }
 
@@ -115,9 +115,14 @@ fn secret(ran: &Ran, record: &Record, known: &Known) -> Option<String> {
     for (place, text) in &places {
         // In base64 as well, unless it is what the protocol itself has there.
         let is_own = super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}")));
-        let mut words = words(text, 16, |c| c.is_ascii_alphanumeric() || "+/-_".contains(c)).filter(|_| !is_own);
-        if words.any(|word| bytes_of(word).is_some_and(|bytes| known.of_account(&String::from_utf8_lossy(&bytes)))) {
+        let mut spelled = words(text, 16, |c| c.is_ascii_alphanumeric() || "+/-_".contains(c)).filter(|_| !is_own);
+        if spelled.any(|word| bytes_of(word).is_some_and(|bytes| known.of_account(&String::from_utf8_lossy(&bytes)))) {
             return Some(format!("{place} holds a part of an account in base64"));
+        }
+        let mut digits = words(text, 24, |c| c.is_ascii_hexdigit()).filter(|_| !is_own);
+        let decoded = |word: &str| hex::decode(&word[..word.len() / 2 * 2]);
+        if digits.any(|word| decoded(word).is_some_and(|bytes| known.of_account(&String::from_utf8_lossy(&bytes)))) {
+            return Some(format!("{place} holds a part of an account in hex"));
         }
     }
     for (place, text) in places {

@@ -91,6 +91,33 @@ async fn each(talker: &mut Talker<'_>) -> Outcome {
     Middle::OldSignature.swap(&house, &stayer, &middle);
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
     wrapped_to(&house, &middle, "only the entry that fetchMemberKey serves verifies")?;
+    everybody(talker).await
+}
+
+/// Every place of a roster is looked at: the last one, the client's own, and those of members that it has invited itself.
+async fn everybody(talker: &mut Talker<'_>) -> Outcome {
+    let [leaver, middle, guest] = std::array::from_fn(|_| Identity::generate());
+    let crowd: [Identity; 6] = std::array::from_fn(|_| Identity::generate());
+    let others: Vec<&Identity> = std::iter::once(&leaver).chain(&crowd).collect();
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &others).await?;
+    let repo = house.enter_plainly(talker).await?;
+    Middle::OldSignature.swap(&house, &crowd[5], &middle);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+    wrapped_to(&house, &middle, "it stood at the last place of the roster, with another key's binding")?;
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    Middle::swap_key(&house, &house.own.0, &middle);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+    wrapped_to(&house, &middle, "it stood in the client's own entry, with another key's binding")?;
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
+    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
+    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+    talker.ask(&house.client, "invite", asked).await.ok();
+    Middle::swap_key(&house, &guest.id, &middle);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+    wrapped_to(&house, &middle, "it stood in the entry of a member that the client had invited with another key")?;
     Ok(String::new())
 }
 

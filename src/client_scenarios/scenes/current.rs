@@ -7,7 +7,8 @@ use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::{Bend, Op, Record};
 use super::removal::last_removal;
-use super::{House, Outcome, PLAIN_ID, Stop, broken, opened, unwrap};
+use super::super::vault::reading::open;
+use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, opened, unwrap};
 use crate::client::Identity;
 use crate::codec::DataKey;
 use crate::codec::invite::InviteRequest;
@@ -19,6 +20,8 @@ scenes! {
     removal_again => again;
     /// Invitations over an epoch's end, and one that is made twice.
     wraps_anew => anew;
+    /// The epoch that an invitation and a removal name, where a double can't hold it.
+    exact_epoch => epochs;
 }
 
 /// Removes somebody; what was asked for, and the new data key as the owner gets it.
@@ -42,14 +45,16 @@ async fn removal(
 }
 
 async fn current(talker: &mut Talker<'_>) -> Outcome {
-    let (leaver, late) = (Identity::generate(), Identity::generate());
+    let [leaver, late, expelled] = std::array::from_fn(|_| Identity::generate());
     // More than fit on a page of anybody's.
     let crowd: Vec<Identity> = (0..28).map(|_| Identity::generate()).collect();
-    let others: Vec<&Identity> = std::iter::once(&leaver).chain(&crowd).collect();
+    let others: Vec<&Identity> = [&leaver, &expelled].into_iter().chain(&crowd).collect();
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &others).await?;
     let repo = house.enter_plainly(talker).await?;
     house.admit(&late.id, &late.x25519_public_key)?;
-    house.vault.state().write(Bend::Honest, PLAIN_ID, false);
+    // Somebody else has removed a member meanwhile, which comes with a new key.
+    house.expel(&expelled.id);
+    house.vault.state().write(Bend::Honest, PLAIN_ID, true);
     let written = house.vault.state().keys.last().map(|forged| forged.payload.clone()).unwrap_or_default();
     let (request, key) = removal(talker, &house, &repo, &leaver).await?;
     let roster = entries(&request);
@@ -58,11 +63,15 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
         own.and_then(|(_, entry)| unwrap(member, entry)).is_some_and(|own| own == key)
     };
     let stays = "everybody but the removed member stays, and gets the new data key";
+    if roster.iter().any(|(_, entry)| entry["ed25519PublicKey"] == expelled.id) {
+        let expected = "who isn't a member any longer is in no later roster";
+        return Err(broken(Some(&request), expected, "a member is in it again that somebody else had removed"));
+    }
     if !reads(&late) {
         return Err(broken(Some(&request), stays, "a member who came after the client's last read doesn't"));
     }
     if let Some(at) = crowd.iter().position(|member| !reads(member)) {
-        let observed = format!("in a roster of {} the member at place {} doesn't", crowd.len() + 4, at + 4);
+        let observed = format!("in a roster of {} the member at place {} doesn't", crowd.len() + 5, at + 5);
         return Err(broken(Some(&request), stays, observed));
     }
     let opens = "the rotated payload opens under the new data key, bound to its header";
@@ -79,6 +88,12 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
     let [first, second, stayer] = std::array::from_fn(|_| Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
+    // Whom a client has invited itself it may know by heart.
+    let own = Identity::generate();
+    let invited = invitation(talker, &house, &repo, &own).await.ok().flatten().is_some();
+    if invited {
+        removal(talker, &house, &repo, &own).await?;
+    }
     let (_, one) = removal(talker, &house, &repo, &first).await?;
     let (request, other) = removal(talker, &house, &repo, &second).await?;
     if one == other || other == house.key {
@@ -86,11 +101,63 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
             if one == other { "the second one came with the key of the first" } else { "it is the first key" };
         return Err(broken(Some(&request), "every removal comes with a new data key", observed));
     }
-    let gone = [&first, &second];
+    let gone = [&first, &second, &own];
     if entries(&request).iter().any(|(_, entry)| gone.iter().any(|member| unwrap(member, entry).is_some())) {
         return Err(broken(Some(&request), "who went gets no later key", "there is a wrap for a removed member"));
     }
-    Ok(String::new())
+    alone(talker).await
+}
+
+/// The last other member goes.
+async fn alone(talker: &mut Talker<'_>) -> Outcome {
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": house.owner.id })).await.ok();
+    let Some(request) = last_removal(&house) else { return Ok(String::new()) };
+    let sealed = envelope(&request).filter(|sealed| open(&house.key, sealed).is_some());
+    match sealed {
+        None => Ok(String::new()),
+        Some(_) => {
+            let expected = "a removal comes with a new data key, also where nobody else is left";
+            Err(broken(Some(&request), expected, "the removed member's opens the payload"))
+        }
+    }
+}
+
+async fn epochs(talker: &mut Talker<'_>) -> Outcome {
+    const FAR: i64 = (1 << 53) + 1;
+    let [first, second, guest] = std::array::from_fn(|_| Identity::generate());
+    House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
+    let site = Site { epoch: FAR, ..Site::of(PLAIN_ID) };
+    let house = House::at(talker, site, &[&first, &second]).await?;
+    let repo = match house.enter_plainly(talker).await {
+        Err(Stop::Shut(_)) => return Err(Stop::Missing("an epoch beyond 2^53 can't be read".into())),
+        repo => repo?,
+    };
+    let mut seen = 0;
+    if let Ok(Some(add)) = invitation(talker, &house, &repo, &guest).await {
+        seen += 1;
+        let epoch = add.field("/member/keyEpoch").and_then(Value::as_i64);
+        if epoch != Some(FAR) {
+            let expected = "who is invited is a member at the manifest's epoch";
+            return Err(broken(Some(&add), expected, format!("epoch {epoch:?} at epoch {FAR}")));
+        }
+    }
+    for leaver in [&first, &second] {
+        talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+        let Some(request) = last_removal(&house).filter(|request| request.op == Op::Remove) else { break };
+        seen += 1;
+        let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
+        let sealed = envelope(&request).map(|sealed| sealed.key_epoch);
+        if named != sealed {
+            let expected = "newKeyEpoch of a removal is the epoch of its envelope";
+            return Err(broken(Some(&request), expected, format!("{named:?} and {sealed:?}")));
+        }
+    }
+    match seen {
+        0 => Err(Stop::Missing("it neither invites nor removes at an epoch beyond 2^53".into())),
+        seen => Ok(format!("{seen} requests")),
+    }
 }
 
 /// Invites somebody; the entry that the client has sent.

@@ -1,13 +1,13 @@
 //! Several servers, and servers that fail.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::login;
-use super::super::vault::{Bend, Place, Record, Vault};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, must};
-use crate::client::Identity;
+use super::super::vault::{Bend, Op, Place, Record, Vault};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, must, set};
+use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
 scenes! {
@@ -15,6 +15,8 @@ scenes! {
     two_hosts => hosts;
     /// A push that failed, and another one: whatever an IV is made of, it isn't the same again.
     fresh_iv => iv_after_error;
+    /// Two members of one process, a token each.
+    own_token => own;
 }
 
 async fn hosts(talker: &mut Talker<'_>) -> Outcome {
@@ -47,6 +49,7 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     second.vault.state().revoke();
     talker.ask(&first.client, "read", json!({ "repo": joined["repo"] })).await.ok();
     apart("after a 401 it got one of the other's")?;
+    other_name(talker, &first, &repo).await?;
     // For a removal, bindings are asked for at the issuer, which is another server.
     let removed = talker.ask(&first.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
     let tokens = [tokens(&first.vault), tokens(&second.vault)].concat();
@@ -60,11 +63,59 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     Ok(String::new())
 }
 
+/// The first server under another name: as far as a client can know, another host.
+async fn other_name(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Result<(), Stop> {
+    let mut locator = house.locator();
+    locator.host = format!("localhost:{}", house.vault.address.port());
+    if let Ok(joined) = talker.ask(&house.client, "join", json!({ "locator": locator.encode() })).await {
+        talker.ask(&house.client, "read", json!({ "repo": joined["repo"] })).await.ok();
+        talker.ask(&house.client, "read", json!({ "repo": repo })).await.ok();
+    }
+    let records = house.vault.records();
+    let host = |record: &Record| record.header("host").map(str::to_ascii_lowercase);
+    let home = |token: &str| records.iter().find(|record| record.answer["token"] == token).and_then(host);
+    let strange = records.iter().find(|record| {
+        let home = record.bearer().and_then(home);
+        home.is_some() && host(record).is_some() && home != host(record)
+    });
+    let expected = "a token is shown to the host that has issued it, by its name";
+    let Some(record) = strange else { return Ok(()) };
+    Err(broken(Some(record), expected, "one was shown to a host of another name, which has the same address"))
+}
+
+async fn own(talker: &mut Talker<'_>) -> Outcome {
+    let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
+    let mut created = Vec::new();
+    for name in ["first", "second"] {
+        let client = format!("{name}-{}", crate::ground::hex::encode(&random::bytes::<5>()));
+        let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
+        let asked = json!({ "url": vault.url(), "accounts": [account(name)] });
+        let answer = talker.ask(&client, "create", asked).await;
+        if matches!(answer, Err(Failure::Unsupported)) {
+            return Err(Stop::Missing("the adapter doesn't support create".into()));
+        }
+        let records = vault.records();
+        let record = records.into_iter().rfind(|record| record.op == Op::Create && record.caller.is_some());
+        let Some(record) = record.filter(|record| !created.contains(&record.body)) else {
+            return Err(Stop::Missing("a second member creates nothing".into()));
+        };
+        let id = keys["ed25519PublicKey"].as_str();
+        if record.caller.as_deref() != id && record.field("/manifest/members/0/ed25519PublicKey") == Some(&keys["ed25519PublicKey"]) {
+            let expected = "a repository is created with the token of its only member";
+            return Err(broken(Some(&record), expected, "the token is another member's"));
+        }
+        created.push(record.body);
+    }
+    Ok("2 members".into())
+}
+
 async fn iv_after_error(talker: &mut Talker<'_>) -> Outcome {
     let house = House::build(talker, Bend::PushFails, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
-    for name in ["one", "other"] {
-        let asked = json!({ "repo": repo, "account": account(name) });
+    // The same account again is other content all the same: its version is another.
+    let same = account("same");
+    for account in [account("one"), account("other"), same.clone(), account("more"), same.clone(), same] {
+        let asked = json!({ "repo": repo, "account": account });
         if matches!(talker.ask(&house.client, "put", asked).await, Err(Failure::Unsupported)) {
             return Err(Stop::Missing("the adapter doesn't support put".into()));
         }

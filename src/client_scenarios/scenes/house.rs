@@ -102,6 +102,13 @@ impl House {
         Ok(())
     }
 
+    /// Somebody is no member any longer.
+    pub fn expel(&self, id: &str) {
+        if let Some(repo) = self.vault.state().repos.get_mut(&self.id) {
+            repo.manifest.members.retain(|member| member.ed25519_public_key != id);
+        }
+    }
+
     pub fn locator(&self) -> RepoLocator {
         RepoLocator {
             v: 1,

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::super::driver::Talker;
+use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
-use super::super::vault::{Bend, Op};
+use super::super::vault::{Bend, Op, Record};
 use super::{House, Outcome, PLAIN_ID, Site, Stop, broken};
-use crate::client::random;
+use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
 scenes! {
@@ -18,6 +18,8 @@ scenes! {
     apart => several;
     /// A payload of the new epoch under the old epoch's key.
     old_key => old;
+    /// Writes where the payload that is there isn't authentic.
+    writes_over => over;
 }
 
 async fn any(talker: &mut Talker<'_>) -> Outcome {
@@ -29,6 +31,8 @@ async fn any(talker: &mut Talker<'_>) -> Outcome {
         ("counters above 2^31 are bound as they are", Site { epoch: (1 << 31) + 5, version: (1 << 31) + 5, ..plain }),
         ("an id in capitals is used as it is", Site::of("5F0C0C86-9A63-4B0A-9C83-0F3B4F1C2D3E")),
         ("an id without hyphens is used as it is", Site::of("5f0c0c869a634b0a9c830f3b4f1c2d3e")),
+        ("an id of digits is used as it is", Site::of("0012345678")),
+        ("an id with blanks at its ends is used as it is", Site::of(" alts ")),
         ("an id in braces is used as it is", Site::of("{5f0c0c86-9a63-4b0a-9c83-0f3b4f1c2d3e}")),
         ("combining marks in an id are bound as they are", Site::of("cafe\u{301}-A\u{30a}ngstro\u{308}m")),
         ("composed letters in an id are bound as they are", Site::of("caf\u{e9}-\u{212b}")),
@@ -70,11 +74,17 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
     let third = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let mut houses = vec![(&first, first.enter_plainly(talker).await?)];
     for house in [&second, &third] {
+        let same_id = house.id == PLAIN_ID;
         house.admit(&first.own.0, &first.own.1)?;
         let joined = talker.ask(&first.client, "join", json!({ "locator": house.locator().encode() })).await;
         // That a client uses several hosts at all is another rule's.
-        let joined =
-            joined.map_err(|failure| Stop::Missing(format!("a second repository can't be joined ({failure})")))?;
+        let joined = joined.map_err(|failure| match failure {
+            Failure::Refused(class, _) if same_id => {
+                let expected = "a repository is joined whatever other host has one of the same id";
+                broken(house.last(Op::Pull).as_ref(), expected, format!("join: {class}"))
+            }
+            other => Stop::Missing(format!("a second repository can't be joined ({other})")),
+        })?;
         houses.push((house, joined["repo"].clone()));
     }
     for (house, repo) in houses {
@@ -89,6 +99,41 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
         }
     }
     Ok("3 repositories".into())
+}
+
+async fn over(talker: &mut Talker<'_>) -> Outcome {
+    let mut tried = 0;
+    for verb in ["put", "remove"] {
+        let leaver = Identity::generate();
+        let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
+        let repo = house.enter_plainly(talker).await?;
+        // Another version, so that nobody has it already; and bound to neither this one nor the last.
+        {
+            let mut state = house.vault.state();
+            let Some(repo) = state.repos.get_mut(PLAIN_ID) else { return Err(Stop::Trouble("no repository".into())) };
+            let Some(forged) = repo.forged.clone() else { return Err(Stop::Trouble("no key".into())) };
+            repo.manifest.payload_version += 1;
+            let version = repo.manifest.payload_version;
+            repo.envelope = forge::seal(Bend::AadNextVersion, &forged, version, &forged.payload.to_string());
+        }
+        let asked = match verb {
+            "put" => json!({ "repo": repo, "account": account("new") }),
+            _ => json!({ "repo": repo, "memberId": leaver.id }),
+        };
+        match talker.ask(&house.client, verb, asked).await {
+            Err(Failure::Unsupported) => continue,
+            _ => tried += 1,
+        }
+        let writes = |record: &Record| matches!(record.op, Op::Push | Op::Remove) && record.is_done();
+        if let Some(record) = house.vault.records().iter().find(|record| writes(record)) {
+            let expected = "nothing is written over a payload that isn't authentic: what was in it would be lost, or somebody's forgery kept";
+            return Err(broken(Some(record), expected, format!("{verb} was carried out")));
+        }
+    }
+    match tried {
+        0 => Err(Stop::Missing("the adapter supports neither put nor remove".into())),
+        tried => Ok(crate::ground::shown::count(tried, "verb")),
+    }
 }
 
 async fn old(talker: &mut Talker<'_>) -> Outcome {

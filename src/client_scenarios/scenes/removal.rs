@@ -84,6 +84,16 @@ impl Middle {
         }
     }
 
+    /// Puts the key of somebody in the middle into a member's entry, and leaves the rest as it is.
+    pub(super) fn swap_key(house: &House, id: &str, middle: &Identity) {
+        let mut state = house.vault.state();
+        let repo = state.repos.get_mut(&house.id);
+        let members = repo.into_iter().flat_map(|repo| repo.manifest.members.iter_mut());
+        for entry in members.filter(|entry| entry.ed25519_public_key == id) {
+            entry.x25519_public_key.clone_from(&middle.x25519_public_key);
+        }
+    }
+
     fn what(self) -> &'static str {
         match self {
             Self::Unsigned => "there was no binding",

@@ -87,6 +87,7 @@ bends! {
     WrapNoSaltAlone "wrap-secret-hashed" Refuse: "the key of the wrap is the SHA-256 of the shared secret";
     UnknownScheme "unknown-scheme" Refuse: "the wrapped key names a scheme that doesn't exist";
     ShortKey "short-key" Refuse: "the wrapped data key is 16 bytes long";
+    ManifestScheme "manifest-scheme" Refuse: "the manifest names a scheme that doesn't exist";
     HeaderVersion "header-version" Refuse: "the envelope is of another version than the manifest";
     OtherRepo "other-repo" Refuse: "the envelope names another repository, and is bound to that";
 
@@ -104,6 +105,7 @@ bends! {
     ManyAccounts "many-accounts" Read: "there are 400 accounts in the payload";
     BigTimes "big-times" Read: "an account was last used, and its ban observed, at a time beyond 2^53";
     UnknownMembers "unknown-members" Read: "accounts and payload carry members that 0.2 doesn't know";
+    OddAccounts "odd-accounts" Read: "accounts have names with characters of all kinds, no credential, or a last user";
     EmptyPayload "empty-payload" Read: "there is no account in the payload";
 
     Nonce33 "nonce-33" Bear: "nonces are 33 bytes long, with zeros at both ends";
@@ -158,10 +160,13 @@ bends! {
     RedirectPull307 "redirect-pull-307" Watch: "pull is redirected (307) to another port";
     RedirectGet302 "redirect-get-302" Watch: "fetchMemberKey is redirected (302) to another host";
     RedirectGet307 "redirect-get-307" Watch: "fetchMemberKey is redirected (307) to another port";
+    RedirectDiscovery "redirect-discovery" Watch: "discovery is redirected (307) to another port";
+    CreatedElsewhere "created-elsewhere" Watch: "what is created is said (201) to be at another port, and pull is sent there (300)";
     PushFails "push-fails" Watch: "the first push is answered with 503 and not carried out";
     ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";
     ConflictFirst "conflict-first-push" Watch: "another member rotates and writes just before the first push";
     ConflictEdits "conflict-edits" Watch: "another member changes an account, deletes one and adds others just before the first push";
+    ConflictTwice "conflict-twice" Watch: "another member writes just before the first two pushes";
     ConflictAlways "conflict-always" Watch: "another member writes before every push";
     TokenRevoked "token-revoked" Watch: "after the third operation no token that was given is valid any longer";
     NoTokenValid "no-token-valid" Watch: "no token is ever valid";
@@ -173,6 +178,7 @@ bends! {
     TlsRight "tls" Watch: "the vault is behind TLS with the right certificate";
     TlsUnknownCa "tls-unknown-ca" Watch: "the certificate is of an authority that nobody knows";
     TlsWrongName "tls-wrong-name" Watch: "the certificate is for another name";
+    TlsWrongDns "tls-wrong-dns" Watch: "the certificate is for another name, and the vault is called localhost";
     TlsExpired "tls-expired" Watch: "the certificate has expired";
     TlsLater "tls-later" Watch: "the certificate is right for two connections, and of an authority that nobody knows for the others";
     IssuerUnknownCa "issuer-unknown-ca" Watch: "the issuer's certificate is of an authority that nobody knows";
@@ -201,7 +207,7 @@ impl Bend {
 
     /// Whether the client is given an `https` URL.
     pub fn is_tls(self) -> bool {
-        matches!(self, Self::TlsRight | Self::TlsUnknownCa | Self::TlsWrongName | Self::TlsExpired | Self::TlsLater)
-            || matches!(self, Self::RedirectPlain302 | Self::RedirectPlain307)
+        matches!(self, Self::TlsRight | Self::TlsUnknownCa | Self::TlsWrongName | Self::TlsWrongDns)
+            || matches!(self, Self::TlsExpired | Self::TlsLater | Self::RedirectPlain302 | Self::RedirectPlain307)
     }
 }

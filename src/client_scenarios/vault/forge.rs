@@ -16,6 +16,9 @@ use crate::codec::key_wrap::{self, INFO, SCHEME_ID};
 use crate::codec::{DataKey, base64};
 use crate::wire::{EncryptedEnvelope, WrappedKey};
 
+/// A scheme that doesn't exist.
+pub const UNKNOWN_SCHEME: &str = "X448-HKDF-SHA512-AESGCM-v9";
+
 /// A key of the vault's and where it holds.
 #[derive(Clone)]
 pub struct Forged {
@@ -66,6 +69,7 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
                 account["lastUsed"] = ((1_i64 << 53) + 1).into();
                 account["ban"] = json!({ "banned": true, "observedAt": (1_i64 << 53) + 3, "source": "server", "detail": "x", "observedBy": null });
             }
+            Bend::OddAccounts => odd(&mut account, number),
             _ if number == 2 => {
                 account["ban"] = json!({ "banned": true, "observedAt": 1_690_000_000_000_i64, "source": "server", "detail": "x", "observedBy": null });
             }
@@ -76,6 +80,7 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
     let count = match bend {
         Bend::EmptyPayload => 0,
         Bend::AllTypes => 4,
+        Bend::OddAccounts => 6,
         Bend::ManyAccounts => 400,
         _ => 2,
     };
@@ -86,6 +91,27 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
         payload["schema"] = "later".into();
     }
     payload
+}
+
+/// What an account of another member may be like, though few are.
+fn odd(account: &mut Value, number: u32) {
+    let name = account["username"].as_str().unwrap_or_default().to_owned();
+    match number {
+        1 => account["username"] = format!("{name} \u{1f600}\u{10348}").into(),
+        2 => account["username"] = format!("{name} e\u{301}\u{e9}\u{212b}\u{fb01}").into(),
+        3 => account["username"] = format!(" {name} <b>&amp;\"\\\u{2028}\u{7f}% ").into(),
+        4 => {
+            account["accessToken"] = "".into();
+            account["type"] = "OFFLINE".into();
+            account["lastUsed"] = 0.into();
+        }
+        5 => account["lastUsedBy"] = base64::encode(&random::bytes::<32>()).into(),
+        _ => {
+            let by = base64::encode(&random::bytes::<32>());
+            account["uuid"] = account["uuid"].as_str().unwrap_or_default().to_uppercase().into();
+            account["ban"] = json!({ "banned": false, "observedAt": 0, "source": "", "detail": "", "observedBy": by });
+        }
+    }
 }
 
 /// Seals a payload at a place, wrong if the bend says so.
@@ -204,7 +230,7 @@ pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
     {
         *last ^= 1;
     }
-    let scheme = if bend == Bend::UnknownScheme { "X448-HKDF-SHA512-AESGCM-v9" } else { SCHEME_ID };
+    let scheme = if bend == Bend::UnknownScheme { UNKNOWN_SCHEME } else { SCHEME_ID };
     Some(WrappedKey {
         scheme_id: scheme.into(),
         ephemeral_public_key: base64::encode(&public),

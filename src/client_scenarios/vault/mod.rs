@@ -99,7 +99,10 @@ impl Vault {
     /// What clients are given.
     pub fn url(&self) -> String {
         let scheme = if self.shared.bend.is_tls() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        match self.shared.bend {
+            Bend::TlsWrongDns => format!("{scheme}://localhost:{}", self.address.port()),
+            _ => format!("{scheme}://{}", self.address),
+        }
     }
 
     /// The issuer's key set, on another server than the vault.
@@ -307,7 +310,7 @@ impl Shared {
         };
         let fine = status == 200;
         match self.bend {
-            Bend::Created201 if fine && matches!(record.op, Op::Create | Op::Add) => status = 201,
+            Bend::Created201 | Bend::CreatedElsewhere if fine && matches!(record.op, Op::Create | Op::Add) => status = 201,
             Bend::Accepted202 if fine => status = 202,
             _ => {}
         }
@@ -331,7 +334,10 @@ impl Shared {
             Bend::PlainType => "text/plain",
             _ => "application/json",
         };
-        let headers = if status == 429 { vec![("Retry-After", "1".to_owned())] } else { Vec::new() };
+        let mut headers = if status == 429 { vec![("Retry-After", "1".to_owned())] } else { Vec::new() };
+        if status == 201 && self.bend == Bend::CreatedElsewhere {
+            headers.push(("Location", format!("http://{}/v1/repos/new", self.elsewhere)));
+        }
         Reply { status, content_type, headers, body: body.into(), framing }
     }
 }

@@ -49,6 +49,8 @@ impl Bend {
             Self::RedirectPlain302 => (302, Leads::Plain),
             Self::RedirectPlain307 => (307, Leads::Plain),
             Self::RedirectMoved => (308, Leads::Port),
+            Self::RedirectDiscovery => (307, Leads::Port),
+            Self::CreatedElsewhere => (300, Leads::Port),
             _ => return None,
         })
     }
@@ -62,7 +64,8 @@ impl Shared {
     pub(super) fn redirected(&self, record: &Record) -> Option<String> {
         let (_, leads) = self.bend.redirect()?;
         let hit = match self.bend {
-            Bend::RedirectPull302 | Bend::RedirectPull307 => record.op == Op::Pull,
+            Bend::RedirectDiscovery => record.op == Op::Discovery,
+            Bend::RedirectPull302 | Bend::RedirectPull307 | Bend::CreatedElsewhere => record.op == Op::Pull,
             Bend::RedirectGet302 | Bend::RedirectGet307 => record.op == Op::Fetch,
             Bend::RedirectMoved => record.op == Op::Pull && !self.moved.swap(true, Ordering::Relaxed),
             _ => record.op.is_vault(),
@@ -84,6 +87,9 @@ impl Shared {
         {
             let location = format!("{SECOND}{}", record.target);
             return Reply { status, headers: vec![("Location", location)], ..Reply::default() };
+        }
+        if record.op == Op::Discovery {
+            return self.reply(record, self.discovery());
         }
         record.answer = json!({ "error": "no valid token" });
         let body = record.answer.to_string().into();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::forge;
 use super::http::Reply;
 use super::reading::to_json;
 use super::record::Record;
@@ -26,6 +27,9 @@ impl Repo {
             Bend::OwnEntryFirst => manifest.members.sort_by_key(|entry| entry.ed25519_public_key != caller),
             Bend::OwnEntryLast => manifest.members.sort_by_key(|entry| entry.ed25519_public_key == caller),
             _ => {}
+        }
+        if bend == Bend::ManifestScheme {
+            manifest.scheme_id = forge::UNKNOWN_SCHEME.into();
         }
         if bend == Bend::GarbageWrap {
             for entry in &mut manifest.members {

@@ -222,6 +222,7 @@ impl State {
         let overtaken = match bend {
             Bend::ConflictRead => first && forged && current,
             Bend::ConflictFirst | Bend::ConflictEdits => first && current,
+            Bend::ConflictTwice => repo.conflicts < 2 && current,
             Bend::ConflictAlways => repo.conflicts < CONFLICTS && current,
             _ => false,
         };

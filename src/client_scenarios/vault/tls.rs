@@ -71,7 +71,7 @@ impl Authority {
         let wrong = match (bend, place) {
             (Bend::TlsUnknownCa, _) | (Bend::IssuerUnknownCa, Place::Elsewhere) => &self.unknown,
             (Bend::TlsLater, _) if earlier >= 2 => &self.unknown,
-            (Bend::TlsWrongName, _) => &self.wrong_name,
+            (Bend::TlsWrongName | Bend::TlsWrongDns, _) => &self.wrong_name,
             (Bend::TlsExpired, _) => &self.expired,
             _ => return (self.right.clone(), Channel::Tls),
         };
