@@ -73,7 +73,11 @@ impl Agent {
         let (id, x25519) = (&entry.ed25519_public_key, &entry.x25519_public_key);
         if *id == self.state.keys.id() {
             let own = *x25519 == self.state.keys.x25519_public_key();
-            return if own || self.habits.has(Habit::BindingOwn) { Ok(()) } else { Err(AgentError::refused("the server names another key for this client")) };
+            return if own || self.habits.has(Habit::BindingOwn) {
+                Ok(())
+            } else {
+                Err(AgentError::refused("the server names another key for this client"))
+            };
         }
         if let Some(told) = known.keys.get(id) {
             return if told == x25519 || self.habits.has(Habit::BindingInvited) { Ok(()) } else { Err(changed(id)) };

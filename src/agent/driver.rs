@@ -22,7 +22,13 @@ pub struct Adapter {
 impl Adapter {
     /// An adapter without any client yet.
     pub fn new(connection: Connection, habits: Habits) -> Self {
-        Self { connection, habits, clients: HashMap::new(), issuer: SharedKeys::default(), tokens: SharedTokens::default() }
+        Self {
+            connection,
+            habits,
+            clients: HashMap::new(),
+            issuer: SharedKeys::default(),
+            tokens: SharedTokens::default(),
+        }
     }
 
     /// The answer to a line.

@@ -55,7 +55,8 @@ impl Agent {
                 self.session.gossip = Some(demo::names(&opened.payload));
             }
             let answer = self.push(&known, &opened, expected).await?;
-            let content = self.habits.has(Habit::IgnoresConflict) || tries > 0 && self.habits.has(Habit::SecondConflict);
+            let content =
+                self.habits.has(Habit::IgnoresConflict) || tries > 0 && self.habits.has(Habit::SecondConflict);
             if answer.accepted || content {
                 known.version = Some(answer.payload_version);
                 self.state.keep(known)?;

@@ -229,7 +229,10 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
         return Err(broken(Some(&push), is_kept, "lastUsed of another member's account was rounded"));
     }
     let used = |account: &Value| account["lastUsedBy"].as_str().is_some();
-    if old.iter().any(|(uuid, old)| used(old) && now.get(uuid).is_some_and(|now| now["lastUsedBy"] != old["lastUsedBy"])) {
+    if old
+        .iter()
+        .any(|(uuid, old)| used(old) && now.get(uuid).is_some_and(|now| now["lastUsedBy"] != old["lastUsedBy"]))
+    {
         return Err(broken(Some(&push), is_kept, "lastUsedBy of another member's account names somebody else"));
     }
     let has_new = payload["alts"].as_array().into_iter().flatten().any(|account| account["uuid"] == new["uuid"]);

@@ -100,7 +100,9 @@ async fn own(talker: &mut Talker<'_>) -> Outcome {
             return Err(Stop::Missing("a second member creates nothing".into()));
         };
         let id = keys["ed25519PublicKey"].as_str();
-        if record.caller.as_deref() != id && record.field("/manifest/members/0/ed25519PublicKey") == Some(&keys["ed25519PublicKey"]) {
+        if record.caller.as_deref() != id
+            && record.field("/manifest/members/0/ed25519PublicKey") == Some(&keys["ed25519PublicKey"])
+        {
             let expected = "a repository is created with the token of its only member";
             return Err(broken(Some(&record), expected, "the token is another member's"));
         }

@@ -310,7 +310,9 @@ impl Shared {
         };
         let fine = status == 200;
         match self.bend {
-            Bend::Created201 | Bend::CreatedElsewhere if fine && matches!(record.op, Op::Create | Op::Add) => status = 201,
+            Bend::Created201 | Bend::CreatedElsewhere if fine && matches!(record.op, Op::Create | Op::Add) => {
+                status = 201
+            }
             Bend::Accepted202 if fine => status = 202,
             _ => {}
         }
