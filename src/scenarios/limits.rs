@@ -54,6 +54,8 @@ pub enum Kind {
     Counter,
     /// How much it can do at once.
     Busy,
+    /// Who comes in or goes by the roster of a push, rather than by addMember and removeMember.
+    Membership,
 }
 
 /// A limit that an answer tells of.
@@ -80,7 +82,7 @@ pub struct Limit {
 impl Limit {
     /// Whether there is nothing that the check at hand could make of the answer: it asked for more than there is room for.
     pub fn ends_the_check(&self) -> bool {
-        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number | Kind::Store | Kind::Busy)
+        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number | Kind::Store | Kind::Busy | Kind::Membership)
     }
 
     /// Why a check has no verdict.
@@ -102,6 +104,7 @@ impl Limit {
             Kind::Id => "a limit of the deployment: it doesn't take every id".to_owned(),
             Kind::Counter => "a limit of the deployment: it doesn't take every counter".to_owned(),
             Kind::Busy => "a limit of the deployment: it does no more at once".to_owned(),
+            Kind::Membership => "a policy of the deployment: nobody comes in or goes by the roster of a push".to_owned(),
         })
     }
 
@@ -114,6 +117,7 @@ impl Limit {
             Kind::Store => format!("the {measure}. repository, whoever creates it"),
             Kind::Id => format!("some repository ids, of {measure} characters and more"),
             Kind::Busy => "requests while it is busy".to_owned(),
+            Kind::Membership => "pushes whose roster brings somebody in or leaves somebody out".to_owned(),
             Kind::Counter => format!("some counters that are far up or not the next ones, such as {measure}"),
         };
         let times = if times == 1 { String::new() } else { format!(", {times} times") };
@@ -270,6 +274,9 @@ impl Limits {
             return vec![limit(Kind::Busy, 1, works)];
         }
         let mut found = Vec::new();
+        if forbidden && let Some(change) = self.membership_change(asked) {
+            found.push(limit(Kind::Membership, change, false));
+        }
         if says || (forbidden && self.may_ask(asked)) {
             let length = asked.call.body.as_ref().map_or(0, bytes::Bytes::len);
             let large = length > PLAIN_BODY;
@@ -309,6 +316,21 @@ impl Limits {
             Some((size, members)) => *size > REMEMBERED || members.contains(&asked.who),
             None => asked.operation == Operation::CreateRepo && self.is_well_meant(asked),
         }
+    }
+
+    /// Whether the roster of a push brings somebody in (1), leaves somebody out (2), or both (3), where that is known.
+    fn membership_change(&self, asked: &Asked<'_>) -> Option<u64> {
+        let request = asked.json().filter(|_| asked.operation == Operation::Push)?;
+        let entries = request.get("rotatedMembers")?.as_array()?;
+        let ids: Vec<&str> = entries.iter().filter_map(|entry| entry["ed25519PublicKey"].as_str()).collect();
+        let rosters = lock(&self.rosters);
+        let (size, members) = rosters.get(&repo_in_path(&asked.call.path)?)?;
+        if *size > REMEMBERED || !members.contains(&asked.who) {
+            return None;
+        }
+        let comes = ids.iter().any(|id| !members.iter().any(|member| member == id));
+        let goes = members.iter().any(|member| !ids.contains(&member.as_str()));
+        Some(u64::from(comes) + 2 * u64::from(goes)).filter(|change| *change > 0)
     }
 
     /// How many members the roster would have.

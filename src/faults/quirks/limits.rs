@@ -93,6 +93,32 @@ impl Edge for Rosters {
     }
 }
 
+/// Whoever comes in or goes does so by addMember and removeMember: the roster of a push has the members that there are.
+#[derive(Clone, Copy)]
+pub struct KeepsMembers {
+    /// Whether nobody comes in.
+    in_too: bool,
+    /// Whether nobody goes.
+    out_too: bool,
+}
+
+impl Edge for KeepsMembers {
+    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let Some(roster) = request["rotatedMembers"].as_array().filter(|_| route == Route::Push) else { return Ok(body) };
+        let member = |repo: &Repo| caller(parts).is_some_and(|id| repo.manifest.member(&id).is_some());
+        let current = |repo: &Repo| request["expectedPayloadVersion"] == repo.manifest.payload_version;
+        let Some(repo) = repo(store, parts)?.filter(|repo| member(repo) && current(repo)) else { return Ok(body) };
+        let ids: Vec<&str> = roster.iter().filter_map(|entry| entry["ed25519PublicKey"].as_str()).collect();
+        let comes = ids.iter().any(|id| repo.manifest.member(id).is_none());
+        let goes = repo.manifest.members.iter().any(|entry| !ids.contains(&entry.ed25519_public_key.as_str()));
+        if (comes && self.in_too) || (goes && self.out_too) {
+            return Err(refuse(403, "policy_denied", "members come by add-member and go by remove-member"));
+        }
+        Ok(body)
+    }
+}
+
 /// How often a key may do something, and the status of one time too many.
 pub struct Times {
     route: Route,
@@ -291,6 +317,14 @@ pub const ALL: &[Quirk] = &[
     .of_limits(),
     quirk("ids-of-40", "Repository ids of more than 40 characters are refused with 403.", || {
         Arc::new(Ids(|id| id.chars().count() <= 40, 403))
+    })
+    .of_limits(),
+    quirk("push-brings-nobody-in", "A push whose roster has somebody new is refused with 403.", || {
+        Arc::new(KeepsMembers { in_too: true, out_too: false })
+    })
+    .of_limits(),
+    quirk("push-leaves-nobody-out", "A push whose roster leaves somebody out is refused with 403.", || {
+        Arc::new(KeepsMembers { in_too: false, out_too: true })
     })
     .of_limits(),
     quirk("nobody-removes-itself", "A member that removes itself is refused with 403.", || Arc::new(StaysItself)),

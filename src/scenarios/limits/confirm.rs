@@ -43,6 +43,8 @@ struct Known {
     /// How many repositories there were when fresh keys were refused their first one.
     full: Option<usize>,
     rosters: Range,
+    /// Whether somebody may neither come in nor go by a push, if that was tried.
+    membership: Option<u64>,
     /// In bytes.
     bodies: Range,
     /// Of one key.
@@ -95,6 +97,12 @@ impl Limits {
                     known.rosters.learn(measure, refused);
                 }
                 return known.rosters.refuses(measure);
+            }
+            Kind::Membership => {
+                if known.membership.is_none() {
+                    known.membership = Some(Box::pin(kept(&cx)).await.unwrap_or(0));
+                }
+                return known.membership.is_some_and(|kept| kept & measure != 0);
             }
             Kind::Body if told_by_experiment => {
                 if known.bodies.is_open(measure) {
@@ -219,6 +227,31 @@ async fn fill(cx: &Ctx, size: u64) -> Option<u64> {
         repo.apply_add(&request.member);
     }
     None
+}
+
+/// Which changes of the roster a push is refused, as [`Limit::measure`] has them, where rotations, addMember and removeMember work.
+async fn kept(cx: &Ctx) -> Option<u64> {
+    let alice = cx.member().await.ok()?;
+    let (bob, carol, dave) = (cx.identity(), cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob, &dave]).await.ok()?;
+    let mut refused = 0;
+    let same: Vec<&Identity> = vec![&alice, &bob, &dave];
+    let mut staying = same.clone();
+    for (change, roster) in [(0, same.clone()), (1, vec![&*alice, &bob, &dave, &carol]), (2, vec![&*alice, &bob])] {
+        let rotation = repo.rotation(&alice, &roster);
+        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await.ok()?;
+        if answer.is_success() {
+            repo.apply_rotation(&rotation);
+            staying = roster;
+        } else if change == 0 || answer.status != 403 {
+            return None;
+        } else {
+            refused |= change;
+        }
+    }
+    staying.retain(|member| member.id != bob.id);
+    cx.expel(&alice, &mut repo, &bob.id, &staying).await.ok()?;
+    Some(refused)
 }
 
 fn refused(answer: &Answer<'_>) -> bool {
