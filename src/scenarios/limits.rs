@@ -104,7 +104,9 @@ impl Limit {
             Kind::Id => "a limit of the deployment: it doesn't take every id".to_owned(),
             Kind::Counter => "a limit of the deployment: it doesn't take every counter".to_owned(),
             Kind::Busy => "a limit of the deployment: it does no more at once".to_owned(),
-            Kind::Membership => "a policy of the deployment: nobody comes in or goes by the roster of a push".to_owned(),
+            Kind::Membership => {
+                "a policy of the deployment: nobody comes in or goes by the roster of a push".to_owned()
+            }
         })
     }
 

@@ -105,7 +105,9 @@ pub struct KeepsMembers {
 impl Edge for KeepsMembers {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let Some(roster) = request["rotatedMembers"].as_array().filter(|_| route == Route::Push) else { return Ok(body) };
+        let Some(roster) = request["rotatedMembers"].as_array().filter(|_| route == Route::Push) else {
+            return Ok(body);
+        };
         let member = |repo: &Repo| caller(parts).is_some_and(|id| repo.manifest.member(&id).is_some());
         let current = |repo: &Repo| request["expectedPayloadVersion"] == repo.manifest.payload_version;
         let Some(repo) = repo(store, parts)?.filter(|repo| member(repo) && current(repo)) else { return Ok(body) };
