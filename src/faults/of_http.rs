@@ -103,6 +103,7 @@ const NAMES: &[&[&str]] = &[
         "nonce-used-by-any-method",
         "caller-from-query",
         "token-in-query",
+        "names-of-objects-are-500",
         "path-plain-plus-is-space",
         "path-split-after-decoding",
         "member-path-split-after-decoding",
@@ -245,6 +246,7 @@ const NAMES: &[&[&str]] = &[
         "created-counters-wrap",
         "added-epoch-truncated",
         "everything-truncated",
+        "counters-unsigned",
     ],
     // Members that come twice.
     &[
