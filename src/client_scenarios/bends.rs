@@ -1,7 +1,7 @@
 //! Judging by bends: going on, reading, refusing.
 
 use super::evidence::{Evidence, Judgement, finding};
-use super::subject::Exit;
+use super::subject::{Exit, Ran};
 use super::vault::{Bend, Kind, Op};
 
 /// Why nothing can be said about a program that fails as it is.
@@ -191,7 +191,9 @@ pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     if !evidence.works() {
         return Judgement::NotExercised(FAILS_ANYWAY.into());
     }
-    let runs: Vec<_> = bends.iter().filter_map(|bend| evidence.run(*bend)).collect();
+    // Who asks for nothing is refused nothing.
+    let asks = |ran: &&Ran| ran.at_vault().any(|record| record.op.is_vault());
+    let runs: Vec<_> = bends.iter().filter_map(|bend| evidence.run(*bend)).filter(asks).collect();
     let wrong = runs.iter().filter(|ran| ran.exit == Exit::Code(0));
     let expected = "a program that can't do its work ends with a status other than 0";
     let findings = wrong.map(|ran| finding(ran, ran.at_vault().last(), expected, "exit status 0")).collect();

@@ -136,7 +136,8 @@ fn usable(honest: &Ran) -> Result<(), Abort> {
         let advice = "run the command by hand; a relative path is relative to here".to_owned();
         return Err(Abort { reason: reason.clone(), advice, exit: 3 });
     }
-    if honest.at_vault().next().is_none() {
+    // A library that only joins has nothing to do on the tour, and scenes to be judged by.
+    if honest.at_vault().next().is_none() && honest.unsupported.is_empty() {
         let reason = format!(
             "the client sent nothing to the vault ({}{})",
             honest.exit,

@@ -39,7 +39,7 @@ use house::{House, Site};
 
 use super::driver::{Adapter, Failure, Talker, account};
 use super::evidence::{Judgement, envelope, exchange};
-use super::rules::payloads;
+use super::rules::{entries, payloads};
 use super::vault::reading::{bytes_of, is_sealed, open};
 use super::vault::{Bend, Op, Record};
 use crate::client::Identity;
@@ -210,7 +210,11 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
     let push = house.last(Op::Push).ok_or_else(|| broken(None, expected, "no push was accepted"))?;
     let sealed = envelope(&push).ok_or_else(|| broken(Some(&push), expected, "there is no envelope"))?;
     let opens = "the pushed payload opens under the data key, bound to its header";
-    let payload = opened(&house.key, &sealed, &push, opens)?;
+    // A client may rotate with every push; its owner's entry has the new key then.
+    let entries = entries(&push);
+    let own = entries.iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
+    let rotated = own.and_then(|(_, entry)| house.unwrap(entry));
+    let payload = opened(rotated.as_ref().unwrap_or(&house.key), &sealed, &push, opens)?;
     payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&push), &expected, observed))?;
     let written = house.vault.state().keys.last().map(|forged| forged.payload.clone());
     let others = written.as_ref().unwrap_or(&before);
