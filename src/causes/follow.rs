@@ -1,7 +1,7 @@
 //! Why a finding follows from a cause. Each reason is a sentence.
 
 use super::kind::Kind;
-use super::settle::NEWCOMER;
+use super::settle::{NEWCOMER, SIDE_BY_SIDE};
 use super::subject::needs;
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
@@ -13,7 +13,7 @@ use crate::wire::Operation;
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
 
 /// All reasons. The first that holds is told.
-static REASONS: [Reason; 17] = [
+static REASONS: [Reason; 18] = [
     ("the same deviation", is_the_same),
     ("it proves the broken rule as well", is_about_the_same_rule),
     ("it can't read what comes back", stumbles),
@@ -24,6 +24,7 @@ static REASONS: [Reason; 17] = [
     ("it was met there", was_met_there),
     ("ids in paths don't arrive", does_not_arrive),
     ("nobody was let in", is_nowhere),
+    ("logins at the same time get in each other's way", has_anothers_token),
     ("the operation doesn't do what it is for", needs_what_does_not_work),
     ("it counts on a version or an epoch that is another", counts_on_it),
     ("the operation lets through what it mustn't", is_let_through),
@@ -140,6 +141,11 @@ fn is_nowhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let created = cause.plain && cause.rule.id == req::CREATE_RETURNS.id;
     let added = cause.check.base() == NEWCOMER && cause.operation == Some(Operation::AddMember.name());
     (created || added) && [other, cause].iter().all(|it| it.kind == Kind::Refused)
+}
+
+/// Whoever has got another's token, or none, is refused wherever he goes.
+fn has_anothers_token(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    cause.check.id == SIDE_BY_SIDE && cause.kind == Kind::Refused && other.kind == Kind::Refused
 }
 
 /// While an operation doesn't even do what it is for, the same kind of thing at that operation follows, and so do rules that build on
