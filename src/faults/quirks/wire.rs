@@ -56,7 +56,7 @@ struct BusyUnsaid(AtomicU64);
 
 impl Edge for BusyUnsaid {
     fn head(&self, _: Route, _: &mut Parts) -> Result<(), Refusal> {
-        if self.0.fetch_add(1, Ordering::Relaxed) % 97 == 50 {
+        if self.0.fetch_add(1, Ordering::Relaxed) % 397 == 150 {
             return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "busy"));
         }
         Ok(())
