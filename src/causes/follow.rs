@@ -1,7 +1,7 @@
 //! Why a finding follows from a cause. Each reason is a sentence.
 
 use super::kind::Kind;
-use super::settle::{NEWCOMER, SIDE_BY_SIDE};
+use super::settle::{NEWCOMER, SITUATIONS};
 use super::subject::needs;
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
@@ -24,7 +24,7 @@ static REASONS: [Reason; 18] = [
     ("it was met there", was_met_there),
     ("ids in paths don't arrive", does_not_arrive),
     ("nobody was let in", is_nowhere),
-    ("logins at the same time get in each other's way", has_anothers_token),
+    ("it is in the same situation without being about it", is_in_the_situation),
     ("the operation doesn't do what it is for", needs_what_does_not_work),
     ("it counts on a version or an epoch that is another", counts_on_it),
     ("the operation lets through what it mustn't", is_let_through),
@@ -143,9 +143,10 @@ fn is_nowhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     (created || added) && [other, cause].iter().all(|it| it.kind == Kind::Refused)
 }
 
-/// Whoever has got another's token, or none, is refused wherever he goes.
-fn has_anothers_token(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    cause.check.id == SIDE_BY_SIDE && cause.kind == Kind::Refused && other.kind == Kind::Refused
+/// What is refused in a situation that a check is about is refused to whoever is in it.
+fn is_in_the_situation(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let refused = [other, cause].iter().all(|it| it.kind == Kind::Refused);
+    refused && SITUATIONS.iter().any(|(check, _)| *check == cause.check.id)
 }
 
 /// While an operation doesn't even do what it is for, the same kind of thing at that operation follows, and so do rules that build on

@@ -55,8 +55,8 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         symptom.own &= !(run.newcomers_kept_out && symptom.kind == Kind::Refused && symptom.check.id != NEWCOMER);
         // What is wrong at any size isn't wrong because a number is large.
         symptom.own &= symptom.rule.id != req::INT64.id || !run.at_any_size.contains(&symptom.deviation);
-        // Logins at the same time that get in each other's way are met by whatever check logs in beside others.
-        symptom.own &= !(run.logins_mix && symptom.kind == Kind::Refused && symptom.check.id != SIDE_BY_SIDE);
+        // Many checks are in a situation that one is about: the others only meet it.
+        symptom.own &= symptom.kind != Kind::Refused || run.situation.is_none_or(|check| symptom.check.id == check);
         symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
     }
 }
@@ -78,8 +78,8 @@ struct Found {
     nothing_is_there: bool,
     /// Whether whoever was added isn't let in, while the creator is.
     newcomers_kept_out: bool,
-    /// Whether logins at the same time get in each other's way, while most checks come off well.
-    logins_mix: bool,
+    /// The check of a situation that others are in as well, where that is what is refused and most checks come off well.
+    situation: Option<&'static str>,
     /// Whether most checks come off well: then whoever logs in for the first time gets a token.
     works: bool,
     /// Whether the checks come off well that show the plain bodies.
@@ -117,8 +117,12 @@ impl Found {
                 && refused_at("add-member/records-entry", Operation::AddMember),
             newcomers_kept_out: refused_at(NEWCOMER, Operation::Pull)
                 && !failing.contains("create-repo/returns-manifest"),
-            logins_mix: passed > found.len()
-                && [Operation::Token, Operation::CreateRepo].iter().any(|it| refused_at(SIDE_BY_SIDE, *it)),
+            situation: SITUATIONS
+                .iter()
+                .find(|(check, operations)| {
+                    passed > found.len() && operations.iter().any(|operation| refused_at(check, *operation))
+                })
+                .map(|(check, _)| *check),
             plain_bodies: !PLAIN_BODIES.iter().any(|id| failing.contains(id)),
             altered: one_is_altered(found),
             at_any_size: at_any_size(found),
@@ -151,8 +155,12 @@ fn one_is_altered(found: &[Symptom<'_>]) -> bool {
 const PLAIN_BODIES: [&str; 3] = ["create-repo/returns-manifest", "pull/older-version-gives-envelope", "pull/unchanged"];
 /// The check that whoever was added is let in.
 pub(super) const NEWCOMER: &str = "add-member/newcomer-reads";
-/// The check that logs in beside others.
-pub(super) const SIDE_BY_SIDE: &str = "auth/logins-side-by-side";
+/// Checks of a situation that others are in without being about it, and what is refused there: logins at the same time that get in
+/// each other's way, and a refusal that is remembered for a repository that is created later.
+pub(super) const SITUATIONS: [(&str, &[Operation]); 2] = [
+    ("auth/logins-side-by-side", &[Operation::Token, Operation::CreateRepo]),
+    ("rights/unknown-becomes-known", &[Operation::Pull]),
+];
 /// As many rules can't be broken by one request that is refused and does something all the same: nobody has done it.
 const MANY: usize = 3;
 
