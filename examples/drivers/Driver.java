@@ -205,6 +205,7 @@ public class Driver {
         Map<String, Object> answer = call(repo.base, path(repo, "pull"), ask);
         Map<String, Object> manifest = object(answer.get("manifest")), envelope = object(answer.get("envelope"));
         if (!repo.id.equals(manifest.get("repoId")) || !repo.id.equals(envelope.get("repoId"))) throw new Shim.Reject("another repository");
+        if (!Shim.SCHEME.equals(manifest.get("schemeId"))) throw new Shim.Reject("unknown scheme");
         long version = counter(envelope.get("payloadVersion")), epoch = counter(envelope.get("keyEpoch"));
         if (version != counter(manifest.get("payloadVersion")) || epoch != counter(manifest.get("keyEpoch")))
             throw new Shim.Reject("manifest and envelope differ");

@@ -174,6 +174,8 @@ class Client:
         manifest, envelope = answer["manifest"], answer.get("envelope")
         if not envelope or envelope["repoId"] != repo["repoId"] or manifest["repoId"] != repo["repoId"]:
             raise Refused("no envelope of this repository")
+        if manifest["schemeId"] != SCHEME:
+            raise Refused("unknown scheme")
         version, epoch = envelope["payloadVersion"], envelope["keyEpoch"]
         if (version, epoch) != (manifest["payloadVersion"], manifest["keyEpoch"]):
             raise Refused("manifest and envelope differ")

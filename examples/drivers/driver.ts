@@ -176,6 +176,7 @@ class Client {
     const { manifest, envelope }: { manifest: Manifest; envelope?: Envelope } =
       await this.call(repo.base, this.path(repo, "pull"), { repoId: repo.repoId, knownPayloadVersion: -1 });
     if (envelope?.repoId !== repo.repoId || manifest.repoId !== repo.repoId) throw new Refused("another repository");
+    if (manifest.schemeId !== SCHEME) throw new Refused("unknown scheme");
     const [version, epoch] = [big(envelope.payloadVersion), big(envelope.keyEpoch)];
     if (version !== big(manifest.payloadVersion) || epoch !== big(manifest.keyEpoch)) throw new Refused("manifest and envelope differ");
     const own = manifest.members.find((member) => member.ed25519PublicKey === this.id);
