@@ -44,14 +44,41 @@ fn target(handle: fn(&mut TcpStream)) -> SocketAddr {
             thread::spawn(move || {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
                 let _ = stream.set_write_timeout(Some(Duration::from_secs(5)));
-                let mut buffer = [0; 4096];
-                if stream.read(&mut buffer).is_ok() {
+                if a_call_comes(&mut stream) {
                     handle(&mut stream);
                 }
             });
         }
     });
     address
+}
+
+/// Reads until the head of a call is there: what is answered to a stream that isn't open yet is another mistake.
+fn a_call_comes(stream: &mut TcpStream) -> bool {
+    let (mut got, mut buffer) = (Vec::new(), [0; 4096]);
+    while got.len() < 1 << 16 {
+        match stream.read(&mut buffer) {
+            Ok(read) if read > 0 => got.extend_from_slice(&buffer[..read]),
+            _ => return false,
+        }
+        if has_headers(&got) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a HEADERS frame begins in what a client has sent: the preface of 24 bytes, and frames.
+fn has_headers(sent: &[u8]) -> bool {
+    let mut rest = sent.get(24..).unwrap_or_default();
+    while let [a, b, c, kind, _, _, _, _, _, payload @ ..] = rest {
+        if *kind == 1 {
+            return true;
+        }
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        rest = payload.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// The run gives up within seconds, and says something of the kind.
