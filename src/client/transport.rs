@@ -8,14 +8,14 @@
 //! never left, and tells "closed without an answer" from "not HTTP".
 
 mod calls;
+mod kept;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
-use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, USER_AGENT};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
 use url::Url;
@@ -28,15 +28,8 @@ use super::io::{Stream, Traffic};
 use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
 use super::tls;
-
-use crate::ground::lock;
-
-/// How long a connection may have been idle to be used again. Servers close idle ones after seconds, or one; a request that
-/// crosses that gets no answer, and nobody knows whether it was carried out.
-const REUSED_WITHIN: Duration = Duration::from_millis(500);
-/// Longest body that a server is trusted to read although it refuses the request, in bytes: of the order of what it was
-/// seen to read.
-const READ_THOUGH_REFUSED: usize = 16 * 1024;
+pub use kept::Held;
+use kept::{Kept, Line, announces_close};
 
 /// Who is asking.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
@@ -50,39 +43,13 @@ pub struct Transport {
     host_header: HeaderValue,
     prefix: String,
     headers: Vec<super::Header>,
-    idle: Mutex<Vec<Idle>>,
-    fresh_only: AtomicBool,
-    reads_refused: AtomicBool,
+    kept: Kept,
     requests: AtomicU64,
     timeout: Duration,
 }
 
-/// A connection that waits for the next request.
-struct Idle {
-    connection: Line,
-    since: Instant,
-}
-
-/// A connection of either profile.
-enum Line {
-    Http(Connection),
-    Grpc(Box<GrpcConnection>),
-}
-
-impl Line {
-    fn is_open(&self) -> bool {
-        match self {
-            Self::Http(connection) => connection.is_open(),
-            Self::Grpc(connection) => connection.is_open(),
-        }
-    }
-}
-
 /// How long to wait before another connection is opened, when a server has closed a fresh one at once.
 const CROWDED: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(300)];
-
-/// Idle connections that stay open but aren't used.
-pub struct Held(Vec<Idle>);
 
 impl Transport {
     /// A client for the origin and path prefix of `base`; `tls` is needed for `https`.
@@ -119,9 +86,7 @@ impl Transport {
             host_header: HeaderValue::from_str(&authority).map_err(|_| unusable("not a valid Host header"))?,
             prefix: base.path().trim_end_matches('/').to_owned(),
             headers,
-            idle: Mutex::new(Vec::new()),
-            fresh_only: AtomicBool::new(false),
-            reads_refused: AtomicBool::new(false),
+            kept: Kept::default(),
             requests: AtomicU64::new(0),
             timeout,
         })
@@ -134,33 +99,32 @@ impl Transport {
 
     /// From now on every request gets a connection of its own.
     pub fn use_fresh_connections(&self) {
-        self.fresh_only.store(true, Ordering::Relaxed);
-        self.idle().clear();
+        self.kept.use_fresh_only();
     }
 
     /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.
     pub fn trust_refusals(&self) {
-        self.reads_refused.store(true, Ordering::Relaxed);
+        self.kept.trust_refusals();
     }
 
     /// Whether [`Self::trust_refusals`] was said.
     pub fn trusts_refusals(&self) -> bool {
-        self.reads_refused.load(Ordering::Relaxed)
+        self.kept.trusts_refusals()
     }
 
     /// Closes the idle connections.
     pub fn close_idle(&self) {
-        self.idle().clear();
+        self.kept.close();
     }
 
     /// Takes the idle connections out of the pool without closing them.
     pub fn hold_idle(&self) -> Held {
-        Held(std::mem::take(&mut *self.idle()))
+        self.kept.hold()
     }
 
     /// Puts held connections back.
     pub fn give_back(&self, held: Held) {
-        self.idle().extend(held.0);
+        self.kept.give_back(held);
     }
 
     /// Requests sent so far.
@@ -204,10 +168,6 @@ impl Transport {
         Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {
-        lock(&self.idle)
-    }
-
     /// Sends a request within the usual bound.
     ///
     /// # Errors
@@ -226,7 +186,7 @@ impl Transport {
         self.can_say(request)?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let deadline = Deadline::after(bound);
-        while let Some(connection) = self.take_idle() {
+        while let Some(connection) = self.kept.take() {
             match deadline.limit(self.exchange(connection, request)).await {
                 // It had been closed meanwhile.
                 Err(TransportError::NotSent(_)) => {}
@@ -247,26 +207,12 @@ impl Transport {
             match (sent.await, pauses.next()) {
                 // Closed as soon as it was open: there are too many connections, of which some are about to end.
                 (Err(TransportError::NotSent(_)), Some(pause)) => {
-                    self.make_room();
+                    self.kept.make_room();
                     tokio::time::sleep(pause).await;
                 }
                 (result, _) => return result,
             }
         }
-    }
-
-    /// Closes idle connections but for the last: a server may have room for a few only, and others are wanted now.
-    fn make_room(&self) {
-        let mut idle = self.idle();
-        let all = idle.len();
-        idle.drain(..all.saturating_sub(1));
-    }
-
-    /// The connection that was used last; those that have been idle for long are closed.
-    fn take_idle(&self) -> Option<Line> {
-        let mut idle = self.idle();
-        idle.retain(|idle| idle.since.elapsed() < REUSED_WITHIN);
-        idle.pop().map(|idle| idle.connection)
     }
 
     /// Sends two requests one after the other on one new connection, whatever the first answer is. The second result is
@@ -330,7 +276,7 @@ impl Transport {
     /// # Errors
     /// [`TransportError`], always one that [is unreachable](TransportError::is_unreachable).
     pub(super) async fn open(&self, deadline: Deadline) -> Result<Stream, TransportError> {
-        self.make_room();
+        self.kept.make_room();
         self.dial.open(deadline).await
     }
 
@@ -344,7 +290,7 @@ impl Transport {
             Line::Http(connection) => connection.exchange(self.build(request), request.answer_limit).await?,
             Line::Grpc(connection) => self.call(connection, request, None).await?,
         };
-        self.keep(line, request, &answer);
+        self.kept.keep(line, request, &answer);
         Ok(answer)
     }
 
@@ -371,34 +317,10 @@ impl Transport {
         // Some servers, and firewalls before them, ask for both.
         headers.entry(USER_AGENT).or_insert(AGENT);
         headers.entry(ACCEPT).or_insert(ACCEPTED);
-        if self.fresh_only.load(Ordering::Relaxed) {
+        if self.kept.is_fresh_only() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         built
-    }
-
-    /// Puts a connection back for the next request, unless that could spoil it.
-    fn keep(&self, connection: Line, request: &RawRequest, answer: &RawAnswer) {
-        let fresh_only = self.fresh_only.load(Ordering::Relaxed);
-        // Calls on one connection know nothing of each other, so that there is nothing to spoil.
-        let clean = self.profile == Profile::Grpc || (self.left_nothing(request, answer) && !announces_close(answer));
-        if !fresh_only && clean && connection.is_open() {
-            self.idle().push(Idle { connection, since: Instant::now() });
-        }
-    }
-
-    /// Whether the server is sure to have read the whole request. What it left unread it would take for the next one, which
-    /// would be blamed for it.
-    fn left_nothing(&self, request: &RawRequest, answer: &RawAnswer) -> bool {
-        let Some(body) = request.body.as_ref().filter(|body| !body.is_empty()) else { return true };
-        // Many a server overlooks the body of a GET, or one that is chunked.
-        if request.method != Method::POST || request.headers.iter().any(|(name, _)| *name == TRANSFER_ENCODING) {
-            return false;
-        }
-        // Refusals that come of looking at a request that could be read. A 405, 413 or 415 comes before, a 400 in between.
-        let looked_at = matches!(answer.status.as_u16(), 401 | 403 | 404 | 409);
-        answer.status.is_success()
-            || (looked_at && body.len() <= READ_THOUGH_REFUSED && self.reads_refused.load(Ordering::Relaxed))
     }
 }
 
@@ -406,10 +328,6 @@ impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Transport({}:{}{})", self.dial.host, self.dial.port, self.prefix)
     }
-}
-
-fn announces_close(answer: &RawAnswer) -> bool {
-    answer.headers.get(CONNECTION).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 #[cfg(test)]
