@@ -9,15 +9,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::context::ANSWER_LIMIT;
+use super::world::turns::{untold_wait, wanted_wait};
 use super::{Auth, Ctx, Operation};
-use crate::client::{Exchange, RawAnswer, RawConnection, RawReply, RecordedBody, TransportError, clock};
+use crate::client::{Exchange, RawAnswer, RawConnection, RawReply, RecordedBody, TransportError};
 use crate::ground::shown;
 
 /// How often a request is repeated after a 429 or 503, and the longest wait before that.
 const RATE_LIMIT_TRIES: u32 = 4;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// The first wait where the server doesn't say how long.
-const UNTOLD_WAIT: Duration = Duration::from_millis(100);
 /// How long an answer may take: some odd requests are never answered, and there are many of them.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -146,15 +145,13 @@ impl<'c> Lane<'c> {
         let mut tries = 0;
         loop {
             let answer = self.send_once(request).await?;
-            let after = answer.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-            let told = after.and_then(clock::retry_after).filter(|wait| *wait <= LONGEST_WAIT);
+            let told = wanted_wait(&answer);
             let wait = match answer.status.as_u16() {
                 429 => told,
-                503 if after.is_none() && self.cx.world.limits.are_short() => Some(UNTOLD_WAIT * (1 << tries)),
-                503 => told,
+                503 => told.or_else(|| self.cx.world.limits.are_short().then(|| untold_wait(tries))),
                 _ => None,
             };
-            match wait.filter(|_| tries < RATE_LIMIT_TRIES) {
+            match wait.filter(|wait| *wait <= LONGEST_WAIT && tries < RATE_LIMIT_TRIES) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Ok(answer),
             }

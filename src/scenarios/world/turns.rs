@@ -44,10 +44,15 @@ fn kind_of(request: &RawRequest) -> String {
 }
 
 /// How long the server wants to be left alone.
-fn wanted_wait(answer: &RawAnswer) -> Option<Duration> {
+pub(in crate::scenarios) fn wanted_wait(answer: &RawAnswer) -> Option<Duration> {
     let said = |name: &str| answer.headers.get(name)?.to_str().ok();
     let pushed_back = || said("grpc-retry-pushback-ms")?.parse().ok().map(Duration::from_millis);
     said("retry-after").and_then(clock::retry_after).or_else(pushed_back)
+}
+
+/// How long to wait, after so many tries, where the server doesn't say.
+pub(in crate::scenarios) fn untold_wait(tries: u32) -> Duration {
+    Duration::from_millis(100 << tries)
 }
 
 impl World {
@@ -186,7 +191,7 @@ impl World {
             Some(wait) => wait,
             // Without Retry-After it may be a quota, which waiting doesn't change.
             None if tries >= 3 => return false,
-            None => Duration::from_millis(100 << tries),
+            None => untold_wait(tries),
         };
         // Many in a row from everybody, or one request again and again with nobody else getting through.
         let in_a_row = self.limited.fetch_add(1, Ordering::Relaxed);
