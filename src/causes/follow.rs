@@ -1,7 +1,6 @@
 //! Why a finding follows from a cause. Each reason is a sentence.
 
 use super::kind::Kind;
-use super::settle::{NEWCOMER, SITUATIONS};
 use super::subject::needs;
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
@@ -23,7 +22,7 @@ static REASONS: [Reason; 18] = [
     ("its rule builds on the broken one", builds_on_it),
     ("it was met there", was_met_there),
     ("ids in paths don't arrive", does_not_arrive),
-    ("nobody was let in", is_nowhere),
+    ("the repository wasn't created", is_nowhere),
     ("it is in the same situation without being about it", is_in_the_situation),
     ("the operation doesn't do what it is for", needs_what_does_not_work),
     ("it counts on a version or an epoch that is another", counts_on_it),
@@ -136,17 +135,14 @@ fn does_not_arrive(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     paths.contains(&cause.rule.id) && [other, cause].iter().all(|it| it.escaped && it.kind == Kind::Refused)
 }
 
-/// What is asked of a repository that wasn't created is refused, and so is what somebody asks who wasn't let in.
+/// What is asked of a repository that wasn't created is refused.
 fn is_nowhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    let created = cause.plain && cause.rule.id == req::CREATE_RETURNS.id;
-    let added = cause.check.base() == NEWCOMER && cause.operation == Some(Operation::AddMember.name());
-    (created || added) && [other, cause].iter().all(|it| it.kind == Kind::Refused)
+    cause.plain && cause.rule.id == req::CREATE_RETURNS.id && [other, cause].iter().all(|it| it.kind == Kind::Refused)
 }
 
 /// What is refused in a situation that a check is about is refused to whoever is in it.
 fn is_in_the_situation(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    let refused = [other, cause].iter().all(|it| it.kind == Kind::Refused);
-    refused && SITUATIONS.iter().any(|(check, _)| *check == cause.check.id)
+    cause.situation && [other, cause].iter().all(|it| it.kind == Kind::Refused)
 }
 
 /// While an operation doesn't even do what it is for, the same kind of thing at that operation follows, and so do rules that build on

@@ -27,7 +27,8 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
             symptom.operation = Some(Operation::CreateRepo.name());
         }
         // Whoever isn't let in after he was added wasn't added.
-        if run.newcomers_kept_out && symptom.check.base() == NEWCOMER {
+        symptom.situation = run.situation == Some(symptom.check.base());
+        if symptom.situation && symptom.check.base() == NEWCOMER {
             symptom.operation = Some(Operation::AddMember.name());
         }
         symptom.plain = symptom.operation.is_some_and(|it| plain_of(symptom.check.base()) == Some(it));
@@ -52,11 +53,10 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
             || run.broken.contains(symptom.rule.id);
         // Where a failing check is about just this deviation, it is no other rule's own.
         symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
-        symptom.own &= !(run.newcomers_kept_out && symptom.kind == Kind::Refused && symptom.check.id != NEWCOMER);
         // What is wrong at any size isn't wrong because a number is large.
         symptom.own &= symptom.rule.id != req::INT64.id || !run.at_any_size.contains(&symptom.deviation);
         // Many checks are in a situation that one is about: the others only meet it.
-        symptom.own &= symptom.kind != Kind::Refused || run.situation.is_none_or(|check| symptom.check.id == check);
+        symptom.own &= symptom.kind != Kind::Refused || run.situation.is_none() || symptom.situation;
         symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
     }
 }
@@ -76,8 +76,6 @@ struct Found {
     broken: HashSet<&'static str>,
     /// Whether all operations on a new repository are refused.
     nothing_is_there: bool,
-    /// Whether whoever was added isn't let in, while the creator is.
-    newcomers_kept_out: bool,
     /// The check of a situation that others are in as well, where that is what is refused and most checks come off well.
     situation: Option<&'static str>,
     /// Whether most checks come off well: then whoever logs in for the first time gets a token.
@@ -112,21 +110,17 @@ impl Found {
             let here = |it: &&Symptom<'_>| it.check.base() == check && it.operation == Some(operation.name());
             found.iter().filter(here).any(|it| it.kind == Kind::Refused)
         };
+        let works = passed > found.len();
         Self {
             nothing_is_there: refused_at("push/applies", Operation::Push)
                 && refused_at("add-member/records-entry", Operation::AddMember),
-            newcomers_kept_out: refused_at(NEWCOMER, Operation::Pull)
-                && !failing.contains("create-repo/returns-manifest"),
-            situation: SITUATIONS
-                .iter()
-                .find(|(check, operations)| {
-                    passed > found.len() && operations.iter().any(|operation| refused_at(check, *operation))
-                })
-                .map(|(check, _)| *check),
+            situation: SITUATIONS.iter().filter(|_| works).map(|(check, refused)| (*check, *refused)).find_map(
+                |(check, refused)| refused.iter().any(|operation| refused_at(check, *operation)).then_some(check),
+            ),
             plain_bodies: !PLAIN_BODIES.iter().any(|id| failing.contains(id)),
             altered: one_is_altered(found),
             at_any_size: at_any_size(found),
-            works: passed > found.len(),
+            works,
             deeds: deeds(found),
             answers,
             specific,
@@ -154,10 +148,11 @@ fn one_is_altered(found: &[Symptom<'_>]) -> bool {
 /// The checks that show the plain answers of createRepo and pull.
 const PLAIN_BODIES: [&str; 3] = ["create-repo/returns-manifest", "pull/older-version-gives-envelope", "pull/unchanged"];
 /// The check that whoever was added is let in.
-pub(super) const NEWCOMER: &str = "add-member/newcomer-reads";
-/// Checks of a situation that others are in without being about it, and what is refused there: logins at the same time that get in
-/// each other's way, and a refusal that is remembered for a repository that is created later.
-pub(super) const SITUATIONS: [(&str, &[Operation]); 2] = [
+const NEWCOMER: &str = "add-member/newcomer-reads";
+/// Checks of a situation that others are in without being about it, and what is refused there: whoever was added isn't let in, logins
+/// at the same time get in each other's way, a refusal is remembered for a repository that is created later.
+const SITUATIONS: [(&str, &[Operation]); 3] = [
+    (NEWCOMER, &[Operation::Pull]),
     ("auth/logins-side-by-side", &[Operation::Token, Operation::CreateRepo]),
     ("rights/unknown-becomes-known", &[Operation::Pull]),
 ];

@@ -49,6 +49,8 @@ pub(super) struct Symptom<'a> {
     pub refused: bool,
     /// Whether the request that went wrong holds a counter of more than 31 bits.
     pub large: bool,
+    /// Whether the check is about the situation in which other checks are refused something as well.
+    pub situation: bool,
     /// Whether this check does nothing but what its operation is for.
     pub plain: bool,
     /// The check in which a look at the whole run met it.
@@ -108,6 +110,7 @@ impl<'a> Symptom<'a> {
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
             refused,
             large: exchange.is_some_and(|exchange| has_large_counter(&exchange.request.text)),
+            situation: false,
             plain: false,
             met_in: met_in(observed),
             respelled: observed.contains(RESPELLED),
