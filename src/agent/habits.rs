@@ -262,11 +262,6 @@ impl Habit {
     pub fn quirks() -> impl Iterator<Item = &'static HabitInfo> {
         ALL.iter().filter(|info| info.breaks.is_none())
     }
-
-    /// The habit of a name.
-    pub fn by_name(name: &str) -> Option<&'static HabitInfo> {
-        ALL.iter().find(|info| info.name == name)
-    }
 }
 
 /// The habits of one client; none for the clean one.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::backend::unknown;
 use super::{UsageError, output, runtime};
 use crate::agent::driver::Adapter;
-use crate::agent::{Agent, AgentError, Connection, Habit, Habits, State, demo};
+use crate::agent::{Agent, AgentError, Connection, Habit, HabitInfo, Habits, State, demo};
 use crate::report::text::clean;
 
 /// Options of `agent`.
@@ -127,14 +128,20 @@ const PLAIN: anstream::ColorChoice = anstream::ColorChoice::Never;
 
 /// The habits of their names.
 pub(super) fn habits(fault: Option<&str>, quirks: &[String]) -> Result<Habits, UsageError> {
-    let find = |option: &str, name: &str, is_fault: bool| {
-        Habit::by_name(name).filter(|info| info.breaks.is_some() == is_fault).map(|info| info.habit).ok_or_else(|| {
-            UsageError(format!("{option} knows no {name:?} (avp-conform list --client-faults names them all)"))
-        })
-    };
-    let fault = fault.map(|name| find("--fault", name, true)).transpose()?;
-    let quirks = quirks.iter().map(|name| find("--quirk", name, false)).collect::<Result<Vec<_>, _>>()?;
+    let list = "list --client-faults";
+    let fault = fault.map(|name| named("--fault", name, list, Habit::faults)).transpose()?;
+    let quirks =
+        quirks.iter().map(|name| named("--quirk", name, list, Habit::quirks)).collect::<Result<Vec<_>, _>>()?;
     Ok(Habits(fault.into_iter().chain(quirks).collect()))
+}
+
+/// The habit of a name, among faults or quirks.
+fn named<I>(option: &str, name: &str, list: &str, known: fn() -> I) -> Result<Habit, UsageError>
+where
+    I: Iterator<Item = &'static HabitInfo>,
+{
+    let found = known().find(|info| info.name == name).map(|info| info.habit);
+    found.ok_or_else(|| unknown(option, name, list, known().map(|info| info.name)))
 }
 
 async fn act(agent: &mut Agent, command: &AgentCommand) -> Result<String, AgentError> {

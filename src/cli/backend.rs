@@ -32,7 +32,8 @@ pub(super) fn deviation(fault: Option<&str>, quirks: &[String]) -> Result<Deviat
     Ok(faults::deviation(fault, &self::quirks(quirks)?))
 }
 
-fn unknown<'a>(option: &str, name: &str, list: &str, known: impl Iterator<Item = &'a str>) -> UsageError {
+/// The error for a name that isn't among those known, with the nearest of them and the command that lists all.
+pub(super) fn unknown<'a>(option: &str, name: &str, list: &str, known: impl Iterator<Item = &'a str>) -> UsageError {
     let near = near_misses(name, known.map(str::to_owned));
     UsageError(format!("{option} knows no {name:?}{near} (avp-conform {list} names them all)"))
 }
