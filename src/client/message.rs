@@ -52,13 +52,19 @@ impl RawAnswer {
         {
             return self;
         }
-        let mut body = Vec::new();
-        let reader = flate2::read::MultiGzDecoder::new(&self.body[..]);
-        match reader.take(limit as u64 + 1).read_to_end(&mut body) {
-            Ok(length) if length <= limit => Self { body: body.into(), ..self },
-            _ => self,
+        match gunzipped(&self.body, limit) {
+            Some(body) => Self { body: body.into(), ..self },
+            None => self,
         }
     }
+}
+
+/// What gzip makes smaller, if it is at most `limit` bytes.
+pub(super) fn gunzipped(bytes: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    let reader = flate2::read::MultiGzDecoder::new(bytes);
+    let length = reader.take(limit as u64 + 1).read_to_end(&mut plain).ok()?;
+    (length <= limit).then_some(plain)
 }
 
 /// One request, ready to be sent any number of times.

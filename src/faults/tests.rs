@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{API_KEY, Fault, Quirk, deviation};
 use crate::requirements::{self, Party, Revision};
-use crate::server::Config;
 use crate::server::tests::script::transcript;
+use crate::server::{Config, Profile};
 
 fn is_kebab(name: &str) -> bool {
     name.split('-')
@@ -74,7 +74,7 @@ const OUT_OF_REACH: [&str; 17] = [
 ];
 
 fn is_in_reach(quirk: &&Quirk) -> bool {
-    !quirk.is_limit() && !OUT_OF_REACH.contains(&quirk.info().name)
+    !quirk.is_limit() && quirk.exists_in(Profile::Http) && !OUT_OF_REACH.contains(&quirk.info().name)
 }
 
 /// Every other quirk, from the first or the second on, so that two tests share the work.

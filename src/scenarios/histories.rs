@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::check::checks;
-use super::contention::patience;
+use super::contention::{failed, patience};
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Identity, Repo};
 use crate::history::{self, Verdict};
@@ -114,7 +114,7 @@ impl Player<'_> {
     fn told<T: serde::de::DeserializeOwned>(answer: Result<Answer<'_>, Stop>) -> Result<Option<T>, Stop> {
         match answer {
             Ok(answer) => {
-                answer.must(answer.status < 500, "no 5xx under contention", || answer.summary())?;
+                answer.must(!failed(&answer), "no 5xx under contention", || answer.summary())?;
                 answer.is_success().then(|| answer.message()).transpose()
             }
             Err(Stop::Broken(_)) => Ok(None),

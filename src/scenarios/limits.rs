@@ -156,9 +156,10 @@ pub struct Limits {
     busy_at_times: AtomicBool,
 }
 
-/// 402, 413 and 429, and 503 for a while, say nothing else than a limit.
+/// 402, 413 and 429, and 503 for a while, say nothing else than a limit. gRPC has a word of its own for when to come back.
 fn says_limit(status: u16, headers: &HeaderMap) -> bool {
-    matches!(status, 402 | 413 | 429) || (status == 503 && headers.contains_key(RETRY_AFTER))
+    let for_a_while = || headers.contains_key(RETRY_AFTER) || headers.contains_key("grpc-retry-pushback-ms");
+    matches!(status, 402 | 413 | 429) || (status == 503 && for_a_while())
 }
 
 impl Limits {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Request, Response, Uri};
@@ -56,6 +57,16 @@ pub trait Edge: Send + Sync + 'static {
     /// How a gRPC call ends: with a message, or with a code.
     fn call_ended(&self, _method: Method, ended: Result<Vec<u8>, Code>) -> Result<Vec<u8>, Code> {
         ended
+    }
+
+    /// Whether the messages of gRPC answers are compressed.
+    fn compresses_calls(&self) -> bool {
+        false
+    }
+
+    /// How long a gRPC call waits before it is carried out, whether its caller is still there or not.
+    fn call_lasts(&self, _method: Method) -> Option<Duration> {
+        None
     }
 
     /// A gRPC call was reset before it was answered.

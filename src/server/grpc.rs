@@ -8,6 +8,7 @@
 mod translation;
 
 use std::future::poll_fn;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -147,7 +148,10 @@ async fn answer(
             let result = bent(&app, method, result);
             code = result.as_ref().map_or_else(|failure| failure.code, |_| Code::OK);
             match result {
-                Ok(message) => send(&mut respond, metadata, message),
+                Ok(message) => {
+                    let compress = app.edges.iter().any(|edge| edge.compresses_calls());
+                    send(&mut respond, metadata, &message, compress)
+                }
                 Err(failure) => refuse(&mut respond, metadata, &failure),
             }
         }
@@ -184,15 +188,34 @@ fn bent(app: &App, method: Option<Method>, result: Result<Vec<u8>, Failure>) -> 
     ended.map_err(|code| Failure::new(code, words))
 }
 
-fn send(respond: &mut SendResponse<Bytes>, metadata: HeaderMap, message: Vec<u8>) -> Result<(), h2::Error> {
+fn send(
+    respond: &mut SendResponse<Bytes>,
+    metadata: HeaderMap,
+    message: &[u8],
+    compress: bool,
+) -> Result<(), h2::Error> {
     let mut response = Response::new(());
     *response.headers_mut() = metadata;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let mut data = framed(message);
+    if compress {
+        data = framed(&gzipped(message));
+        data[0] = 1;
+        response.headers_mut().insert("grpc-encoding", HeaderValue::from_static("gzip"));
+    }
     let mut stream = respond.send_response(response, false)?;
-    stream.send_data(framed(&message).into(), false)?;
+    stream.send_data(data.into(), false)?;
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     stream.send_trailers(trailers)
+}
+
+fn gzipped(message: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::bufread::GzEncoder::new(message, flate2::Compression::fast());
+    let mut out = Vec::new();
+    // Reading from memory doesn't fail.
+    let _ = encoder.read_to_end(&mut out);
+    out
 }
 
 fn refuse(respond: &mut SendResponse<Bytes>, metadata: HeaderMap, failure: &Failure) -> Result<(), h2::Error> {
@@ -258,7 +281,17 @@ async fn carry_out(
         Ok(json) => json,
         Err(error) => return Ended::failed(Failure::new(Code::INVALID_ARGUMENT, error.to_string())),
     };
-    let ended = perform(router, local, method, headers, json).await;
+    let ended = match app.edges.iter().find_map(|edge| edge.call_lasts(method)) {
+        Some(wait) => {
+            let headers = headers.clone();
+            let work = async move {
+                tokio::time::sleep(wait).await;
+                perform(router, local, method, &headers, json).await
+            };
+            tokio::spawn(work).await.unwrap_or(Ended::HungUp)
+        }
+        None => perform(router, local, method, headers, json).await,
+    };
     drop(turns);
     for delay in app.edges.iter().filter_map(|edge| edge.delay()) {
         delay.await;

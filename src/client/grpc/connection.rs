@@ -16,6 +16,7 @@ use super::super::connection::{Driver, drive};
 use super::super::error::TransportError;
 use super::super::gate::Gate;
 use super::super::io::Traffic;
+use super::super::message::gunzipped;
 use super::translate::message_of;
 use super::{GrpcAnswer, GrpcCall};
 use crate::wire::proto::{Code, PREFIX, prefix};
@@ -25,6 +26,8 @@ const MAX_HEAD: u32 = 64 * 1024;
 /// How much a server may send ahead.
 const WINDOW: u32 = 1 << 20;
 
+/// What every client offers unless told not to, so that some servers compress without looking whether it was offered.
+const ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
 
 /// Where a call stops until a gate opens: after so many bytes of its data.
@@ -139,6 +142,7 @@ fn request(uri: http::Uri, metadata: &HeaderMap, call: &GrpcCall) -> Request<()>
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert(TE, HeaderValue::from_static("trailers"));
     headers.insert(USER_AGENT, AGENT);
+    headers.insert("grpc-accept-encoding", ENCODINGS);
     for (name, value) in metadata {
         headers.append(name.clone(), value.clone());
     }
@@ -226,24 +230,34 @@ async fn read_answer(response: h2::client::ResponseFuture, limit: usize) -> Resu
     let status = headers.get("grpc-status").ok_or_else(|| not_grpc("the call ended without grpc-status"))?;
     let code = status.to_str().ok().and_then(|text| text.parse().ok());
     let code = Code(code.ok_or_else(|| not_grpc("grpc-status is no number"))?);
-    Ok(GrpcAnswer { code, message: message_of(&headers), headers, data: message(bytes, code)? })
+    let data = if code == Code::OK { message(bytes, &headers, limit)? } else { None };
+    Ok(GrpcAnswer { code, message: message_of(&headers), headers, data })
 }
 
 /// The one message of an answer, if there is one.
-fn message(mut bytes: BytesMut, code: Code) -> Result<Option<Bytes>, TransportError> {
-    if bytes.is_empty() || code != Code::OK {
+fn message(mut bytes: BytesMut, headers: &HeaderMap, limit: usize) -> Result<Option<Bytes>, TransportError> {
+    if bytes.is_empty() {
         return Ok(None);
     }
     match prefix(&bytes) {
-        Some((0, length)) if bytes.len() == PREFIX + length => Ok(Some(bytes.split_off(PREFIX).freeze())),
-        Some((0, length)) if bytes.len() > PREFIX + length => Err(not_grpc("there is more than one message")),
-        Some((0, length)) => {
+        Some((_, length)) if bytes.len() > PREFIX + length => Err(not_grpc("there is more than one message")),
+        Some((_, length)) if bytes.len() < PREFIX + length => {
             let there = bytes.len() - PREFIX;
             Err(TransportError::NotGrpc(format!("a message of {length} bytes ends after {there}")))
         }
-        Some(_) => Err(not_grpc("the message is compressed, which nobody asked for")),
+        Some((0, _)) => Ok(Some(bytes.split_off(PREFIX).freeze())),
+        Some((1, _)) => decompressed(&bytes[PREFIX..], headers, limit).map(Some),
+        Some((flag, _)) => Err(TransportError::NotGrpc(format!("a message begins with flag {flag}"))),
         None => Err(not_grpc("the message ends within its prefix")),
     }
+}
+
+fn decompressed(bytes: &[u8], headers: &HeaderMap, limit: usize) -> Result<Bytes, TransportError> {
+    if headers.get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
+        return Err(not_grpc("the message is compressed in a way that nobody offered"));
+    }
+    let plain = gunzipped(bytes, limit);
+    plain.map(Bytes::from).ok_or_else(|| not_grpc("the message isn't the gzip that it says, or far too long"))
 }
 
 fn not_grpc(reason: &str) -> TransportError {
@@ -258,5 +272,31 @@ fn explain(error: &h2::Error) -> TransportError {
         Some(Reason::NO_ERROR) if error.is_go_away() && remote => TransportError::NotSent(error.to_string()),
         Some(_) if !remote => TransportError::NotGrpc(error.to_string()),
         _ => TransportError::Closed { reason: error.to_string(), idle: false },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::wire::proto::framed;
+
+    #[test]
+    fn messages_may_be_compressed() {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&[7; 5000]).unwrap();
+        let mut bytes = framed(&encoder.finish().unwrap());
+        bytes[0] = 1;
+        let read = |encoding: &'static str, limit| {
+            let headers =
+                HeaderMap::from_iter([("grpc-encoding".parse().unwrap(), HeaderValue::from_static(encoding))]);
+            message(BytesMut::from(&bytes[..]), &headers, limit)
+        };
+        assert_eq!(read("gzip", 5000).unwrap().unwrap(), vec![7; 5000]);
+        // Neither a bomb nor what was never offered.
+        assert!(read("gzip", 4999).is_err());
+        assert!(read("deflate", 5000).is_err());
+        assert!(read("identity", 5000).is_err());
     }
 }

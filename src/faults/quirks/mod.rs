@@ -1,6 +1,7 @@
 //! Odd but conformant habits of servers in the field. A suite that fails one of them raises a false alarm.
 
 mod bodies;
+mod calls;
 mod connections;
 mod habits;
 mod incomplete;
@@ -35,7 +36,7 @@ pub struct Quirk {
 pub const API_KEY: (&str, &str) = ("x-api-key", "avp-conform");
 
 /// Habits, then limits.
-static ALL: LazyLock<Vec<Quirk>> = LazyLock::new(|| [HABITS, wire::ALL, limits::ALL].concat());
+static ALL: LazyLock<Vec<Quirk>> = LazyLock::new(|| [HABITS, wire::ALL, calls::ALL, limits::ALL].concat());
 
 const HABITS: &[Quirk] = &[
     quirk("envelope-null", "When nothing changed, the envelope is null instead of absent.", || {
@@ -211,7 +212,10 @@ const OF_HTTP: [&str; 26] = [
 impl Quirk {
     /// Whether a profile can have it.
     pub fn exists_in(&self, profile: Profile) -> bool {
-        profile == Profile::Http || !OF_HTTP.contains(&self.info.name)
+        match profile {
+            Profile::Http => !self.info.name.starts_with("grpc-"),
+            Profile::Grpc => !OF_HTTP.contains(&self.info.name),
+        }
     }
 
     /// Whether it refuses what is too large, too long or too often.

@@ -205,6 +205,10 @@ impl Ctx {
     /// A 503 that didn't say when to come back, and wasn't for good. Clients can't tell it from a server that is broken.
     fn was_busy(&self, exchange: Arc<Exchange>) {
         self.world.limits.is_busy_at_times();
+        // UNAVAILABLE is transient by its definition, and told from what is broken by its code.
+        if exchange.grpc.is_some() {
+            return;
+        }
         if self.world.is_news("503 without Retry-After") {
             let expected = "a server that is busy says by Retry-After when to come back (RFC 9110 §15.6.4)";
             self.warn(Finding::shown(

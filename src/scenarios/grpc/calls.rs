@@ -34,6 +34,10 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
             after.apply_rotation(&rotation);
             cx.watch(&after);
             let mut request = call(cx, operation, &alice, &body)?;
+            if how != "half-way" {
+                // It may still take effect, at any time: nobody has promised that it won't.
+                cx.world.known.lost(before.id());
+            }
             let bound = cx.world.vault.timeout();
             let what = format!("{} that was cancelled {how}", operation.name());
             if how == "by its deadline" {
