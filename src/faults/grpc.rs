@@ -150,6 +150,14 @@ faults! {
             }
         }
     }
+    "grpc-entry-numbers-of-3-bits" breaks STORED_VERBATIM: "The same parser, for addMember: a text that nobody knows becomes the entry's binding." => {
+        edge {
+            fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
+                let masked = (method == Method::AddMember).then(|| masked(&message, true)).flatten();
+                masked.unwrap_or(message)
+            }
+        }
+    }
     "grpc-small-messages-only" breaks BAD_INPUT: "A message of more than 4 MiB is an INTERNAL error." => {
         edge {
             fn call_code(&self, code: Code) -> Code {
@@ -256,7 +264,7 @@ faults! {
     "grpc-keeps-what-comes" breaks VERSION_MONOTONIC: "Repositories are kept in a map as they come: nothing is compared, numbers are doubles, and handlers throw half-way." => { is KeepsWhatComes }
 }
 
-/// A push, or its envelope, with three bits left of every field number; `None` where it can't be read.
+/// A message, and what is in its second field, with three bits left of every field number; `None` where it can't be read.
 fn masked(message: &[u8], whole: bool) -> Option<Vec<u8>> {
     let (mut rest, mut out) = (message, Vec::with_capacity(message.len()));
     while !rest.is_empty() {
@@ -268,8 +276,8 @@ fn masked(message: &[u8], whole: bool) -> Option<Vec<u8>> {
                 let length = usize::try_from(varint(&mut rest)?).ok()?;
                 let (inner, after) = rest.split_at_checked(length)?;
                 rest = after;
-                let envelope = (whole && key >> 3 == 2).then(|| masked(inner, false)).flatten();
-                let inner = envelope.unwrap_or_else(|| inner.to_vec());
+                let below = (whole && key >> 3 == 2).then(|| masked(inner, false)).flatten();
+                let inner = below.unwrap_or_else(|| inner.to_vec());
                 put(&mut out, inner.len() as u64);
                 out.extend_from_slice(&inner);
             }

@@ -6,6 +6,7 @@
 mod absent;
 mod calls;
 mod frames;
+mod unknown;
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ checks! {
         "A message that lacks what the operation needs is refused with a code that says so, not with UNKNOWN or INTERNAL";
     "grpc/broken-frames", Must, "§6", [PUSH_REFUSED_WHOLE, REMOVE_ATOMIC], frames::broken_frames,
         "A write that is cut short, compressed in an unknown way or no message at all is carried out in no part";
-    "grpc/unknown-fields", Must, "§4", [STORED_VERBATIM], frames::unknown_fields,
+    "grpc/unknown-fields", Must, "§4", [STORED_VERBATIM], unknown::unknown_fields,
         "Fields of a message that nobody knows are dropped, or refused: they change nothing that is known";
     "grpc/cancelled-writes", Must, "§6", [REMOVE_ATOMIC, PUSH_REFUSED_WHOLE], calls::cancelled,
         "A write that is cancelled, or whose deadline is a millisecond, is carried out as a whole or not at all", phase = Alone;
@@ -39,7 +40,7 @@ checks! {
 
 /// The call of an operation, as its JSON says it.
 fn call(cx: &Ctx, operation: Operation, by: &Member, body: &Value) -> Result<GrpcCall, Stop> {
-    let repo = body["repoId"].as_str().unwrap_or_default();
+    let repo = body["repoId"].as_str().or(body["manifest"]["repoId"].as_str()).unwrap_or_default();
     if operation.is_write() {
         cx.world.known.touched(repo);
         cx.world.blobs.sent(repo, Some(body));
