@@ -14,6 +14,7 @@ use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
+use crate::server::store::Tx;
 use crate::wire::{CreateRepoRequest, MemberEntry, VaultManifest};
 
 fn ids(members: &[MemberEntry]) -> impl Iterator<Item = &str> {
@@ -312,6 +313,23 @@ faults! {
                 let mut request = request.clone();
                 request.initial_envelope.repo_id.clone_from(&request.manifest.repo_id);
                 operations::creation_agrees(&request)
+            }
+        }
+    }
+    "create-scope-envelope" breaks PUSH_SCOPE: "The first envelope is stored with the repository that it names, whoever creates another." => {
+        vault {
+            fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
+                let mut request = request.clone();
+                request.initial_envelope.repo_id.clone_from(&request.manifest.repo_id);
+                operations::creation_agrees(&request)
+            }
+            fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
+                let named = &next.envelope.repo_id;
+                let creates = matches!(visit.call, Call::Create(_)) && *named != next.manifest.repo_id;
+                if creates && let Some(other) = tx.load(named)? {
+                    tx.put(&Repo { envelope: next.envelope.clone(), ..other })?;
+                }
+                Ok(())
             }
         }
     }

@@ -87,6 +87,13 @@ fn in_envelope(visit: &Visit) -> String {
     }
 }
 
+fn in_rotated_envelope(visit: &Visit) -> String {
+    match &visit.call {
+        Call::Remove(request) => request.rotated_envelope.repo_id.clone(),
+        _ => visit.repo_id.clone(),
+    }
+}
+
 shared!(Scope: vault);
 
 impl VaultRules for Scope {
@@ -336,5 +343,8 @@ faults! {
     }
     "push-scope-envelope" breaks PUSH_SCOPE: "Membership is checked for the repository in the path, and the one that the envelope names is written." => {
         is Scope { judged: in_path, written: in_envelope }
+    }
+    "remove-scope-envelope" breaks PUSH_SCOPE: "Membership is checked for the repository in the path, and a removal is made in the one that its envelope names." => {
+        is Scope { judged: in_path, written: in_rotated_envelope }
     }
 }

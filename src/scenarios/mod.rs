@@ -19,6 +19,7 @@ mod disclosure;
 mod discovery;
 mod doors;
 mod doubled;
+mod elsewhere;
 mod example;
 mod framing;
 mod gates;

@@ -8,7 +8,7 @@ use super::check::checks;
 use super::counters::reached;
 use super::pull::too_large;
 use super::state::differing;
-use super::{Answer, Ctx, Operation, Outcome, Stop};
+use super::{Answer, Ctx, Outcome, Stop};
 use crate::client::{Repo, VERSION_AT_CREATION, random};
 use crate::wire::PushResponse;
 
@@ -39,8 +39,8 @@ checks! {
         "A stranger's push is refused and changes nothing";
     "push/unknown-repository", Must, "§6", [PUSH_MEMBERS_ONLY], unknown_repository,
         "A push to an id that doesn't exist is refused and creates nothing";
-    "push/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE, PUSH_MEMBERS_ONLY], no_authority_elsewhere,
-        "Authority over the repository in the path gives none over the one in the body", only = Http;
+    "push/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE, PUSH_MEMBERS_ONLY], super::elsewhere::push,
+        "Authority over one repository gives none over another that the body, or its envelope, names";
     "push/refused-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED, PUSH_APPLIES], super::incomplete::push,
         "A push that lacks what it needs leaves everything as it was, or applies as it was sent";
     "push/bad-entry-changes-nothing", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_ROTATES], super::incomplete::push_roster,
@@ -306,33 +306,6 @@ async fn unknown_repository(cx: &Ctx) -> Outcome {
     answer.refused("a push to an unknown repository", &[404])?;
     let answer = cx.pull(&alice, &nowhere.pull_request(0)).await?;
     answer.refused("a pull of an unknown repository", &[404])
-}
-
-/// mallory owns one repository, and names alice's in path, body or envelope, in every combination.
-async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
-    let (alice, mallory) = (cx.member().await?, cx.member().await?);
-    let (target, own) = (cx.repo(&alice).await?, cx.repo(&mallory).await?);
-    let auth = mallory.auth();
-    for (path, body, envelope) in [
-        (&own, &target, &target),
-        (&own, &target, &own),
-        (&own, &own, &target),
-        (&target, &own, &own),
-        (&target, &own, &target),
-        (&target, &target, &own),
-    ] {
-        // At version 1 both; what may apply to mallory's own moves that one alone.
-        let mut forged = envelope.push_request_at(&mallory, 1000);
-        forged.repo_id = body.id().into();
-        let answer = cx.perform(Operation::Push, path.id(), &auth, &forged).await?;
-        // By path or by body: a server that goes by the body alone has carried out what mallory may do.
-        if std::ptr::eq(path, &target) && std::ptr::eq(body, &target) {
-            answer.refused("a push to a repository that the caller isn't a member of", &[400, 403])?;
-        }
-        answer.keeps_secret(&target)?;
-        cx.holds(&alice, &target, "pushes in which path, body and envelope name different repositories").await?;
-    }
-    Ok(())
 }
 
 /// A copy of a request with one member replaced, or left out.
