@@ -189,6 +189,12 @@ faults! {
     "token-in-another-header" breaks TOKEN_BEARER_ONLY: "The token is accepted in X-Auth-Token." => {
         is TokenFrom(|parts| header(parts, "x-auth-token"))
     }
+    "grpc-token-in-binary-metadata" breaks TOKEN_BEARER_ONLY: "The token is accepted in authorization-bin." => {
+        is TokenFrom(|parts| {
+            let bytes = base64::decode(parts.headers.get("authorization-bin")?.to_str().ok()?).ok()?;
+            String::from_utf8(bytes).ok()?.strip_prefix("Bearer ").map(str::to_owned)
+        })
+    }
     "token-in-second-authorization" breaks TOKEN_BEARER_ONLY: "Of two Authorization headers the last one counts." => {
         is TokenFrom(|parts| {
             let last = parts.headers.get_all(AUTHORIZATION).iter().next_back()?;

@@ -57,6 +57,8 @@ fn misplaced(alice: &Member) -> Vec<(&'static str, Headers)> {
     vec![
         ("in another header", each(&TOKEN_HEADERS, token)),
         ("with Bearer in another header", each(&TOKEN_HEADERS, &bearer)),
+        // What gRPC libraries decode by themselves, and hand out beside the rest.
+        ("in authorization-bin", each(&["authorization-bin"], &base64::encode(bearer.as_bytes()))),
         ("in Proxy-Authorization", each(&["proxy-authorization"], &bearer)),
         ("in a cookie", vec![(COOKIE, cookies(token))]),
         ("as the password of Basic", each(&["authorization"], &basic(format!(":{token}")))),
