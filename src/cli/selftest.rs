@@ -12,7 +12,7 @@ use super::shared::ProfileArg;
 use crate::client::Profile;
 use crate::report::text::clean;
 use crate::runner::Shard;
-use crate::selftest::{self, Subject, Trial};
+use crate::selftest::{self, Effort, Subject, Trial};
 use crate::server;
 
 /// Servers judged at once where nobody says how many: a run of a few checks waits most of its time.
@@ -32,6 +32,10 @@ pub(super) struct SelftestArgs {
     /// Servers judged at once: 8, most of whose time is waiting, or 3 clients
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
+    /// Only tell whether all is as it should be, as a gate wants to know: the first check that catches a fault ends its run, and
+    /// quirks are judged several at once
+    #[arg(long, conflicts_with_all = ["clients", "causes", "report"])]
+    quick: bool,
     /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
     #[arg(long)]
     clients: bool,
@@ -90,6 +94,7 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     let runtime = super::runtime()?;
     let started = std::time::Instant::now();
+    let effort = if args.quick { Effort::Quick } else { Effort::Matrix };
     let mut tick = |trial: &Trial| {
         bar.inc(1);
         bar.set_message(trial.subject.name());
@@ -98,10 +103,11 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         }
     };
     let trials = runtime.block_on(async {
-        let mut trials = selftest::run(profile, &subjects, usize::from(args.jobs.unwrap_or(SERVERS)), &mut tick).await;
+        let jobs = usize::from(args.jobs.unwrap_or(SERVERS));
+        let mut trials = selftest::run(profile, &subjects, effort, jobs, &mut tick).await;
         // A busy machine can hide a race or time out a server: what came off wrong is judged once more, alone.
         for trial in trials.iter_mut().filter(|trial| !trial.right) {
-            *trial = selftest::judge(profile, trial.subject).await;
+            *trial = selftest::judge(profile, trial.subject, effort).await;
         }
         trials
     });

@@ -178,3 +178,10 @@ pub enum Event {
     /// Always last.
     RunFinished(Arc<RunEnd>),
 }
+
+impl Event {
+    /// The result, where a check has ended.
+    pub fn result(self) -> Option<Arc<CheckResult>> {
+        if let Self::CheckFinished(result) = self { Some(result) } else { None }
+    }
+}

@@ -11,13 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Scope, Subject, recorded};
+use super::{Subject, recorded};
 use crate::causes;
 use crate::faults::{Fault, FaultInfo};
 use crate::ground::Choices;
 use crate::report::{Format, Recorder};
 use crate::requirements::{Level, order};
-use crate::runner::{CheckResult, Event, Status};
+use crate::runner::{CheckResult, Status};
 use crate::scenarios;
 use crate::server::Profile;
 
@@ -53,11 +53,9 @@ pub fn is_held_out(fault: &FaultInfo) -> bool {
 /// In words, when the server doesn't start or the report can't be written.
 pub async fn judge(fault: Fault, save: Option<&Path>) -> Result<Judged, String> {
     let (mut recorder, mut results) = (Recorder::default(), Vec::new());
-    super::run_subject(Profile::Http, Subject::Fault(fault), Scope::Whole, None, &mut |event| {
+    super::trial::run_whole(Profile::Http, Subject::Fault(fault), &mut |event| {
         recorder.event(&event);
-        if let Event::CheckFinished(result) = event {
-            results.push(result);
-        }
+        results.extend(event.result());
     })
     .await?;
     if let (Some(folder), Some(run)) = (save, recorder.finish()) {

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use avp_conform::faults::FaultKind;
-use avp_conform::selftest::{self, Subject};
+use avp_conform::selftest::{self, Effort, Subject};
 use serde_json::Value;
 
 /// A check that takes some milliseconds.
@@ -277,7 +277,8 @@ fn every_fault_of_several_processes_is_found() {
     let subjects: Vec<_> = selftest::subjects(avp_conform::server::Profile::Http).into_iter().filter(is_one).collect();
     assert!(subjects.len() >= 20, "{}", subjects.len());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let trials = runtime.block_on(selftest::run(avp_conform::server::Profile::Http, &subjects, 3, |_| {}));
+    let trials =
+        runtime.block_on(selftest::run(avp_conform::server::Profile::Http, &subjects, Effort::Quick, 3, |_| {}));
     let wrong: Vec<_> = trials.iter().filter(|trial| !trial.right).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use avp_conform::faults::FaultKind;
-use avp_conform::selftest::{self, Subject};
+use avp_conform::selftest::{self, Effort, Subject};
 use avp_conform::server::Profile;
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ fn every_storage_fault_is_found() {
     let subjects: Vec<_> = selftest::subjects(Profile::Http).into_iter().filter(is_storage).collect();
     assert!(subjects.len() >= 16);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let trials = runtime.block_on(selftest::run(Profile::Http, &subjects, 3, |_| {}));
+    let trials = runtime.block_on(selftest::run(Profile::Http, &subjects, Effort::Quick, 3, |_| {}));
     let wrong: Vec<_> = trials.iter().filter(|trial| !trial.right).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

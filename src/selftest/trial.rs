@@ -1,0 +1,282 @@
+//! One server, started and judged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::assess::{assess, catches, wrong};
+use super::{Around, Batch, Effort, Stage, Subject, Trial};
+use crate::client::Header;
+use crate::faults::{self, FaultKind, Quirk};
+use crate::requirements;
+use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Shard, Target};
+use crate::scenarios;
+use crate::server::{self, Profile};
+
+/// Nonce and token lifetime of servers whose faults show only when something expires.
+const SHORT_LIVED: Duration = Duration::from_secs(2);
+
+/// Bound on each of the runs.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// The same where all checks are to be seen: a busy machine must not cut a run short whose findings are counted.
+const LONGEST_WHOLE: Duration = Duration::from_secs(600);
+
+/// Bound on a request to a server whose fault may be that it never answers.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Whether judging it is more waiting than work.
+pub(super) fn mostly_waits(subject: Subject) -> bool {
+    match subject {
+        Subject::Quirk(quirk) => WAITING_QUIRKS.contains(&quirk.info().name),
+        Subject::AllQuirks => true,
+        _ => is_slow(subject),
+    }
+}
+
+/// Servers that answer late, or send the suite away for a while.
+const WAITING_QUIRKS: [&str; 8] = [
+    "latency-50ms",
+    "latency-400ms",
+    "occasional-429",
+    "occasional-503",
+    "warming-up",
+    "five-logins-a-key",
+    "five-redemptions-a-key",
+    "forty-pushes-a-key",
+];
+
+/// Starts a server of its own for a subject, judges it, and judges the judgement.
+pub async fn judge(profile: Profile, subject: Subject, effort: Effort) -> Trial {
+    let started = Instant::now();
+    let mut trial = assessed(profile, subject, Scope::Rule, effort).await;
+    // If a usual run of the checks of the broken rule sees it, that is all there is to know.
+    if !trial.right && matches!(subject, Subject::Fault(_)) {
+        trial = assessed(profile, subject, Scope::RuleThoroughly, effort).await;
+    }
+    trial.took = started.elapsed();
+    trial
+}
+
+/// The same for each of a batch, by one run where that says enough.
+pub(super) async fn judge_all(profile: Profile, batch: Batch, effort: Effort) -> Vec<(usize, Trial)> {
+    if batch.len() > 1
+        && let Some(trials) = judge_together(profile, &batch).await
+    {
+        return trials;
+    }
+    let mut trials = Vec::new();
+    for (place, subject) in batch {
+        trials.push((place, judge(profile, subject, effort).await));
+    }
+    trials
+}
+
+/// One run against a server with all quirks of a batch; `None` where it says more than may be said of one of them.
+async fn judge_together(profile: Profile, batch: &Batch) -> Option<Vec<(usize, Trial)>> {
+    let started = Instant::now();
+    let quirks: Vec<Quirk> = batch.iter().filter_map(|(_, subject)| subject.quirk()).collect();
+    let (_, first) = *batch.first()?;
+    let config = server::Config { deviation: faults::deviation(None, &quirks), ..server::Config::default() };
+    let mut results = Vec::new();
+    let how = How { scope: Scope::Rule, until_caught: false, shard: Shard { part: 1, of: 1 } };
+    let end = run_server(profile, first, config, how, &mut |event| results.extend(event.result())).await.ok()?;
+    let trial = assess(profile, first, &end, &results);
+    let took = started.elapsed() / u32::try_from(batch.len()).unwrap_or(u32::MAX);
+    trial.right.then(|| {
+        batch.iter().map(|(place, subject)| (*place, Trial { subject: *subject, took, ..trial.clone() })).collect()
+    })
+}
+
+async fn assessed(profile: Profile, subject: Subject, scope: Scope, effort: Effort) -> Trial {
+    let until_caught = effort == Effort::Quick;
+    let of = parts(subject);
+    let runs = (1..=of).map(|part| run_part(profile, subject, How { scope, until_caught, shard: Shard { part, of } }));
+    let (mut ends, mut results) = (Vec::new(), Vec::new());
+    for ended in futures_util::future::join_all(runs).await {
+        match ended {
+            Ok((end, found)) => {
+                ends.push(end);
+                results.push(found);
+            }
+            Err(reason) => return wrong(subject, reason),
+        }
+    }
+    // The part that did not end well speaks for all.
+    let worst = ends.iter().find(|end| end.exit_code != 0).or(ends.first());
+    worst.map_or_else(
+        || wrong(subject, "no run".into()),
+        |end| assess(profile, subject, end, &runner::together(&results)),
+    )
+}
+
+/// In how many parts a server is judged, all at once and each with a server of its own: a run that does nothing but wait
+/// for answers would outlast all others together.
+fn parts(subject: Subject) -> u32 {
+    match subject {
+        Subject::Quirk(quirk) if quirk.info().name == "latency-400ms" => 8,
+        Subject::Quirk(quirk) if quirk.info().name == "latency-50ms" => 2,
+        _ => 1,
+    }
+}
+
+/// The end of one part of a run, and what its checks found.
+async fn run_part(
+    profile: Profile,
+    subject: Subject,
+    how: How,
+) -> Result<(Arc<RunEnd>, Vec<Arc<CheckResult>>), String> {
+    let mut results = Vec::new();
+    let config = server_config(profile, subject);
+    let end = run_server(profile, subject, config, how, &mut |event| results.extend(event.result())).await?;
+    Ok((end, results))
+}
+
+/// How much of the suite judges a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// A fault by the checks of its rule, all others by all checks.
+    Rule,
+    /// The same, with `--thorough`.
+    RuleThoroughly,
+    /// All checks.
+    Whole,
+}
+
+/// How a server is judged.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    scope: Scope,
+    /// Whether the first check that catches a fault ends the run.
+    until_caught: bool,
+    shard: Shard,
+}
+
+/// Runs all checks against a server of its own.
+///
+/// # Errors
+/// In words, when the server doesn't start.
+pub(super) async fn run_whole(
+    profile: Profile,
+    subject: Subject,
+    emit: runner::Emit<'_>,
+) -> Result<Arc<RunEnd>, String> {
+    let how = How { scope: Scope::Whole, until_caught: false, shard: Shard { part: 1, of: 1 } };
+    run_server(profile, subject, server_config(profile, subject), how, emit).await
+}
+
+/// Starts a server, runs the suite against it as a subject is judged, and stops it.
+async fn run_server(
+    profile: Profile,
+    subject: Subject,
+    server: server::Config,
+    how: How,
+    emit: runner::Emit<'_>,
+) -> Result<Arc<RunEnd>, String> {
+    let around = Around { grpc: profile == Profile::Grpc, ..around(subject) };
+    let stage = Stage::set(server, around).await;
+    let stage = stage.map_err(|reason| format!("the server doesn't start: {reason}"))?;
+    let end = run_suite(profile, subject, &stage, how, emit).await;
+    stage.strike().await;
+    Ok(end)
+}
+
+fn is_slow(subject: Subject) -> bool {
+    matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Slow)
+}
+
+/// What is around the server: what a fault takes to be seen, and all of it but the killing where nothing may be seen.
+fn around(subject: Subject) -> Around {
+    match subject {
+        Subject::Clean => {
+            Around { searched: true, replica: true, stranger: true, process: None, grpc: false, both: false }
+        }
+        Subject::Fault(fault) => Around::of(fault.info()),
+        Subject::Quirk(_) | Subject::AllQuirks => Around::default(),
+    }
+}
+
+fn server_config(profile: Profile, subject: Subject) -> server::Config {
+    let mut config = server::Config::default();
+    match subject {
+        Subject::Clean => {}
+        Subject::Fault(fault) => config.deviation = faults::deviation(Some(fault), &[]),
+        Subject::Quirk(quirk) => config.deviation = faults::deviation(None, &[quirk]),
+        Subject::AllQuirks => {
+            let all = Quirk::all().iter().copied().filter(|quirk| quirk.exists_in(profile));
+            config.deviation = faults::deviation(None, &all.filter(is_compatible).collect::<Vec<_>>());
+        }
+    }
+    if is_slow(subject) {
+        (config.nonce_ttl, config.token_ttl) = (SHORT_LIVED, SHORT_LIVED * 2);
+    }
+    config
+}
+
+/// Whether it may be judged together with others.
+pub(super) fn goes_with_others(subject: Subject) -> bool {
+    subject.quirk().is_some_and(|quirk| is_compatible(&quirk))
+}
+
+/// Some habits are alternatives to each other; of each group one is kept. Limits leave little to be seen of the others.
+fn is_compatible(quirk: &Quirk) -> bool {
+    !matches!(
+        quirk.info().name,
+        "errors-empty"
+            | "errors-html"
+            | "errors-text"
+            | "reject-422"
+            | "unknown-repo-403"
+            | "close-delimited"
+            | "connection-close"
+            | "pretty-json"
+            | "single-threaded"
+            | "one-connection"
+            | "latency-400ms"
+            | "warming-up"
+            | "trailing-newline"
+            | "integers-with-fraction"
+            | "tokens-of-4-kib"
+    ) && !quirk.is_limit()
+}
+
+/// Judges the server on a stage.
+async fn run_suite(profile: Profile, subject: Subject, stage: &Stage, how: How, emit: runner::Emit<'_>) -> Arc<RunEnd> {
+    let mut config = RunConfig::new(Target::Avp(String::new()));
+    stage.apply(&mut config);
+    // What waits for the server or the clock may do so many times at once.
+    config.jobs = if mostly_waits(subject) { 24 } else { 4 };
+    config.shard = Some(how.shard).filter(|shard| shard.of > 1);
+    config.thorough = how.scope == Scope::RuleThoroughly;
+    let by_rule = matches!(subject, Subject::Fault(_)) && how.scope != Scope::Whole;
+    config.deadline = if by_rule { LONGEST } else { LONGEST_WHOLE };
+    let (name, value) = faults::API_KEY;
+    config.headers =
+        vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];
+    if is_slow(subject) {
+        (config.slow, config.nonce_ttl) = (true, Some(SHORT_LIVED));
+        config.timeout = PATIENCE;
+    }
+    if let Subject::Fault(fault) = subject {
+        config.spec = requirements::by_id(fault.breaks(profile).0).map_or(config.spec, |rule| rule.since);
+    }
+    if let Subject::Fault(fault) = subject
+        && by_rule
+    {
+        let rule = fault.breaks(profile).0;
+        let related = scenarios::all().filter(|check| check.info.requirements.iter().any(|each| each.id == rule));
+        config.only = related.filter_map(|check| globset::Glob::new(check.info.id).ok()).collect();
+    }
+    let (end, stop) = watch::channel(false);
+    let mut watched = |event: Event| {
+        if let (Event::CheckFinished(result), Subject::Fault(fault), true) = (&event, subject, how.until_caught)
+            && catches(profile, &fault, result)
+        {
+            end.send_replace(true);
+        }
+        emit(event);
+    };
+    runner::run(config, stop, &mut watched).await
+}
