@@ -2,6 +2,7 @@
 
 mod curl;
 mod human;
+mod run;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
 use self::curl::Bodies;
+use super::reports::ReportFiles;
 use super::run::rerun::masked;
 use super::run::{config, embed, interrupts};
 use super::shared::{ColorArgs, ProfileArg, ProfilesArg};
@@ -34,6 +36,7 @@ Examples:
   avp-conform fuzz --embedded --fault push-any-version --cases 50
   avp-conform fuzz --server http://127.0.0.1:8787 --duration 10m
   avp-conform fuzz --server grpc://127.0.0.1:50051
+  avp-conform fuzz --server http://127.0.0.1:8787 --report html=fuzz.html
   avp-conform fuzz --server http://127.0.0.1:8787 --replay avp-fuzz.json";
 
 /// How long it goes on when nothing is said.
@@ -95,7 +98,7 @@ pub(super) struct FuzzArgs {
     #[arg(long)]
     first: bool,
     /// Play the cases of this file again, and nothing else
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "cases", "seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["duration", "cases", "seed", "report"])]
     replay: Option<PathBuf>,
     /// Where findings are saved, if there are any
     #[arg(long, value_name = "FILE", default_value = "avp-fuzz.json")]
@@ -106,6 +109,8 @@ pub(super) struct FuzzArgs {
     /// Warnings fail
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    reports: ReportFiles,
     #[command(flatten)]
     color: ColorArgs,
 }
@@ -181,6 +186,7 @@ pub(super) fn run(args: &FuzzArgs) -> Result<u8, UsageError> {
     let mut config = args.config()?;
     let embedded = args.embedded()?;
     let saved = args.replay.as_deref().map(read).transpose()?;
+    args.reports.check()?;
     let runtime = runtime()?;
     let done = runtime.block_on(async {
         let running = match embedded {
@@ -229,8 +235,12 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
         text += &human::replay_hint(options, &args.save);
     }
     text += &human::ending(&campaign, seed);
-    output::print(&text, args.color.choice())?;
-    Ok(status(&campaign, args.strict))
+    let status = status(&campaign, args.strict);
+    let again = format!("{options} --replay {}", quote(&args.save.to_string_lossy()));
+    match run::of_campaign(&campaign, config, &again, seed, status) {
+        Some(run) => args.reports.write(&run, &text, args.color.choice()),
+        None => Ok(status),
+    }
 }
 
 /// A seed of its own for each part. What is printed is the one that `--seed` takes without `--shard`.

@@ -51,7 +51,14 @@ enum Kind {
 
 /// Merges, and tells the exit status of the whole.
 pub(super) fn merge(args: &MergeArgs) -> Result<u8, UsageError> {
-    match kind(&args.files[0])? {
+    let kind = kind(&args.files[0])?;
+    if !matches!(kind, Kind::Reports) && !args.reports.files.are_none() {
+        return Err(
+            "--report is of runs; a selftest's parts are merged on standard output, findings of fuzzing in --save"
+                .into(),
+        );
+    }
+    match kind {
         Kind::Reports => {
             args.reports.check()?;
             let parts = args.files.iter().map(|path| compare::read(path)).collect::<Result<Vec<_>, _>>()?;

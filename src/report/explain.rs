@@ -69,7 +69,7 @@ pub(super) fn explain(run: &Run, result: &CheckResult, depth: Depth) -> Vec<Stri
     if let Some(reason) = reasons::usual(check.id, rules).filter(|_| follows.is_none() && depth.rules > 0) {
         block.labelled("often", DIM, reason, 3);
     }
-    block.rerun(&run.info.rerun, check.id);
+    block.rerun(run.info.again(check.id));
     block.lines
 }
 
@@ -122,16 +122,9 @@ impl Block {
     }
 
     /// The command is not broken at blanks, lest it can't be copied: it continues after a backslash.
-    fn rerun(&mut self, options: &str, id: &str) {
-        let options = clean(options);
-        // A program to run comes last.
-        let (options, program) = match options.split_once(" -- ") {
-            Some((options, program)) => (options, format!(" -- {program}")),
-            None => (&*options, String::new()),
-        };
-        let start = format!("avp-conform {options}");
-        let end = format!("--only {id}{program}");
-        let one_line = format!("{} {end}", start.trim_end());
+    fn rerun(&mut self, (options, end): (String, String)) {
+        let (start, end) = (format!("avp-conform {}", clean(&options)), clean(&end).into_owned());
+        let one_line = format!("{} {end}", start.trim_end()).trim_end().to_owned();
         if width(&one_line) <= self.room() {
             self.label_line("rerun", DIM, &paint(CYAN, one_line));
         } else {

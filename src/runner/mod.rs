@@ -24,7 +24,7 @@ use tokio::time::Instant;
 pub use crate::client::Header;
 pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
 pub use config::{DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, DEFAULT_READY, RunConfig, Target};
-pub use events::{CheckResult, Event, Hosted, RunEnd, RunInfo, Summary, Verdict};
+pub use events::{CheckResult, Event, FUZZ, Hosted, RunEnd, RunInfo, Summary, Verdict};
 pub use known::{Judged, Known, KnownError, LARGEST as LARGEST_KNOWN};
 pub use select::{Selection, matches, select};
 pub use shard::{Judgement, Shard, judge_results, missing, together};

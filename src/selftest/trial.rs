@@ -37,12 +37,14 @@ pub(super) fn mostly_waits(subject: Subject) -> bool {
 }
 
 /// Servers that answer late, or send the suite away for a while.
-const WAITING_QUIRKS: [&str; 8] = [
+const WAITING_QUIRKS: [&str; 10] = [
     "latency-50ms",
     "latency-400ms",
     "occasional-429",
     "occasional-503",
     "warming-up",
+    "grpc-pushes-back",
+    "grpc-restarts",
     "five-logins-a-key",
     "five-redemptions-a-key",
     "forty-pushes-a-key",

@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 fn fuzz(arguments: &[&str]) -> Output {
     let program = env!("CARGO_BIN_EXE_avp-conform");
     Command::new(program).arg("fuzz").args(arguments).stdin(Stdio::null()).output().unwrap()
@@ -50,6 +52,57 @@ fn a_finding_is_shrunk_shown_saved_and_replayed() {
     assert!(text.contains("AVP-10-version-monotonic"), "{text}");
     let text = ends(&["--embedded", "--replay", save], 0);
     assert!(text.contains("doesn't show any more"), "{text}");
+}
+
+/// Every format has each finding, with the command that plays it again.
+#[test]
+fn findings_go_into_every_format_of_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let formats = ["json", "html", "junit", "sarif", "markdown", "tap", "github", "har", "badge"];
+    let mut words: Vec<String> =
+        ["--embedded", "--fault", "push-any-version", "--cases", "20", "--seed", "1", "--strict"]
+            .map(str::to_owned)
+            .to_vec();
+    words.extend(["--save".to_owned(), place("found.json")]);
+    words.extend(formats.iter().flat_map(|format| ["--report".to_owned(), format!("{format}={}", place(format))]));
+    ends(&words.iter().map(String::as_str).collect::<Vec<_>>(), 1);
+    let read = |name: &str| std::fs::read_to_string(place(name)).unwrap();
+    let report: Value = serde_json::from_str(&read("json")).unwrap();
+    let schema: Value = serde_json::from_str(avp_conform::report::SCHEMA_JSON).unwrap();
+    let errors: Vec<_> =
+        jsonschema::validator_for(&schema).unwrap().iter_errors(&report).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!((&report["verdict"], &report["exitStatus"]), (&"not-conformant".into(), &1.into()));
+    let checks = report["checks"].as_array().unwrap();
+    let saved: Vec<Value> = serde_json::from_str(&read("found.json")).unwrap();
+    assert_eq!(checks.len(), saved.len());
+    let id = checks.iter().find(|check| check["status"] == "fail").unwrap()["id"].as_str().unwrap();
+    assert!(id.starts_with("fuzz/push/avp-"), "{id}");
+    for format in ["html", "junit", "sarif", "markdown", "tap", "github"] {
+        assert!(read(format).contains(id), "{format} lacks {id}");
+    }
+    let page = read("html");
+    assert!(page.contains("avp-conform fuzz --embedded --fault push-any-version --strict --replay "), "{page}");
+    assert!(!page.contains("--only"), "a finding can't be chosen by --only");
+    for format in formats {
+        let text = read(format);
+        let whole = text.split(['"', ' ', '\'', '<']).find(|word| word.starts_with("eyJ") && word.len() > 60);
+        assert_eq!(whole, None, "a token is in the {format} report");
+    }
+}
+
+#[test]
+fn a_campaign_that_finds_nothing_proves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("report.json").display().to_string();
+    let save = folder.path().join("found.json").display().to_string();
+    let report = format!("json={place}");
+    ends(&["--embedded", "--cases", "3", "--save", &save, "--report", &report], 0);
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(place).unwrap()).unwrap();
+    assert_eq!((&report["verdict"], &report["exitStatus"]), (&"incomplete".into(), &0.into()));
+    ends(&["--embedded", "--cases", "3", "--report", "json=/nowhere/at/all.json"], 2);
+    ends(&["--embedded", "--replay", &save, "--report", "json=-"], 2);
 }
 
 #[test]

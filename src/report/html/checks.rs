@@ -172,8 +172,9 @@ fn body(run: &Run, result: &CheckResult, wrong: bool) -> String {
         out += &format!("<dl><dt>often</dt><dd>{}</dd></dl>\n", esc(reason));
     }
     if wrong {
-        let again = format!("avp-conform {} --only {}", run.info.rerun, check.id);
-        out += &format!("<dl><dt>again</dt><dd><code>{}</code></dd></dl>\n", esc(&again));
+        let (options, end) = run.info.again(check.id);
+        let again = ["avp-conform", &options, &end].join(" ");
+        out += &format!("<dl><dt>again</dt><dd><code>{}</code></dd></dl>\n", esc(again.trim_end()));
     }
     out
 }

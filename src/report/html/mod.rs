@@ -32,7 +32,7 @@ pub(super) fn render(run: &Run) -> String {
         head(run),
         "<main>".to_owned(),
         causes(run),
-        coverage::picture(run),
+        if run.info.is_campaign() { String::new() } else { coverage::picture(run) },
         checks::all(run),
         races(run),
         times::waterfall(run),
