@@ -42,7 +42,7 @@ checks! {
         "An id that exists is refused to a member who isn't the creator";
     "create-repo/duplicate-by-former-owner", Must, "§6", [CREATE_DUPLICATE, REMOVE_REVOKES], duplicate_by_former_owner,
         "An id that exists is refused to its creator after the creator's removal";
-    "create-repo/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE], super::elsewhere::creation,
+    "create-repo/no-authority-by-envelope", Must, "§6", [PUSH_SCOPE], super::elsewhere::creation,
         "Whoever creates a repository has no authority over another that its first envelope names";
     "create-repo/foreign-envelope", Hardening, "§6", [CREATE_CONSISTENT], foreign_envelope,
         "A first envelope of another repository is refused";

@@ -25,7 +25,7 @@ checks! {
         "A roster of forty is stored and served whole, or refused cleanly";
     "remove-member/new-x25519-key-as-sent", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], new_x25519_key_as_sent,
         "A rewrapped entry with a new X25519 key is refused, or stored exactly as it was sent";
-    "remove-member/no-authority-elsewhere", Must, "§6", [PUSH_SCOPE, REMOVE_MEMBERS_ONLY], super::elsewhere::removal,
+    "remove-member/no-authority-by-envelope", Must, "§6", [PUSH_SCOPE, REMOVE_MEMBERS_ONLY], super::elsewhere::removal,
         "Authority over one repository gives none over another that the rotated envelope names";
     "remove-member/counters-as-sent", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], counters_as_sent,
         "A removal that skips versions and epochs is refused, or stored with exactly these counters";
