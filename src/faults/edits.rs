@@ -120,11 +120,12 @@ const KNOWN: [&str; 29] = [
 /// Takes the members that no message has out of a request.
 pub fn take_unknown(request: &mut Value) -> Map<String, Value> {
     let mut unknown = Map::new();
-    each_object(request, &mut |object| {
-        let names: Vec<_> = object.keys().filter(|name| !KNOWN.contains(&name.as_str())).cloned().collect();
-        for name in names {
-            unknown.extend(object.remove(&name).map(|value| (name, value)));
-        }
-    });
+    each_object(request, &mut |object| unknown.extend(take_unknown_here(object)));
     unknown
+}
+
+/// The same for one object alone.
+pub fn take_unknown_here(object: &mut Object) -> Map<String, Value> {
+    let names: Vec<_> = object.keys().filter(|name| !KNOWN.contains(&name.as_str())).cloned().collect();
+    names.into_iter().filter_map(|name| object.remove(&name).map(|value| (name, value))).collect()
 }

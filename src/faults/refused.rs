@@ -265,6 +265,18 @@ faults! {
             }
         }
     }
+    "remove-roster-absent-is-empty" breaks REMOVE_CONSISTENT: "A removal without rewrappedMembers leaves nobody, as one with none." => {
+        edge {
+            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+                Ok(FillIn(Route::RemoveMember, "rewrappedMembers", || json!([])).filled(route, body))
+            }
+        }
+        vault {
+            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+                if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+            }
+        }
+    }
     "remove-roster-defaults-to-rest" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers keeps the others with their old wrapped keys." => {
         edge {
             fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {

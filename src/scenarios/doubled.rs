@@ -41,6 +41,7 @@ async fn taken<'c>(
 ) -> Result<Option<Answer<'c>>, Stop> {
     let mut call = Call::operation(operation, repo_id, "", auth, Some(body));
     call.validated = false;
+    cx.provokes();
     match cx.call(call).await {
         Ok(answer) => Ok(Some(answer).filter(Answer::is_success)),
         Err(Stop::Broken(_)) => Ok(None),

@@ -79,10 +79,11 @@ const LENIENT: [&str; 5] = ["10.0", "1e1", "\"10\"", "[10]", "\" 10\""];
 
 /// Spellings that are 0 or 1 to languages that turn anything into a number. `null` isn't among them: in Protocol Buffers' JSON it
 /// is 0.
-const SMALL: [(i64, &[&str]); 2] = [
-    (0, &["false", "\"\"", "\" \"", "\"abc\"", "[]", "{}", "\"0abc\"", "0.4"]),
-    (1, &["true", "\"true\"", "\"1abc\"", "1.4"]),
-];
+const SMALL: [(i64, &[&str]); 2] =
+    [(0, &["\"\"", "\" \"", "\"abc\"", "[]", "{}", "\"0abc\"", "0.4"]), (1, &["\"true\"", "\"1abc\"", "1.4"])];
+/// What common validators (pydantic, ajv) turn into exactly that number unless told otherwise. No sentence forbids it, as none
+/// forbids `"10"`: a warning.
+const TRUTH: [(i64, &str); 2] = [(0, "false"), (1, "true")];
 
 /// A request with one member's value spelled by hand.
 pub(super) fn spelled(request: &Value, pointer: &str, value: &str) -> Bytes {
@@ -106,6 +107,7 @@ pub(super) async fn send<'c>(
     let auth: Auth = by.auth();
     let mut call = Call::operation(operation, repo.id(), "", &auth, Some(body));
     call.validated = false;
+    cx.provokes();
     match cx.call(call).await {
         Ok(answer) => Ok(Some(answer)),
         Err(Stop::Broken(_)) => Ok(None),
@@ -150,7 +152,27 @@ async fn expected_version(cx: &Ctx) -> Outcome {
         absent_expectation(cx, &alice, &repo, &mut tally).await?;
     }
     small_expectations(cx, &alice, &mut tally).await?;
+    truth_expectations(cx, &alice).await?;
     tally.settle(cx)
+}
+
+/// One warning where truth values are taken for the version that they are as numbers.
+async fn truth_expectations(cx: &Ctx, alice: &Member) -> Outcome {
+    for (version, spelling) in TRUTH {
+        let Ok(Some(repo)) = reached(cx, alice, version, 0).await else { continue };
+        if repo.version() != version {
+            continue;
+        }
+        let body = spelled(&json!(repo.push_request(alice)), "/expectedPayloadVersion", spelling);
+        let Some(answer) = send(cx, Operation::Push, &repo, alice, body).await? else { continue };
+        if is_accepted(&answer) {
+            answer.should(false, &format!("a push that expects version {spelling} is refused with a 4xx"), || {
+                format!("taken for version {version}: {}", answer.summary())
+            });
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// What is no number, where the current version is what loose languages make of it.

@@ -303,6 +303,7 @@ async fn send_bytes<'c>(cx: &'c Ctx, operation: Operation, scene: &Scene, body: 
     let auth = scene.alice.auth();
     let mut call = Call::operation(operation, scene.repo.id(), "", &auth, Some(body));
     call.validated = false;
+    cx.provokes();
     cx.call(call).await
 }
 

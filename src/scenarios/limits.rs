@@ -30,6 +30,8 @@ const PLAIN_BODY: usize = 8 << 10;
 const DROPPED_BODY: usize = 512 << 10;
 /// Rosters up to here are plain: without two members there is nothing to share.
 const PLAIN_ROSTER: usize = 2;
+/// Ids up to here, in characters, make no path long.
+const PLAIN_ID: usize = 36;
 /// Members of a roster that are remembered, so that a refusal to a stranger is told from a limit.
 const REMEMBERED: usize = 16;
 /// An older nonce may have expired: its refusal says nothing of limits. Checks that wait for that wait longer.
@@ -277,6 +279,12 @@ impl Limits {
             return vec![limit(Kind::Busy, 1, works)];
         }
         let mut found = Vec::new();
+        // The id of the repository is what makes a path long. Routers and proxies refuse that before the server sees it, so that
+        // such a repository may have been created by a body.
+        let addressed = repo_in_path(&asked.call.path).map_or(0, |id| id.chars().count());
+        if matches!(status, 414 | 431) && addressed > PLAIN_ID {
+            found.push(limit(Kind::Id, addressed as u64, works));
+        }
         if forbidden && let Some(change) = self.membership_change(asked) {
             found.push(limit(Kind::Membership, change, false));
         }

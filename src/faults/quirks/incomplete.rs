@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::codec::base64;
-use crate::faults::edits::{each_object, edit, edit_body, lock};
+use crate::faults::edits::{each_object, edit, edit_body, lock, take_unknown_here};
 use crate::server::edge::Edge;
 use crate::server::issuer::random;
 use crate::server::refusal::Refusal;
@@ -81,6 +81,48 @@ impl Edge for KeepsIncomplete {
                         Some(value) => drop(object.insert(name, value)),
                         None => drop(object.remove(&name)),
                     }
+                }
+            });
+        })
+    }
+}
+
+/// Keeps entries, envelopes, wrapped keys and manifests as the JSON that they came as, members that nobody knows included.
+#[derive(Default)]
+pub struct KeepsUnknown {
+    /// What came beside the members of a message, by those.
+    kept: Mutex<HashMap<String, Map<String, Value>>>,
+}
+
+/// What an object is known by when it is served again: its members apart from those that are objects themselves.
+fn known_by(object: &Map<String, Value>) -> String {
+    let plain = object.iter().filter(|(_, value)| !value.is_object() && !value.is_array() && !value.is_null());
+    let mut plain: Vec<_> = plain.map(|(name, value)| format!("{name}:{value}")).collect();
+    plain.sort();
+    plain.join(",")
+}
+
+impl Edge for KeepsUnknown {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if !route.writes() {
+            return Ok(body);
+        }
+        Ok(edit_body(body, |request| {
+            each_object(request, &mut |object| {
+                let unknown = take_unknown_here(object);
+                if !unknown.is_empty() {
+                    lock(&self.kept).insert(known_by(object), unknown);
+                }
+            });
+        }))
+    }
+
+    fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        edit(response, |answer| {
+            let kept = lock(&self.kept);
+            each_object(answer, &mut |object| {
+                if let Some(unknown) = kept.get(&known_by(object)) {
+                    object.extend(unknown.clone());
                 }
             });
         })

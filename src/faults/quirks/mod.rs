@@ -90,6 +90,9 @@ const HABITS: &[Quirk] = &[
     quirk("unknown-members-dropped", "Members of requests that nobody knows are dropped in silence.", || {
         Arc::new(habits::DropsUnknown)
     }),
+    quirk("unknown-members-kept", "Members of requests that nobody knows are stored, and served again.", || {
+        Arc::new(incomplete::KeepsUnknown::default())
+    }),
     quirk(
         "numbers-from-text",
         "Counters in requests may be strings of digits, as the JSON of Protocol Buffers has them.",
@@ -180,7 +183,7 @@ const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn
 }
 
 /// Habits of paths, HTTP frames and JSON texts, which nobody meets over gRPC.
-const OF_HTTP: [&str; 26] = [
+const OF_HTTP: [&str; 29] = [
     "chunked",
     "close-delimited",
     "closes-at-times",
@@ -197,6 +200,7 @@ const OF_HTTP: [&str; 26] = [
     "length-required",
     "needs-accept",
     "numbers-from-text",
+    "path-parts-of-100",
     "preflights",
     "pretty-json",
     "slash-redirects",
@@ -204,8 +208,10 @@ const OF_HTTP: [&str; 26] = [
     "strict-content-type",
     "title-case-headers",
     "trailing-newline",
+    "truth-counts",
     "two-segments",
     "unknown-members-dropped",
+    "unknown-members-kept",
     "writes-201",
 ];
 

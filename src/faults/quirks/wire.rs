@@ -14,11 +14,14 @@ use serde_json::{Value, json};
 use super::{Quirk, quirk};
 use crate::codec::base64;
 use crate::faults::edits::{each_object, edit, lock};
+use crate::faults::numbers;
+use crate::faults::tools::each_token;
 use crate::server::credentials;
 use crate::server::edge::Edge;
 use crate::server::issuer::random;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
+use crate::server::store::Store;
 
 fn refuse(status: StatusCode, detail: &'static str) -> Refusal {
     Refusal { status, code: None, detail: detail.into() }
@@ -197,7 +200,36 @@ impl Edge for NoCaches {
     }
 }
 
+/// Truth values in the place of counters, as pydantic and ajv turn them into numbers unless told otherwise.
+struct TruthCounts;
+
+impl Edge for TruthCounts {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(each_token(&body, numbers::ALL, |token| match token {
+            "false" => Some("0".into()),
+            "true" => Some("1".into()),
+            _ => None,
+        }))
+    }
+}
+
+/// The longest part of a path, in characters. A router refuses longer ones, whoever asks, and createRepo has none in its path.
+struct PathParts(usize);
+
+impl Edge for PathParts {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        if parts.uri.path().split('/').any(|part| part.len() > self.0) {
+            return Err(refuse(StatusCode::URI_TOO_LONG, "a part of the path is too long"));
+        }
+        Ok(())
+    }
+}
+
 pub const ALL: &[Quirk] = &[
+    quirk("truth-counts", "In the place of a counter, true is 1 and false is 0.", || Arc::new(TruthCounts)),
+    quirk("path-parts-of-100", "A part of the path with more than 100 characters is refused with 414.", || {
+        Arc::new(PathParts(100))
+    }),
     quirk("needs-user-agent", "Requests without User-Agent are refused with 403.", || {
         Arc::new(Asks(USER_AGENT, StatusCode::FORBIDDEN))
     }),

@@ -84,8 +84,13 @@ impl Ctx {
         self.call(Call::operation(operation, path_repo, "", auth, Some(body.into()))).await
     }
 
-    /// Sends what no client may send. From now on the check's answers don't count in the run-wide schema checks: what a
-    /// lenient server makes of nonsense is this check's own business.
+    /// From now on the check's answers don't count in the run-wide schema checks: it sends what no client may send, and what a
+    /// lenient server makes of that, and serves again, is this check's own business.
+    pub fn provokes(&self) {
+        self.provoking.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends what no client may send, as [`Self::provokes`] has it.
     ///
     /// # Errors
     /// [`Stop`] when the server is gone.
@@ -96,7 +101,7 @@ impl Ctx {
         auth: &Auth,
         body: &impl Serialize,
     ) -> Result<Provoked<'_>, Stop> {
-        self.provoking.store(true, Ordering::Relaxed);
+        self.provokes();
         let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
         let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
         let transport = self.transport_of(&call);
