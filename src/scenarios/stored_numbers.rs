@@ -237,7 +237,14 @@ mod tests {
 
     #[test]
     fn a_number_means_itself() {
-        for (spelling, served) in [("12", json!(12)), ("12.0", json!(12)), ("\"7\"", json!(7)), ("12.5", json!(12.5))] {
+        for (spelling, served) in [
+            ("12", json!(12)),
+            ("12.0", json!(12)),
+            ("\"7\"", json!(7)),
+            ("12.5", json!(12.5)),
+            ("true", json!(1)),
+            ("\"0x10\"", json!(16)),
+        ] {
             assert!(means(spelling, &served), "{spelling}");
         }
         for (spelling, served) in [
@@ -246,7 +253,8 @@ mod tests {
             ("18446744073709551628", json!(12)),
             ("1e400", json!(i64::MAX)),
             ("\"12abc\"", json!(12)),
-            ("true", json!(1)),
+            ("true", json!(12)),
+            ("\"0x10\"", json!(0)),
         ] {
             assert!(!means(spelling, &served), "{spelling}");
         }
