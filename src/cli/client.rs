@@ -23,7 +23,7 @@ use crate::report::human::{Live, LiveOptions};
 use crate::report::shell::quote;
 use crate::report::{Recorder, Run};
 use crate::requirements::Revision;
-use crate::runner::{Event, Known};
+use crate::runner::{Event, Known, Rerun};
 
 const AFTER: &str = "\
 In the arguments of CMD, {url} stands for the vault's address, {host} for its host:port, {port}, and {ca} for the
@@ -169,8 +169,8 @@ fn target(args: &ClientArgs) -> String {
     }
 }
 
-/// What a rerun needs; `--only` goes before the program.
-fn rerun(args: &ClientArgs) -> String {
+/// The command line that judges the client again.
+fn rerun(args: &ClientArgs) -> Rerun {
     let mut words = vec!["client".to_owned()];
     let flags =
         [(args.embedded, "--embedded"), (args.driver, "--driver"), (args.slow, "--slow"), (args.strict, "--strict")];
@@ -185,11 +185,8 @@ fn rerun(args: &ClientArgs) -> String {
     if args.spec != Revision::default() {
         valued("--spec", args.spec.name());
     }
-    if !args.command.is_empty() {
-        words.push("--".into());
-        words.extend(args.command.iter().map(|word| quote(word)));
-    }
-    words.join(" ")
+    let program: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
+    Rerun { options: words.join(" "), program: program.join(" "), campaign: false }
 }
 
 /// Compiles the globs of an option and makes sure that each of them means something.

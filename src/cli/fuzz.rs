@@ -21,7 +21,7 @@ use crate::client::random;
 use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
 use crate::report::shell::quote;
 use crate::requirements::Revision;
-use crate::runner::{RunConfig, Shard};
+use crate::runner::{Rerun, RunConfig, Shard};
 use crate::server::Config;
 
 const AFTER: &str = "\
@@ -222,6 +222,8 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
     let campaign = fuzzer::run(config, seed, limits, stopped, &mut show).await;
     signals.abort();
     bar.finish_and_clear();
+    let replays = format!("fuzz {options} --replay {}", quote(&args.save.to_string_lossy()));
+    let again = Rerun { options: replays, program: String::new(), campaign: true };
     let mut text = String::new();
     let mut bodies = Bodies::beside(&args.save);
     for (number, report) in campaign.reports.iter().enumerate() {
@@ -232,12 +234,11 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
         save(&args.save, &campaign)?;
     }
     if !campaign.reports.is_empty() {
-        text += &human::replay_hint(options, &args.save);
+        text += &human::replay_hint(&again);
     }
     text += &human::ending(&campaign, seed);
     let status = status(&campaign, args.strict);
-    let again = format!("{options} --replay {}", quote(&args.save.to_string_lossy()));
-    match run::of_campaign(&campaign, config, &again, seed, status) {
+    match run::of_campaign(&campaign, config, again, seed, status) {
         Some(run) => args.reports.write(&run, &text, args.color.choice()),
         None => Ok(status),
     }

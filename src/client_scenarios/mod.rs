@@ -27,6 +27,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::requirements::Revision;
+use crate::runner::Rerun;
 
 /// Everything that a run needs to know.
 #[derive(Clone, Debug)]
@@ -57,8 +58,8 @@ pub struct ClientConfig {
     pub known: Option<crate::runner::Known>,
     /// How reports name the client.
     pub target_name: String,
-    /// The options that a rerun needs besides `--only`.
-    pub rerun: String,
+    /// The command line that judges again.
+    pub rerun: Rerun,
     /// How many runs there are to be, and how many there were.
     pub progress: Arc<Progress>,
 }

@@ -137,6 +137,14 @@ fn store_envelope(repo: &mut Repo, envelope: Option<EncryptedEnvelope>) {
     }
 }
 
+/// A removal without a roster has an empty one.
+const NO_ROSTER: FillIn = FillIn(Route::RemoveMember, "rewrappedMembers", || json!([]));
+
+/// An empty roster is as good as a right one.
+fn roster_or_none_holds(members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+    if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+}
+
 faults! {
     "refused-push-stores-envelope" breaks PUSH_REFUSED_WHOLE: "A push is stored before its envelope is checked." => {
         is Push(|request, next| next.envelope = request.envelope.clone())
@@ -268,24 +276,24 @@ faults! {
     "remove-roster-absent-is-empty" breaks REMOVE_CONSISTENT: "A removal without rewrappedMembers leaves nobody, as one with none." => {
         edge {
             fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(FillIn(Route::RemoveMember, "rewrappedMembers", || json!([])).filled(route, body))
+                Ok(NO_ROSTER.filled(route, body))
             }
         }
         vault {
             fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+                roster_or_none_holds(members, epoch)
             }
         }
     }
     "remove-roster-defaults-to-rest" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers keeps the others with their old wrapped keys." => {
         edge {
             fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(FillIn(Route::RemoveMember, "rewrappedMembers", || json!([])).filled(route, body))
+                Ok(NO_ROSTER.filled(route, body))
             }
         }
         vault {
             fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+                roster_or_none_holds(members, epoch)
             }
             fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
                 let mut next = operations::removed(repo, request, digest);

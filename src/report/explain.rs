@@ -7,7 +7,7 @@ use super::text::{clean, condense, duration, width, wrap, wrap_at_most};
 use crate::client::{Exchange, RecordedBody};
 use crate::ground::shown::count;
 use crate::requirements::{Requirement, reasons};
-use crate::runner::{CheckResult, Finding, Status};
+use crate::runner::{CheckResult, Finding, Rerun, Status};
 
 /// Columns of the labels (`expected`, `request`, …) with the gap after them.
 const LABEL: usize = 10;
@@ -69,7 +69,7 @@ pub(super) fn explain(run: &Run, result: &CheckResult, depth: Depth) -> Vec<Stri
     if let Some(reason) = reasons::usual(check.id, rules).filter(|_| follows.is_none() && depth.rules > 0) {
         block.labelled("often", DIM, reason, 3);
     }
-    block.rerun(run.info.again(check.id));
+    block.rerun(&run.info.rerun, check.id);
     block.lines
 }
 
@@ -122,13 +122,14 @@ impl Block {
     }
 
     /// The command is not broken at blanks, lest it can't be copied: it continues after a backslash.
-    fn rerun(&mut self, (options, end): (String, String)) {
-        let (start, end) = (format!("avp-conform {}", clean(&options)), clean(&end).into_owned());
-        let one_line = format!("{} {end}", start.trim_end()).trim_end().to_owned();
+    fn rerun(&mut self, rerun: &Rerun, id: &str) {
+        let (start, end) = rerun.for_check(id);
+        let (start, end) = (clean(&start), clean(&end));
+        let one_line = format!("{start} {end}").trim_end().to_owned();
         if width(&one_line) <= self.room() {
             self.label_line("rerun", DIM, &paint(CYAN, one_line));
         } else {
-            self.label_line("rerun", DIM, &paint(CYAN, format!("{} \\", start.trim_end())));
+            self.label_line("rerun", DIM, &paint(CYAN, format!("{start} \\")));
             self.push(&format!("{:LABEL$}  {}", "", paint(CYAN, end)));
         }
     }

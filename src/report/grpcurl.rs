@@ -10,7 +10,7 @@ use crate::client::Exchange;
 /// known: the built-in server's, or that of an identity provider elsewhere.
 pub(super) fn command(run: &Run, exchange: &Exchange) -> Option<String> {
     let call = exchange.grpc.as_ref()?;
-    let elsewhere = call.method.starts_with("avp.Auth/") && run.info.rerun.contains("--idp ");
+    let elsewhere = call.method.starts_with("avp.Auth/") && run.info.rerun.options.contains("--idp ");
     if exchange.request.is_cut() || elsewhere || exchange.operation == "call" {
         return None;
     }
@@ -22,8 +22,11 @@ pub(super) fn command(run: &Run, exchange: &Exchange) -> Option<String> {
         ("grpcs" | "avp", address) => ("", format!("{}:443", address.trim_end_matches('/'))),
         _ => return None,
     };
-    let insecure =
-        if run.info.rerun.split(' ').any(|word| word == "--insecure") && plain.is_empty() { " -insecure" } else { "" };
+    let insecure = if run.info.rerun.options.split(' ').any(|word| word == "--insecure") && plain.is_empty() {
+        " -insecure"
+    } else {
+        ""
+    };
     let token = exchange.authorization.as_ref().map(|_| " -H \"authorization: Bearer $TOKEN\"").unwrap_or_default();
     let message = if exchange.request.length == 0 { fetched(&exchange.path)? } else { exchange.request.text.clone() };
     Some(format!(

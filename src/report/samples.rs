@@ -25,7 +25,7 @@ pub(super) fn info() -> RunInfo {
         version: "0.1.0",
         spec: Revision::V0_2,
         target: "http://127.0.0.1:8787".into(),
-        rerun: "--server http://127.0.0.1:8787".into(),
+        rerun: "--server http://127.0.0.1:8787".to_owned().into(),
         seed: 18_446_744_073_709_551_557,
         started_ms: 1_790_000_000_123,
         planned: 8,

@@ -191,7 +191,7 @@ impl Saved {
         let info = RunInfo {
             version: env!("CARGO_PKG_VERSION"),
             spec,
-            rerun: rerun(&self.target),
+            rerun: rerun(&self.target).into(),
             target: self.target.clone(),
             seed: self.seed.parse().map_err(|error| failed(format!("seed: {error}")))?,
             started_ms,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Shard;
+use super::{Rerun, Shard};
 use crate::client::Exchange;
 use crate::requirements::Revision;
 use crate::scenarios::{CheckInfo, Finding, Omission, Status};
@@ -54,9 +54,8 @@ pub struct RunInfo {
     pub spec: Revision,
     /// The target as given, without credentials.
     pub target: String,
-    /// The options that a rerun needs besides `--only`, e.g. `--server http://127.0.0.1:8787`, after the command where there is
-    /// one; credentials masked.
-    pub rerun: String,
+    /// The command line that judges again.
+    pub rerun: Rerun,
     /// Seed of the run's choices.
     pub seed: u64,
     /// Start, epoch milliseconds.
@@ -70,29 +69,6 @@ pub struct RunInfo {
     /// Which part of a run it is; `None` for a whole one.
     pub shard: Option<Shard>,
 }
-
-impl RunInfo {
-    /// Whether it is a fuzzing campaign: its checks are its findings, and what it has tried is no list of rules.
-    pub fn is_campaign(&self) -> bool {
-        self.rerun.starts_with(FUZZ)
-    }
-
-    /// The options that judge one check again, and those that come after them: what can stand in a line of its own.
-    pub fn again(&self, id: &str) -> (String, String) {
-        // A campaign has no checks that could be chosen: its findings are played again, all of them.
-        if self.is_campaign() {
-            return (self.rerun.clone(), String::new());
-        }
-        // A program to run comes last.
-        match self.rerun.split_once(" -- ") {
-            Some((options, program)) => (options.to_owned(), format!("--only {id} -- {program}")),
-            None => (self.rerun.clone(), format!("--only {id}")),
-        }
-    }
-}
-
-/// What the options of a fuzzing campaign begin with.
-pub const FUZZ: &str = "fuzz ";
 
 /// The judgement on the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

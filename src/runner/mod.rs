@@ -8,6 +8,7 @@ mod known;
 mod pace;
 mod parts;
 mod preflight;
+mod rerun;
 mod revive;
 mod schedule;
 mod select;
@@ -24,8 +25,9 @@ use tokio::time::Instant;
 pub use crate::client::Header;
 pub use crate::scenarios::{CheckInfo, Finding, Omission, Status};
 pub use config::{DEFAULT_CRASH_ROUNDS, DEFAULT_DEADLINE, DEFAULT_JOBS, DEFAULT_READY, RunConfig, Target};
-pub use events::{CheckResult, Event, FUZZ, Hosted, RunEnd, RunInfo, Summary, Verdict};
+pub use events::{CheckResult, Event, Hosted, RunEnd, RunInfo, Summary, Verdict};
 pub use known::{Judged, Known, KnownError, LARGEST as LARGEST_KNOWN};
+pub use rerun::Rerun;
 pub use select::{Selection, matches, select};
 pub use shard::{Judgement, Shard, judge_results, missing, together};
 pub use stored::{StoredConfig, judge_stored};
@@ -118,7 +120,7 @@ fn info(config: &RunConfig, seed: u64, planned: usize) -> RunInfo {
         version: env!("CARGO_PKG_VERSION"),
         spec: config.spec,
         target,
-        rerun: config.rerun.clone(),
+        rerun: config.rerun.clone().into(),
         seed,
         started_ms: clock::now_ms(),
         planned,

@@ -7,6 +7,7 @@
 
 mod asked;
 mod confirm;
+mod rosters;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
@@ -15,14 +16,16 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
+use serde::Deserialize;
 use serde_json::Value;
 
 use self::asked::{Asked, who};
+use self::rosters::Rosters;
 use super::recording::{Caller, repo_in_path};
 use super::{Call, Operation, Stop};
 use crate::client::RawAnswer;
 use crate::ground::lock;
-use crate::wire::{ChallengeResponse, CreateRepoRequest, TokenRequest};
+use crate::wire::{ChallengeResponse, CreateRepoRequest, PushResponse, TokenRequest};
 
 /// Bodies up to here are plain, in bytes.
 const PLAIN_BODY: usize = 8 << 10;
@@ -32,8 +35,6 @@ const DROPPED_BODY: usize = 512 << 10;
 const PLAIN_ROSTER: usize = 2;
 /// Ids up to here, in characters, make no path long.
 const PLAIN_ID: usize = 36;
-/// Members of a roster that are remembered, so that a refusal to a stranger is told from a limit.
-const REMEMBERED: usize = 16;
 /// An older nonce may have expired: its refusal says nothing of limits. Checks that wait for that wait longer.
 const FRESH: Duration = Duration::from_millis(1500);
 /// Repositories that a deployment has room for at the least: with fewer a server can hardly be judged.
@@ -144,8 +145,7 @@ fn verb(operation: Operation) -> &'static str {
 /// What of a run bears on limits.
 #[derive(Default)]
 pub struct Limits {
-    /// Size of a roster and some of its members, by repository.
-    rosters: Mutex<HashMap<String, (usize, Vec<String>)>>,
+    rosters: Rosters,
     /// How often somebody succeeded with an operation.
     done: Mutex<HashMap<(String, Operation), u64>>,
     /// Nonces that were issued and not yet tried, and when.
@@ -156,6 +156,13 @@ pub struct Limits {
     confirmed: confirm::Confirmed,
     /// Whether a 503 that didn't say when to come back was none a moment later.
     busy_at_times: AtomicBool,
+}
+
+/// The roster of a push.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rotated {
+    rotated_members: Option<Vec<Value>>,
 }
 
 /// 402, 413 and 429, and 503 for a while, say nothing else than a limit. gRPC has a word of its own for when to come back.
@@ -193,12 +200,10 @@ impl Limits {
 
     /// Takes note of a roster that was served.
     pub(super) fn roster(&self, repo: &str, body: &Value) {
-        let Some(members) = body.pointer("/manifest/members").or_else(|| body.get("members")).and_then(Value::as_array)
-        else {
-            return;
-        };
-        let ids = members.iter().take(REMEMBERED).filter_map(|entry| Some(entry["ed25519PublicKey"].as_str()?.into()));
-        lock(&self.rosters).insert(repo.to_owned(), (members.len(), ids.collect()));
+        let manifest = body.get("manifest").unwrap_or(body);
+        if let Some(members) = manifest.get("members").and_then(Value::as_array) {
+            self.rosters.remember(repo, manifest["payloadVersion"].as_i64().unwrap_or_default(), members);
+        }
     }
 
     /// A connection that was closed on a large body.
@@ -240,6 +245,13 @@ impl Limits {
             Operation::CreateRepo => {
                 if let Some(request) = asked.body::<CreateRepoRequest>() {
                     lock(&self.created).insert(request.manifest.repo_id);
+                }
+            }
+            Operation::Push => {
+                let rotated = asked.body::<Rotated>().and_then(|request| request.rotated_members);
+                let told = serde_json::from_slice::<PushResponse>(&answer.body).ok().filter(|told| told.accepted);
+                if let (Some(members), Some(told), Some(repo)) = (rotated, told, repo_in_path(&asked.call.path)) {
+                    self.rosters.remember(&repo, told.payload_version, &members);
                 }
             }
             _ => {}
@@ -322,9 +334,8 @@ impl Limits {
     /// Whether the caller is in the roster, as far as that was served.
     fn may_ask(&self, asked: &Asked<'_>) -> bool {
         let repo = repo_in_path(&asked.call.path);
-        let rosters = lock(&self.rosters);
-        match repo.and_then(|repo| rosters.get(&repo)) {
-            Some((size, members)) => *size > REMEMBERED || members.contains(&asked.who),
+        match repo.and_then(|repo| self.rosters.may_have(&repo, &asked.who)) {
+            Some(may) => may,
             None => asked.operation == Operation::CreateRepo && self.is_well_meant(asked),
         }
     }
@@ -334,14 +345,7 @@ impl Limits {
         let request = asked.json().filter(|_| asked.operation == Operation::Push)?;
         let entries = request.get("rotatedMembers")?.as_array()?;
         let ids: Vec<&str> = entries.iter().filter_map(|entry| entry["ed25519PublicKey"].as_str()).collect();
-        let rosters = lock(&self.rosters);
-        let (size, members) = rosters.get(&repo_in_path(&asked.call.path)?)?;
-        if *size > REMEMBERED || !members.contains(&asked.who) {
-            return None;
-        }
-        let comes = ids.iter().any(|id| !members.iter().any(|member| member == id));
-        let goes = members.iter().any(|member| !ids.contains(&member.as_str()));
-        Some(u64::from(comes) + 2 * u64::from(goes)).filter(|change| *change > 0)
+        self.rosters.change(&repo_in_path(&asked.call.path)?, &asked.who, &ids)
     }
 
     /// How many members the roster would have.
@@ -350,7 +354,7 @@ impl Limits {
         match asked.operation {
             Operation::AddMember => {
                 let repo = repo_in_path(&asked.call.path)?;
-                lock(&self.rosters).get(&repo).map(|(size, _)| size + 1)
+                self.rosters.size(&repo).map(|size| size + 1)
             }
             Operation::Push => list("rotatedMembers"),
             Operation::RemoveMember => list("rewrappedMembers"),

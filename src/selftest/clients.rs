@@ -13,7 +13,7 @@ use crate::agent::{Habit, HabitInfo, Habits};
 use crate::client_scenarios::{self, ClientConfig, Progress, Subject};
 use crate::ground::lock;
 use crate::requirements::{Level, Requirement, Revision};
-use crate::runner::{CheckResult, Event, Status};
+use crate::runner::{CheckResult, Event, Rerun, Status};
 
 /// Bound on a run of a client whose fault may be that it never ends.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -134,7 +134,7 @@ async fn judged(subject: Subject, rule: Option<&'static Requirement>) -> Vec<Arc
         spec: rule.map_or(Revision::V0_4, |rule| rule.since),
         seed: 0,
         target_name: String::new(),
-        rerun: String::new(),
+        rerun: Rerun::default(),
         progress: Arc::new(Progress::default()),
     };
     let (_keep, stop) = watch::channel(false);

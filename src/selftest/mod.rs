@@ -27,7 +27,7 @@ use crate::ground::lock;
 use crate::scenarios;
 use crate::server::Profile;
 
-/// Quirks that `Effort::Quick` judges at once.
+/// Quirks that [`Effort::Quick`] judges at once, at most.
 const TOGETHER: usize = 5;
 
 /// One judged server.
@@ -117,10 +117,20 @@ fn batches(subjects: &[Subject], effort: Effort) -> (VecDeque<Batch>, VecDeque<B
     if effort == Effort::Quick {
         let (several, alone): (VecDeque<Batch>, VecDeque<Batch>) =
             working.into_iter().partition(|batch| batch.iter().all(|(_, subject)| trial::goes_with_others(*subject)));
-        let several = Vec::from(several).concat();
-        working = several.chunks(TOGETHER).map(<[_]>::to_vec).chain(alone).collect();
+        working = groups(&Vec::from(several).concat()).into_iter().chain(alone).collect();
     }
     (waiting, working)
+}
+
+/// Groups of quirks, in each at most one that the suite warns of: so a run against a group may warn as often as against one.
+fn groups(quirks: &[(usize, Subject)]) -> Vec<Batch> {
+    let (warned, others): (Batch, Batch) = quirks.iter().partition(|(_, subject)| trial::is_warned_of(*subject));
+    let number = warned.len().max(quirks.len().div_ceil(TOGETHER));
+    let mut groups = vec![Batch::new(); number];
+    for (place, quirk) in warned.into_iter().chain(others).enumerate() {
+        groups[place % number].push(quirk);
+    }
+    groups
 }
 
 /// Judges every subject, `jobs` at a time, and beside them those that mostly wait; `progress` hears of each as it ends.
@@ -164,4 +174,36 @@ pub async fn run(
         }
     }
     results.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subject_is_judged_once() {
+        for profile in [Profile::Http, Profile::Grpc] {
+            let subjects = subjects(profile);
+            for effort in [Effort::Matrix, Effort::Quick] {
+                let (waiting, working) = batches(&subjects, effort);
+                let mut places: Vec<usize> =
+                    waiting.iter().chain(&working).flatten().map(|(place, _)| *place).collect();
+                places.sort_unstable();
+                assert_eq!(places, (0..subjects.len()).collect::<Vec<_>>());
+                let several: Vec<&Batch> = working.iter().filter(|batch| batch.len() > 1).collect();
+                assert_eq!(several.is_empty(), effort == Effort::Matrix);
+                for batch in several {
+                    assert!(batch.len() <= TOGETHER);
+                    assert!(batch.iter().filter(|(_, subject)| trial::is_warned_of(*subject)).count() <= 1);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lists_of_quirks_name_quirks() {
+        for name in trial::listed() {
+            assert!(Quirk::all().iter().any(|quirk| quirk.info().name == name), "{name}");
+        }
+    }
 }

@@ -50,6 +50,34 @@ const WAITING_QUIRKS: [&str; 10] = [
     "forty-pushes-a-key",
 ];
 
+/// Habits that are worth a warning, of those that can be judged together with others.
+const WARNED_QUIRKS: [&str; 13] = [
+    "created-201",
+    "fallback-page",
+    "goes-by-path",
+    "incomplete-kept",
+    "occasional-503-unsaid",
+    "one-nonce-per-key",
+    "removed-stay-out",
+    "stranger-404",
+    "strict-content-type",
+    "truth-counts",
+    "unknown-members-kept",
+    "versions-rise-by-one",
+    "writes-201",
+];
+
+/// All quirks that are named here.
+#[cfg(test)]
+pub(super) fn listed() -> impl Iterator<Item = &'static str> {
+    WAITING_QUIRKS.into_iter().chain(WARNED_QUIRKS)
+}
+
+/// Whether the suite warns of it.
+pub(super) fn is_warned_of(subject: Subject) -> bool {
+    subject.quirk().is_some_and(|quirk| WARNED_QUIRKS.contains(&quirk.info().name))
+}
+
 /// Starts a server of its own for a subject, judges it, and judges the judgement.
 pub async fn judge(profile: Profile, subject: Subject, effort: Effort) -> Trial {
     let started = Instant::now();

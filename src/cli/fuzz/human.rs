@@ -2,17 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
 
 use super::super::output;
 use super::curl::{self, Bodies};
 use crate::client::RecordedBody;
 use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
 use crate::ground::shown::count;
-use crate::report::shell::{fold, quote};
+use crate::report::shell::fold;
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::report::text::{clean, wrap, wrap_at_most};
-use crate::runner::RunConfig;
+use crate::runner::{Rerun, RunConfig};
 use crate::scenarios::Abort;
 
 /// Lines of a body that are shown; the saved file has more.
@@ -109,9 +108,8 @@ fn shown(body: &RecordedBody, columns: usize) -> Vec<String> {
 }
 
 /// How to see saved findings again.
-pub(super) fn replay_hint(options: &str, saved: &Path) -> String {
-    let command = format!("avp-conform fuzz {options} --replay {}", quote(&saved.to_string_lossy()));
-    format!("rerun  {}\n", fold(&command, output::size().columns.min(100), REQUEST))
+pub(super) fn replay_hint(again: &Rerun) -> String {
+    format!("rerun  {}\n", fold(&again.line(), output::size().columns.min(100), REQUEST))
 }
 
 /// The verdict.

@@ -9,17 +9,17 @@ use crate::ground::shown::count;
 use crate::report::{Recorder, Run};
 use crate::requirements::Level;
 use crate::runner::{
-    CheckInfo, CheckResult, Event, FUZZ, Finding, RunConfig, RunEnd, RunInfo, Status, Summary, Verdict,
+    CheckInfo, CheckResult, Event, Finding, Rerun, RunConfig, RunEnd, RunInfo, Status, Summary, Verdict,
 };
 
 /// Exchanges before the one that shows a finding, as reports keep them.
 const EXCHANGES: usize = 12;
 
-/// The run. `options` are those that play its findings again.
+/// The run; `again` plays its findings.
 pub(super) fn of_campaign(
     campaign: &Campaign,
     config: &RunConfig,
-    options: &str,
+    again: Rerun,
     seed: u64,
     exit_code: u8,
 ) -> Option<Run> {
@@ -28,7 +28,7 @@ pub(super) fn of_campaign(
         version: env!("CARGO_PKG_VERSION"),
         spec: config.spec,
         target: config.target_name.clone().unwrap_or_default(),
-        rerun: format!("{FUZZ}{options}"),
+        rerun: again,
         seed,
         started_ms: clock::now_ms().saturating_sub(campaign.progress.elapsed.as_millis().try_into().unwrap_or(0)),
         planned: campaign.reports.len(),

@@ -229,7 +229,8 @@ pub const ALL: &[Quirk] = &[
     quirk("truth-counts", "In the place of a counter, true is 1 and false is 0.", || Arc::new(TruthCounts)),
     quirk("path-parts-of-100", "A part of the path with more than 100 characters is refused with 414.", || {
         Arc::new(PathParts(100))
-    }),
+    })
+    .of_limits(),
     quirk("needs-user-agent", "Requests without User-Agent are refused with 403.", || {
         Arc::new(Asks(USER_AGENT, StatusCode::FORBIDDEN))
     }),

@@ -172,8 +172,8 @@ fn body(run: &Run, result: &CheckResult, wrong: bool) -> String {
         out += &format!("<dl><dt>often</dt><dd>{}</dd></dl>\n", esc(reason));
     }
     if wrong {
-        let (options, end) = run.info.again(check.id);
-        let again = ["avp-conform", &options, &end].join(" ");
+        let (start, end) = run.info.rerun.for_check(check.id);
+        let again = format!("{start} {end}");
         out += &format!("<dl><dt>again</dt><dd><code>{}</code></dd></dl>\n", esc(again.trim_end()));
     }
     out

@@ -32,7 +32,7 @@ pub(super) fn render(run: &Run) -> String {
         head(run),
         "<main>".to_owned(),
         causes(run),
-        if run.info.is_campaign() { String::new() } else { coverage::picture(run) },
+        if run.info.rerun.campaign { String::new() } else { coverage::picture(run) },
         checks::all(run),
         races(run),
         times::waterfall(run),
@@ -199,11 +199,10 @@ fn races(run: &Run) -> String {
 }
 
 fn foot(run: &Run) -> String {
-    let rerun = format!("avp-conform {}", run.info.rerun);
     format!(
         "<footer><p class=\"dim\">avp-conform {}. Again: <code>{}</code></p></footer>",
         esc(run.info.version),
-        esc(rerun.trim_end())
+        esc(&run.info.rerun.line())
     )
 }
 

@@ -68,7 +68,7 @@ fn info(options: &Options, planned: usize) -> RunInfo {
         version: env!("CARGO_PKG_VERSION"),
         spec: Revision::default(),
         target: options.target.clone(),
-        rerun: options.rerun.clone(),
+        rerun: options.rerun.clone().into(),
         seed: options.seed,
         started_ms: clock::now_ms(),
         planned,
