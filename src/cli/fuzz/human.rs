@@ -117,6 +117,10 @@ pub(super) fn ending(campaign: &Campaign, seed: u64) -> String {
     let mut out = String::new();
     if let End::Aborted(abort) = &campaign.end {
         out += &aborted(abort);
+        // That nothing was found says nothing where nothing was asked.
+        if campaign.reports.is_empty() {
+            return out;
+        }
     }
     let failures = campaign.reports.iter().filter(|report| report.found.fails()).count();
     let warnings = campaign.reports.len() - failures;
