@@ -32,10 +32,13 @@ pub(super) struct SelftestArgs {
     /// Servers judged at once: 8, most of whose time is waiting, or 3 clients
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
-    /// Only tell whether all is as it should be, as a gate wants to know: the first check that catches a fault ends its run, and
-    /// quirks are judged several at once
+    /// Only tell whether all is as it should be, as a gate wants to know: of a fault no more than one check that catches it, first
+    /// the one that did before; and quirks are judged several at once
     #[arg(long, conflicts_with_all = ["clients", "causes", "report"])]
     quick: bool,
+    /// With --quick: also write which check saw which fault; the next --quick asks these first (src/selftest/shown_by.txt)
+    #[arg(long, value_name = "PATH", requires = "quick")]
+    save_shown_by: Option<PathBuf>,
     /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
     #[arg(long)]
     clients: bool,
@@ -112,6 +115,10 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         trials
     });
     bar.finish_and_clear();
+    if let Some(path) = &args.save_shown_by {
+        std::fs::write(path, selftest::shown_by(&trials))
+            .map_err(|error| UsageError(format!("--save-shown-by {}: {error}", path.display())))?;
+    }
     let text = match args.report.as_deref() {
         Some("json") => {
             let mut matrix = selftest::json(&trials);

@@ -284,9 +284,12 @@ faults! {
                 next
             }
             fn loaded(&self, route: Route, repo: Repo) -> Repo {
+                if route != Route::Pull {
+                    return repo;
+                }
                 let mut turn = lock(&self.turn);
                 *turn = !*turn;
-                if route != Route::Pull || *turn {
+                if *turn {
                     return repo;
                 }
                 match lock(&self.behind).get(&repo.manifest.repo_id) {

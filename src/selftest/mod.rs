@@ -6,6 +6,7 @@ pub mod causes;
 mod clients;
 mod matrix;
 mod recorded;
+mod shown_by;
 mod stage;
 mod trial;
 
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 pub use clients::{ClientTrial, client_subjects, run_clients};
 pub use matrix::{coverage, json, markdown};
+pub use shown_by::list as shown_by;
 pub use stage::{Around, Stage};
 
 pub use trial::judge;
@@ -101,8 +103,8 @@ pub fn subjects(profile: Profile) -> Vec<Subject> {
 pub enum Effort {
     /// All of it: every check of a fault's rule is run, and every quirk is judged by itself.
     Matrix,
-    /// Whether all is as it should be: a fault's run ends with the first check that catches it, and quirks that go together
-    /// are judged together; by themselves only where more is said than of one.
+    /// Whether all is as it should be: the check that caught a fault before is asked first, and where that sees nothing the others,
+    /// until one does. Quirks that go together are judged together; by themselves only where more is said than of one.
     Quick,
 }
 
