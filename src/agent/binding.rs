@@ -86,12 +86,18 @@ impl Agent {
         let Some(signature) = entry.key_binding_sig.as_deref() else {
             return if known.own_host { Ok(()) } else { Err(AgentError::Refused(format!("{id} has no key binding"))) };
         };
-        let signature = base64::decode(signature).map_err(|error| AgentError::Refused(format!("{id}: {error}")))?;
+        let signature = base64::decode(signature).map_err(|error| AgentError::Refused(format!("{id}: {error}")));
+        if self.habits.has(Habit::BindingMalformed) && !signature.as_ref().is_ok_and(|bytes| bytes.len() == 64) {
+            return Ok(());
+        }
+        let signature = signature?;
         let (first, second) = if self.habits.has(Habit::BindingReversed) { (x25519, id) } else { (id, x25519) };
         let own = |id: &str| base64::decode_array::<32>(id).ok();
         let by_itself = || own(id).is_some_and(|key| key_binding::verify(&key, id, x25519, &signature).is_ok());
         let of_id = |key: &[u8; 32]| verify_text(key, id.as_bytes(), &signature).is_ok();
+        let reversed = |key: &[u8; 32]| key_binding::verify(key, x25519, id, &signature).is_ok();
         if self.habits.has(Habit::BindingSelfSigned) && by_itself()
+            || self.habits.has(Habit::BindingEither) && issuer.iter().any(reversed)
             || self.habits.has(Habit::BindingOfId) && issuer.iter().any(of_id)
         {
             return Ok(());

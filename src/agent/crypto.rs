@@ -71,6 +71,10 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
             let low = |value: i64| i64::from(value as u32).to_be_bytes();
             with(&[0x1f], &low(payload_version), &low(key_epoch))
         }
+        Some(Habit::IdCut) => {
+            let counters = [payload_version.to_be_bytes(), key_epoch.to_be_bytes()].concat();
+            repo_id.bytes().take(64).chain([0x1f]).chain(counters).collect()
+        }
         Some(Habit::EpochZeroIsOne) => Binding { key_epoch: key_epoch.max(1), ..binding.clone() }.to_aad(),
         Some(Habit::AadLowSigned) => {
             let words = |value: i64| (value >> 32 << 32).wrapping_add(i64::from(value as i32)).to_be_bytes();
@@ -196,7 +200,7 @@ pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<Wr
         }
         () => random(),
     };
-    let iv: [u8; IV_LEN] = random();
+    let iv: [u8; IV_LEN] = if habits.has(Habit::WrapSameIv) { [5; IV_LEN] } else { random() };
     let mut wrapped = key_wrap::wrap(key, &recipient, &ephemeral, &iv).map_err(AgentError::refused)?;
     if let Some((kek, aad)) = other_kek(&ephemeral, &recipient, &wrapped.ephemeral_public_key, habits)? {
         wrapped.ciphertext = gcm_seal(&kek, &iv, &aad, key.as_bytes());
@@ -244,7 +248,9 @@ fn other_kek(
 /// [`AgentError::Refused`] for an unknown scheme, altered bytes, or a key that isn't 32 bytes.
 pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> Result<DataKey, AgentError> {
     let mut key = key.clone();
+    let known = SCHEME_ID.trim_end_matches("v1");
     if habits.has(Habit::WrapAnyScheme)
+        || habits.has(Habit::SchemeByPrefix) && key.scheme_id.starts_with(known)
         || habits.has(Habit::SchemeUpper) && key.scheme_id.eq_ignore_ascii_case(SCHEME_ID)
     {
         key.scheme_id = SCHEME_ID.into();
@@ -273,5 +279,34 @@ pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> R
         let plain = unchecked(&kek, &wrapped.iv, &wrapped.ciphertext);
         return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
     }
-    key_wrap::unwrap(&wrapped, private).map_err(AgentError::refused)
+    let unwrapped = key_wrap::unwrap(&wrapped, private).map_err(AgentError::refused);
+    if habits.has(Habit::WrapInfoFallback) && unwrapped.is_err() {
+        let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;
+        let mut kek = Zeroizing::new([0; 32]);
+        let expanded =
+            Hkdf::<Sha256>::new(Some(&wrapped.ephemeral_public_key), secret.as_ref()).expand(b"", kek.as_mut());
+        expanded.map_err(AgentError::refused)?;
+        let plain = gcm_open(&kek, &wrapped.iv, key_wrap::INFO.as_bytes(), &wrapped.ciphertext);
+        let plain = plain.ok_or_else(|| AgentError::refused("the wrapped key isn't authentic"))?;
+        return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
+    }
+    unwrapped
+}
+
+/// What a faulty client makes a new data key of.
+pub(super) fn rotated(old: &DataKey, repo_id: &str, epoch: i64, habits: &Habits) -> Option<DataKey> {
+    let mut key = [0; 32];
+    match habits.0.first() {
+        Some(Habit::DerivesDataKey) => {
+            let info = [b"rotate/", repo_id.as_bytes(), &epoch.to_be_bytes()].concat();
+            Hkdf::<Sha256>::new(Some(b"avp"), old.as_bytes()).expand(&info, &mut key).ok()?;
+        }
+        Some(Habit::HalfDataKey) => {
+            key[..16].copy_from_slice(&old.as_bytes()[..16]);
+            key[16..].copy_from_slice(&random::<16>());
+        }
+        Some(Habit::HashesDataKey) => key = <Sha256 as sha2::Digest>::digest(old.as_bytes()).into(),
+        _ => return None,
+    }
+    Some(DataKey::new(key))
 }

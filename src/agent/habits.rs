@@ -212,6 +212,23 @@ habits! {
         CredentialInHex "client-credential-in-hex" breaks CLIENT_ZERO_KNOWLEDGE: "Tells the credential of an account that it adds in a header, in hex.";
         AnyNameForNames "client-any-name-for-names" breaks CLIENT_TLS: "Accepts a certificate for another name where the host is named and not numbered.";
         ManifestScheme "client-any-manifest-scheme" breaks CLIENT_STRICT_ENVELOPE: "Takes a manifest of a scheme that it doesn't know.";
+        SignsDecodedTwice "client-signs-decoded-twice" breaks CLIENT_SIGNS_RAW: "Decodes a nonce again whose bytes look like base64.";
+        IdCut "client-id-cut" breaks CLIENT_AAD: "Binds the first 64 bytes of an id.";
+        OneDataKey "client-one-data-key" breaks CLIENT_DATA_KEY: "Uses one data key for all its repositories.";
+        DataKeyOfId "client-data-key-from-id" breaks CLIENT_DATA_KEY: "Makes the data key of the repository's id.";
+        DerivesDataKey "client-derives-data-key" breaks CLIENT_ROTATES: "Derives the new data key from the old one and the epoch when it removes a member.";
+        HalfDataKey "client-half-data-key" breaks CLIENT_ROTATES: "Makes half of the data key anew when it removes a member.";
+        BindingMalformed "client-binding-malformed" breaks CLIENT_VERIFIES_BINDING: "Passes over a binding that isn't a signature at all.";
+        BindingEither "client-binding-either-order" breaks CLIENT_VERIFIES_BINDING: "Accepts a binding over the two keys in either order.";
+        TimesInSeconds "client-times-in-seconds" breaks CLIENT_KEEPS_ACCOUNTS: "Writes the times of all accounts in whole seconds.";
+        DropsUsedByRemoved "client-drops-accounts-of-removed" breaks CLIENT_KEEPS_ACCOUNTS: "Drops the accounts that a member used last when it removes that member.";
+        OwnLastPayload "client-removes-with-own-last-payload" breaks CLIENT_KEEPS_ACCOUNTS: "Writes what it wrote at the last removal when it removes the next member.";
+        SkipsPresent "client-conflict-skips-present" breaks CLIENT_RETRIES: "After a conflict leaves an account alone that somebody else has written meanwhile.";
+        AppendsAgain "client-conflict-appends" breaks CLIENT_RETRIES: "After a conflict appends its account, whether or not there is one of its uuid.";
+        LostIsDone "client-lost-push-is-done" breaks CLIENT_RETRIES: "Sends a push again that wasn't answered, and takes a conflict for its own success.";
+        WrapSameIv "client-wrap-same-iv" breaks CLIENT_WRAP: "Wraps every data key with the same IV.";
+        SchemeByPrefix "client-scheme-by-prefix" breaks CLIENT_STRICT_ENVELOPE: "Takes any version of the wrap scheme for the one that it knows.";
+        WrapInfoFallback "client-wrap-label-fallback" breaks CLIENT_WRAP_CHECKED: "Unwraps without the label if a wrapped key can't be unwrapped otherwise.";
         RestoresRemoved "client-restores-removed" breaks CLIENT_ROTATES: "Puts members back into the roster that it has invited and removed.";
     }
     quirks {

@@ -133,12 +133,11 @@ impl Agent {
             () if self.habits.has(Habit::MemoKey) => {
                 self.memory.memo.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
             }
-            () if self.habits.has(Habit::HashesDataKey) => {
-                DataKey::new(<sha2::Sha256 as sha2::Digest>::digest(opened.key.as_bytes()).into())
-            }
-            () => DataKey::new(crypto::random()),
+            () => crypto::rotated(&opened.key, &known.repo_id, epoch, &self.habits)
+                .unwrap_or_else(|| DataKey::new(crypto::random())),
         };
         let members = self.rewrapped(&known, &opened.manifest, &key, id, epoch).await?;
+        self.memory.rewrites(&mut opened.payload, id, &self.habits);
         let text = payload::write(opened.payload.clone(), version, &self.habits);
         let request = MemberRemoveRequest {
             repo_id: known.repo_id.clone(),

@@ -33,6 +33,10 @@ pub(super) struct Memory {
     pub careless: bool,
     /// Entries of members that it has removed.
     pub removed: Vec<MemberEntry>,
+    /// What it wrote when it removed somebody.
+    rotated: Option<Value>,
+    /// The data key of its first repository.
+    pub data_key: Option<DataKey>,
 }
 
 fn address(known: &Known) -> (String, String) {
@@ -81,6 +85,18 @@ impl Memory {
         }
     }
 
+    /// What a client makes of a payload when it removes a member.
+    pub fn rewrites(&mut self, payload: &mut Value, removed: &str, habits: &Habits) {
+        if habits.has(Habit::DropsUsedByRemoved)
+            && let Some(accounts) = payload["alts"].as_array_mut()
+        {
+            accounts.retain(|account| account["lastUsedBy"] != removed);
+        }
+        if habits.has(Habit::OwnLastPayload) {
+            *payload = self.rotated.get_or_insert_with(|| payload.clone()).clone();
+        }
+    }
+
     /// What was read at this version, of whatever repository.
     pub fn by_version(&mut self, version: i64, known: &Known, payload: Value, habits: &Habits) -> Value {
         if !habits.has(Habit::CacheByVersion) {
@@ -89,6 +105,12 @@ impl Memory {
         let (id, first) = self.versions.entry(version).or_insert_with(|| (known.repo_id.clone(), payload.clone()));
         if *id == known.repo_id { payload } else { first.clone() }
     }
+}
+
+/// Whether a client that has met a conflict leaves what it was to write.
+pub(super) fn leaves(pulled: &Value, account: &Value, habits: &Habits) -> bool {
+    let present = pulled["alts"].as_array().into_iter().flatten().any(|other| other["uuid"] == account["uuid"]);
+    present && habits.has(Habit::SkipsPresent)
 }
 
 /// Merges what a client had made before a conflict into what it has pulled after it, as those do that don't apply a change again.

@@ -96,7 +96,7 @@ impl Agent {
             epoch: Some(first),
             keys: Default::default(),
         };
-        let key = DataKey::new(crypto::random());
+        let key = self.new_data_key(&known.repo_id);
         let payload = payload::write(json!({ "alts": accounts }), version, &self.habits);
         let envelope = self.seal(&key, &known.repo_id, (version, first), &payload);
         let mut manifest = VaultManifest {
@@ -126,6 +126,19 @@ impl Agent {
         known.epoch = Some(created.key_epoch);
         self.state.keep(known.clone())?;
         Ok(known)
+    }
+
+    /// The data key of a new repository: a random one of its own.
+    fn new_data_key(&mut self, repo_id: &str) -> DataKey {
+        match () {
+            () if self.habits.has(Habit::OneDataKey) => {
+                self.memory.data_key.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
+            }
+            () if self.habits.has(Habit::DataKeyOfId) => {
+                DataKey::new(<sha2::Sha256 as sha2::Digest>::digest(repo_id.as_bytes()).into())
+            }
+            () => DataKey::new(crypto::random()),
+        }
     }
 
     /// The payload of a repository.

@@ -50,6 +50,13 @@ pub(super) fn through_double(value: &mut Value) {
     }
 }
 
+/// Adds an account without looking whether it is there.
+pub(super) fn append(payload: &mut Value, account: &Value, member: &str, habits: &Habits) {
+    if let Some(accounts) = payload["alts"].as_array_mut() {
+        accounts.push(complete(account, member, habits));
+    }
+}
+
 /// Adds an account, or replaces what is known of the one with its uuid.
 pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &Habits) {
     if habits.has(Habit::DropsOthers) {
@@ -79,6 +86,11 @@ pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &H
     match habits.0.first() {
         Some(Habit::AccountsPage) => accounts.drain(..accounts.len().saturating_sub(30)).for_each(drop),
         Some(Habit::DropsTokenless) => accounts.retain(|account| account["accessToken"] != ""),
+        Some(Habit::TimesInSeconds) => accounts.iter_mut().for_each(|account| {
+            if let Some(time) = account["lastUsed"].as_i64() {
+                account["lastUsed"] = (time / 1000 * 1000).into();
+            }
+        }),
         Some(Habit::UsedByAll) => accounts.iter_mut().for_each(|account| account["lastUsedBy"] = member.into()),
         _ => {}
     }

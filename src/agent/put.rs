@@ -18,6 +18,7 @@ impl Agent {
         self.memory.careless = self.habits.has(Habit::UnreadIsEmpty);
         let mut made: Option<Opened> = None;
         let mut told: Option<i64> = None;
+        let mut again = false;
         for tries in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {
             let forces = self.habits.has(Habit::ForcesAtLast) && tries > 1;
             let stale = (self.habits.has(Habit::ExpectsFromAnswer) || forces) && told.is_some();
@@ -36,8 +37,16 @@ impl Agent {
             if !stale {
                 if let Some(earlier) = earlier {
                     memory::merge(&mut opened.payload, &earlier, &self.habits);
+                    if memory::leaves(&opened.payload, account, &self.habits) {
+                        return Ok(opened.manifest.payload_version);
+                    }
+                    again = true;
                 }
-                payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
+                if again && self.habits.has(Habit::AppendsAgain) {
+                    payload::append(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
+                } else {
+                    payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
+                }
             }
             if self.habits.has(Habit::UuidInHeader) {
                 self.session.added = account["uuid"].as_str().map(ToOwned::to_owned);
@@ -104,7 +113,12 @@ impl Agent {
                 PushRequest { expected_payload_version: known.version.unwrap_or(1).min(expected) - 1, ..stale.clone() };
             self.push_once(known, &old).await?;
         }
-        let answer = self.push_once(known, &stale).await?;
+        let answer = match self.push_once(known, &stale).await {
+            Err(AgentError::Transport(_)) if self.habits.has(Habit::LostIsDone) => {
+                PushResponse { accepted: true, ..self.push_once(known, &stale).await? }
+            }
+            answer => answer?,
+        };
         if self.habits.has(Habit::SendsTwice) {
             self.push_once(known, &stale).await?;
         }

@@ -171,6 +171,7 @@ impl Session {
         };
         self.nonce = Some(nonce.clone());
         let raw = base64::decode(&nonce).map_err(|error| AgentError::Refused(format!("nonce: {error}")))?;
+        let again: Vec<u8>;
         let signed: &[u8] = match () {
             () if self.habits.has(Habit::SignsText) => nonce.as_bytes(),
             () if self.habits.has(Habit::SignsTrimmed) => {
@@ -179,6 +180,10 @@ impl Session {
                 raw.get(start..raw.len().saturating_sub(end)).unwrap_or_default()
             }
             () if self.habits.has(Habit::SignsCString) => raw.split(|byte| *byte == 0).next().unwrap_or_default(),
+            () if self.habits.has(Habit::SignsDecodedTwice) => {
+                again = base64::decode(String::from_utf8_lossy(&raw).as_ref()).unwrap_or_else(|_| raw.clone());
+                &again
+            }
             () if self.habits.has(Habit::SignsFirst32) => raw.get(..32).unwrap_or(&raw),
             () => &raw,
         };

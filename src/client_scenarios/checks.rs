@@ -78,7 +78,7 @@ client_checks! {
 
     "client-login/signs-raw-nonce", Must, "§3", [CLIENT_SIGNS_RAW], "The raw bytes of the nonce are signed", [], Runs login::signs_raw;
     "client-login/nonce-of-any-length", Must, "§3", [CLIENT_SIGNS_RAW], "Nonces of more than 32 bytes are signed whole",
-        [Nonce33, Nonce64, Nonce512], Runs login::signs_any_length;
+        [Nonce33, Nonce64, Nonce512, NonceText, NonceLine], Runs login::signs_any_length;
     "client-login/fresh-challenge", Must, "§3", [CLIENT_FRESH_CHALLENGE], "Every token is asked for with a nonce of its own",
         [TokenRevoked], Runs login::fresh_challenge;
     "client-token/bearer", Must, "§6", [CLIENT_BEARER], "The token is in Authorization: Bearer as issued, and nowhere else",
@@ -117,19 +117,23 @@ client_checks! {
     "client-refuse/other-repository", Must, "§4", [CLIENT_AAD_CHECKED], "A payload that is bound to another repository isn't read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AadRepo], Runs refuses;
     "client-refuse/bound-otherwise", Must, "§4", [CLIENT_AAD_CHECKED, CLIENT_AAD], "A payload that is bound to nothing, or in another layout, isn't read",
-        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AadNone, AadLittleEndian, AadDecimal, AadNoSeparator], Runs refuses;
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, AadNone, AadLittleEndian, AadDecimal, AadNoSeparator,
+         AadSwapped, AadDecimals, AadVersionless, AadIdOnly], Runs refuses;
     "client-refuse/altered", Must, "§4", [CLIENT_AAD_CHECKED], "An altered payload isn't read",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, TagFlipped, TagCut, CiphertextFlipped], Runs refuses;
     "client-refuse/wrap-altered", Must, "§4", [CLIENT_WRAP_CHECKED], "An altered wrapped key isn't taken",
         [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapTagFlipped, WrapTagCut, WrapTagStub], Runs refuses;
     "client-refuse/wrapped-otherwise", Must, "§4", [CLIENT_WRAP_CHECKED, CLIENT_WRAP], "A key that was wrapped in another way isn't taken",
-        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapNoAad, WrapLabel, WrapNoSalt, WrapRawSecret, WrapNoSaltAlone], Runs refuses;
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, WrapNoAad, WrapLabel, WrapNoSalt, WrapRawSecret, WrapNoSaltAlone,
+         WrapNoInfo, WrapSaltRecipient, WrapOtherInfo], Runs refuses;
     "client-refuse/strict-envelope", Hardening, "§4", [CLIENT_STRICT_ENVELOPE], "Headers that contradict each other, unknown schemes and short keys are refused",
-        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, UnknownScheme, ManifestScheme, ShortKey, HeaderVersion, OtherRepo], Runs refuses;
+        [Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, UnknownScheme, NextScheme, SchemeCase, NoScheme, ManifestScheme, ShortKey, HeaderVersion, OtherRepo], Runs refuses;
     "client-refuse/writes-over", Must, "§4", [CLIENT_AAD_CHECKED], "Nothing is written over a payload that isn't authentic", [], Scene scenes::writes_over;
     "client-write/fresh-iv", Must, "§4", [CLIENT_FRESH_IV], "An IV is used for one payload only", [Rotated], Runs sealed::fresh_iv;
     "client-write/iv-after-error", Must, "§4", [CLIENT_FRESH_IV], "No IV is used again by later pushes, one that failed included", [], Scene scenes::fresh_iv;
     "client-write/fresh-ephemeral", Must, "§4", [CLIENT_FRESH_EPHEMERAL], "Every wrap has an ephemeral key of its own", [Rotated], Runs sealed::fresh_ephemeral;
+    "client-write/wrap-iv", Must, "§4", [CLIENT_WRAP], "Every wrap has a fresh IV", [Rotated], Runs sealed::fresh_wrap_iv;
+    "client-write/own-data-key", Must, "§4", [CLIENT_DATA_KEY], "Every repository has a data key of its own", [], Scene scenes::own_data_key;
     "client-write/scheme", Must, "§4", [CLIENT_WRAP], "A scheme goes by its name", [Rotated], Runs requests::scheme;
     "client-write/wraps-anew", Must, "§4", [CLIENT_WRAP, CLIENT_FRESH_EPHEMERAL], "An invitation wraps the data key of now, with a new ephemeral key",
         [], Scene scenes::wraps_anew;
@@ -166,6 +170,10 @@ client_checks! {
         [ConflictRead, ConflictFirst, Rotated, RotatedGarbage, GarbagePayload, GarbageWrap], Runs flow::conflict;
     "client-conflict/again", Must, "§6", [CLIENT_RETRIES], "Every conflict is followed by a pull, not only the first", [ConflictAlways], Runs flow::again;
     "client-conflict/reapplies", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "Somebody else's change survives a retry", [], Scene scenes::put_reapplies;
+    "client-conflict/same-account", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "After a conflict over one account, the change is applied to it again",
+        [], Scene scenes::same_account;
+    "client-conflict/lost-answer", Must, "§6", [CLIENT_RETRIES, CLIENT_FRESH_IV], "A put whose push got no answer is done only if it was carried out",
+        [], Scene scenes::lost_answer;
     "client-conflict/bounded", Hardening, "§6", [CLIENT_BOUNDED], "Retries have an end", [ConflictAlways], Runs flow::bounded;
     "client-http/framing", Must, "§6", [CLIENT_HTTP], "Answers are read however they are framed",
         [Chunked, ChunkExtensions, Dribble, CloseEach, CloseDelimited, Headers], Runs bears;
@@ -195,7 +203,7 @@ client_checks! {
     "client-write/removal", Must, "§10", [CLIENT_ROTATES], "After a removal those who stay read, and nobody else", [], Scene scenes::rotation;
     "client-write/removal-current", Must, "§10", [CLIENT_ROTATES, CLIENT_KEEPS_ACCOUNTS], "A removal keeps everybody and everything that is there now",
         [], Scene scenes::removal_current;
-    "client-write/removal-again", Must, "§10", [CLIENT_ROTATES], "Every removal has a data key of its own", [], Scene scenes::removal_again;
+    "client-write/removal-again", Must, "§10", [CLIENT_ROTATES, CLIENT_KEEPS_ACCOUNTS], "Every removal has a data key of its own", [], Scene scenes::removal_again;
     "client-refuse/old-key", Must, "§10", [CLIENT_AAD_CHECKED, CLIENT_ROTATES], "A payload under the data key of an earlier epoch isn't read",
         [], Scene scenes::old_key;
 

@@ -21,17 +21,21 @@ macro_rules! scenes {
 }
 
 mod bindings;
+mod contested;
 mod current;
 mod hosts;
 mod house;
 mod invites;
+mod keys;
 mod reading;
 mod removal;
 
 pub(super) use bindings::{binding_each, invited_key, issuer_certificate, issuer_silent};
+pub(super) use contested::{lost_answer, same_account};
 pub(super) use current::{exact_epoch, removal_again, removal_current, wraps_anew};
 pub(super) use hosts::{fresh_iv, own_token, two_hosts};
 pub(super) use invites::{WRAPS_RIGHT, guest_reads, invites};
+pub(super) use keys::own_data_key;
 pub(super) use reading::{any_repository, any_text, apart, old_key, writes_over};
 pub(super) use removal::{bindings, rotation};
 
@@ -226,11 +230,14 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
     if accounts(&before).iter().any(|(uuid, _)| !old.contains_key(uuid) && now.contains_key(uuid)) {
         return Err(broken(Some(&push), is_kept, "an account is there again that somebody else had deleted"));
     }
+    // Whoever uses an account may say so; nobody can have used it less recently than somebody else has.
+    let earlier = |old: &Value, now: &Value| now["lastUsed"].as_i64() < old["lastUsed"].as_i64();
     let exact = |time: &Value| time.as_i64().is_some_and(|time| time > 1 << 53);
     if old.iter().any(|(uuid, old)| {
-        exact(&old["lastUsed"]) && now.get(uuid).is_some_and(|now| now["lastUsed"] != old["lastUsed"])
+        now.get(uuid)
+            .is_some_and(|now| earlier(old, now) || exact(&old["lastUsed"]) && now["lastUsed"] != old["lastUsed"])
     }) {
-        return Err(broken(Some(&push), is_kept, "lastUsed of another member's account was rounded"));
+        return Err(broken(Some(&push), is_kept, "lastUsed of another member's account was rounded, or set back"));
     }
     let used = |account: &Value| account["lastUsedBy"].as_str().is_some();
     if old

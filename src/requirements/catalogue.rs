@@ -121,6 +121,8 @@ catalogue! {
         "Data keys are wrapped by the scheme that schemeId names.";
     CLIENT_WRAP_CHECKED = "AVP-4-client-wrap-checked", "§4", Must, Client, V0_2,
         "A wrapped key that was altered or made in another way than the scheme's isn't taken.";
+    CLIENT_DATA_KEY = "AVP-4-client-data-key", "§4", Must, Client, V0_2,
+        "Every repository has a data key of its own, which nobody can make of what others know.";
     CLIENT_FRESH_IV = "AVP-4-client-fresh-iv", "§4", Must, Client, V0_2,
         "An IV is used once under a key.";
     CLIENT_FRESH_EPHEMERAL = "AVP-4-client-fresh-ephemeral", "§4", Must, Client, V0_2,

@@ -138,6 +138,10 @@ static WHY: &[Row] = rows! {
     [CLIENT_WRAP, CLIENT_WRAP_CHECKED]
         "A wrapped key that was swapped makes a client encrypt for whoever swapped it.",
         "Follow the scheme that schemeId names to the byte, authenticate the tag, and refuse every other scheme.";
+    [CLIENT_DATA_KEY]
+        "Who is a member of one repository reads every other one under the same key; and a key that is made of ids is known to the \
+         server, from which it is to be kept.",
+        "Draw 32 random bytes for every repository.";
     [CLIENT_FRESH_IV]
         "AES-GCM with an IV that comes twice under a key gives away both texts and the key that authenticates them.",
         "Draw 12 random bytes for every encryption, also for a retried one.";

@@ -49,6 +49,27 @@ pub(in super::super) fn fresh_ephemeral(evidence: &Evidence, _: &[Bend]) -> Judg
     Judgement::of(findings, tried, "wrap", "no key is wrapped")
 }
 
+/// Every wrap has its own IV: the scheme picks a fresh one each time.
+pub(in super::super) fn fresh_wrap_iv(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    for ran in evidence.sane() {
+        let mut seen: HashMap<String, Value> = HashMap::new();
+        for record in ran.at_vault() {
+            for (_, entry) in entries(record) {
+                let wrap = &entry["wrappedDataKey"];
+                let Some(iv) = wrap["iv"].as_str() else { continue };
+                tried += 1;
+                // The same wrap sent again is nothing new.
+                let other = seen.insert(iv.to_owned(), wrap.clone());
+                if other.is_some_and(|other| other["ciphertext"] != wrap["ciphertext"]) && findings.is_empty() {
+                    findings.push(finding(ran, Some(record), "every wrap has a fresh IV", "two wraps have the same"));
+                }
+            }
+        }
+    }
+    Judgement::of(findings, tried, "wrap", "no key is wrapped")
+}
+
 /// Nothing is wrapped to a key that somebody in the middle has put in place of a member's.
 pub(in super::super) fn middle(evidence: &Evidence, _: &[Bend]) -> Judgement {
     let Some(ran) = evidence.run(Bend::SwappedKeys) else { return Judgement::NotExercised("it wasn't tried".into()) };

@@ -55,7 +55,8 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
     // Somebody else has removed a member meanwhile, which comes with a new key.
     house.expel(&expelled.id);
     house.vault.state().write(Bend::Honest, PLAIN_ID, true);
-    let written = house.vault.state().keys.last().map(|forged| forged.payload.clone()).unwrap_or_default();
+    // Who goes has used an account, which is everybody's all the same.
+    let written = house.revised(|payload| payload["alts"][0]["lastUsedBy"] = leaver.id.clone().into());
     let (request, key) = removal(talker, &house, &repo, &leaver).await?;
     let roster = entries(&request);
     let reads = |member: &Identity| {
@@ -95,7 +96,16 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
         removal(talker, &house, &repo, &own).await?;
     }
     let (_, one) = removal(talker, &house, &repo, &first).await?;
+    // Somebody who stayed writes in between.
+    let late = house.followed(&one);
     let (request, other) = removal(talker, &house, &repo, &second).await?;
+    let sealed = envelope(&request).and_then(|sealed| open(&other, &sealed));
+    if let (Some(late), Some(payload)) = (late, sealed)
+        && let Some(lost) = payloads::lost(&late, &payload, payloads::is_known)
+    {
+        let expected = "what was written after the client's last removal is there after the next one";
+        return Err(broken(Some(&request), expected, format!("{lost} is gone")));
+    }
     if one == other || other == house.key {
         let observed =
             if one == other { "the second one came with the key of the first" } else { "it is the first key" };

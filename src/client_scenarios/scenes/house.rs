@@ -35,12 +35,14 @@ pub(super) struct Site<'s> {
     pub id: &'s str,
     pub version: i64,
     pub epoch: i64,
+    /// Its data key, where it isn't to be a new one.
+    pub key: Option<[u8; 32]>,
 }
 
 impl<'s> Site<'s> {
     /// One with nothing special about it but its id.
     pub fn of(id: &'s str) -> Self {
-        Self { bend: Bend::Honest, payload: Bend::Honest, id, version: 7, epoch: 3 }
+        Self { bend: Bend::Honest, payload: Bend::Honest, id, version: 7, epoch: 3, key: None }
     }
 }
 
@@ -53,14 +55,14 @@ impl House {
 
     /// As [`Self::build`], at any site.
     pub async fn at(talker: &mut Talker<'_>, site: Site<'_>, others: &[&Identity]) -> Result<Self, Stop> {
-        let Site { bend, payload, id, version, epoch } = site;
+        let Site { bend, payload, id, version, epoch, key } = site;
         let canary = crate::ground::hex::encode(&random::bytes::<5>());
         let vault = Vault::start(bend, "127.0.0.1:0", true, &format!("v{canary}n")).await?;
         let client = format!("client-{canary}");
         let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
         let text = |name: &str| keys[name].as_str().unwrap_or_default().to_owned();
         let owner = Identity::generate();
-        let key = DataKey::new(random::bytes());
+        let key = DataKey::new(key.unwrap_or_else(random::bytes));
         let payload = forge::payload(payload, &format!("v{canary}n"), version);
         let forged = Forged { repo: id.into(), epoch, key: key.clone(), payload };
         let envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
@@ -100,6 +102,36 @@ impl House {
             });
         }
         Ok(())
+    }
+
+    /// Another member changes what it has written; what it is then.
+    pub fn revised(&self, change: impl FnOnce(&mut Value)) -> Value {
+        let mut state = self.vault.state();
+        let Some(mut forged) = state.keys.last().cloned() else { return Value::Null };
+        change(&mut forged.payload);
+        if let Some(repo) = state.repos.get_mut(&self.id) {
+            let version = repo.manifest.payload_version;
+            repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
+            repo.forged = Some(forged.clone());
+        }
+        let payload = forged.payload.clone();
+        state.keys.push(forged);
+        payload
+    }
+
+    /// Another member writes over what the client has sealed under a key; what it has written.
+    pub fn followed(&self, key: &DataKey) -> Option<Value> {
+        let mut state = self.vault.state();
+        let repo = state.repos.get_mut(&self.id)?;
+        let version = repo.manifest.payload_version.checked_add(1)?;
+        let payload = forge::payload(Bend::Honest, &format!("v{}late", self.canary), version);
+        let forged = Forged { repo: self.id.clone(), epoch: repo.manifest.key_epoch, key: key.clone(), payload };
+        repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
+        repo.manifest.payload_version = version;
+        repo.forged = Some(forged.clone());
+        let payload = forged.payload.clone();
+        state.keys.push(forged);
+        Some(payload)
     }
 
     /// Somebody is no member any longer.

@@ -22,6 +22,11 @@ scenes! {
     writes_over => over;
 }
 
+/// As long as few are, and shorter than any limit of a path's.
+const LONG_ID: &str = "alts-of-everybody-who-has-ever-played-here/\
+    and-of-their-friends-and-of-the-friends-of-those.who-came-later_and-stayed/0123456789-abcdefghijklmnopqrstuvwxyz-\
+    ABCDEFGHIJKLMNOPQRSTUVWXYZ-the-end-of-a-long-id";
+
 async fn any(talker: &mut Talker<'_>) -> Outcome {
     House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
     let plain = Site::of(PLAIN_ID);
@@ -31,6 +36,7 @@ async fn any(talker: &mut Talker<'_>) -> Outcome {
         ("counters above 2^31 are bound as they are", Site { epoch: (1 << 31) + 5, version: (1 << 31) + 5, ..plain }),
         ("an id in capitals is used as it is", Site::of("5F0C0C86-9A63-4B0A-9C83-0F3B4F1C2D3E")),
         ("an id without hyphens is used as it is", Site::of("5f0c0c869a634b0a9c830f3b4f1c2d3e")),
+        ("an id of 200 characters is bound whole", Site::of(LONG_ID)),
         ("an id of digits is used as it is", Site::of("0012345678")),
         ("an id with blanks at its ends is used as it is", Site::of(" alts ")),
         ("an id in braces is used as it is", Site::of("{5f0c0c86-9a63-4b0a-9c83-0f3b4f1c2d3e}")),

@@ -8,7 +8,7 @@ use super::super::driver::{Failure, Talker};
 use super::super::evidence::envelope;
 use super::super::rules::entries;
 use super::super::vault::{Bend, Op, Record};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, must, opened, unwrap};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, must, opened, unwrap};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::INFO;
 use crate::codec::{DataKey, base64, key_binding, signature};
@@ -30,7 +30,9 @@ async fn binding(talker: &mut Talker<'_>) -> Outcome {
         "a member is removed where every binding verifies under the repository's own issuer, and not the last one's";
     next.answer.map_err(must("remove", expected))?;
     let all = [Middle::Unsigned, Middle::OwnSignature, Middle::OldSignature];
-    for middle in all.into_iter().chain([Middle::SelfSigned, Middle::IdOnly, Middle::OtherIssuer(other)]) {
+    let forms = [Middle::Reversed, Middle::Malformed("AAAA"), Middle::Malformed("not base64!"), Middle::Malformed("")];
+    let others = [Middle::SelfSigned, Middle::IdOnly, Middle::OtherIssuer(other)];
+    for middle in all.into_iter().chain(forms).chain(others) {
         let identity = Identity::generate();
         let removal = Removal::play(talker, Some((&identity, middle))).await?;
         if removal.entries().iter().any(|entry| unwrap(&identity, entry).is_some()) {
@@ -53,6 +55,10 @@ pub(super) enum Middle {
     OldSignature,
     /// With a signature by the member itself.
     SelfSigned,
+    /// With the issuer's signature over the two keys in the other order.
+    Reversed,
+    /// With what is no signature: too short, or no base64.
+    Malformed(&'static str),
     /// With the issuer's signature over the id alone.
     IdOnly,
     /// With a signature by the issuer of a repository on another host.
@@ -66,7 +72,11 @@ impl Middle {
         let mut state = house.vault.state();
         let issuer = state.issuer;
         let signed = match self {
-            Self::Unsigned | Self::OldSignature => None,
+            Self::Unsigned | Self::OldSignature | Self::Malformed(_) => None,
+            Self::Reversed => {
+                let message = key_binding::message(&middle.x25519_public_key, &member.id);
+                Some(signature::sign(&issuer, &message))
+            }
             Self::OwnSignature => Some(signature::sign(&random::bytes(), &message)),
             Self::SelfSigned => Some(member.sign(&message)),
             Self::IdOnly => Some(signature::sign(&issuer, member.id.as_bytes())),
@@ -79,6 +89,7 @@ impl Middle {
         entry.x25519_public_key.clone_from(&middle.x25519_public_key);
         match (self, signed) {
             (Self::Unsigned, _) => entry.key_binding_sig = None,
+            (Self::Malformed(text), _) => entry.key_binding_sig = Some(text.into()),
             (_, Some(signed)) => entry.key_binding_sig = Some(base64::encode(&signed)),
             (_, None) => {}
         }
@@ -99,6 +110,8 @@ impl Middle {
             Self::Unsigned => "there was no binding",
             Self::OwnSignature => "the binding was signed by somebody else",
             Self::OldSignature => "the binding was of another key",
+            Self::Reversed => "the binding was over the two keys in the other order",
+            Self::Malformed(_) => "the binding was no signature",
             Self::SelfSigned => "the binding was signed by the member itself",
             Self::IdOnly => "the issuer had signed nothing but the member's id",
             Self::OtherIssuer(_) => "the binding was signed by another repository's issuer",
@@ -152,6 +165,23 @@ fn derived(old: &DataKey) -> [[u8; 32]; 5] {
     [Sha256::digest(old).into(), epoch, text, expanded(b""), expanded(INFO.as_bytes())]
 }
 
+/// The new data key of another client that removes the same member from a repository under the same data key. What it knows
+/// otherwise is its own: if the key is the same, it is made of what the removed member knows, too.
+async fn same_again(
+    talker: &mut Talker<'_>,
+    house: &House,
+    leaver: &Identity,
+    stayer: &Identity,
+) -> Result<Option<DataKey>, Stop> {
+    let site = Site { key: Some(*house.key.as_bytes()), ..Site::of(PLAIN_ID) };
+    let twin = House::at(talker, site, &[leaver, stayer]).await?;
+    let repo = twin.enter_plainly(talker).await?;
+    talker.ask(&twin.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+    let Some(request) = last_removal(&twin) else { return Ok(None) };
+    let own = entries(&request).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == stayer.id);
+    Ok(own.and_then(|(_, entry)| unwrap(stayer, entry)))
+}
+
 async fn rotates(talker: &mut Talker<'_>) -> Outcome {
     let removal = Removal::play(talker, None).await?;
     let entries = removal.entries();
@@ -176,8 +206,16 @@ async fn rotates(talker: &mut Talker<'_>) -> Outcome {
         let expected = "who goes can't make the new data key of the old one";
         return Err(broken(Some(request), expected, "it is a hash of the old one"));
     }
+    if key.as_bytes().chunks(8).zip(house.key.as_bytes().chunks(8)).any(|(new, old)| new == old) {
+        return Err(broken(Some(request), "a removal comes with a new data key", "a part of it is the old one's"));
+    }
     if entries.iter().any(|entry| unwrap(&leaver, entry).is_some()) {
         return Err(broken(Some(request), "who goes gets no new key", "there is a wrap for the removed member"));
+    }
+    if same_again(talker, &house, &leaver, &stayer).await?.is_some_and(|again| again == key) {
+        let expected = "who goes can't make the new data key of the old one";
+        let observed = "another client that began with the same old key, id and counters has made the same new one";
+        return Err(broken(Some(request), expected, observed));
     }
     let opens = "the rotated payload opens under the new data key, bound to its header";
     let sealed = envelope(request).ok_or_else(|| broken(Some(request), opens, "there is none"))?;

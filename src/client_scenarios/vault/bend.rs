@@ -85,6 +85,9 @@ bends! {
     WrapNoSalt "wrap-no-salt" Refuse: "the key of the wrap is derived without salt";
     WrapRawSecret "wrap-raw-secret" Refuse: "the data key is wrapped with the shared secret itself";
     WrapNoSaltAlone "wrap-secret-hashed" Refuse: "the key of the wrap is the SHA-256 of the shared secret";
+    NextScheme "next-scheme" Refuse: "the wrapped key names a later version of the scheme";
+    SchemeCase "scheme-case" Refuse: "the wrapped key names the scheme in lower case";
+    NoScheme "no-scheme" Refuse: "the wrapped key's scheme is empty";
     UnknownScheme "unknown-scheme" Refuse: "the wrapped key names a scheme that doesn't exist";
     ShortKey "short-key" Refuse: "the wrapped data key is 16 bytes long";
     ManifestScheme "manifest-scheme" Refuse: "the manifest names a scheme that doesn't exist";
@@ -111,6 +114,8 @@ bends! {
     Nonce33 "nonce-33" Bear: "nonces are 33 bytes long, with zeros at both ends";
     Nonce64 "nonce-64" Bear: "nonces are 64 bytes long, with blanks at both ends";
     Nonce512 "nonce-512" Bear: "nonces are 512 bytes long";
+    NonceText "nonce-text" Bear: "nonces are the base64 text of something else";
+    NonceLine "nonce-line" Bear: "nonces are a line of text with its line break";
     TokenLong "token-8k" Bear: "tokens are 8 KiB long";
     TokenOdd "token-odd" Bear: "tokens hold every character that a bearer token may";
     TokenJwt "token-jwt" Bear: "tokens look like a JWT";
@@ -163,6 +168,8 @@ bends! {
     RedirectDiscovery "redirect-discovery" Watch: "discovery is redirected (307) to another port";
     CreatedElsewhere "created-elsewhere" Watch: "what is created is said (201) to be at another port, and pull is sent there (300)";
     PushFails "push-fails" Watch: "the first push is answered with 503 and not carried out";
+    PushLost "push-lost" Watch: "the first push isn't carried out and gets no answer, and another member writes then";
+    PushUnanswered "push-unanswered" Watch: "the first push is carried out and gets no answer";
     ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";
     ConflictFirst "conflict-first-push" Watch: "another member rotates and writes just before the first push";
     ConflictEdits "conflict-edits" Watch: "another member changes an account, deletes one and adds others just before the first push";

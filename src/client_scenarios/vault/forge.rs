@@ -230,9 +230,15 @@ pub fn wrap(bend: Bend, key: &DataKey, recipient: &str) -> Option<WrappedKey> {
     {
         *last ^= 1;
     }
-    let scheme = if bend == Bend::UnknownScheme { UNKNOWN_SCHEME } else { SCHEME_ID };
+    let scheme_id = match bend {
+        Bend::UnknownScheme => UNKNOWN_SCHEME.into(),
+        Bend::NextScheme => SCHEME_ID.replace("-v1", "-v2"),
+        Bend::SchemeCase => SCHEME_ID.to_lowercase(),
+        Bend::NoScheme => String::new(),
+        _ => SCHEME_ID.into(),
+    };
     Some(WrappedKey {
-        scheme_id: scheme.into(),
+        scheme_id,
         ephemeral_public_key: base64::encode(&public),
         iv: base64::encode(&iv),
         ciphertext: base64::encode(&ciphertext),

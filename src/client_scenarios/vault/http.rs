@@ -36,6 +36,8 @@ pub(super) enum Framing {
     LowerCase,
     /// No answer at all.
     Hang,
+    /// The connection is closed instead of an answer.
+    Drop,
 }
 
 /// An answer.
@@ -63,6 +65,9 @@ where
         let reply = answer(request).await;
         if reply.framing == Framing::Hang {
             std::future::pending::<()>().await;
+        }
+        if reply.framing == Framing::Drop {
+            return stream.shutdown().await;
         }
         let ends = write(&mut stream, &reply, head_only).await?;
         if close || ends {

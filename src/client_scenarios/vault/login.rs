@@ -39,6 +39,11 @@ impl State {
         let end = bytes.len() - ends[1].len();
         bytes[..ends[0].len()].copy_from_slice(ends[0]);
         bytes[end..].copy_from_slice(ends[1]);
+        match bend {
+            Bend::NonceText => bytes = base64::encode(&random::bytes::<33>()).into_bytes(),
+            Bend::NonceLine => bytes = format!("nonce {}\n", crate::ground::hex::encode(&bytes)).into_bytes(),
+            _ => {}
+        }
         let nonce = base64::encode(&bytes);
         self.nonces.insert(nonce.clone(), (id.to_owned(), false));
         Ok(json!({ "nonce": nonce }))

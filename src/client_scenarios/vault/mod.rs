@@ -254,7 +254,7 @@ impl Shared {
             Place::Elsewhere => self.elsewhere(&mut record),
             Place::Vault => self.at_vault(&mut record),
         };
-        record.status = (reply.framing != Framing::Hang).then_some(reply.status);
+        record.status = (!matches!(reply.framing, Framing::Hang | Framing::Drop)).then_some(reply.status);
         record.took = self.started.elapsed().saturating_sub(at);
         let mut records = lock(&self.records);
         if records.len() < MOST_RECORDS {
@@ -290,6 +290,9 @@ impl Shared {
                 _ => Err((401, "no valid token")),
             }),
         };
+        if std::mem::take(&mut state.unanswered) {
+            return Reply { framing: Framing::Drop, ..Reply::default() };
+        }
         drop(state);
         self.reply(record, result)
     }

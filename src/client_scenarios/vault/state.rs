@@ -61,6 +61,10 @@ pub struct State {
     pub issuer: [u8; 32],
     /// Whether the issuer answers.
     pub issuer_state: Issuer,
+    /// What another member writes besides, when it writes.
+    pub meanwhile: Vec<Value>,
+    /// Whether the operation that was carried out last gets no answer.
+    pub(super) unanswered: bool,
     /// Entries that fetchMemberKey serves instead of the roster's.
     pub fetched: Vec<MemberEntry>,
 }
@@ -198,6 +202,10 @@ impl State {
                 Forged { repo: id.into(), epoch, key: DataKey::new(key), payload }
             }
         };
+        let mut forged = forged;
+        if let Some(accounts) = forged.payload["alts"].as_array_mut() {
+            accounts.extend(self.meanwhile.iter().cloned());
+        }
         for member in &mut manifest.members {
             if let Some(wrapped) = forge::wrap(bend, &forged.key, &member.x25519_public_key).filter(|_| rotate) {
                 member.wrapped_data_key = wrapped;
@@ -215,6 +223,16 @@ impl State {
         if bend == Bend::PushFails && repo.failures == 0 {
             repo.failures = 1;
             return Err((503, "out of order"));
+        }
+        if bend == Bend::PushLost && repo.failures == 0 {
+            repo.failures = 1;
+            self.unanswered = true;
+            self.write(bend, id, false);
+            return Err((503, "out of order"));
+        }
+        if bend == Bend::PushUnanswered && repo.failures == 0 {
+            repo.failures = 1;
+            self.unanswered = true;
         }
         let current = request.expected_payload_version == repo.manifest.payload_version;
         let forged = repo.forged.is_some();

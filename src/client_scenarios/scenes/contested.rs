@@ -1,0 +1,116 @@
+//! Writes that meet somebody else's: over the same account, and when nobody says what became of the first one.
+
+use serde_json::{Value, json};
+
+use super::super::driver::{Failure, Talker, account};
+use super::super::evidence::envelope;
+use super::super::vault::reading::open;
+use super::super::vault::{Bend, Op};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, must, unwrap};
+use crate::wire::EncryptedEnvelope;
+
+scenes! {
+    /// Two members write one account.
+    same_account => same;
+    /// Pushes that get no answer.
+    lost_answer => lost;
+}
+
+/// What the repository holds now, if its owner can open it.
+fn held(house: &House) -> Option<Value> {
+    let state = house.vault.state();
+    let repo = state.repos.get(&house.id)?;
+    let own = repo.manifest.member(&house.owner.id).and_then(|entry| serde_json::to_value(entry).ok());
+    let own = own.and_then(|entry| unwrap(&house.owner, &entry));
+    own.iter().chain([&house.key]).find_map(|key| open(key, &repo.envelope))
+}
+
+/// The accounts of a uuid in a payload.
+fn of<'p>(payload: &'p Value, uuid: &Value) -> Vec<&'p Value> {
+    let all = payload["alts"].as_array().into_iter().flatten();
+    all.filter(|account| account["uuid"] == *uuid).collect()
+}
+
+async fn same(talker: &mut Talker<'_>) -> Outcome {
+    // Somebody else has added the same account meanwhile.
+    let new = account("contested");
+    let house = House::build(talker, Bend::ConflictEdits, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let mut theirs = new.clone();
+    theirs["accessToken"] = "token-of-theirs".into();
+    house.vault.state().meanwhile.push(theirs);
+    put_over(talker, &house, &repo, &new).await?;
+    // Somebody else has changed, or deleted, the account that the client changes.
+    for place in 0..2 {
+        let house = House::build(talker, Bend::ConflictEdits, PLAIN_ID, &[]).await?;
+        let repo = house.enter_plainly(talker).await?;
+        let before = held(&house).unwrap_or_default();
+        let mut changed = before["alts"][place].clone();
+        changed["accessToken"] = account("contested")["accessToken"].clone();
+        put_over(talker, &house, &repo, &changed).await?;
+    }
+    Ok("3 conflicts".into())
+}
+
+async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: &Value) -> Result<(), Stop> {
+    let asked = json!({ "repo": repo, "account": wanted });
+    let expected = "put: the account is added or replaced, also after a conflict";
+    talker.ask(&house.client, "put", asked).await.map_err(must("put", expected))?;
+    let push = house.last(Op::Push);
+    let Some(payload) = held(house) else {
+        return Err(Stop::Missing("what it pushes can't be opened".into()));
+    };
+    let expected =
+        "after a conflict a change is applied again to what was pulled: the account is there once, as it was put";
+    let now = of(&payload, &wanted["uuid"]);
+    match now.as_slice() {
+        [] => Err(broken(push.as_ref(), expected, "it isn't there")),
+        [only] if only["accessToken"] == wanted["accessToken"] => Ok(()),
+        [_] => Err(broken(push.as_ref(), expected, "it is as somebody else has written it")),
+        more => Err(broken(push.as_ref(), expected, format!("it is there {} times", more.len()))),
+    }
+}
+
+async fn lost(talker: &mut Talker<'_>) -> Outcome {
+    let (mut told, mut done) = (0, 0);
+    for bend in [Bend::PushLost, Bend::PushUnanswered] {
+        let house = House::build(talker, bend, PLAIN_ID, &[]).await?;
+        let repo = house.enter_plainly(talker).await?;
+        let new = account("unanswered");
+        let answer = match talker.ask(&house.client, "put", json!({ "repo": repo, "account": new })).await {
+            Err(Failure::Unsupported) => return Err(Stop::Missing("the adapter doesn't support put".into())),
+            // That it doesn't know is a right answer.
+            Err(Failure::Refused(..)) => {
+                told += 1;
+                false
+            }
+            answer => answer.map_err(must("put", "a put whose push gets no answer has an end"))?.is_object(),
+        };
+        let push = house.last(Op::Push);
+        let Some(payload) = held(&house) else {
+            return Err(Stop::Missing("what it pushes can't be opened".into()));
+        };
+        if !payload.to_string().contains(&house.canary) {
+            let expected = "what others have written is there after a push that got no answer";
+            return Err(broken(push.as_ref(), expected, "it is gone"));
+        }
+        let count = of(&payload, &new["uuid"]).len();
+        if answer && count != 1 {
+            let expected = "a put that is told as done has put the account there, once";
+            let observed = format!("{}, it is there {count} times", bend.what());
+            return Err(broken(push.as_ref(), expected, observed));
+        }
+        done += usize::from(answer);
+        let records = house.vault.records();
+        let pushes: Vec<(_, EncryptedEnvelope)> =
+            records.iter().filter_map(|record| Some((record, envelope(record)?))).collect();
+        let again = pushes.iter().enumerate().find(|(index, (_, sealed))| {
+            pushes[..*index].iter().any(|(_, other)| other.iv == sealed.iv && other.ciphertext != sealed.ciphertext)
+        });
+        if let Some((_, (record, _))) = again {
+            let expected = "an IV is used for one payload only, also when nobody says what became of the first";
+            return Err(broken(Some(record), expected, "an earlier payload under this key has the same IV"));
+        }
+    }
+    Ok(format!("{done} done, {told} told as failed"))
+}
