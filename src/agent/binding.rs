@@ -30,6 +30,18 @@ impl Agent {
         if !self.habits.has(Habit::BindingOfFetched) {
             return Ok(entry.clone());
         }
+        self.fetched(known, entry).await
+    }
+
+    /// The entry that a client wraps to: the one that was verified.
+    pub(super) async fn wrapped_to(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
+        if !self.habits.has(Habit::BindingOfRoster) {
+            return Ok(entry.clone());
+        }
+        self.fetched(known, entry).await
+    }
+
+    async fn fetched(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
         let operation = Operation {
             name: "fetchMemberKey",
             method: Method::GET,
@@ -66,7 +78,9 @@ impl Agent {
         issuer: Option<&[[u8; 32]]>,
         entry: &MemberEntry,
     ) -> Result<(), AgentError> {
-        let verified = self.memory.verified.contains(&entry.ed25519_public_key);
+        let first =
+            self.habits.has(Habit::BindingNotFirst) && self.memory.creator.as_ref() == Some(&entry.ed25519_public_key);
+        let verified = first || self.memory.verified.contains(&entry.ed25519_public_key);
         if self.habits.has(Habit::NoBinding) || verified {
             return Ok(());
         }

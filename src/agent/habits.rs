@@ -229,6 +229,13 @@ habits! {
         WrapSameIv "client-wrap-same-iv" breaks CLIENT_WRAP: "Wraps every data key with the same IV.";
         SchemeByPrefix "client-scheme-by-prefix" breaks CLIENT_STRICT_ENVELOPE: "Takes any version of the wrap scheme for the one that it knows.";
         WrapInfoFallback "client-wrap-label-fallback" breaks CLIENT_WRAP_CHECKED: "Unwraps without the label if a wrapped key can't be unwrapped otherwise.";
+        BindingNotFirst "client-binding-not-first" breaks CLIENT_VERIFIES_BINDING: "Trusts whatever key is served for whoever stands first in a roster.";
+        BindingOfRoster "client-binding-of-roster" breaks CLIENT_VERIFIES_BINDING: "Verifies the roster's entry, and wraps to that of fetchMemberKey.";
+        RestoresBans "client-conflict-restores-bans" breaks CLIENT_RETRIES: "After a conflict puts the bans back that it has read before.";
+        ConflictForgets "client-conflict-drops-unknown" breaks CLIENT_KEEPS_UNKNOWN: "After a conflict writes back only the members that it knows.";
+        RotationForgets "client-rotation-drops-unknown" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members that it knows when it removes a member.";
+        BanForgets "client-drops-unknown-of-bans" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members of a ban that it knows.";
+        IdOfHostEncoded "client-id-of-host-encoded" breaks CLIENT_ID_HOSTLESS: "Begins the ids of its repositories with the host in base64.";
         RestoresRemoved "client-restores-removed" breaks CLIENT_ROTATES: "Puts members back into the roster that it has invited and removed.";
     }
     quirks {
@@ -245,6 +252,7 @@ habits! {
         ChunkedRequests "client-chunked-requests": "Sends bodies in chunks.";
         RemovesByPush "client-removes-by-push": "Removes a member by a push with another roster.";
         FromZero "client-version-zero": "Creates repositories at version 0.";
+        KnowsZero "client-knows-zero": "Creates repositories at version 0, pulls as if it knew that one, and pulls again where nothing is new.";
         OldAccountsOnly "client-odd-provenance": "Writes provenance that is an empty string.";
     }
 }

@@ -201,7 +201,8 @@ impl Agent {
                 members.push(MemberEntry { key_epoch: epoch, ..old.clone() });
                 continue;
             }
-            let mut entry = self.entry(key, &old.ed25519_public_key, &old.x25519_public_key, epoch)?;
+            let chosen = self.wrapped_to(known, old).await?;
+            let mut entry = self.entry(key, &old.ed25519_public_key, &chosen.x25519_public_key, epoch)?;
             entry.key_binding_sig.clone_from(&old.key_binding_sig);
             if self.habits.has(Habit::OldEntryEpoch) {
                 entry.key_epoch = manifest.key_epoch;

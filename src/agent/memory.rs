@@ -35,6 +35,8 @@ pub(super) struct Memory {
     pub removed: Vec<MemberEntry>,
     /// What it wrote when it removed somebody.
     rotated: Option<Value>,
+    /// Who stood first in the roster.
+    pub creator: Option<String>,
     /// The data key of its first repository.
     pub data_key: Option<DataKey>,
 }
@@ -50,6 +52,7 @@ impl Memory {
         if wanted.into_iter().any(|habit| habits.has(habit)) {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
+        self.creator = opened.manifest.members.first().map(|entry| entry.ed25519_public_key.clone());
         if habits.has(Habit::TriesOldKeys) && !self.ring.contains(&opened.key) {
             self.ring.push(opened.key.clone());
         }
@@ -92,6 +95,9 @@ impl Memory {
         {
             accounts.retain(|account| account["lastUsedBy"] != removed);
         }
+        if habits.has(Habit::RotationForgets) {
+            super::payload::forgets(payload);
+        }
         if habits.has(Habit::OwnLastPayload) {
             *payload = self.rotated.get_or_insert_with(|| payload.clone()).clone();
         }
@@ -115,6 +121,18 @@ pub(super) fn leaves(pulled: &Value, account: &Value, habits: &Habits) -> bool {
 
 /// Merges what a client had made before a conflict into what it has pulled after it, as those do that don't apply a change again.
 pub(super) fn merge(pulled: &mut Value, earlier: &Value, habits: &Habits) {
+    if habits.has(Habit::ConflictForgets) {
+        super::payload::forgets(pulled);
+    }
+    if habits.has(Habit::RestoresBans) {
+        let before = earlier["alts"].as_array().into_iter().flatten();
+        let bans: HashMap<&str, &Value> = before.filter_map(|old| Some((old["uuid"].as_str()?, &old["ban"]))).collect();
+        for account in pulled["alts"].as_array_mut().into_iter().flatten() {
+            if let Some(ban) = account["uuid"].as_str().and_then(|uuid| bans.get(uuid)) {
+                account["ban"] = (*ban).clone();
+            }
+        }
+    }
     let (mine_wins, resurrects) = (habits.has(Habit::MineWins), habits.has(Habit::Resurrects));
     if !mine_wins && !resurrects {
         return;

@@ -84,7 +84,7 @@ impl Agent {
     pub async fn create(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
         let (base, issuer) = self.resolve(server).await?;
         let url = Url::parse(&base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
-        let version = i64::from(!self.habits.has(Habit::FromZero));
+        let version = i64::from(!self.habits.has(Habit::FromZero) && !self.habits.has(Habit::KnowsZero));
         let first = i64::from(self.habits.has(Habit::EpochZeroIsOne));
         let mut known = Known {
             host: authority(&url),
@@ -225,9 +225,13 @@ impl Agent {
     /// Pulls and opens a repository, and remembers its counters.
     async fn open(&mut self, known: &mut Known) -> Result<Opened, AgentError> {
         if self.habits.has(Habit::PullsTwice) {
-            self.pull(known).await?;
+            self.pull(known, -1).await?;
         }
-        let PullResponse { manifest, envelope, .. } = self.pull(known).await?;
+        let mut pulled = self.pull(known, if self.habits.has(Habit::KnowsZero) { 0 } else { -1 }).await?;
+        if pulled.envelope.is_none() && self.habits.has(Habit::KnowsZero) {
+            pulled = self.pull(known, -1).await?;
+        }
+        let PullResponse { manifest, envelope, .. } = pulled;
         let envelope = envelope.ok_or_else(|| AgentError::refused("a pull at version −1 brought no envelope"))?;
         self.check_header(known, &manifest, &envelope)?;
         let id = self.state.keys.id();
@@ -253,9 +257,9 @@ impl Agent {
         Ok(opened)
     }
 
-    async fn pull(&mut self, known: &Known) -> Result<PullResponse, AgentError> {
-        // No repository is at a negative version, so that there is always an envelope.
-        let body = json!({ "repoId": known.repo_id, "knownPayloadVersion": -1 });
+    /// No repository is at a negative version, so that there is always an envelope for `-1`.
+    async fn pull(&mut self, known: &Known, version: i64) -> Result<PullResponse, AgentError> {
+        let body = json!({ "repoId": known.repo_id, "knownPayloadVersion": version });
         let operation = Operation {
             name: "pull",
             method: Method::POST,
@@ -338,6 +342,9 @@ impl Agent {
         let name = accounts.first().and_then(|account| account["username"].as_str()).unwrap_or("repo");
         match () {
             () if self.habits.has(Habit::IdOfHost) => format!("{}.{}", authority.replace(':', "-"), uuid()),
+            () if self.habits.has(Habit::IdOfHostEncoded) => {
+                format!("{}.{}", crate::codec::base64::encode_url(authority.as_bytes()), uuid())
+            }
             () if self.habits.has(Habit::IdIsUri) => format!("avp://{authority}/{}", uuid()),
             () if self.habits.has(Habit::NameInId) => format!("{name}-{}", uuid()),
             () => uuid(),

@@ -10,6 +10,19 @@ use super::habits::{Habit, Habits};
 const KNOWN: [&str; 9] =
     ["uuid", "username", "accessToken", "type", "lastUsed", "lastUsedBy", "ban", "sourceClient", "sourceUser"];
 
+/// Members of a ban that 0.2 knows.
+const BAN: [&str; 5] = ["banned", "observedAt", "source", "detail", "observedBy"];
+
+/// Leaves what 0.2 knows.
+pub(super) fn forgets(payload: &mut Value) {
+    if let Some(members) = payload.as_object_mut() {
+        members.retain(|name, _| name == "alts");
+    }
+    for account in payload["alts"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        account.retain(|name, _| KNOWN.contains(&name.as_str()));
+    }
+}
+
 /// Reads a plaintext; the version inside is a stamp that decides nothing.
 pub(super) fn read(text: &[u8], version: i64, habits: &Habits) -> Result<Value, AgentError> {
     let mut payload: Value = serde_json::from_slice(text)
@@ -76,6 +89,11 @@ pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &H
     for account in accounts.iter_mut().filter_map(Value::as_object_mut) {
         match habits.0.first() {
             Some(Habit::DropsUnknown) => account.retain(|name, _| KNOWN.contains(&name.as_str())),
+            Some(Habit::BanForgets) => {
+                if let Some(ban) = account.get_mut("ban").and_then(Value::as_object_mut) {
+                    ban.retain(|name, _| BAN.contains(&name.as_str()));
+                }
+            }
             Some(Habit::LosesBans) => drop(account.insert("ban".into(), Value::Null)),
             Some(Habit::LosesRefreshTokens) => ["refreshToken", "expiresAt", "bans"].iter().for_each(|name| {
                 account.remove(*name);

@@ -157,6 +157,8 @@ client_checks! {
         [Rotated, ConflictRead], Runs payloads::keeps;
     "client-write/keeps-unknown", Hardening, "§5", [CLIENT_KEEPS_UNKNOWN], "Members that 0.2 doesn't know survive a push",
         [Rotated, UnknownMembers], Runs payloads::keeps_unknown;
+    "client-write/keeps-unknown-always", Hardening, "§5", [CLIENT_KEEPS_UNKNOWN], "Members that 0.2 doesn't know survive conflicts and removals",
+        [], Scene scenes::keeps_unknown;
     "client-write/put-keeps", Must, "§5", [CLIENT_KEEPS_ACCOUNTS, CLIENT_PAYLOAD], "A put adds an account and leaves the others as they are", [], Scene scenes::put_keeps;
 
     "client-request/ids", Must, "§6", [CLIENT_IDS_ESCAPED], "Ids arrive as they are", [Rotated], Runs requests::ids;

@@ -31,7 +31,7 @@ mod reading;
 mod removal;
 
 pub(super) use bindings::{binding_each, invited_key, issuer_certificate, issuer_silent};
-pub(super) use contested::{lost_answer, same_account};
+pub(super) use contested::{keeps_unknown, lost_answer, same_account};
 pub(super) use current::{exact_epoch, removal_again, removal_current, wraps_anew};
 pub(super) use hosts::{fresh_iv, own_token, two_hosts};
 pub(super) use invites::{WRAPS_RIGHT, guest_reads, invites};

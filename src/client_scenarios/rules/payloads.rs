@@ -187,15 +187,28 @@ pub(in super::super) fn keeps(evidence: &Evidence, bends: &[Bend]) -> Judgement 
     })
 }
 
+/// What of the members that 0.2 doesn't know is missing in a payload, at whatever depth.
+pub(in super::super) fn lost_unknown(old: &Value, new: &Value) -> Option<String> {
+    let top = || {
+        let gone = old.get("schema").is_some() && new.get("schema").is_none();
+        gone.then(|| "a member of the payload".to_owned())
+    };
+    let in_ban = || {
+        let mut bans = own(old).filter(|account| account["ban"]["until"].is_string());
+        let gone = bans.any(|account| {
+            let now = own(new).find(|now| now["uuid"] == account["uuid"]);
+            // That there is no ban any longer is another rule's.
+            now.is_some_and(|now| now["ban"].is_object() && now["ban"]["until"] != account["ban"]["until"])
+        });
+        gone.then(|| "a member of a ban".to_owned())
+    };
+    lost(old, new, |name| !is_known(name)).or_else(top).or_else(in_ban)
+}
+
 /// Unknown members survive.
 pub(in super::super) fn keeps_unknown(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     inside(evidence, bends, |payload, forged, _| {
-        let top = forged
-            .payload
-            .get("schema")
-            .filter(|_| payload.get("schema").is_none())
-            .map(|_| "a member of the payload".to_owned());
-        let lost = lost(&forged.payload, payload, |name| !is_known(name)).or(top);
+        let lost = lost_unknown(&forged.payload, payload);
         let expected = "members that 0.2 doesn't know are there after a push";
         Some(lost.map_or(Ok(()), |what| Err((expected.into(), format!("{what} is gone")))))
     })

@@ -183,10 +183,13 @@ pub(in super::super) fn hostless(evidence: &Evidence, _: &[Bend]) -> Judgement {
         let id = record.field("/manifest/repoId").filter(|_| record.op == Op::Create)?.as_str()?;
         let authority = record.header("host")?;
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        // As it is, or in what carries any text.
-        let texts = [Some(id.as_bytes().to_vec()), bytes_of(id), hex::decode(id)];
-        let shown = texts.iter().flatten().any(|text| {
-            let text = String::from_utf8_lossy(text);
+        // As it is, or in what carries any text, whole or between separators.
+        let pieces =
+            id.split(['.', ':', '/', '~', '|', '@', ' ']).chain(id.split('-')).chain(id.split('_')).chain([id]);
+        let decoded = pieces.flat_map(|piece| [bytes_of(piece), hex::decode(piece)]).flatten();
+        let mut texts = decoded.chain([id.as_bytes().to_vec()]);
+        let shown = texts.any(|text| {
+            let text = String::from_utf8_lossy(&text);
             names(&percent_decode_str(&text).decode_utf8_lossy(), host)
         });
         let expected = "a repository's id doesn't encode the host".to_owned();

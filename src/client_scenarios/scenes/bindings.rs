@@ -9,6 +9,7 @@ use super::removal::{Middle, last_removal};
 use super::{House, Outcome, PLAIN_ID, Stop, broken, unwrap};
 use crate::client::Identity;
 use crate::codec::invite::InviteRequest;
+use crate::wire::MemberEntry;
 
 scenes! {
     /// No keys, no binding.
@@ -91,6 +92,13 @@ async fn each(talker: &mut Talker<'_>) -> Outcome {
     Middle::OldSignature.swap(&house, &stayer, &middle);
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
     wrapped_to(&house, &middle, "only the entry that fetchMemberKey serves verifies")?;
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let right = house.vault.state().repos.get(PLAIN_ID).and_then(|repo| repo.manifest.member(&stayer.id).cloned());
+    let other = right.map(|entry| MemberEntry { x25519_public_key: middle.x25519_public_key.clone(), ..entry });
+    house.vault.state().fetched.extend(other);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
+    wrapped_to(&house, &middle, "only the roster's entry verifies, and not the one that fetchMemberKey serves")?;
     everybody(talker).await
 }
 
@@ -104,6 +112,12 @@ async fn everybody(talker: &mut Talker<'_>) -> Outcome {
     Middle::OldSignature.swap(&house, &crowd[5], &middle);
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
     wrapped_to(&house, &middle, "it stood at the last place of the roster, with another key's binding")?;
+    // The smallest roster, and its first place.
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    Middle::OldSignature.swap(&house, &house.owner, &middle);
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+    wrapped_to(&house, &middle, "it stood at the first place of a roster of two, with another key's binding")?;
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
     let repo = house.enter_plainly(talker).await?;
     Middle::swap_key(&house, &house.own.0, &middle);

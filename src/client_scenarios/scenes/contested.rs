@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
+use super::super::rules::payloads;
 use super::super::vault::reading::open;
 use super::super::vault::{Bend, Op};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, must, unwrap};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, must, unwrap};
+use crate::client::Identity;
 use crate::wire::EncryptedEnvelope;
 
 scenes! {
@@ -14,6 +16,8 @@ scenes! {
     same_account => same;
     /// Pushes that get no answer.
     lost_answer => lost;
+    /// Writes after a conflict, and removals, of what a client doesn't know.
+    keeps_unknown => unknown;
 }
 
 /// What the repository holds now, if its owner can open it.
@@ -50,6 +54,38 @@ async fn same(talker: &mut Talker<'_>) -> Outcome {
         put_over(talker, &house, &repo, &changed).await?;
     }
     Ok("3 conflicts".into())
+}
+
+async fn unknown(talker: &mut Talker<'_>) -> Outcome {
+    let mut written = 0;
+    for verb in ["put", "remove"] {
+        let leaver = Identity::generate();
+        let site = Site { bend: Bend::ConflictEdits, payload: Bend::UnknownMembers, ..Site::of(PLAIN_ID) };
+        let house = House::at(talker, site, &[&leaver]).await?;
+        let repo = house.enter_plainly(talker).await?;
+        let mut before = held(&house).unwrap_or_default();
+        let asked = match verb {
+            "put" => json!({ "repo": repo, "account": account("new") }),
+            _ => json!({ "repo": repo, "memberId": leaver.id }),
+        };
+        if talker.ask(&house.client, verb, asked).await.is_err() {
+            continue;
+        }
+        if verb == "put" {
+            before = house.vault.state().keys.last().map(|forged| forged.payload.clone()).unwrap_or_default();
+        }
+        let Some(payload) = held(&house) else { continue };
+        written += 1;
+        if let Some(lost) = payloads::lost_unknown(&before, &payload) {
+            let expected = "members that 0.2 doesn't know are there after a conflict, and after a removal";
+            let op = if verb == "put" { Op::Push } else { Op::Remove };
+            return Err(broken(house.last(op).as_ref(), expected, format!("{lost} is gone after a {verb}")));
+        }
+    }
+    match written {
+        0 => Err(Stop::Missing("it neither puts nor removes where payloads have unknown members".into())),
+        written => Ok(crate::ground::shown::count(written, "write")),
+    }
 }
 
 async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: &Value) -> Result<(), Stop> {

@@ -58,6 +58,9 @@ pub fn payload(bend: Bend, name: &str, version: i64) -> Value {
             }
             Bend::UnknownMembers => {
                 account["note"] = "of a later client".into();
+                account["ban"] = json!({
+                    "banned": true, "observedAt": 1, "source": "s", "detail": "d", "observedBy": null, "until": "tomorrow",
+                });
                 account["refreshToken"] = format!("refresh-{name}{number}").into();
                 account["expiresAt"] = 1_800_000_000_000_i64.into();
                 account["bans"] = json!({ "play.example": { "banned": true, "observedAt": 1, "source": "s", "detail": "d", "observedBy": null } });

@@ -295,12 +295,13 @@ impl Repo {
     }
 }
 
-/// Another member's work on accounts of the vault's own: the first one gets another credential, the second one is deleted.
+/// Another member's work on accounts of the vault's own: the first one gets another credential and a ban, the second is deleted.
 fn edit(payload: &mut Value, name: &str) {
     let Some(accounts) = payload["alts"].as_array_mut() else { return };
     accounts.retain(|account| account["username"] != format!("{name}2"));
     if let Some(first) = accounts.iter_mut().find(|account| account["username"] == format!("{name}1")) {
         first["accessToken"] = format!("token-of-{name}1-renewed").into();
+        first["ban"] = json!({ "banned": true, "observedAt": 1_695_000_000_000_i64, "source": "server", "detail": "y", "observedBy": null });
     }
 }
 
