@@ -207,6 +207,9 @@ impl Agent {
             if self.habits.has(Habit::OldEntryEpoch) {
                 entry.key_epoch = manifest.key_epoch;
             }
+            if own && self.habits.has(Habit::TwiceInRoster) {
+                members.push(entry.clone());
+            }
             members.push(entry);
         }
         Ok(members)

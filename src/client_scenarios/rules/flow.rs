@@ -191,6 +191,9 @@ fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (
     let removed = record.field("/removedMemberId").and_then(Value::as_str).unwrap_or_default();
     let roster = entries(record);
     let ids: HashSet<_> = roster.iter().filter_map(|(_, entry)| entry["ed25519PublicKey"].as_str()).collect();
+    if ids.len() < roster.iter().filter(|(_, entry)| entry["ed25519PublicKey"].is_string()).count() {
+        return broken("the members of a roster are a set", "somebody is in the new one twice".into());
+    }
     if ids.contains(removed) {
         return broken("the removed member is out of the new roster", "it is in it, with the new data key".into());
     }
