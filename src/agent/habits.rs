@@ -232,6 +232,8 @@ habits! {
         BindingNotFirst "client-binding-not-first" breaks CLIENT_VERIFIES_BINDING: "Trusts whatever key is served for whoever stands first in a roster.";
         BindingOfRoster "client-binding-of-roster" breaks CLIENT_VERIFIES_BINDING: "Verifies the roster's entry, and wraps to that of fetchMemberKey.";
         TwiceInRoster "client-twice-in-roster" breaks CLIENT_ROTATES: "Puts itself into the new roster twice when it removes a member.";
+        InvitesFirstEpoch "client-invites-at-first-epoch" breaks CLIENT_WRAP: "Invites at the epoch that it has seen first, with the key of now.";
+        PushesOldRoster "client-pushes-old-roster" breaks CLIENT_ROTATES: "Pushes with the roster that it has seen first.";
         RestoresBans "client-conflict-restores-bans" breaks CLIENT_RETRIES: "After a conflict puts the bans back that it has read before.";
         ConflictForgets "client-conflict-drops-unknown" breaks CLIENT_KEEPS_UNKNOWN: "After a conflict writes back only the members that it knows.";
         RotationForgets "client-rotation-drops-unknown" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members that it knows when it removes a member.";

@@ -61,6 +61,9 @@ impl Agent {
             return Err(AgentError::Refused(format!("{id} is a member already, with another key")));
         }
         let mut member = self.entry(&key, &id, &x25519, manifest.key_epoch)?;
+        if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::InvitesFirstEpoch)) {
+            member.key_epoch = first.manifest.key_epoch;
+        }
         if self.habits.has(Habit::InvitesAtZero) {
             member.key_epoch = 0;
         }

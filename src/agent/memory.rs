@@ -49,7 +49,8 @@ impl Memory {
     /// Takes note of what was read.
     pub fn saw(&mut self, known: &Known, opened: &Opened, habits: &Habits) {
         let wanted = [Habit::OldRoster, Habit::OldPayload, Habit::InvitesOldKey, Habit::RosterUnion];
-        if wanted.into_iter().any(|habit| habits.has(habit)) {
+        let epochs = [Habit::InvitesFirstEpoch, Habit::PushesOldRoster];
+        if wanted.into_iter().chain(epochs).any(|habit| habits.has(habit)) {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
         self.creator = opened.manifest.members.first().map(|entry| entry.ed25519_public_key.clone());

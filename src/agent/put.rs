@@ -106,7 +106,10 @@ impl Agent {
             repo_id: known.repo_id.clone(),
             envelope,
             expected_payload_version: expected,
-            rotated_members: self.habits.has(Habit::EmptyRoster).then(Vec::new),
+            rotated_members: match self.memory.first(known) {
+                Some(first) if self.habits.has(Habit::PushesOldRoster) => Some(first.manifest.members.clone()),
+                _ => self.habits.has(Habit::EmptyRoster).then(Vec::new),
+            },
         };
         if self.habits.has(Habit::StalePush) {
             let old =

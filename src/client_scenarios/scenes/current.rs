@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::driver::{Failure, Talker};
+use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::reading::open;
@@ -81,8 +81,23 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
     let kept = "what was written after the client's last read is there after a removal";
     match payloads::lost(&written, &payload, payloads::is_known) {
         Some(lost) => Err(broken(Some(&request), kept, format!("{lost} is gone"))),
-        None => Ok(String::new()),
+        None => newcomer(talker).await,
     }
+}
+
+/// A put, after somebody has become a member since the client's last read: a push may carry a roster, too.
+async fn newcomer(talker: &mut Talker<'_>) -> Outcome {
+    let late = Identity::generate();
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    house.admit(&late.id, &late.x25519_public_key)?;
+    talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
+    let stays = house.vault.state().repos.get(PLAIN_ID).is_some_and(|repo| repo.manifest.member(&late.id).is_some());
+    if stays {
+        return Ok(String::new());
+    }
+    let expected = "who has become a member since the client's last read is one after a put";
+    Err(broken(house.last(Op::Push).as_ref(), expected, "the push came with a roster without that member"))
 }
 
 async fn again(talker: &mut Talker<'_>) -> Outcome {
@@ -209,6 +224,12 @@ async fn anew(talker: &mut Talker<'_>) -> Outcome {
     let Some(add) = invitation(talker, &house, &repo, &later).await? else {
         return Err(Stop::Missing("nobody can be invited after somebody else has rotated the key".into()));
     };
+    let epoch = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.key_epoch);
+    if add.field("/member/keyEpoch").and_then(Value::as_i64) != epoch {
+        let expected = "who is invited is a member at the epoch that the repository is at";
+        let observed = format!("the entry's is {}", add.field("/member/keyEpoch").unwrap_or(&Value::Null));
+        return Err(broken(Some(&add), expected, observed));
+    }
     let key = add.field("/member").and_then(|entry| unwrap(&later, entry));
     let expected = "who is invited gets the data key of the epoch that the repository is at";
     match key {
