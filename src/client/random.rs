@@ -10,6 +10,23 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     out
 }
 
+/// The same with plain ends ([`has_plain_ends`]).
+pub fn plain<const N: usize>() -> [u8; N] {
+    loop {
+        let out = bytes();
+        if has_plain_ends(&out) {
+            return out;
+        }
+    }
+}
+
+/// Whether bytes neither begin nor end with a zero or a blank, which some servers lose. Checks that are about such bytes set them; anywhere
+/// else they would now and then make a check fail that is about something else.
+pub fn has_plain_ends(bytes: &[u8]) -> bool {
+    let is_plain = |byte: Option<&u8>| byte.is_none_or(|byte| !matches!(byte, 0 | b' '));
+    is_plain(bytes.first()) && is_plain(bytes.last())
+}
+
 /// Fills a buffer with random bytes of the operating system.
 pub fn fill(out: &mut [u8]) {
     getrandom::fill(out).expect("an operating system without random numbers can't do cryptography");
@@ -27,6 +44,16 @@ pub fn uuid() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_ends_are_neither_zero_nor_blank() {
+        for (bytes, plain) in
+            [(&b""[..], true), (b"a\0 b", true), (b"\0b", false), (b"a\0", false), (b" b", false), (b"a ", false)]
+        {
+            assert_eq!(has_plain_ends(bytes), plain, "{bytes:?}");
+        }
+        assert!((0..2000).all(|_| has_plain_ends(&plain::<12>())));
+    }
 
     #[test]
     fn uuid_has_the_usual_shape() {

@@ -148,8 +148,7 @@ impl Repo {
     /// In words, why its keys can't be used.
     pub fn entry_from_invite(&self, invite: &InviteRequest) -> Result<MemberEntry, String> {
         let (_, x25519) = invite.keys().map_err(|error| error.to_string())?;
-        let wrapped = key_wrap::wrap(&self.data_key, &x25519, &random::bytes(), &random::bytes())
-            .map_err(|error| error.to_string())?;
+        let wrapped = wrap(&self.data_key, &x25519).map_err(|error| error.to_string())?;
         Ok(MemberEntry {
             ed25519_public_key: invite.ed25519_public_key.clone(),
             x25519_public_key: invite.x25519_public_key.clone(),
@@ -234,9 +233,14 @@ impl Repo {
 
 /// Encrypts a payload with a fresh IV.
 fn seal(repo_id: &str, payload_version: i64, key_epoch: i64, key: &DataKey, plaintext: &[u8]) -> EncryptedEnvelope {
-    let iv = random::bytes();
     let binding = Binding { repo_id, payload_version, key_epoch };
-    let ciphertext = envelope::seal(key, &iv, &binding, plaintext).expect("payloads here are a few MiB at most");
+    let (iv, ciphertext) = loop {
+        let iv = random::plain();
+        let ciphertext = envelope::seal(key, &iv, &binding, plaintext).expect("payloads here are a few MiB at most");
+        if random::has_plain_ends(&ciphertext) {
+            break (iv, ciphertext);
+        }
+    };
     EncryptedEnvelope {
         repo_id: repo_id.into(),
         payload_version,
@@ -246,9 +250,22 @@ fn seal(repo_id: &str, payload_version: i64, key_epoch: i64, key: &DataKey, plai
     }
 }
 
+/// Wraps a data key with a fresh ephemeral key and IV.
+///
+/// # Errors
+/// If the public key is of small order.
+fn wrap(key: &DataKey, x25519: &[u8; 32]) -> Result<key_wrap::Wrapped, key_wrap::WrapError> {
+    loop {
+        let wrapped = key_wrap::wrap(key, x25519, &random::bytes(), &random::bytes())?;
+        if [&wrapped.ephemeral_public_key[..], &wrapped.iv, &wrapped.ciphertext].iter().all(|part| has_plain_ends(part))
+        {
+            return Ok(wrapped);
+        }
+    }
+}
+
 fn entry(member: &Identity, key: &DataKey, key_epoch: i64) -> MemberEntry {
-    let wrapped = key_wrap::wrap(key, &member.x25519_public(), &random::bytes(), &random::bytes())
-        .expect("a generated key is never of small order");
+    let wrapped = wrap(key, &member.x25519_public()).expect("a generated key is never of small order");
     MemberEntry {
         ed25519_public_key: member.id.clone(),
         x25519_public_key: member.x25519_public_key.clone(),

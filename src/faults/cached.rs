@@ -59,6 +59,21 @@ faults! {
     "signature-cached-by-key" breaks SIGNATURE_VERIFIED: "Whoever has logged in once isn't verified again." => {
         is cache(|key, _, _| base64::encode(key))
     }
+    "signature-of-regulars-unchecked" breaks SIGNATURE_VERIFIED: "Whoever has logged in ten times isn't verified again." => {
+        state { logins: Mutex<HashMap<[u8; 32], u32>> }
+        identity {
+            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+                let mut logins = lock(&self.logins);
+                let done = logins.entry(*key).or_default();
+                if *done >= 10 {
+                    return true;
+                }
+                let holds = holds(key, nonce, signature);
+                *done += u32::from(holds);
+                holds
+            }
+        }
+    }
     "signature-cached-without-message" breaks SIGNATURE_VERIFIED: "Verifications are cached by key and signature, without the message." => {
         is cache(|key, _, signature| format!("{}{signature}", base64::encode(key)))
     }

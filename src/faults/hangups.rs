@@ -242,6 +242,12 @@ faults! {
             half
         } }
     }
+    "hangup-rotation-in-steps" breaks PUSH_REFUSED_WHOLE: "A rotating push whose client has gone stops half-way: the envelope is new, the manifest is old." => {
+        is InSteps { lock: tokio::sync::Mutex::new(()), route: Route::Push, half: |before, after| {
+            let rotates = after.manifest.key_epoch != before.manifest.key_epoch;
+            if rotates { Repo { envelope: after.envelope.clone(), ..before } } else { after.clone() }
+        } }
+    }
     "hangup-push-in-steps" breaks PUSH_REFUSED_WHOLE: "A push whose client has gone stops half-way: the version is new, the envelope is old." => {
         is InSteps { lock: tokio::sync::Mutex::new(()), route: Route::Push, half: |before, after| Repo { envelope: before.envelope, ..after.clone() } }
     }

@@ -17,7 +17,7 @@ use http::{HeaderName, HeaderValue, Method};
 pub use self::setup::into_trouble;
 pub use self::site::{Place, Site};
 use super::answer::Answer;
-use super::{CheckInfo, Finding, Recording, Stop, World};
+use super::{CheckInfo, Finding, Outcome, Recording, Stop, World};
 use crate::client::{Exchange, Identity};
 use crate::ground::Choices;
 use crate::ground::lock;
@@ -222,6 +222,18 @@ impl Ctx {
     /// Notes a warning; the check goes on.
     pub fn warn(&self, finding: Finding) {
         lock(&self.warnings).push(finding);
+    }
+
+    /// A habit that shows in several checks is told by the first of them.
+    ///
+    /// # Errors
+    /// The outcome, if it is the first.
+    pub fn told_once(&self, habit: &'static str, outcome: Outcome) -> Outcome {
+        if matches!(outcome, Err(Stop::Broken(_))) && !self.world.is_news(habit) {
+            self.remark("as another check found, too, which tells of it");
+            return Ok(());
+        }
+        outcome
     }
 
     /// Notes something a reader of a pass wants to know, e.g. how much was tried.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::check::checks;
 use super::context::into_trouble;
+use super::pull::BY_PATH;
 use super::state::compare_manifest;
 use super::{Answer, Ctx, Member, Outcome, push};
 use crate::client::{Repo, random};
@@ -327,6 +328,9 @@ async fn inconsistent(cx: &Ctx, what: &str, spoil: impl FnOnce(&mut Repo, &Repo)
     let mut wrong = right.clone();
     spoil(&mut wrong, &Repo::new(&alice));
     let answer = cx.create(&alice, &wrong.create_request()).await?;
+    if answer.is_success() && wrong.envelope.repo_id != wrong.id() {
+        return cx.told_once(BY_PATH, answer.refused_somehow(what));
+    }
     answer.refused_somehow(what)?;
     create_and_read(cx, &alice, &right).await
 }

@@ -30,6 +30,7 @@ enum Leave {
     AfterHead,
     MidBody,
     Politely,
+    PolitelyLater,
     Reset,
     ResetLater,
     WhileAnswered,
@@ -41,12 +42,16 @@ impl Leave {
             Self::AfterHead => "after the head",
             Self::MidBody => "in the middle of the body",
             Self::Politely => "as soon as the request was out",
+            Self::PolitelyLater => "a millisecond after the request",
             Self::Reset => "by a reset as soon as the request was out",
             Self::ResetLater => "by a reset a millisecond after the request",
             Self::WhileAnswered => "by a reset when the answer began",
         }
     }
 }
+
+/// By then most servers are at work on the request.
+const LATER: Duration = Duration::from_millis(1);
 
 /// Sends a request as far as it goes, and is gone.
 async fn hang_up(cx: &Ctx, request: &HandMade, leave: Leave) -> Outcome {
@@ -66,8 +71,12 @@ async fn hang_up(cx: &Ctx, request: &HandMade, leave: Leave) -> Outcome {
     match leave {
         Leave::Reset => connection.reset(),
         Leave::ResetLater => {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(LATER).await;
             connection.reset();
+        }
+        Leave::PolitelyLater => {
+            tokio::time::sleep(LATER).await;
+            drop(connection);
         }
         Leave::WhileAnswered => {
             connection.first_byte().await;
@@ -86,14 +95,14 @@ struct People {
 }
 
 async fn writes(cx: &Ctx) -> Outcome {
-    use Leave::{AfterHead, MidBody, Politely, Reset, ResetLater, WhileAnswered};
+    use Leave::{AfterHead, MidBody, Politely, PolitelyLater, Reset, ResetLater, WhileAnswered};
     let people = People { alice: cx.member().await?, bob: cx.member().await?, carol: cx.identity() };
-    let long = [AfterHead, MidBody, Politely, Reset, ResetLater, WhileAnswered];
+    let long = [AfterHead, MidBody, Politely, PolitelyLater, Reset, ResetLater, WhileAnswered];
     let brief = [MidBody, Politely, Reset];
-    for operation in [Operation::Push, Operation::RemoveMember, Operation::AddMember] {
-        let all = cx.thorough() || operation != Operation::AddMember;
+    for write in [Write::Push, Write::Rotation, Write::Removal, Write::Addition] {
+        let all = cx.thorough() || write != Write::Addition;
         for leave in if all { &long[..] } else { &brief[..] } {
-            one_write(cx, &people, operation, *leave).await?;
+            one_write(cx, &people, write, *leave).await?;
         }
     }
     for leave in if cx.thorough() { &long[..] } else { &brief[..] } {
@@ -102,22 +111,48 @@ async fn writes(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
+/// What alice writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Write {
+    Push,
+    /// A push with a new roster and data key.
+    Rotation,
+    Removal,
+    Addition,
+}
+
+impl Write {
+    fn operation(self) -> Operation {
+        match self {
+            Self::Push | Self::Rotation => Operation::Push,
+            Self::Removal => Operation::RemoveMember,
+            Self::Addition => Operation::AddMember,
+        }
+    }
+}
+
 /// A request of alice, and the repository after it.
-fn intended(cx: &Ctx, people: &People, operation: Operation, before: &Repo) -> (Option<Bytes>, Repo) {
+fn intended(cx: &Ctx, people: &People, write: Write, before: &Repo) -> (Option<Bytes>, Repo) {
     let mut after = before.clone();
-    let body = match operation {
-        Operation::AddMember => {
+    let body = match write {
+        Write::Addition => {
             let request = before.add_request(&cx.identity());
             after.apply_add(&request.member);
             serde_json::to_vec(&request)
         }
-        Operation::RemoveMember => {
+        Write::Removal => {
             let rotation = before.rotation(&people.alice, &[&people.alice, &people.bob]);
             after.apply_rotation(&rotation);
             cx.watch(&after);
             serde_json::to_vec(&before.remove_request(&people.carol.id, &rotation))
         }
-        _ => {
+        Write::Rotation => {
+            let rotation = before.rotation(&people.alice, &[&people.alice, &people.bob, &people.carol]);
+            after.apply_rotation(&rotation);
+            cx.watch(&after);
+            serde_json::to_vec(&before.rotating_push(&rotation))
+        }
+        Write::Push => {
             let request = before.push_request(&people.alice);
             after.apply_push(&request);
             serde_json::to_vec(&request)
@@ -126,10 +161,10 @@ fn intended(cx: &Ctx, people: &People, operation: Operation, before: &Repo) -> (
     (body.ok().map(Into::into), after)
 }
 
-async fn one_write(cx: &Ctx, people: &People, operation: Operation, leave: Leave) -> Outcome {
-    let (alice, bob) = (&people.alice, &people.bob);
+async fn one_write(cx: &Ctx, people: &People, write: Write, leave: Leave) -> Outcome {
+    let (alice, bob, operation) = (&people.alice, &people.bob, write.operation());
     let before = cx.repo_with(alice, &[bob, &people.carol]).await?;
-    let (body, after) = intended(cx, people, operation, &before);
+    let (body, after) = intended(cx, people, write, &before);
     let path = operation.path(before.id(), "");
     hang_up(cx, &HandMade::usual(cx, operation, &path, alice.auth(), body), leave).await?;
     let what = format!("{} whose client hung up {}", operation.one(), leave.named());
@@ -149,7 +184,7 @@ async fn one_write(cx: &Ctx, people: &People, operation: Operation, leave: Leave
     held.apply_push(&push);
     match settled(cx, alice, [&held, &held], &what).await {
         // An addition can be late, too: it moves no counter.
-        Err(Stop::Broken(_)) if operation == Operation::AddMember => {
+        Err(Stop::Broken(_)) if write == Write::Addition => {
             let mut late = after;
             late.apply_push(&push);
             settled(cx, alice, [&late, &late], &what).await.map(drop)

@@ -58,9 +58,10 @@ impl Logins {
         let Ok(TokenResponse { token, expires_at }) = answer.message() else { return };
         let mut done = lock(&self.done);
         if done.len() < MOST {
-            // By the server's own clock, so that one that goes wrong doesn't matter.
+            // By the server's own clock where that is ahead. One that is behind, or stands still, would make a token seem to last longer
+            // than it does.
             let date = answer.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
-            let now = date.and_then(clock::http_date_ms).unwrap_or_else(clock::now_ms);
+            let now = date.and_then(clock::http_date_ms).unwrap_or(i64::MIN).max(clock::now_ms());
             let lifetime = Duration::from_millis(u64::try_from(expires_at.saturating_sub(now)).unwrap_or(0));
             done.push(Login { request: request.clone(), token, lifetime, at: Instant::now() });
         }

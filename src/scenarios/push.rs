@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::check::checks;
 use super::counters::reached;
-use super::pull::too_large;
+use super::pull::{BY_PATH, too_large};
 use super::state::differing;
 use super::{Answer, Ctx, Outcome, Stop};
 use crate::client::{Repo, VERSION_AT_CREATION, random};
@@ -342,6 +342,9 @@ async fn foreign_envelope(cx: &Ctx) -> Outcome {
     let mut push = repo.push_request(&alice);
     push.envelope = other.push_request(&alice).envelope;
     let answer = cx.push(&alice, &push).await?;
+    if answer.is_success() {
+        return cx.told_once(BY_PATH, answer.refused_somehow("a push of another repository's envelope"));
+    }
     answer.refused_somehow("a push of another repository's envelope")?;
     cx.holds(&alice, &repo, "a push of another repository's envelope").await
 }

@@ -3,6 +3,7 @@
 use super::check::checks;
 use super::counters::reached;
 use super::create_repo::swap_case;
+use super::pull::BY_PATH;
 use super::removal::{remove, removed};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, Rotation, random};
@@ -283,6 +284,9 @@ async fn impossible(cx: &Ctx, what: &str, spoil: impl FnOnce(&mut Rotation)) -> 
     request.rotated_envelope = rotation.envelope;
     request.rewrapped_members = rotation.members;
     let answer = cx.remove(&alice, &request).await?;
+    if answer.is_success() && request.rotated_envelope.repo_id != repo.id() {
+        return cx.told_once(BY_PATH, answer.refused_somehow(what));
+    }
     answer.refused_somehow(what)?;
     cx.holds(&alice, &repo, what).await
 }

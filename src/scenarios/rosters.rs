@@ -39,9 +39,13 @@ fn bystander(cx: &Ctx, epoch: i64) -> MemberEntry {
 
 /// 32 bytes that could be an X25519 key: no key has the highest bit set (RFC 7748 §5), and a server may look.
 fn key_like() -> [u8; 32] {
-    let mut key = random::bytes::<32>();
-    key[31] &= 0x7f;
-    key
+    loop {
+        let mut key = random::bytes::<32>();
+        key[31] &= 0x7f;
+        if random::has_plain_ends(&key) {
+            return key;
+        }
+    }
 }
 
 pub(super) fn entry_like(id: &str, epoch: i64) -> MemberEntry {
@@ -51,8 +55,8 @@ pub(super) fn entry_like(id: &str, epoch: i64) -> MemberEntry {
         wrapped_data_key: WrappedKey {
             scheme_id: crate::codec::key_wrap::SCHEME_ID.into(),
             ephemeral_public_key: base64::encode(&key_like()),
-            iv: base64::encode(&random::bytes::<12>()),
-            ciphertext: base64::encode(&random::bytes::<48>()),
+            iv: base64::encode(&random::plain::<12>()),
+            ciphertext: base64::encode(&random::plain::<48>()),
         },
         key_epoch: epoch,
         key_binding_sig: None,

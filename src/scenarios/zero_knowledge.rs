@@ -160,14 +160,8 @@ async fn prepared(cx: &Ctx, alice: &Member, operation: Operation) -> Result<(Rep
     })
 }
 
-/// A server that keeps what it gets, members that nobody knows included, does so in every operation: one habit, one warning.
-fn told_once(cx: &Ctx, outcome: Outcome) -> Outcome {
-    if matches!(outcome, Err(Stop::Broken(_))) && !cx.world.is_news("secrets served") {
-        cx.remark("as another operation does, which is reported there");
-        return Ok(());
-    }
-    outcome
-}
+/// A server that keeps what it gets, members that nobody knows included, does so in every operation.
+const KEPT: &str = "secrets served";
 
 /// Sends a request once for each place, with secrets there.
 async fn all_dropped(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome {
@@ -187,14 +181,14 @@ async fn all_dropped(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome
             refused += 1;
             continue;
         }
-        told_once(cx, dropped(&answer, &secrets, place))?;
+        cx.told_once(KEPT, dropped(&answer, &secrets, place))?;
         // A version that isn't the current one, and that no server may shy away from: everything is shown.
         let pulled = cx.pull(&alice, &repo.pull_request(repo.version() + 1)).await?;
         pulled.must(pulled.is_success(), "what was accepted can be pulled", || pulled.summary())?;
-        told_once(cx, dropped(&pulled, &secrets, place))?;
+        cx.told_once(KEPT, dropped(&pulled, &secrets, place))?;
         for entry in &repo.manifest.members {
             let fetched = cx.fetch(&alice, repo.id(), &entry.ed25519_public_key).await?;
-            told_once(cx, dropped(&fetched, &secrets, place))?;
+            cx.told_once(KEPT, dropped(&fetched, &secrets, place))?;
         }
     }
     cx.remark(format!("{refused} of {} requests were refused", places.len()));

@@ -4,6 +4,7 @@
 mod assess;
 pub mod causes;
 mod clients;
+mod groups;
 mod matrix;
 mod recorded;
 mod shown_by;
@@ -28,9 +29,6 @@ use crate::faults::{Fault, FaultKind, Quirk};
 use crate::ground::lock;
 use crate::scenarios;
 use crate::server::Profile;
-
-/// Quirks that [`Effort::Quick`] judges at once, at most.
-const TOGETHER: usize = 5;
 
 /// One judged server.
 #[derive(Clone, Copy, Debug)]
@@ -115,24 +113,13 @@ type Batch = Vec<(usize, Subject)>;
 fn batches(subjects: &[Subject], effort: Effort) -> (VecDeque<Batch>, VecDeque<Batch>) {
     let alone = subjects.iter().copied().enumerate().map(|placed| vec![placed]);
     let (waiting, mut working): (VecDeque<Batch>, VecDeque<Batch>) =
-        alone.partition(|batch| batch.iter().any(|(_, subject)| trial::mostly_waits(*subject)));
+        alone.partition(|batch| batch.iter().any(|(_, subject)| groups::mostly_waits(*subject)));
     if effort == Effort::Quick {
         let (several, alone): (VecDeque<Batch>, VecDeque<Batch>) =
-            working.into_iter().partition(|batch| batch.iter().all(|(_, subject)| trial::goes_with_others(*subject)));
-        working = groups(&Vec::from(several).concat()).into_iter().chain(alone).collect();
+            working.into_iter().partition(|batch| batch.iter().all(|(_, subject)| groups::goes_with_others(*subject)));
+        working = groups::of(Vec::from(several).concat()).into_iter().chain(alone).collect();
     }
     (waiting, working)
-}
-
-/// Groups of quirks, in each at most one that the suite warns of: so a run against a group may warn as often as against one.
-fn groups(quirks: &[(usize, Subject)]) -> Vec<Batch> {
-    let (warned, others): (Batch, Batch) = quirks.iter().partition(|(_, subject)| trial::is_warned_of(*subject));
-    let number = warned.len().max(quirks.len().div_ceil(TOGETHER));
-    let mut groups = vec![Batch::new(); number];
-    for (place, quirk) in warned.into_iter().chain(others).enumerate() {
-        groups[place % number].push(quirk);
-    }
-    groups
 }
 
 /// Judges every subject, `jobs` at a time, and beside them those that mostly wait; `progress` hears of each as it ends.
@@ -194,18 +181,7 @@ mod tests {
                 assert_eq!(places, (0..subjects.len()).collect::<Vec<_>>());
                 let several: Vec<&Batch> = working.iter().filter(|batch| batch.len() > 1).collect();
                 assert_eq!(several.is_empty(), effort == Effort::Matrix);
-                for batch in several {
-                    assert!(batch.len() <= TOGETHER);
-                    assert!(batch.iter().filter(|(_, subject)| trial::is_warned_of(*subject)).count() <= 1);
-                }
             }
-        }
-    }
-
-    #[test]
-    fn lists_of_quirks_name_quirks() {
-        for name in trial::listed() {
-            assert!(Quirk::all().iter().any(|quirk| quirk.info().name == name), "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::assess::{assess, catches, wrong};
-use super::{Around, Batch, Effort, Stage, Subject, Trial, shown_by};
+use super::{Around, Batch, Effort, Stage, Subject, Trial, groups, shown_by};
 use crate::client::Header;
 use crate::faults::{self, FaultKind, Quirk};
 use crate::requirements;
@@ -30,57 +30,6 @@ const LONG_RACES: (Duration, u32) = (Duration::from_millis(500), 10_000);
 
 /// Bound on a request to a server whose fault may be that it never answers.
 const PATIENCE: Duration = Duration::from_secs(4);
-
-/// Whether judging it is more waiting than work.
-pub(super) fn mostly_waits(subject: Subject) -> bool {
-    match subject {
-        Subject::Quirk(quirk) => WAITING_QUIRKS.contains(&quirk.info().name),
-        Subject::AllQuirks => true,
-        _ => is_slow(subject),
-    }
-}
-
-/// Servers that answer late, or send the suite away for a while.
-const WAITING_QUIRKS: [&str; 10] = [
-    "latency-50ms",
-    "latency-400ms",
-    "occasional-429",
-    "occasional-503",
-    "warming-up",
-    "grpc-pushes-back",
-    "grpc-restarts",
-    "five-logins-a-key",
-    "five-redemptions-a-key",
-    "forty-pushes-a-key",
-];
-
-/// Habits that are worth a warning, of those that can be judged together with others.
-const WARNED_QUIRKS: [&str; 13] = [
-    "created-201",
-    "fallback-page",
-    "goes-by-path",
-    "incomplete-kept",
-    "occasional-503-unsaid",
-    "one-nonce-per-key",
-    "removed-stay-out",
-    "stranger-404",
-    "strict-content-type",
-    "truth-counts",
-    "unknown-members-kept",
-    "versions-rise-by-one",
-    "writes-201",
-];
-
-/// All quirks that are named here.
-#[cfg(test)]
-pub(super) fn listed() -> impl Iterator<Item = &'static str> {
-    WAITING_QUIRKS.into_iter().chain(WARNED_QUIRKS)
-}
-
-/// Whether the suite warns of it.
-pub(super) fn is_warned_of(subject: Subject) -> bool {
-    subject.quirk().is_some_and(|quirk| WARNED_QUIRKS.contains(&quirk.info().name))
-}
 
 /// Starts a server of its own for a subject, judges it, and judges the judgement.
 pub async fn judge(profile: Profile, subject: Subject, effort: Effort) -> Trial {
@@ -237,7 +186,7 @@ async fn run_server(
     Ok(end)
 }
 
-fn is_slow(subject: Subject) -> bool {
+pub(super) fn is_slow(subject: Subject) -> bool {
     matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Slow)
 }
 
@@ -260,7 +209,7 @@ fn server_config(profile: Profile, subject: Subject) -> server::Config {
         Subject::Quirk(quirk) => config.deviation = faults::deviation(None, &[quirk]),
         Subject::AllQuirks => {
             let all = Quirk::all().iter().copied().filter(|quirk| quirk.exists_in(profile));
-            config.deviation = faults::deviation(None, &all.filter(is_compatible).collect::<Vec<_>>());
+            config.deviation = faults::deviation(None, &all.filter(groups::goes_with_all).collect::<Vec<_>>());
         }
     }
     if is_slow(subject) {
@@ -269,39 +218,12 @@ fn server_config(profile: Profile, subject: Subject) -> server::Config {
     config
 }
 
-/// Whether it may be judged together with others.
-pub(super) fn goes_with_others(subject: Subject) -> bool {
-    subject.quirk().is_some_and(|quirk| is_compatible(&quirk))
-}
-
-/// Some habits are alternatives to each other; of each group one is kept. Limits leave little to be seen of the others.
-fn is_compatible(quirk: &Quirk) -> bool {
-    !matches!(
-        quirk.info().name,
-        "errors-empty"
-            | "errors-html"
-            | "errors-text"
-            | "reject-422"
-            | "unknown-repo-403"
-            | "close-delimited"
-            | "connection-close"
-            | "pretty-json"
-            | "single-threaded"
-            | "one-connection"
-            | "latency-400ms"
-            | "warming-up"
-            | "trailing-newline"
-            | "integers-with-fraction"
-            | "tokens-of-4-kib"
-    ) && !quirk.is_limit()
-}
-
 /// Judges the server on a stage.
 async fn run_suite(profile: Profile, subject: Subject, stage: &Stage, how: How, emit: runner::Emit<'_>) -> Arc<RunEnd> {
     let mut config = RunConfig::new(Target::Avp(String::new()));
     stage.apply(&mut config);
     // What waits for the server or the clock may do so many times at once.
-    config.jobs = if mostly_waits(subject) { 24 } else { 4 };
+    config.jobs = if groups::mostly_waits(subject) { 24 } else { 4 };
     config.shard = Some(how.shard).filter(|shard| shard.of > 1);
     config.thorough = matches!(how.scope, Scope::Rule(Pains::Thorough | Pains::Long));
     if how.scope == Scope::Rule(Pains::Long) {

@@ -43,6 +43,9 @@ const WRONG: [(&str, Forge); 11] = [
     ("a signature over both nonces", |before, nonce| before.alice.sign(&[&before.nonce, nonce].concat()).to_vec()),
 ];
 
+/// Right logins of one key, after which some servers know it well enough.
+const LOGINS: usize = 12;
+
 /// R of one and S of the other.
 fn halves(first: [u8; 64], second: [u8; 64]) -> Vec<u8> {
     [&first[..32], &second[32..]].concat()
@@ -73,6 +76,20 @@ async fn after_right_login(cx: &Ctx) -> Outcome {
         let before = before(cx).await?;
         let signature = forge(&before, &bytes_of(cx, &fresh)?);
         tally.count(format!("{what}, for another key"), &redeem(cx, &bob.id, &fresh, &signature).await?);
+    }
+    let regular = cx.identity();
+    for count in 0..LOGINS {
+        match spend(cx, &regular).await {
+            Ok(_) => {}
+            // A limit on logins.
+            Err(_) if count > 0 => break,
+            Err(stop) => return Err(stop),
+        }
+    }
+    for (what, signature) in [("64 random bytes", random::bytes()), ("64 zero bytes", [0; 64])] {
+        let fresh = cx.nonce(&regular).await?;
+        let what = format!("{what}, of a key that has logged in {LOGINS} times");
+        tally.count(what, &redeem(cx, &regular.id, &fresh, &signature).await?);
     }
     let before = before(cx).await?;
     let bob = cx.identity();
