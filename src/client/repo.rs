@@ -256,9 +256,8 @@ fn seal(repo_id: &str, payload_version: i64, key_epoch: i64, key: &DataKey, plai
 /// If the public key is of small order.
 fn wrap(key: &DataKey, x25519: &[u8; 32]) -> Result<key_wrap::Wrapped, key_wrap::WrapError> {
     loop {
-        let wrapped = key_wrap::wrap(key, x25519, &random::bytes(), &random::bytes())?;
-        if [&wrapped.ephemeral_public_key[..], &wrapped.iv, &wrapped.ciphertext].iter().all(|part| has_plain_ends(part))
-        {
+        let wrapped = key_wrap::wrap(key, x25519, &random::bytes(), &random::plain())?;
+        if random::has_plain_ends(&wrapped.ephemeral_public_key) && random::has_plain_ends(&wrapped.ciphertext) {
             return Ok(wrapped);
         }
     }
