@@ -47,6 +47,7 @@ use super::rules::{entries, payloads};
 use super::vault::reading::{bytes_of, is_sealed, open};
 use super::vault::{Bend, Op, Record};
 use crate::client::Identity;
+use crate::codec::invite::InviteRequest;
 use crate::codec::key_wrap::{self, Wrapped};
 use crate::codec::{DataKey, base64};
 use crate::scenarios::Finding;
@@ -109,6 +110,13 @@ fn opened(key: &DataKey, sealed: &EncryptedEnvelope, record: &Record, expected: 
         return Err(Stop::Missing("its IVs aren't 12 bytes, or nothing is encrypted".into()));
     }
     open(key, sealed).ok_or_else(|| broken(Some(record), expected, "it doesn't"))
+}
+
+/// What an adapter is asked, to invite a guest into a repository.
+fn invitation_of(guest: &Identity, repo: &Value) -> Value {
+    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
+    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
+    json!({ "repo": repo, "inviteRequest": request.encode() })
 }
 
 fn unwrap(identity: &Identity, entry: &Value) -> Option<DataKey> {

@@ -329,20 +329,17 @@ faults! {
     [Race] "race-add-checked-earlier-in-long-rosters" breaks WRITES_SERIALIZED: "From eight members on, an addition is made to a roster of a little earlier." => {
         vault {
             fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-                let Call::Add(request) = &visit.call else { return conformant(self, store, visit) };
+                if !matches!(visit.call, Call::Add(_)) {
+                    return conformant(self, store, visit);
+                }
                 Box::pin(async move {
-                    let before = load(store, &visit.repo_id)?;
-                    let outcome = operations::transition(self, visit, before.as_ref());
-                    if outcome.next.is_none() {
-                        return outcome.answer;
-                    }
-                    let Some(mut now) = before.filter(|repo| repo.manifest.members.len() >= 8) else {
+                    let outcome = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref());
+                    let Some(next) = outcome.next.filter(|next| next.manifest.members.len() > 8) else {
                         return operations::execute(self, store, visit);
                     };
                     gap(WINDOW).await;
-                    now.manifest.members.push(request.member.clone());
-                    put(store, &now)?;
-                    Ok(Answer::Manifest(now.manifest))
+                    put(store, &next)?;
+                    outcome.answer
                 })
             }
         }

@@ -25,14 +25,18 @@ const WAITING: [&str; 10] = [
 const ALONE: [&str; 2] = ["single-threaded", "one-connection"];
 
 /// Habits that are worth a warning: one in a group, so that a run against a group may warn as often as against one.
-const WARNED: [&str; 13] = [
+const WARNED: [&str; 17] = [
+    "closes-at-1-mib",
+    "closes-at-2-mib",
     "created-201",
     "fallback-page",
     "goes-by-path",
     "incomplete-kept",
     "occasional-503-unsaid",
     "one-nonce-per-key",
+    "path-parts-of-100",
     "removed-stay-out",
+    "safe-counters-only",
     "stranger-404",
     "strict-content-type",
     "truth-counts",

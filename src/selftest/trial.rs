@@ -39,7 +39,7 @@ pub async fn judge(profile: Profile, subject: Subject, effort: Effort) -> Trial 
         return Trial { took: started.elapsed(), ..trial };
     };
     let known = shown_by::check(fault).filter(|_| effort == Effort::Quick).map(Scope::Check);
-    let by_rule = [Pains::Usual, Pains::Thorough, Pains::Long].map(Scope::Rule);
+    let by_rule = [Patience::Usual, Patience::Thorough, Patience::Long].map(Scope::Rule);
     let mut trial = wrong(subject, "no run".into());
     // Once a fault is seen there is nothing more to know; a race may take longer to be lost on a busy machine.
     for scope in known.into_iter().chain(by_rule) {
@@ -132,14 +132,14 @@ enum Scope {
     /// This check.
     Check(&'static str),
     /// The checks of the rule that a fault breaks.
-    Rule(Pains),
+    Rule(Patience),
     /// All checks.
     Whole,
 }
 
 /// How hard these checks try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pains {
+enum Patience {
     /// As in a usual run.
     Usual,
     /// As with `--thorough`.
@@ -225,8 +225,8 @@ async fn run_suite(profile: Profile, subject: Subject, stage: &Stage, how: How, 
     // What waits for the server or the clock may do so many times at once.
     config.jobs = if groups::mostly_waits(subject) { 24 } else { 4 };
     config.shard = Some(how.shard).filter(|shard| shard.of > 1);
-    config.thorough = matches!(how.scope, Scope::Rule(Pains::Thorough | Pains::Long));
-    if how.scope == Scope::Rule(Pains::Long) {
+    config.thorough = matches!(how.scope, Scope::Rule(Patience::Thorough | Patience::Long));
+    if how.scope == Scope::Rule(Patience::Long) {
         (config.race_budget, config.race_rounds) = LONG_RACES;
     }
     config.deadline = if how.scope == Scope::Whole { LONGEST_WHOLE } else { LONGEST };

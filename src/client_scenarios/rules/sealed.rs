@@ -30,39 +30,28 @@ pub(in super::super) fn fresh_iv(evidence: &Evidence, _: &[Bend]) -> Judgement {
 
 /// Every wrap has its own ephemeral key.
 pub(in super::super) fn fresh_ephemeral(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    let (mut findings, mut tried) = (Vec::new(), 0);
-    for ran in evidence.sane() {
-        let mut seen: HashMap<String, Value> = HashMap::new();
-        for record in ran.at_vault() {
-            for (_, entry) in entries(record) {
-                let wrap = &entry["wrappedDataKey"];
-                let Some(ephemeral) = wrap["ephemeralPublicKey"].as_str() else { continue };
-                tried += 1;
-                let other = seen.insert(ephemeral.to_owned(), wrap.clone());
-                if other.is_some_and(|other| other["ciphertext"] != wrap["ciphertext"]) && findings.is_empty() {
-                    let expected = "every wrap has an ephemeral key of its own";
-                    findings.push(finding(ran, Some(record), expected, "two wraps have the same"));
-                }
-            }
-        }
-    }
-    Judgement::of(findings, tried, "wrap", "no key is wrapped")
+    fresh(evidence, "ephemeralPublicKey", "every wrap has an ephemeral key of its own")
 }
 
 /// Every wrap has its own IV: the scheme picks a fresh one each time.
 pub(in super::super) fn fresh_wrap_iv(evidence: &Evidence, _: &[Bend]) -> Judgement {
+    fresh(evidence, "iv", "every wrap has a fresh IV")
+}
+
+/// A member of wraps that no two of them share.
+fn fresh(evidence: &Evidence, member: &str, expected: &str) -> Judgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in evidence.sane() {
         let mut seen: HashMap<String, Value> = HashMap::new();
         for record in ran.at_vault() {
             for (_, entry) in entries(record) {
                 let wrap = &entry["wrappedDataKey"];
-                let Some(iv) = wrap["iv"].as_str() else { continue };
+                let Some(value) = wrap[member].as_str() else { continue };
                 tried += 1;
                 // The same wrap sent again is nothing new.
-                let other = seen.insert(iv.to_owned(), wrap.clone());
+                let other = seen.insert(value.to_owned(), wrap.clone());
                 if other.is_some_and(|other| other["ciphertext"] != wrap["ciphertext"]) && findings.is_empty() {
-                    findings.push(finding(ran, Some(record), "every wrap has a fresh IV", "two wraps have the same"));
+                    findings.push(finding(ran, Some(record), expected, "two wraps have the same"));
                 }
             }
         }

@@ -6,9 +6,8 @@ use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
 use super::super::vault::{Bend, Channel, Issuer, Op, Place};
 use super::removal::{Middle, last_removal};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, unwrap};
+use super::{House, Outcome, PLAIN_ID, Stop, broken, invitation_of, unwrap};
 use crate::client::Identity;
-use crate::codec::invite::InviteRequest;
 use crate::wire::MemberEntry;
 
 scenes! {
@@ -125,9 +124,7 @@ async fn everybody(talker: &mut Talker<'_>) -> Outcome {
     wrapped_to(&house, &middle, "it stood in the client's own entry, with another key's binding")?;
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
     let repo = house.enter_plainly(talker).await?;
-    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
-    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
-    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+    let asked = invitation_of(&guest, &repo);
     talker.ask(&house.client, "invite", asked).await.ok();
     Middle::swap_key(&house, &guest.id, &middle);
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
@@ -140,9 +137,7 @@ async fn invited(talker: &mut Talker<'_>) -> Outcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&guest]).await?;
     let repo = house.enter_plainly(talker).await?;
     Middle::Unsigned.swap(&house, &guest, &middle);
-    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
-    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
-    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+    let asked = invitation_of(&guest, &repo);
     if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
         return Err(Stop::Missing("the adapter doesn't support invite".into()));
     }

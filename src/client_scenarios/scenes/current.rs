@@ -8,10 +8,9 @@ use super::super::rules::{entries, payloads};
 use super::super::vault::reading::open;
 use super::super::vault::{Bend, Op, Record};
 use super::removal::last_removal;
-use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, opened, unwrap};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, invitation_of, opened, unwrap};
 use crate::client::Identity;
 use crate::codec::DataKey;
-use crate::codec::invite::InviteRequest;
 
 scenes! {
     /// Who and what came after the client's last read is there after a removal.
@@ -192,10 +191,8 @@ async fn invitation(
     repo: &Value,
     guest: &Identity,
 ) -> Result<Option<Record>, Stop> {
-    let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
-    let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
     let before = house.vault.records().len();
-    let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+    let asked = invitation_of(guest, repo);
     if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
         return Err(Stop::Missing("the adapter doesn't support invite".into()));
     }

@@ -5,10 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::super::driver::{Talker, account};
 use super::super::vault::{Bend, Op, Vault};
-use super::{Outcome, Stop, broken, set, unwrap};
+use super::{Outcome, Stop, broken, invitation_of, set, unwrap};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
-use crate::codec::invite::InviteRequest;
 
 scenes! {
     /// Every repository has a data key of its own, which its server can't make.
@@ -27,9 +26,7 @@ async fn own(talker: &mut Talker<'_>) -> Outcome {
         let asked = json!({ "url": vault.url(), "accounts": [account("first")] });
         let repo = talker.ask(&client, "create", asked).await.map_err(set("create"))?["repo"].clone();
         let guest = Identity::generate();
-        let (id, x25519) = (guest.id.clone(), guest.x25519_public_key.clone());
-        let request = InviteRequest { v: 1, ed25519_public_key: id, x25519_public_key: x25519 };
-        let asked = json!({ "repo": repo, "inviteRequest": request.encode() });
+        let asked = invitation_of(&guest, &repo);
         talker.ask(&client, "invite", asked).await.map_err(set("invite"))?;
         let records = vault.records();
         let add = records.iter().rfind(|record| record.op == Op::Add && record.is_done());
