@@ -115,10 +115,6 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         trials
     });
     bar.finish_and_clear();
-    if let Some(path) = &args.save_shown_by {
-        std::fs::write(path, selftest::shown_by(&trials))
-            .map_err(|error| UsageError(format!("--save-shown-by {}: {error}", path.display())))?;
-    }
     let text = match args.report.as_deref() {
         Some("json") => {
             let mut matrix = selftest::json(&trials);
@@ -131,6 +127,11 @@ pub(super) fn selftest(args: &SelftestArgs) -> Result<u8, UsageError> {
         None => table(&trials, started.elapsed()),
     };
     super::output::print(&text, anstream::ColorChoice::Auto)?;
+    // After the table, so that a path that can't be written loses nothing.
+    if let Some(path) = &args.save_shown_by {
+        std::fs::write(path, selftest::shown_by(&trials))
+            .map_err(|error| UsageError(format!("--save-shown-by {}: {error}", path.display())))?;
+    }
     Ok(u8::from(trials.iter().any(|trial| !trial.right)))
 }
 

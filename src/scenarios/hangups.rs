@@ -167,7 +167,8 @@ async fn one_write(cx: &Ctx, people: &People, write: Write, leave: Leave) -> Out
     let (body, after) = intended(cx, people, write, &before);
     let path = operation.path(before.id(), "");
     hang_up(cx, &HandMade::usual(cx, operation, &path, alice.auth(), body), leave).await?;
-    let what = format!("{} whose client hung up {}", operation.one(), leave.named());
+    let kind = if write == Write::Rotation { "a rotating push".into() } else { operation.one() };
+    let what = format!("{kind} whose client hung up {}", leave.named());
     let mut held = settled(cx, alice, [&before, &after], &what).await?;
     let mut push = held.push_request(bob);
     let expected = format!("another member's push after {what}");
