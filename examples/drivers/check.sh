@@ -29,5 +29,9 @@ if node -e 'process.exit(process.features.typescript ? 0 : 1)' 2>/dev/null; then
 else
     run TypeScript "npm install --silent --no-save --fetch-retries=1 --fetch-timeout=30000 --prefix '$classes' tsx@4" "node --import file://$classes/node_modules/tsx/dist/loader.mjs $here/driver.ts" "$@"
 fi
-run Java "javac -d '$classes' '$here/../shims/Shim.java' '$here/Driver.java'" "java -cp $classes Driver" "$@"
+# The JVM starts once for each scene: it needn't optimise, and what one start has loaded is kept for the others.
+jvm="java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp $classes/driver.jar"
+build="javac -d '$classes/java' '$here/../shims/Shim.java' '$here/Driver.java' && jar cf '$classes/driver.jar' -C '$classes/java' ."
+warm="'$program' client --driver --jobs 1 --only client-login/signs-raw-nonce -- $jvm -XX:ArchiveClassesAtExit=$classes/driver.jsa Driver"
+run Java "$build && { $warm || true; }" "$jvm -XX:SharedArchiveFile=$classes/driver.jsa Driver" "$@"
 exit $failed
