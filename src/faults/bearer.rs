@@ -8,6 +8,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::tools::{NOBODY, entitled, is_in, is_refused, lock};
+use crate::codec::base64;
 use crate::server::credentials;
 use crate::server::operations;
 use crate::server::redemption::Authority;
@@ -80,6 +81,37 @@ impl IdentityRules for VerifiesOneReadsAnother {
         }
         let token = self.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
         self.member_of_token(authority, &token)
+    }
+}
+
+/// Parts of logins and tokens are in one table: nonces, as they are spelled, or signatures.
+struct OneTable {
+    nonce: fn([u8; 32]) -> Vec<u8>,
+    /// `None`: signatures, not nonces.
+    spelled: Option<fn(&[u8]) -> String>,
+    owners: Mutex<HashMap<String, String>>,
+}
+
+shared!(OneTable: identity);
+
+impl IdentityRules for OneTable {
+    fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
+        let nonce = (self.nonce)(random);
+        if let Some(spelled) = self.spelled {
+            lock(&self.owners).insert(spelled(&nonce), key.to_owned());
+        }
+        nonce
+    }
+
+    fn redeemed(&self, request: &TokenRequest, _: &TokenResponse) {
+        if self.spelled.is_none() {
+            lock(&self.owners).insert(request.signature.clone(), request.ed25519_public_key.clone());
+        }
+    }
+
+    fn member_of_token(&self, authority: &Authority, token: &str) -> Result<String, Refusal> {
+        let owner = lock(&self.owners).get(token).cloned();
+        owner.map_or_else(|| authority.issuer.member_of(self, token), Ok)
     }
 }
 
@@ -256,6 +288,19 @@ faults! {
                 }
             }
         }
+    }
+    "nonce-is-a-token" breaks TOKEN_REQUIRED: "Nonces and tokens are in one table: a nonce that nobody has signed opens like a token." => {
+        is OneTable { nonce: |random| random.to_vec(), spelled: Some(base64::encode), owners: Mutex::default() }
+    }
+    "text-of-nonce-is-a-token" breaks TOKEN_REQUIRED: "A nonce is a text of the server's, and that text opens like a token." => {
+        is OneTable {
+            nonce: |random| format!("challenge.{}", base64::encode_url(&random)).into_bytes(),
+            spelled: Some(|text| String::from_utf8_lossy(text).into_owned()),
+            owners: Mutex::default(),
+        }
+    }
+    "signature-is-a-token" breaks TOKEN_REQUIRED: "The signature of a login opens like the token that it has bought." => {
+        is OneTable { nonce: |random| random.to_vec(), spelled: None, owners: Mutex::default() }
     }
     "account-needed" breaks NO_ACCOUNT: "Only who has created a repository here has an account, and only accounts are let in." => {
         state { accounts: Mutex<HashMap<String, ()>> }

@@ -181,6 +181,23 @@ faults! {
             }
         }
     }
+    "offer-to-upgrade-unanswered" breaks HTTP_PROFILE: "Who offers to upgrade to h2c gets no answer: the connection is closed." => {
+        edge {
+            fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+                if says(parts, axum::http::header::UPGRADE) == "h2c" {
+                    response.extensions_mut().insert(crate::server::edge::HangUp);
+                }
+                response
+            }
+        }
+    }
+    "field-names-in-capitals-unread" breaks FRAMING: "A header field whose name is in capitals isn't read." => {
+        edge {
+            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+                rewritten(stream, |head| lines(head, |line| (!line.starts_with("AUTHORIZATION:")).then(|| line.to_owned())), as_is)
+            }
+        }
+    }
     "two-lengths-last-wins" breaks FRAMING: "Of two lengths the last one counts." => {
         edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, last_length, as_is) } }
     }

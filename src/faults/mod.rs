@@ -51,6 +51,7 @@ mod removal;
 mod replay;
 mod replicas;
 mod requests;
+mod returns;
 mod rosters;
 mod rows;
 mod spellings;
@@ -166,6 +167,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         torn::faults(),
         storage::faults(),
         caches::faults(),
+        returns::faults(),
         rosters::faults(),
         rows::faults(),
         collations::faults(),

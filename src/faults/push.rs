@@ -164,6 +164,8 @@ faults! {
     "push-gate-one-ahead" breaks PUSH_GATED: "An expectation one above the current version passes." => { is Gate(|expected, current| expected == current || Some(expected) == current.checked_add(1)) }
     "push-gate-zero-is-none" breaks PUSH_GATED: "An expectation of 0 is taken for none, and passes." => { is Gate(|expected, current| expected == 0 || expected == current) }
     "push-gate-negative-is-none" breaks PUSH_GATED: "A negative expectation is taken for none, and passes." => { is Gate(|expected, current| expected < 0 || expected == current) }
+    "push-gate-minus-two-is-any" breaks PUSH_GATED: "An expectation of -2 stands for any version, as event stores have it." => { is Gate(|expected, current| expected == -2 || expected == current) }
+    "push-gate-minus-four-is-any" breaks PUSH_GATED: "An expectation of -4 stands for any version of what exists." => { is Gate(|expected, current| expected == -4 || expected == current) }
     "push-gate-on-envelope" breaks PUSH_GATED: "The gate is on the envelope's version, which must be the next one; the expectation isn't looked at." => {
         vault {
             fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
@@ -211,6 +213,17 @@ faults! {
             fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
                 let mut conflict = false;
                 let response = edit_push(route, response, |answer| conflict = answer["conflict"] == json!(true));
+                if conflict { with_status(response, StatusCode::CONFLICT) } else { response }
+            }
+        }
+    }
+    "conflict-is-409-later" breaks PUSH_CONFLICT: "From version 6 on, a conflict is answered with 409." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let mut conflict = false;
+                let response = edit_push(route, response, |answer| {
+                    conflict = answer["conflict"] == json!(true) && answer["payloadVersion"].as_i64() > Some(5);
+                });
                 if conflict { with_status(response, StatusCode::CONFLICT) } else { response }
             }
         }

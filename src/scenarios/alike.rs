@@ -5,7 +5,7 @@ use super::context::into_trouble;
 use super::members::added;
 use super::variants::Variants;
 use super::{Ctx, Member, Outcome, Stop};
-use crate::client::Repo;
+use crate::client::{Identity, Repo};
 use crate::codec::base64;
 use crate::wire::{EncryptedEnvelope, MemberEntry, PushResponse, WrappedKey};
 
@@ -16,6 +16,8 @@ checks! {
         "Who was added to one repository is a stranger to the inviter's others, whichever came first";
     "add-member/known-x25519-key", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], known_key,
         "Members with the same X25519 key stay two members, unless the second is refused";
+    "rosters/x25519-keys-alike", Must, "§6", [PUSH_ROTATES, REMOVE_REPLACES, STORED_VERBATIM], known_key_in_rosters,
+        "A new roster in which two members have one X25519 key is stored as sent, or refused";
     "texts/envelopes-alike", Must, "§4", [STORED_VERBATIM, PUSH_APPLIES], envelopes,
         "An envelope that shares IV or ciphertext with an earlier one is served with its own of everything, or refused";
     "texts/wrapped-keys-alike", Must, "§4", [STORED_VERBATIM], wrapped_keys,
@@ -91,6 +93,30 @@ async fn known_key(cx: &Ctx) -> Outcome {
         repo.apply_add(&request.member);
         added(&repo, &answer)?;
         cx.holds(&alice, &repo, "addMember with another member's X25519 key").await?;
+    }
+    Ok(())
+}
+
+/// The same for rosters that come whole: by a rotating push, and by a removal.
+async fn known_key_in_rosters(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.identity(), cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    for is_removal in [false, true] {
+        let staying: &[&Identity] = if is_removal { &[&alice, &bob] } else { &[&alice, &bob, &carol] };
+        let mut rotation = repo.rotation(&alice, staying);
+        rotation.members[1].x25519_public_key = rotation.members[0].x25519_public_key.clone();
+        let what = "a roster in which two members have one X25519 key";
+        let answer = match is_removal {
+            true => cx.remove(&alice, &repo.remove_request(&carol.id, &rotation)).await?,
+            false => cx.push(&alice, &repo.rotating_push(&rotation)).await?,
+        };
+        if answer.is_success() {
+            repo.apply_rotation(&rotation);
+            cx.watch(&repo);
+        } else {
+            answer.refused_somehow(&format!("{what}, unless it is taken,"))?;
+        }
+        cx.holds(&alice, &repo, what).await?;
     }
     Ok(())
 }

@@ -188,6 +188,14 @@ async fn unknown_member(cx: &Ctx) -> Outcome {
         ("as many underlines as an id has characters", &"_".repeat(bob.id().len())),
         ("a star", "*"),
         ("a dot and a star", ".*"),
+        // What stands for the caller in other interfaces, and for a member in claims.
+        ("the word me", "me"),
+        ("the word self", "self"),
+        ("the word current", "current"),
+        ("@me", "@me"),
+        ("a tilde", "~"),
+        ("the word owner", "owner"),
+        ("a member's id as the subject of its token", &format!("key:{}", bob.id())),
     ] {
         let answer = cx.fetch(&alice, repo.id(), id).await?;
         answer.refused(&format!("fetchMemberKey for {what}"), &[400, 404])?;

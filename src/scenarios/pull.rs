@@ -90,9 +90,10 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
         .map_or(Ok(()), |difference| Err(changed(deed, &answer, &after, &difference)))
 }
 
-/// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning.
+/// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning. 409 says that the
+/// number is understood, and isn't the one that was expected.
 pub(super) fn too_large(cx: &Ctx, answer: &Answer<'_>, number: i64) -> bool {
-    let large = number > 0 && !ordinary(number);
+    let large = number > 0 && !ordinary(number) && answer.status != 409;
     if large && answer.limited().is_none() {
         cx.warn(answer.finding(format!("the number {number} isn't refused"), answer.summary()));
     }

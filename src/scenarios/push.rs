@@ -21,6 +21,8 @@ checks! {
         "A member who was added pushes as the creator does";
     "push/stale-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_is_conflict,
         "A stale expectation is a 200 conflict with the current counters, and changes nothing";
+    "push/rewraps-at-the-same-epoch", Must, "§6", [PUSH_ROTATES, PUSH_REFUSED_WHOLE], rewraps,
+        "A push whose roster has the same members at the same epoch, wrapped anew, is refused or stored as sent";
     "push/sent-again-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], sent_again,
         "A push that has applied is a conflict when it is sent again, rotating or not";
     "push/negative-expectation", Must, "§6", [PUSH_GATED], negative_expectation,
@@ -140,12 +142,35 @@ async fn stale_is_conflict(cx: &Ctx) -> Outcome {
         conflicts(&repo, &cx.push(&alice, &push).await?)?;
         cx.holds(&alice, &repo, "a stale push").await?;
     }
+    // What is a conflict in the beginning is one later on.
+    for _ in 0..8 {
+        cx.advance(&alice, &mut repo).await?;
+        let mut push = repo.push_request(&alice);
+        push.expected_payload_version = repo.version() - 1;
+        conflicts(&repo, &cx.push(&alice, &push).await?)?;
+    }
     // A late writer whose envelope is stale as well, as in a real race; what an earlier look has left in a cache is stale, too.
     cx.advance(&alice, &mut repo).await?;
     let mut late = repo.push_request_at(&alice, repo.version());
     late.expected_payload_version = repo.version() - 1;
     conflicts(&repo, &cx.push(&alice, &late).await?)?;
     cx.holds(&alice, &repo, "a stale push").await
+}
+
+/// rotatedMembers replaces the roster, whatever is the same in it: here ids and epoch are.
+async fn rewraps(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation_to(&alice, &[&alice, &bob], repo.version() + 1, repo.epoch());
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    let is_applied = answer.is_success() && answer.message::<PushResponse>().is_ok_and(|response| response.accepted);
+    if !is_applied {
+        not_accepted(&answer, rotation.envelope.payload_version, repo.version())?;
+        return cx.holds(&alice, &repo, "a refused rotation at the same epoch").await;
+    }
+    applied(&repo, &answer, rotation.envelope.payload_version, repo.epoch())?;
+    repo.apply_rotation(&rotation);
+    cx.readable(&bob, &repo, "a rotation at the same epoch").await
 }
 
 /// A writer who got no answer sends again, and learns from the conflict that the push had applied.
@@ -165,11 +190,14 @@ async fn sent_again(cx: &Ctx) -> Outcome {
     cx.holds(&alice, &repo, "pushes that were sent twice").await
 }
 
-/// -1 is what some clients have for "none"; some servers have no such number at all, and say so.
+/// What stands for "none" or "any" in clients and event stores (-1, -2, -4; -3 in search engines), and the least of each size.
+/// Some servers have no such number at all, and say so.
+const NEGATIVE: [i64; 9] = [-1, -2, -3, -4, -5, -100, i32::MIN as i64, -9_007_199_254_740_991, i64::MIN];
+
 async fn negative_expectation(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let repo = cx.repo(&alice).await?;
-    for expectation in [-1, i64::MIN] {
+    for expectation in NEGATIVE {
         let mut push = repo.push_request(&alice);
         push.expected_payload_version = expectation;
         let answer = cx.push(&alice, &push).await?;

@@ -5,6 +5,7 @@
 
 mod entries;
 mod nearly;
+mod sequences;
 
 use super::check::checks;
 use super::context::into_trouble;
@@ -24,6 +25,10 @@ checks! {
         "Whoever is added, for the first time or again, has every right that was refused a moment ago";
     "rights/begin-with-roster", Must, "§6", [PUSH_ROTATES, REMOVE_REPLACES], begin_with_roster,
         "Whoever a new roster brings in has every right that was refused a moment ago";
+    "rights/end-in-any-sequence", Must, "§6", [REMOVE_REVOKES, REMOVE_DROPS, PUSH_ROTATES], sequences::end,
+        "However often and by whatever way somebody has become a member: once he has left he is none";
+    "rights/begin-in-any-sequence", Must, "§6", [ADD_RECORDS, PUSH_ROTATES, REMOVE_REPLACES], sequences::begin,
+        "By whatever way somebody has left: once he is brought back he is a member like others";
     "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], entries::unknown_becomes_known,
         "A repository or member that was asked for too early is found once it is there";
     "rights/entries-follow-roster", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES, READ_YOUR_WRITES], entries::entries_follow,

@@ -9,6 +9,8 @@ use crate::wire::{ChallengeResponse, TokenResponse, VaultManifest};
 checks! {
     "auth/fresh-keypair", Must, "§3", [NO_ACCOUNT, PORTABLE_IDENTITY], fresh_keypair,
         "A keypair that nobody registered gets a token, and can use the vault with it at once";
+    "auth/without-a-repository", Must, "§3", [NO_ACCOUNT], without_a_repository,
+        "Who was removed from the only repository he was in logs in and uses the vault as anybody does";
     "auth/logins-side-by-side", Must, "§3", [NONCE_REDEEMABLE, SUBJECT_IS_CALLER], side_by_side,
         "Logins of several keys that overlap all succeed, and each token is its own key's";
     "auth/nonce-on-another-connection", Must, "§3", [NONCE_REDEEMABLE], other_connection,
@@ -51,6 +53,18 @@ async fn fresh_keypair(cx: &Ctx) -> Outcome {
         cx.readable(&again, &repo, "a second login of the same key").await?;
     }
     Ok(())
+}
+
+/// A keypair that is in no roster any more is as good as one that never was: with a token of before, and with a new one.
+async fn without_a_repository(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    cx.expel(&alice, &mut repo, bob.id(), &[&alice, &carol]).await?;
+    let again = login(cx, bob.identity.clone()).await?;
+    acts_for_itself(cx, &again).await?;
+    cx.expel(&alice, &mut repo, carol.id(), &[&alice]).await?;
+    let own = acts_for_itself(cx, &carol).await?;
+    cx.holds(&carol, &own, "createRepo by a former member of another").await
 }
 
 /// Three logins, each step of all of them before the next step; a server that remembers "the last one" mixes them up.

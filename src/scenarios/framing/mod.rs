@@ -1,8 +1,9 @@
 //! Framing and negotiation as RFC 9110 and 9112 have them, each looked at once, on connections of its own.
 //!
-//! Nothing here is AVP's: it is hardening. What a server may choose (411 for a body without a length, 417, closing after a
+//! Nothing here is AVP's: it is hardening, but for requests that are never answered. What a server may choose (411 for a body without a length, 417, closing after a
 //! refusal, no HEAD, no compression) is silent.
 
+mod fields;
 mod negotiation;
 
 use std::time::Duration;
@@ -22,6 +23,10 @@ checks! {
         "A request body in chunks is read, whatever their sizes, extensions and trailers (RFC 9112 §7.1)";
     "framing/expect-continue", Hardening, "§6", [FRAMING], expect_continue,
         "Who expects 100-continue gets it, or an answer (RFC 9110 §10.1.1)";
+    "framing/offers-to-upgrade", Must, "§6", [HTTP_PROFILE], fields::upgrades,
+        "A request that offers to upgrade, as Java's HttpClient does, is answered (RFC 9110 §7.8)";
+    "framing/field-names", Hardening, "§6", [FRAMING], fields::names,
+        "The names of header fields are read in any letter case (RFC 9110 §5.1)";
     "framing/ambiguous-requests", Hardening, "§6", [FRAMING], ambiguous,
         "A request whose length or host can be read in two ways is refused (RFC 9112 §3.2, §5.1, §6.3)";
     "framing/answers-in-step", Hardening, "§6", [FRAMING], in_step,

@@ -7,6 +7,7 @@ mod forge;
 mod hidden;
 mod lasting;
 mod lifetime;
+mod login_parts;
 mod misplaced;
 mod published;
 mod required;
@@ -25,11 +26,12 @@ use crate::client::{Identity, Repo};
 use crate::codec::jwt::Jwt;
 
 /// The checks of bearer tokens.
-pub static CHECKS: [&[Check]; 7] = [
+pub static CHECKS: [&[Check]; 8] = [
     required::CHECKS,
     almost::CHECKS,
     elsewhere::CHECKS,
     misplaced::CHECKS,
+    login_parts::CHECKS,
     bearer::CHECKS,
     lifetime::CHECKS,
     lasting::CHECKS,

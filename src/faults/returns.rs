@@ -1,0 +1,224 @@
+//! Members who come twice, come back, or have no repository left (SPEC §3, §6).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use super::tools::{is_in, lock};
+use crate::server::operations;
+use crate::server::redemption;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::route::Route;
+use crate::server::rules::VaultRules;
+use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
+
+/// A repository and one of its members.
+type Place = (String, String);
+
+fn place(repo: &Repo, member: &str) -> Place {
+    (repo.manifest.repo_id.clone(), member.to_owned())
+}
+
+fn ids(repo: &Repo) -> HashSet<&str> {
+    repo.manifest.members.iter().map(|entry| entry.ed25519_public_key.as_str()).collect()
+}
+
+/// Grants are counted: an addition of a member makes another one, and a loss by some route takes one away.
+struct Counted {
+    by: Route,
+    grants: Mutex<HashMap<Place, usize>>,
+}
+
+fn counted(by: Route) -> Counted {
+    Counted { by, grants: Mutex::default() }
+}
+
+shared!(Counted: vault);
+
+impl VaultRules for Counted {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::add(self, visit, repo, request);
+        if outcome.answer.is_ok() {
+            *lock(&self.grants).entry(place(repo, &request.member.ed25519_public_key)).or_default() += 1;
+        }
+        outcome
+    }
+
+    fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        let Some(before) = before else { return next };
+        for gone in ids(before).difference(&ids(&next)) {
+            let mut grants = lock(&self.grants);
+            let left = grants.entry(place(before, gone)).or_default();
+            *left = if route == self.by { left.saturating_sub(1) } else { 0 };
+        }
+        next
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let granted = || lock(&self.grants).get(&place(repo, &visit.caller)).is_some_and(|grants| *grants > 0);
+        is_in(repo, &visit.caller) || granted()
+    }
+}
+
+/// Who was lost in one way stays lost, whatever brings him back.
+struct Buried {
+    lost: fn(&Call, &str) -> bool,
+    back: &'static [Route],
+    gone: Mutex<HashSet<Place>>,
+}
+
+fn buried(lost: fn(&Call, &str) -> bool, back: &'static [Route]) -> Buried {
+    Buried { lost, back, gone: Mutex::default() }
+}
+
+shared!(Buried: vault);
+
+impl VaultRules for Buried {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        let outcome = operations::transition(self, visit, state);
+        if let (Some(before), Some(next)) = (state, &outcome.next) {
+            let (old, new) = (ids(before), ids(next));
+            let mut gone = lock(&self.gone);
+            gone.extend(old.difference(&new).filter(|id| (self.lost)(&visit.call, id)).map(|id| place(before, id)));
+            if !self.back.contains(&visit.route) {
+                new.difference(&old).for_each(|id| {
+                    gone.remove(&place(before, id));
+                });
+            }
+        }
+        outcome
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        is_in(repo, &visit.caller) && !lock(&self.gone).contains(&place(repo, &visit.caller))
+    }
+}
+
+fn is_named(call: &Call, id: &str) -> bool {
+    matches!(call, Call::Remove(request) if request.removed_member_id == id)
+}
+
+fn is_left_out(call: &Call, id: &str) -> bool {
+    matches!(call, Call::Remove(request) if request.removed_member_id != id)
+}
+
+fn is_rotated_out(call: &Call, _: &str) -> bool {
+    matches!(call, Call::Push(_))
+}
+
+/// One entry for each X25519 key: the last.
+fn once_per_key(members: &[MemberEntry]) -> Vec<MemberEntry> {
+    let later = |at: usize, key: &str| members[at + 1..].iter().any(|entry| entry.x25519_public_key == key);
+    let kept = members.iter().enumerate().filter(|(at, entry)| !later(*at, &entry.x25519_public_key));
+    kept.map(|(_, entry)| entry.clone()).collect()
+}
+
+/// Who is in no repository any more, though he was in one.
+#[derive(Default)]
+struct Orphans(Mutex<HashMap<String, HashSet<String>>>);
+
+impl Orphans {
+    fn note(&self, next: &Repo) {
+        let mut homes = lock(&self.0);
+        let (id, members) = (&next.manifest.repo_id, ids(next));
+        for (member, repos) in homes.iter_mut() {
+            if !members.contains(member.as_str()) {
+                repos.remove(id);
+            }
+        }
+        for member in members {
+            homes.entry(member.to_owned()).or_default().insert(id.clone());
+        }
+    }
+
+    fn has(&self, member: &str) -> bool {
+        lock(&self.0).get(member).is_some_and(HashSet::is_empty)
+    }
+}
+
+const NO_USER: &str = "no such user";
+
+faults! {
+    "additions-counted" breaks REMOVE_REVOKES: "Grants are counted: who was added twice has to be removed twice." => { is counted(Route::RemoveMember) }
+    "additions-counted-at-push" breaks PUSH_ROTATES: "Grants are counted: who was added twice has to be left out by rotatedMembers twice." => {
+        is counted(Route::Push)
+    }
+    "removed-then-rotated-in-is-refused" breaks PUSH_ROTATES: "Who was removed stays refused if rotatedMembers brings him back." => {
+        is buried(is_named, &[Route::Push])
+    }
+    "rotated-out-then-added-is-refused" breaks ADD_RECORDS: "Who was left out by rotatedMembers stays refused when he is added again." => {
+        is buried(is_rotated_out, &[Route::AddMember])
+    }
+    "left-out-then-added-is-refused" breaks ADD_RECORDS: "Whom another's removal left out stays refused when he is added again." => {
+        is buried(is_left_out, &[Route::AddMember])
+    }
+    "rotated-out-then-rotated-in-is-refused" breaks PUSH_ROTATES: "Who was left out by rotatedMembers stays refused if rotatedMembers brings him back." => {
+        is buried(is_rotated_out, &[Route::Push])
+    }
+    "rewrap-at-the-same-epoch-ignored" breaks PUSH_ROTATES: "rotatedMembers with the same ids at the same epoch is taken for no rotation." => {
+        vault {
+            fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
+                let mut next = operations::pushed(repo, request);
+                if next.manifest.key_epoch == repo.manifest.key_epoch && ids(&next) == ids(repo) {
+                    next.manifest.members.clone_from(&repo.manifest.members);
+                }
+                next
+            }
+        }
+    }
+    "x25519-key-once-in-rotated-members" breaks PUSH_ROTATES: "Of entries of rotatedMembers that share an X25519 key only the last is kept." => {
+        vault {
+            fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
+                let mut next = operations::pushed(repo, request);
+                if request.rotated_members.is_some() {
+                    next.manifest.members = once_per_key(&next.manifest.members);
+                }
+                next
+            }
+        }
+    }
+    "x25519-key-once-in-rewrapped-members" breaks REMOVE_REPLACES: "Of entries of rewrappedMembers that share an X25519 key only the last is kept." => {
+        vault {
+            fn removed(&self, repo: &Repo, request: &crate::wire::MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+                let mut next = operations::removed(repo, request, digest);
+                next.manifest.members = once_per_key(&next.manifest.members);
+                next
+            }
+        }
+    }
+    "login-ends-with-last-repository" breaks NO_ACCOUNT: "Who is in no repository any more is a user that doesn't exist: he can't log in." => {
+        state { orphans: Orphans }
+        identity {
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a redemption::Authority,
+                request: &'a crate::wire::TokenRequest,
+            ) -> crate::server::rules::Later<'a, Result<crate::wire::TokenResponse, Refusal>> {
+                let refused = self.orphans.has(&request.ed25519_public_key);
+                let granted = || redemption::redeem(self, authority, request);
+                Box::pin(std::future::ready(if refused { Err(Refusal::unauthorized(NO_USER)) } else { granted() }))
+            }
+        }
+        vault {
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                self.orphans.note(&next);
+                next
+            }
+        }
+    }
+    "token-ends-with-last-repository" breaks NO_ACCOUNT: "The tokens of who is in no repository any more are unknown, and so are his later ones." => {
+        state { orphans: Orphans }
+        vault {
+            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+                if self.orphans.has(&visit.caller) {
+                    return Outcome::refuse(Refusal::unauthorized(NO_USER));
+                }
+                operations::transition(self, visit, state)
+            }
+            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                self.orphans.note(&next);
+                next
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Header fields that clients' libraries send by themselves, and names as they may be spelled (RFC 9110).
+
+use super::{Scene, told};
+use crate::scenarios::by_hand::HandMade;
+use crate::scenarios::{Auth, Ctx, Outcome, Stop};
+
+/// Requests that offer to go on in another protocol. Java's `HttpClient` sends the first with whatever it sends over plain HTTP.
+const OFFERS: [(&str, &[(&str, &str)]); 4] = [
+    (
+        "h2c",
+        &[
+            ("Connection", "Upgrade, HTTP2-Settings"),
+            ("Upgrade", "h2c"),
+            ("HTTP2-Settings", "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"),
+        ],
+    ),
+    ("TLS", &[("Connection", "Upgrade"), ("Upgrade", "TLS/1.2")]),
+    ("a protocol of no name", &[("Connection", "upgrade"), ("Upgrade", "example/1, foo/2")]),
+    (
+        "a web socket",
+        &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ],
+    ),
+];
+
+/// Whoever doesn't upgrade answers as if nobody had offered; whoever does says 101. No answer at all hangs the client.
+pub(super) async fn upgrades(cx: &Ctx) -> Outcome {
+    let scene = Scene::set(cx).await?;
+    for (protocol, lines) in OFFERS {
+        let headers = lines.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let request = HandMade { headers, ..scene.pull() };
+        let result = scene.ask(&request.bytes(cx, false)).await?;
+        let expected =
+            format!("a pull that offers to upgrade to {protocol} is answered as one that doesn't, or with 101");
+        match &result {
+            Ok(answer) if scene.is_pulled(answer) || answer.status.as_u16() == 101 => {}
+            Ok(answer) if answer.status.as_u16() == 429 => {}
+            // No sentence says that the offer must be overlooked, as it should be.
+            Ok(answer) if answer.status.is_client_error() => {
+                let Stop::Broken(finding) = scene.finding(&request, Some(answer), &expected, told(&result)) else {
+                    continue;
+                };
+                cx.warn(*finding);
+            }
+            _ => return Err(scene.finding(&request, result.as_ref().ok(), &expected, told(&result))),
+        }
+    }
+    Ok(())
+}
+
+/// Names of fields are the same in any letter case (§5.1): Go, Node and browsers spell them each in their own way.
+pub(super) async fn names(cx: &Ctx) -> Outcome {
+    let scene = Scene::set(cx).await?;
+    let usual = scene.pull();
+    let body = usual.body.clone().unwrap_or_default();
+    let Auth::Bearer(token) = &usual.auth else { return Ok(()) };
+    let (mut wrong, mut shown) = (Vec::new(), None);
+    for change in [str::to_ascii_lowercase, str::to_ascii_uppercase, swapped] {
+        let mut request = HandMade { auth: Auth::None, body: None, ..usual.clone() };
+        let mut bytes = request.bytes(cx, true);
+        bytes.truncate(bytes.len() - 2);
+        for (name, value) in [
+            ("Authorization", format!("Bearer {token}")),
+            ("Content-Type", "application/json".to_owned()),
+            ("Content-Length", body.len().to_string()),
+        ] {
+            bytes.extend_from_slice(format!("{}: {value}\r\n", change(name)).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&body);
+        let result = scene.ask(&bytes).await?;
+        if !result.as_ref().is_ok_and(|answer| scene.is_pulled(answer) || answer.status.as_u16() == 429) {
+            wrong.push(format!("{}: {}", change("Authorization"), told(&result)));
+            request.auth = usual.auth.clone();
+            shown = shown.or(result.ok().map(|answer| (request, answer)));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let (request, answer) = shown.map_or((usual.clone(), None), |(request, answer)| (request, Some(answer)));
+    let expected = "a pull works however the names of its header fields are spelled";
+    Err(scene.finding(&request, answer.as_ref(), expected, wrong.join("; ")))
+}
+
+/// `aUTHORIZATION`.
+fn swapped(name: &str) -> String {
+    name.chars()
+        .map(
+            |letter| {
+                if letter.is_ascii_uppercase() { letter.to_ascii_lowercase() } else { letter.to_ascii_uppercase() }
+            },
+        )
+        .collect()
+}

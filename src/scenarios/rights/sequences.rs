@@ -1,0 +1,151 @@
+//! Comings and goings in a row (SPEC §6): whoever counts grants, remembers who has left, or keeps rosters in two places goes
+//! wrong only at the second or third of them.
+
+use super::{Cast, bring_in, expel, happened, take_away};
+use super::{Gain, Loss};
+use crate::client::Repo;
+use crate::scenarios::context::into_trouble;
+use crate::scenarios::member_key::is_entry;
+use crate::scenarios::variants::Variants;
+use crate::scenarios::{Ctx, Outcome, Stop};
+use crate::wire::MemberAddRequest;
+
+/// One thing that happens to somebody's membership.
+#[derive(Clone, Copy)]
+enum Step {
+    Comes(Gain),
+    Goes(Loss),
+    /// addMember of who is there, with the same entry: it may be refused.
+    AddedOnceMore,
+    /// A new roster that he is in, as he was before.
+    StaysByPush,
+    StaysByRemoval,
+}
+
+use Gain::{Added, RewrappedIn, RotatedIn};
+use Loss::{Himself, LeftOut, Removed, RotatedOut};
+use Step::{AddedOnceMore, Comes, Goes, StaysByPush, StaysByRemoval};
+
+/// What ends with a loss: whether it is one, however often and by whatever way he had come.
+const ENDS: [&[Step]; 8] = [
+    &[Comes(Added), AddedOnceMore, Goes(Removed)],
+    &[Comes(Added), AddedOnceMore, Goes(RotatedOut)],
+    &[Comes(Added), AddedOnceMore, Goes(LeftOut)],
+    &[Comes(Added), StaysByPush, AddedOnceMore, StaysByRemoval, Goes(Himself)],
+    &[Comes(RotatedIn), Goes(Removed), Comes(RotatedIn), Goes(RotatedOut)],
+    &[Comes(RewrappedIn), Goes(RotatedOut), Comes(RewrappedIn), Goes(Removed)],
+    &[Comes(Added), Goes(RotatedOut), Comes(Added), AddedOnceMore, Goes(Removed)],
+    &[Comes(RotatedIn), AddedOnceMore, Goes(LeftOut)],
+];
+
+/// What ends with a gain: whether it is one, by whatever way he had gone.
+const BEGINS: [&[Step]; 7] = [
+    &[Comes(Added), Goes(RotatedOut), Comes(Added)],
+    &[Comes(Added), Goes(LeftOut), Comes(Added)],
+    &[Comes(Added), Goes(Himself), Comes(Added)],
+    &[Comes(Added), Goes(Removed), Comes(RotatedIn)],
+    &[Comes(RotatedIn), Goes(RotatedOut), Comes(RotatedIn)],
+    &[Comes(Added), Goes(Removed), Comes(RewrappedIn), Goes(LeftOut), Comes(RewrappedIn)],
+    &[Comes(RotatedIn), Goes(Removed), Comes(Added), Goes(Removed), Comes(Added)],
+];
+
+pub(super) async fn end(cx: &Ctx) -> Outcome {
+    play_all(cx, &ENDS).await
+}
+
+pub(super) async fn begin(cx: &Ctx) -> Outcome {
+    play_all(cx, &BEGINS).await
+}
+
+async fn play_all(cx: &Ctx, sequences: &[&[Step]]) -> Outcome {
+    let cast = Cast::new(cx).await?;
+    let mut tally = Variants::default();
+    for sequence in sequences {
+        let names: Vec<_> = sequence.iter().map(|step| step.name()).collect();
+        tally.note(names.join(", then "), play(cx, &cast, sequence).await)?;
+    }
+    tally.settle(cx)
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Comes(gain) => gain.name(),
+            Goes(loss) => loss.name(),
+            AddedOnceMore => "being added once more",
+            StaysByPush => "a push whose roster keeps him",
+            StaysByRemoval => "another's removal whose roster keeps him",
+        }
+    }
+
+    fn is_in(self) -> bool {
+        !matches!(self, Goes(_))
+    }
+}
+
+/// All steps; after the last one bob's rights and everybody's view are looked at. The steps before set the scene.
+async fn play(cx: &Ctx, cast: &Cast, steps: &[Step]) -> Outcome {
+    let mut repo = cx.repo_with(&cast.alice, &[&cast.carol]).await?;
+    for (at, step) in steps.iter().enumerate() {
+        take(cx, cast, &mut repo, *step).await?;
+        let seen = look(cx, cast, &repo, *step).await;
+        if at + 1 < steps.len() { seen.map_err(into_trouble)? } else { seen? }
+    }
+    Ok(())
+}
+
+async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
+    let Cast { alice, bob, carol } = cast;
+    match step {
+        Comes(gain) => {
+            bring_in(cx, repo, gain, cast, alice).await?;
+            // Where a roster had no place for carol, she comes back: the next loss may name her.
+            if repo.manifest.member(&carol.id).is_none() { cx.enrol(alice, repo, carol).await } else { Ok(()) }
+        }
+        Goes(loss) => {
+            take_away(cx, repo, loss, cast).await?;
+            if repo.manifest.member(&carol.id).is_none() { cx.enrol(alice, repo, carol).await } else { Ok(()) }
+        }
+        AddedOnceMore => {
+            let Some(member) = repo.manifest.member(bob.id()).cloned() else { return Ok(()) };
+            let request = MemberAddRequest { repo_id: repo.id().to_owned(), member };
+            let answer = cx.add(alice, &request).await?;
+            if !answer.is_success() {
+                answer.refused_somehow("addMember of who is there, unless nothing happens,")?;
+            }
+            Ok(())
+        }
+        StaysByPush => {
+            let rotation = repo.rotation(alice, &[alice, carol, bob]);
+            happened(&cx.push(alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?, step.name())?;
+            repo.apply_rotation(&rotation);
+            cx.watch(repo);
+            Ok(())
+        }
+        StaysByRemoval => {
+            let guest = cx.identity();
+            cx.enrol(alice, repo, &guest).await?;
+            expel(cx, alice, repo, &guest.id, &[alice, carol, bob]).await
+        }
+    }
+}
+
+/// What bob may, and what others see of him.
+async fn look(cx: &Ctx, cast: &Cast, repo: &Repo, step: Step) -> Outcome {
+    let Cast { alice, bob, .. } = cast;
+    let pulled = cx.pull(bob, &repo.pull_request(0)).await?;
+    if !step.is_in() {
+        pulled.refused_somehow("pull by a former member")?;
+        pulled.keeps_secret(repo)?;
+        cx.fetch(alice, repo.id(), bob.id()).await?.refused_somehow("fetchMemberKey of a former member")?;
+        return cx.holds(alice, repo, step.name()).await;
+    }
+    pulled.must(pulled.is_success(), "pull by a member is accepted", || pulled.summary())?;
+    let Some(entry) = repo.manifest.member(bob.id()) else { return Ok(()) };
+    is_entry(&cx.fetch(alice, repo.id(), bob.id()).await?, entry)?;
+    let own = cx.fetch(bob, repo.id(), bob.id()).await?;
+    if own.is_refusal() && !matches!(step, Comes(_)) {
+        return Err(Stop::not_applicable(format!("the server refuses fetchMemberKey of oneself with {}", own.status)));
+    }
+    is_entry(&own, entry)
+}
