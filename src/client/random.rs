@@ -32,6 +32,13 @@ pub fn fill(out: &mut [u8]) {
     getrandom::fill(out).expect("an operating system without random numbers can't do cryptography");
 }
 
+/// So many random bytes.
+pub fn vec(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    fill(&mut bytes);
+    bytes
+}
+
 /// A random (version 4) UUID: the shape of repository ids in the specification's examples.
 pub fn uuid() -> String {
     let mut b = bytes::<16>();

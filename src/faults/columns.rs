@@ -87,7 +87,36 @@ impl VaultRules for Bindings {
     }
 }
 
+/// What is longer than a column is an error of the database, and nobody catches that.
+struct TooLong(fn(&Call) -> Option<&str>);
+
+shared!(TooLong: vault);
+
+impl VaultRules for TooLong {
+    fn shape(&self, call: &Call) -> Result<(), Refusal> {
+        if (self.0)(call).is_some_and(|text| text.len() > 255) {
+            return Err(Refusal::internal("value too long for type character varying(255)"));
+        }
+        crate::server::validate::call(call)
+    }
+}
+
 faults! {
+    "repo-id-over-255-is-500" breaks STORED_VERBATIM: "An id of more than 255 characters is an error of the database: 500." => {
+        is TooLong(|call| match call {
+            Call::Create(request) => Some(&request.manifest.repo_id),
+            _ => None,
+        })
+    }
+    "wrapped-scheme-over-255-is-500" breaks STORED_VERBATIM: "A wrapped key's schemeId of more than 255 characters is an error of the database: 500." => {
+        is TooLong(|call| match call {
+            Call::Push(request) => {
+                let members = request.rotated_members.as_deref().unwrap_or_default().iter();
+                members.map(|entry| entry.wrapped_data_key.scheme_id.as_str()).max_by_key(|text| text.len())
+            }
+            _ => None,
+        })
+    }
     "repo-id-cut-at-255" breaks STORED_VERBATIM: "Repository ids are served up to their 255th character." => { is Column(|repo| cut(&mut repo.manifest.repo_id, 255)) }
     "envelope-repo-id-cut-at-64" breaks STORED_VERBATIM: "The repository id of an envelope is served up to its 64th character." => { is Column(|repo| cut(&mut repo.envelope.repo_id, 64)) }
     "manifest-scheme-cut-at-32" breaks STORED_VERBATIM: "The schemeId of a manifest is cut off after 32 characters." => { is Column(|repo| cut(&mut repo.manifest.scheme_id, 32)) }

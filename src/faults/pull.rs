@@ -77,6 +77,13 @@ faults! {
             fn is_current(&self, _: i64, _: i64) -> bool { false }
         }
     }
+    "pull-minus-two-is-unchanged" breaks PULL_CURRENT: "A known version of -2 stands for any version: unchanged." => {
+        vault {
+            fn is_current(&self, known: i64, current: i64) -> bool {
+                known == -2 || known == current
+            }
+        }
+    }
     "pull-unchanged-inverted" breaks PULL_UNCHANGED: "The flag unchanged says the opposite." => {
         vault {
             fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {

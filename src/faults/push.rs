@@ -228,6 +228,30 @@ faults! {
             }
         }
     }
+    "conflict-is-412-later" breaks PUSH_CONFLICT: "From version 15 on, a conflict is answered with 412." => {
+        edge {
+            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+                let mut far = false;
+                let response = edit_push(route, response, |answer| {
+                    far = answer["conflict"] == json!(true) && answer["payloadVersion"].as_i64() > Some(14);
+                });
+                if far { with_status(response, StatusCode::PRECONDITION_FAILED) } else { response }
+            }
+        }
+    }
+    "roster-of-creation-comes-back" breaks PUSH_APPLIES: "Every fortieth version is a snapshot, with the roster of the creation." => {
+        state { first: std::sync::Mutex<std::collections::HashMap<String, Vec<crate::wire::MemberEntry>>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+                let id = next.manifest.repo_id.clone();
+                let first = super::tools::lock(&self.first).entry(id).or_insert_with(|| next.manifest.members.clone()).clone();
+                if route == Route::Push && next.manifest.payload_version % 40 == 0 {
+                    next.manifest.members = first;
+                }
+                next
+            }
+        }
+    }
     "conflict-is-412" breaks PUSH_CONFLICT: "A conflict is answered with 412 and an error." => {
         edge {
             fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {

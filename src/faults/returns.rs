@@ -186,6 +186,61 @@ faults! {
             }
         }
     }
+    "nobody-adds-without-the-creator" breaks ADD_RECORDS: "Once the creator is removed, nobody is there to approve an addMember: 403." => {
+        state { creators: Mutex<HashMap<String, String>> }
+        vault {
+            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+                if let (Route::CreateRepo, [creator]) = (route, next.manifest.members.as_slice()) {
+                    lock(&self.creators).insert(next.manifest.repo_id.clone(), creator.ed25519_public_key.clone());
+                }
+                next
+            }
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                let creator = lock(&self.creators).get(&repo.manifest.repo_id).cloned();
+                if creator.is_some_and(|creator| !is_in(repo, &creator)) {
+                    return Outcome::refuse(Refusal::forbidden("no owner to approve"));
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "addition-again-500" breaks ADD_RECORDS: "An addMember that changes nothing is taken for one that failed: 500." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                if repo.manifest.member(&request.member.ed25519_public_key) == Some(&request.member) {
+                    return Outcome::refuse(Refusal::internal("0 rows affected"));
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "epochs-compared-as-texts" breaks INT64: "New epochs are compared as texts: 10 isn't above 9." => {
+        vault {
+            fn epoch_advances(&self, new: i64, current: i64) -> bool {
+                new.to_string() > current.to_string()
+            }
+        }
+    }
+    "logins-of-one-key-at-once-500" breaks NONCE_REDEEMABLE: "Two logins of one key at the same moment break a constraint, and the server with it." => {
+        state { under_way: Mutex<HashSet<String>> }
+        identity {
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a redemption::Authority,
+                request: &'a crate::wire::TokenRequest,
+            ) -> crate::server::rules::Later<'a, Result<crate::wire::TokenResponse, Refusal>> {
+                Box::pin(async move {
+                    let key = request.ed25519_public_key.clone();
+                    if !lock(&self.under_way).insert(key.clone()) {
+                        return Err(Refusal::internal("UNIQUE constraint failed: sessions.key"));
+                    }
+                    super::tools::gap(4000).await;
+                    lock(&self.under_way).remove(&key);
+                    redemption::redeem(self, authority, request)
+                })
+            }
+        }
+    }
     "login-ends-with-last-repository" breaks NO_ACCOUNT: "Who is in no repository any more is a user that doesn't exist: he can't log in." => {
         state { orphans: Orphans }
         identity {

@@ -1,9 +1,10 @@
 //! addMember (SPEC §6, §9): the roster grows by exactly what was sent, and only members make it grow.
 
 use super::check::checks;
+use super::context::into_trouble;
 use super::member_key::is_entry;
 use super::state::{compare_envelope, compare_manifest};
-use super::{Answer, Ctx, Member, Operation, Outcome, push};
+use super::{Answer, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::{Identity, Repo};
 use crate::codec::base64;
 use crate::wire::{PullResponse, VaultManifest};
@@ -29,6 +30,8 @@ checks! {
         "Authority over the repository in the path gives none over the one in the body, nor the reverse", only = Http;
     "add-member/twice", Should, "§6", [ADD_TWICE], twice,
         "Adding the same member again leaves one entry and the counters alone";
+    "add-member/again-is-answered", Must, "§6", [ADD_RECORDS], again_is_answered,
+        "An addMember of somebody who is there, the same or wrapped anew, is carried out, passed over or refused";
     "add-member/other-key-for-a-member", Hardening, "§6", [ADD_NO_REKEY], other_key,
         "An addMember that brings another X25519 key for a member doesn't replace the key that it has";
     "add-member/misspelled-id", Hardening, "§6", [IDENTITY_CANONICAL], misspelled_id,
@@ -188,6 +191,21 @@ async fn add_elsewhere(cx: &Ctx) -> Outcome {
     answer.refused("a pull by who added itself by way of another repository", &[403])
 }
 
+/// A client that got no answer sends again: nothing that is rightly asked ends in a server error.
+async fn again_is_answered(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let repo = cx.repo(&alice).await?;
+    let first = repo.add_request(&bob);
+    cx.add(&alice, &first).await?.accepted::<VaultManifest>("addMember by a member").map_err(into_trouble)?;
+    for (request, by) in [(&first, &alice), (&repo.add_request(&bob), &alice), (&first, &bob)] {
+        let answer = cx.add(by, request).await?;
+        if !answer.is_success() {
+            answer.refused_somehow("adding a member again, unless it is accepted,")?;
+        }
+    }
+    Ok(())
+}
+
 /// A retry, and an addition by somebody who didn't know. Refused or not: one entry, and nothing else moves.
 async fn twice(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.member().await?);
@@ -198,6 +216,9 @@ async fn twice(cx: &Ctx) -> Outcome {
     let rewrapped = repo.add_request(&bob);
     for (request, by) in [(&first, &alice), (&rewrapped, &alice), (&first, &bob)] {
         let answer = cx.add(by, request).await?;
+        if answer.status >= 500 {
+            return Err(Stop::not_judged("it ends in a server error, as add-member/again-is-answered shows"));
+        }
         if !answer.is_success() {
             answer.refused_somehow("adding a member again, unless it is accepted,")?;
         }

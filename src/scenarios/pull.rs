@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::check::checks;
+use super::push::NEGATIVE;
 use super::state::{changed, compare_envelope, compare_manifest, compare_state};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::Repo;
@@ -90,10 +91,10 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
         .map_or(Ok(()), |difference| Err(changed(deed, &answer, &after, &difference)))
 }
 
-/// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning. 409 says that the
-/// number is understood, and isn't the one that was expected.
+/// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning. 409 or 412 says that
+/// the number is understood, and isn't the one that was expected.
 pub(super) fn too_large(cx: &Ctx, answer: &Answer<'_>, number: i64) -> bool {
-    let large = number > 0 && !ordinary(number) && answer.status != 409;
+    let large = number > 0 && !ordinary(number) && matches!(answer.status, 400 | 413 | 422);
     if large && answer.limited().is_none() {
         cx.warn(answer.finding(format!("the number {number} isn't refused"), answer.summary()));
     }
@@ -155,7 +156,7 @@ async fn grown(cx: &Ctx, owner: &Member) -> Result<Repo, Stop> {
 async fn older_version(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let repo = grown(cx, &alice).await?;
-    for known in [repo.version() - 1, repo.version() - 2, 0, -1, i64::MIN] {
+    for known in [repo.version() - 1, repo.version() - 2, 0].into_iter().chain(NEGATIVE) {
         gives_envelope(cx, &alice, &repo, known).await?;
     }
     Ok(())

@@ -98,6 +98,10 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
         repo.apply_push(&push);
         cx.holds(&alice, &repo, "each of several pushes").await?;
     }
+    // A roster that isn't the first one any more, should an old one come back.
+    let bob = cx.member().await?;
+    cx.enrol(&alice, &mut repo, &bob).await?;
+    let early = repo.clone();
     // A history that is cut after so many versions, or in which the tenth comes before the ninth.
     let until = Instant::now() + MANY_FOR;
     for _ in 0..if cx.thorough() { 300 } else { 50 } {
@@ -108,7 +112,8 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
             break;
         }
     }
-    cx.readable(&alice, &repo, &format!("{} pushes", repo.version() - VERSION_AT_CREATION)).await?;
+    cx.readable(&bob, &repo, &format!("{} pushes", repo.version() - VERSION_AT_CREATION)).await?;
+    conflicts(&repo, &cx.push(&alice, &early.push_request(&alice)).await?)?;
     // What no longer fits in one buffer is carried out once all the same.
     let push = repo.push_of(&random::bytes::<{ 16 << 10 }>(), repo.version() + 1);
     applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
@@ -192,7 +197,7 @@ async fn sent_again(cx: &Ctx) -> Outcome {
 
 /// What stands for "none" or "any" in clients and event stores (-1, -2, -4; -3 in search engines), and the least of each size.
 /// Some servers have no such number at all, and say so.
-const NEGATIVE: [i64; 9] = [-1, -2, -3, -4, -5, -100, i32::MIN as i64, -9_007_199_254_740_991, i64::MIN];
+pub(super) const NEGATIVE: [i64; 9] = [-1, -2, -3, -4, -5, -100, i32::MIN as i64, -9_007_199_254_740_991, i64::MIN];
 
 async fn negative_expectation(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;

@@ -1,6 +1,8 @@
 //! removeMember (SPEC §6, §10): who leaves is out at once, and the others go on under a new key.
 
 use super::check::checks;
+use super::context::into_trouble;
+use super::counters::reached;
 use super::state::{compare_manifest, differing};
 use super::{Answer, Ctx, Member, Outcome, Stop, push};
 use crate::client::{Identity, Repo, Rotation};
@@ -31,6 +33,8 @@ checks! {
         "A removal that skips versions and epochs is refused, or stored with exactly these counters";
     "remove-member/epoch-is-new-key-epoch", Must, "§6", [REMOVE_REPLACES], epoch_is_new_key_epoch,
         "The epoch becomes newKeyEpoch, whatever epoch the envelope names, or the request is refused";
+    "remove-member/epochs-of-more-digits", Must, "§10", [INT64, REMOVE_REPLACES], epochs_of_more_digits,
+        "A removal from epoch 9 to 10 happens, and so it does wherever the next epoch has another digit, byte or word";
     "remove-member/two-in-a-row", Must, "§6", [REMOVE_REPLACES, EPOCH_RISES, REMOVE_REVOKES], two_in_a_row,
         "Two removals one after the other leave the last roster, envelope and epoch";
     "remove-member/push-afterwards", Must, "§6", [PUSH_APPLIES, REMOVE_REPLACES], push_afterwards,
@@ -103,6 +107,22 @@ async fn others_read_on(cx: &Ctx) -> Outcome {
     remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol, &dave]).await?;
     for reader in [&carol, &dave, &alice] {
         cx.readable(reader, &repo, "a removal").await?;
+    }
+    Ok(())
+}
+
+/// As texts, 10 comes before 9; as signed bytes, 128 comes before 127.
+async fn epochs_of_more_digits(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for epoch in [9, 99, 127, 255, 999, 32_767, 65_535] {
+        let Some(mut repo) = reached(cx, &alice, 2, epoch).await.map_err(into_trouble)? else { continue };
+        if repo.epoch() != epoch {
+            continue;
+        }
+        let bob = cx.identity();
+        cx.enrol(&alice, &mut repo, &bob).await?;
+        remove_rightly(cx, &alice, &mut repo, &bob.id, &[&alice]).await?;
+        cx.holds(&alice, &repo, &format!("a removal from epoch {epoch} to the next")).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use self::samples::{LENGTHS, LONG, MORE_TEXTS, TEXTS, VERY_LONG, base64_of, odd_
 use super::check::checks;
 use super::state::compare_entry;
 use super::variants::Variants;
-use super::{Ctx, Member, Outcome, Stop};
+use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::Repo;
 use crate::codec::base64;
 use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
@@ -70,7 +70,7 @@ async fn created(cx: &Ctx, alice: &Member, repo: &Repo, what: &str, tally: &mut 
     cx.watch(repo);
     let answer = cx.create(alice, &repo.create_request()).await?;
     if answer.status >= 500 {
-        tally.stumbled(what, &answer);
+        tally.stumbled(what, &repo.manifest.scheme_id, &answer);
     }
     if !answer.is_success() {
         return not_taken(answer.status);
@@ -105,25 +105,31 @@ async fn entries(cx: &Ctx, alice: &Member, tally: &mut Variants, variants: Vec<(
         let mut alone = [variant];
         alone[0].1.key_epoch = repo.epoch() + 1;
         match rotated(cx, alice, &mut repo, &alone).await? {
-            Some(status) => tally.note(alone[0].0.clone(), not_taken(status))?,
+            Some(answer) => {
+                let [(what, entry)] = alone;
+                if answer.status >= 500 {
+                    tally.stumbled(what.clone(), &entry.wrapped_data_key.scheme_id, &answer);
+                }
+                tally.note(what, not_taken(answer.status))?;
+            }
             None => compared(cx, alice, &repo, tally, &alone).await?,
         }
     }
     Ok(())
 }
 
-/// A push that brings a roster of alice and these; the status if it is refused.
-async fn rotated(
-    cx: &Ctx,
+/// A push that brings a roster of alice and these; the answer if it is refused.
+async fn rotated<'c>(
+    cx: &'c Ctx,
     alice: &Member,
     repo: &mut Repo,
     variants: &[(String, MemberEntry)],
-) -> Result<Option<u16>, Stop> {
+) -> Result<Option<Answer<'c>>, Stop> {
     let mut rotation = repo.rotation(alice, &[alice]);
     rotation.members.extend(variants.iter().map(|(_, entry)| entry.clone()));
     let answer = cx.push(alice, &repo.rotating_push(&rotation)).await?;
     if !answer.is_success() {
-        return Ok(Some(answer.status));
+        return Ok(Some(answer));
     }
     let pushed: PushResponse = answer.accepted("a push that brings a roster")?;
     answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())?;

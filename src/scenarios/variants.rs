@@ -29,10 +29,11 @@ impl Variants {
         Ok(())
     }
 
-    /// A variant was neither taken nor refused but ended in a server error: no rule of the table is broken, and it is worth a
-    /// warning.
-    pub fn stumbled(&mut self, variant: impl Into<String>, answer: &Answer<'_>) {
-        self.stumbled.push((variant.into(), answer.finding("a 2xx or 4xx answer", answer.summary())));
+    /// A variant was neither taken nor refused but ended in a server error, which is never an answer to what is rightly asked. Where
+    /// the text in it is odd (it holds a NUL, say), it is worth a warning.
+    pub fn stumbled(&mut self, variant: impl Into<String>, text: &str, answer: &Answer<'_>) {
+        let list = if text.contains(char::is_control) { &mut self.stumbled } else { &mut self.broken };
+        list.push((variant.into(), answer.finding("a 2xx or 4xx answer", answer.summary())));
     }
 
     /// Whether anything is broken so far.

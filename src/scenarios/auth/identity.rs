@@ -1,9 +1,11 @@
 //! Who a token is for: any keypair, and only that keypair.
 
+use bytes::Bytes;
+
 use super::server_now;
 use crate::client::{Identity, Repo};
 use crate::scenarios::check::checks;
-use crate::scenarios::{Ctx, Member, Outcome, Stop};
+use crate::scenarios::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::wire::{ChallengeResponse, TokenResponse, VaultManifest};
 
 checks! {
@@ -13,6 +15,8 @@ checks! {
         "Who was removed from the only repository he was in logs in and uses the vault as anybody does";
     "auth/logins-side-by-side", Must, "§3", [NONCE_REDEEMABLE, SUBJECT_IS_CALLER], side_by_side,
         "Logins of several keys that overlap all succeed, and each token is its own key's";
+    "auth/logins-of-one-key-at-once", Must, "§3", [NONCE_REDEEMABLE], at_once,
+        "Logins of one key at the same moment are answered: each gets a token, or is refused";
     "auth/nonce-on-another-connection", Must, "§3", [NONCE_REDEEMABLE], other_connection,
         "A nonce is redeemed over another connection than the one that it came by", phase = Alone;
     "auth/expires-at", Must, "§3", [TOKEN_ANSWER, INT64], expires_at,
@@ -65,6 +69,38 @@ async fn without_a_repository(cx: &Ctx) -> Outcome {
     cx.expel(&alice, &mut repo, carol.id(), &[&alice]).await?;
     let own = acts_for_itself(cx, &carol).await?;
     cx.holds(&carol, &own, "createRepo by a former member of another").await
+}
+
+/// Two processes of one member. A server may let only the later challenge count; what it mustn't do is stumble.
+async fn at_once(cx: &Ctx) -> Outcome {
+    let identity = cx.identity();
+    for _ in 0..5 {
+        let nonces = [challenge(cx, &identity).await?, challenge(cx, &identity).await?];
+        let bodies = [cx.redeem(&identity, &nonces[0])?, cx.redeem(&identity, &nonces[1])?];
+        let bodies = bodies.map(|request| serde_json::to_vec(&request).ok().map(Bytes::from));
+        let calls = bodies.map(|body| Call::operation(Operation::Token, "", "", &Auth::None, body));
+        let mut granted = 0;
+        for (exchange, result) in cx.volley(&calls).await {
+            let expected = "two logins of one key at the same moment are answered, with a token or a 4xx";
+            let answer = match result {
+                Ok(answer) => answer,
+                Err(error) => {
+                    return Err(Stop::Broken(Box::new(Finding {
+                        expected: expected.into(),
+                        observed: error.to_string(),
+                        exchange: Some(exchange),
+                        evidence: Vec::new(),
+                    })));
+                }
+            };
+            answer.must(answer.is_success() || answer.is_refusal(), expected, || answer.summary())?;
+            granted += u32::from(answer.is_success() || answer.limit.is_some());
+        }
+        if granted == 0 {
+            return Err(cx.broken("one of two logins of one key at the same moment gets a token", "both are refused"));
+        }
+    }
+    Ok(())
 }
 
 /// Three logins, each step of all of them before the next step; a server that remembers "the last one" mixes them up.

@@ -1,7 +1,9 @@
 //! Header fields that clients' libraries send by themselves, and names as they may be spelled (RFC 9110).
 
 use super::{Scene, told};
+use crate::client::random;
 use crate::scenarios::by_hand::HandMade;
+use crate::scenarios::context::into_trouble;
 use crate::scenarios::{Auth, Ctx, Outcome, Stop};
 
 /// Requests that offer to go on in another protocol. Java's `HttpClient` sends the first with whatever it sends over plain HTTP.
@@ -96,4 +98,40 @@ fn swapped(name: &str) -> String {
             },
         )
         .collect()
+}
+
+/// Bytes of the payload of a large answer: more than the buffers of a connection hold.
+const LARGE: usize = 700 << 10;
+
+/// Whoever closes behind an answer mustn't do so before all of it is on its way.
+pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
+    let mut scene = Scene::set(cx).await?;
+    let push = scene.repo.push_of(&random::vec(LARGE), scene.repo.version() + 1);
+    let answer = cx.push(&scene.alice, &push).await.map_err(into_trouble)?;
+    if !answer.is_success() {
+        return Err(Stop::not_applicable(format!("a push of {LARGE} bytes is answered with {}", answer.status)));
+    }
+    scene.repo.apply_push(&push);
+    let usual = scene.pull();
+    let old = HandMade { old: true, ..usual.clone() };
+    let kept = HandMade { headers: vec![("Connection", "keep-alive".into())], ..old.clone() };
+    for (what, request, last) in [
+        ("on a connection that stays", &usual, false),
+        ("on a connection that closes", &usual, true),
+        ("to HTTP/1.0", &old, false),
+        ("to HTTP/1.0 that keeps its connection", &kept, false),
+    ] {
+        let result = scene.ask(&request.bytes(cx, last)).await?;
+        match &result {
+            // A body that is cut is no JSON.
+            Ok(answer) if scene.is_pulled(answer) => {}
+            // A server may refuse what is that old, and be too busy.
+            Ok(answer) if matches!(answer.status.as_u16(), 426 | 429 | 505) => {}
+            _ => {
+                let expected = format!("a pull of {LARGE} bytes {what} is answered in full");
+                return Err(scene.finding(request, None, &expected, told(&result)));
+            }
+        }
+    }
+    Ok(())
 }

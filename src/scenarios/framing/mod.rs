@@ -25,6 +25,8 @@ checks! {
         "Who expects 100-continue gets it, or an answer (RFC 9110 §10.1.1)";
     "framing/offers-to-upgrade", Must, "§6", [HTTP_PROFILE], fields::upgrades,
         "A request that offers to upgrade, as Java's HttpClient does, is answered (RFC 9110 §7.8)";
+    "framing/large-answers", Must, "§6", [HTTP_PROFILE], fields::large_answers,
+        "A large answer arrives whole, whether its connection is kept or closed, to HTTP/1.1 or 1.0";
     "framing/field-names", Hardening, "§6", [FRAMING], fields::names,
         "The names of header fields are read in any letter case (RFC 9110 §5.1)";
     "framing/ambiguous-requests", Hardening, "§6", [FRAMING], ambiguous,

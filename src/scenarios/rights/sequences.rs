@@ -1,14 +1,13 @@
 //! Comings and goings in a row (SPEC §6): whoever counts grants, remembers who has left, or keeps rosters in two places goes
 //! wrong only at the second or third of them.
 
-use super::{Cast, bring_in, expel, happened, take_away};
-use super::{Gain, Loss};
+use super::{Cast, Gain, Loss, OPERATIONS, bring_in, expel, happened, take_away, use_once};
 use crate::client::Repo;
 use crate::scenarios::context::into_trouble;
 use crate::scenarios::member_key::is_entry;
 use crate::scenarios::variants::Variants;
-use crate::scenarios::{Ctx, Outcome, Stop};
-use crate::wire::MemberAddRequest;
+use crate::scenarios::{Ctx, Operation, Outcome, Stop};
+use crate::wire::{MemberAddRequest, PushResponse};
 
 /// One thing that happens to somebody's membership.
 #[derive(Clone, Copy)]
@@ -109,10 +108,8 @@ async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
         AddedOnceMore => {
             let Some(member) = repo.manifest.member(bob.id()).cloned() else { return Ok(()) };
             let request = MemberAddRequest { repo_id: repo.id().to_owned(), member };
-            let answer = cx.add(alice, &request).await?;
-            if !answer.is_success() {
-                answer.refused_somehow("addMember of who is there, unless nothing happens,")?;
-            }
+            // Whatever the answer is: add-member/again-is-answered looks at it.
+            cx.add(alice, &request).await.map_err(into_trouble)?;
             Ok(())
         }
         StaysByPush => {
@@ -148,4 +145,35 @@ async fn look(cx: &Ctx, cast: &Cast, repo: &Repo, step: Step) -> Outcome {
         return Err(Stop::not_applicable(format!("the server refuses fetchMemberKey of oneself with {}", own.status)));
     }
     is_entry(&own, entry)
+}
+
+/// What a member could do while the creator was one, he does when the creator is gone: no right comes from somebody.
+pub(super) async fn without_creator(cx: &Ctx) -> Outcome {
+    let cast = Cast::new(cx).await?;
+    let mut tally = Variants::default();
+    for operation in OPERATIONS {
+        tally.note(operation.name(), go_on(cx, &cast, operation).await)?;
+    }
+    tally.settle(cx)
+}
+
+async fn go_on(cx: &Ctx, cast: &Cast, operation: Operation) -> Outcome {
+    let Cast { alice, bob, carol } = cast;
+    let mut repo = cx.repo_with(alice, &[bob, carol]).await?;
+    use_once(cx, bob, &mut repo, operation, cast).await?;
+    expel(cx, bob, &mut repo, alice.id(), &[bob, carol]).await?;
+    let answer = match operation {
+        Operation::Push => cx.push(bob, &repo.push_request(bob)).await,
+        Operation::AddMember => cx.add(bob, &repo.add_request(&cx.identity())).await,
+        Operation::RemoveMember => cx.remove(bob, &repo.remove_request(&carol.id, &repo.rotation(bob, &[bob]))).await,
+        Operation::FetchMemberKey => cx.fetch(bob, repo.id(), &carol.id).await,
+        _ => cx.pull(bob, &repo.pull_request(0)).await,
+    }?;
+    let what = format!("{} by a member works once the creator is gone, as it did before", operation.name());
+    answer.must(answer.is_success(), &what, || answer.summary())?;
+    if operation != Operation::Push {
+        return Ok(());
+    }
+    let pushed: PushResponse = answer.accepted(&what)?;
+    answer.must(pushed.accepted, &what, || pushed.to_string())
 }
