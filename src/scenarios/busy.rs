@@ -104,7 +104,12 @@ static STAND_INS: LazyLock<Vec<[String; 2]>> = LazyLock::new(|| {
 
 /// An entry with such keys, and a wrapped key that the server can't tell from a usable one.
 fn stand_in(model: &MemberEntry, [id, key]: &[String; 2]) -> MemberEntry {
-    MemberEntry { ed25519_public_key: id.clone(), x25519_public_key: key.clone(), ..model.clone() }
+    wrapped_anew(MemberEntry { ed25519_public_key: id.clone(), x25519_public_key: key.clone(), ..model.clone() })
+}
+
+fn wrapped_anew(mut entry: MemberEntry) -> MemberEntry {
+    entry.wrapped_data_key.ciphertext = base64::encode(&random::plain::<48>());
+    entry
 }
 
 /// The same JSON with blanks after its opening brace.
@@ -188,7 +193,8 @@ impl Large {
         let mut rotation = before.rotation(&self.alice, &[&self.alice]);
         let (own, epoch) = (rotation.members[0].clone(), rotation.envelope.key_epoch);
         let others = before.manifest.members.iter().filter(|entry| entry.ed25519_public_key != own.ed25519_public_key);
-        rotation.members.extend(others.map(|entry| MemberEntry { key_epoch: epoch, ..entry.clone() }));
+        // Each round with wraps of its own: a careful server refuses a rotation that keeps them.
+        rotation.members.extend(others.map(|entry| wrapped_anew(MemberEntry { key_epoch: epoch, ..entry.clone() })));
         let mut after = before.clone();
         after.apply_rotation(&rotation);
         let call = |operation, body| Call::operation(operation, before.id(), "", &auth, body);

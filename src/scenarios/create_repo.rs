@@ -6,7 +6,7 @@ use super::check::checks;
 use super::context::into_trouble;
 use super::pull::BY_PATH;
 use super::state::compare_manifest;
-use super::{Answer, Ctx, Member, Outcome, push};
+use super::{Answer, Ctx, Member, Outcome, Stop, push};
 use crate::client::{Repo, random};
 use crate::wire::{PullResponse, PushResponse, VaultManifest};
 
@@ -313,7 +313,17 @@ async fn duplicate_by_former_owner(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.member().await?);
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     let first = Repo::with_id(&alice, repo.id());
-    cx.expel(&bob, &mut repo, alice.id(), &[&bob]).await?;
+    let rotation = repo.rotation(&bob, &[&bob]);
+    let answer = cx.remove(&bob, &repo.remove_request(alice.id(), &rotation)).await.map_err(into_trouble)?;
+    if answer.is_refusal() {
+        return Err(Stop::not_applicable(format!(
+            "the server refuses the removal of the creator with {}",
+            answer.status
+        )));
+    }
+    answer.accepted::<VaultManifest>("removeMember by a member").map_err(into_trouble)?;
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
     // Whether anything is left of it is another check's business.
     cx.holds(&bob, &repo, "the removal of the creator").await.map_err(into_trouble)?;
     duplicate_refused(cx, &alice, &bob, &first, &repo).await?;

@@ -25,10 +25,11 @@ const WAITING: [&str; 10] = [
 const ALONE: [&str; 2] = ["single-threaded", "one-connection"];
 
 /// Habits that are worth a warning: one in a group, so that a run against a group may warn as often as against one.
-const WARNED: [&str; 17] = [
+const WARNED: [&str; 18] = [
     "closes-at-1-mib",
     "closes-at-2-mib",
     "created-201",
+    "creator-cannot-be-removed",
     "fallback-page",
     "goes-by-path",
     "incomplete-kept",

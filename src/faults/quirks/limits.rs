@@ -219,6 +219,58 @@ impl Edge for StaysItself {
     }
 }
 
+/// The creator of a repository is never removed.
+#[derive(Default)]
+pub struct CreatorStays(Mutex<HashMap<String, String>>);
+
+impl Edge for CreatorStays {
+    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if route == Route::CreateRepo {
+            let (id, creator) =
+                (&request["manifest"]["repoId"], &request["manifest"]["members"][0]["ed25519PublicKey"]);
+            let (Some(id), Some(creator)) = (id.as_str(), creator.as_str()) else { return Ok(body) };
+            // The first: a duplicate is refused behind this.
+            lock(&self.0).entry(id.to_owned()).or_insert_with(|| creator.to_owned());
+        }
+        let (true, Some(repo)) = (route == Route::RemoveMember, repo(store, parts)?) else { return Ok(body) };
+        let may = caller(parts).is_some_and(|id| repo.manifest.member(&id).is_some());
+        let removed = request["removedMemberId"].as_str();
+        if may && removed.is_some() && removed == lock(&self.0).get(&repo.manifest.repo_id).map(String::as_str) {
+            return Err(refuse(403, "policy_denied", "the creator stays"));
+        }
+        Ok(body)
+    }
+}
+
+/// A new roster whose wrapped keys are those of before is refused.
+pub struct WrapsAnew;
+
+impl Edge for WrapsAnew {
+    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let roster = match route {
+            Route::Push => &request["rotatedMembers"],
+            Route::RemoveMember => &request["rewrappedMembers"],
+            _ => &Value::Null,
+        };
+        let (Some(roster), Some(repo)) = (roster.as_array(), repo(store, parts)?) else { return Ok(body) };
+        let may = caller(parts).is_some_and(|id| repo.manifest.member(&id).is_some());
+        let stale = request["expectedPayloadVersion"]
+            .as_i64()
+            .is_some_and(|expected| expected != repo.manifest.payload_version);
+        let known: HashSet<_> =
+            repo.manifest.members.iter().map(|entry| entry.wrapped_data_key.ciphertext.as_str()).collect();
+        let keeps = roster
+            .iter()
+            .any(|entry| entry["wrappedDataKey"]["ciphertext"].as_str().is_some_and(|text| known.contains(text)));
+        if may && !stale && keeps {
+            return Err(refuse(400, "stale_wrap", "a rotation wraps the new key anew"));
+        }
+        Ok(body)
+    }
+}
+
 /// Who was removed from a repository stays out.
 #[derive(Default)]
 pub struct StaysOut(Mutex<Vec<(String, String)>>);
@@ -330,6 +382,10 @@ pub const ALL: &[Quirk] = &[
     })
     .of_limits(),
     quirk("nobody-removes-itself", "A member that removes itself is refused with 403.", || Arc::new(StaysItself)),
+    quirk("creator-cannot-be-removed", "The creator of a repository can't be removed: 403.", || {
+        Arc::new(CreatorStays::default())
+    }),
+    quirk("rotations-wrap-anew", "A rotation that keeps a wrapped key is refused with 400.", || Arc::new(WrapsAnew)),
     quirk("removed-stay-out", "A member that was removed can't be added again: 403.", || Arc::new(StaysOut::default())),
     quirk("versions-rise-by-one", "A version that isn't the next one is refused with 422.", || Arc::new(StepByOne)),
 ];

@@ -5,6 +5,7 @@ mod effects;
 mod generators;
 mod hardening;
 mod identity;
+mod kept;
 mod later;
 mod nonce;
 mod prediction;
@@ -24,9 +25,10 @@ use crate::codec::base64;
 use crate::wire::TokenRequest;
 
 /// The checks of challenge and token.
-pub static CHECKS: [&[Check]; 11] = [
+pub static CHECKS: [&[Check]; 12] = [
     nonce::CHECKS,
     replay::CHECKS,
+    kept::CHECKS,
     series::CHECKS,
     types::CHECKS,
     later::CHECKS,

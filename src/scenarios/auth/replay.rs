@@ -10,7 +10,7 @@ use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::scenarios::check::checks;
 use crate::scenarios::tally::Tally;
-use crate::scenarios::{Answer, Auth, Call, Ctx, Operation, Outcome, Stop};
+use crate::scenarios::{Auth, Call, Ctx, Operation, Outcome, Stop};
 use crate::wire::TokenRequest;
 use crate::wire::segment;
 
@@ -23,8 +23,6 @@ checks! {
         "A used nonce stays used when nonce, signature, key or JSON is spelled in another way";
     "auth/nonce-altered", Must, "§3", [NONCE_ISSUED], altered,
         "A nonce that was altered anywhere, cut or made longer isn't the one that was issued";
-    "auth/nonce-kept-by-other-requests", Must, "§3", [NONCE_REDEEMABLE], kept,
-        "A request that is no redemption, such as HEAD, uses no nonce up", only = Http;
     "auth/nonce-outlives-newer-challenge", Hardening, "§3", [NONCE_REDEEMABLE], outlives_challenge,
         "A nonce still works after somebody has asked for another one for the same key";
 }
@@ -101,7 +99,7 @@ pub(super) fn body_call(operation: Operation, body: Value) -> Call<'static> {
     Call { validated: false, ..Call::operation(operation, "", "", &Auth::None, Some(body.to_string().into())) }
 }
 
-fn raw_call(body: Bytes) -> Call<'static> {
+pub(super) fn raw_call(body: Bytes) -> Call<'static> {
     Call { validated: false, ..Call::operation(Operation::Token, "", "", &Auth::None, Some(body)) }
 }
 
@@ -315,50 +313,6 @@ async fn altered(cx: &Ctx) -> Outcome {
         }
     }
     tally.verdict("a nonce that wasn't issued buys no token")
-}
-
-/// Requests that come before a redemption and aren't one: prefetchers, health checks, browsers that ask what is allowed.
-const METHODS: [Method; 6] = [Method::HEAD, Method::GET, Method::OPTIONS, Method::PUT, Method::DELETE, Method::PATCH];
-
-fn other_method(method: &Method, request: &TokenRequest) -> Call<'static> {
-    let TokenRequest { ed25519_public_key: key, nonce, signature } = request;
-    let query = format!("?ed25519PublicKey={}&nonce={}&signature={}", segment(key), segment(nonce), segment(signature));
-    let call = raw_call(json_of(request).to_string().into());
-    Call { method: method.clone(), path: call.path.clone() + &query, operation: None, ..call }
-}
-
-/// Whether a nonce is still good after each of the methods. One that answers with a token has redeemed it, if in an odd way.
-async fn survives<'c>(cx: &'c Ctx, methods: &[Method]) -> Result<Option<Answer<'c>>, Stop> {
-    let alice = cx.identity();
-    let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
-    for method in methods {
-        let result = cx.try_call(other_method(method, &request)).await.1;
-        let redeemed =
-            result.is_ok_and(|answer| answer.is_success() && answer.body.windows(7).any(|text| text == b"\"token\""));
-        if redeemed {
-            return Ok(None);
-        }
-    }
-    let answer = cx.token(&request).await?;
-    Ok((!answer.is_success() && answer.status != 429).then_some(answer))
-}
-
-/// All methods on one nonce; only where it is lost each gets a nonce of its own.
-async fn kept(cx: &Ctx) -> Outcome {
-    let Some(first) = survives(cx, &METHODS).await? else { return Ok(()) };
-    // Right signatures as such buy tokens.
-    cx.log_in(&cx.identity()).await?;
-    let mut names = Vec::new();
-    for method in METHODS {
-        if survives(cx, std::slice::from_ref(&method)).await?.is_some() {
-            names.push(method.to_string());
-        }
-    }
-    if names.is_empty() {
-        names.push("several other methods together".into());
-    }
-    let expected = "a request by another method than POST leaves the nonce that it carries as it is";
-    Err(first.broken(expected, format!("a right redemption got {} after {}", first.summary(), names.join(", "))))
 }
 
 /// Otherwise whoever knows an id keeps its owner from logging in, and two devices of one member get in each other's way.
