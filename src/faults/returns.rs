@@ -155,6 +155,20 @@ faults! {
     "rotated-out-then-rotated-in-is-refused" breaks PUSH_ROTATES: "Who was left out by rotatedMembers stays refused if rotatedMembers brings him back." => {
         is buried(is_rotated_out, &[Route::Push])
     }
+    "rotated-out-then-added-cannot-be-removed" breaks REMOVE_REVOKES: "Who was left out by rotatedMembers and added again isn't found when he is to be removed: 404." => {
+        state { gone: Mutex<HashSet<Place>> }
+        vault {
+            fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+                if let (Route::Push, Some(before)) = (route, before) {
+                    lock(&self.gone).extend(ids(before).difference(&ids(&next)).map(|id| place(before, id)));
+                }
+                next
+            }
+            fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
+                is_in(repo, removed) && !lock(&self.gone).contains(&place(repo, removed))
+            }
+        }
+    }
     "rewrap-at-the-same-epoch-ignored" breaks PUSH_ROTATES: "rotatedMembers with the same ids at the same epoch is taken for no rotation." => {
         vault {
             fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {

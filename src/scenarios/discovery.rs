@@ -97,6 +97,9 @@ async fn issuer_address(cx: &Ctx) -> Outcome {
     answer.must(absolute, "issuerJwksUrl is an absolute http or https URL", || format!("it is {url:?}"))
 }
 
+/// A key set that is named and isn't there.
+const NO_KEY_SET: &str = "a key set that isn't there";
+
 /// The key set, if this very server publishes it; another host may be out of reach from here.
 async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
     let (_, url) = issuer(cx).await?;
@@ -139,7 +142,10 @@ pub(super) async fn listed_keys(cx: &Ctx) -> Vec<String> {
 
 /// Whoever holds the key set verifies a token as RFC 7515 says: by `kid` if there is one, else by trying.
 async fn key_set(cx: &Ctx) -> Outcome {
-    let (answer, keys) = own_key_set(cx).await?;
+    let (answer, keys) = match own_key_set(cx).await {
+        Ok(set) => set,
+        Err(stop) => return cx.told_once(NO_KEY_SET, Err(stop)),
+    };
     let alice = cx.member().await?;
     let Ok(jwt) = Jwt::parse(&alice.token) else {
         cx.remark("the tokens are opaque");
@@ -191,7 +197,10 @@ const PRIVATE: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "k"];
 
 /// With the private key anybody makes tokens.
 async fn key_set_is_public(cx: &Ctx) -> Outcome {
-    let (answer, keys) = own_key_set(cx).await?;
+    let (answer, keys) = match own_key_set(cx).await {
+        Ok(set) => set,
+        Err(stop) => return cx.told_once(NO_KEY_SET, Err(stop)),
+    };
     for key in &keys {
         let leaked = PRIVATE.into_iter().find(|name| key.get(name).is_some_and(|value| !value.is_null()));
         answer.must(leaked.is_none(), "a published key set holds public keys only", || {

@@ -2,6 +2,7 @@
 //! strings are two repositories, or one of them is refused.
 
 use super::check::checks;
+use super::repo_ids::LOST_ON_THE_WAY;
 use super::state::{compare_envelope, compare_manifest};
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
@@ -271,7 +272,7 @@ impl<'c> Table<'c> {
     }
 
     fn settle(self) -> Outcome {
-        self.lost.warn(self.cx);
+        self.lost.warn_once(self.cx, LOST_ON_THE_WAY);
         self.tally.settle(self.cx)
     }
 }

@@ -69,6 +69,14 @@ impl Variants {
         }
     }
 
+    /// As [`Self::warn`], of a habit that other checks may meet as well.
+    pub fn warn_once(self, cx: &Ctx, habit: &'static str) {
+        let Some(finding) = summed(&self.broken) else { return };
+        if let Err(Stop::Broken(finding)) = cx.told_once(habit, Err(Stop::Broken(Box::new(finding)))) {
+            cx.warn(*finding);
+        }
+    }
+
     fn total(&self) -> usize {
         self.tried + self.broken.len() + self.skipped.len()
     }

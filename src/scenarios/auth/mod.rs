@@ -16,6 +16,7 @@ mod signature;
 mod simulations;
 mod types;
 
+pub(super) use hardening::LENIENT_KEYS;
 pub(super) use nonce::redeem_late;
 
 use super::context::into_trouble;
