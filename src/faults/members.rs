@@ -265,10 +265,10 @@ faults! {
             entry(repo, |other| other == twice)
         })
     }
-    "fetch-me" breaks FETCH_ENTRY: "fetchMemberKey takes the word me for the caller." => {
+    "fetch-me" breaks FETCH_EXACT: "fetchMemberKey takes the word me for the caller." => {
         is Find(|visit, repo, id| entry(repo, |other| other == id || id == "me" && other == visit.caller))
     }
-    "fetch-by-subject" breaks FETCH_ENTRY: "fetchMemberKey takes the subject of a token for its member's id." => {
+    "fetch-by-subject" breaks FETCH_EXACT: "fetchMemberKey takes the subject of a token for its member's id." => {
         is Find(|_, repo, id| entry(repo, |other| other == id.strip_prefix("key:").unwrap_or(id)))
     }
     "fetch-asks-with-like" breaks FETCH_ENTRY: "fetchMemberKey looks with LIKE: a percent sign in the id stands for any text, an underline for any character." => {

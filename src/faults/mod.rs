@@ -33,6 +33,7 @@ mod json;
 mod jwt;
 mod later;
 mod leaks;
+mod leftovers;
 mod login;
 mod members;
 mod membership;
@@ -168,6 +169,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         storage::faults(),
         caches::faults(),
         returns::faults(),
+        leftovers::faults(),
         rosters::faults(),
         rows::faults(),
         collations::faults(),

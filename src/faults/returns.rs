@@ -200,7 +200,7 @@ faults! {
             }
         }
     }
-    "nobody-adds-without-the-creator" breaks ADD_RECORDS: "Once the creator is removed, nobody is there to approve an addMember: 403." => {
+    "nobody-adds-without-the-creator" breaks ADD_ANY_MEMBER: "Once the creator is removed, nobody is there to approve an addMember: 403." => {
         state { creators: Mutex<HashMap<String, String>> }
         vault {
             fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {

@@ -18,6 +18,10 @@ checks! {
         "Members with the same X25519 key stay two members, unless the second is refused";
     "rosters/x25519-keys-alike", Must, "§6", [PUSH_ROTATES, REMOVE_REPLACES, STORED_VERBATIM], known_key_in_rosters,
         "A new roster in which two members have one X25519 key is stored as sent, or refused";
+    "fetch-member-key/joined-with-an-id", Must, "§6", [FETCH_MEMBERS_ONLY, FETCH_ENTRY], joined,
+        "No member id that begins with the rest of another repository's id finds that repository's member";
+    "texts/scheme-of-wraps", Must, "§4", [STORED_VERBATIM], scheme_of_wraps,
+        "A roster whose wrapped keys name another schemeId than the manifest is refused, or changes nothing in the manifest's";
     "texts/envelopes-alike", Must, "§4", [STORED_VERBATIM, PUSH_APPLIES], envelopes,
         "An envelope that shares IV or ciphertext with an earlier one is served with its own of everything, or refused";
     "texts/wrapped-keys-alike", Must, "§4", [STORED_VERBATIM], wrapped_keys,
@@ -110,6 +114,55 @@ async fn known_key_in_rosters(cx: &Ctx) -> Outcome {
             true => cx.remove(&alice, &repo.remove_request(&carol.id, &rotation)).await?,
             false => cx.push(&alice, &repo.rotating_push(&rotation)).await?,
         };
+        if answer.is_success() {
+            repo.apply_rotation(&rotation);
+            cx.watch(&repo);
+        } else {
+            answer.refused_somehow(&format!("{what}, unless it is taken,"))?;
+        }
+        cx.holds(&alice, &repo, what).await?;
+    }
+    Ok(())
+}
+
+/// What stands between the parts of a key of a store.
+const BETWEEN: [&str; 9] = ["/", ":", "#", ".", "-", "_", "|", ",", "\0"];
+
+/// Stores whose key is the id of the repository, something, and the id of the member: `x` and `y/bob` are `x/y` and `bob`.
+async fn joined(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut tally = Variants::default();
+    for between in BETWEEN {
+        let short = cx.repo(&alice).await?;
+        let long = Repo::with_id(&bob, &format!("{}{between}y", short.id()));
+        cx.watch(&long);
+        let answer = cx.create(&bob, &long.create_request()).await?;
+        if !answer.is_success() {
+            continue;
+        }
+        let answer = cx.fetch(&alice, short.id(), &format!("y{between}{}", bob.id())).await?;
+        let refused =
+            answer.refused_somehow("fetchMemberKey of no member's id").and_then(|()| answer.keeps_secret(&long));
+        tally.note(format!("an id joined with {between:?}"), refused)?;
+    }
+    tally.settle(cx)
+}
+
+/// The scheme of the manifest was set when the repository was made, and neither push nor removal has one to set.
+async fn scheme_of_wraps(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    for is_removal in [false, true] {
+        let staying: &[&Identity] = if is_removal { &[&alice] } else { &[&alice, &bob] };
+        let mut rotation = repo.rotation(&alice, staying);
+        for entry in &mut rotation.members {
+            entry.wrapped_data_key.scheme_id = "X25519-HKDF-SHA256-AESGCM-v2".into();
+        }
+        let answer = match is_removal {
+            true => cx.remove(&alice, &repo.remove_request(&bob.id, &rotation)).await?,
+            false => cx.push(&alice, &repo.rotating_push(&rotation)).await?,
+        };
+        let what = "a roster whose wrapped keys name another scheme than the manifest";
         if answer.is_success() {
             repo.apply_rotation(&rotation);
             cx.watch(&repo);

@@ -173,7 +173,12 @@ async fn in_turn(cx: &Ctx, operation: Operation, places: &[(&str, &str)]) -> Out
         }
     }
     cx.remark(format!("{refused} refused, {as_sent} accepted and kept as they were sent"));
-    Ok(())
+    if refused == 0 || operation == Operation::CreateRepo {
+        return Ok(());
+    }
+    // What a refused request has left in memory comes with the next write.
+    cx.advance(&alice, &mut write.repo).await?;
+    cx.holds(&alice, &write.repo, &format!("a push that followed refused {}s", operation.name())).await
 }
 
 /// A push that is answered with `accepted: false` is refused.

@@ -13,6 +13,8 @@ use crate::ground::lock;
 const MOST: usize = 4096;
 /// Characters of ciphertext and members of a roster that are remembered at most.
 const LARGEST: (usize, usize) = (64 * 1024, 300);
+/// Larger ones, up to so many characters, of which few are remembered: what is kept apart for its size may get lost later.
+const BULKY: (usize, usize) = (1 << 20, 4);
 /// Strangers that are remembered for each repository.
 const STRANGERS: usize = 3;
 
@@ -49,7 +51,12 @@ impl Register {
     /// A repository was found as it must be.
     pub fn found(&self, check: &'static str, repo: &Repo, reader: &Member) {
         let mut state = self.lock();
-        let large = repo.envelope.ciphertext.len() > LARGEST.0 || repo.manifest.members.len() > LARGEST.1;
+        let length = repo.envelope.ciphertext.len();
+        let is_bulky = length > LARGEST.0;
+        let bulky = || state.known.values().filter(|known| known.repo.envelope.ciphertext.len() > LARGEST.0).count();
+        let large = repo.manifest.members.len() > LARGEST.1
+            || length > BULKY.0
+            || is_bulky && !state.known.contains_key(repo.id()) && bulky() >= BULKY.1;
         if large || state.known.len() >= MOST || state.unclear.contains_key(repo.id()) {
             return;
         }

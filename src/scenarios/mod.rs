@@ -33,6 +33,7 @@ mod key_binding;
 mod known;
 mod last_look;
 mod ledger;
+mod leftovers;
 mod limits;
 mod logins;
 mod malformed;
@@ -129,6 +130,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         removal::CHECKS,
         revocation::CHECKS,
         rights::CHECKS,
+        leftovers::CHECKS,
         rosters::CHECKS,
         texts::CHECKS,
         alike::CHECKS,

@@ -35,6 +35,8 @@ checks! {
         "The epoch becomes newKeyEpoch, whatever epoch the envelope names, or the request is refused";
     "remove-member/epochs-of-more-digits", Must, "§10", [INT64, REMOVE_REPLACES], epochs_of_more_digits,
         "A removal from epoch 9 to 10 happens, and so it does wherever the next epoch has another digit, byte or word";
+    "remove-member/versions-of-any-size", Must, "§2", [INT64, VERSION_MONOTONIC, REMOVE_REPLACES], versions_of_any_size,
+        "A removal from versions around 2^31, 2^32 and 2^53 to the next one happens, with exactly that version";
     "remove-member/two-in-a-row", Must, "§6", [REMOVE_REPLACES, EPOCH_RISES, REMOVE_REVOKES], two_in_a_row,
         "Two removals one after the other leave the last roster, envelope and epoch";
     "remove-member/push-afterwards", Must, "§6", [PUSH_APPLIES, REMOVE_REPLACES], push_afterwards,
@@ -107,6 +109,32 @@ async fn others_read_on(cx: &Ctx) -> Outcome {
     remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol, &dave]).await?;
     for reader in [&carol, &dave, &alice] {
         cx.readable(reader, &repo, "a removal").await?;
+    }
+    Ok(())
+}
+
+/// Removals have a comparison of their own in some servers; the next version may look like the current one to it.
+async fn versions_of_any_size(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    for version in [(1 << 31) - 1, 1 << 32, (1 << 53) - 1, 1 << 53, (1 << 53) + 1] {
+        let Some(mut repo) = reached(cx, &alice, version, 0).await.map_err(into_trouble)? else { continue };
+        let bob = cx.identity();
+        cx.enrol(&alice, &mut repo, &bob).await?;
+        let rotation = repo.rotation(&alice, &[&alice]);
+        let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+        if answer.is_refusal() {
+            // Is the number too large, or is it the next one that isn't taken for the next?
+            let next = reached(cx, &alice, version + 1, 0).await.map_err(into_trouble)?;
+            let expected = format!("version {} follows version {version} in a removal", version + 1);
+            match next {
+                Some(_) => return Err(answer.broken_by_no_limit(expected, answer.summary())),
+                None => continue,
+            }
+        }
+        repo.apply_rotation(&rotation);
+        cx.watch(&repo);
+        removed(&repo, &answer)?;
+        cx.holds(&alice, &repo, &format!("a removal from version {version} to the next")).await?;
     }
     Ok(())
 }

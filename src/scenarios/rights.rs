@@ -29,7 +29,7 @@ checks! {
         "However often and by whatever way somebody has become a member: once he has left he is none";
     "rights/begin-in-any-sequence", Must, "§6", [ADD_RECORDS, PUSH_ROTATES, REMOVE_REPLACES], sequences::begin,
         "By whatever way somebody has left: once he is brought back he is a member like others";
-    "rights/without-the-creator", Must, "§6", [PUSH_APPLIES, ADD_RECORDS, REMOVE_REPLACES, FETCH_ENTRY, PULL_CURRENT], sequences::without_creator,
+    "rights/without-the-creator", Must, "§6", [PUSH_APPLIES, ADD_ANY_MEMBER, REMOVE_REPLACES, FETCH_ENTRY, PULL_CURRENT], sequences::without_creator,
         "What a member could do while the creator was one he still does when the creator has been removed";
     "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], entries::unknown_becomes_known,
         "A repository or member that was asked for too early is found once it is there";

@@ -20,8 +20,8 @@ checks! {
         "Every challenge gets another nonce, for one key and across keys";
     "auth/nonces-differ-at-once", Must, "§3", [NONCE_RANDOM], differ_at_once,
         "Challenges that arrive at the same moment get different nonces", phase = Alone;
-    "auth/nonces-differ-in-run", Must, "§3", [NONCE_RANDOM], differ_in_run,
-        "No nonce was given twice in the whole run", phase = Finale;
+    "auth/nonces-differ-in-run", Must, "§3", [NONCE_RANDOM, NONCE_SIZE], differ_in_run,
+        "No nonce was given twice in the whole run, and none was shorter than 32 bytes", phase = Finale;
     "auth/nonce-looks-random", Should, "§3", [NONCE_LOOKS_RANDOM], looks_random,
         "The bytes of nonces show no pattern";
     "auth/nonce-never-issued", Must, "§3", [NONCE_ISSUED], never_issued,
@@ -137,13 +137,19 @@ async fn differ_in_run(cx: &Ctx) -> Outcome {
         let given = serde_json::from_slice::<Value>(&kept.body).unwrap_or_default();
         let (Some(key), Some(nonce)) = (asked["ed25519PublicKey"].as_str(), given["nonce"].as_str()) else { continue };
         if base64::decode_array::<32>(key).is_ok() {
-            note(&mut seen, nonce.to_owned(), key).map_err(|observed| {
-                let mut finding = cx.broken("a fresh nonce for every challenge of the run", observed);
+            let shown = |expected: &str, observed| {
+                let mut finding = cx.broken(expected, observed);
                 if let Stop::Broken(finding) = &mut finding {
                     finding.exchange = Some(exchange.clone());
                 }
                 finding
-            })?;
+            };
+            let length = base64::decode(nonce).map_or(usize::MAX, |bytes| bytes.len());
+            if length < 32 {
+                return Err(shown("nonces of at least 32 bytes", format!("one of {length} bytes")));
+            }
+            note(&mut seen, nonce.to_owned(), key)
+                .map_err(|observed| shown("a fresh nonce for every challenge of the run", observed))?;
         }
     }
     cx.remark(format!("{} nonces", seen.len()));

@@ -125,6 +125,13 @@ async fn reused_after_failures(cx: &Ctx) -> Outcome {
         let _ = cx.try_call(interlude(&alice, &used)).await;
         tally.count(format!("the nonce after {what}"), &cx.token(&used).await?);
     }
+    // Counting failures of a key may end in forgetting what is known of it.
+    for _ in 0..10 {
+        let wrong =
+            TokenRequest { signature: base64::encode(&[7; 64]), ..cx.redeem(&alice, &cx.nonce(&alice).await?)? };
+        cx.token(&wrong).await?;
+    }
+    tally.count("the nonce after ten wrong signatures of the same key", &cx.token(&used).await?);
     tally.verdict("a nonce that has bought a token buys no other, whatever happens in between")
 }
 

@@ -1,6 +1,6 @@
 //! Header fields that clients' libraries send by themselves, and names as they may be spelled (RFC 9110).
 
-use super::{Scene, told};
+use super::{ANSWER_LIMIT, Scene, told};
 use crate::client::random;
 use crate::scenarios::by_hand::HandMade;
 use crate::scenarios::context::into_trouble;
@@ -100,6 +100,35 @@ fn swapped(name: &str) -> String {
         .collect()
 }
 
+/// Two requests at once on one connection, of two callers: each is answered as its own (RFC 9112 §9.3.2).
+pub(super) async fn callers(cx: &Ctx) -> Outcome {
+    let scene = Scene::set(cx).await?;
+    let mallory = cx.member().await?;
+    let member = scene.pull();
+    let stranger = HandMade { auth: mallory.auth(), ..member.clone() };
+    let nobody = HandMade { auth: Auth::None, ..member.clone() };
+    for (what, first, second) in [
+        ("a stranger's and a member's", &stranger, &member),
+        ("a member's and a stranger's", &member, &stranger),
+        ("one without a token and a member's", &nobody, &member),
+        ("a member's and one without a token", &member, &nobody),
+    ] {
+        let mut connection = scene.connect().await?;
+        let bytes = [first.bytes(cx, false), second.bytes(cx, true)].concat();
+        let Ok(reply) = connection.exchange(&bytes, false, ANSWER_LIMIT).await else { continue };
+        let mut answers = vec![(first, reply.answer)];
+        // A server may close behind the first.
+        answers.extend(connection.read(false, ANSWER_LIMIT).await.ok().map(|reply| (second, reply.answer)));
+        for (request, answer) in &answers {
+            if !std::ptr::eq(*request, &member) && scene.is_pulled(answer) {
+                let expected = format!("of two pulls sent at once, {what}, only the member's tells anything");
+                return Err(scene.finding(request, Some(answer), &expected, "the manifest".into()));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Bytes of the payload of a large answer: more than the buffers of a connection hold.
 const LARGE: usize = 700 << 10;
 
@@ -112,6 +141,7 @@ pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
         return Err(Stop::not_applicable(format!("a push of {LARGE} bytes is answered with {}", answer.status)));
     }
     scene.repo.apply_push(&push);
+    cx.holds(&scene.alice, &scene.repo, "a large push").await.map_err(into_trouble)?;
     let usual = scene.pull();
     let old = HandMade { old: true, ..usual.clone() };
     let kept = HandMade { headers: vec![("Connection", "keep-alive".into())], ..old.clone() };

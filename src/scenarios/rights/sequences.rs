@@ -174,6 +174,11 @@ async fn go_on(cx: &Ctx, cast: &Cast, operation: Operation) -> Outcome {
         _ => cx.pull(bob, &repo.pull_request(0)).await,
     }?;
     let what = format!("{} by a member works once the creator is gone, as it did before", operation.name());
+    if operation == Operation::AddMember && answer.is_refusal() {
+        // Who may invite is a policy.
+        answer.should(false, &what, || answer.summary());
+        return Ok(());
+    }
     answer.must(answer.is_success(), &what, || answer.summary())?;
     if operation != Operation::Push {
         return Ok(());
