@@ -255,6 +255,22 @@ faults! {
             }
         }
     }
+    "unknown-keys-cannot-be-added" breaks NO_ACCOUNT: "Who has never logged in is no user, and can't be added: 404." => {
+        state { users: Mutex<HashSet<String>> }
+        identity {
+            fn redeemed(&self, request: &crate::wire::TokenRequest, _: &crate::wire::TokenResponse) {
+                lock(&self.users).insert(request.ed25519_public_key.clone());
+            }
+        }
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                if !lock(&self.users).contains(&request.member.ed25519_public_key) {
+                    return Outcome::refuse(Refusal::not_found(NO_USER));
+                }
+                operations::add(self, visit, repo, request)
+            }
+        }
+    }
     "login-ends-with-last-repository" breaks NO_ACCOUNT: "Who is in no repository any more is a user that doesn't exist: he can't log in." => {
         state { orphans: Orphans }
         identity {
