@@ -119,6 +119,18 @@ fn authorization(auth: &Auth) -> Option<String> {
     }
 }
 
+/// How long to wait before a request is sent once more, after so many tries: a 429 or 503 that says when to come back is waited out, and
+/// one that doesn't where the server is known to be busy at times.
+pub fn wait_before_again(cx: &Ctx, answer: &RawAnswer, tries: u32) -> Option<Duration> {
+    let told = wanted_wait(answer);
+    let wait = match answer.status.as_u16() {
+        429 => told,
+        503 => told.or_else(|| cx.world.limits.are_short().then(|| untold_wait(tries))),
+        _ => None,
+    };
+    wait.filter(|wait| *wait <= LONGEST_WAIT && tries < RATE_LIMIT_TRIES)
+}
+
 /// A connection for requests by hand, opened anew whenever the old one can't be used any more.
 pub struct Lane<'c> {
     cx: &'c Ctx,
@@ -136,8 +148,7 @@ impl<'c> Lane<'c> {
         self.connection = None;
     }
 
-    /// Sends a request; a 429 or 503 that says when to come back is waited out, and one that doesn't where the server is known to be
-    /// busy at times.
+    /// Sends a request, again where [`wait_before_again`] says so.
     ///
     /// # Errors
     /// [`TransportError`] when no whole answer comes.
@@ -145,13 +156,7 @@ impl<'c> Lane<'c> {
         let mut tries = 0;
         loop {
             let answer = self.send_once(request).await?;
-            let told = wanted_wait(&answer);
-            let wait = match answer.status.as_u16() {
-                429 => told,
-                503 => told.or_else(|| self.cx.world.limits.are_short().then(|| untold_wait(tries))),
-                _ => None,
-            };
-            match wait.filter(|wait| *wait <= LONGEST_WAIT && tries < RATE_LIMIT_TRIES) {
+            match wait_before_again(self.cx, &answer, tries) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Ok(answer),
             }

@@ -12,7 +12,8 @@ use crate::ground::shown::count;
 use crate::report::text::clean;
 use crate::selftest::causes::{self, Figures, Judged};
 
-/// Judges every fault by all checks, or reads what was found before, and measures what the runs say; 0 when the goals are met.
+/// Judges every fault by all checks, or reads what was found before, and measures what the runs say; 0 when the goals are met, and, of
+/// a part of the faults, when none is missed that wasn't missed before.
 pub(super) fn causes(args: &SelftestArgs) -> Result<u8, UsageError> {
     let wanted = |fault: &Fault| args.only.is_empty() || args.only.iter().any(|text| fault.info().name.contains(text));
     let faults: Vec<_> = causes::measured(args.every).into_iter().filter(wanted).collect();
@@ -26,7 +27,30 @@ pub(super) fn causes(args: &SelftestArgs) -> Result<u8, UsageError> {
     let (judged, cut): (Vec<_>, Vec<_>) = judged.into_iter().partition(Judged::is_whole);
     let figures = causes::measure(&judged);
     super::super::output::print(&(cut_short(&cut) + &told(&figures)), anstream::ColorChoice::Auto)?;
-    Ok(u8::from(figures.goals().iter().any(|(_, met)| !met)))
+    let lost = if args.every > 1 { lost(&figures, args)? } else { Vec::new() };
+    if !lost.is_empty() {
+        let text = format!("WRONG  missed again, and not listed in docs/selftest-causes.txt: {}\n", lost.join(", "));
+        super::super::output::print(&text, anstream::ColorChoice::Auto)?;
+    }
+    Ok(u8::from(!lost.is_empty() || figures.goals().iter().any(|(_, met)| !met)))
+}
+
+/// A part of the faults gives no figure to hold to, but whose rule was named first before is to be named again. Misses that aren't
+/// known are judged once more, alone: on a busy machine a check may have seen less.
+fn lost(figures: &Figures, args: &SelftestArgs) -> Result<Vec<&'static str>, UsageError> {
+    let known: HashSet<_> = causes::known_misses().into_iter().map(|(fault, _)| fault.name).collect();
+    let new: HashSet<_> = figures.misses().map(|miss| miss.fault.name).filter(|name| !known.contains(name)).collect();
+    let faults: Vec<_> =
+        causes::measured(args.every).into_iter().filter(|fault| new.contains(fault.info().name)).collect();
+    if faults.is_empty() || args.from.is_some() {
+        return Ok(faults.iter().map(|fault| fault.info().name).collect());
+    }
+    let mut lost = Vec::new();
+    for fault in faults {
+        let again = causes::measure(&judge(&[fault], args)?);
+        lost.extend(again.misses().map(|miss| miss.fault.name));
+    }
+    Ok(lost)
 }
 
 fn read(faults: &[Fault], folder: &Path) -> Result<Vec<Judged>, UsageError> {

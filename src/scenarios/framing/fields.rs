@@ -40,7 +40,7 @@ pub(super) async fn upgrades(cx: &Ctx) -> Outcome {
             format!("a pull that offers to upgrade to {protocol} is answered as one that doesn't, or with 101");
         match &result {
             Ok(answer) if scene.is_pulled(answer) || answer.status.as_u16() == 101 => {}
-            Ok(answer) if answer.status.as_u16() == 429 => {}
+            Ok(answer) if matches!(answer.status.as_u16(), 429 | 503) => {}
             // No sentence says that the offer must be overlooked, as it should be.
             Ok(answer) if answer.status.is_client_error() => {
                 let Stop::Broken(finding) = scene.finding(&request, Some(answer), &expected, told(&result)) else {
@@ -75,7 +75,7 @@ pub(super) async fn names(cx: &Ctx) -> Outcome {
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&body);
         let result = scene.ask(&bytes).await?;
-        if !result.as_ref().is_ok_and(|answer| scene.is_pulled(answer) || answer.status.as_u16() == 429) {
+        if !result.as_ref().is_ok_and(|answer| scene.is_pulled(answer) || matches!(answer.status.as_u16(), 429 | 503)) {
             wrong.push(format!("{}: {}", change("Authorization"), told(&result)));
             request.auth = usual.auth.clone();
             shown = shown.or(result.ok().map(|answer| (request, answer)));
@@ -156,7 +156,7 @@ pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
             // A body that is cut is no JSON.
             Ok(answer) if scene.is_pulled(answer) => {}
             // A server may refuse what is that old, and be too busy.
-            Ok(answer) if matches!(answer.status.as_u16(), 426 | 429 | 505) => {}
+            Ok(answer) if matches!(answer.status.as_u16(), 426 | 429 | 503 | 505) => {}
             _ => {
                 let expected = format!("a pull of {LARGE} bytes {what} is answered in full");
                 return Err(scene.finding(request, None, &expected, told(&result)));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::by_hand::{HandMade, exchange};
+use super::by_hand::{HandMade, exchange, wait_before_again};
 use super::check::checks;
 use super::context::{ANSWER_LIMIT, into_trouble};
 use super::{Auth, Ctx, Finding, Member, Operation, Outcome, Stop};
@@ -90,10 +90,18 @@ impl<'c> Scene<'c> {
         opened.map_err(|error| into_trouble(self.cx.broken("a connection", error.to_string())))
     }
 
-    /// Sends bytes on a connection of their own.
+    /// Sends bytes on a connection of their own, again where the server is too busy.
     async fn ask(&self, bytes: &[u8]) -> Result<Result<RawAnswer, TransportError>, Stop> {
-        let mut connection = self.connect().await?;
-        Ok(connection.exchange(bytes, false, ANSWER_LIMIT).await.map(|reply| reply.answer))
+        let mut tries = 0;
+        loop {
+            let mut connection = self.connect().await?;
+            let result = connection.exchange(bytes, false, ANSWER_LIMIT).await.map(|reply| reply.answer);
+            match result.as_ref().ok().and_then(|answer| wait_before_again(self.cx, answer, tries)) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Ok(result),
+            }
+            tries += 1;
+        }
     }
 
     fn is_pulled(&self, answer: &RawAnswer) -> bool {

@@ -84,14 +84,20 @@ impl Step {
 
 /// After each step bob's rights and everybody's view are looked at. What isn't judged here sets the scene.
 async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(Step) -> bool) -> Outcome {
+    let mut cast = Cast { alice: cast.alice.clone(), bob: cast.bob.clone(), carol: cast.carol.clone() };
     let mut repo = cx.repo_with(&cast.alice, &[&cast.carol]).await?;
     for step in steps {
-        take(cx, cast, &mut repo, *step).await?;
-        match look(cx, cast, &repo, *step).await {
+        take(cx, &cast, &mut repo, *step).await?;
+        match look(cx, &cast, &repo, *step).await {
             Err(Stop::Broken(_)) if !judged(*step) => {
                 return Err(Stop::not_applicable(format!("{} has not the effect that it should have", step.name())));
             }
             seen => seen?,
+        }
+        // Where the new roster had no place for carol, somebody takes it: the next loss may name her.
+        if repo.manifest.member(&cast.carol.id).is_none() {
+            cast.carol = cx.identity();
+            cx.enrol(&cast.alice, &mut repo, &cast.carol).await?;
         }
     }
     Ok(())
@@ -100,15 +106,13 @@ async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(Step) -> bool) -
 async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
     let Cast { alice, bob, carol } = cast;
     match step {
-        Comes(gain) => {
-            bring_in(cx, repo, gain, cast, alice).await?;
-            // Where a roster had no place for carol, she comes back: the next loss may name her.
-            if repo.manifest.member(&carol.id).is_none() { cx.enrol(alice, repo, carol).await } else { Ok(()) }
-        }
-        Goes(loss) => {
-            take_away(cx, repo, loss, cast).await?;
-            if repo.manifest.member(&carol.id).is_none() { cx.enrol(alice, repo, carol).await } else { Ok(()) }
-        }
+        Comes(gain) => bring_in(cx, repo, gain, cast, alice).await,
+        Goes(loss) => match take_away(cx, repo, loss, cast).await {
+            Err(Stop::Skip(_, reason)) if matches!(loss, Removed) && can_be_removed(cx, cast).await? => {
+                Err(cx.broken("a member is removed by whatever way he has come, as one is who was just added", reason))
+            }
+            other => other,
+        },
         AddedOnceMore => {
             let Some(member) = repo.manifest.member(bob.id()).cloned() else { return Ok(()) };
             let request = MemberAddRequest { repo_id: repo.id().to_owned(), member };
@@ -128,6 +132,16 @@ async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
             cx.enrol(alice, repo, &guest).await?;
             expel(cx, alice, repo, &guest.id, &[alice, carol, bob]).await
         }
+    }
+}
+
+/// Whether bob can be removed where he was added, and nothing else has happened.
+async fn can_be_removed(cx: &Ctx, cast: &Cast) -> Result<bool, Stop> {
+    let mut repo = cx.repo_with(&cast.alice, &[&cast.carol, &cast.bob]).await?;
+    match take_away(cx, &mut repo, Removed, cast).await {
+        Ok(()) => Ok(true),
+        Err(Stop::Skip(..)) => Ok(false),
+        Err(stop) => Err(stop),
     }
 }
 
