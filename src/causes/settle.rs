@@ -151,12 +151,13 @@ const PLAIN_BODIES: [&str; 3] = ["create-repo/returns-manifest", "pull/older-ver
 const NEWCOMER: &str = "add-member/newcomer-reads";
 /// Checks of a situation that others are in without being about it, and what is refused there: whoever was added isn't let in, logins
 /// at the same time get in each other's way, a refusal is remembered for a repository that is created later, only who has logged in
-/// before can be added.
-const SITUATIONS: [(&str, &[Operation]); 4] = [
+/// before can be added, or who is in a repository can log in.
+const SITUATIONS: [(&str, &[Operation]); 5] = [
     (NEWCOMER, &[Operation::Pull]),
     ("auth/logins-side-by-side", &[Operation::Token, Operation::CreateRepo]),
     ("rights/unknown-becomes-known", &[Operation::Pull]),
     ("add-member/of-an-unknown-key", &[Operation::AddMember]),
+    ("auth/without-a-repository", &[Operation::Token, Operation::CreateRepo]),
 ];
 /// As many rules can't be broken by one request that is refused and does something all the same: nobody has done it.
 const MANY: usize = 3;

@@ -99,7 +99,6 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
     // A roster that isn't the first one any more, should an old one come back.
     let bob = cx.member().await?;
     cx.enrol(&alice, &mut repo, &bob).await?;
-    let early = repo.clone();
     // A history that is cut after so many versions, or in which the tenth comes before the ninth.
     let until = Instant::now() + MANY_FOR;
     for _ in 0..if cx.thorough() { 300 } else { 50 } {
@@ -111,7 +110,6 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
         }
     }
     cx.readable(&bob, &repo, &format!("{} pushes", repo.version() - VERSION_AT_CREATION)).await?;
-    conflicts(&repo, &cx.push(&alice, &early.push_request(&alice)).await?)?;
     // What no longer fits in one buffer is carried out once all the same; and what is kept elsewhere for its size is kept, too.
     for kib in [16, 96] {
         let push = repo.push_of(&random::vec(kib << 10), repo.version() + 1);
@@ -148,13 +146,15 @@ async fn stale_is_conflict(cx: &Ctx) -> Outcome {
         conflicts(&repo, &cx.push(&alice, &push).await?)?;
         cx.holds(&alice, &repo, "a stale push").await?;
     }
-    // What is a conflict in the beginning is one later on.
-    for _ in 0..8 {
+    // What is a conflict in the beginning is one later on, and however far behind.
+    let early = repo.push_request(&alice);
+    for _ in 0..20 {
         cx.advance(&alice, &mut repo).await?;
         let mut push = repo.push_request(&alice);
         push.expected_payload_version = repo.version() - 1;
         conflicts(&repo, &cx.push(&alice, &push).await?)?;
     }
+    conflicts(&repo, &cx.push(&alice, &early).await?)?;
     // A late writer whose envelope is stale as well, as in a real race; what an earlier look has left in a cache is stale, too.
     cx.advance(&alice, &mut repo).await?;
     let mut late = repo.push_request_at(&alice, repo.version());
