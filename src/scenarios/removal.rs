@@ -33,7 +33,7 @@ checks! {
         "A removal that skips versions and epochs is refused, or stored with exactly these counters";
     "remove-member/epoch-is-new-key-epoch", Must, "§6", [REMOVE_REPLACES], epoch_is_new_key_epoch,
         "The epoch becomes newKeyEpoch, whatever epoch the envelope names, or the request is refused";
-    "remove-member/epochs-of-more-digits", Must, "§10", [INT64, REMOVE_REPLACES], epochs_of_more_digits,
+    "remove-member/epochs-of-more-digits", Must, "§10", [EPOCH_RISES, INT64, REMOVE_REPLACES], epochs_of_more_digits,
         "A removal from epoch 9 to 10 happens, and so it does wherever the next epoch has another digit, byte or word";
     "remove-member/versions-of-any-size", Must, "§2", [INT64, VERSION_MONOTONIC, REMOVE_REPLACES], versions_of_any_size,
         "A removal from versions around 2^31, 2^32 and 2^53 to the next one happens, with exactly that version";

@@ -264,7 +264,7 @@ impl<'c> Table<'c> {
             return Ok(false);
         }
         if !answer.is_success() {
-            self.tally.stumbled(format!("createRepo of {:?}", repo.id()), repo.id(), &answer);
+            self.tally.stumbled(format!("createRepo of {:?}", repo.id()), Some(repo.id()), &answer);
             return Err(refused(repo.id()));
         }
         as_sent(repo, &answer)?;

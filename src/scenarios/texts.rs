@@ -10,6 +10,7 @@ use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::Repo;
 use crate::codec::base64;
+use crate::codec::key_wrap::SCHEME_ID;
 use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
 
 checks! {
@@ -69,8 +70,8 @@ async fn schemes(cx: &Ctx, texts: Vec<(String, String)>) -> Outcome {
 async fn created(cx: &Ctx, alice: &Member, repo: &Repo, what: &str, tally: &mut Variants) -> Outcome {
     cx.watch(repo);
     let answer = cx.create(alice, &repo.create_request()).await?;
-    if answer.status >= 500 {
-        tally.stumbled(what, &repo.manifest.scheme_id, &answer);
+    if !answer.is_success() && !answer.is_refusal() {
+        tally.stumbled(what, Some(&repo.manifest.scheme_id), &answer);
     }
     if !answer.is_success() {
         return not_taken(answer.status);
@@ -107,8 +108,10 @@ async fn entries(cx: &Ctx, alice: &Member, tally: &mut Variants, variants: Vec<(
         match rotated(cx, alice, &mut repo, &alone).await? {
             Some(answer) => {
                 let [(what, entry)] = alone;
-                if answer.status >= 500 {
-                    tally.stumbled(what.clone(), &entry.wrapped_data_key.scheme_id, &answer);
+                if !answer.is_refusal() {
+                    // No other part of an entry may be any text.
+                    let scheme = &entry.wrapped_data_key.scheme_id;
+                    tally.stumbled(what.clone(), (scheme != SCHEME_ID).then_some(scheme), &answer);
                 }
                 tally.note(what, not_taken(answer.status))?;
             }

@@ -29,10 +29,11 @@ impl Variants {
         Ok(())
     }
 
-    /// A variant was neither taken nor refused but ended in a server error, which is never an answer to what is rightly asked. Where
-    /// the text in it is odd (it holds a NUL, say), it is worth a warning.
-    pub fn stumbled(&mut self, variant: impl Into<String>, text: &str, answer: &Answer<'_>) {
-        let list = if text.contains(char::is_control) { &mut self.stumbled } else { &mut self.broken };
+    /// A variant was neither taken nor refused but ended in a server error, which is never an answer to what is rightly asked: a text
+    /// of any length. Where the text is odd (it holds a NUL, say), or what is asked is, it is worth a warning.
+    pub fn stumbled(&mut self, variant: impl Into<String>, text: Option<&str>, answer: &Answer<'_>) {
+        let is_plain = text.is_some_and(|text| !text.contains(char::is_control));
+        let list = if is_plain { &mut self.broken } else { &mut self.stumbled };
         list.push((variant.into(), answer.finding("a 2xx or 4xx answer", answer.summary())));
     }
 
