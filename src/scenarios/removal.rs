@@ -348,14 +348,19 @@ async fn epoch_is_new_key_epoch(cx: &Ctx) -> Outcome {
 }
 
 async fn two_in_a_row(cx: &Ctx) -> Outcome {
-    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
-    let dave = cx.identity();
+    let (alice, bob, carol, dave) = (cx.member().await?, cx.member().await?, cx.member().await?, cx.member().await?);
     let mut repo = cx.repo_with(&alice, &[&bob, &carol, &dave]).await?;
     remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol, &dave]).await?;
-    remove_rightly(cx, &carol, &mut repo, &dave.id, &[&alice, &carol]).await?;
-    cx.readable(&alice, &repo, "two removals").await?;
-    let answer = cx.pull(&bob, &repo.pull_request(0)).await?;
-    answer.refused("a pull by a removed member", &[403])
+    // Whether the creator can be removed is asked by any_member.
+    remove_rightly(cx, &carol, &mut repo, dave.id(), &[&alice, &carol]).await?;
+    for reader in [&alice, &carol] {
+        cx.readable(reader, &repo, "two removals").await?;
+    }
+    for gone in [&bob, &dave] {
+        let answer = cx.pull(gone, &repo.pull_request(0)).await?;
+        answer.refused("a pull by a removed member", &[403])?;
+    }
+    Ok(())
 }
 
 async fn push_afterwards(cx: &Ctx) -> Outcome {

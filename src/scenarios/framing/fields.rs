@@ -4,6 +4,7 @@ use super::{ANSWER_LIMIT, Scene, told};
 use crate::client::random;
 use crate::scenarios::by_hand::HandMade;
 use crate::scenarios::context::into_trouble;
+use crate::scenarios::create_repo::swap_case;
 use crate::scenarios::{Auth, Ctx, Outcome, Stop};
 
 /// Requests that offer to go on in another protocol. Java's `HttpClient` sends the first with whatever it sends over plain HTTP.
@@ -61,7 +62,7 @@ pub(super) async fn names(cx: &Ctx) -> Outcome {
     let body = usual.body.clone().unwrap_or_default();
     let Auth::Bearer(token) = &usual.auth else { return Ok(()) };
     let (mut wrong, mut shown) = (Vec::new(), None);
-    for change in [str::to_ascii_lowercase, str::to_ascii_uppercase, swapped] {
+    for change in [str::to_ascii_lowercase, str::to_ascii_uppercase, swap_case] {
         let mut request = HandMade { auth: Auth::None, body: None, ..usual.clone() };
         let mut bytes = request.bytes(cx, true);
         bytes.truncate(bytes.len() - 2);
@@ -87,17 +88,6 @@ pub(super) async fn names(cx: &Ctx) -> Outcome {
     let (request, answer) = shown.map_or((usual.clone(), None), |(request, answer)| (request, Some(answer)));
     let expected = "a pull works however the names of its header fields are spelled";
     Err(scene.finding(&request, answer.as_ref(), expected, wrong.join("; ")))
-}
-
-/// `aUTHORIZATION`.
-fn swapped(name: &str) -> String {
-    name.chars()
-        .map(
-            |letter| {
-                if letter.is_ascii_uppercase() { letter.to_ascii_lowercase() } else { letter.to_ascii_uppercase() }
-            },
-        )
-        .collect()
 }
 
 /// Two requests at once on one connection, of two callers: each is answered as its own (RFC 9112 §9.3.2).
@@ -163,7 +153,7 @@ pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
             Ok(answer) if matches!(answer.status.as_u16(), 429 | 503) => {}
             _ => {
                 let expected = format!("a pull of {LARGE} bytes {what} is answered in full");
-                return Err(scene.finding(request, None, &expected, told(&result)));
+                return Err(scene.finding(request, result.as_ref().ok(), &expected, told(&result)));
             }
         }
     }

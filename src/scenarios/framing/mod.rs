@@ -1,7 +1,7 @@
 //! Framing and negotiation as RFC 9110 and 9112 have them, each looked at once, on connections of its own.
 //!
-//! Nothing here is AVP's: it is hardening, but for requests that are never answered. What a server may choose (411 for a body without a length, 417, closing after a
-//! refusal, no HEAD, no compression) is silent.
+//! Nothing here is AVP's: it is hardening, but for answers that don't come, are cut or are another caller's. What a server may choose
+//! (411 for a body without a length, 417, closing after a refusal, no HEAD, no compression) is silent.
 
 mod fields;
 mod negotiation;
