@@ -20,6 +20,24 @@ impl VaultRules for Column {
     }
 }
 
+/// A server that changes one kind of text where one operation stores it.
+struct ColumnOf(Route, fn(&mut Repo));
+
+shared!(ColumnOf: vault);
+
+impl VaultRules for ColumnOf {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route == self.0 {
+            (self.1)(&mut next);
+        }
+        next
+    }
+}
+
+fn html_escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// Shortens a text to so many characters.
 fn cut(text: &mut String, most: usize) {
     if let Some((end, _)) = text.char_indices().nth(most) {
@@ -158,7 +176,7 @@ faults! {
     }
     "scheme-composed" breaks STORED_VERBATIM: "A schemeId is stored in Unicode's composed form (NFC)." => { is Column(|repo| schemes(repo, |text| text.replace("e\u{301}", "é"))) }
     "scheme-html-escaped" breaks STORED_VERBATIM: "A schemeId is stored with the escapes of HTML." => {
-        is Column(|repo| schemes(repo, |text| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")))
+        is Column(|repo| schemes(repo, html_escaped))
     }
     "scheme-quotes-doubled" breaks STORED_VERBATIM: "Quotes in a schemeId come back doubled, as SQL escapes them." => { is Column(|repo| schemes(repo, |text| text.replace('\'', "''"))) }
     "scheme-backslash-lost" breaks STORED_VERBATIM: "A backslash in a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.replace('\\', ""))) }
@@ -173,6 +191,47 @@ faults! {
     }
     "scheme-percent-decoded" breaks STORED_VERBATIM: "Percent escapes in a schemeId are decoded." => { is Column(|repo| schemes(repo, |text| text.replace("%41", "A").replace("%25", "%"))) }
     "scheme-plus-is-space" breaks STORED_VERBATIM: "A plus in a schemeId becomes a space." => { is Column(|repo| schemes(repo, |text| text.replace('+', " "))) }
+    "added-scheme-html-escaped" breaks STORED_VERBATIM: "addMember stores the schemeId of a wrapped key with the escapes of HTML." => {
+        is ColumnOf(Route::AddMember, |repo| keys(repo, |key| key.scheme_id = html_escaped(&key.scheme_id)))
+    }
+    "added-scheme-trimmed" breaks STORED_VERBATIM: "addMember trims the schemeId of a wrapped key." => {
+        is ColumnOf(Route::AddMember, |repo| keys(repo, |key| key.scheme_id = key.scheme_id.trim().to_owned()))
+    }
+    "added-wrapped-ciphertext-cut-at-512" breaks STORED_VERBATIM: "addMember cuts the ciphertext of a wrapped key off after 512 characters." => {
+        is ColumnOf(Route::AddMember, |repo| keys(repo, |key| cut(&mut key.ciphertext, 512)))
+    }
+    "added-binding-loses-last-zeros" breaks BINDING_OPAQUE: "addMember loses zero bytes at the end of a binding signature." => {
+        is ColumnOf(Route::AddMember, |repo| {
+            let sigs = repo.manifest.members.iter_mut().filter_map(|entry| entry.key_binding_sig.as_mut());
+            sigs.for_each(|sig| bytes(sig, without_end(0)));
+        })
+    }
+    "removal-scheme-ends-at-nul" breaks STORED_VERBATIM: "removeMember stores the schemeId of a wrapped key up to its first NUL." => {
+        is ColumnOf(Route::RemoveMember, |repo| keys(repo, |key| {
+            key.scheme_id = key.scheme_id.split('\0').next().unwrap_or_default().to_owned();
+        }))
+    }
+    "removal-scheme-cut-at-255" breaks STORED_VERBATIM: "removeMember cuts the schemeId of a wrapped key off after 255 characters." => {
+        is ColumnOf(Route::RemoveMember, |repo| keys(repo, |key| cut(&mut key.scheme_id, 255)))
+    }
+    "removal-ciphertext-loses-line-end" breaks STORED_VERBATIM: "removeMember loses a line end at the end of a ciphertext." => {
+        is ColumnOf(Route::RemoveMember, |repo| bytes(&mut repo.envelope.ciphertext, without_end(b'\n')))
+    }
+    "removal-ciphertext-cut-at-64k" breaks STORED_VERBATIM: "removeMember cuts a ciphertext off after 65,535 characters." => {
+        is ColumnOf(Route::RemoveMember, |repo| cut(&mut repo.envelope.ciphertext, 65_535))
+    }
+    "created-iv-loses-last-zeros" breaks STORED_VERBATIM: "createRepo loses zero bytes at the end of an IV." => {
+        is ColumnOf(Route::CreateRepo, |repo| bytes(&mut repo.envelope.iv, without_end(0)))
+    }
+    "created-ciphertext-cut-at-4096" breaks STORED_VERBATIM: "createRepo cuts a ciphertext off after 4,096 characters." => {
+        is ColumnOf(Route::CreateRepo, |repo| cut(&mut repo.envelope.ciphertext, 4096))
+    }
+    "created-wrapped-scheme-quotes-doubled" breaks STORED_VERBATIM: "createRepo doubles the double quotes in the schemeId of a wrapped key." => {
+        is ColumnOf(Route::CreateRepo, |repo| keys(repo, |key| key.scheme_id = key.scheme_id.replace('"', "\"\"")))
+    }
+    "created-wrapped-ciphertext-cut-at-255" breaks STORED_VERBATIM: "createRepo cuts the ciphertext of a wrapped key off after 255 characters." => {
+        is ColumnOf(Route::CreateRepo, |repo| keys(repo, |key| cut(&mut key.ciphertext, 255)))
+    }
     "binding-cut-at-128" breaks BINDING_OPAQUE: "Binding signatures may be longer than 64 bytes, and are cut off after 128 characters." => { is Bindings(|sig| cut(sig, 128)) }
     "binding-cut-at-255" breaks BINDING_OPAQUE: "Binding signatures may be longer than 64 bytes, and are cut off after 255 characters." => { is Bindings(|sig| cut(sig, 255)) }
     "binding-empty-is-absent" breaks BINDING_OPAQUE: "A binding signature that isn't 64 bytes long is dropped." => {

@@ -141,6 +141,8 @@ const NAMES: &[&[&str]] = &[
         "any-origin-with-credentials",
         "null-origin-with-credentials",
         "addresses-of-forwarded-host",
+        "offer-to-upgrade-unanswered",
+        "large-answer-cut-at-close",
     ],
     // The issuer's key is published over HTTP, where forgeries are made with it.
     &[
@@ -158,6 +160,10 @@ const NAMES: &[&[&str]] = &[
     &[
         "large-counters-500",
         "x25519-key-twice-500",
+        "addition-again-500",
+        "logins-of-one-key-at-once-500",
+        "repo-id-over-255-is-500",
+        "wrapped-scheme-over-255-is-500",
         "push-202",
         "unauthenticated-200",
         "unauthenticated-redirect",
@@ -233,6 +239,7 @@ const NAMES: &[&[&str]] = &[
     ],
     // Spellings of numbers.
     &[
+        "expectation-nothing-is-zero",
         "expectation-truncated",
         "expectation-rounded",
         "expectation-wraps-at-64-bits",

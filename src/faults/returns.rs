@@ -12,6 +12,33 @@ use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
 
+/// The repository after an addMember of who is a member already, with another entry than he has: `merge` makes one of the old and the sent one.
+fn entered_again(
+    repo: &Repo,
+    request: &MemberAddRequest,
+    merge: fn(&MemberEntry, &MemberEntry) -> MemberEntry,
+) -> Option<Repo> {
+    let mut next = repo.clone();
+    let mut members = next.manifest.members.iter_mut();
+    let there = members.find(|entry| entry.ed25519_public_key == request.member.ed25519_public_key)?;
+    *there = merge(there, &request.member);
+    Some(next)
+}
+
+/// What an addition has made of a member's entry is written; who isn't there is added as usual.
+fn written_or_added(
+    rules: &dyn VaultRules,
+    visit: &Visit,
+    repo: &Repo,
+    request: &MemberAddRequest,
+    merged: Option<Repo>,
+) -> Outcome<VaultManifest> {
+    match merged {
+        Some(next) => Outcome::write(rules.manifest_served(visit, &next), next),
+        None => operations::add(rules, visit, repo, request),
+    }
+}
+
 /// A repository and one of its members.
 type Place = (String, String);
 
@@ -225,6 +252,38 @@ faults! {
                     return Outcome::refuse(Refusal::internal("0 rows affected"));
                 }
                 operations::add(self, visit, repo, request)
+            }
+        }
+    }
+    "addition-again-answered-only" breaks ADD_RECORDS: "An addMember of a member with another wrapped key is answered as if it were stored, and isn't." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                match entered_again(repo, request, |_, sent| sent.clone()) {
+                    Some(next) => Outcome::read(self.manifest_served(visit, &next)),
+                    None => operations::add(self, visit, repo, request),
+                }
+            }
+        }
+    }
+    "addition-again-keeps-the-binding" breaks STORED_VERBATIM: "An addMember of a member replaces what is there, but an absent binding leaves the one of the old key (COALESCE)." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                let merged = entered_again(repo, request, |there, sent| MemberEntry {
+                    key_binding_sig: sent.key_binding_sig.clone().or_else(|| there.key_binding_sig.clone()),
+                    ..sent.clone()
+                });
+                written_or_added(self, visit, repo, request, merged)
+            }
+        }
+    }
+    "addition-again-takes-the-key-only" breaks STORED_VERBATIM: "An addMember of a member takes over the X25519 key and leaves the wrapped key." => {
+        vault {
+            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+                let merged = entered_again(repo, request, |there, sent| MemberEntry {
+                    x25519_public_key: sent.x25519_public_key.clone(),
+                    ..there.clone()
+                });
+                written_or_added(self, visit, repo, request, merged)
             }
         }
     }

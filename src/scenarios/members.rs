@@ -1,5 +1,7 @@
 //! addMember (SPEC §6, §9): the roster grows by exactly what was sent, and only members make it grow.
 
+use serde_json::json;
+
 use super::auth::LENIENT_KEYS;
 use super::check::checks;
 use super::context::into_trouble;
@@ -35,6 +37,8 @@ checks! {
         "Who has never logged in is added, and brought in by a roster, like who has";
     "add-member/again-is-answered", Must, "§6", [ADD_RECORDS], again_is_answered,
         "An addMember of somebody who is there, the same or wrapped anew, is carried out, passed over or refused";
+    "add-member/again-is-one-of-both", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], one_of_both,
+        "After another addMember for a member, the entry is whole the old or the new one, and the answer shows it";
     "add-member/other-key-for-a-member", Hardening, "§6", [ADD_NO_REKEY], other_key,
         "An addMember that brings another X25519 key for a member doesn't replace the key that it has";
     "add-member/misspelled-id", Hardening, "§6", [IDENTITY_CANONICAL], misspelled_id,
@@ -225,6 +229,41 @@ async fn again_is_answered(cx: &Ctx) -> Outcome {
         let answer = cx.add(by, request).await?;
         if !answer.is_success() {
             answer.refused_somehow("adding a member again, unless it is accepted,")?;
+        }
+    }
+    Ok(())
+}
+
+/// Taken, passed over or refused, as the server likes: what mustn't be is an entry that nobody sent, or an answer that isn't what is stored.
+async fn one_of_both(cx: &Ctx) -> Outcome {
+    let (alice, bob, stranger) = (cx.member().await?, cx.member().await?, cx.identity());
+    let repo = cx.repo(&alice).await?;
+    let mut first = repo.add_request(&bob);
+    first.member.key_binding_sig = Some(push::binding_like_signature());
+    let mut other_key = repo.add_request(&stranger);
+    other_key.member.ed25519_public_key = bob.id().into();
+    let mut sent = Vec::new();
+    for (what, request) in [
+        ("addMember", first),
+        ("addMember of a member with another wrapped key and without a binding", repo.add_request(&bob)),
+        ("addMember of a member with another X25519 key and without a binding", other_key),
+    ] {
+        let answer = cx.add(&alice, &request).await?;
+        if sent.is_empty() {
+            answer.accepted::<VaultManifest>("addMember by a member").map_err(into_trouble)?;
+        }
+        sent.push(request.member);
+        let (_, pulled, _) = cx.pull_all(&alice, &repo).await?;
+        for entry in pulled.members.iter().filter(|entry| entry.ed25519_public_key == bob.id()) {
+            answer.must(sent.contains(entry), "the entry of a member is one that was sent, whole", || {
+                format!("after {what}, pull shows an entry that is made of two: {}", json!(entry))
+            })?;
+        }
+        if answer.is_success() {
+            let answered: VaultManifest = answer.accepted(what)?;
+            if let Some(difference) = compare_manifest(&pulled, &answered) {
+                return Err(answer.broken("the answer to an addMember is the manifest that is stored", difference));
+            }
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 //! was sent, or is refused.
 
 mod samples;
+mod ways;
 
 use self::samples::{LENGTHS, LONG, MORE_TEXTS, TEXTS, VERY_LONG, base64_of, odd_bytes, of_length};
 use super::check::checks;
@@ -24,6 +25,12 @@ checks! {
         "A binding signature of any length and bytes is served as it was sent, or refused";
     "texts/ciphertext-lengths", Must, "§4", [STORED_VERBATIM], ciphertext_lengths,
         "A ciphertext of any length around the usual sizes of columns and buffers is served as it was sent, or refused";
+    "texts/by-creation", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], ways::created,
+        "What createRepo brings, of any text, length and bytes, is served as it was sent, or refused";
+    "texts/by-addition", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], ways::added,
+        "What addMember brings, of any text, length and bytes, is served as it was sent, or refused";
+    "texts/by-removal", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], ways::removed,
+        "What removeMember brings, of any text, length and bytes, is served as it was sent, or refused";
     "texts/ciphertext-bytes", Must, "§4", [STORED_VERBATIM, BASE64], ciphertext_bytes,
         "A ciphertext or IV that begins or ends with zeros, blanks or line ends, or an IV of another length, is served as it was sent";
 }
