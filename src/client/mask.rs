@@ -180,12 +180,42 @@ fn spellings(value: &[u8]) -> Vec<Vec<u8>> {
     let hex = crate::ground::hex::encode(value);
     all.push(hex.to_uppercase().into_bytes());
     all.push(hex.into_bytes());
+    all.extend([value.to_ascii_lowercase(), value.to_ascii_uppercase()]);
+    all.extend(byte_by_byte(value));
     for before in 0..3 {
         let inside = inside_base64(value, before);
         all.push(inside.replace('+', "-").replace('/', "_").into_bytes());
         all.push(inside.into_bytes());
     }
     all
+}
+
+/// As languages and templates write bytes one by one: in URLs, strings, markup, arrays and dumps.
+fn byte_by_byte(value: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let each = |write: fn(u8) -> String, between: &str| {
+        let all: Vec<_> = value.iter().map(|byte| write(*byte)).collect();
+        all.join(between).into_bytes()
+    };
+    [
+        each(|byte| format!("%{byte:02X}"), ""),
+        each(|byte| format!("%{byte:02x}"), ""),
+        each(|byte| format!("\\u{byte:04x}"), ""),
+        each(|byte| format!("\\u{byte:04X}"), ""),
+        each(|byte| format!("\\x{byte:02x}"), ""),
+        each(|byte| format!("\\x{byte:02X}"), ""),
+        each(|byte| format!("\\{byte:03o}"), ""),
+        each(|byte| format!("&#{byte};"), ""),
+        each(|byte| format!("&#x{byte:x};"), ""),
+        each(|byte| format!("&#x{byte:X};"), ""),
+        each(|byte| byte.to_string(), ","),
+        each(|byte| byte.to_string(), ", "),
+        each(|byte| byte.to_string(), " "),
+        each(|byte| format!("{byte:02x}"), ":"),
+        each(|byte| format!("{byte:02X}"), ":"),
+        each(|byte| format!("{byte:02x}"), " "),
+        each(|byte| char::from(byte).to_string(), " "),
+    ]
+    .into_iter()
 }
 
 fn lower_escapes(text: &str) -> String {
@@ -226,6 +256,21 @@ mod tests {
         }
         // Nor do two that overlap.
         assert_eq!(masked(&["abcdef", "defghi"], "<abcdefghi>"), "<***>");
+    }
+
+    #[test]
+    fn bytes_that_are_written_one_by_one_are_masked() {
+        let secret = "s3cret/of+Deployment";
+        for spelled in [
+            "%73%33%63%72%65%74%2F%6F%66%2B%44%65%70%6C%6F%79%6D%65%6E%74",
+            r"\u0073\u0033\u0063\u0072\u0065\u0074\u002f\u006f\u0066\u002b\u0044\u0065\u0070\u006c\u006f\u0079\u006d\u0065\u006e\u0074",
+            "&#115;&#51;&#99;&#114;&#101;&#116;&#47;&#111;&#102;&#43;&#68;&#101;&#112;&#108;&#111;&#121;&#109;&#101;&#110;&#116;",
+            "115,51,99,114,101,116,47,111,102,43,68,101,112,108,111,121,109,101,110,116",
+            r"\x73\x33\x63\x72\x65\x74\x2f\x6f\x66\x2b\x44\x65\x70\x6c\x6f\x79\x6d\x65\x6e\x74",
+            "S3CRET/OF+DEPLOYMENT",
+        ] {
+            assert_eq!(masked(&[secret], &format!("[{spelled}]")), "[***]");
+        }
     }
 
     #[test]

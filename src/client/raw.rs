@@ -134,6 +134,12 @@ impl RawConnection {
         !self.buffer.is_empty()
     }
 
+    /// Whether nothing has come that wasn't asked for, and the other side hasn't closed: what lies here already would be taken for the
+    /// answer to the next request.
+    pub async fn is_quiet(&mut self) -> bool {
+        !self.says_more(Duration::ZERO).await && !self.ended
+    }
+
     /// Ends the connection at once and impolitely: a reset, which fails whatever the server still writes.
     pub fn reset(self) {
         self.stream.reset_when_closed();

@@ -124,6 +124,22 @@ fn as_text(held: &Value) -> Value {
     json!(format!("not in {}", held["manifest"]["members"]))
 }
 
+fn beginnings(held: &Value) -> Value {
+    let ids = roster(held);
+    let cut = |id: &Value| id.as_str().and_then(|id| id.get(..20)).map(|id| format!("{id}..."));
+    json!(ids.as_array().into_iter().flatten().filter_map(cut).collect::<Vec<_>>())
+}
+
+fn ivs(held: &Value) -> Value {
+    let keys = held["manifest"]["members"].as_array().into_iter().flatten().map(|entry| &entry["wrappedDataKey"]);
+    json!(keys.map(|key| json!([key["ephemeralPublicKey"], key["iv"]])).collect::<Vec<_>>())
+}
+
+fn end_of_ciphertext(held: &Value) -> Value {
+    let ciphertext = held["envelope"]["ciphertext"].as_str().unwrap_or_default();
+    json!(ciphertext.get(ciphertext.len().saturating_sub(64)..).unwrap_or_default())
+}
+
 faults! {
     "refusal-401-with-roster" breaks REFUSAL_SILENT: "Whoever has no valid token is told who the members are." => { is on(401, None, roster) }
     "refusal-401-with-manifest" breaks REFUSAL_SILENT: "Whoever has no valid token is told the manifest." => { is on(401, None, |held| held["manifest"].clone()) }
@@ -138,6 +154,9 @@ faults! {
     "refusal-403-with-counters" breaks REFUSAL_SILENT: "A stranger is told the counters." => { is on(403, None, counters) }
     "refusal-403-with-version-at-push" breaks REFUSAL_SILENT: "A stranger's push is told the version in words." => { is on(403, Some(Route::Push), version_in_words) }
     "refusal-403-with-counters-in-header" breaks REFUSAL_SILENT: "A stranger is told the counters in a header." => { is in_header(403, counters) }
+    "refusal-403-with-ids-cut" breaks REFUSAL_SILENT: "A stranger is told the first 20 characters of every member's id." => { is on(403, None, beginnings) }
+    "refusal-403-with-ivs" breaks REFUSAL_SILENT: "A stranger's fetchMemberKey is told ephemeral keys and IVs of the wrapped keys." => { is on(403, Some(Route::FetchMemberKey), ivs) }
+    "refusal-403-with-end-of-ciphertext" breaks REFUSAL_SILENT: "A stranger's push is told the end of the ciphertext." => { is on(403, Some(Route::Push), end_of_ciphertext) }
     "refusal-409-with-manifest" breaks REFUSAL_SILENT: "Whoever tries to take an id is told the manifest of the repository that has it." => { is on(409, None, |held| held["manifest"].clone()) }
     "refusal-409-with-counters" breaks REFUSAL_SILENT: "Whoever tries to take an id is told the counters of the repository that has it." => { is on(409, None, counters) }
 }

@@ -130,7 +130,8 @@ fn is_plain(state: Option<&State>, operation: &Operation) -> bool {
         }
         Operation::Pull { known } => ordinary(*known),
         Operation::Push { envelope, expected, rotated } => {
-            ordinary(envelope.version)
+            ordinary(*expected)
+                && ordinary(envelope.version)
                 && ordinary(envelope.epoch)
                 && envelope.version - 1 == *expected
                 && rotated.as_ref().is_none_or(|members| members.makes_sense(envelope.epoch))
@@ -247,7 +248,11 @@ fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated:
     let applied = Outcome { next: Some(next), ..Outcome::answer(counters) };
     let follows = if rotated.is_some() { envelope.epoch >= epoch } else { envelope.epoch == epoch };
     if !sound || !follows {
-        return contradiction(&rule::PUSH_APPLIES, applied.missing(&rule::PUSH_CONSISTENT));
+        // Nothing says that a push sets the epoch of the repository to that of its envelope.
+        let kept = Answer::Push { accepted: true, version: envelope.version, epoch, conflict: false };
+        let kept = Outcome::answer(kept).missing(&rule::PUSH_CONSISTENT).unsettled();
+        return contradiction(&rule::PUSH_APPLIES, applied.missing(&rule::PUSH_CONSISTENT))
+            .or_if(envelope.epoch != epoch, || kept);
     }
     let gap = envelope.version - version > 1;
     // Nothing says how far an epoch may go in one step, or whether a rotation may stay in its epoch or leave its author out.

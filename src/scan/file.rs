@@ -77,7 +77,8 @@ impl Positioned {
             match seek(&self.file, SeekFrom::Data(from)) {
                 Ok(start) => {
                     let end = seek(&self.file, SeekFrom::Hole(start)).unwrap_or(self.length);
-                    return (start < self.length).then_some(start..end.clamp(start + 1, self.length));
+                    // The file may have grown since it was opened.
+                    return if start < self.length { Some(start..end.clamp(start + 1, self.length)) } else { None };
                 }
                 Err(rustix::io::Errno::NXIO) => return None,
                 // Not every file system knows holes.

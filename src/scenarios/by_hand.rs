@@ -179,7 +179,9 @@ impl<'c> Lane<'c> {
     async fn converse(&mut self, bytes: &[u8], request: &HandMade) -> Result<RawReply, TransportError> {
         let vault = &self.cx.world.vault;
         vault.count_request();
-        if let Some(mut kept) = self.connection.take() {
+        if let Some(mut kept) = self.connection.take()
+            && kept.is_quiet().await
+        {
             match kept.exchange(bytes, request.is_head(), ANSWER_LIMIT).await {
                 // The server had closed the idle connection meanwhile: the request was never read.
                 Err(TransportError::Closed { .. }) => {}

@@ -55,6 +55,8 @@ pub struct Observer {
     kept_bytes: AtomicU64,
     unsearched: AtomicU64,
     later_revision: AtomicBool,
+    /// Repositories for which a request was taken that breaks the schema.
+    odd: Mutex<HashSet<String>>,
 }
 
 fn note(list: &mut Vec<Seen>, what: String, check: &'static str, exchange: &Arc<Exchange>) {
@@ -66,6 +68,16 @@ fn note(list: &mut Vec<Seen>, what: String, check: &'static str, exchange: &Arc<
 }
 
 impl Observer {
+    /// Notes that a request which breaks the schema was taken for a repository.
+    pub fn took_something_odd(&self, repo: String) {
+        lock(&self.odd).insert(repo);
+    }
+
+    /// Whether what is served of a repository may be what broke the schema when it was sent.
+    pub fn has_taken_something_odd(&self, repo: &str) -> bool {
+        lock(&self.odd).contains(repo)
+    }
+
     /// Holds a 2xx body to the schema; what is wrong with it is noted and returned.
     pub fn validate(
         &self,

@@ -107,7 +107,13 @@ async fn ask(
     let retries = answer.headers.contains_key(http::header::RETRY_AFTER);
     let failed = answer.status.is_server_error() && !retries;
     if lets_pass(&answer) || (failed && severe) {
-        return broken.note(what, Err(Stop::Broken(Box::new(found(cx, request, &answer, "a refusal with a 4xx")))));
+        let expected = match answer.status.as_u16() {
+            412 | 416 => {
+                "401 or 403: preconditions and ranges count only where the answer without them is 2xx (RFC 9110 §13.2.1, §14.2)"
+            }
+            _ => "a refusal with a 4xx",
+        };
+        return broken.note(what, Err(Stop::Broken(Box::new(found(cx, request, &answer, expected)))));
     }
     if failed {
         return unclean.note(what, Err(Stop::Broken(Box::new(found(cx, request, &answer, "no server error")))));

@@ -102,6 +102,14 @@ impl Scene {
         operation == Operation::CreateRepo && !self.slots[repo].id.chars().all(plain)
     }
 
+    /// Whether a creation has another id than a UUID: a deployment may take nothing else.
+    pub(super) fn is_unusually_named(&self, repo: usize, operation: Operation) -> bool {
+        let id = &self.slots[repo].id;
+        let is_uuid =
+            id.len() == 36 && id.bytes().all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        operation == Operation::CreateRepo && !is_uuid
+    }
+
     /// The member id of a place in the cast; beyond it, nobody's, and then those of the crowd.
     pub(super) fn id(&self, who: usize) -> &str {
         self.actors.get(who).map_or_else(|| &in_crowd(who).0, |actor| &actor.identity.id)

@@ -15,7 +15,7 @@ pub(super) fn tables(database: &Database) -> Vec<Table> {
     let names = ["type", "name", "tbl_name", "rootpage", "sql"];
     let schema = Table { name: "sqlite_schema".into(), columns: names.map(str::to_owned).into(), root: 1 };
     let mut found = Statements::default();
-    database.rows(&schema, &mut Unread::of(database.pages), &mut found);
+    database.rows(&schema, &mut Unread::default(), &mut found);
     let described = found.tables.iter().map(|(sql, root)| match declaration(sql) {
         Some(Declaration { name, columns }) => Table { name, columns, root: *root },
         None => nameless(*root),

@@ -188,12 +188,20 @@ impl Ctx {
             if json {
                 observer.content_type(label.as_deref(), self.check.id, &answer.exchange);
             }
+            let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
+            let repo = repo_of(&answer.exchange.path, body.get("repoId"));
             if self.provoking.load(Ordering::Relaxed) {
+                if let Some(repo) = repo.filter(|_| !operation.changes_nothing()) {
+                    observer.took_something_odd(repo);
+                }
                 return;
             }
-            let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
+            // A server may serve what it has taken, whoever asks.
+            if repo.as_ref().is_some_and(|repo| observer.has_taken_something_odd(repo)) {
+                return;
+            }
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
-            if let Some(repo) = repo_of(&answer.exchange.path, body.get("repoId")) {
+            if let Some(repo) = repo {
                 self.world.limits.roster(&repo, &body);
                 self.world.blobs.served(&repo, &body, self.check.id, &answer.exchange);
             }

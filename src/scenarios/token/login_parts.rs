@@ -4,7 +4,9 @@ use super::Stage;
 use crate::codec::base64;
 use crate::ground::hex;
 use crate::scenarios::check::checks;
+use crate::scenarios::context::into_trouble;
 use crate::scenarios::{Auth, Ctx, Operation, Outcome};
+use crate::wire::TokenResponse;
 
 checks! {
     "token/parts-of-a-login", Must, "§3", [TOKEN_REQUIRED, SIGNATURE_VERIFIED], parts,
@@ -13,9 +15,12 @@ checks! {
 
 /// Nonces of a member, one that has bought nothing and one that has; whoever asked for the first needn't have her key.
 async fn parts(cx: &Ctx) -> Outcome {
-    let stage = Stage::set(cx, Operation::Pull).await?;
+    let mut stage = Stage::set(cx, Operation::Pull).await?;
     let nonce = cx.nonce(&stage.alice.identity).await?;
-    let (login, _) = cx.log_in(&stage.alice.identity).await?;
+    let (login, answer) = cx.log_in(&stage.alice.identity).await?;
+    // A server may let only the latest token of a key count.
+    stage.alice.token = answer.accepted::<TokenResponse>("a token request").map_err(into_trouble)?.token;
+    cx.world.remember_subject(&stage.alice.token, stage.alice.id());
     let mut attempts = vec![
         ("a nonce for a token", bearer(&nonce)),
         ("a nonce that was redeemed for a token", bearer(&login.nonce)),
