@@ -7,13 +7,16 @@ set -uo pipefail
 
 reports=${REPORTS:-avp-conformance}
 mkdir -p "$reports"
+# What an earlier run has left must not be taken for this one's.
+rm -f "$reports"/avp.{json,html,xml,sarif}
 
 words=()
+ARGS=${ARGS:-}
 [ -n "${SERVER:-}" ] && words+=(--server "$SERVER")
 [ -n "${SERVER_CMD:-}" ] && words+=(--server-cmd "$SERVER_CMD")
 [ -n "${KNOWN:-}" ] && words+=(--known "$KNOWN")
 # xargs knows quotes, and nothing that it reads is run.
-if [ -n "${ARGS:-}" ]; then
+if [ -n "${ARGS//[[:space:]]/}" ]; then
     if ! printf '%s' "$ARGS" | xargs printf '%s\0' >"$reports/.args"; then
         echo "args can't be read as words: $ARGS" >&2
         exit 2

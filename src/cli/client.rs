@@ -10,7 +10,7 @@ use globset::{Glob, GlobBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::known::{known_file, write_known};
+use super::known::{KnownFile, known_file};
 use super::near::near_misses;
 use super::reports::ReportArgs;
 use super::run::{TICK, interrupts};
@@ -23,7 +23,7 @@ use crate::report::human::{Live, LiveOptions};
 use crate::report::shell::quote;
 use crate::report::{Recorder, Run};
 use crate::requirements::Revision;
-use crate::runner::{Event, Known, Rerun};
+use crate::runner::{Event, Rerun};
 
 const AFTER: &str = "\
 In the arguments of CMD, {url} stands for the vault's address, {host} for its host:port, {port}, and {ca} for the
@@ -106,16 +106,16 @@ pub(super) struct ClientArgs {
 pub(super) fn client(args: &ClientArgs) -> Result<u8, UsageError> {
     args.reports.check()?;
     let config = config(args)?;
-    let known = config.known.clone();
+    let written = args.write_known.as_deref().map(|path| KnownFile::new(path, config.known.as_ref())).transpose()?;
     let runtime = runtime()?;
     let run = runtime.block_on(judge(args, config));
     runtime.shutdown_background();
     let run = run?;
-    if let Some(path) = &args.write_known {
-        let results = run.results.iter().map(AsRef::as_ref);
-        write_known(path, &Known::write(known.as_ref(), results, args.strict))?;
+    let status = args.reports.write(&run)?;
+    if let Some(told) = written.map(|file| file.write(&run, args.strict)).transpose()?.flatten() {
+        output::print_error(&told, args.reports.color.choice())?;
     }
-    args.reports.write(&run)
+    Ok(status)
 }
 
 fn config(args: &ClientArgs) -> Result<ClientConfig, UsageError> {

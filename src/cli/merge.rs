@@ -13,7 +13,7 @@ use super::reports::ReportArgs;
 use super::{UsageError, compare, output};
 use crate::fuzzing::server::Saved as FuzzFinding;
 use crate::report::{Recorder, Run, Saved};
-use crate::runner::{self, CheckResult, Event, RunEnd, RunInfo, Shard, Status, Summary, Verdict};
+use crate::runner::{self, CheckResult, Event, Judged, RunEnd, RunInfo, Shard, Status, Summary, Verdict};
 
 const AFTER: &str = "\
 Exit status: that of the whole run.
@@ -134,7 +134,8 @@ fn whole(args: &MergeArgs, parts: Vec<Saved>) -> Result<Run, UsageError> {
 /// Verdict, counts and notes of all parts.
 fn conclude(args: &MergeArgs, runs: &[Run], results: Vec<Arc<CheckResult>>) -> Result<Run, UsageError> {
     let strict = runs.iter().any(|run| run.info.strict);
-    let said = runs.iter().flat_map(|run| run.end.known.iter().map(|(id, said)| (*id, said.clone()))).collect();
+    let covered = runs.iter().flat_map(|run| run.end.known.iter().map(|(id, said)| (*id, said.clone()))).collect();
+    let said = Judged { covered, stale: each_once(runs.iter().flat_map(|run| &run.end.stale)) };
     let known = args.known.as_deref().map(known_file).transpose()?;
     // A part to which no check came is no broken one.
     let broken = runs.iter().find(|run| {
@@ -158,20 +159,27 @@ fn conclude(args: &MergeArgs, runs: &[Run], results: Vec<Arc<CheckResult>>) -> R
         interrupted: runs.iter().any(|run| run.end.interrupted),
         exit_code: judged.exit_code,
         known: judged.known,
+        stale: judged.stale.clone(),
         hosted: None,
     };
     let planned = results.iter().filter(|result| result.status != Status::Skip).count();
     let info = RunInfo { planned, shard: None, strict, ..RunInfo::clone(&runs[0].info) };
     let mut recorder = Recorder::default();
     recorder.event(&Event::RunStarted(Arc::new(info)));
-    for note in runs.iter().flat_map(|run| &run.notes).chain(&judged.stale) {
-        recorder.event(&Event::Note(note.clone()));
+    for note in each_once(runs.iter().flat_map(|run| &run.notes).chain(&judged.stale)) {
+        recorder.event(&Event::Note(note));
     }
     for result in results {
         recorder.event(&Event::CheckFinished(result));
     }
     recorder.event(&Event::RunFinished(Arc::new(end)));
     recorder.finish().ok_or_else(|| "nothing to merge".into())
+}
+
+/// What several parts say, in the order of the first.
+fn each_once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    texts.filter(|text| seen.insert(text.as_str())).cloned().collect()
 }
 
 /// The trials of all parts; 1 when a server came off wrong.

@@ -15,13 +15,13 @@ use tokio::sync::watch;
 
 use self::args::RunArgs;
 use super::serve::asked_to_end;
-use super::{USAGE, UsageError, backend, known::write_known, output, runtime};
+use super::{USAGE, UsageError, backend, known::KnownFile, output, runtime};
 use crate::client::Profile;
 use crate::history::{self, History, HistoryError, Verdict};
 use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
 use crate::report::{Drawn, Format, Recorder, Redactor, Run};
-use crate::runner::{self, Event, Known, RunConfig, Target};
+use crate::runner::{self, Event, RunConfig, Target};
 use crate::selftest::{Around, Stage};
 use crate::server::Running;
 
@@ -37,7 +37,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     args.reports.check()?;
     let redactor = Redactor::new(config.headers.iter().chain(&config.idp_headers));
     let saved = args.save_history.as_deref().map(SavedHistory::create).transpose()?;
-    let (recording, known) = (config.recording.clone(), config.known.clone());
+    let written = args.write_known.as_deref().map(|path| KnownFile::new(path, config.known.as_ref())).transpose()?;
+    let recording = config.recording.clone();
     config.trace |= args.reports.want(Format::wants_every_exchange);
     if args.reports.want(Format::wants_histories) && config.recording.is_none() {
         config.recording = Some(Arc::default());
@@ -57,11 +58,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, UsageError> {
     runtime.shutdown_background();
     let mut finished = finished?;
     finished.history = recording.as_ref().and_then(|recording| drawn(&recording.history(), &redactor));
-    if let Some(path) = &args.write_known {
-        let results = finished.results.iter().map(AsRef::as_ref);
-        write_known(path, &Known::write(known.as_ref(), results, args.strict))?;
-    }
     let mut status = args.reports.write(&finished)?;
+    if let Some(told) = written.map(|file| file.write(&finished, args.strict)).transpose()?.flatten() {
+        output::print_error(&told, args.reports.color.choice())?;
+    }
     if let (Some(saved), Some(recording)) = (saved, recording) {
         let told = saved.write(&recording.history(), &redactor).unwrap_or_else(|error| {
             status = if status == 0 { USAGE } else { status };

@@ -80,6 +80,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
         interrupted: exit_code == 130,
         exit_code,
         known: tally.known.covered,
+        stale: tally.known.stale,
         hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));

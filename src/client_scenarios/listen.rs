@@ -58,6 +58,7 @@ pub async fn listen(
         interrupted: false,
         exit_code,
         known: tally.known.covered,
+        stale: tally.known.stale,
         hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));

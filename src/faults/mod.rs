@@ -56,6 +56,7 @@ mod returns;
 mod rosters;
 mod rows;
 mod spellings;
+mod stale;
 mod status;
 mod storage;
 #[cfg(test)]
@@ -183,6 +184,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         disclosure::faults(),
         hangups::faults(),
         framing::faults(),
+        stale::faults(),
         replicas::faults(),
         crashes::faults(),
         profiles::faults(),

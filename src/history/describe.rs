@@ -61,10 +61,13 @@ fn members_in(roster: &Roster) -> String {
     format!("{count} member{}", if count == 1 { "" } else { "s" })
 }
 
-/// A moment, in microseconds after another one.
+/// A moment after another one, in microseconds or milliseconds.
 pub fn micros(time: u64, since: u64) -> String {
     let nanos = time.saturating_sub(since);
-    format!("{}.{} µs", nanos / 1000, nanos % 1000 / 100)
+    if nanos < 1_000_000 {
+        return format!("{}.{} µs", nanos / 1000, nanos % 1000 / 100);
+    }
+    format!("{}.{} ms", nanos / 1_000_000, nanos % 1_000_000 / 100_000)
 }
 
 impl Offence {

@@ -64,7 +64,7 @@ fn drawing(history: &History, met: usize, repo: Word, ops: &[&Op]) -> String {
     let mut out = format!(
         "<h3>Repository <code>{name}</code></h3>\n<p class=\"dim\">{met} of {} operations began while another one was under way; \
          the first {} from there, in {}.</p>\n\
-         <div class=\"scroll\" role=\"region\" aria-label=\"Timeline\" tabindex=\"0\"><svg width=\"{WIDTH}\" height=\"{height}\" \
+         <div class=\"scroll\" role=\"group\" aria-label=\"Timeline\" tabindex=\"0\"><svg width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\" aria-label=\"Operations by client, in the order of their starts and ends\">",
         ops.len(),
         shown.len(),

@@ -76,7 +76,7 @@ pub fn figure(history: &History, offence: &Offence) -> String {
     let repo = escape(history.words.text(offence.repo));
     format!(
         "<p>Repository <code>{repo}</code></p>\n{}\n<p class=\"key\">{}</p>\n{}\n\
-         <div class=\"scroll\" role=\"region\" aria-label=\"Operations\" tabindex=\"0\">{}</div>\n",
+         <div class=\"scroll\" role=\"group\" aria-label=\"Operations\" tabindex=\"0\">{}</div>\n",
         picture.drawing(),
         picture.key(),
         picture.reasons(),
@@ -152,7 +152,7 @@ impl Picture<'_> {
         let width = MARGIN + self.moments.len() * STEP + STEP;
         let height = TOP + self.clients.len() * LANE + 8;
         let mut svg = format!(
-            "<div class=\"scroll\" role=\"region\" aria-label=\"Timeline\" tabindex=\"0\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" \
+            "<div class=\"scroll\" role=\"group\" aria-label=\"Timeline\" tabindex=\"0\"><svg width=\"{width}\" height=\"{height}\" role=\"img\" \
              aria-label=\"Operations by client, in the order of their starts and ends\">"
         );
         // Writing to a string can't fail.

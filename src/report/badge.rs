@@ -21,6 +21,9 @@ struct Badge {
 pub(super) fn render(run: &Run) -> String {
     let failed = run.unknown(crate::runner::Status::Fail).len();
     let (message, color) = match run.end.verdict {
+        Verdict::Conformant | Verdict::NotConformantAsKnown | Verdict::Incomplete if !run.end.stale.is_empty() => {
+            ("file of known failures is out of date".to_owned(), "red")
+        }
         Verdict::Conformant => ("conformant".to_owned(), "brightgreen"),
         Verdict::NotConformant => (format!("not conformant, {failed} failed"), "red"),
         Verdict::NotConformantAsKnown => {
@@ -29,7 +32,7 @@ pub(super) fn render(run: &Run) -> String {
         Verdict::Incomplete => ("incomplete".to_owned(), "yellow"),
         Verdict::NotJudged => ("not judged".to_owned(), "lightgrey"),
     };
-    let is_error = run.end.verdict == Verdict::NotConformant;
+    let is_error = color == "red";
     let badge = Badge { schema_version: 1, label: format!("AVP {}", run.info.spec), message, color, is_error };
     let text = serde_json::to_string_pretty(&badge).expect("a few strings and a number always serialize");
     text + "\n"

@@ -6,7 +6,7 @@ use super::saved::{Saved, SavedCheck};
 use super::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use super::text::{clean, fit, width};
 use crate::ground::shown::count;
-use crate::runner::Status;
+use crate::runner::{Omission, Status, Verdict};
 
 /// Lines of a list that are shown.
 const MOST: usize = 60;
@@ -24,6 +24,8 @@ pub struct Difference<'a> {
     pub new: Vec<&'a SavedCheck>,
     /// Isn't there any more.
     pub gone: Vec<&'a SavedCheck>,
+    /// The newer run came to no verdict on something that the older one had judged.
+    blind: bool,
 }
 
 /// Compares two reports, check by check.
@@ -44,6 +46,9 @@ pub fn compare<'a>(old: &'a Saved, new: &'a Saved) -> Difference<'a> {
             },
         }
     }
+    // What doesn't apply any more, or was left out on purpose, is no loss.
+    let unjudged = |check: &SavedCheck| check.omission == Some(Omission::NotJudged);
+    difference.blind = difference.lost.iter().any(|(_, now)| new.verdict == Verdict::NotJudged || unjudged(now));
     difference.gone = before.iter().filter(|(id, _)| !after.contains_key(*id)).map(|(_, check)| *check).collect();
     difference
 }
@@ -62,25 +67,29 @@ fn rank(check: &SavedCheck) -> Option<u8> {
 impl Difference<'_> {
     /// Whether something got worse. What is new says nothing about before: an older suite didn't look.
     pub fn is_worse(&self) -> bool {
-        !self.broken.is_empty()
+        !self.broken.is_empty() || self.blind
     }
 
     /// The difference for a terminal, what got worse first.
     pub fn text(&self, old: &Saved, new: &Saved, columns: usize) -> String {
         let mut out = String::new();
         for (word, saved) in [("old", old), ("new", new)] {
-            let line = format!("{} · {} · AVP {} · {}", saved.file, saved.target, saved.spec, saved.verdict.name());
+            let line = format!("{} · {} · AVP {} · {}", saved.verdict.name(), saved.file, saved.spec, saved.target);
             out += &format!("{}  {}\n", paint(BOLD, word), fit(&clean(&line), columns.saturating_sub(5)));
         }
         let pairs = |list: &[(&SavedCheck, &SavedCheck)]| -> Vec<(String, String)> {
             list.iter()
                 .map(|(was, now)| {
-                    (format!("{}  {} → {}", now.id, was.status.name(), now.status.name()), now.message.clone())
+                    (
+                        format!("{}  {} → {}{}", now.id, was.status.name(), now.status.name(), known(now)),
+                        now.message.clone(),
+                    )
                 })
                 .collect()
         };
         let single = |list: &[&SavedCheck]| -> Vec<(String, String)> {
-            list.iter().map(|check| (format!("{}  {}", check.id, check.status.name()), check.message.clone())).collect()
+            let head = |check: &SavedCheck| format!("{}  {}{}", check.id, check.status.name(), known(check));
+            list.iter().map(|check| (head(check), check.message.clone())).collect()
         };
         section(&mut out, &paint(RED.bold(), "Broken"), &pairs(&self.broken), columns);
         section(&mut out, &paint(GREEN.bold(), "Fixed"), &pairs(&self.fixed), columns);
@@ -98,6 +107,10 @@ impl Difference<'_> {
         out += &format!("\n{}\n", counts.join(" · "));
         out
     }
+}
+
+fn known(check: &SavedCheck) -> &'static str {
+    if check.known.is_some() { ", as known" } else { "" }
 }
 
 fn section(out: &mut String, title: &str, rows: &[(String, String)], columns: usize) {

@@ -23,6 +23,16 @@ pub(super) fn render(run: &Run) -> String {
     annotate(&mut out, run, "warning", |result| {
         matches!(result.status, Status::Warn | Status::Error) && !run.is_problem(result.status)
     });
+    let known = run.known();
+    if !known.is_empty() {
+        let named: Vec<_> = known.iter().map(|result| result.check.id).collect();
+        command(
+            &mut out,
+            "notice",
+            "Known failures",
+            &format!("{}: {}", count(known.len(), "check"), named.join(", ")),
+        );
+    }
     if out.is_empty() {
         command(&mut out, "notice", "AVP conformance", &verdict(run));
     }

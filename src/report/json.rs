@@ -48,6 +48,9 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hosted: Option<Hosted>,
     summary: Summary,
+    /// What is wrong with the file of known failures.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    stale_known: &'a [String],
     notes: &'a [String],
     /// What the findings come down to, the most fundamental first.
     causes: Vec<Cause<'a>>,
@@ -128,6 +131,7 @@ pub(super) fn render(run: &Run) -> String {
         requests: end.requests,
         hosted: end.hosted,
         summary: end.summary,
+        stale_known: &end.stale,
         notes: &run.notes,
         causes: run.causes.list().iter().map(cause).collect(),
         checks: run.results.iter().map(|result| check(run, result)).collect(),

@@ -63,6 +63,13 @@ fn whole(run: &Run) -> TestSuite {
     let title = human::title(end.verdict);
     case.set_system_out(if text.is_empty() { title.to_owned() } else { format!("{title}: {text}") });
     suite.add_test_case(case);
+    for complaint in &end.stale {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        status.set_type("stale").set_message(clean(complaint).into_owned());
+        let mut case = TestCase::new("run/known-failures", status);
+        case.set_classname("avp-conform.run");
+        suite.add_test_case(case);
+    }
     suite
 }
 

@@ -152,10 +152,10 @@ impl<'a> Matrix<'a> {
         let differing = self.rows.iter().filter(|(_, states)| differs(states)).count();
         let body = format!(
             "<header><h1>{} side by side</h1><p>{} differ in {}.</p></header>\n<main><section aria-labelledby=\"totals\">\
-             <h2 id=\"totals\">Totals</h2><div class=\"scroll\" role=\"region\" aria-labelledby=\"totals\" tabindex=\"0\">\
+             <h2 id=\"totals\">Totals</h2><div class=\"scroll\" role=\"group\" aria-labelledby=\"totals\" tabindex=\"0\">\
              <table class=\"matrix\"><thead><tr><td></td>{head}</tr></thead><tbody>{totals}</tbody></table></div></section>\n\
              <section aria-labelledby=\"rows\"><h2 id=\"rows\">Requirements</h2>\
-             <div class=\"scroll\" role=\"region\" aria-labelledby=\"rows\" tabindex=\"0\">\
+             <div class=\"scroll\" role=\"group\" aria-labelledby=\"rows\" tabindex=\"0\">\
              <table class=\"matrix\"><thead><tr><td></td>{head}</tr></thead><tbody>\n{rows}</tbody></table></div></section></main>",
             count(self.reports.len(), "report"),
             if self.reports.len() == 2 { "They" } else { "Some" },

@@ -46,7 +46,7 @@ impl Redactor {
 
     /// The text without secrets.
     pub fn text(&self, text: &str) -> String {
-        self.mask.text(text.to_owned())
+        shown::without_tokens(self.mask.text(text.to_owned()))
     }
 
     /// Exchanges that are one stay one.
@@ -99,7 +99,7 @@ impl Redactor {
     }
 
     fn body(&self, body: &RecordedBody) -> RecordedBody {
-        RecordedBody { text: shown::token_in_json(self.text(&body.text)), length: body.length }
+        RecordedBody { text: self.text(&body.text), length: body.length }
     }
 }
 

@@ -99,6 +99,7 @@ fn broken_off(results: &[Arc<CheckResult>]) -> RunEnd {
         interrupted: true,
         exit_code: 3,
         known: Default::default(),
+        stale: Vec::new(),
         hosted: None,
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn end(verdict: Verdict, reason: &str, summary: Summary) -> RunEnd {
             Verdict::NotJudged => 3,
         },
         known: Default::default(),
+        stale: Vec::new(),
         hosted: None,
     }
 }

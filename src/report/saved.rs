@@ -52,6 +52,8 @@ pub struct Saved {
     interrupted: bool,
     strict: bool,
     requests: u64,
+    #[serde(default)]
+    stale_known: Vec<String>,
     notes: Vec<String>,
     shard: Option<String>,
     /// Every check.
@@ -76,7 +78,8 @@ pub struct SavedCheck {
     pub section: String,
     /// How it ended.
     pub status: Status,
-    omission: Option<Omission>,
+    /// Why there is no verdict.
+    pub omission: Option<Omission>,
     /// Why the failure is known, if it is.
     pub known: Option<String>,
     /// Ids of the rules that it proves.
@@ -210,6 +213,7 @@ impl Saved {
             interrupted: self.interrupted,
             exit_code: self.exit_status,
             known,
+            stale: self.stale_known.clone(),
             hosted: None,
         };
         let unknown = results.iter().filter(|result| !end.known.contains_key(result.check.id));

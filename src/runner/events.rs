@@ -144,6 +144,8 @@ pub struct RunEnd {
     pub exit_code: u8,
     /// Failures that are known, by check: where that is said, and why.
     pub known: BTreeMap<&'static str, String>,
+    /// What is wrong with the file of known failures, one sentence a line: each fails the run.
+    pub stale: Vec<String>,
     /// What the servers have used that the suite has started, where the system says.
     pub hosted: Option<Hosted>,
 }

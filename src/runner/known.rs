@@ -2,13 +2,14 @@
 //!
 //! A line is a check id or a glob, then, as one likes, `until:YYYY-MM-DD` and a reason. `#` begins a comment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use globset::{Glob, GlobMatcher};
 use jiff::civil::Date;
 
 use super::{CheckResult, Status, Summary};
+use crate::ground::shown::count;
 use crate::scenarios::CheckInfo;
 
 /// The largest file that is read, in bytes; one line for each check takes some 20 KiB.
@@ -31,9 +32,19 @@ struct Line {
     matcher: GlobMatcher,
     until: Option<Date>,
     reason: String,
+    /// The comments before it, and the one behind it.
+    comments: Vec<String>,
+    remark: String,
 }
 
 impl Line {
+    /// What stands behind the pattern.
+    fn rest(&self) -> String {
+        let until = self.until.map(|until| format!(" until:{until}")).unwrap_or_default();
+        let space = |text: &str| if text.is_empty() { String::new() } else { format!(" {text}") };
+        format!("{until}{}{}", space(&self.reason), space(&self.remark))
+    }
+
     fn means(&self, check: &CheckInfo) -> bool {
         self.matcher.is_match(check.id) || self.matcher.is_match(check.base())
     }
@@ -72,8 +83,11 @@ impl Judged {
     /// The reason and the exit status of a verdict, with what is wrong with the file: that fails a run.
     pub fn added_to(&self, reason: String, exit: u8) -> (String, u8) {
         let Some(first) = self.stale.first() else { return (reason, exit) };
-        let more =
-            if self.stale.len() > 1 { format!(" (and {} more lines)", self.stale.len() - 1) } else { String::new() };
+        let more = if self.stale.len() > 1 {
+            format!(" (and {})", count(self.stale.len() - 1, "more line"))
+        } else {
+            String::new()
+        };
         let both = if reason.is_empty() { String::new() } else { format!("{reason}; ") };
         (format!("{both}{first}{more}"), exit.max(1))
     }
@@ -85,16 +99,26 @@ impl Known {
     /// # Errors
     /// [`KnownError`] for the first line that can't be understood.
     pub fn parse(file: &str, text: &str, today: Date) -> Result<Self, KnownError> {
-        let mut lines = Vec::new();
+        let (mut lines, mut comments) = (Vec::new(), Vec::new());
         for (at, text) in text.lines().enumerate() {
             let failed = |what: String| KnownError { file: file.to_owned(), line: at + 1, what };
-            let mut words = uncommented(text.trim_start_matches('\u{feff}')).split_whitespace();
-            let Some(pattern) = words.next() else { continue };
+            let text = text.trim_start_matches('\u{feff}');
+            let entry = uncommented(text);
+            let comment = text[entry.len()..].trim_end();
+            let mut words = entry.split_whitespace();
+            let Some(pattern) = words.next() else {
+                comments.extend((!comment.is_empty()).then(|| comment.to_owned()));
+                continue;
+            };
             let glob =
                 Glob::new(pattern).map_err(|error| failed(format!("{pattern:?} is no glob: {}", error.kind())))?;
             let (mut until, mut reason) = (None, String::new());
-            for word in words {
-                match word.strip_prefix("until:") {
+            while let Some(word) = words.next() {
+                let date = strip_prefix_ignoring_case(word, "until:");
+                if word.eq_ignore_ascii_case("until") {
+                    return Err(failed("write until:2027-01-31, without a blank before the colon".into()));
+                }
+                match date.map(|date| if date.is_empty() { words.next().unwrap_or_default() } else { date }) {
                     Some(date) => {
                         let read = date
                             .parse()
@@ -109,7 +133,8 @@ impl Known {
                 }
             }
             let (number, pattern) = (at + 1, pattern.to_owned());
-            lines.push(Line { number, pattern, matcher: glob.compile_matcher(), until, reason });
+            let (comments, remark) = (std::mem::take(&mut comments), comment.to_owned());
+            lines.push(Line { number, pattern, matcher: glob.compile_matcher(), until, reason, comments, remark });
         }
         Ok(Self { file: file.to_owned(), today, lines })
     }
@@ -165,25 +190,53 @@ impl Known {
         format!("{} line {}{until}{reason}", self.file, line.number)
     }
 
-    /// The text of a file that lists what failed in a run. What this file says of a check, its reason and date, is kept.
+    /// The text of a file that lists what failed in a run. What the old file says of a check, its reason, date and comments, is kept, and so
+    /// are its lines about checks that weren't judged.
     pub fn write<'a>(old: Option<&Self>, results: impl Iterator<Item = &'a CheckResult>, strict: bool) -> String {
-        let mut text = String::from(
-            "# Known failures, for --known. One check id or glob a line, then until:YYYY-MM-DD and a reason as you like.\n",
-        );
-        for result in results {
+        let mut text = format!("{HEADER}\n");
+        let old = old.map_or(&[][..], |old| &old.lines);
+        let (mut judged, mut used) = (Vec::new(), BTreeSet::new());
+        for result in results.filter(|result| result.status != Status::Skip) {
+            judged.push(result.check);
             let fails =
                 matches!(result.status, Status::Fail | Status::Error) || (strict && result.status == Status::Warn);
             if !fails {
                 continue;
             }
-            let line = old.and_then(|old| old.lines.iter().find(|line| line.means(result.check)));
-            let until = line.and_then(|line| line.until).map(|until| format!(" until:{until}")).unwrap_or_default();
-            let reason =
-                line.filter(|line| !line.reason.is_empty()).map(|line| format!(" {}", line.reason)).unwrap_or_default();
-            let _ = write!(text, "\n# {}\n{}{until}{reason}\n", result.check.title, result.check.id);
+            let line = old.iter().find(|line| line.means(result.check));
+            let title = format!("# {}", result.check.title);
+            // The comments of a glob stand before the first check that it means.
+            let first = line.is_some_and(|line| used.insert(line.number));
+            let comments = line.filter(|_| first).map_or(&[][..], |line| &line.comments);
+            let _ = write!(text, "\n{title}\n");
+            for comment in comments.iter().filter(|comment| **comment != title && *comment != HEADER) {
+                let _ = writeln!(text, "{comment}");
+            }
+            let _ = writeln!(text, "{}{}", result.check.id, line.map(Line::rest).unwrap_or_default());
+        }
+        let kept = old.iter().filter(|line| !judged.iter().any(|check| line.means(check)));
+        for (at, line) in kept.enumerate() {
+            if at == 0 {
+                let _ = write!(text, "\n{NOT_JUDGED}\n");
+            }
+            for comment in line.comments.iter().filter(|comment| *comment != HEADER && *comment != NOT_JUDGED) {
+                let _ = writeln!(text, "{comment}");
+            }
+            let _ = writeln!(text, "{}{}", line.pattern, line.rest());
         }
         text
     }
+}
+
+/// The first line of a file that is written.
+const HEADER: &str =
+    "# Known failures, for --known. One check id or glob a line, then until:YYYY-MM-DD and a reason as you like.";
+/// Before the lines that a run says nothing about.
+const NOT_JUDGED: &str = "# Kept, since the last run didn't judge them:";
+
+fn strip_prefix_ignoring_case<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 /// A line without its comment: `#` at its beginning or after a blank.
@@ -201,6 +254,7 @@ fn uncommented(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::Omission;
     use crate::scenarios;
 
     const TODAY: Date = jiff::civil::date(2026, 11, 28);
@@ -229,6 +283,38 @@ mod tests {
     fn what_fails_and_is_not_listed_is_not_covered() {
         let judged = judge("push/applies\n", &[("push/applies", Status::Fail), ("pull/unchanged", Status::Fail)]);
         assert!(!judged.covered.contains_key("pull/unchanged"));
+    }
+
+    #[test]
+    fn what_is_written_keeps_what_the_run_says_nothing_about() {
+        let info = |id: &str| &scenarios::all().find(|check| check.info.id == id).unwrap().info;
+        let result =
+            |id: &str, status| CheckResult { status, ..CheckResult::left_out(info(id), Omission::LeftOut, "") };
+        let old = parse(
+            "# ours\npush/applies until:2027-01-31 ticket 12 # by Jo\n\n# the store\npull/* until: 2027-02-01 later\nauth/expires-at x\n",
+        )
+        .unwrap();
+        let results = [
+            result("push/applies", Status::Fail),
+            result("auth/expires-at", Status::Pass),
+            result("pull/unchanged", Status::Skip),
+        ];
+        let text = Known::write(Some(&old), results.iter(), false);
+        let lines: Vec<_> = text.lines().skip(3).collect();
+        assert_eq!(
+            lines,
+            [
+                "# ours",
+                "push/applies until:2027-01-31 ticket 12 # by Jo",
+                "",
+                NOT_JUDGED,
+                "# the store",
+                "pull/* until:2027-02-01 later"
+            ]
+        );
+        // Written once more, nothing is added.
+        let again = Known::write(Some(&parse(&text).unwrap()), results.iter(), false);
+        assert_eq!(again, text);
     }
 
     #[test]

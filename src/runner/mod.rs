@@ -328,6 +328,7 @@ impl Run<'_> {
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
             known: known.covered,
+            stale: known.stale,
             hosted: self.hosted,
         });
         (self.emit)(Event::RunFinished(end.clone()));

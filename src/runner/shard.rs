@@ -100,12 +100,13 @@ pub struct Judgement {
     pub stale: Vec<String>,
 }
 
-/// Judges results that are there already. `known` is what the parts said is known, which holds where no file is given.
+/// Judges results that are there already. `known` is what the parts said of their file of known failures, which holds where no file is
+/// given.
 pub fn judge_results(
     results: &[Arc<CheckResult>],
     strict: bool,
     file: Option<&Known>,
-    known: BTreeMap<&'static str, String>,
+    known: super::known::Judged,
     broken: Option<String>,
 ) -> Judgement {
     let mut tally = Tally::default();
@@ -114,7 +115,7 @@ pub fn judge_results(
     let exists = super::parts::is_meant;
     let judged = match file {
         Some(file) => file.judge(&outcomes, strict, exists),
-        None => super::known::Judged { covered: known, stale: Vec::new() },
+        None => known,
     };
     tally.forgive(&outcomes, &judged);
     let mut config = RunConfig::new(Target::Avp(String::new()));

@@ -76,6 +76,7 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
         interrupted: false,
         exit_code,
         known: Default::default(),
+        stale: Vec::new(),
         hosted: None,
     });
     emit(Event::RunFinished(Arc::clone(&end)));

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::state::{compare_envelope, compare_manifest};
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, TransportError};
+use crate::ground::shown::count;
 
 /// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
 pub(super) fn crowd(cx: &Ctx) -> usize {
@@ -71,7 +72,7 @@ impl Rounds {
         if self.complete == 0 {
             return Err(Stop::not_judged(format!("not all requests were answered in any round of {what}")));
         }
-        cx.remark(format!("not provoked in {} rounds of {what}", self.complete));
+        cx.remark(format!("not provoked in {} of {what}", count(self.complete as usize, "round")));
         Ok(())
     }
 }

@@ -136,7 +136,16 @@ async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
     repo.apply_add(&request.member);
     added(&repo, &answer)?;
     cx.readable(&alice, &repo, "addMember of an entry of an earlier epoch").await?;
-    is_entry(&cx.fetch(&alice, repo.id(), &late.id).await?, &request.member)
+    is_entry(&cx.fetch(&alice, repo.id(), &late.id).await?, &request.member)?;
+    // Nor does an entry of a later one take the repository with it.
+    let mut early = repo.add_request(&cx.identity());
+    early.member.key_epoch = repo.epoch() + 6;
+    let answer = cx.add(&alice, &early).await?;
+    if answer.is_success() {
+        repo.apply_add(&early.member);
+        added(&repo, &answer)?;
+    }
+    cx.readable(&alice, &repo, "addMember of an entry of a later epoch").await
 }
 
 /// v1 policy: any member may invite.

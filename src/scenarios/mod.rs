@@ -13,6 +13,7 @@ pub(crate) mod check;
 mod contention;
 mod context;
 mod counters;
+mod counters_after;
 pub(crate) mod crash;
 mod create_repo;
 mod disclosure;
@@ -141,6 +142,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         assigned::CHECKS,
         last_look::CHECKS,
         removal_refused::CHECKS,
+        counters_after::CHECKS,
         status::CHECKS,
         unadmitted::CHECKS,
         refusals::CHECKS,

@@ -86,7 +86,7 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
     let Some(envelope) = pulled.envelope else {
         return Err(answer.broken(format!("the current envelope, as {known} isn't the current version {at}"), "none"));
     };
-    let after = format!("the last write, to who knows version {known},");
+    let after = format!("the last write, where version {known} is known");
     compare_state(repo, &pulled.manifest, &envelope)
         .map_or(Ok(()), |difference| Err(changed(deed, &answer, &after, &difference)))
 }

@@ -112,6 +112,7 @@ fn end(campaign: &Campaign, summary: Summary, exit_code: u8) -> RunEnd {
         interrupted: matches!(campaign.end, End::Interrupted),
         exit_code,
         known: Default::default(),
+        stale: Vec::new(),
         hosted: None,
     }
 }

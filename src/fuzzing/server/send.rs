@@ -66,7 +66,7 @@ impl Kept {
     }
 
     fn recorded(&self, mask: &Mask) -> RecordedBody {
-        RecordedBody { text: shown::token_in_json(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
+        RecordedBody { text: shown::without_tokens(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
     }
 }
 

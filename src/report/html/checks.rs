@@ -4,7 +4,7 @@ use super::super::explain::one_line;
 use super::super::run::Run;
 use super::super::text::duration;
 use super::coverage::title;
-use super::differ::marked;
+use super::differ::{marked, wrong_members};
 use super::escape::{esc, link};
 use super::exchange;
 use crate::ground::shown::count;
@@ -164,7 +164,8 @@ fn body(run: &Run, result: &CheckResult, wrong: bool) -> String {
     let exchanges = run.exchanges_of(result);
     let rest: Vec<_> = exchanges.iter().filter(|exchange| !told.contains(&std::sync::Arc::as_ptr(exchange))).collect();
     if wrong && !rest.is_empty() {
-        let shown: String = rest.iter().rev().take(EXCHANGES).rev().map(|each| exchange::shown(run, each)).collect();
+        let shown: String =
+            rest.iter().rev().take(EXCHANGES).rev().map(|each| exchange::shown(run, each, &[])).collect();
         let number = count(rest.len(), "other exchange");
         out += &format!("<details><summary>{number} of this check</summary>{shown}</details>\n");
     }
@@ -188,13 +189,14 @@ fn finding(run: &Run, finding: &Finding, told: &mut Vec<*const crate::client::Ex
     row(&mut out, "expected", &esc(&finding.expected));
     row(&mut out, "observed", &marked(&finding.expected, &finding.observed));
     out += "</dl>\n";
+    let wrong = wrong_members(&finding.observed);
     for exchange in finding.exchange.iter().chain(&finding.evidence).take(EXCHANGES) {
         let at = std::sync::Arc::as_ptr(exchange);
         if told.contains(&at) {
             continue;
         }
         told.push(at);
-        out += &exchange::shown(run, exchange);
+        out += &exchange::shown(run, exchange, &wrong);
     }
     out + "</div>\n"
 }

@@ -14,7 +14,7 @@ pub(super) fn marked(expected: &str, observed: &str) -> String {
     }
     let common = common(&one, &other);
     let kept = common.iter().filter(|kept| **kept).count();
-    if kept * 3 < other.len() || kept == other.len() {
+    if kept * 2 < other.len() || kept == other.len() {
         return esc(observed);
     }
     let mut out = String::new();
@@ -36,6 +36,51 @@ pub(super) fn marked(expected: &str, observed: &str) -> String {
     }
     if open {
         out.push_str("</mark>");
+    }
+    out
+}
+
+/// A member that isn't as it must be, and the beginning of its value as JSON has it.
+pub(super) type Wrong<'t> = (&'t str, &'t str);
+
+/// The members that a sentence names: `manifest.keyEpoch is 0, not 3` has `keyEpoch` and `0`.
+pub(super) fn wrong_members(observed: &str) -> Vec<Wrong<'_>> {
+    let places = observed.match_indices(" is ");
+    places
+        .filter_map(|(at, verb)| {
+            let word = observed[..at].rsplit(' ').next()?;
+            let name = word.rsplit('.').next()?;
+            let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let (value, _) = observed[at + verb.len()..].split_once(", not ")?;
+            let value = value.split('\u{2026}').next()?;
+            (is_name && !value.is_empty()).then_some((name, value))
+        })
+        .collect()
+}
+
+/// A body of JSON, a member a line, in which the values of these members are marked.
+pub(super) fn with_marks(body: &str, wrong: &[Wrong<'_>]) -> String {
+    let mut out = String::with_capacity(body.len() * 2);
+    for (number, line) in body.split('\n').enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        let value = wrong.iter().find_map(|(name, value)| {
+            let (_, said) = line.trim_start().strip_prefix('"')?.split_once(name)?;
+            let said = said.strip_prefix("\": ")?;
+            let whole = said.strip_suffix(',').unwrap_or(said);
+            let cut = value.starts_with('"') && !value.ends_with('"');
+            let same = if cut { whole.starts_with(value) } else { whole == *value };
+            let at = line.len() - said.len();
+            same.then_some(at..at + whole.len())
+        });
+        match value {
+            Some(value) => {
+                let [before, marked, after] = [&line[..value.start], &line[value.clone()], &line[value.end..]].map(esc);
+                out += &format!("{before}<mark>{marked}</mark>{after}");
+            }
+            None => out += &esc(line),
+        }
     }
     out
 }
@@ -75,6 +120,20 @@ fn common(one: &[&str], other: &[&str]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_that_are_wrong_are_marked_in_the_answer() {
+        let observed =
+            "after a push, pull shows: manifest.keyEpoch is 0, not 3; envelope.iv is \"ab\u{2026}\", not \"x\"";
+        let wrong = wrong_members(observed);
+        assert_eq!(wrong, [("keyEpoch", "0"), ("iv", "\"ab")]);
+        let body = "{\n  \"keyEpoch\": 0,\n  \"iv\": \"abc<\",\n  \"newKeyEpoch\": 0,\n  \"x\": 0\n}";
+        let marked = "{\n  &quot;keyEpoch&quot;: <mark>0</mark>,\n  &quot;iv&quot;: <mark>&quot;abc&lt;&quot;</mark>,\n  \
+                      &quot;newKeyEpoch&quot;: 0,\n  &quot;x&quot;: 0\n}";
+        assert_eq!(with_marks(body, &wrong), marked);
+        assert_eq!(wrong_members("status 409"), []);
+        assert_eq!(wrong_members(" is , not  is "), []);
+    }
 
     #[test]
     fn what_differs_is_marked() {

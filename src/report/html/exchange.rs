@@ -3,6 +3,7 @@
 use super::super::explain::{answer_line, request_line};
 use super::super::run::Run;
 use super::super::shell::quote;
+use super::differ::{Wrong, with_marks};
 use super::escape::{esc, indented, is_plain, lines};
 use crate::client::{Exchange, RecordedBody};
 use crate::ground::shown::count;
@@ -10,20 +11,20 @@ use crate::ground::shown::count;
 /// Characters of a body that are shown; the JSON report has all that was kept.
 const SHOWN: usize = 4000;
 
-/// Request and answer, side by side where there is room.
-pub(super) fn shown(run: &Run, exchange: &Exchange) -> String {
+/// Request and answer, side by side where there is room; the answer's members that are wrong are marked.
+pub(super) fn shown(run: &Run, exchange: &Exchange, wrong: &[Wrong<'_>]) -> String {
     format!(
         "<div class=\"exchange\"><div class=\"sent\"><p class=\"line\"><b>request</b> <code>{}</code></p>{}</div>\
          <div class=\"came\"><p class=\"line\"><b>answer</b> <code>{}</code></p>{}</div>{}</div>\n",
         esc(&request_line(exchange)),
-        body(&exchange.request, "Request body"),
+        body(&exchange.request, "Request body", &[]),
         esc(&answer_line(exchange)),
-        body(&exchange.response, "Answer body"),
+        body(&exchange.response, "Answer body", wrong),
         curl(run, exchange)
     )
 }
 
-fn body(body: &RecordedBody, label: &str) -> String {
+fn body(body: &RecordedBody, label: &str, wrong: &[Wrong<'_>]) -> String {
     if body.length == 0 {
         return String::new();
     }
@@ -34,7 +35,7 @@ fn body(body: &RecordedBody, label: &str) -> String {
     } else {
         String::new()
     };
-    format!("<pre tabindex=\"0\" role=\"group\" aria-label=\"{label}\">{}{cut}</pre>", lines(&shown))
+    format!("<pre tabindex=\"0\" role=\"group\" aria-label=\"{label}\">{}{cut}</pre>", with_marks(&shown, wrong))
 }
 
 /// The request as a command. `SERVER` and `TOKEN` are variables that the reader sets: the address may be another one
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn a_request_can_be_sent_again() {
         let run = samples::mixed();
-        let shown = shown(&run, &samples::exchange(Some(409), r#"{"error":"it's <b>"}"#));
+        let shown = shown(&run, &samples::exchange(Some(409), r#"{"error":"it's <b>"}"#), &[]);
         assert!(shown.contains(
             "SERVER=http://127.0.0.1:8787; curl -sS -g --path-as-is -X POST &quot;$SERVER&quot;/v1/repos/9f3c2a70/push"
         ));

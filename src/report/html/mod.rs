@@ -181,7 +181,7 @@ fn races(run: &Run) -> String {
     if !rows.is_empty() {
         out += &format!(
             "<section aria-labelledby=\"races\"><h2 id=\"races\">Races tried</h2>\n\
-             <div class=\"scroll\" role=\"region\" aria-labelledby=\"races\" tabindex=\"0\">\
+             <div class=\"scroll\" role=\"group\" aria-labelledby=\"races\" tabindex=\"0\">\
              <table><thead><tr><th scope=\"col\">check</th><th scope=\"col\">came of it</th><th scope=\"col\">what was tried</th>\
              </tr></thead><tbody>\n{rows}</tbody></table></div></section>\n"
         );

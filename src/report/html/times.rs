@@ -56,7 +56,7 @@ pub(super) fn waterfall(run: &Run) -> String {
          <ul class=\"legend\"><li><span class=\"box q2\" aria-hidden=\"true\"></span> 2xx</li>\
          <li><span class=\"box q4\" aria-hidden=\"true\"></span> 4xx</li>\
          <li><span class=\"box q5\" aria-hidden=\"true\"></span> 5xx, or no answer</li></ul>\n\
-         <div class=\"scroll tall\" role=\"region\" aria-labelledby=\"times\" tabindex=\"0\"><ol class=\"times\">\n{rows}</ol></div></section>\n",
+         <div class=\"scroll tall\" role=\"group\" aria-labelledby=\"times\" tabindex=\"0\"><ol class=\"times\">\n{rows}</ol></div></section>\n",
         count(ran.len(), "check"),
         esc(&duration(end)),
         slowest.unwrap_or_default()

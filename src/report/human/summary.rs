@@ -81,7 +81,7 @@ fn compose(run: &Run, budget: usize, screen: Layout) -> Vec<String> {
         screen,
     );
     let known =
-        lists::Brief::of(run.known(), paint(YELLOW.bold(), "Known failures"), "listed in the file of --known", screen);
+        lists::Brief::of_known(run, paint(YELLOW.bold(), "Known failures"), "listed in the file of --known", screen);
     let skipped = lists::Skipped::new(run, screen);
     let sections: [&dyn Section; 5] = [&failures, &errors, &known, &warnings, &skipped];
     let mut room = budget.saturating_sub(lines.len() + 2);

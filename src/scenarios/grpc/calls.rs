@@ -6,7 +6,8 @@ use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::{alive, call, make};
-use crate::scenarios::{Ctx, Finding, Operation, Outcome, Stop};
+use crate::client::Repo;
+use crate::scenarios::{Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::wire::proto::Code;
 
 /// How many calls are reset in a row.
@@ -21,6 +22,9 @@ const ROUNDS: [Duration; 4] =
 pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     for (round, pause) in ROUNDS.into_iter().enumerate() {
+        for share in [0.5, 1.0] {
+            cancelled_creation(cx, &alice, share, pause).await?;
+        }
         for how in ["half-way", "when it is whole", "by its deadline"] {
             let bob = cx.identity();
             let before = cx.repo_with(&alice, &[&bob]).await?;
@@ -61,6 +65,21 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// A repository is there as it was sent, or it isn't there.
+async fn cancelled_creation(cx: &Ctx, alice: &Member, share: f64, pause: Duration) -> Outcome {
+    let repo = Repo::new(alice);
+    let request = call(cx, Operation::CreateRepo, alice, &json!(repo.create_request()))?;
+    let sent = cx.world.vault.cancel_by_hand(&[request], share, pause, cx.world.vault.timeout()).await;
+    sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let answer = cx.pull(alice, &repo.pull_request(0)).await?;
+    if !answer.is_success() {
+        return answer.refused_somehow("a pull after a creation that was cancelled, unless it has taken effect,");
+    }
+    cx.watch(&repo);
+    cx.holds(alice, &repo, "createRepo that was cancelled").await
 }
 
 pub(super) async fn large(cx: &Ctx) -> Outcome {

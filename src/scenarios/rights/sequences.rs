@@ -19,14 +19,17 @@ enum Step {
     /// A new roster that he is in, as he was before.
     StaysByPush,
     StaysByRemoval,
+    /// Others' business, in which he has no part: it brings nobody in, nor anybody out.
+    AnotherAdded,
+    PlainPush,
 }
 
 use Gain::{Added, RewrappedIn, RotatedIn};
 use Loss::{Himself, LeftOut, Removed, RotatedOut};
-use Step::{AddedOnceMore, Comes, Goes, StaysByPush, StaysByRemoval};
+use Step::{AddedOnceMore, AnotherAdded, Comes, Goes, PlainPush, StaysByPush, StaysByRemoval};
 
 /// What ends with a loss: whether it is one, however often and by whatever way he had come.
-const ENDS: [&[Step]; 8] = [
+const ENDS: [&[Step]; 11] = [
     &[Comes(Added), AddedOnceMore, Goes(Removed)],
     &[Comes(Added), AddedOnceMore, Goes(RotatedOut)],
     &[Comes(Added), AddedOnceMore, Goes(LeftOut)],
@@ -35,10 +38,13 @@ const ENDS: [&[Step]; 8] = [
     &[Comes(RewrappedIn), Goes(RotatedOut), Comes(RewrappedIn), Goes(Removed)],
     &[Comes(Added), Goes(RotatedOut), Comes(Added), AddedOnceMore, Goes(Removed)],
     &[Comes(RotatedIn), AddedOnceMore, Goes(LeftOut)],
+    &[Comes(Added), Goes(RotatedOut), AnotherAdded, PlainPush],
+    &[Comes(Added), Goes(Removed), PlainPush, AnotherAdded],
+    &[Comes(RotatedIn), Goes(LeftOut), AnotherAdded, PlainPush],
 ];
 
 /// What ends with a gain: whether it is one, by whatever way he had gone.
-const BEGINS: [&[Step]; 7] = [
+const BEGINS: [&[Step]; 9] = [
     &[Comes(Added), Goes(RotatedOut), Comes(Added)],
     &[Comes(Added), Goes(LeftOut), Comes(Added)],
     &[Comes(Added), Goes(Himself), Comes(Added)],
@@ -46,17 +52,19 @@ const BEGINS: [&[Step]; 7] = [
     &[Comes(RotatedIn), Goes(RotatedOut), Comes(RotatedIn)],
     &[Comes(Added), Goes(Removed), Comes(RewrappedIn), Goes(LeftOut), Comes(RewrappedIn)],
     &[Comes(RotatedIn), Goes(Removed), Comes(Added), Goes(Removed), Comes(Added)],
+    &[Comes(RotatedIn), AnotherAdded, PlainPush],
+    &[Comes(RewrappedIn), PlainPush, AnotherAdded],
 ];
 
 pub(super) async fn end(cx: &Ctx) -> Outcome {
-    play_all(cx, &ENDS, |step| !step.is_in()).await
+    play_all(cx, &ENDS, |is_in| !is_in).await
 }
 
 pub(super) async fn begin(cx: &Ctx) -> Outcome {
-    play_all(cx, &BEGINS, Step::is_in).await
+    play_all(cx, &BEGINS, |is_in| is_in).await
 }
 
-async fn play_all(cx: &Ctx, sequences: &[&[Step]], judged: fn(Step) -> bool) -> Outcome {
+async fn play_all(cx: &Ctx, sequences: &[&[Step]], judged: fn(bool) -> bool) -> Outcome {
     let cast = Cast::new(cx).await?;
     let mut tally = Variants::default();
     for sequence in sequences {
@@ -74,22 +82,20 @@ impl Step {
             AddedOnceMore => "being added once more",
             StaysByPush => "a push whose roster keeps him",
             StaysByRemoval => "another's removal whose roster keeps him",
+            AnotherAdded => "an addMember of somebody else",
+            PlainPush => "a push",
         }
-    }
-
-    fn is_in(self) -> bool {
-        !matches!(self, Goes(_))
     }
 }
 
 /// After each step bob's rights and everybody's view are looked at. What isn't judged here sets the scene.
-async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(Step) -> bool) -> Outcome {
+async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(bool) -> bool) -> Outcome {
     let mut cast = Cast { alice: cast.alice.clone(), bob: cast.bob.clone(), carol: cast.carol.clone() };
     let mut repo = cx.repo_with(&cast.alice, &[&cast.carol]).await?;
     for step in steps {
         take(cx, &cast, &mut repo, *step).await?;
         match look(cx, &cast, &repo, *step).await {
-            Err(Stop::Broken(_)) if !judged(*step) => {
+            Err(Stop::Broken(_)) if !judged(is_in(&repo, &cast)) => {
                 return Err(Stop::not_applicable(format!("{} has not the effect that it should have", step.name())));
             }
             seen => seen?,
@@ -120,6 +126,11 @@ async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
             cx.add(alice, &request).await.map_err(into_trouble)?;
             Ok(())
         }
+        AnotherAdded => {
+            let newcomer = cx.identity();
+            cx.enrol(alice, repo, &newcomer).await
+        }
+        PlainPush => cx.advance(alice, repo).await,
         StaysByPush => {
             let rotation = repo.rotation(alice, &[alice, carol, bob]);
             happened(&cx.push(alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?, step.name())?;
@@ -145,11 +156,15 @@ async fn can_be_removed(cx: &Ctx, cast: &Cast) -> Result<bool, Stop> {
     }
 }
 
+fn is_in(repo: &Repo, cast: &Cast) -> bool {
+    repo.manifest.member(cast.bob.id()).is_some()
+}
+
 /// What bob may, and what others see of him.
 async fn look(cx: &Ctx, cast: &Cast, repo: &Repo, step: Step) -> Outcome {
     let Cast { alice, bob, .. } = cast;
     let pulled = cx.pull(bob, &repo.pull_request(0)).await?;
-    if !step.is_in() {
+    if !is_in(repo, cast) {
         pulled.refused_somehow("pull by a former member")?;
         pulled.keeps_secret(repo)?;
         cx.fetch(alice, repo.id(), bob.id()).await?.refused_somehow("fetchMemberKey of a former member")?;

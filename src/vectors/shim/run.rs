@@ -367,6 +367,7 @@ impl Report<'_> {
             interrupted: matches!(ending, Ending::Interrupted),
             exit_code,
             known: Default::default(),
+            stale: Vec::new(),
             hosted: None,
         });
         (self.emit)(Event::RunFinished(Arc::clone(&end)));

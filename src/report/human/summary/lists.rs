@@ -1,5 +1,7 @@
 //! The shorter sections: warnings, errors, and what has no verdict.
 
+use std::collections::BTreeMap;
+
 use super::super::super::explain::one_line;
 use super::super::super::run::Run;
 use super::super::super::style::{BOLD, DIM, of_status, paint};
@@ -12,6 +14,8 @@ pub(super) struct Brief<'a> {
     causes: Vec<(&'a CheckResult, Vec<&'a CheckResult>)>,
     title: String,
     remark: &'static str,
+    /// Where it is said that a failure is known, and why.
+    known: Option<&'a BTreeMap<&'static str, String>>,
     screen: Layout,
 }
 
@@ -23,18 +27,22 @@ impl<'a> Brief<'a> {
         remark: &'static str,
         screen: Layout,
     ) -> Self {
-        Self { causes: run.causes_with(wanted), title, remark, screen }
+        Self { causes: run.causes_with(wanted), title, remark, known: None, screen }
     }
 
-    /// Results that aren't grouped.
-    pub(super) fn of(results: Vec<&'a CheckResult>, title: String, remark: &'static str, screen: Layout) -> Self {
-        Self { causes: results.into_iter().map(|result| (result, Vec::new())).collect(), title, remark, screen }
+    /// Known failures, which aren't grouped, with what the file says of each.
+    pub(super) fn of_known(run: &'a Run, title: String, remark: &'static str, screen: Layout) -> Self {
+        let causes = run.known().into_iter().map(|result| (result, Vec::new())).collect();
+        Self { causes, title, remark, known: Some(&run.end.known), screen }
     }
 
     /// Id and section on a line, and the message below it on up to `lines` lines.
     fn entry(&self, (result, explains): &(&CheckResult, Vec<&CheckResult>), lines: usize) -> Vec<String> {
         let id = paint(of_status(result.status), result.check.id);
         let place = format!("{}{}", result.check.section, more(explains));
+        let said = self.known.and_then(|known| known.get(result.check.id)).map(|said| format!(" · {}", clean(said)));
+        let room = self.screen.columns.saturating_sub(width(result.check.id) + 4);
+        let place = fit(&format!("{place}{}", said.unwrap_or_default()), room);
         let mut entry = vec![format!("  {id}  {}", paint(DIM, place))];
         let text = wrap_at_most(&one_line(result), self.screen.columns - 4, lines);
         entry.extend(text.into_iter().map(|line| format!("    {line}")));

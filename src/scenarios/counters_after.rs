@@ -1,0 +1,197 @@
+//! Counters after every kind of write (SPEC §10): a gate that compares with what one operation has written last, and not with what there
+//! is, lets the counters fall after another one.
+
+use super::check::checks;
+use super::context::into_trouble;
+use super::push::not_accepted;
+use super::variants::Variants;
+use super::{Answer, Ctx, Member, Outcome, Stop};
+use crate::client::{Identity, Repo, Rotation, random};
+
+checks! {
+    "push/version-never-falls-after-any-write", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], pushes,
+        "Whatever has raised the version, no push takes it back: plain or rotating, after pushes, removals, additions or at the start";
+    "remove-member/counters-rise-after-any-write", Must, "§10", [EPOCH_RISES, VERSION_MONOTONIC, REMOVE_ATOMIC], removals,
+        "Whatever has raised epoch and version, no removal takes one of them back";
+}
+
+/// What has brought the counters to where they are.
+#[derive(Clone, Copy, Debug)]
+enum Write {
+    Creation,
+    Push,
+    RotatingPush,
+    Removal,
+    /// An addition writes the manifest, too, and mustn't bring an old one back.
+    AdditionAfterRotation,
+    AdditionAfterRemoval,
+    PushAfterRemoval,
+}
+
+use Write::{AdditionAfterRemoval, AdditionAfterRotation, Creation, Push, PushAfterRemoval, Removal, RotatingPush};
+
+const ALL: [Write; 7] =
+    [Creation, Push, RotatingPush, Removal, AdditionAfterRotation, AdditionAfterRemoval, PushAfterRemoval];
+
+/// How far the counters go in one step, where the server lets them.
+const STEP: i64 = 5;
+
+impl Write {
+    fn name(self) -> &'static str {
+        match self {
+            Creation => "a creation",
+            Push => "two pushes",
+            RotatingPush => "two rotating pushes",
+            Removal => "two removals",
+            AdditionAfterRotation => "two rotating pushes and an addition",
+            AdditionAfterRemoval => "two removals and an addition",
+            PushAfterRemoval => "two removals and two pushes",
+        }
+    }
+}
+
+/// alice, who does everything, and who is there to be removed.
+struct Cast {
+    alice: Member,
+    bob: Identity,
+    guests: [Identity; 2],
+}
+
+async fn pushes(cx: &Ctx) -> Outcome {
+    after_each(cx, false).await
+}
+
+async fn removals(cx: &Ctx) -> Outcome {
+    after_each(cx, true).await
+}
+
+/// Brings a repository to its counters by each kind of write, and tries what must not be.
+async fn after_each(cx: &Ctx, removing: bool) -> Outcome {
+    let cast = Cast { alice: cx.member().await?, bob: cx.identity(), guests: [cx.identity(), cx.identity()] };
+    let mut tally = Variants::default();
+    for write in ALL {
+        let outcome = match brought(cx, &cast, write).await {
+            Ok(repo) if removing => no_removal_lowers(cx, &cast, &repo).await,
+            Ok(repo) => no_push_lowers(cx, &cast, &repo).await,
+            Err(stop) => Err(stop),
+        };
+        tally.note(format!("after {}", write.name()), outcome)?;
+    }
+    tally.settle(cx)
+}
+
+async fn no_push_lowers(cx: &Ctx, cast: &Cast, repo: &Repo) -> Outcome {
+    let Cast { alice, bob, .. } = cast;
+    let lower = repo.version() - 1;
+    let rotating = repo.rotating_push(&repo.rotation_to(alice, &[alice, bob], lower, repo.epoch() + 1));
+    for (what, push) in [("push", repo.push_request_at(alice, lower)), ("rotating push", rotating)] {
+        let answer = cx.push(alice, &push).await?;
+        not_accepted(&answer, lower, repo.version())?;
+        cx.holds(alice, repo, &format!("a {what} that lowers the version")).await?;
+    }
+    Ok(())
+}
+
+async fn no_removal_lowers(cx: &Ctx, cast: &Cast, repo: &Repo) -> Outcome {
+    let Cast { alice, bob, .. } = cast;
+    let (version, epoch) = (repo.version(), repo.epoch());
+    for (what, version, epoch) in [("version", version - 1, epoch + 1), ("epoch", version + 1, (epoch - 1).max(0))] {
+        let rotation = repo.rotation_to(alice, &[alice], version, epoch);
+        let answer = cx.remove(alice, &repo.remove_request(&bob.id, &rotation)).await?;
+        let what = format!("a removal that doesn't raise the {what}");
+        if !answer.is_success() {
+            answer.refused_somehow(&what)?;
+        }
+        cx.holds(alice, repo, &what).await?;
+    }
+    Ok(())
+}
+
+async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
+    let Cast { alice, bob, guests } = cast;
+    if matches!(write, Creation) {
+        let repo = Repo::with_counters(alice, &random::uuid(), 20, 10);
+        let answer = cx.create(alice, &repo.create_request()).await?;
+        works(&answer, "createRepo at version 20")?;
+        let mut repo = repo;
+        cx.watch(&repo);
+        cx.enrol(alice, &mut repo, bob).await?;
+        return Ok(repo);
+    }
+    let mut repo = cx.repo_with(alice, &[bob, &guests[0], &guests[1]]).await?;
+    let mut step = STEP;
+    for guest in guests {
+        match write {
+            Push => push(cx, alice, &mut repo, &mut step).await?,
+            RotatingPush | AdditionAfterRotation => rotate(cx, cast, &mut repo, None, &mut step).await?,
+            _ => rotate(cx, cast, &mut repo, Some(guest), &mut step).await?,
+        }
+    }
+    match write {
+        AdditionAfterRotation | AdditionAfterRemoval => {
+            let newcomer = cx.identity();
+            cx.enrol(alice, &mut repo, &newcomer).await?;
+        }
+        PushAfterRemoval => {
+            push(cx, alice, &mut repo, &mut step).await?;
+            push(cx, alice, &mut repo, &mut step).await?;
+        }
+        _ => {}
+    }
+    let held = cx.holds(alice, &repo, write.name()).await;
+    // An addition is looked at here for itself: it leaves the counters alone.
+    if matches!(write, AdditionAfterRotation | AdditionAfterRemoval) {
+        held?
+    } else {
+        held.map_err(into_trouble)?
+    }
+    Ok(repo)
+}
+
+/// A push that raises the version: by one where the server lets it go no further at once.
+async fn push(cx: &Ctx, alice: &Member, repo: &mut Repo, step: &mut i64) -> Outcome {
+    loop {
+        let request = repo.push_request_at(alice, repo.version() + *step);
+        let answer = cx.push(alice, &request).await?;
+        if answer.is_refusal() && *step > 1 {
+            *step = 1;
+            continue;
+        }
+        works(&answer, "a push that raises the version")?;
+        repo.apply_push(&request);
+        cx.watch(repo);
+        return Ok(());
+    }
+}
+
+/// As [`push`], with a new roster: by a rotating push, or by somebody's removal.
+async fn rotate(cx: &Ctx, cast: &Cast, repo: &mut Repo, removed: Option<&Identity>, step: &mut i64) -> Outcome {
+    let Cast { alice, bob, guests } = cast;
+    loop {
+        let there = guests.iter().filter(|guest| {
+            repo.manifest.member(&guest.id).is_some() && removed.is_none_or(|removed| removed.id != guest.id)
+        });
+        let staying: Vec<&Identity> = [&**alice, bob].into_iter().chain(there).collect();
+        let rotation: Rotation = repo.rotation_to(alice, &staying, repo.version() + *step, repo.epoch() + *step);
+        let answer = match removed {
+            Some(removed) => cx.remove(alice, &repo.remove_request(&removed.id, &rotation)).await?,
+            None => cx.push(alice, &repo.rotating_push(&rotation)).await?,
+        };
+        if answer.is_refusal() && *step > 1 {
+            *step = 1;
+            continue;
+        }
+        works(&answer, "a rotation that raises the counters")?;
+        repo.apply_rotation(&rotation);
+        cx.watch(repo);
+        return Ok(());
+    }
+}
+
+/// What only sets the scene: a policy against it leaves nothing to be looked at.
+fn works(answer: &Answer<'_>, what: &str) -> Outcome {
+    if answer.is_success() {
+        return Ok(());
+    }
+    Err(Stop::not_applicable(format!("{what} is answered with {}", answer.status)))
+}
