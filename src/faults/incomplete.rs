@@ -27,7 +27,11 @@ shared!(TooLate: edge);
 impl Edge for TooLate {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let lacks = request.pointer(self.pointer).is_some_and(|object| object.get(self.member).is_none());
+        // What may be missing is noticed where it is of another type.
+        let lacks = request.pointer(self.pointer).is_some_and(|object| match object.get(self.member) {
+            Some(value) => self.member == "keyBindingSig" && !(value.is_string() || value.is_null()),
+            None => self.member != "keyBindingSig",
+        });
         if route != self.route || !lacks {
             return Ok(body);
         }
@@ -119,6 +123,12 @@ faults! {
     }
     "removal-without-key-scheme-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a wrapped key that names no scheme is refused, after its envelope was written." => {
         is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "schemeId", done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
+    }
+    "push-with-odd-binding-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with a keyBindingSig that is no text is refused, after its envelope was written." => {
+        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "keyBindingSig", done: |request, repo| with_envelope(request, repo, "envelope") }
+    }
+    "removal-with-odd-binding-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a keyBindingSig that is no text is refused, after its envelope was written." => {
+        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1", member: "keyBindingSig", done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
     }
     "create-without-ciphertext-takes-id" breaks CREATE_RETURNS: "A createRepo whose envelope has no ciphertext is refused, and has created a repository." => {
         is TooLate { route: Route::CreateRepo, pointer: "/initialEnvelope", member: "ciphertext", done: created }

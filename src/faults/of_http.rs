@@ -79,6 +79,8 @@ const NAMES: &[&[&str]] = &[
         "push-without-iv-rotates",
         "push-without-ephemeral-key-applies",
         "removal-without-iv-rotates",
+        "push-with-odd-binding-applies",
+        "removal-with-odd-binding-stores-envelope",
         "removal-without-key-scheme-stores-envelope",
         "create-without-ciphertext-takes-id",
         "wrong-type-500",

@@ -82,6 +82,10 @@ impl VaultRules for Additions {
         next
     }
 
+    fn added_epoch_holds(&self, _: i64, _: i64) -> bool {
+        true
+    }
+
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
         operations::add(self, visit, &self.0.taken_for(repo), request)
     }

@@ -123,10 +123,7 @@ fn is_plain(state: Option<&State>, operation: &Operation) -> bool {
     let fits = |envelope: &Envelope| state.is_some_and(|repo| envelope.repo == repo.manifest.repo);
     match operation {
         Operation::CreateRepo { manifest, envelope } => {
-            ordinary(manifest.version)
-                && ordinary(manifest.epoch)
-                && belongs(envelope, manifest)
-                && manifest.members.makes_sense(manifest.epoch)
+            is_usual_start(manifest) && belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch)
         }
         Operation::Pull { known } => ordinary(*known),
         Operation::Push { envelope, expected, rotated } => {
@@ -188,8 +185,13 @@ fn create(
     if !consistent {
         return contradiction(&rule::CREATE_RETURNS, created.missing(&rule::CREATE_CONSISTENT));
     }
-    let odd = !ordinary(manifest.version) || !ordinary(manifest.epoch);
+    let odd = !is_usual_start(manifest);
     Allowed::only(&rule::CREATE_RETURNS, created).or_if(odd, || Outcome::refuse(None))
+}
+
+/// Counters with which any server lets a repository begin: a policy may be that they begin with the first ones.
+fn is_usual_start(manifest: &Manifest) -> bool {
+    (0..=1).contains(&manifest.version) && (0..=1).contains(&manifest.epoch)
 }
 
 /// An envelope that names the repository, version and epoch of a manifest.
@@ -226,7 +228,8 @@ fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated:
     let next_one = version >= 1 << 53 && expected == version && Some(envelope.version) == version.checked_add(1);
     let odd = !(next_one || ordinary(expected) && ordinary(envelope.version)) || !ordinary(envelope.epoch);
     if expected != version {
-        let wrong = odd || !sound || envelope.version <= expected;
+        // A policy that versions rise by one may be looked at before anything else.
+        let wrong = odd || !sound || envelope.version.checked_sub(expected) != Some(1);
         return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Outcome::refuse(None));
     }
     if envelope.version <= version {

@@ -191,7 +191,9 @@ fn answer_kind(operation: &Operation) -> MessageKind {
     }
 }
 
-fn message<T: DeserializeOwned>(kind: MessageKind, body: Value) -> Result<T, WireError> {
+/// An integer may be written as 1.0; what the schema doesn't know is the schema's business.
+fn message<T: DeserializeOwned>(kind: MessageKind, mut body: Value) -> Result<T, WireError> {
+    crate::wire::prune(kind, &mut body);
     serde_json::from_value(body).map_err(|error| unreadable(kind, &error))
 }
 

@@ -129,8 +129,10 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
     }
     match write {
         AdditionAfterRotation | AdditionAfterRemoval => {
-            let newcomer = cx.identity();
-            cx.enrol(alice, &mut repo, &newcomer).await?;
+            let request = repo.add_request(&cx.identity());
+            works(&cx.add(alice, &request).await?, "an addition")?;
+            repo.apply_add(&request.member);
+            cx.watch(&repo);
         }
         PushAfterRemoval => {
             push(cx, alice, &mut repo, &mut step).await?;

@@ -16,7 +16,7 @@ use crate::wire::{EncryptedEnvelope, MemberEntry, PushResponse, VaultManifest};
 
 checks! {
     only = Http;
-    "hangups/writes-are-whole", Must, "§6", [WRITES_SERIALIZED, REMOVE_ATOMIC, PUSH_REFUSED_WHOLE, HANGUPS_SURVIVED], writes,
+    "hangups/writes-are-whole", Must, "§6", [WRITES_SERIALIZED, REMOVE_ATOMIC, PUSH_REFUSED_WHOLE, CREATE_RETURNS, HANGUPS_SURVIVED], writes,
         "A write whose client hangs up happens as a whole or not at all, and others write on", phase = Dangerous;
     "hangups/answers-to-who-asked", Must, "§6", [ANSWERS_TO_ASKERS], answers,
         "Nobody gets the answer of a client that hung up", phase = Dangerous;

@@ -15,13 +15,19 @@ pub struct Malformed {
     pub body: Value,
 }
 
-/// Every required member of one object in a request, missing, `null` and of the wrong type in turn.
+/// Every required member of one object in a request, missing, `null` and of the wrong type in turn; of an entry, the binding signature of the
+/// wrong type as well, which may be missing or null.
 ///
 /// `definition` is the schema's name for the object, `pointer` the place of the object in `whole`.
 pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed> {
     let definitions = &Schema::document()["$defs"];
     let schema = &definitions[definition];
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let binding = (definition == "MemberEntry").then(|| Malformed {
+        what: format!("with the wrong type of {}keyBindingSig", place(pointer)),
+        place: format!("{pointer}/keyBindingSig"),
+        body: with(whole, pointer, "keyBindingSig", Some(json!({ "signature": 7 }))),
+    });
     required
         .flat_map(|member| {
             let wrong = wrong_type(definitions, &schema["properties"][member]);
@@ -34,6 +40,7 @@ pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed>
                 },
             )
         })
+        .chain(binding)
         .collect()
 }
 
@@ -144,7 +151,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 3 * (5 + 5 + 4 + 4));
+        assert_eq!(count, 3 * (5 + 5 + 4 + 4) + 1);
     }
 
     #[test]

@@ -150,6 +150,8 @@ async fn without_token(cx: &Ctx) -> Outcome {
         ("an unknown token", Auth::Bearer(unknown)),
         ("garbage for a token", Auth::Bearer("garbage".into())),
         ("three dotted words for a token", Auth::Bearer("a.b.c".into())),
+        // That is no token at all.
+        ("Basic credentials", Auth::Header("Basic dXNlcjpwYXNzd29yZA==".into())),
     ];
     tokens.extend(forgeries(&alice.token, &alice).into_iter().filter(|(_, auth)| matches!(auth, Auth::Bearer(_))));
     for operation in Operation::VAULT {

@@ -18,8 +18,7 @@ use crate::codec::jwt::Jwt;
 use crate::ground::Choices;
 use crate::model::Cause;
 use crate::requirements::{self as rule, Requirement};
-use crate::wire::Operation;
-use crate::wire::TokenResponse;
+use crate::wire::{MessageKind, Operation, TokenResponse};
 
 /// Tokens that live longer than a day aren't short lived.
 const DAY_MS: i64 = 24 * 3600 * 1000;
@@ -293,8 +292,10 @@ impl Play {
 
     /// The token of a right redemption.
     fn token(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
-        self.is_in_shape(prepared, answer)?;
-        let response: TokenResponse = match serde_json::from_slice(&answer.body) {
+        let mut body = self.is_in_shape(prepared, answer)?.unwrap_or_default();
+        // An integer may be written as 1.0; that a run warns of.
+        crate::wire::prune(MessageKind::TokenResponse, &mut body);
+        let response: TokenResponse = match serde_json::from_value(body) {
             Ok(response) => response,
             Err(error) => {
                 return Err(self.found(Kind::Schema, &rule::FIELD_NAMES, prepared, "a token", error.to_string()));

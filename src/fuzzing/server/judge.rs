@@ -256,7 +256,9 @@ impl Play {
             let observed = format!("status {}", answer.status.as_u16());
             return Err(self.found(Kind::ServerError, &rule::PULL_CURRENT, &pull, "no 5xx", observed));
         }
-        let Ok(PullResponse { manifest, envelope: Some(envelope), .. }) = serde_json::from_slice(&answer.body) else {
+        let mut body = serde_json::from_slice(&answer.body).unwrap_or_default();
+        crate::wire::prune(MessageKind::PullResponse, &mut body);
+        let Ok(PullResponse { manifest, envelope: Some(envelope), .. }) = serde_json::from_value(body) else {
             return Ok(None);
         };
         let words = &mut self.scene.words;

@@ -90,6 +90,13 @@ impl Played {
 /// Goes on, or has found something.
 pub(super) type Going = Result<(), Box<Found>>;
 
+/// What web applications show for a path that they don't know, instead of a 404.
+fn is_page_for_the_lost(prepared: &Prepared, answer: &RawAnswer) -> bool {
+    let label = answer.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |label| label.as_bytes());
+    let lost = prepared.request.method == http::Method::GET && !prepared.twist.is_empty();
+    lost && answer.status.is_success() && label.to_ascii_lowercase().starts_with(b"text/html")
+}
+
 impl Play {
     async fn step(&mut self, step: &Step) -> Going {
         match &step.act {
@@ -180,6 +187,9 @@ impl Play {
         };
         let status = answer.status.as_u16();
         self.behaviour(prepared, &status.to_string());
+        if is_page_for_the_lost(prepared, &answer) {
+            return Ok(());
+        }
         let body = self.is_sound(prepared, &answer)?;
         if prepared.wire == Some(Wire::Truncated) {
             return if status < 400 { self.unsettle(prepared).await } else { Ok(()) };

@@ -146,7 +146,7 @@ impl Scene {
     /// A member entry of the right shape; a server can't look further into it.
     pub(super) fn entry(&self, who: usize, epoch: i64, rekeyed: bool, bound: bool, dice: &mut Choices) -> MemberEntry {
         let x25519 = match self.actors.get(who) {
-            _ if rekeyed => noise(32, dice),
+            _ if rekeyed => x25519_key(dice),
             Some(actor) => actor.identity.x25519_public_key.clone(),
             None => in_crowd(who).1.clone(),
         };
@@ -155,7 +155,7 @@ impl Scene {
             x25519_public_key: x25519,
             wrapped_data_key: WrappedKey {
                 scheme_id: SCHEME_ID.into(),
-                ephemeral_public_key: noise(32, dice),
+                ephemeral_public_key: x25519_key(dice),
                 iv: noise(12, dice),
                 ciphertext: noise(48, dice),
             },
@@ -201,6 +201,15 @@ pub(super) fn noise(length: usize, dice: &mut Choices) -> String {
         bytes.extend(dice.draw().to_le_bytes());
     }
     base64::encode(&bytes[..length])
+}
+
+/// 32 bytes whose highest bit isn't set, as no X25519 key has it (RFC 7748 §5).
+fn x25519_key(dice: &mut Choices) -> String {
+    let mut bytes = base64::decode(&noise(32, dice)).unwrap_or_default();
+    if let Some(last) = bytes.last_mut() {
+        *last &= 0x7f;
+    }
+    base64::encode(&bytes)
 }
 
 /// An id that is nearly another.

@@ -84,6 +84,9 @@ async fn at_once(cx: &Ctx) -> Outcome {
             let expected = "two logins of one key at the same moment are answered, with a token or a 4xx";
             let answer = match result {
                 Ok(answer) => answer,
+                Err(error) if error.is_unreachable() => {
+                    return Err(cx.trouble("connections for two logins at once", cx.world.mask(error.to_string())));
+                }
                 Err(error) => {
                     return Err(Stop::Broken(Box::new(Finding {
                         expected: expected.into(),

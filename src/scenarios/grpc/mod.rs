@@ -30,7 +30,7 @@ checks! {
         "A write that is cut short, compressed in an unknown way or no message at all is carried out in no part";
     "grpc/unknown-fields", Must, "§4", [STORED_VERBATIM], unknown::unknown_fields,
         "Fields of a message that nobody knows are dropped, or refused: they change nothing that is known";
-    "grpc/cancelled-writes", Must, "§6", [REMOVE_ATOMIC, PUSH_REFUSED_WHOLE], calls::cancelled,
+    "grpc/cancelled-writes", Must, "§6", [REMOVE_ATOMIC, PUSH_REFUSED_WHOLE, CREATE_RETURNS], calls::cancelled,
         "A write that is cancelled, or whose deadline is a millisecond, is carried out as a whole or not at all", phase = Alone;
     "grpc/large-messages", Hardening, "§6", [BAD_INPUT], calls::large,
         "A message that is too large is RESOURCE_EXHAUSTED, and the server goes on", phase = Dangerous;
