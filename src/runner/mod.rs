@@ -209,7 +209,7 @@ impl Run<'_> {
                     .into(),
             );
         }
-        world.limits().into_iter().for_each(|note| self.note(note));
+        world.limits().into_iter().chain(world.losses()).for_each(|note| self.note(note));
         if world.observer.saw_later_revision() && config.spec < crate::requirements::Revision::V0_4 {
             self.note("the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into());
         }

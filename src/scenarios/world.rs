@@ -27,6 +27,9 @@ pub struct Abort {
     pub advice: String,
 }
 
+/// Answers that are missing for more reasons than one odd request's.
+const MANY_LOST: u32 = 5;
+
 /// Run-wide state.
 pub struct World {
     /// The vault server.
@@ -106,6 +109,8 @@ pub struct World {
     /// Keeps the credentials of the deployment out of what is recorded.
     pub mask: Mask,
     closes_idle: AtomicBool,
+    /// Usual requests whose answers never came whole.
+    lost: AtomicU32,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
     /// The first of the requests in a row that got no answer: the most likely culprit.
@@ -166,6 +171,7 @@ impl World {
             one_request: AtomicBool::new(false),
             mask: Mask::new(headers),
             closes_idle: AtomicBool::new(false),
+            lost: AtomicU32::new(0),
             not_before: Mutex::new(None),
             unanswered: AtomicU32::new(0),
             first_unanswered: Mutex::default(),
@@ -245,6 +251,25 @@ impl World {
         }
         self.closes_idle.store(true, Ordering::Relaxed);
         self.use_fresh_connections();
+    }
+
+    /// A usual request got no whole answer.
+    pub fn note_lost_answer(&self) {
+        if !self.expects_silence.load(Ordering::Relaxed) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// That answers go missing, in words: many checks fail of it, and none is about it.
+    pub fn losses(&self) -> Option<String> {
+        let lost = self.lost.load(Ordering::Relaxed);
+        (lost >= MANY_LOST).then(|| {
+            format!(
+                "{lost} of {} requests got no whole answer, since the connection was closed: look at the server's log, or at a proxy in between, \
+                 before anything else",
+                self.requests()
+            )
+        })
     }
 
     /// Whether that has happened.

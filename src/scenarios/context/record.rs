@@ -80,6 +80,10 @@ impl Ctx {
             self.cut_off.store(true, Ordering::Relaxed);
             self.world.note_idle_close();
         }
+        let usual = call.operation.is_some() && call.validated && !self.provoking.load(Ordering::Relaxed);
+        if usual && matches!(result, Err(TransportError::Closed { .. })) {
+            self.world.note_lost_answer();
+        }
         self.note_known(call, result.as_ref().ok());
         let result = result.map(|raw| {
             if raw.marked && raw.status.is_success() {
