@@ -186,6 +186,9 @@ const SHAPE: [&str; 12] = [
 /// What kind of thing is wrong; `alone` where the exchange that did it is the one that shows it.
 pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kind {
     let says = |words: &[&str]| words.iter().any(|word| observed.contains(word));
+    // What was done may name a member that isn't the one that is wrong.
+    let shown = observed.split_once(" shows: ").map(|(_, shown)| shown);
+    let binding = shown.unwrap_or(observed).contains("keyBindingSig");
     if says(&SHAPE) {
         Kind::Shape
     } else if let Some(refusal) = status.filter(|status| alone && *status >= 400 && observed.starts_with("status ")) {
@@ -196,7 +199,7 @@ pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: b
         Kind::Unchanged
     } else if observed.starts_with("it holds ") || says(&[": it holds ", " holds a ", " tells a "]) {
         Kind::Leak
-    } else if observed.contains("keyBindingSig") || expected.contains("keyBindingSig") {
+    } else if binding || (shown.is_none() && expected.contains("keyBindingSig")) {
         Kind::Binding
     } else if says(&[
         "wrappedDataKey",

@@ -136,10 +136,10 @@ faults! {
     "push-version-above-last-push" breaks VERSION_MONOTONIC: "A push's version is compared with that of the last push, also where a removal has raised it." => {
         is Pushes(remembered(&[Route::Push], version))
     }
-    "addition-keeps-epoch-of-last-addition" breaks EPOCH_RISES: "An addMember writes the epoch that the manifest had at the last addMember." => {
+    "addition-keeps-epoch-of-last-addition" breaks ADD_RECORDS: "An addMember writes the epoch that the manifest had at the last addMember." => {
         is Additions(remembered(&[Route::AddMember], epoch))
     }
-    "addition-keeps-version-of-last-addition" breaks VERSION_MONOTONIC: "An addMember writes the version that the manifest had at the last addMember." => {
+    "addition-keeps-version-of-last-addition" breaks ADD_RECORDS: "An addMember writes the version that the manifest had at the last addMember." => {
         is Additions(remembered(&[Route::AddMember], version))
     }
     "addition-to-roster-before-rotation" breaks PUSH_ROTATES: "An addMember adds to a roster that no push has renewed." => {

@@ -10,7 +10,7 @@ use crate::client::{Identity, Repo, Rotation, random};
 
 checks! {
     "push/version-never-falls-after-any-write", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], pushes,
-        "Whatever has raised the version, no push takes it back: plain or rotating, after pushes, removals, additions or at the start";
+        "Whatever has raised the version, no push takes it back: plain or rotating, after pushes, removals or at the start";
     "remove-member/counters-rise-after-any-write", Must, "§10", [EPOCH_RISES, VERSION_MONOTONIC, REMOVE_ATOMIC], removals,
         "Whatever has raised epoch and version, no removal takes one of them back";
 }
@@ -22,16 +22,12 @@ enum Write {
     Push,
     RotatingPush,
     Removal,
-    /// An addition writes the manifest, too, and mustn't bring an old one back.
-    AdditionAfterRotation,
-    AdditionAfterRemoval,
     PushAfterRemoval,
 }
 
-use Write::{AdditionAfterRemoval, AdditionAfterRotation, Creation, Push, PushAfterRemoval, Removal, RotatingPush};
+use Write::{Creation, Push, PushAfterRemoval, Removal, RotatingPush};
 
-const ALL: [Write; 7] =
-    [Creation, Push, RotatingPush, Removal, AdditionAfterRotation, AdditionAfterRemoval, PushAfterRemoval];
+const ALL: [Write; 5] = [Creation, Push, RotatingPush, Removal, PushAfterRemoval];
 
 /// How far the counters go in one step, where the server lets them.
 const STEP: i64 = 5;
@@ -43,8 +39,6 @@ impl Write {
             Push => "two pushes",
             RotatingPush => "two rotating pushes",
             Removal => "two removals",
-            AdditionAfterRotation => "two rotating pushes and an addition",
-            AdditionAfterRemoval => "two removals and an addition",
             PushAfterRemoval => "two removals and two pushes",
         }
     }
@@ -123,30 +117,15 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
     for guest in guests {
         match write {
             Push => push(cx, alice, &mut repo, &mut step).await?,
-            RotatingPush | AdditionAfterRotation => rotate(cx, cast, &mut repo, None, &mut step).await?,
+            RotatingPush => rotate(cx, cast, &mut repo, None, &mut step).await?,
             _ => rotate(cx, cast, &mut repo, Some(guest), &mut step).await?,
         }
     }
-    match write {
-        AdditionAfterRotation | AdditionAfterRemoval => {
-            let request = repo.add_request(&cx.identity());
-            works(&cx.add(alice, &request).await?, "an addition")?;
-            repo.apply_add(&request.member);
-            cx.watch(&repo);
-        }
-        PushAfterRemoval => {
-            push(cx, alice, &mut repo, &mut step).await?;
-            push(cx, alice, &mut repo, &mut step).await?;
-        }
-        _ => {}
+    if matches!(write, PushAfterRemoval) {
+        push(cx, alice, &mut repo, &mut step).await?;
+        push(cx, alice, &mut repo, &mut step).await?;
     }
-    let held = cx.holds(alice, &repo, write.name()).await;
-    // An addition is looked at here for itself: it leaves the counters alone.
-    if matches!(write, AdditionAfterRotation | AdditionAfterRemoval) {
-        held?
-    } else {
-        held.map_err(into_trouble)?
-    }
+    cx.holds(alice, &repo, write.name()).await.map_err(into_trouble)?;
     Ok(repo)
 }
 

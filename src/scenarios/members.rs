@@ -21,6 +21,8 @@ checks! {
         "Members added one after the other are all there, each with its own entry";
     "add-member/survives-writes", Must, "§6", [ADD_RECORDS, PUSH_APPLIES], survives_writes,
         "Who was added is still there, as it was sent, after pushes and further additions";
+    "add-member/leaves-counters-alone", Must, "§6", [ADD_RECORDS, EPOCH_RISES, VERSION_MONOTONIC], leaves_counters,
+        "addMember leaves version and epoch as they are, whichever write has set them: a rotating push, a removal, a push";
     "add-member/other-epoch-as-sent", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], other_epoch_as_sent,
         "An entry of another epoch than the current one is refused or recorded as sent, never altered";
     "add-member/newcomer-invites", Should, "§6", [ADD_ANY_MEMBER], newcomer_invites,
@@ -121,6 +123,24 @@ async fn survives_writes(cx: &Ctx) -> Outcome {
     cx.readable(&alice, &repo, "the newcomer's push").await
 }
 
+/// An addition writes the manifest, and mustn't bring an old one back.
+async fn leaves_counters(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.identity());
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    let rotation = repo.rotation(&alice, &[&alice, &bob]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    answer.accepted::<crate::wire::PushResponse>("a rotating push").map_err(into_trouble)?;
+    repo.apply_rotation(&rotation);
+    add(cx, &alice, &mut repo, &cx.identity()).await?;
+    cx.readable(&alice, &repo, "addMember after a rotating push").await?;
+    cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await?;
+    add(cx, &alice, &mut repo, &cx.identity()).await?;
+    cx.readable(&alice, &repo, "addMember after a removal").await?;
+    cx.advance(&alice, &mut repo).await?;
+    add(cx, &alice, &mut repo, &cx.identity()).await?;
+    cx.readable(&alice, &repo, "addMember after a push").await
+}
+
 /// An invitation that was wrapped before a rotation comes late: a server that takes it takes it as it is.
 async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
@@ -214,6 +234,7 @@ async fn of_unknown_key(cx: &Ctx) -> Outcome {
     let repo = cx.repo(&alice).await?;
     let added = cx.add(&alice, &repo.add_request(&known)).await?;
     added.accepted::<VaultManifest>("addMember of who has logged in").map_err(into_trouble)?;
+    let repo = cx.repo(&alice).await?;
     let added = cx.add(&alice, &repo.add_request(&unknown)).await?;
     added.must(added.is_success(), "addMember of who has never logged in is accepted, too", || added.summary())?;
     // A policy may keep rosters as they are in a push; for whom is the question.

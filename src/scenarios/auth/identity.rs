@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::server_now;
 use crate::client::{Identity, Repo};
 use crate::scenarios::check::checks;
-use crate::scenarios::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
+use crate::scenarios::context::into_trouble;
+use crate::scenarios::{Answer, Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::wire::{ChallengeResponse, TokenResponse, VaultManifest};
 
 checks! {
@@ -25,10 +26,18 @@ checks! {
 
 /// Logs in; here it is the thing under test, so that a refusal breaks the rule.
 async fn login(cx: &Ctx, identity: Identity) -> Result<Member, Stop> {
-    let nonce = challenge(cx, &identity).await?;
-    let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
+    let mut answer = redeemed(cx, &identity).await?;
+    if answer.is_refusal() {
+        // One nonce in some hundreds (one that holds a zero, say) is the business of `auth/right-signatures-in-run`.
+        answer = redeemed(cx, &identity).await?;
+    }
     let token = answer.accepted::<TokenResponse>("a rightly signed nonce of a fresh keypair")?.token;
     Ok(Member { identity, token })
+}
+
+async fn redeemed<'c>(cx: &'c Ctx, identity: &Identity) -> Result<Answer<'c>, Stop> {
+    let nonce = challenge(cx, identity).await?;
+    cx.token(&cx.redeem(identity, &nonce)?).await
 }
 
 async fn challenge(cx: &Ctx, identity: &Identity) -> Result<String, Stop> {
@@ -63,6 +72,8 @@ async fn fresh_keypair(cx: &Ctx) -> Outcome {
 async fn without_a_repository(cx: &Ctx) -> Outcome {
     let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
     let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    // Where nobody logs in twice, that is another check's.
+    login(cx, bob.identity.clone()).await.map_err(into_trouble)?;
     cx.expel(&alice, &mut repo, bob.id(), &[&alice, &carol]).await?;
     let again = login(cx, bob.identity.clone()).await?;
     acts_for_itself(cx, &again).await?;
@@ -73,8 +84,8 @@ async fn without_a_repository(cx: &Ctx) -> Outcome {
 
 /// Two processes of one member. A server may let only the later challenge count; what it mustn't do is stumble.
 async fn at_once(cx: &Ctx) -> Outcome {
-    let identity = cx.identity();
     for _ in 0..5 {
+        let identity = cx.identity();
         let nonces = [challenge(cx, &identity).await?, challenge(cx, &identity).await?];
         let bodies = [cx.redeem(&identity, &nonces[0])?, cx.redeem(&identity, &nonces[1])?];
         let bodies = bodies.map(|request| serde_json::to_vec(&request).ok().map(Bytes::from));

@@ -34,18 +34,17 @@ checks! {
 async fn over_raw_bytes(cx: &Ctx) -> Outcome {
     let plus = cx.introduce(Identity::generate_with(|id| id.contains('+')));
     let slash = cx.introduce(Identity::generate_with(|id| id.contains('/')));
-    for identity in [cx.identity(), plus, slash] {
-        for _ in 0..2 {
-            let nonce = cx.challenge(&identity.id).await?.accepted::<ChallengeResponse>("a challenge")?.nonce;
-            let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
-            if !answer.is_success() && takes_text(cx, &identity).await? {
-                return Err(answer.broken(
-                    "a signature over the decoded bytes of the nonce buys a token",
-                    format!("{}; the server takes one over its base64 text instead", answer.summary()),
-                ));
-            }
-            answer.accepted::<TokenResponse>("a signature over the decoded bytes of the nonce")?;
+    // Each logs in once: whether a key may come back is another check's.
+    for identity in [cx.identity(), cx.identity(), cx.identity(), cx.identity(), plus, slash] {
+        let nonce = cx.challenge(&identity.id).await?.accepted::<ChallengeResponse>("a challenge")?.nonce;
+        let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
+        if !answer.is_success() && takes_text(cx, &identity).await? {
+            return Err(answer.broken(
+                "a signature over the decoded bytes of the nonce buys a token",
+                format!("{}; the server takes one over its base64 text instead", answer.summary()),
+            ));
         }
+        answer.accepted::<TokenResponse>("a signature over the decoded bytes of the nonce")?;
     }
     Ok(())
 }
