@@ -160,8 +160,7 @@ impl Database {
                 at += 4;
             }
             if kind != 5 {
-                let length = self.cell(table, kind, page, at, unread, visitor).unwrap_or(0);
-                left = left.checked_sub(length)?;
+                self.cell(table, kind, page, (at, &mut left), unread, visitor);
             }
         }
         if is_inner {
@@ -170,16 +169,16 @@ impl Database {
         Some(())
     }
 
-    /// Shows the values of one row, and tells how much of it is in the page.
+    /// Shows the values of one row, of which no more is in the page than what is left there.
     fn cell(
         &self,
         table: &Table,
         kind: u8,
         page: &[u8],
-        mut at: usize,
+        (mut at, left): (usize, &mut usize),
         unread: &mut Unread,
         visitor: &mut dyn Visitor,
-    ) -> Option<usize> {
+    ) -> Option<()> {
         let length = usize::try_from(varint(page, &mut at)?).ok()?;
         let row = match kind {
             13 => Some(varint(page, &mut at)?),
@@ -194,6 +193,7 @@ impl Database {
             let fitting = least + (length - least) % (self.usable - 4);
             if fitting <= most { fitting } else { least }
         };
+        *left = left.checked_sub(here)?;
         let local = page.get(at..at + here)?;
         let mut values = Values::new(table, row, visitor);
         values.feed(local);
@@ -207,7 +207,7 @@ impl Database {
             rest -= piece.len();
             next = be32(&page, 0)?;
         }
-        Some(here)
+        Some(())
     }
 }
 

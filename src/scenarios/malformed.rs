@@ -171,8 +171,8 @@ mod tests {
         ] {
             assert!(named.contains(&expected), "{expected}: {named:?}");
         }
-        // 2 + 5 + 5 + 4 + 4 required members, and 2 + 2 + 1 counters.
-        assert_eq!(found.len(), 3 * 20 + 2 * 5);
+        // 2 + 5 + 5 + 4 + 4 required members, 2 + 2 + 1 counters, and a binding.
+        assert_eq!(found.len(), 3 * 20 + 2 * 5 + 1);
     }
 
     #[test]
