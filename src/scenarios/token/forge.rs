@@ -232,6 +232,14 @@ pub fn from_the_id(own: &str, attacker: &Identity, victim: &Identity) -> Vec<(&'
     ] {
         all.push(("the member id for a token", token));
     }
+    // What stands in for logins while a server is being written.
+    for word in ["dev", "test", "debug", "fake", "mock", "local", "user", "member", "admin"] {
+        all.push(("the member id behind a word for a token", format!("{word}:{}", victim.id)));
+        all.push(("the member id behind a word for a token", format!("{word}-{}", victim.id)));
+    }
+    let claims = format!("{{\"sub\":\"key:{}\"}}", victim.id);
+    all.push(("bare claims for a token", base64::encode_url(claims.as_bytes())));
+    all.push(("bare claims for a token", claims));
     for hash in [Sha256::digest(victim.id.as_bytes()), Sha256::digest(key)] {
         all.push(("a hash of the member id for a token", crate::ground::hex::encode(&hash)));
         all.push(("a hash of the member id for a token", base64::encode_url(&hash)));
