@@ -35,6 +35,9 @@ pub(super) struct MergeArgs {
     /// The file of known failures that the whole run is held to
     #[arg(long, value_name = "FILE")]
     known: Option<PathBuf>,
+    /// Warnings fail, as they do where the parts were run with --strict
+    #[arg(long)]
+    strict: bool,
     /// Where the findings of fuzzing are saved, each once
     #[arg(long, value_name = "FILE", default_value = "avp-fuzz.json")]
     save: PathBuf,
@@ -120,7 +123,7 @@ fn whole(args: &MergeArgs, parts: Vec<Saved>) -> Result<Run, UsageError> {
         .into_iter()
         .map(|part| part.into_run().map_err(|error| UsageError(error.to_string())))
         .collect::<Result<Vec<_>, _>>()?;
-    if !sharded && args.known.is_none() {
+    if !sharded && args.known.is_none() && !args.strict {
         return runs.pop().ok_or_else(|| "no report".into());
     }
     let results: Vec<Vec<Arc<CheckResult>>> = runs.iter().map(|run| run.results.clone()).collect();
@@ -133,7 +136,7 @@ fn whole(args: &MergeArgs, parts: Vec<Saved>) -> Result<Run, UsageError> {
 
 /// Verdict, counts and notes of all parts.
 fn conclude(args: &MergeArgs, runs: &[Run], results: Vec<Arc<CheckResult>>) -> Result<Run, UsageError> {
-    let strict = runs.iter().any(|run| run.info.strict);
+    let strict = args.strict || runs.iter().any(|run| run.info.strict);
     let covered = runs.iter().flat_map(|run| run.end.known.iter().map(|(id, said)| (*id, said.clone()))).collect();
     let said = Judged { covered, stale: each_once(runs.iter().flat_map(|run| &run.end.stale)) };
     let known = args.known.as_deref().map(known_file).transpose()?;
@@ -219,9 +222,10 @@ fn fuzzing(args: &MergeArgs) -> Result<u8, UsageError> {
     std::fs::write(&args.save, text + "\n").map_err(|error| format!("--save {}: {error}", args.save.display()))?;
     let mut told = String::new();
     for finding in &kept {
-        told += &format!("{}  {}\n", finding.operation, finding.rule);
+        let kind = if finding.fails() { "failure" } else { "warning" };
+        told += &format!("{kind}  {}  {}\n", finding.operation, finding.rule);
     }
     told += &format!("{} in {}\n", crate::ground::shown::count(kept.len(), "finding"), args.save.display());
     output::print(&told, args.reports.color.choice())?;
-    Ok(u8::from(kept.iter().any(FuzzFinding::fails)))
+    Ok(u8::from(kept.iter().any(|finding| args.strict || finding.fails())))
 }

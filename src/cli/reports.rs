@@ -89,11 +89,10 @@ impl ReportFiles {
         if self.report.iter().any(|report| report.destination == asked) {
             return Ok(());
         }
-        let written = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(step_summary(run).as_bytes()));
+        let written = OpenOptions::new().append(true).create(true).open(&path).and_then(|mut file| {
+            let there = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+            file.write_all(step_summary(run, there).as_bytes())
+        });
         match written {
             Ok(()) => Ok(()),
             Err(error) => {

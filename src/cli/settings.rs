@@ -229,6 +229,8 @@ fn words(name: &str, value: &Value, is_flag: bool) -> Result<Vec<OsString>, Stri
         (_, true) => Err("it is true or false".into()),
         (Value::String(text), false) => Ok(vec![valued(name, text)]),
         (Value::Integer(number), false) => Ok(vec![valued(name, number.to_string())]),
+        // A revision without quotes.
+        (Value::Float(number), false) if name == "spec" => Ok(vec![valued(name, number.to_string())]),
         (Value::Array(values), false) => {
             let each = values.iter().map(|value| match value {
                 Value::Array(_) => Err("a list in a list".to_owned()),

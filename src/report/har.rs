@@ -8,6 +8,7 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use super::json::escape;
 use super::run::{Run, Traced};
 use super::text::{clean, millis, rfc3339};
 use crate::client::{Exchange, RecordedBody};
@@ -30,7 +31,8 @@ pub(super) fn render(run: &Run) -> String {
         let number = count(usize::try_from(run.untraced).unwrap_or(usize::MAX), "exchange");
         log["comment"] = format!("{number} more found no room").into();
     }
-    format!("{:#}\n", json!({ "log": log }))
+    // Bodies are what came, and steer no terminal.
+    escape(format!("{:#}\n", json!({ "log": log })))
 }
 
 /// Every exchange in the order of their starts.
@@ -116,7 +118,7 @@ fn request(base: &str, exchange: &Exchange) -> Value {
         "bodySize": exchange.request.length,
     });
     if exchange.request.length > 0 {
-        request["postData"] = json!({ "mimeType": "application/json", "text": clean(&exchange.request.text) });
+        request["postData"] = json!({ "mimeType": "application/json", "text": exchange.request.text });
         cut(&mut request["postData"], &exchange.request);
     }
     request
@@ -128,7 +130,7 @@ fn response(exchange: &Exchange) -> Value {
     let mut content = json!({
         "size": exchange.response.length,
         "mimeType": kind.as_deref().unwrap_or("x-unknown"),
-        "text": clean(&exchange.response.text),
+        "text": exchange.response.text,
     });
     cut(&mut content, &exchange.response);
     json!({

@@ -144,7 +144,7 @@ pub(super) fn render(run: &Run) -> String {
 
 /// JSON lets DEL, C1 controls and invisible characters stand as they are; a terminal shouldn't see them. They only ever
 /// stand in strings, where an escape means the same.
-fn escape(text: String) -> String {
+pub(super) fn escape(text: String) -> String {
     if !text.chars().any(is_hidden) {
         return text;
     }

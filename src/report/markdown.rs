@@ -25,9 +25,9 @@ pub(super) fn render(run: &Run) -> String {
     with_details(run, FULL)
 }
 
-/// The report as a job summary, with as many results in full as there is room for.
-pub fn step_summary(run: &Run) -> String {
-    let fits = |text: &String| text.len() <= LARGEST_SUMMARY;
+/// The report as a job summary, with as many results in full as there is room for beside the bytes that are `there`.
+pub fn step_summary(run: &Run, there: usize) -> String {
+    let fits = |text: &String| text.len() <= LARGEST_SUMMARY.saturating_sub(there);
     let text = [FULL, FULL / 4, 0].into_iter().map(|full| with_details(run, full)).find(fits);
     text.unwrap_or_else(|| {
         let mut out = String::new();
@@ -225,9 +225,10 @@ mod tests {
     #[test]
     fn a_job_summary_is_small_enough() {
         let mut run = samples::mixed();
-        assert_eq!(step_summary(&run), render(&run));
+        assert_eq!(step_summary(&run, 0), render(&run));
+        assert!(step_summary(&run, LARGEST_SUMMARY).len() < render(&run).len());
         run.notes = vec!["x".repeat(LARGEST_SUMMARY / 2)];
-        assert!(step_summary(&run).len() <= LARGEST_SUMMARY);
+        assert!(step_summary(&run, 0).len() <= LARGEST_SUMMARY);
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn a_server_that_compares_nothing() {
     let exact = ["pull/epochs-exact", "pull/versions-around-53-bits", "pull/versions-around-63-bits"];
     assert!(exact.iter().all(|id| failed.iter().any(|failed| failed == id)), "{failed:?}");
     // Without a comparison, of two writes that meet both apply.
-    let due = ["version", "epoch", "absent", "refused", "named-in-the-roster", "race/"];
+    let due = ["version", "epoch", "counters", "absent", "refused", "named-in-the-roster", "race/"];
     for id in &failed {
         assert!(due.iter().any(|word| id.contains(word)), "{id} fails, too: {failed:?}");
     }

@@ -8,7 +8,11 @@
   const texts = new Map();
   // Read when somebody first searches: a long report has megabytes of it.
   const textOf = (check) => {
-    if (!texts.has(check)) texts.set(check, check.textContent.toLowerCase());
+    if (!texts.has(check)) {
+      // What was sent and came is base64 for the most part, in which any word turns up.
+      const said = check.querySelectorAll("summary, p, dt, dd");
+      texts.set(check, [...said].map((part) => part.textContent).join(" ").toLowerCase());
+    }
     return texts.get(check);
   };
   const apply = () => {
