@@ -186,7 +186,7 @@ fn rerun(args: &ClientArgs) -> Rerun {
         valued("--spec", args.spec.name());
     }
     let program: Vec<String> = args.command.iter().map(|word| quote(word)).collect();
-    Rerun { options: words.join(" "), program: program.join(" "), campaign: false }
+    Rerun { options: words.join(" "), program: program.join(" "), ..Rerun::default() }
 }
 
 /// Compiles the globs of an option and makes sure that each of them means something.

@@ -223,7 +223,7 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
     signals.abort();
     bar.finish_and_clear();
     let replays = format!("fuzz {options} --replay {}", quote(&args.save.to_string_lossy()));
-    let again = Rerun { options: replays, program: String::new(), campaign: true };
+    let again = Rerun { options: replays, campaign: true, ..Rerun::default() };
     let mut text = String::new();
     let mut bodies = Bodies::beside(&args.save);
     for (number, report) in campaign.reports.iter().enumerate() {

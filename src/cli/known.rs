@@ -10,15 +10,19 @@ use crate::runner::{Known, LARGEST_KNOWN, Verdict};
 
 /// The file of `--known`, with its mistakes told before anything is sent.
 pub(super) fn known_file(path: &Path) -> Result<Known, UsageError> {
+    read("--known", path)
+}
+
+fn read(option: &str, path: &Path) -> Result<Known, UsageError> {
     let name = path.display().to_string();
-    let failed = |error: &dyn std::fmt::Display| UsageError(format!("--known {name}: {error}"));
+    let failed = |error: &dyn std::fmt::Display| UsageError(format!("{option} {name}: {error}"));
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|error| failed(&error))?;
     file.take(LARGEST_KNOWN + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
     if text.len() as u64 > LARGEST_KNOWN {
         return Err(failed(&format!("longer than {LARGEST_KNOWN} bytes; is it another file?")));
     }
-    Known::parse(&name, &text, today()).map_err(|error| UsageError(format!("--known {error}")))
+    Known::parse(&name, &text, today()).map_err(|error| UsageError(format!("{option} {error}")))
 }
 
 /// The file of `--write-known`, looked at before the run: a mistyped path costs no run, and what stands there isn't lost.
@@ -36,7 +40,8 @@ impl KnownFile {
         let there = path.exists();
         let old = match known {
             Some(known) => Some(known.clone()),
-            None if there => Some(known_file(path).map_err(|error| failed(&error.0))?),
+            // What is no such file isn't written over.
+            None if path.is_file() => Some(read("--write-known", path)?),
             None => None,
         };
         fs::OpenOptions::new().append(true).create(true).open(path).map_err(|error| failed(&error))?;
@@ -50,7 +55,7 @@ impl KnownFile {
     pub(super) fn write(&self, run: &Run, strict: bool) -> Result<Option<String>, UsageError> {
         let name = self.path.display();
         if run.end.interrupted || run.end.verdict == Verdict::NotJudged {
-            return Ok(Some(format!("{name} is left as it is: the run came to no verdict\n")));
+            return Ok(Some(format!("{name} isn't written: the run came to no verdict\n")));
         }
         let results = run.results.iter().map(AsRef::as_ref);
         let text = Known::write(self.old.as_ref(), results, strict);

@@ -13,12 +13,13 @@ use crate::server::route::Route;
 use crate::server::store::Store;
 use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
 
-/// A handler that writes what comes first and reads what comes last: the object at `pointer` lacks a member, and the repository
+/// A handler that writes what comes first and reads what comes last: the object at `pointer` has a member wrong, or lacks it, and the repository
 /// has changed before that is noticed.
 struct TooLate {
     route: Route,
     pointer: &'static str,
     member: &'static str,
+    wrong: fn(Option<&Value>) -> bool,
     done: fn(&Value, Option<Repo>) -> Option<Repo>,
 }
 
@@ -27,11 +28,7 @@ shared!(TooLate: edge);
 impl Edge for TooLate {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-        // What may be missing is noticed where it is of another type.
-        let lacks = request.pointer(self.pointer).is_some_and(|object| match object.get(self.member) {
-            Some(value) => self.member == "keyBindingSig" && !(value.is_string() || value.is_null()),
-            None => self.member != "keyBindingSig",
-        });
+        let lacks = request.pointer(self.pointer).is_some_and(|object| (self.wrong)(object.get(self.member)));
         if route != self.route || !lacks {
             return Ok(body);
         }
@@ -51,6 +48,10 @@ impl Edge for TooLate {
         })?;
         Ok(body)
     }
+}
+
+fn is_no_text(value: Option<&Value>) -> bool {
+    value.is_some_and(|value| !value.is_string() && !value.is_null())
 }
 
 /// A server that leaves out the entries of a roster that it can't read.
@@ -110,31 +111,31 @@ fn created(request: &Value, existing: Option<Repo>) -> Option<Repo> {
 
 faults! {
     "push-without-iv-rotates" breaks PUSH_REFUSED_WHOLE: "A rotating push whose envelope has no iv is refused, after its roster was written." => {
-        is TooLate { route: Route::Push, pointer: "/envelope", member: "iv", done: |request, repo| with_roster(request, repo, "rotatedMembers") }
+        is TooLate { route: Route::Push, pointer: "/envelope", member: "iv", wrong: |value| value.is_none(), done: |request, repo| with_roster(request, repo, "rotatedMembers") }
     }
     "push-without-wrapped-key-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with an entry that has no wrapped key is refused, after its envelope was written." => {
-        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", done: |request, repo| with_envelope(request, repo, "envelope") }
+        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", wrong: |value| value.is_none(), done: |request, repo| with_envelope(request, repo, "envelope") }
     }
     "push-without-ephemeral-key-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with a wrapped key that has no ephemeral key is refused, after its envelope was written." => {
-        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1/wrappedDataKey", member: "ephemeralPublicKey", done: |request, repo| with_envelope(request, repo, "envelope") }
+        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1/wrappedDataKey", member: "ephemeralPublicKey", wrong: |value| value.is_none(), done: |request, repo| with_envelope(request, repo, "envelope") }
     }
     "removal-without-iv-rotates" breaks REMOVE_ATOMIC: "A removal whose envelope has no iv is refused, after roster and epoch were written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "iv", done: with_roster_and_epoch }
+        is TooLate { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "iv", wrong: |value| value.is_none(), done: with_roster_and_epoch }
     }
     "removal-without-key-scheme-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a wrapped key that names no scheme is refused, after its envelope was written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "schemeId", done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
+        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "schemeId", wrong: |value| value.is_none(), done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
     }
     "push-with-odd-binding-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with a keyBindingSig that is no text is refused, after its envelope was written." => {
-        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "keyBindingSig", done: |request, repo| with_envelope(request, repo, "envelope") }
+        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "keyBindingSig", wrong: is_no_text, done: |request, repo| with_envelope(request, repo, "envelope") }
     }
     "removal-with-odd-binding-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a keyBindingSig that is no text is refused, after its envelope was written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1", member: "keyBindingSig", done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
+        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1", member: "keyBindingSig", wrong: is_no_text, done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
     }
     "create-without-ciphertext-takes-id" breaks CREATE_RETURNS: "A createRepo whose envelope has no ciphertext is refused, and has created a repository." => {
-        is TooLate { route: Route::CreateRepo, pointer: "/initialEnvelope", member: "ciphertext", done: created }
+        is TooLate { route: Route::CreateRepo, pointer: "/initialEnvelope", member: "ciphertext", wrong: |value| value.is_none(), done: created }
     }
     "create-without-envelope-takes-id" breaks CREATE_RETURNS: "A createRepo without an envelope is refused, and has created a repository." => {
-        is TooLate { route: Route::CreateRepo, pointer: "", member: "initialEnvelope", done: created }
+        is TooLate { route: Route::CreateRepo, pointer: "", member: "initialEnvelope", wrong: |value| value.is_none(), done: created }
     }
     "rotation-leaves-out-bad-entries" breaks PUSH_ROTATES: "Entries of rotatedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::Push, "rotatedMembers") }
     "removal-leaves-out-bad-entries" breaks REMOVE_REPLACES: "Entries of rewrappedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::RemoveMember, "rewrappedMembers") }

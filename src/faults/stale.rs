@@ -10,54 +10,39 @@ use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
-/// What some operations have left of each repository, and which of them go by it.
+/// An operation that goes by what some operations have left of a repository, and not by what there is.
 struct Remembered {
+    /// Who goes by it: removals, additions, or pushes whose expectation holds.
+    at: Route,
+    /// Whose writes are remembered, besides those of creations.
     by: &'static [Route],
+    /// What is read of it.
     read: fn(&mut Repo, &Repo),
     last: Mutex<HashMap<String, Repo>>,
 }
 
+fn remembered(at: Route, by: &'static [Route], read: fn(&mut Repo, &Repo)) -> Remembered {
+    Remembered { at, by, read, last: Mutex::default() }
+}
+
 impl Remembered {
-    /// The repository as the operation takes it for.
-    fn taken_for(&self, repo: &Repo) -> Repo {
+    /// The repository as an operation takes it for.
+    fn seen_at(&self, route: Route, repo: &Repo) -> Repo {
         let mut seen = repo.clone();
-        if let Some(last) = lock(&self.last).get(&repo.manifest.repo_id) {
+        if let Some(last) = lock(&self.last).get(&repo.manifest.repo_id).filter(|_| route == self.at) {
             (self.read)(&mut seen, last);
         }
         seen
     }
+}
 
-    fn note(&self, route: Route, next: &Repo) {
+shared!(Remembered: vault);
+
+impl VaultRules for Remembered {
+    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
         if route == Route::CreateRepo || self.by.contains(&route) {
             lock(&self.last).insert(next.manifest.repo_id.clone(), next.clone());
         }
-    }
-}
-
-/// Removals look at what is remembered.
-struct Removals(Remembered);
-
-shared!(Removals: vault);
-
-impl VaultRules for Removals {
-    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
-        self.0.note(route, &next);
-        next
-    }
-
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-        operations::remove(self, visit, &self.0.taken_for(repo), request)
-    }
-}
-
-/// Pushes look at it, once their expectation holds.
-struct Pushes(Remembered);
-
-shared!(Pushes: vault);
-
-impl VaultRules for Pushes {
-    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
-        self.0.note(route, &next);
         next
     }
 
@@ -65,34 +50,22 @@ impl VaultRules for Pushes {
         if request.expected_payload_version != repo.manifest.payload_version {
             return operations::push(self, visit, repo, request);
         }
-        let seen = self.0.taken_for(repo);
+        let seen = self.seen_at(Route::Push, repo);
         let request = PushRequest { expected_payload_version: seen.manifest.payload_version, ..request.clone() };
         operations::push(self, visit, &seen, &request)
     }
-}
 
-/// Additions write it back.
-struct Additions(Remembered);
-
-shared!(Additions: vault);
-
-impl VaultRules for Additions {
-    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
-        self.0.note(route, &next);
-        next
-    }
-
-    fn added_epoch_holds(&self, _: i64, _: i64) -> bool {
-        true
+    fn added_epoch_holds(&self, entry_epoch: i64, current: i64) -> bool {
+        self.at == Route::AddMember || entry_epoch == current
     }
 
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-        operations::add(self, visit, &self.0.taken_for(repo), request)
+        operations::add(self, visit, &self.seen_at(Route::AddMember, repo), request)
     }
-}
 
-fn remembered(by: &'static [Route], read: fn(&mut Repo, &Repo)) -> Remembered {
-    Remembered { by, read, last: Mutex::default() }
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        operations::remove(self, visit, &self.seen_at(Route::RemoveMember, repo), request)
+    }
 }
 
 fn version(seen: &mut Repo, last: &Repo) {
@@ -128,21 +101,21 @@ impl VaultRules for Follows {
 faults! {
     "addition-raises-epoch-to-entrys" breaks ADD_RECORDS: "An entry of a later epoch takes the epoch of the repository with it." => { is Follows }
     "removal-epoch-above-last-removal" breaks EPOCH_RISES: "A removal's epoch is compared with that of the last removal: a push in between may have raised it." => {
-        is Removals(remembered(&[Route::RemoveMember], epoch))
+        is remembered(Route::RemoveMember, &[Route::RemoveMember], epoch)
     }
     "removal-version-above-last-push" breaks VERSION_MONOTONIC: "A removal's version is compared with that of the last push, and not of another removal." => {
-        is Removals(remembered(&[Route::Push], version))
+        is remembered(Route::RemoveMember, &[Route::Push], version)
     }
     "push-version-above-last-push" breaks VERSION_MONOTONIC: "A push's version is compared with that of the last push, also where a removal has raised it." => {
-        is Pushes(remembered(&[Route::Push], version))
+        is remembered(Route::Push, &[Route::Push], version)
     }
     "addition-keeps-epoch-of-last-addition" breaks ADD_RECORDS: "An addMember writes the epoch that the manifest had at the last addMember." => {
-        is Additions(remembered(&[Route::AddMember], epoch))
+        is remembered(Route::AddMember, &[Route::AddMember], epoch)
     }
     "addition-keeps-version-of-last-addition" breaks ADD_RECORDS: "An addMember writes the version that the manifest had at the last addMember." => {
-        is Additions(remembered(&[Route::AddMember], version))
+        is remembered(Route::AddMember, &[Route::AddMember], version)
     }
     "addition-to-roster-before-rotation" breaks PUSH_ROTATES: "An addMember adds to a roster that no push has renewed." => {
-        is Additions(remembered(&[Route::AddMember, Route::RemoveMember], roster))
+        is remembered(Route::AddMember, &[Route::AddMember, Route::RemoveMember], roster)
     }
 }

@@ -120,7 +120,10 @@ fn info(config: &RunConfig, seed: u64, planned: usize) -> RunInfo {
         version: env!("CARGO_PKG_VERSION"),
         spec: config.spec,
         target,
-        rerun: config.rerun.clone().into(),
+        rerun: Rerun {
+            headers: config.headers.iter().map(|header| header.name.to_string()).collect(),
+            ..config.rerun.clone().into()
+        },
         seed,
         started_ms: clock::now_ms(),
         planned,

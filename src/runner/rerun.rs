@@ -7,6 +7,8 @@ pub struct Rerun {
     pub options: String,
     /// The program that is judged and its arguments, which come last; empty without one.
     pub program: String,
+    /// Names of the headers that the deployment asks for; their values are in no report.
+    pub headers: Vec<String>,
     /// Whether it plays the findings of a fuzzing campaign: all of them, none can be chosen.
     pub campaign: bool,
 }
@@ -45,10 +47,10 @@ mod tests {
         let server = Rerun::from("--server-cmd './my -- server'".to_owned());
         assert_eq!(server.for_check("a/b").1, "--only a/b");
         assert_eq!(server.line(), "avp-conform --server-cmd './my -- server'");
-        let client = Rerun { options: "client".into(), program: "./my --url {url}".into(), campaign: false };
+        let client = Rerun { options: "client".into(), program: "./my --url {url}".into(), ..Rerun::default() };
         assert_eq!(client.for_check("a/b"), ("avp-conform client".into(), "--only a/b -- ./my --url {url}".into()));
         assert_eq!(client.line(), "avp-conform client -- ./my --url {url}");
-        let campaign = Rerun { options: "fuzz --embedded".into(), program: String::new(), campaign: true };
+        let campaign = Rerun { options: "fuzz --embedded".into(), campaign: true, ..Rerun::default() };
         assert_eq!(campaign.for_check("a/b"), ("avp-conform fuzz --embedded".into(), String::new()));
         assert_eq!(Rerun::default().line(), "avp-conform");
     }

@@ -6,7 +6,7 @@ use super::context::into_trouble;
 use super::push::not_accepted;
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
-use crate::client::{Identity, Repo, Rotation, random};
+use crate::client::{Identity, Repo, random};
 
 checks! {
     "push/version-never-falls-after-any-write", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], pushes,
@@ -104,10 +104,9 @@ async fn no_removal_lowers(cx: &Ctx, cast: &Cast, repo: &Repo) -> Outcome {
 async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
     let Cast { alice, bob, guests } = cast;
     if matches!(write, Creation) {
-        let repo = Repo::with_counters(alice, &random::uuid(), 20, 10);
+        let mut repo = Repo::with_counters(alice, &random::uuid(), 20, 10);
         let answer = cx.create(alice, &repo.create_request()).await?;
         works(&answer, "createRepo at version 20")?;
-        let mut repo = repo;
         cx.watch(&repo);
         cx.enrol(alice, &mut repo, bob).await?;
         return Ok(repo);
@@ -115,58 +114,70 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
     let mut repo = cx.repo_with(alice, &[bob, &guests[0], &guests[1]]).await?;
     let mut step = STEP;
     for guest in guests {
-        match write {
-            Push => push(cx, alice, &mut repo, &mut step).await?,
-            RotatingPush => rotate(cx, cast, &mut repo, None, &mut step).await?,
-            _ => rotate(cx, cast, &mut repo, Some(guest), &mut step).await?,
-        }
+        let rise = match write {
+            Push => Rise::Push,
+            RotatingPush => Rise::Rotation,
+            _ => Rise::Removal(guest),
+        };
+        raise(cx, cast, &mut repo, rise, &mut step).await?;
     }
     if matches!(write, PushAfterRemoval) {
-        push(cx, alice, &mut repo, &mut step).await?;
-        push(cx, alice, &mut repo, &mut step).await?;
+        raise(cx, cast, &mut repo, Rise::Push, &mut step).await?;
+        raise(cx, cast, &mut repo, Rise::Push, &mut step).await?;
     }
     cx.holds(alice, &repo, write.name()).await.map_err(into_trouble)?;
     Ok(repo)
 }
 
-/// A push that raises the version: by one where the server lets it go no further at once.
-async fn push(cx: &Ctx, alice: &Member, repo: &mut Repo, step: &mut i64) -> Outcome {
-    loop {
-        let request = repo.push_request_at(alice, repo.version() + *step);
-        let answer = cx.push(alice, &request).await?;
-        if answer.is_refusal() && *step > 1 {
-            *step = 1;
-            continue;
-        }
-        works(&answer, "a push that raises the version")?;
-        repo.apply_push(&request);
-        cx.watch(repo);
-        return Ok(());
-    }
+/// One write that raises the version, and the epoch where there is a new data key.
+#[derive(Clone, Copy)]
+enum Rise<'a> {
+    Push,
+    Rotation,
+    Removal(&'a Identity),
 }
 
-/// As [`push`], with a new roster: by a rotating push, or by somebody's removal.
-async fn rotate(cx: &Ctx, cast: &Cast, repo: &mut Repo, removed: Option<&Identity>, step: &mut i64) -> Outcome {
-    let Cast { alice, bob, guests } = cast;
-    loop {
-        let there = guests.iter().filter(|guest| {
-            repo.manifest.member(&guest.id).is_some() && removed.is_none_or(|removed| removed.id != guest.id)
-        });
-        let staying: Vec<&Identity> = [&**alice, bob].into_iter().chain(there).collect();
-        let rotation: Rotation = repo.rotation_to(alice, &staying, repo.version() + *step, repo.epoch() + *step);
-        let answer = match removed {
-            Some(removed) => cx.remove(alice, &repo.remove_request(&removed.id, &rotation)).await?,
-            None => cx.push(alice, &repo.rotating_push(&rotation)).await?,
-        };
-        if answer.is_refusal() && *step > 1 {
-            *step = 1;
-            continue;
-        }
-        works(&answer, "a rotation that raises the counters")?;
-        repo.apply_rotation(&rotation);
-        cx.watch(repo);
-        return Ok(());
+/// Carries a write out: one step up where the server lets it go no further at once.
+async fn raise(cx: &Ctx, cast: &Cast, repo: &mut Repo, rise: Rise<'_>, step: &mut i64) -> Outcome {
+    let (mut answer, mut next) = attempt(cx, cast, repo, rise, *step).await?;
+    if answer.is_refusal() && *step > 1 {
+        *step = 1;
+        (answer, next) = attempt(cx, cast, repo, rise, *step).await?;
     }
+    works(&answer, "a write that raises the counters")?;
+    *repo = next;
+    cx.watch(repo);
+    Ok(())
+}
+
+/// The answer, and the repository as it is if the write has taken effect.
+async fn attempt<'c>(
+    cx: &'c Ctx,
+    cast: &Cast,
+    repo: &Repo,
+    rise: Rise<'_>,
+    step: i64,
+) -> Result<(Answer<'c>, Repo), Stop> {
+    let Cast { alice, bob, guests } = cast;
+    let (version, mut next) = (repo.version() + step, repo.clone());
+    let removed = match rise {
+        Rise::Push => {
+            let request = repo.push_request_at(alice, version);
+            next.apply_push(&request);
+            return Ok((cx.push(alice, &request).await?, next));
+        }
+        Rise::Rotation => "",
+        Rise::Removal(guest) => &guest.id,
+    };
+    let there = guests.iter().filter(|guest| guest.id != removed && repo.manifest.member(&guest.id).is_some());
+    let staying: Vec<&Identity> = [&**alice, bob].into_iter().chain(there).collect();
+    let rotation = repo.rotation_to(alice, &staying, version, repo.epoch() + step);
+    next.apply_rotation(&rotation);
+    let answer = match rise {
+        Rise::Removal(_) => cx.remove(alice, &repo.remove_request(removed, &rotation)).await?,
+        _ => cx.push(alice, &repo.rotating_push(&rotation)).await?,
+    };
+    Ok((answer, next))
 }
 
 /// What only sets the scene: a policy against it leaves nothing to be looked at.

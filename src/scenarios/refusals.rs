@@ -3,12 +3,15 @@
 //! One check asks as every kind of outsider; another searches all refusals of the run. What the caller has sent itself, in path,
 //! body or token, is an echo and no leak.
 
+mod held;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use serde_json::Value;
 
+use self::held::{held, parts};
 use super::check::checks;
 use super::recording::Caller;
 use super::status::Requests;
@@ -28,19 +31,6 @@ checks! {
         "No refusal of the run tells an outsider a member, wrapped key or ciphertext", phase = Finale;
 }
 
-/// The first bytes of a ciphertext tell it from all others.
-const ENOUGH: usize = 48;
-/// Bytes of a piece: 20 characters of base64.
-const PIECE: usize = 15;
-/// What is random, and what it is a part of.
-const PARTS: [(&str, &str); 6] = [
-    ("ed25519PublicKey", "part of a member id"),
-    ("x25519PublicKey", "part of a member key"),
-    ("ephemeralPublicKey", "part of a wrapped key"),
-    ("iv", "IV"),
-    ("ciphertext", "part of a ciphertext"),
-    ("keyBindingSig", "part of a binding signature"),
-];
 /// How much of each repository is looked for; who tells a roster tells its beginning.
 const OF_EACH: usize = 48;
 /// How much is looked for in all.
@@ -49,29 +39,6 @@ const ITEMS: usize = 12_000;
 const LONG: usize = 64 << 10;
 /// How much is kept to be searched, in bytes.
 const KEPT: usize = 16 << 20;
-
-/// What nobody but a member may read, by the base64 in which it travels.
-fn held(message: &Value, items: &mut Vec<(&'static str, Vec<u8>)>) {
-    match message {
-        Value::Array(list) => list.iter().for_each(|item| held(item, items)),
-        Value::Object(members) => {
-            let what = if members.contains_key("ephemeralPublicKey") { "wrapped key" } else { "envelope" };
-            for (name, what) in
-                [("ed25519PublicKey", "member id"), ("x25519PublicKey", "member key"), ("ciphertext", what)]
-            {
-                let text = members.get(name).and_then(Value::as_str).unwrap_or_default();
-                // 64 characters are the 48 bytes that are enough.
-                let Ok(bytes) = base64::decode(text.get(..64).unwrap_or(text)) else { continue };
-                // A few bytes may come about by chance.
-                if bytes.len() >= 16 {
-                    items.push((what, bytes[..bytes.len().min(ENOUGH)].to_vec()));
-                }
-            }
-            members.values().for_each(|member| held(member, items));
-        }
-        _ => {}
-    }
-}
 
 /// Everything that a request says, as far as an answer may quote it.
 fn said<'a>(path: &str, headers: impl IntoIterator<Item = &'a [u8]>, body: Option<&Bytes>) -> Vec<u8> {
@@ -307,28 +274,6 @@ fn holdings(manifest: &VaultManifest, envelope: &Value) -> Vec<Secret> {
     parts(&serde_json::json!(manifest), &mut items);
     parts(envelope, &mut items);
     secrets(items)
-}
-
-/// Beginning, middle and end of everything that is random: a cut, for a log say, tells most of it.
-fn parts(message: &Value, items: &mut Vec<(&'static str, Vec<u8>)>) {
-    match message {
-        Value::Array(list) => list.iter().for_each(|item| parts(item, items)),
-        Value::Object(members) => {
-            for (name, what) in PARTS {
-                let text = members.get(name).and_then(Value::as_str).unwrap_or_default();
-                let Ok(bytes) = base64::decode(text) else { continue };
-                let middle = bytes.len() / 2;
-                let pieces = match bytes.len() {
-                    0..12 => Vec::new(),
-                    12..32 => vec![&bytes[..]],
-                    _ => vec![&bytes[..PIECE], &bytes[middle..middle + PIECE], &bytes[bytes.len() - PIECE..]],
-                };
-                items.extend(pieces.into_iter().map(|piece| (what, piece.to_vec())));
-            }
-            members.values().for_each(|member| parts(member, items));
-        }
-        _ => {}
-    }
 }
 
 /// Looks for what a refusal gives away. A former member knows the members anyway.

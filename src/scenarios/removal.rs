@@ -1,12 +1,14 @@
 //! removeMember (SPEC §6, §10): who leaves is out at once, and the others go on under a new key.
 
+mod afterwards;
+
 use super::check::checks;
 use super::context::into_trouble;
 use super::counters::reached;
-use super::state::{compare_manifest, differing};
+use super::state::compare_manifest;
 use super::{Answer, Ctx, Member, Outcome, Stop, push};
 use crate::client::{Identity, Repo, Rotation};
-use crate::wire::{PushResponse, VaultManifest};
+use crate::wire::VaultManifest;
 
 checks! {
     "remove-member/rotates", Must, "§6", [REMOVE_DROPS, REMOVE_REPLACES, EPOCH_RISES, STORED_VERBATIM, BINDING_OPAQUE], rotates,
@@ -37,11 +39,11 @@ checks! {
         "A removal from epoch 9 to 10 happens, and so it does wherever the next epoch has another digit, byte or word";
     "remove-member/versions-of-any-size", Must, "§2", [INT64, VERSION_MONOTONIC, REMOVE_REPLACES], versions_of_any_size,
         "A removal from versions around 2^31, 2^32 and 2^53 to the next one happens, with exactly that version";
-    "remove-member/two-in-a-row", Must, "§6", [REMOVE_REPLACES, EPOCH_RISES, REMOVE_REVOKES], two_in_a_row,
+    "remove-member/two-in-a-row", Must, "§6", [REMOVE_REPLACES, EPOCH_RISES, REMOVE_REVOKES], afterwards::two_in_a_row,
         "Two removals one after the other leave the last roster, envelope and epoch";
-    "remove-member/push-afterwards", Must, "§6", [PUSH_APPLIES, REMOVE_REPLACES], push_afterwards,
+    "remove-member/push-afterwards", Must, "§6", [PUSH_APPLIES, REMOVE_REPLACES], afterwards::push_afterwards,
         "A member who stays pushes at the new version and epoch";
-    "remove-member/stale-push-afterwards", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_push_afterwards,
+    "remove-member/stale-push-afterwards", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], afterwards::stale_push_afterwards,
         "A push that was made before the removal is a conflict with the new counters, and changes nothing";
 }
 
@@ -345,60 +347,4 @@ async fn epoch_is_new_key_epoch(cx: &Ctx) -> Outcome {
     answer.must(manifest.key_epoch == next, &expected, || format!("{} is returned", manifest.key_epoch))?;
     let (answer, manifest, _) = cx.pull_all(&alice, &repo).await?;
     answer.must(manifest.key_epoch == next, &expected, || format!("{} is served", manifest.key_epoch))
-}
-
-async fn two_in_a_row(cx: &Ctx) -> Outcome {
-    let (alice, bob, carol, dave) = (cx.member().await?, cx.member().await?, cx.member().await?, cx.member().await?);
-    let mut repo = cx.repo_with(&alice, &[&bob, &carol, &dave]).await?;
-    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice, &carol, &dave]).await?;
-    // Whether the creator can be removed is asked by any_member.
-    remove_rightly(cx, &carol, &mut repo, dave.id(), &[&alice, &carol]).await?;
-    for reader in [&alice, &carol] {
-        cx.readable(reader, &repo, "two removals").await?;
-    }
-    for gone in [&bob, &dave] {
-        let answer = cx.pull(gone, &repo.pull_request(0)).await?;
-        answer.refused("a pull by a removed member", &[403])?;
-    }
-    Ok(())
-}
-
-async fn push_afterwards(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let carol = cx.identity();
-    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
-    remove_rightly(cx, &alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
-    for author in [&bob, &alice] {
-        let request = repo.push_request(author);
-        let answer = cx.push(author, &request).await?;
-        repo.apply_push(&request);
-        let expected =
-            PushResponse { accepted: true, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: false };
-        let response: PushResponse = answer.accepted("a push after a removal")?;
-        answer.must(response == expected, &format!("the push is answered with {expected}"), || {
-            differing(&expected, &response)
-        })?;
-        cx.readable(&bob, &repo, "a push after a removal").await?;
-    }
-    cx.readable(&alice, &repo, "pushes after a removal").await
-}
-
-/// bob's push crossed alice's removal of carol: it is encrypted under the old key and must not land.
-async fn stale_push_afterwards(cx: &Ctx) -> Outcome {
-    let (alice, bob) = (cx.member().await?, cx.member().await?);
-    let carol = cx.identity();
-    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
-    let late = repo.push_request(&bob);
-    let later = repo.push_request_at(&bob, repo.version() + 9);
-    remove_rightly(cx, &alice, &mut repo, &carol.id, &[&alice, &bob]).await?;
-    for push in [&late, &later] {
-        let answer = cx.push(&bob, push).await?;
-        let expected =
-            PushResponse { accepted: false, payload_version: repo.version(), key_epoch: repo.epoch(), conflict: true };
-        let response: PushResponse = answer.accepted("a push that was made before a removal, as a conflict,")?;
-        answer.must(response == expected, &format!("the push is answered with {expected}"), || {
-            differing(&expected, &response)
-        })?;
-    }
-    cx.readable(&bob, &repo, "a push that was made before a removal").await
 }

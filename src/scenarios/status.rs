@@ -306,8 +306,8 @@ async fn unknown(cx: &Ctx) -> Outcome {
         let request = PullRequest { repo_id: (*id).to_owned(), known_payload_version: 0 };
         let answer = cx.pull(alice, &request).await?;
         // A deployment may refuse what can't be one of its ids.
-        let stumbles = answer.status >= 500 && answer.limit.is_none();
-        if stumbles || (!answer.is_refusal() && answer.limit.is_none()) || matches!(answer.status, 401 | 409) {
+        let refused = answer.is_refusal() && answer.status < 500;
+        if (!refused && answer.limit.is_none()) || matches!(answer.status, 401 | 409) {
             codes.refusals.push((format!("a pull of the unknown repository {id}"), answer));
         }
     }

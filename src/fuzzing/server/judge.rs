@@ -129,9 +129,6 @@ impl Play {
             }
             return Ok(());
         }
-        if self.is_met_anywhere(prepared, call, status) {
-            return Ok(());
-        }
         let words = &mut self.scene.words;
         let read = match body {
             Some(body) => model::read_body(words, &call.operation, body),
@@ -157,6 +154,7 @@ impl Play {
                 self.settle(prepared, step, status).await
             }
             Err(_) if lenient => self.unsettle(prepared).await,
+            Err(_) if self.is_met_anywhere(prepared, call, status) => Ok(()),
             Err(mismatch) => {
                 let (expected, observed) = mismatch.explain(&self.scene.words);
                 let rule = prepared.rule.unwrap_or(mismatch.rule);
@@ -166,19 +164,20 @@ impl Play {
         }
     }
 
-    /// Limits and policies of a deployment, which are no violation: codes that say nothing else, a 403 to who changes what there is or
-    /// who is a member, and any refusal of an unusual id but that it is taken. Whether they hide something is for a run to tell.
+    /// Whether a refusal where there should be none is a limit or a policy of the deployment, which is no violation: a code that says nothing
+    /// else, a 403 to who changes what there is or who is a member, or any refusal of an unusual id but that it is taken. Whether it hides
+    /// something is for a run to tell.
     fn is_met_anywhere(&self, prepared: &Prepared, call: &Call, status: u16) -> bool {
         let changes_members = match &call.operation {
             model::Operation::Push { rotated, .. } => rotated.is_some(),
-            model::Operation::CreateRepo { .. } | model::Operation::AddMember { .. } => true,
-            model::Operation::RemoveMember { .. } => true,
+            model::Operation::CreateRepo { .. }
+            | model::Operation::AddMember { .. }
+            | model::Operation::RemoveMember { .. } => true,
             model::Operation::Pull { .. } | model::Operation::FetchMemberKey { .. } => false,
         };
-        let unusual = (400..500).contains(&status)
-            && !matches!(status, 401 | 409)
-            && self.scene.is_unusually_named(prepared.repo, prepared.operation);
-        matches!(status, 402 | 413 | 429) || (status == 403 && changes_members) || (unusual && call.caller.is_some())
+        let is_other_refusal = (400..500).contains(&status) && !matches!(status, 401 | 409);
+        let unusual = is_other_refusal && self.scene.is_unusually_named(prepared.repo, prepared.operation);
+        matches!(status, 402 | 413 | 429) || (status == 403 && changes_members) || unusual
     }
 
     /// Nobody is answered the same, whether the repository is there or not.

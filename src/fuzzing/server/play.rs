@@ -87,15 +87,15 @@ impl Played {
     }
 }
 
+/// What web applications show for a path that they don't know, instead of a 404.
+fn is_fallback_page(prepared: &Prepared, answer: &RawAnswer) -> bool {
+    let label = answer.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |label| label.as_bytes());
+    let no_route = prepared.request.method == http::Method::GET && !prepared.twist.is_empty();
+    no_route && answer.status.is_success() && label.to_ascii_lowercase().starts_with(b"text/html")
+}
+
 /// Goes on, or has found something.
 pub(super) type Going = Result<(), Box<Found>>;
-
-/// What web applications show for a path that they don't know, instead of a 404.
-fn is_page_for_the_lost(prepared: &Prepared, answer: &RawAnswer) -> bool {
-    let label = answer.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |label| label.as_bytes());
-    let lost = prepared.request.method == http::Method::GET && !prepared.twist.is_empty();
-    lost && answer.status.is_success() && label.to_ascii_lowercase().starts_with(b"text/html")
-}
 
 impl Play {
     async fn step(&mut self, step: &Step) -> Going {
@@ -187,7 +187,7 @@ impl Play {
         };
         let status = answer.status.as_u16();
         self.behaviour(prepared, &status.to_string());
-        if is_page_for_the_lost(prepared, &answer) {
+        if is_fallback_page(prepared, &answer) {
             return Ok(());
         }
         let body = self.is_sound(prepared, &answer)?;

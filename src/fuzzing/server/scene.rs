@@ -196,19 +196,22 @@ fn in_crowd(who: usize) -> &'static (String, String) {
 
 /// Base64 of so many bytes that mean nothing.
 pub(super) fn noise(length: usize, dice: &mut Choices) -> String {
+    base64::encode(&drawn(length, dice))
+}
+
+fn drawn(length: usize, dice: &mut Choices) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
         bytes.extend(dice.draw().to_le_bytes());
     }
-    base64::encode(&bytes[..length])
+    bytes.truncate(length);
+    bytes
 }
 
 /// 32 bytes whose highest bit isn't set, as no X25519 key has it (RFC 7748 §5).
 fn x25519_key(dice: &mut Choices) -> String {
-    let mut bytes = base64::decode(&noise(32, dice)).unwrap_or_default();
-    if let Some(last) = bytes.last_mut() {
-        *last &= 0x7f;
-    }
+    let mut bytes = drawn(32, dice);
+    bytes[31] &= 0x7f;
     base64::encode(&bytes)
 }
 
