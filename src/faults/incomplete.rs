@@ -72,6 +72,38 @@ impl Edge for LeavesOut {
     }
 }
 
+/// A server that updates the columns that were sent and leaves the others as they are: `member` of the object at `pointer`, if it is missing,
+/// is what the repository has in `held`.
+struct Merges {
+    route: Route,
+    pointer: &'static str,
+    member: &'static str,
+    held: fn(&Repo, &Value) -> Option<Value>,
+}
+
+shared!(Merges: edge);
+
+impl Edge for Merges {
+    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let missing = request.pointer(self.pointer).filter(|object| object.get(self.member).is_none_or(Value::is_null));
+        let Some(object) = missing.filter(|_| route == self.route) else { return Ok(body) };
+        let id = credentials::decode_segment(parts.uri.path().split('/').nth(3).unwrap_or_default())?;
+        let held = store.read(|tx| tx.load(&id))?.and_then(|repo| (self.held)(&repo, object));
+        Ok(edit_body(body, |request| {
+            if let (Some(Value::Object(object)), Some(held)) = (request.pointer_mut(self.pointer), held) {
+                object.insert(self.member.to_owned(), held);
+            }
+        }))
+    }
+}
+
+/// The wrapped key that there is for the holder of an entry.
+fn held_key(repo: &Repo, entry: &Value) -> Option<Value> {
+    let held = repo.manifest.members.iter().find(|member| entry["ed25519PublicKey"] == *member.ed25519_public_key)?;
+    Some(serde_json::json!(held.wrapped_data_key))
+}
+
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
     serde_json::from_value(value.clone()).ok()
 }
@@ -139,4 +171,18 @@ faults! {
     }
     "rotation-leaves-out-bad-entries" breaks PUSH_ROTATES: "Entries of rotatedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::Push, "rotatedMembers") }
     "removal-leaves-out-bad-entries" breaks REMOVE_REPLACES: "Entries of rewrappedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::RemoveMember, "rewrappedMembers") }
+    "push-without-iv-keeps-old-iv" breaks PUSH_APPLIES: "A push whose envelope has no iv is accepted and gets the iv of the envelope before." => {
+        is Merges { route: Route::Push, pointer: "/envelope", member: "iv", held: |repo, _| Some(Value::from(repo.envelope.iv.clone())) }
+    }
+    "push-without-wrapped-key-keeps-old-key" breaks PUSH_ROTATES: "An entry of rotatedMembers without a wrapped key is accepted and gets the one that its member has." => {
+        is Merges { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", held: held_key }
+    }
+    "removal-without-ciphertext-keeps-old-one" breaks REMOVE_REPLACES: "A removal whose envelope has no ciphertext is accepted and gets the one before." => {
+        is Merges { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "ciphertext", held: |repo, _| Some(Value::from(repo.envelope.ciphertext.clone())) }
+    }
+    "removal-without-ephemeral-key-keeps-old-one" breaks REMOVE_REPLACES: "A wrapped key of a removal without an ephemeral key is accepted and gets that of the wrapped key before." => {
+        is Merges { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "ephemeralPublicKey", held: |repo, _| {
+            Some(Value::from(repo.manifest.members.last()?.wrapped_data_key.ephemeral_public_key.clone()))
+        } }
+    }
 }

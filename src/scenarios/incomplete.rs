@@ -219,6 +219,7 @@ async fn accepted(cx: &Ctx, alice: &Member, write: &Write, malformed: &Malformed
             before: &write.before,
             asked: &write.asked,
             open: &write.open(place),
+            sent: malformed.body.pointer(place),
             raises_epoch: write.operation == Operation::RemoveMember,
             raises_version: matches!(write.operation, Operation::Push | Operation::RemoveMember),
         },
