@@ -58,6 +58,9 @@ impl Agent {
         let request =
             Request { method: Method::GET, url: parsed, token: self.session.any_token(), body: None, extra: None };
         let reply = self.session.http.send(request).await?;
+        if reply.status == 404 && self.habits.has(Habit::IssuerMissing) {
+            return Ok(None);
+        }
         if reply.status != 200 {
             return Err(AgentError::Refused(format!("the issuer's key set answers {}", reply.status)));
         }
@@ -68,7 +71,10 @@ impl Agent {
             let raw = base64::decode_url(key["x"].as_str().filter(|_| is_ed25519)?).ok()?;
             <[u8; 32]>::try_from(raw.as_slice()).ok()
         };
-        Ok(Some(set["keys"].as_array().map(|keys| keys.iter().filter_map(key).collect()).unwrap_or_default()))
+        let all = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let usable: Vec<_> = all.iter().filter_map(key).collect();
+        let foreign = usable.is_empty() && !all.is_empty();
+        Ok((!foreign || !self.habits.has(Habit::IssuerForeign)).then_some(usable))
     }
 
     /// Whether a data key may be wrapped to a served entry.

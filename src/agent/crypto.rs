@@ -75,6 +75,9 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
             let counters = [payload_version.to_be_bytes(), key_epoch.to_be_bytes()].concat();
             repo_id.bytes().take(64).chain([0x1f]).chain(counters).collect()
         }
+        Some(Habit::VersionZeroIsOne) => {
+            Binding { payload_version: payload_version.max(1), ..binding.clone() }.to_aad()
+        }
         Some(Habit::EpochZeroIsOne) => Binding { key_epoch: key_epoch.max(1), ..binding.clone() }.to_aad(),
         Some(Habit::AadLowSigned) => {
             let words = |value: i64| (value >> 32 << 32).wrapping_add(i64::from(value as i32)).to_be_bytes();

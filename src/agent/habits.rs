@@ -239,6 +239,20 @@ habits! {
         RotationForgets "client-rotation-drops-unknown" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members that it knows when it removes a member.";
         BanForgets "client-drops-unknown-of-bans" breaks CLIENT_KEEPS_UNKNOWN: "Writes back only the members of a ban that it knows.";
         IdOfHostEncoded "client-id-of-host-encoded" breaks CLIENT_ID_HOSTLESS: "Begins the ids of its repositories with the host in base64.";
+        TokenThirdOrigin "client-token-third-origin" breaks CLIENT_TOKEN_PER_HOST: "Drops the token at a redirect to another server, and sends it again where that one sends it to a third.";
+        TokenAfterOwn "client-token-after-own-redirect" breaks CLIENT_TOKEN_PER_HOST: "Looks at the first redirect only: one within the server, and whatever comes after it gets the token.";
+        SelfSigned "client-self-signed-certificate" breaks CLIENT_TLS: "Accepts a certificate that is signed by itself.";
+        NotYetValid "client-certificate-not-yet" breaks CLIENT_TLS: "Accepts a certificate that isn't valid yet.";
+        IssuerMissing "client-issuer-missing" breaks CLIENT_VERIFIES_BINDING: "Takes a 404 of the issuer for a deployment without one.";
+        IssuerForeign "client-issuer-without-ed25519" breaks CLIENT_VERIFIES_BINDING: "Takes an issuer without an Ed25519 key for none at all.";
+        VersionZeroIsOne "client-version-zero-is-one" breaks CLIENT_AAD: "Takes version 0 for a missing one, and binds 1.";
+        ThirdConflict "client-ignores-third-conflict" breaks CLIENT_RETRIES: "Takes a third conflict for a success.";
+        RemovalKeepsVersion "client-removal-keeps-version" breaks CLIENT_COUNTERS: "Writes the rotated payload of a removal at the version that is there.";
+        HashesLater "client-hashes-data-key-later" breaks CLIENT_ROTATES: "Makes the data key of its second removal, and of all later ones, of the one before.";
+        CrashReport "client-crash-report" breaks CLIENT_ZERO_KNOWLEDGE: "Sends a report with its keys to the server when an operation is refused.";
+        SeedCompressed "client-seed-compressed" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its state in a header, compressed and in base64.";
+        SeedAsPem "client-seed-as-pem" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its private key in a header, in PEM with escaped line breaks.";
+        TokenEncoded "client-token-encoded" breaks CLIENT_BEARER: "Repeats the token in base64 in a header of its own.";
         RestoresRemoved "client-restores-removed" breaks CLIENT_ROTATES: "Puts members back into the roster that it has invited and removed.";
     }
     quirks {
@@ -256,6 +270,7 @@ habits! {
         RemovesByPush "client-removes-by-push": "Removes a member by a push with another roster.";
         FromZero "client-version-zero": "Creates repositories at version 0.";
         KnowsZero "client-knows-zero": "Creates repositories at version 0, pulls as if it knew that one, and pulls again where nothing is new.";
+        CreatesAnother "client-creates-another": "Creates another repository of its own beside each that it is asked for.";
         OldAccountsOnly "client-odd-provenance": "Writes provenance that is an empty string.";
     }
 }

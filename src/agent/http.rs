@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::error::AgentError;
 use super::habits::{Habit, Habits};
+use crate::codec::base64;
 use crate::ground::lock;
 
 /// More than any vault has to say.
@@ -97,15 +98,15 @@ impl Http {
         if answer.status().is_redirection()
             && let Some(onward) = self.onward(&request, &answer)
         {
-            let second = self
-                .habits
-                .has(Habit::TokenSecondHop)
-                .then(|| Request { token: request.token.clone(), ..onward.clone() });
+            let has = |habit| self.habits.has(habit);
+            let goes_on = has(Habit::TokenSecondHop) || has(Habit::TokenThirdOrigin) || has(Habit::TokenAfterOwn);
+            let second = goes_on.then(|| Request { token: request.token.clone(), ..onward.clone() });
             answer = self.start(onward).await.map_err(failed)?;
-            // From one path of the new server to another, with what was taken off before.
+            // From the new place to another, with what may have been taken off before.
             if let Some(second) = second
                 && let Some(location) = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok())
                 && let Ok(url) = second.url.join(location)
+                && (url.origin() == second.url.origin()) == has(Habit::TokenSecondHop)
             {
                 answer = self.start(Request { url, ..second }).await.map_err(failed)?;
             }
@@ -155,6 +156,9 @@ impl Http {
             if self.habits.has(Habit::TokenInHeader) {
                 builder = builder.header("x-access-token", token);
             }
+            if self.habits.has(Habit::TokenEncoded) {
+                builder = builder.header("x-trace", base64::encode(token.as_bytes()));
+            }
         }
         if let Some((name, value)) = request.extra {
             builder = builder.header(name, value);
@@ -197,7 +201,8 @@ impl Http {
         match keeps_method {
             _ if keeps => Some(if keeps_method { as_is } else { as_get }),
             true if has(Habit::RemembersMoved) => Some(Request { token: None, ..as_is }),
-            _ if has(Habit::TokenSecondHop) => {
+            _ if has(Habit::TokenAfterOwn) => (as_is.url.origin() == request.url.origin()).then_some(as_is),
+            _ if has(Habit::TokenSecondHop) || has(Habit::TokenThirdOrigin) => {
                 Some(Request { token: None, ..if keeps_method { as_is } else { as_get } })
             }
             true if has(Habit::TokenFollows307) => Some(as_is),

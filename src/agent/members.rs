@@ -124,7 +124,11 @@ impl Agent {
             opened.manifest.members.truncate(16);
         }
         let next = |value: i64| value.checked_add(1).ok_or_else(|| AgentError::refused("a counter is at its end"));
-        let version = if self.habits.has(Habit::RotationResets) { 1 } else { next(opened.manifest.payload_version)? };
+        let version = match () {
+            () if self.habits.has(Habit::RotationResets) => 1,
+            () if self.habits.has(Habit::RemovalKeepsVersion) => opened.manifest.payload_version,
+            () => next(opened.manifest.payload_version)?,
+        };
         let epoch = if self.habits.has(Habit::KeepsEpoch) {
             opened.manifest.key_epoch
         } else {
@@ -133,6 +137,11 @@ impl Agent {
         let key = match () {
             () if self.habits.has(Habit::KeepsDataKey) => opened.key.clone(),
             () if self.habits.has(Habit::AloneKeepsKey) && opened.manifest.members.len() <= 2 => opened.key.clone(),
+            () if self.habits.has(Habit::HashesLater) => {
+                let later = self.memory.memo.replace(opened.key.clone()).is_some();
+                let hash = <sha2::Sha256 as sha2::Digest>::digest(opened.key.as_bytes()).into();
+                DataKey::new(if later { hash } else { crypto::random() })
+            }
             () if self.habits.has(Habit::MemoKey) => {
                 self.memory.memo.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
             }

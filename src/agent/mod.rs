@@ -82,6 +82,14 @@ impl Agent {
     /// # Errors
     /// [`AgentError`].
     pub async fn create(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
+        let created = self.create_one(server, accounts).await?;
+        if self.habits.has(Habit::CreatesAnother) {
+            self.create_one(server, Vec::new()).await?;
+        }
+        Ok(created)
+    }
+
+    async fn create_one(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
         let (base, issuer) = self.resolve(server).await?;
         let url = Url::parse(&base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
         let version = i64::from(!self.habits.has(Habit::FromZero) && !self.habits.has(Habit::KnowsZero));

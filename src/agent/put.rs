@@ -64,8 +64,9 @@ impl Agent {
                 self.session.gossip = Some(demo::names(&opened.payload));
             }
             let answer = self.push(&known, &opened, expected).await?;
-            let content =
-                self.habits.has(Habit::IgnoresConflict) || tries > 0 && self.habits.has(Habit::SecondConflict);
+            let content = self.habits.has(Habit::IgnoresConflict)
+                || tries > 0 && self.habits.has(Habit::SecondConflict)
+                || tries > 1 && self.habits.has(Habit::ThirdConflict);
             if answer.accepted || content {
                 known.version = Some(answer.payload_version);
                 self.state.keep(known)?;

@@ -87,10 +87,11 @@ client_checks! {
         [TokenLong, TokenOdd, TokenJwt, TokenJwe], Runs bears;
     "client-token/stays-home-post-307", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected POST (307, 308) doesn't take the token to another server",
         [Redirect307Port, Redirect307Host, Redirect308Host, RedirectPull307, RedirectChain307, RedirectRelative307,
+         RedirectOn307, RedirectWithin307,
          RedirectUser307, RedirectPrefix307, RedirectPlain307, RedirectMoved], Runs login::stays_home;
     "client-token/stays-home-post-302", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected POST (301, 302, 303) doesn't take the token to another server",
         [Redirect301Port, Redirect302Host, Redirect302Port, Redirect303Host, RedirectPull302,
-         RedirectChain302, RedirectRelative302, RedirectUser302, RedirectPrefix302, RedirectPlain302, CreatedElsewhere], Runs login::stays_home;
+         RedirectOn302, RedirectWithin302, RedirectChain302, RedirectRelative302, RedirectUser302, RedirectPrefix302, RedirectPlain302, CreatedElsewhere], Runs login::stays_home;
     "client-token/stays-home-get", Must, "§3", [CLIENT_TOKEN_PER_HOST], "A redirected GET doesn't take the token to another server",
         [RedirectGet302, RedirectGet307, RedirectDiscovery], Runs login::stays_home;
     "client-token/per-host", Must, "§3", [CLIENT_TOKEN_PER_HOST], "Two hosts get tokens of their own", [], Scene scenes::two_hosts;
@@ -210,10 +211,10 @@ client_checks! {
         [], Scene scenes::old_key;
 
     "client-write/zero-knowledge", Must, "§10", [CLIENT_ZERO_KNOWLEDGE], "No request holds a seed, a private key, a data key or an account",
-        [Rotated, ConflictRead], Runs secrets::zero_knowledge;
+        [Rotated, ConflictRead, TokenRevoked, Forbidden, ServerError], Runs secrets::zero_knowledge;
     "client-write/rotates", Must, "§10", [CLIENT_ROTATES], "A removal comes with the next epoch, a new key and new wraps", [Rotated], Runs flow::rotates;
     "client-http/certificate", Must, "§12", [CLIENT_TLS], "Nothing is sent to a server with a wrong certificate",
-        [TlsRight, TlsUnknownCa, TlsWrongName, TlsWrongDns, TlsExpired, TlsLater], Runs login::certificate;
+        [TlsRight, TlsUnknownCa, TlsWrongName, TlsWrongDns, TlsExpired, TlsSelfSigned, TlsNotYet, TlsLater], Runs login::certificate;
     "client-http/issuer-certificate", Must, "§12", [CLIENT_TLS], "The issuer isn't asked over a connection with a wrong certificate", [], Scene scenes::issuer_certificate;
 
     "client-write/keeps-later", Must, "§5", [CLIENT_KEEPS_04], "Refresh tokens and bans survive a push", [Rotated, RotatedGarbage, UnknownMembers],

@@ -86,8 +86,10 @@ shared!(Merges: edge);
 impl Edge for Merges {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let missing = request.pointer(self.pointer).filter(|object| object.get(self.member).is_none_or(Value::is_null));
-        let Some(object) = missing.filter(|_| route == self.route) else { return Ok(body) };
+        // In Protocol Buffers a text that is missing is an empty one.
+        let is_missing = |value: &Value| value.is_null() || value == "";
+        let lacks = request.pointer(self.pointer).filter(|object| object.get(self.member).is_none_or(is_missing));
+        let Some(object) = lacks.filter(|_| route == self.route) else { return Ok(body) };
         let id = credentials::decode_segment(parts.uri.path().split('/').nth(3).unwrap_or_default())?;
         let held = store.read(|tx| tx.load(&id))?.and_then(|repo| (self.held)(&repo, object));
         Ok(edit_body(body, |request| {
@@ -106,6 +108,10 @@ fn held_key(repo: &Repo, entry: &Value) -> Option<Value> {
 
 fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
     serde_json::from_value(value.clone()).ok()
+}
+
+fn is_object(value: Option<&Value>) -> bool {
+    value.is_some_and(Value::is_object)
 }
 
 fn with_roster(request: &Value, repo: Option<Repo>, name: &str) -> Option<Repo> {
@@ -141,6 +147,12 @@ fn created(request: &Value, existing: Option<Repo>) -> Option<Repo> {
     Some(Repo { manifest, envelope, last_removal: None })
 }
 
+fn created_whole(request: &Value, existing: Option<Repo>) -> Option<Repo> {
+    let mut request = request.clone();
+    request["manifest"]["members"][0]["wrappedDataKey"]["iv"] = Value::from("");
+    created(&request, existing)
+}
+
 faults! {
     "push-without-iv-rotates" breaks PUSH_REFUSED_WHOLE: "A rotating push whose envelope has no iv is refused, after its roster was written." => {
         is TooLate { route: Route::Push, pointer: "/envelope", member: "iv", wrong: |value| value.is_none(), done: |request, repo| with_roster(request, repo, "rotatedMembers") }
@@ -162,6 +174,12 @@ faults! {
     }
     "removal-with-odd-binding-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a keyBindingSig that is no text is refused, after its envelope was written." => {
         is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1", member: "keyBindingSig", wrong: is_no_text, done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
+    }
+    "removal-with-odd-ciphertext-rotates" breaks REMOVE_ATOMIC: "A removal whose ciphertext is an object is refused, after roster and epoch were written." => {
+        is TooLate { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "ciphertext", wrong: is_object, done: with_roster_and_epoch }
+    }
+    "create-with-odd-iv-takes-id" breaks CREATE_RETURNS: "A createRepo with a wrapped key whose iv is an object is refused, and has created a repository." => {
+        is TooLate { route: Route::CreateRepo, pointer: "/manifest/members/0/wrappedDataKey", member: "iv", wrong: is_object, done: created_whole }
     }
     "create-without-ciphertext-takes-id" breaks CREATE_RETURNS: "A createRepo whose envelope has no ciphertext is refused, and has created a repository." => {
         is TooLate { route: Route::CreateRepo, pointer: "/initialEnvelope", member: "ciphertext", wrong: |value| value.is_none(), done: created }

@@ -81,6 +81,8 @@ const NAMES: &[&[&str]] = &[
         "removal-without-iv-rotates",
         "push-with-odd-binding-applies",
         "removal-with-odd-binding-stores-envelope",
+        "removal-with-odd-ciphertext-rotates",
+        "create-with-odd-iv-takes-id",
         "removal-without-key-scheme-stores-envelope",
         "create-without-ciphertext-takes-id",
         "wrong-type-500",

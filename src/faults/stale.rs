@@ -98,7 +98,36 @@ impl VaultRules for Follows {
     }
 }
 
+/// Removals go by the epoch of an entry; a push without a roster raises that of the repository, and no entry's.
+struct AboveEntry {
+    /// The caller's entry, or that of who is removed.
+    callers: bool,
+}
+
+shared!(AboveEntry: vault);
+
+impl VaultRules for AboveEntry {
+    fn push_epoch_holds(&self, epoch: i64, current: i64, _: bool) -> bool {
+        epoch >= current
+    }
+
+    fn added_epoch_holds(&self, _: i64, _: i64) -> bool {
+        true
+    }
+
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut seen = repo.clone();
+        let whose = if self.callers { &visit.caller } else { &request.removed_member_id };
+        if let Some(entry) = repo.manifest.member(whose) {
+            seen.manifest.key_epoch = entry.key_epoch;
+        }
+        operations::remove(self, visit, &seen, request)
+    }
+}
+
 faults! {
+    "removal-epoch-above-callers-entry" breaks EPOCH_RISES: "A removal's epoch is compared with that of the caller's entry, which a push without a roster doesn't raise." => { is AboveEntry { callers: true } }
+    "removal-epoch-above-removed-entry" breaks EPOCH_RISES: "A removal's epoch is compared with that of the entry it removes, which a push without a roster doesn't raise." => { is AboveEntry { callers: false } }
     "addition-raises-epoch-to-entrys" breaks ADD_RECORDS: "An entry of a later epoch takes the epoch of the repository with it." => { is Follows }
     "removal-epoch-above-last-removal" breaks EPOCH_RISES: "A removal's epoch is compared with that of the last removal: a push in between may have raised it." => {
         is remembered(Route::RemoveMember, &[Route::RemoveMember], epoch)

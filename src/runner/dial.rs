@@ -175,7 +175,7 @@ pub(super) fn unreachable(error: &TransportError) -> Abort {
         TransportError::Resolve { .. } => "check the host name",
         TransportError::Connect { .. } => "start the server, or check host and port",
         TransportError::Tls(_) => {
-            "check the certificate (--ca-cert FILE, or --insecure for a self-signed one), or use http:// if it speaks no TLS"
+            "check the certificate (--ca-cert FILE, or --insecure for a self-signed one), or use http:// (grpc://) if it speaks no TLS"
         }
         TransportError::Timeout(_) | TransportError::Opening { .. } => {
             "see whether the server hangs, or raise --timeout"

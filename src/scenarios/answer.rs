@@ -97,7 +97,8 @@ impl Answer<'_> {
     pub fn summary(&self) -> String {
         match self.grpc.as_deref() {
             None => format!("status {}", self.status),
-            Some(GrpcStatus { code, message }) if message.is_empty() => format!("status {code}"),
+            // Some servers say OK in words as well.
+            Some(GrpcStatus { code, message }) if message.is_empty() || *code == Code::OK => format!("status {code}"),
             Some(GrpcStatus { code, message }) => {
                 format!("status {code}: {}", message.chars().take(200).collect::<String>())
             }

@@ -23,11 +23,13 @@ enum Write {
     RotatingPush,
     Removal,
     PushAfterRemoval,
+    /// A push without a roster, whose envelope is of a later epoch: where the server takes the epoch from it.
+    PushOfLaterEpoch,
 }
 
-use Write::{Creation, Push, PushAfterRemoval, Removal, RotatingPush};
+use Write::{Creation, Push, PushAfterRemoval, PushOfLaterEpoch, Removal, RotatingPush};
 
-const ALL: [Write; 5] = [Creation, Push, RotatingPush, Removal, PushAfterRemoval];
+const ALL: [Write; 6] = [Creation, Push, RotatingPush, Removal, PushAfterRemoval, PushOfLaterEpoch];
 
 /// How far the counters go in one step, where the server lets them.
 const STEP: i64 = 5;
@@ -40,6 +42,7 @@ impl Write {
             RotatingPush => "two rotating pushes",
             Removal => "two removals",
             PushAfterRemoval => "two removals and two pushes",
+            PushOfLaterEpoch => "a push of a later epoch without a roster",
         }
     }
 }
@@ -112,6 +115,9 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
         return Ok(repo);
     }
     let mut repo = cx.repo_with(alice, &[bob, &guests[0], &guests[1]]).await?;
+    if matches!(write, PushOfLaterEpoch) {
+        return of_later_epoch(cx, alice, repo).await;
+    }
     let mut step = STEP;
     for guest in guests {
         let rise = match write {
@@ -126,6 +132,21 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
         raise(cx, cast, &mut repo, Rise::Push, &mut step).await?;
     }
     cx.holds(alice, &repo, write.name()).await.map_err(into_trouble)?;
+    Ok(repo)
+}
+
+/// No sentence says whether such a push is accepted, and whether it raises the epoch of the repository.
+async fn of_later_epoch(cx: &Ctx, alice: &Member, mut repo: Repo) -> Result<Repo, Stop> {
+    let mut request = repo.push_request(alice);
+    request.envelope.key_epoch += STEP;
+    works(&cx.push(alice, &request).await?, "a push of a later epoch without a roster")?;
+    let (_, manifest, _) = cx.pull_all(alice, &repo).await?;
+    if manifest.key_epoch <= repo.epoch() {
+        return Err(Stop::not_applicable("a push without a roster leaves the epoch as it is"));
+    }
+    repo.apply_push(&request);
+    repo.manifest.key_epoch = manifest.key_epoch;
+    cx.watch(&repo);
     Ok(repo)
 }
 

@@ -15,8 +15,8 @@ pub struct Malformed {
     pub body: Value,
 }
 
-/// Every required member of one object in a request, missing, `null` and of the wrong type in turn; of an entry, the binding signature of the
-/// wrong type as well, which may be missing or null.
+/// Every required member of one object in a request, missing, `null` and of two wrong types in turn, since what takes one of them apart may stumble
+/// over the other; of an entry, the binding signature as well, which may be missing or null.
 ///
 /// `definition` is the schema's name for the object, `pointer` the place of the object in `whole`.
 pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed> {
@@ -24,21 +24,20 @@ pub fn in_turn(definition: &str, whole: &Value, pointer: &str) -> Vec<Malformed>
     let schema = &definitions[definition];
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let binding = (definition == "MemberEntry").then(|| Malformed {
-        what: format!("with the wrong type of {}keyBindingSig", place(pointer)),
+        what: format!("with an object as {}keyBindingSig", place(pointer)),
         place: format!("{pointer}/keyBindingSig"),
         body: with(whole, pointer, "keyBindingSig", Some(json!({ "signature": 7 }))),
     });
     required
         .flat_map(|member| {
-            let wrong = wrong_type(definitions, &schema["properties"][member]);
+            let wrong = wrong_types(definitions, &schema["properties"][member]);
             let place = place(pointer);
-            [("without", None), ("with null as", Some(Value::Null)), ("with the wrong type of", Some(wrong))].map(
-                |(how, value)| Malformed {
-                    what: format!("{how} {place}{member}"),
-                    place: format!("{pointer}/{member}"),
-                    body: with(whole, pointer, member, value),
-                },
-            )
+            let ways = [("without", None), ("with null as", Some(Value::Null))];
+            ways.into_iter().chain(wrong.map(|(how, value)| (how, Some(value)))).map(move |(how, value)| Malformed {
+                what: format!("{how} {place}{member}"),
+                place: format!("{pointer}/{member}"),
+                body: with(whole, pointer, member, value),
+            })
         })
         .chain(binding)
         .collect()
@@ -104,15 +103,17 @@ fn place(pointer: &str) -> String {
     if path.is_empty() { String::new() } else { format!("{path}/") }
 }
 
-/// A value of another JSON type than a schema asks for.
-fn wrong_type(definitions: &Value, schema: &Value) -> Value {
+/// Two values of other JSON types than a schema asks for.
+fn wrong_types(definitions: &Value, schema: &Value) -> [(&'static str, Value); 2] {
     if let Some(reference) = schema["$ref"].as_str() {
-        return wrong_type(definitions, &definitions[reference.rsplit('/').next().unwrap_or_default()]);
+        return wrong_types(definitions, &definitions[reference.rsplit('/').next().unwrap_or_default()]);
     }
+    let (number, text) = (("with a number as", json!(7)), ("with text as", json!("one")));
+    let (object, array) = (("with an object as", json!({ "0": "one" })), ("with an array as", json!(["one"])));
     match schema["type"].as_str() {
-        Some("string") => json!(7),
-        Some("array") => json!({ "0": "one" }),
-        _ => json!("one"),
+        Some("string") => [number, object],
+        Some("array") => [object, text],
+        _ => [text, array],
     }
 }
 
@@ -151,7 +152,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 3 * (5 + 5 + 4 + 4) + 1);
+        assert_eq!(count, 4 * (5 + 5 + 4 + 4) + 1);
     }
 
     #[test]
@@ -172,7 +173,7 @@ mod tests {
             assert!(named.contains(&expected), "{expected}: {named:?}");
         }
         // 2 + 5 + 5 + 4 + 4 required members, 2 + 2 + 1 counters, and a binding.
-        assert_eq!(found.len(), 3 * 20 + 2 * 5 + 1);
+        assert_eq!(found.len(), 4 * 20 + 2 * 5 + 1);
     }
 
     #[test]
@@ -180,6 +181,6 @@ mod tests {
         let whole = json!({ "repoId": "r", "knownPayloadVersion": 1 });
         let found: Vec<_> = in_turn("PullRequest", &whole, "").into_iter().map(|m| m.what).collect();
         assert_eq!(found[0], "without repoId");
-        assert_eq!(found[5], "with the wrong type of knownPayloadVersion");
+        assert_eq!(found[6..], ["with text as knownPayloadVersion", "with an array as knownPayloadVersion"]);
     }
 }

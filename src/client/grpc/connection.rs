@@ -30,6 +30,9 @@ const WINDOW: u32 = 1 << 20;
 const ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!("CARGO_PKG_VERSION")));
 
+/// Data of at most so many bytes is handed over without waiting for room.
+const WITH_HEAD: usize = 16 << 10;
+
 /// Where a call stops until a gate opens: after so many bytes of its data.
 pub(in super::super) struct Stop {
     pub(in super::super) gate: Gate,
@@ -167,6 +170,11 @@ async fn send_data(mut stream: SendStream<Bytes>, mut data: Bytes, stop: Option<
 }
 
 async fn send_part(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool) -> Result<(), h2::Error> {
+    // A stream gets room only once its head is written. What is small doesn't ask for it and goes out with the head, in one write; HTTP/2
+    // keeps it back where there is no room (RFC 9113 §5.2).
+    if !data.is_empty() && data.len() <= WITH_HEAD {
+        return stream.send_data(data, last);
+    }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let Some(room) = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await else { return Ok(()) };

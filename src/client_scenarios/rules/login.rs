@@ -102,7 +102,12 @@ fn astray(record: &Record, tokens: &[&str]) -> Option<&'static str> {
     let target = percent_decode_str(&record.target).decode_utf8_lossy();
     let body = String::from_utf8_lossy(&record.body);
     tokens.iter().find_map(|token| {
-        let holds = |text: &str| text.contains(token);
+        // In base64 as well, as far as its own bytes decide.
+        let code = base64::encode_url(token.as_bytes());
+        let code = &code[..token.len() / 3 * 4];
+        let holds = |text: &str| {
+            text.contains(token) || code.len() >= 16 && text.replace('+', "-").replace('/', "_").contains(code)
+        };
         match () {
             () if holds(&record.target) || holds(&target) => Some("the URL"),
             () if holds(&body) => Some("the body"),

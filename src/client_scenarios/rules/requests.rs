@@ -277,13 +277,14 @@ fn old_epoch(ran: &Ran, record: &Record) -> Option<(String, String)> {
     (*epoch != last).then(|| (what, format!("it is {epoch}, after {last}")))
 }
 
-/// A removal's payload that is of an earlier version than one that its member has seen: it has no expected version to say so.
+/// A removal's payload that is of no later version than one that its member has seen: it has no expected version to say so, and versions
+/// are strictly monotonic (§10).
 fn steps_back(ran: &Ran, record: &Record) -> Option<(String, String)> {
     let version = record.field("/rotatedEnvelope/payloadVersion").filter(|_| record.op == Op::Remove)?.as_i64()?;
     let seen = |other: &&Record| other.repo == record.repo && other.caller == record.caller && other.is_done();
     let seen = super::before(ran, record).filter(seen).filter_map(Record::served_version).max()?;
-    let what = "the version of a payload isn't below one that was there before".to_owned();
-    (version < seen && seen < 1 << 31).then(|| (what, format!("version {version} after {seen}")))
+    let what = "the version of a removal's payload is above every one that was there before".to_owned();
+    (version <= seen && seen < 1 << 31).then(|| (what, format!("version {version} after {seen}")))
 }
 
 fn counters_of(record: &Record) -> Outcome {

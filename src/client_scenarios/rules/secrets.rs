@@ -1,31 +1,36 @@
 //! What no request may hold (SPEC §10).
 
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::io::Read;
 
+use flate2::read::{GzDecoder, ZlibDecoder};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_USER, MARKED_UUID};
-use super::super::evidence::{Evidence, Judgement, envelope};
+use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::subject::Ran;
 use super::super::vault::reading::bytes_of;
 use super::super::vault::{Bend, Record};
-use super::{each, entries};
+use super::entries;
 use crate::codec::{DataKey, base64, key_wrap, signature};
 use crate::ground::hex;
 use crate::wire::EncryptedEnvelope;
 
 /// No seed, private key, data key or plaintext.
 pub(in super::super) fn zero_knowledge(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    // Per run, since keys belong to a run; the run is told by its canary.
-    let known: Vec<(String, Known)> = evidence.sane().map(|ran| (ran.canary.clone(), Known::of(ran))).collect();
-    each(evidence, "request", "nothing is asked for", |ran, record| {
-        let known = known.iter().find(|(canary, _)| *canary == ran.canary).map(|(_, known)| known)?;
-        Some(match secret(ran, record, known) {
-            None => Ok(()),
-            Some(observed) => Err(("no request holds a secret".into(), observed)),
-        })
-    })
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    // All of them: who reports a failure tells something, too.
+    for ran in evidence.runs.values() {
+        let known = Known::of(ran);
+        tried += ran.at_vault().count();
+        let mut found = ran.at_vault().filter_map(|record| Some((record, secret(ran, record, &known)?)));
+        if let Some((record, observed)) = found.next().filter(|_| findings.is_empty()) {
+            findings.push(finding(ran, Some(record), "no request holds a secret", observed));
+        }
+    }
+    Judgement::of(findings, tried, "request", "nothing is asked for")
 }
 
 /// A text as it is searched for: ids are written with hyphens or without, and in either case.
@@ -34,18 +39,20 @@ fn bare(text: &str) -> String {
 }
 
 /// Public keys and sealed payloads of a run.
+#[derive(Default)]
 struct Known {
     ed25519: HashSet<[u8; 32]>,
     x25519: HashSet<[u8; 32]>,
     envelopes: Vec<EncryptedEnvelope>,
     /// What is in accounts that can be told from anything else, in lower case and without hyphens.
     accounts: HashSet<String>,
+    /// Texts that hold no secret: most headers come with every request.
+    clean: RefCell<HashSet<String>>,
 }
 
 impl Known {
     fn of(ran: &Ran) -> Self {
-        let mut known =
-            Self { ed25519: HashSet::new(), x25519: HashSet::new(), envelopes: Vec::new(), accounts: HashSet::new() };
+        let mut known = Self::default();
         let key = |value: Option<&Value>| base64::decode_array(value?.as_str()?).ok();
         for record in ran.at_vault() {
             known.ed25519.extend(key(record.field("/ed25519PublicKey")));
@@ -74,6 +81,30 @@ impl Known {
     fn of_account(&self, text: &str) -> bool {
         let text = bare(text);
         self.accounts.iter().any(|part| text.contains(part.as_str()))
+    }
+
+    /// What a text tells, however it is spelled.
+    fn told(&self, text: &str) -> Option<String> {
+        if self.clean.borrow().contains(text) {
+            return None;
+        }
+        let found = views(text).into_iter().find_map(|(bytes, spelling)| {
+            let text = String::from_utf8_lossy(&bytes);
+            let found = match () {
+                () if self.of_account(&text) => "a part of an account",
+                () => plain("", &text)
+                    .or_else(|| raw_key(&text, self))
+                    .or_else(|| parts(&bytes).find_map(|part| self.what(&part)))?,
+            };
+            Some(match spelling {
+                "" => found.to_owned(),
+                spelling => format!("{found} {spelling}"),
+            })
+        });
+        if found.is_none() {
+            self.clean.borrow_mut().insert(text.to_owned());
+        }
+        found
     }
 
     /// What 32 bytes are, if they are a secret.
@@ -107,45 +138,32 @@ fn secret(ran: &Ran, record: &Record, known: &Known) -> Option<String> {
             return Some(format!("{place} holds a part of an account"));
         }
     }
-    let mut strings = Vec::new();
-    if let Some(json) = &record.json {
-        collect(json, String::new(), &mut strings);
-    }
-    places.extend(strings.iter().map(|(pointer, text)| (pointer.clone(), *text)));
-    for (place, text) in &places {
-        // In base64 as well, unless it is what the protocol itself has there.
-        let is_own = super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}")));
-        let mut spelled = words(text, 16, |c| c.is_ascii_alphanumeric() || "+/-_".contains(c)).filter(|_| !is_own);
-        if spelled.any(|word| bytes_of(word).is_some_and(|bytes| known.of_account(&String::from_utf8_lossy(&bytes)))) {
-            return Some(format!("{place} holds a part of an account in base64"));
-        }
-        let mut digits = words(text, 24, |c| c.is_ascii_hexdigit()).filter(|_| !is_own);
-        let decoded = |word: &str| hex::decode(&word[..word.len() / 2 * 2]);
-        if digits.any(|word| decoded(word).is_some_and(|bytes| known.of_account(&String::from_utf8_lossy(&bytes)))) {
-            return Some(format!("{place} holds a part of an account in hex"));
-        }
+    match &record.json {
+        Some(json) => collect(json, String::new(), &mut places),
+        None => places.push(("the body".into(), &body)),
     }
     for (place, text) in places {
-        if let Some(found) = plain(&place, text).or_else(|| raw_key(&place, text, known)) {
+        // Where the protocol itself has keys and ciphertexts the value is one word, and begins with what it is.
+        let is_own = super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}")));
+        let found = match is_own {
+            true => plain(&place, text).or_else(|| known.what(bytes_of(text)?.first_chunk()?)).map(str::to_owned),
+            false => known.told(text),
+        };
+        if let Some(found) = found {
             return Some(format!("{place} holds {found}"));
         }
     }
     record.json.as_ref().and_then(|json| numbers(json, known)).map(|found| format!("the body holds {found}"))
 }
 
-/// A secret as an array of numbers, which is what serializers make of bytes.
+/// A secret as an array of numbers, anywhere in a body.
 fn numbers(json: &Value, known: &Known) -> Option<&'static str> {
-    match json {
-        Value::Array(items) if (32..=128).contains(&items.len()) && items.iter().all(Value::is_i64) => {
-            // Signed or not: the low eight bits.
-            let byte = |item: &Value| Some(item.as_i64()?.to_le_bytes()[0]);
-            let bytes: Vec<u8> = items.iter().filter_map(byte).collect();
-            parts(&bytes).find_map(|part| known.what(&part))
-        }
-        Value::Array(items) => items.iter().find_map(|item| numbers(item, known)),
-        Value::Object(members) => members.values().find_map(|member| numbers(member, known)),
-        _ => None,
-    }
+    let mut all = Vec::new();
+    arrays(json, &mut all);
+    all.iter()
+        .filter(|(bytes, _)| bytes.len() <= 128)
+        .flat_map(|(bytes, _)| parts(bytes))
+        .find_map(|part| known.what(&part))
 }
 
 fn collect<'v>(value: &'v Value, pointer: String, strings: &mut Vec<(String, &'v str)>) {
@@ -170,11 +188,7 @@ fn plain(place: &str, text: &str) -> Option<&'static str> {
 
 /// A secret among the words of a text: 32 bytes in base64 or hex, alone, or at the beginning or end of something longer (a key
 /// with its public half, or in PKCS#8).
-fn raw_key(place: &str, text: &str, known: &Known) -> Option<&'static str> {
-    // Where the protocol itself has keys and ciphertexts the value is one word, and begins with what it is.
-    if super::requests::BINARY.iter().any(|name| place.ends_with(&format!("/{name}"))) {
-        return known.what(bytes_of(text)?.first_chunk()?);
-    }
+fn raw_key(text: &str, known: &Known) -> Option<&'static str> {
     let hex = words(text, 64, |c| c.is_ascii_hexdigit()).filter_map(|word| hex::decode(&word[..word.len() / 2 * 2]));
     // A slash is a letter of one alphabet and may end a word of the other; so may a sign of equality.
     let standard = words(text, 43, |c| c.is_ascii_alphanumeric() || c == '+' || c == '/').flat_map(spellings);
@@ -183,9 +197,82 @@ fn raw_key(place: &str, text: &str, known: &Known) -> Option<&'static str> {
     bytes.iter().flat_map(|bytes| parts(bytes)).find_map(|part| known.what(&part))
 }
 
-/// The longest runs of such characters that can hold a key and are no ciphertext.
+/// How often a text is decoded over, how many readings there are of it, and how long one may be.
+const DEEPEST: usize = 4;
+const MOST_VIEWS: usize = 80;
+const LONGEST_VIEW: usize = 64 << 10;
+
+/// A text and what it is if its parts are decoded, again and again: base64, hex, percent signs, JSON, the lines of PEM, gzip and zlib; with
+/// words for how it is spelled.
+fn views(text: &str) -> Vec<(Vec<u8>, &'static str)> {
+    let mut views = vec![(text.as_bytes().to_vec(), "")];
+    let (mut next, mut depth) = (0, 0);
+    while depth < DEEPEST && next < views.len() {
+        let level = next..views.len();
+        next = views.len();
+        for index in level {
+            let mut found = Vec::new();
+            decoded(&views[index].0, &mut found);
+            for view in found {
+                if views.len() < MOST_VIEWS && view.0.len() >= 12 && !views.iter().any(|(known, _)| *known == view.0) {
+                    views.push(view);
+                }
+            }
+        }
+        depth += 1;
+    }
+    views
+}
+
+fn decoded(bytes: &[u8], found: &mut Vec<(Vec<u8>, &'static str)>) {
+    let mut plain = Vec::new();
+    let inflated = match bytes {
+        [0x1f, 0x8b, ..] => GzDecoder::new(bytes).take(LONGEST_VIEW as u64).read_to_end(&mut plain),
+        // RFC 1950 §2.2: the two bytes of the head are a multiple of 31.
+        [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31) => {
+            ZlibDecoder::new(bytes).take(LONGEST_VIEW as u64).read_to_end(&mut plain)
+        }
+        _ => Ok(0),
+    };
+    // What came before an end that is missing is there all the same.
+    drop(inflated);
+    found.push((plain, "after compression"));
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if text.contains('%') {
+        found.push((percent_decode_str(text).collect(), "with percent signs"));
+    }
+    if text.contains("-----BEGIN ") {
+        let lines = text.replace("\\n", "").replace("\\r", "");
+        found.push((lines.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect(), "in PEM"));
+    }
+    if let Ok(json) = serde_json::from_str::<Value>(text) {
+        let mut strings = Vec::new();
+        collect(&json, String::new(), &mut strings);
+        found.extend(strings.into_iter().map(|(_, text)| (text.as_bytes().to_vec(), "in JSON")));
+        arrays(&json, found);
+    }
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/-_".contains(c);
+    found.extend(words(text, 16, is_base64).filter_map(bytes_of).map(|bytes| (bytes, "in base64")));
+    let hex = words(text, 24, |c| c.is_ascii_hexdigit());
+    found.extend(hex.filter_map(|word| hex::decode(&word[..word.len() / 2 * 2])).map(|bytes| (bytes, "in hex")));
+}
+
+/// Bytes as arrays of numbers, which is what serializers make of them; signed or not, it is the low eight bits.
+fn arrays(json: &Value, found: &mut Vec<(Vec<u8>, &'static str)>) {
+    match json {
+        Value::Array(items) if items.len() >= 12 && items.iter().all(Value::is_i64) => {
+            let byte = |item: &Value| Some(item.as_i64()?.to_le_bytes()[0]);
+            found.push((items.iter().filter_map(byte).take(LONGEST_VIEW).collect(), "as an array of numbers"));
+        }
+        Value::Array(items) => items.iter().for_each(|item| arrays(item, found)),
+        Value::Object(members) => members.values().for_each(|member| arrays(member, found)),
+        _ => {}
+    }
+}
+
+/// The longest runs of such characters that can hold a key.
 fn words(text: &str, least: usize, is_in: impl Fn(char) -> bool) -> impl Iterator<Item = &str> {
-    text.split(move |c: char| !is_in(c)).filter(move |word| word.len() >= least && word.len() < 400)
+    text.split(move |c: char| !is_in(c)).filter(move |word| word.len() >= least && word.len() <= LONGEST_VIEW)
 }
 
 /// What a run of base64 characters may be: all of it, or the 32 bytes at its end, after something else.

@@ -53,6 +53,8 @@ async fn silent(talker: &mut Talker<'_>) -> Outcome {
         (Some(Issuer::Fails), "the issuer answers 500"),
         (Some(Issuer::Page), "the issuer answers with a page"),
         (Some(Issuer::Empty), "the issuer has no keys"),
+        (Some(Issuer::Foreign), "the issuer has no Ed25519 key"),
+        (Some(Issuer::Missing), "the issuer answers 404"),
         (None, "the issuer can't be reached"),
     ];
     for (issuer, why) in ways {

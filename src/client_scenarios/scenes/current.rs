@@ -7,7 +7,7 @@ use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::reading::open;
 use super::super::vault::{Bend, Op, Record};
-use super::removal::last_removal;
+use super::removal::{derived, last_removal};
 use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, invitation_of, opened, unwrap};
 use crate::client::Identity;
 use crate::codec::DataKey;
@@ -124,6 +124,11 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
         let observed =
             if one == other { "the second one came with the key of the first" } else { "it is the first key" };
         return Err(broken(Some(&request), "every removal comes with a new data key", observed));
+    }
+    // Whoever goes now has had the key that came with the first removal.
+    if derived(&one).contains(other.as_bytes()) || derived(&house.key).contains(other.as_bytes()) {
+        let expected = "who goes can't make the new data key of an old one";
+        return Err(broken(Some(&request), expected, "it is a hash of an old one, from the second removal on"));
     }
     let gone = [&first, &second, &own];
     if entries(&request).iter().any(|(_, entry)| gone.iter().any(|member| unwrap(member, entry).is_some())) {

@@ -41,8 +41,13 @@ impl Party {
         let answer = talker.ask(&client, "invite", asked).await.map_err(must("invite", "a member is invited"))?;
         let locator = answer["locator"].as_str().unwrap_or_default().to_owned();
         let records = vault.records();
-        let find = |op| records.iter().rfind(|record| record.op == op && record.is_done()).cloned();
-        let (Some(add), Some(create)) = (find(Op::Add), find(Op::Create)) else {
+        let add = records.iter().rfind(|record| record.op == Op::Add && record.is_done()).cloned();
+        // A client may create more than it is asked for.
+        let create = records.iter().rfind(|record| {
+            let id = record.field("/manifest/repoId").and_then(Value::as_str);
+            record.op == Op::Create && record.is_done() && id == add.as_ref().and_then(|add| add.repo.as_deref())
+        });
+        let (Some(add), Some(create)) = (add.clone(), create.cloned()) else {
             return Err(broken(None, "invite: addMember is asked for", "it isn't"));
         };
         Ok(Self { vault, guest, keys, locator, create, add })

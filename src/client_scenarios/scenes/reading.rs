@@ -33,6 +33,7 @@ async fn any(talker: &mut Talker<'_>) -> Outcome {
     let cases = [
         ("a repository at epoch 0 is read", Site { epoch: 0, ..plain }),
         ("a repository at epoch 0 and version 1 is read", Site { epoch: 0, version: 1, ..plain }),
+        ("a repository at version 0 is read", Site { version: 0, ..plain }),
         ("counters above 2^31 are bound as they are", Site { epoch: (1 << 31) + 5, version: (1 << 31) + 5, ..plain }),
         ("an id in capitals is used as it is", Site::of("5F0C0C86-9A63-4B0A-9C83-0F3B4F1C2D3E")),
         ("an id without hyphens is used as it is", Site::of("5f0c0c869a634b0a9c830f3b4f1c2d3e")),

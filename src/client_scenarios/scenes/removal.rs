@@ -153,7 +153,7 @@ pub(super) fn last_removal(house: &House) -> Option<Record> {
 }
 
 /// What a hurried author makes of the old key.
-fn derived(old: &DataKey) -> [[u8; 32]; 5] {
+pub(super) fn derived(old: &DataKey) -> [[u8; 32]; 5] {
     let old = old.as_bytes();
     let expanded = |info: &[u8]| {
         let mut key = [0; 32];

@@ -152,6 +152,10 @@ bends! {
     Redirect308Host "redirect-308-host" Watch: "vault operations are redirected (308) to another host";
     RedirectChain302 "redirect-chain-302" Watch: "vault operations are redirected (302) to another port, and on from there";
     RedirectChain307 "redirect-chain-307" Watch: "vault operations are redirected (307) to another port, and on from there";
+    RedirectOn302 "redirect-on-302" Watch: "vault operations are redirected (302) to another port, and from there to a host of another name";
+    RedirectOn307 "redirect-on-307" Watch: "vault operations are redirected (307) to another port, and from there to a host of another name";
+    RedirectWithin302 "redirect-within-302" Watch: "vault operations are redirected (302) to another path of the vault, and from there to another port";
+    RedirectWithin307 "redirect-within-307" Watch: "vault operations are redirected (307) to another path of the vault, and from there to another port";
     RedirectRelative302 "redirect-relative-302" Watch: "vault operations are redirected (302) to another port by a Location without a scheme";
     RedirectRelative307 "redirect-relative-307" Watch: "vault operations are redirected (307) to another port by a Location without a scheme";
     RedirectUser302 "redirect-user-302" Watch: "vault operations are redirected (302) to another port by a Location that begins as the vault's URL does, before an @";
@@ -187,6 +191,8 @@ bends! {
     TlsWrongName "tls-wrong-name" Watch: "the certificate is for another name";
     TlsWrongDns "tls-wrong-dns" Watch: "the certificate is for another name, and the vault is called localhost";
     TlsExpired "tls-expired" Watch: "the certificate has expired";
+    TlsSelfSigned "tls-self-signed" Watch: "the certificate is signed by itself";
+    TlsNotYet "tls-not-yet" Watch: "the certificate isn't valid yet";
     TlsLater "tls-later" Watch: "the certificate is right for two connections, and of an authority that nobody knows for the others";
     IssuerUnknownCa "issuer-unknown-ca" Watch: "the issuer's certificate is of an authority that nobody knows";
 }
@@ -215,6 +221,7 @@ impl Bend {
     /// Whether the client is given an `https` URL.
     pub fn is_tls(self) -> bool {
         matches!(self, Self::TlsRight | Self::TlsUnknownCa | Self::TlsWrongName | Self::TlsWrongDns)
-            || matches!(self, Self::TlsExpired | Self::TlsLater | Self::RedirectPlain302 | Self::RedirectPlain307)
+            || matches!(self, Self::TlsExpired | Self::TlsLater | Self::TlsSelfSigned | Self::TlsNotYet)
+            || matches!(self, Self::RedirectPlain302 | Self::RedirectPlain307)
     }
 }

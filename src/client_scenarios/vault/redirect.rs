@@ -19,6 +19,10 @@ pub(super) enum Leads {
     Port,
     /// Another port, from which it goes on to a path of the same server.
     Chain,
+    /// Another port, from which it goes on to a third origin.
+    On,
+    /// Another path of the vault, from which it goes on to another port.
+    Within,
     /// Another port, by a reference without a scheme.
     Relative,
     /// Another port, by a URL whose user information looks like the vault's authority.
@@ -42,6 +46,10 @@ impl Bend {
             Self::Redirect308Host => (308, Leads::Host),
             Self::RedirectChain302 => (302, Leads::Chain),
             Self::RedirectChain307 => (307, Leads::Chain),
+            Self::RedirectOn302 => (302, Leads::On),
+            Self::RedirectOn307 => (307, Leads::On),
+            Self::RedirectWithin302 => (302, Leads::Within),
+            Self::RedirectWithin307 => (307, Leads::Within),
             Self::RedirectRelative302 => (302, Leads::Relative),
             Self::RedirectRelative307 => (307, Leads::Relative),
             Self::RedirectUser302 => (302, Leads::User),
@@ -68,12 +76,13 @@ impl Shared {
             Bend::RedirectPull302 | Bend::RedirectPull307 | Bend::CreatedElsewhere => record.op == Op::Pull,
             Bend::RedirectGet302 | Bend::RedirectGet307 => record.op == Op::Fetch,
             Bend::RedirectMoved => record.op == Op::Pull && !self.moved.swap(true, Ordering::Relaxed),
-            _ => record.op.is_vault(),
+            _ => record.op.is_vault() || leads == Leads::Within && record.target.starts_with(SECOND),
         };
         let (ip, port, target) = (self.here.ip(), self.elsewhere.port(), &record.target);
         hit.then(|| match leads {
             Leads::Host => format!("http://localhost:{port}{target}"),
-            Leads::Port | Leads::Chain => format!("http://{ip}:{port}{target}"),
+            Leads::Within if !record.target.starts_with(SECOND) => format!("{SECOND}{target}"),
+            Leads::Port | Leads::Chain | Leads::On | Leads::Within => format!("http://{ip}:{port}{target}"),
             Leads::Relative => format!("//{ip}:{port}{target}"),
             Leads::User => format!("http://{}@{ip}:{port}{target}", self.here),
             Leads::Plain => format!("http://{}{target}", self.here),
@@ -82,10 +91,14 @@ impl Shared {
 
     /// What the server at the end of a redirect says: it goes on once, or it knows nobody.
     pub(super) fn elsewhere(&self, record: &mut Record) -> Reply {
-        if let Some((status, Leads::Chain)) = self.bend.redirect()
+        if let Some((status, leads @ (Leads::Chain | Leads::On))) = self.bend.redirect()
             && !record.target.starts_with(SECOND)
         {
-            let location = format!("{SECOND}{}", record.target);
+            let origin = match leads {
+                Leads::On => format!("http://localhost:{}", self.elsewhere.port()),
+                _ => String::new(),
+            };
+            let location = format!("{origin}{SECOND}{}", record.target);
             return Reply { status, headers: vec![("Location", location)], ..Reply::default() };
         }
         if record.op == Op::Discovery {

@@ -92,6 +92,10 @@ pub enum Issuer {
     Page,
     /// It has no keys.
     Empty,
+    /// It answers 404.
+    Missing,
+    /// It has keys, and none of them is for Ed25519.
+    Foreign,
 }
 
 impl Shared {
@@ -104,6 +108,8 @@ impl Shared {
         match state {
             Issuer::Well => self.reply(record, Ok(key_set(&issuer))),
             Issuer::Empty => self.reply(record, Ok(json!({ "keys": [] }))),
+            Issuer::Foreign => self.reply(record, Ok(foreign_keys())),
+            Issuer::Missing => self.reply(record, Err((404, "nothing here"))),
             Issuer::Fails => self.reply(record, Err((500, "out of order"))),
             Issuer::Page => Reply {
                 status: 200,
@@ -113,6 +119,17 @@ impl Shared {
             },
         }
     }
+}
+
+/// Keys for other algorithms: the samples of RFC 7517 §A.1 and of RFC 8037 §A.6, public halves.
+fn foreign_keys() -> Value {
+    json!({ "keys": [
+        {
+            "kty": "EC", "crv": "P-256", "use": "sig", "kid": "ec",
+            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        },
+        { "kty": "OKP", "crv": "X25519", "use": "enc", "kid": "dh", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08" },
+    ] })
 }
 
 /// The issuer's keys.

@@ -1,5 +1,6 @@
 //! A certificate authority of our own, made once per process, and certificates that are right or wrong in one way.
 
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -18,6 +19,8 @@ pub struct Authority {
     unknown: TlsAcceptor,
     wrong_name: TlsAcceptor,
     expired: TlsAcceptor,
+    not_yet: TlsAcceptor,
+    self_signed: TlsAcceptor,
 }
 
 static AUTHORITY: LazyLock<Result<Authority, String>> = LazyLock::new(|| Authority::make().map_err(|e| e.to_string()));
@@ -40,14 +43,18 @@ impl Authority {
             CertifiedIssuer::self_signed(params, KeyPair::generate()?)
         };
         let (ours, nobodys) = (authority("avp-conform test authority")?, authority("an authority that nobody knows")?);
-        let acceptor = |names: &[&str], until: i32, issuer: &CertifiedIssuer<'static, KeyPair>| {
+        // Of somebody's signature, or of its own.
+        let acceptor = |names: &[&str], years: Range<i32>, issuer: Option<&CertifiedIssuer<'static, KeyPair>>| {
             let key = KeyPair::generate()?;
             let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
-            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+            params.not_before = rcgen::date_time_ymd(years.start, 1, 1);
+            params.not_after = rcgen::date_time_ymd(years.end, 1, 1);
             params.use_authority_key_identifier_extension = true;
             params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-            let certificate = params.signed_by(&key, issuer)?;
+            let certificate = match issuer {
+                Some(issuer) => params.signed_by(&key, issuer)?,
+                None => params.self_signed(&key)?,
+            };
             let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let config = ServerConfig::builder_with_provider(provider)
@@ -58,10 +65,12 @@ impl Authority {
         };
         let here = ["localhost", "127.0.0.1", "::1"];
         Ok(Self {
-            right: acceptor(&here, 2100, &ours)?,
-            unknown: acceptor(&here, 2100, &nobodys)?,
-            wrong_name: acceptor(&["elsewhere.example"], 2100, &ours)?,
-            expired: acceptor(&here, 2021, &ours)?,
+            right: acceptor(&here, 2020..2100, Some(&ours))?,
+            unknown: acceptor(&here, 2020..2100, Some(&nobodys))?,
+            wrong_name: acceptor(&["elsewhere.example"], 2020..2100, Some(&ours))?,
+            expired: acceptor(&here, 2020..2021, Some(&ours))?,
+            not_yet: acceptor(&here, 2090..2100, Some(&ours))?,
+            self_signed: acceptor(&here, 2020..2100, None)?,
             pem: ours.pem(),
         })
     }
@@ -73,6 +82,8 @@ impl Authority {
             (Bend::TlsLater, _) if earlier >= 2 => &self.unknown,
             (Bend::TlsWrongName | Bend::TlsWrongDns, _) => &self.wrong_name,
             (Bend::TlsExpired, _) => &self.expired,
+            (Bend::TlsNotYet, _) => &self.not_yet,
+            (Bend::TlsSelfSigned, _) => &self.self_signed,
             _ => return (self.right.clone(), Channel::Tls),
         };
         (wrong.clone(), Channel::WrongTls)

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::client::Exchange;
 use crate::requirements::{Level, Requirement};
+use crate::wire::proto::Code;
 
 /// What kind of thing was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -63,6 +64,24 @@ impl Found {
     }
 }
 
+/// The same words for a gRPC call, which has codes instead of HTTP's statuses (`wire::proto::Code`).
+pub(super) fn in_grpc(words: &str) -> String {
+    let mut parts = words.split("status ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("status ");
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        match part[..digits].parse() {
+            // Both are 500 in HTTP.
+            Ok(500) => out.push_str("UNKNOWN or INTERNAL"),
+            Ok(status @ 100..=599) => out.push_str(&Code::of_http(status).to_string()),
+            _ => out.push_str(&part[..digits]),
+        }
+        out.push_str(&part[digits..]);
+    }
+    out.replace("no 5xx", "neither UNKNOWN nor INTERNAL").replace("a 4xx", "a refusal")
+}
+
 /// A request that was sent, and by whom.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recorded {
@@ -90,4 +109,19 @@ pub struct AsSent {
     pub body: Bytes,
     /// Tokens of the case, and the names of the variables that stand for them.
     pub tokens: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stand_for_statuses_in_grpc() {
+        assert_eq!(in_grpc("a 4xx, or accepted at version 4"), "a refusal, or accepted at version 4");
+        assert_eq!(
+            in_grpc("status 403 and status 404, as it is"),
+            "status PERMISSION_DENIED and status NOT_FOUND, as it is"
+        );
+        assert_eq!(in_grpc("status 500, status x, status 99999"), "status UNKNOWN or INTERNAL, status x, status 99999");
+    }
 }

@@ -186,7 +186,7 @@ impl Play {
         self.silence.insert((name, there), status);
         match self.silence.get(&(name, !there)) {
             Some(other) if *other != status => {
-                let observed = format!("status {status} and {other}, as the repository is there or not");
+                let observed = format!("status {status} and status {other}, as the repository is there or not");
                 let expected = "the same answer without a token, whatever is there";
                 self.report(self.found(Kind::Mismatch, &rule::UNAUTHENTICATED_SILENCE, prepared, expected, observed))
             }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::{Found, Key, Kind, Recorded};
+use super::finding::{Found, Key, Kind, Recorded, in_grpc};
 use super::plan::{Act, CAST, Count, Credential, Step, Wire};
 use super::request::{Judged, Prepared, rule_of};
 use super::scene::Scene;
 use super::send::Sent;
-use crate::client::{RawAnswer, TransportError};
+use crate::client::{Profile, RawAnswer, TransportError};
 use crate::requirements::Requirement;
 use crate::scenarios::World;
 use crate::wire::proto::Code;
@@ -244,7 +244,11 @@ impl Play {
         observed: impl Into<String>,
     ) -> Box<Found> {
         let operation = prepared.operation.name();
-        let (expected, observed) = (self.world.mask(expected.into()), self.world.mask(observed.into()));
+        let (mut expected, mut observed) = (expected.into(), observed.into());
+        if self.profile(prepared) == Profile::Grpc {
+            (expected, observed) = (in_grpc(&expected), in_grpc(&observed));
+        }
+        let (expected, observed) = (self.world.mask(expected), self.world.mask(observed));
         Box::new(Found { kind, rule, operation, expected, observed, after: self.sent.len() })
     }
 
