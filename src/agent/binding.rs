@@ -53,8 +53,13 @@ impl Agent {
     }
 
     async fn fetched_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
-        let Some(url) = &known.issuer_jwks_url else { return Ok(None) };
+        let last = self.memory.issuers.get(&known.host).filter(|_| self.habits.has(Habit::IssuerOfLast));
+        let Some(url) = last.or(known.issuer_jwks_url.as_ref()) else { return Ok(None) };
         let parsed = Url::parse(url).map_err(|error| AgentError::Refused(format!("issuerJwksUrl: {error}")))?;
+        let origin = parsed.origin().ascii_serialization();
+        if let Some(keys) = lock(&self.memory.keys).get(&origin).filter(|_| self.habits.has(Habit::KeysByOrigin)) {
+            return Ok(Some(keys.clone()));
+        }
         let request =
             Request { method: Method::GET, url: parsed, token: self.session.any_token(), body: None, extra: None };
         let reply = self.session.http.send(request).await?;
@@ -73,6 +78,7 @@ impl Agent {
         };
         let all = set["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
         let usable: Vec<_> = all.iter().filter_map(key).collect();
+        lock(&self.memory.keys).insert(origin, usable.clone());
         let foreign = usable.is_empty() && !all.is_empty();
         Ok((!foreign || !self.habits.has(Habit::IssuerForeign)).then_some(usable))
     }

@@ -253,6 +253,16 @@ habits! {
         SeedCompressed "client-seed-compressed" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its state in a header, compressed and in base64.";
         SeedAsPem "client-seed-as-pem" breaks CLIENT_ZERO_KNOWLEDGE: "Sends its private key in a header, in PEM with escaped line breaks.";
         TokenEncoded "client-token-encoded" breaks CLIENT_BEARER: "Repeats the token in base64 in a header of its own.";
+        KeepsLaterEpochs "client-keeps-later-epochs" breaks CLIENT_ROTATES: "Raises the epoch with its first removal, and with no later one.";
+        InviteCached "client-invite-cached" breaks CLIENT_WRAP: "Keeps the wrapped key of an invitation for the next one of the same member.";
+        ShortIsEmpty "client-short-payload-is-empty" breaks CLIENT_AAD_CHECKED: "Takes a ciphertext that is too short for a tag for an empty payload when it writes.";
+        IssuerByHost "client-issuer-by-host" breaks CLIENT_VERIFIES_BINDING: "Goes by the issuer of the first locator for all repositories of a host.";
+        IssuerOfLast "client-issuer-of-last-locator" breaks CLIENT_VERIFIES_BINDING: "Goes by the issuer of the last locator for all repositories of a host.";
+        KeysByOrigin "client-issuer-keys-by-origin" breaks CLIENT_VERIFIES_BINDING: "Keeps the keys of an issuer for all issuers of the same server.";
+        BindingNullText "client-binding-null-text" breaks CLIENT_SIZES: "Writes the text null where an entry has no binding.";
+        DropsUnprovenanced "client-drops-unprovenanced" breaks CLIENT_KEEPS_ACCOUNTS: "Drops accounts without provenance when it writes.";
+        Latin1 "client-payload-latin-1" breaks CLIENT_PAYLOAD: "Writes payloads in Latin-1.";
+        ExpiryLow32 "client-expiry-low-32-bits" breaks CLIENT_INT64: "Keeps the lower 32 bits of an expiry, with their sign, and refuses a token that expires before 1970.";
         RestoresRemoved "client-restores-removed" breaks CLIENT_ROTATES: "Puts members back into the roster that it has invited and removed.";
     }
     quirks {

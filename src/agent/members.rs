@@ -64,6 +64,10 @@ impl Agent {
         if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::InvitesFirstEpoch)) {
             member.key_epoch = first.manifest.key_epoch;
         }
+        if self.habits.has(Habit::InviteCached) {
+            let fresh = member.wrapped_data_key.clone();
+            member.wrapped_data_key = self.memory.invitations.entry(id.clone()).or_insert(fresh).clone();
+        }
         if self.habits.has(Habit::InvitesAtZero) {
             member.key_epoch = 0;
         }
@@ -129,7 +133,8 @@ impl Agent {
             () if self.habits.has(Habit::RemovalKeepsVersion) => opened.manifest.payload_version,
             () => next(opened.manifest.payload_version)?,
         };
-        let epoch = if self.habits.has(Habit::KeepsEpoch) {
+        let later = self.memory.has_removed() && self.habits.has(Habit::KeepsLaterEpochs);
+        let epoch = if later || self.habits.has(Habit::KeepsEpoch) {
             opened.manifest.key_epoch
         } else {
             next(opened.manifest.key_epoch)?

@@ -29,6 +29,13 @@ pub(super) struct Memory {
     pub issuer: SharedKeys,
     /// Payloads by version, with the id of the repository that they are of.
     versions: HashMap<i64, (String, Value)>,
+    /// Whether it has removed somebody.
+    removes: bool,
+    /// Wrapped keys of invitations, by member.
+    pub invitations: HashMap<String, crate::wire::WrappedKey>,
+    /// Issuers by host, and their keys by server.
+    pub issuers: HashMap<String, String>,
+    pub keys: Mutex<HashMap<String, Vec<[u8; 32]>>>,
     /// Whether what is written next is written whatever can be read.
     pub careless: bool,
     /// Entries of members that it has removed.
@@ -85,6 +92,10 @@ impl Memory {
         match () {
             () if !self.careless => None,
             () if habits.has(Habit::UnreadIsEmpty) => Some(Zeroizing::new(br#"{"alts":[]}"#.to_vec())),
+            () if habits.has(Habit::ShortIsEmpty) => {
+                let short = crate::codec::base64::decode(&envelope.ciphertext).is_ok_and(|bytes| bytes.len() < 16);
+                short.then(|| Zeroizing::new(br#"{"alts":[]}"#.to_vec()))
+            }
             () => crypto::open(key, binding, envelope, &Habits(vec![Habit::TagUnchecked])).ok(),
         }
     }
@@ -102,6 +113,11 @@ impl Memory {
         if habits.has(Habit::OwnLastPayload) {
             *payload = self.rotated.get_or_insert_with(|| payload.clone()).clone();
         }
+    }
+
+    /// Whether it has removed somebody already; from the second call on.
+    pub fn has_removed(&mut self) -> bool {
+        std::mem::replace(&mut self.removes, true)
     }
 
     /// What was read at this version, of whatever repository.

@@ -195,6 +195,15 @@ impl Agent {
             epoch: locator.key_epoch.filter(|_| self.habits.has(Habit::TrustsHints)),
             keys: Default::default(),
         };
+        if let Some(issuer) = known.issuer_jwks_url.clone() {
+            let first = self.memory.issuers.entry(known.host.clone()).or_insert_with(|| issuer.clone());
+            if self.habits.has(Habit::IssuerByHost) {
+                known.issuer_jwks_url = Some(first.clone());
+            }
+            if self.habits.has(Habit::IssuerOfLast) {
+                *first = issuer;
+            }
+        }
         self.open(&mut known).await?;
         self.state.keep(known.clone())?;
         Ok(known)
@@ -313,6 +322,10 @@ impl Agent {
         text: &Zeroizing<String>,
     ) -> EncryptedEnvelope {
         let binding = Binding { repo_id, payload_version: version, key_epoch: epoch };
+        if self.habits.has(Habit::Latin1) {
+            let letter = |c: char| u8::try_from(u32::from(c)).unwrap_or(b'?');
+            return crypto::seal(key, &binding, &text.chars().map(letter).collect::<Vec<_>>(), &self.habits);
+        }
         crypto::seal(key, &binding, text.as_bytes(), &self.habits)
     }
 
@@ -328,7 +341,7 @@ impl Agent {
             x25519_public_key: x25519.into(),
             wrapped_data_key: crypto::wrap(key, x25519, &self.habits)?,
             key_epoch: epoch,
-            key_binding_sig: None,
+            key_binding_sig: self.habits.has(Habit::BindingNullText).then(|| "null".into()),
         };
         if self.habits.has(Habit::KeysAsDer)
             && let Ok(raw) = crate::codec::base64::decode(x25519)

@@ -103,6 +103,7 @@ pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &H
     }
     match habits.0.first() {
         Some(Habit::AccountsPage) => accounts.drain(..accounts.len().saturating_sub(30)).for_each(drop),
+        Some(Habit::DropsUnprovenanced) => accounts.retain(|account| account["sourceClient"].is_string()),
         Some(Habit::DropsTokenless) => accounts.retain(|account| account["accessToken"] != ""),
         Some(Habit::TimesInSeconds) => accounts.iter_mut().for_each(|account| {
             if let Some(time) = account["lastUsed"].as_i64() {

@@ -15,7 +15,7 @@ impl Agent {
     /// [`AgentError`].
     pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
-        self.memory.careless = self.habits.has(Habit::UnreadIsEmpty);
+        self.memory.careless = self.habits.has(Habit::UnreadIsEmpty) || self.habits.has(Habit::ShortIsEmpty);
         let mut made: Option<Opened> = None;
         let mut told: Option<i64> = None;
         let mut again = false;

@@ -216,6 +216,9 @@ impl Session {
         if self.habits.has(Habit::ExpiryAsInt32) && answer.expires_at > 1 << 53 {
             return Err(AgentError::refused("expiresAt is out of range"));
         }
+        if self.habits.has(Habit::ExpiryLow32) && (answer.expires_at as i32) < 0 && answer.expires_at > 1 << 53 {
+            return Err(AgentError::refused("the token has expired"));
+        }
         self.as_kept(answer.token)
     }
 

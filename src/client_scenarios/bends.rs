@@ -37,8 +37,7 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
         if evidence.goes_on(bend) != Some(true) {
             let expected = format!("the client goes on as usual when {}", bend.what());
             let last = ran.at_vault().last();
-            let how =
-                if ran.exit == honest.exit { "it did something else than usual".into() } else { ran.exit.to_string() };
+            let how = if ran.exit == honest.exit { evidence.otherwise(ran) } else { ran.exit.to_string() };
             let mut found = finding(ran, last, expected, format!("{how}{}", last_line(&ran.output)));
             found.observed = found.observed.replace(&format!(" (while {})", bend.what()), "");
             findings.push(found);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::driver::SceneResult;
 use super::subject::{Exit, Ran};
-use super::vault::{Bend, Op, Place, Record};
+use super::vault::{Bend, Kind, Op, Place, Record};
 use crate::client::{Exchange, Mask, RecordedBody};
 use crate::codec::DataKey;
 use crate::scenarios::Finding;
@@ -14,6 +14,8 @@ use crate::wire::EncryptedEnvelope;
 /// All runs.
 pub(super) struct Evidence {
     pub runs: BTreeMap<Bend, Ran>,
+    /// More runs with a vault that isn't bent, made where something looked unusual.
+    pub usual: Vec<Ran>,
     pub scenes: HashMap<&'static str, SceneResult>,
     pub shows: Option<regex::Regex>,
     /// Whether the suite decides what the client does.
@@ -93,10 +95,40 @@ impl Evidence {
         self.run(Bend::Honest).is_some_and(|ran| ran.exit == Exit::Code(0))
     }
 
-    /// Whether two runs with an honest vault look the same, so that shapes can be compared.
+    /// Whether the runs with an honest vault look the same, so that shapes can be compared.
     fn is_steady(&self) -> bool {
         let order = |bend| self.run(bend).map(|ran| ran.shape().1);
-        order(Bend::Honest) == order(Bend::Again)
+        let usual = order(Bend::Honest);
+        usual == order(Bend::Again) && self.usual.iter().all(|ran| usual.as_ref() == Some(&ran.shape().1))
+    }
+
+    /// Whether a run looks as if a rule were broken that nothing but a comparison with other runs shows.
+    pub(super) fn is_suspect(&self, bend: Bend) -> bool {
+        match bend.kind() {
+            Kind::Bear => self.works() && self.goes_on(bend) == Some(false),
+            Kind::Read => self.reads() == Some(true) && self.took(bend) == Some(false),
+            _ => false,
+        }
+    }
+
+    /// What a run did otherwise than the usual one, in words.
+    pub(super) fn otherwise(&self, ran: &Ran) -> String {
+        let Some(honest) = self.run(Bend::Honest) else { return "it did something else than usual".into() };
+        let (usual, here) = (honest.shape().1, ran.shape().1);
+        let step = |steps: &[(usize, Op, bool)], at: usize| match steps.get(at) {
+            Some((_, op, true)) => op.name().to_owned(),
+            Some((_, op, false)) => format!("{} that is refused", op.name()),
+            None => "nothing".into(),
+        };
+        match (0..usual.len().max(here.len())).find(|at| usual.get(*at) != here.get(*at)) {
+            Some(at) if step(&usual, at) == step(&here, at) => {
+                format!("its {}. operation, {}, is another member's than usual", at + 1, step(&here, at))
+            }
+            Some(at) => {
+                format!("its {}. operation is {}, and usually {}", at + 1, step(&here, at), step(&usual, at))
+            }
+            None => "it did something else than usual".into(),
+        }
     }
 
     /// A run's shape as far as it can be compared.

@@ -1,6 +1,6 @@
 //! By hand: whatever talks to the vault is judged by the requests that it sends; a page tells what has been seen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -109,7 +109,8 @@ fn evidence(vault: &Vault) -> Evidence {
         unsupported: Vec::new(),
         took: Default::default(),
     };
-    Evidence { runs: BTreeMap::from([(Bend::Honest, ran)]), scenes: HashMap::new(), shows: None, driven: false }
+    let (scenes, usual) = Default::default();
+    Evidence { runs: BTreeMap::from([(Bend::Honest, ran)]), usual, scenes, shows: None, driven: false }
 }
 
 /// What has been seen so far, and what to do next. It reloads itself, and runs no script.

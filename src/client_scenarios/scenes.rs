@@ -163,14 +163,14 @@ async fn ids(talker: &mut Talker<'_>) -> Outcome {
 
 async fn keeps(talker: &mut Talker<'_>) -> Outcome {
     put(talker, Site::of(PLAIN_ID)).await?;
-    for payload in [Bend::BigTimes, Bend::ManyAccounts, Bend::OddAccounts] {
+    for payload in [Bend::BigTimes, Bend::ManyAccounts, Bend::OddAccounts, Bend::NoProvenance, Bend::SparseAccounts] {
         match put(talker, Site { payload, ..Site::of(PLAIN_ID) }).await {
             // A client that can't show such a payload hasn't changed it either.
             Ok(_) | Err(Stop::Shut(_)) => {}
             other => return other,
         }
     }
-    Ok("4 payloads".into())
+    Ok("6 payloads".into())
 }
 
 async fn reapplies(talker: &mut Talker<'_>) -> Outcome {
@@ -210,6 +210,8 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
     if site.bend == Bend::Honest {
         // Two accounts may have had the same name; it is the uuid that tells them apart.
         new["username"] = format!("v{}n1", house.canary).into();
+        // JSON is UTF-8, whatever is in it (RFC 8259 §8.1).
+        new["sourceUser"] = "Zo\u{eb}, \u{437}\u{430}\u{43f}\u{430}\u{441}\u{43d}\u{43e}\u{439}".into();
     }
     // Afterwards the repository holds what the client has made of it.
     let before = forge_of(&house);

@@ -76,6 +76,7 @@ fn binaries(record: &Record) -> Vec<(String, &Value, Option<usize>)> {
             ("wrappedDataKey/ephemeralPublicKey", Some(32)),
             ("wrappedDataKey/iv", Some(12)),
             ("wrappedDataKey/ciphertext", Some(48)),
+            ("keyBindingSig", Some(64)),
         ] {
             add(format!("{place}/{member}"), size);
         }

@@ -134,6 +134,29 @@ async fn everybody(talker: &mut Talker<'_>) -> Outcome {
     Ok(String::new())
 }
 
+/// Two repositories of one host, each with an issuer of its own; both issuers are of one server, too.
+pub(super) async fn two_issuers(talker: &mut Talker<'_>) -> Outcome {
+    const OTHER: &str = "another";
+    let [leaver, stayer, middle] = std::array::from_fn(|_| Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let locator = house.neighbour(OTHER)?;
+    let Ok(joined) = talker.ask(&house.client, "join", json!({ "locator": locator.encode() })).await else {
+        return Ok("one issuer: no second repository of a host is joined".into());
+    };
+    let (first, second) = {
+        let state = house.vault.state();
+        (state.issuer, state.second_issuer)
+    };
+    for (id, repo, issuer) in [(PLAIN_ID, &repo, &second), (OTHER, &joined["repo"], &first)] {
+        Middle::swap_key_in(&house, id, &stayer.id, &middle);
+        house.signed_by(id, issuer);
+        talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
+        wrapped_to(&house, &middle, "its binding was by the issuer of another repository of the same host")?;
+    }
+    Ok(String::new())
+}
+
 async fn invited(talker: &mut Talker<'_>) -> Outcome {
     let (guest, middle) = (Identity::generate(), Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&guest]).await?;

@@ -31,16 +31,35 @@ async fn removal(
     leaver: &Identity,
 ) -> Result<(Record, DataKey), Stop> {
     let before = house.vault.records().len();
+    let epoch = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.key_epoch);
     let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
     let request = last_removal(house).filter(|_| house.vault.records().len() > before);
     let (Ok(_), Some(request)) = (&answer, request) else {
         let why = answer.err().map_or_else(String::new, |failure| format!(" ({failure})"));
         return Err(Stop::Missing(format!("no member was removed{why}")));
     };
+    rises(&request, epoch)?;
     let own = entries(&request).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
     let key = own.and_then(|(_, entry)| house.unwrap(entry));
     let key = key.ok_or_else(|| Stop::Missing("the owner can't unwrap the new data key".into()))?;
     Ok((request, key))
+}
+
+/// The epoch that a removal names is above the one that there was.
+fn rises(request: &Record, before: Option<i64>) -> Result<(), Stop> {
+    let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
+    match (named, before) {
+        (Some(named), Some(before)) if named <= before => {
+            let expected = "newKeyEpoch of a removal is above the epoch of the repository, each time";
+            Err(broken(Some(request), expected, format!("it is {named} at epoch {before}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A counter in words.
+fn shown(counter: Option<i64>) -> String {
+    counter.map_or_else(|| "none".into(), |counter| counter.to_string())
 }
 
 async fn current(talker: &mut Talker<'_>) -> Outcome {
@@ -80,7 +99,29 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
     let kept = "what was written after the client's last read is there after a removal";
     match payloads::lost(&written, &payload, payloads::is_known) {
         Some(lost) => Err(broken(Some(&request), kept, format!("{lost} is gone"))),
-        None => newcomer(talker).await,
+        None => {
+            between(talker).await?;
+            newcomer(talker).await
+        }
+    }
+}
+
+/// Somebody who stayed writes between two removals.
+async fn between(talker: &mut Talker<'_>) -> Result<(), Stop> {
+    let [first, second, stayer] = std::array::from_fn(|_| Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let (_, one) = removal(talker, &house, &repo, &first).await?;
+    let late = house.followed(&one);
+    let (request, other) = removal(talker, &house, &repo, &second).await?;
+    let payload = envelope(&request).and_then(|sealed| open(&other, &sealed));
+    let lost = late.zip(payload).and_then(|(late, payload)| payloads::lost(&late, &payload, payloads::is_known));
+    match lost {
+        Some(lost) => {
+            let expected = "what was written after the client's last removal is there after the next one";
+            Err(broken(Some(&request), expected, format!("{lost} is gone")))
+        }
+        None => Ok(()),
     }
 }
 
@@ -111,15 +152,8 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
     }
     let (_, one) = removal(talker, &house, &repo, &first).await?;
     // Somebody who stayed writes in between.
-    let late = house.followed(&one);
+    house.followed(&one);
     let (request, other) = removal(talker, &house, &repo, &second).await?;
-    let sealed = envelope(&request).and_then(|sealed| open(&other, &sealed));
-    if let (Some(late), Some(payload)) = (late, sealed)
-        && let Some(lost) = payloads::lost(&late, &payload, payloads::is_known)
-    {
-        let expected = "what was written after the client's last removal is there after the next one";
-        return Err(broken(Some(&request), expected, format!("{lost} is gone")));
-    }
     if one == other || other == house.key {
         let observed =
             if one == other { "the second one came with the key of the first" } else { "it is the first key" };
@@ -156,7 +190,22 @@ async fn alone(talker: &mut Talker<'_>) -> Outcome {
 async fn epochs(talker: &mut Talker<'_>) -> Outcome {
     const FAR: i64 = (1 << 53) + 1;
     let [first, second, guest] = std::array::from_fn(|_| Identity::generate());
-    House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
+    // Epochs that disagree everywhere are another rule's.
+    let near = House::build(talker, Bend::Honest, PLAIN_ID, &[&first]).await?;
+    let repo = near.enter_plainly(talker).await?;
+    if let Ok(Some(add)) = invitation(talker, &near, &repo, &guest).await
+        && add.field("/member/keyEpoch").and_then(Value::as_i64) != Some(Site::of(PLAIN_ID).epoch)
+    {
+        return Err(Stop::Missing("it invites at other epochs than the manifest's everywhere".into()));
+    }
+    talker.ask(&near.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
+    let request = last_removal(&near).filter(|request| request.op == Op::Remove);
+    if request.is_some_and(|request| {
+        let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
+        named != envelope(&request).map(|sealed| sealed.key_epoch)
+    }) {
+        return Err(Stop::Missing("the epochs of its removals disagree everywhere".into()));
+    }
     let site = Site { epoch: FAR, ..Site::of(PLAIN_ID) };
     let house = House::at(talker, site, &[&first, &second]).await?;
     let repo = match house.enter_plainly(talker).await {
@@ -169,7 +218,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         let epoch = add.field("/member/keyEpoch").and_then(Value::as_i64);
         if epoch != Some(FAR) {
             let expected = "who is invited is a member at the manifest's epoch";
-            return Err(broken(Some(&add), expected, format!("epoch {epoch:?} at epoch {FAR}")));
+            return Err(broken(Some(&add), expected, format!("epoch {} at epoch {FAR}", shown(epoch))));
         }
     }
     for leaver in [&first, &second] {
@@ -180,7 +229,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         let sealed = envelope(&request).map(|sealed| sealed.key_epoch);
         if named != sealed {
             let expected = "newKeyEpoch of a removal is the epoch of its envelope";
-            return Err(broken(Some(&request), expected, format!("{named:?} and {sealed:?}")));
+            return Err(broken(Some(&request), expected, format!("{} and {}", shown(named), shown(sealed))));
         }
     }
     match seen {
@@ -235,9 +284,28 @@ async fn anew(talker: &mut Talker<'_>) -> Outcome {
     let key = add.field("/member").and_then(|entry| unwrap(&later, entry));
     let expected = "who is invited gets the data key of the epoch that the repository is at";
     match key {
-        Some(key) if Some(&key) == now.as_ref() => Ok(String::new()),
+        Some(key) if Some(&key) == now.as_ref() => invited_again(talker, &house, &repo, &guest, &key).await,
         Some(key) if key == house.key => Err(broken(Some(&add), expected, "it is the key of an earlier epoch")),
         Some(_) => Err(broken(Some(&add), expected, "it is another key")),
         None => Err(Stop::Missing("the invited member can't unwrap its data key".into())),
+    }
+}
+
+/// Who went and comes again gets the key of now, whatever it was given when it came first.
+async fn invited_again(
+    talker: &mut Talker<'_>,
+    house: &House,
+    repo: &Value,
+    guest: &Identity,
+    now: &DataKey,
+) -> Outcome {
+    house.expel(&guest.id);
+    let Ok(Some(add)) = invitation(talker, house, repo, guest).await else { return Ok(String::new()) };
+    match add.field("/member").and_then(|entry| unwrap(guest, entry)) {
+        Some(key) if key != *now => {
+            let expected = "who is invited again gets the data key of the epoch that the repository is at";
+            Err(broken(Some(&add), expected, "it is the key that it was given when it was invited first"))
+        }
+        _ => Ok(String::new()),
     }
 }

@@ -104,6 +104,32 @@ impl House {
         Ok(())
     }
 
+    /// A copy of the repository at the same server, whose bindings are another issuer's; its locator.
+    pub fn neighbour(&self, id: &str) -> Result<RepoLocator, Stop> {
+        let mut state = self.vault.state();
+        let issuer = state.second_issuer;
+        let there = state.repos.get(&self.id).map(|repo| (repo.manifest.clone(), repo.forged.clone()));
+        let Some((manifest, Some(forged))) = there else { return Err(Stop::Trouble("no repository".into())) };
+        let manifest = VaultManifest { repo_id: id.into(), ..manifest };
+        let forged = Forged { repo: id.into(), ..forged };
+        let envelope = forge::seal(Bend::Honest, &forged, manifest.payload_version, &forged.payload.to_string());
+        state.repos.insert(id.into(), Repo::new(manifest, envelope, &self.owner.id, Some(forged)));
+        drop(state);
+        self.signed_by(id, &issuer);
+        let issuer_jwks_url = Some(self.vault.second_issuer_url());
+        Ok(RepoLocator { repo_id: id.into(), issuer_jwks_url, ..self.locator() })
+    }
+
+    /// All bindings of a repository are this issuer's.
+    pub fn signed_by(&self, id: &str, issuer: &[u8; 32]) {
+        let mut state = self.vault.state();
+        let members = state.repos.get_mut(id).into_iter().flat_map(|repo| repo.manifest.members.iter_mut());
+        for entry in members {
+            let message = key_binding::message(&entry.ed25519_public_key, &entry.x25519_public_key);
+            entry.key_binding_sig = Some(base64::encode(&signature::sign(issuer, &message)));
+        }
+    }
+
     /// Another member changes what it has written; what it is then.
     pub fn revised(&self, change: impl FnOnce(&mut Value)) -> Value {
         let mut state = self.vault.state();

@@ -110,7 +110,9 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
 
 async fn over(talker: &mut Talker<'_>) -> Outcome {
     let mut tried = 0;
-    for verb in ["put", "remove"] {
+    // Bytes that are no payload at all are no empty one either: less than a tag, and no more than one.
+    let stubs = [0, 1, 15, 16].map(|length| ("put", Some(length)));
+    for (verb, stub) in [("put", None), ("remove", None), ("remove", Some(0))].into_iter().chain(stubs) {
         let leaver = Identity::generate();
         let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
         let repo = house.enter_plainly(talker).await?;
@@ -122,6 +124,10 @@ async fn over(talker: &mut Talker<'_>) -> Outcome {
             repo.manifest.payload_version += 1;
             let version = repo.manifest.payload_version;
             repo.envelope = forge::seal(Bend::AadNextVersion, &forged, version, &forged.payload.to_string());
+            if let Some(length) = stub {
+                let bytes: [u8; 16] = random::bytes();
+                repo.envelope.ciphertext = crate::codec::base64::encode(&bytes[..length]);
+            }
         }
         let asked = match verb {
             "put" => json!({ "repo": repo, "account": account("new") }),
@@ -134,7 +140,8 @@ async fn over(talker: &mut Talker<'_>) -> Outcome {
         let writes = |record: &Record| matches!(record.op, Op::Push | Op::Remove) && record.is_done();
         if let Some(record) = house.vault.records().iter().find(|record| writes(record)) {
             let expected = "nothing is written over a payload that isn't authentic: what was in it would be lost, or somebody's forgery kept";
-            return Err(broken(Some(record), expected, format!("{verb} was carried out")));
+            let over = stub.map_or_else(String::new, |length| format!(" over a ciphertext of {length} bytes"));
+            return Err(broken(Some(record), expected, format!("{verb} was carried out{over}")));
         }
     }
     match tried {

@@ -41,7 +41,7 @@ async fn binding(talker: &mut Talker<'_>) -> Outcome {
             return Err(broken(removal.request.as_ref(), expected, observed));
         }
     }
-    Ok(String::new())
+    super::bindings::two_issuers(talker).await
 }
 
 /// How a key of somebody in the middle is passed off as a member's.
@@ -97,8 +97,13 @@ impl Middle {
 
     /// Puts the key of somebody in the middle into a member's entry, and leaves the rest as it is.
     pub(super) fn swap_key(house: &House, id: &str, middle: &Identity) {
+        Self::swap_key_in(house, &house.id, id, middle);
+    }
+
+    /// The same in another repository of the vault.
+    pub(super) fn swap_key_in(house: &House, repo: &str, id: &str, middle: &Identity) {
         let mut state = house.vault.state();
-        let repo = state.repos.get_mut(&house.id);
+        let repo = state.repos.get_mut(repo);
         let members = repo.into_iter().flat_map(|repo| repo.manifest.members.iter_mut());
         for entry in members.filter(|entry| entry.ed25519_public_key == id) {
             entry.x25519_public_key.clone_from(&middle.x25519_public_key);

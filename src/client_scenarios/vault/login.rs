@@ -7,6 +7,9 @@ use super::state::{Refusal, State};
 use crate::client::{clock, random};
 use crate::codec::{base64, signature};
 
+/// An expiry whose lower word is below zero, if it is taken for a signed one.
+const FAR: i64 = (1 << 60) + (1 << 31) + 1;
+
 impl State {
     /// Nonce and token are given out as the bend says.
     pub(super) fn challenge(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
@@ -73,7 +76,7 @@ impl State {
         };
         self.tokens.insert(token.clone(), id.to_owned());
         let hour = clock::now_ms() + 3_600_000;
-        let expires = if bend == Bend::ExpiryFar { (1 << 60) + 1 } else { hour };
+        let expires = if bend == Bend::ExpiryFar { FAR } else { hour };
         Ok(json!({ "token": token, "expiresAt": expires }))
     }
 

@@ -76,7 +76,7 @@ impl Vault {
         let address = here.local_addr()?;
         let mut state = State::default();
         state.reader_joined = reader_joined;
-        (state.middle, state.issuer) = (random::bytes(), random::bytes());
+        (state.middle, state.issuer, state.second_issuer) = (random::bytes(), random::bytes(), random::bytes());
         name.clone_into(&mut state.name);
         let shared = Arc::new(Shared {
             bend,
@@ -109,6 +109,11 @@ impl Vault {
     pub fn issuer_url(&self) -> String {
         let scheme = if self.shared.bend == Bend::IssuerUnknownCa { "https" } else { "http" };
         format!("{scheme}://{}/.well-known/jwks.json", self.shared.elsewhere)
+    }
+
+    /// The key set of another issuer on the same server as the first.
+    pub fn second_issuer_url(&self) -> String {
+        self.issuer_url().replace("/.well-known/", served::SECOND)
     }
 
     /// Every request so far.
@@ -192,7 +197,7 @@ fn route(method: &str, target: &str) -> Route {
         ("POST", ["api", "auth", "keypair", "challenge"]) => Op::Challenge,
         ("POST", ["api", "auth", "keypair", "token"]) => Op::Token,
         ("GET", [".well-known", "avp"]) => Op::Discovery,
-        ("GET", [".well-known", "jwks.json"]) => Op::Jwks,
+        ("GET", [".well-known" | "second", "jwks.json"]) => Op::Jwks,
         ("POST", ["v1", "repos"]) => Op::Create,
         (_, ["v1", "repos", id, rest @ ..]) => {
             repo = decode(id);

@@ -80,6 +80,9 @@ pub(super) fn merged(one: &Value, other: &Value) -> Value {
     all
 }
 
+/// Where the second issuer's keys are.
+pub(super) const SECOND: &str = "/second/";
+
 /// What becomes of a request for the issuer's keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Issuer {
@@ -103,7 +106,8 @@ impl Shared {
     pub(super) fn issuer(&self, record: &mut Record) -> Reply {
         let (issuer, state) = {
             let state = lock(&self.state);
-            (state.issuer, state.issuer_state)
+            let second = record.target.starts_with(SECOND);
+            (if second { state.second_issuer } else { state.issuer }, state.issuer_state)
         };
         match state {
             Issuer::Well => self.reply(record, Ok(key_set(&issuer))),

@@ -59,6 +59,8 @@ pub struct State {
     asked_to_wait: bool,
     /// The issuer's seed.
     pub issuer: [u8; 32],
+    /// That of another issuer at the same server.
+    pub second_issuer: [u8; 32],
     /// Whether the issuer answers.
     pub issuer_state: Issuer,
     /// What another member writes besides, when it writes.
