@@ -165,6 +165,11 @@ async fn keeps(talker: &mut Talker<'_>) -> Outcome {
     put(talker, Site::of(PLAIN_ID)).await?;
     for payload in [Bend::BigTimes, Bend::ManyAccounts, Bend::OddAccounts, Bend::NoProvenance, Bend::SparseAccounts] {
         match put(talker, Site { payload, ..Site::of(PLAIN_ID) }).await {
+            // Absent provenance is to be borne (§5), and an account that isn't shown is one that isn't written back.
+            Err(Stop::Shut(found)) if matches!(payload, Bend::NoProvenance | Bend::SparseAccounts) => {
+                let expected = "accounts without provenance are read, and are there after a put".to_owned();
+                return Err(Stop::Broken(Finding { expected, ..found }));
+            }
             // A client that can't show such a payload hasn't changed it either.
             Ok(_) | Err(Stop::Shut(_)) => {}
             other => return other,
