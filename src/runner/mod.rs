@@ -182,27 +182,27 @@ impl Run<'_> {
         };
         let headers: Vec<_> = config.headers.iter().chain(&config.idp_headers).cloned().collect();
         let mut world = World::new(vault, idp, config.spec, seed, &headers);
-        (world.nonce_ttl, world.thorough) = (config.nonce_ttl, config.thorough);
-        (world.race_budget, world.race_rounds) = (config.race_budget, config.race_rounds);
+        (world.asked.nonce_ttl, world.asked.thorough) = (config.nonce_ttl, config.thorough);
+        (world.asked.race_budget, world.asked.race_rounds) = (config.race_budget, config.race_rounds);
         let outputs = hosting.as_ref().map(|hosting| hosting.outputs()).unwrap_or_default();
         let sources: Vec<_> = config.storage.iter().cloned().chain(outputs).collect();
-        world.ledger.searched = !sources.is_empty() || config.save_canaries.is_some();
-        world.storage = Storage::new(sources, config.save_canaries.clone(), config.deadline);
-        world.hosting = hosting;
-        world.crash_rounds = config.crash_rounds;
+        world.seen.ledger.searched = !sources.is_empty() || config.save_canaries.is_some();
+        world.seen.storage = Storage::new(sources, config.save_canaries.clone(), config.deadline);
+        world.target.hosting = hosting;
+        world.asked.crash_rounds = config.crash_rounds;
         match dial::others(config).await {
-            Ok((replicas, stranger)) => (world.replicas, world.stranger) = (replicas, stranger),
+            Ok((replicas, stranger)) => (world.target.replicas, world.target.stranger) = (replicas, stranger),
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
         }
-        world.profiles = config.beside.is_some();
-        world.recording.clone_from(&config.recording);
+        world.target.profiles = config.beside.is_some();
+        world.seen.recording.clone_from(&config.recording);
         match dial::issuer_keys(config).await {
-            Ok(Some(keys)) => drop(world.issuer_keys.set(keys)),
+            Ok(Some(keys)) => drop(world.manners.issuer_keys.set(keys)),
             Ok(None) => {}
             Err(abort) => return self.cut_short(chosen, Ending::Aborted(abort)),
         }
         let (traces, trace_events) = mpsc::unbounded_channel();
-        world.trace = config.trace.then_some(traces);
+        world.seen.trace = config.trace.then_some(traces);
         let world = Arc::new(world);
         let ending = self.watch(&world, part, (started, deadline), trace_events).await;
         self.requests += world.requests();
@@ -213,7 +213,7 @@ impl Run<'_> {
             );
         }
         world.limits().into_iter().chain(world.losses()).for_each(|note| self.note(note));
-        if world.observer.saw_later_revision() && config.spec < crate::requirements::Revision::V0_4 {
+        if world.seen.observer.saw_later_revision() && config.spec < crate::requirements::Revision::V0_4 {
             self.note("the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into());
         }
         ending
@@ -238,7 +238,7 @@ impl Run<'_> {
                 event = received.recv() => match event {
                     Some(event) => {
                         self.pass_on(event, &mut done);
-                        if let Some(fitted) = world.fitted_deadline.get() {
+                        if let Some(fitted) = world.course.fitted_deadline.get() {
                             (self.config.deadline, deadline) = (*fitted, started + *fitted);
                         }
                     }
@@ -352,11 +352,11 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
     let checks = pace::Checks { parallel, alone, one_by_one: chosen.len() - parallel - alone };
     if let Some(pace) = preflight::pace(&world, &config, checks).await {
         (jobs, lonely_jobs) = (pace.jobs, pace.lonely_jobs);
-        let _ = world.fitted_deadline.set(pace.deadline);
+        let _ = world.course.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }
     // More would only queue in the backlog, which is five connections in many small servers.
-    if world.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
+    if world.manners.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
         jobs = jobs.min(4);
     }
     schedule::run_all(&world, &chosen, jobs.max(1), lonely_jobs, &events).await;

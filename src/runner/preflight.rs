@@ -50,7 +50,7 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
         Err(Stop::Broken(finding) | Stop::Trouble(finding)) => {
             // The checks of challenge and token say what is wrong; the others needn't try.
             let reason = format!("no token could be had: {} (expected: {})", finding.observed, finding.expected);
-            let _ = world.no_tokens.set(reason);
+            let _ = world.manners.no_tokens.set(reason);
             None
         }
         Err(Stop::Skip(..)) => None,
@@ -208,7 +208,7 @@ const NOT_AVP: &str =
 
 /// Whether one idle connection keeps everybody else waiting.
 async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -> Result<Vec<String>, Abort> {
-    let held = [world.vault.hold_idle(), world.idp().hold_idle()];
+    let held = [world.target.vault.hold_idle(), world.idp().hold_idle()];
     let probe = || async {
         let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
         let mut call = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.into()));
@@ -220,15 +220,15 @@ async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -
         drop(held);
         world.use_fresh_connections();
         if probe().await {
-            world.one_connection.store(true, std::sync::atomic::Ordering::Relaxed);
+            world.manners.one_connection.store(true, std::sync::atomic::Ordering::Relaxed);
             notes.push("the server serves one connection at a time; every request gets a connection of its own".into());
         }
     } else {
-        for (transport, held) in [&world.vault, world.idp()].into_iter().zip(held) {
+        for (transport, held) in [&world.target.vault, world.idp()].into_iter().zip(held) {
             transport.give_back(held);
         }
     }
-    if !world.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
+    if !world.manners.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
         learn_about_refusals(world, cx, key, token).await;
     }
     world.abort().map_or(Ok(notes), Err)
@@ -236,7 +236,7 @@ async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -
 
 /// Whether connections can be kept after a refusal: only where the body of a refused request is seen to be read.
 async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) {
-    if world.separate_idp.is_some() || world.vault.profile() == Profile::Grpc {
+    if world.target.separate_idp.is_some() || world.target.vault.profile() == Profile::Grpc {
         return;
     }
     let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 });
@@ -254,5 +254,5 @@ async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, key: &str, token: Op
             return;
         }
     }
-    world.vault.trust_refusals();
+    world.target.vault.trust_refusals();
 }

@@ -10,7 +10,7 @@ const DYING: Duration = Duration::from_millis(30);
 
 /// Counts the starts after a death.
 pub(super) fn generation(world: &World) -> u32 {
-    world.hosting.as_ref().map_or(0, |hosting| hosting.generation())
+    world.target.hosting.as_ref().map_or(0, |hosting| hosting.generation())
 }
 
 /// Starts servers again that have died, or don't answer any more; how one has died, if it has. `quiet` is whether there is
@@ -20,13 +20,13 @@ pub(super) async fn look_after(world: &World, hosting: &Hosting, quiet: bool) ->
         tokio::time::sleep(DYING).await;
     }
     let mut death = hosting.death().await;
-    if death.is_none() && world.suspect.load(Ordering::Relaxed) {
+    if death.is_none() && world.course.suspect.load(Ordering::Relaxed) {
         death = hosting.condemn().await;
     }
     match hosting.revive().await {
         Ok(false) => {
             // Somebody else may have been quicker.
-            world.suspect.store(false, Ordering::Relaxed);
+            world.course.suspect.store(false, Ordering::Relaxed);
             None
         }
         Ok(true) => {

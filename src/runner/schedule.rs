@@ -76,7 +76,7 @@ async fn worker(
 
 /// One of these has killed the server, which was started again: which one shows when each has it for itself.
 async fn again_alone(world: &Arc<World>, met: &[&'static Check], events: &mpsc::UnboundedSender<Event>) {
-    let before = world.hosting.as_ref().map(|hosting| hosting.generation());
+    let before = world.target.hosting.as_ref().map(|hosting| hosting.generation());
     for check in met {
         if world.abort().is_some() {
             return;
@@ -85,7 +85,7 @@ async fn again_alone(world: &Arc<World>, met: &[&'static Check], events: &mpsc::
             let _ = events.send(Event::CheckFinished(Arc::new(result)));
         }
     }
-    if !met.is_empty() && world.hosting.as_ref().map(|hosting| hosting.generation()) == before {
+    if !met.is_empty() && world.target.hosting.as_ref().map(|hosting| hosting.generation()) == before {
         let names: Vec<_> = met.iter().map(|check| check.info.id).collect();
         let note =
             format!("the server died while {} were running, and not again when each ran alone", names.join(", "));
@@ -107,10 +107,10 @@ async fn run_one(
         result = try_once(world, check).await.0;
     }
     let gone = if check.phase == Phase::Dangerous { still_there(world).await.err() } else { None };
-    match (&world.hosting, gone) {
+    match (&world.target.hosting, gone) {
         (Some(hosting), gone) if check.phase != Phase::Crash => {
             if gone.is_some() {
-                world.suspect.store(true, Ordering::Relaxed);
+                world.course.suspect.store(true, Ordering::Relaxed);
             }
             let quiet = gone.is_some() || result.status != Status::Pass;
             let death = revive::look_after(world, hosting, quiet).await;
@@ -169,7 +169,7 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
             || check.info.id.starts_with("replica/")
             || check.info.id.starts_with("profiles/"))
     {
-        cx.world.contended.store(true, std::sync::atomic::Ordering::Relaxed);
+        cx.world.manners.contended.store(true, std::sync::atomic::Ordering::Relaxed);
     }
     let (unsayable, all) = cx.unsayable();
     let (status, mut findings, mut message) = match outcome {
@@ -206,7 +206,7 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
 }
 
 async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
-    world.vault.close_idle();
+    world.target.vault.close_idle();
     preflight::greet(world).await.map(drop)
 }
 

@@ -63,7 +63,7 @@ impl Answer<'_> {
     pub(super) fn limited(&self) -> Option<Stop> {
         let limit = self.limit.as_ref()?;
         if !limit.ends_the_check() {
-            self.cx.world.limits.met(limit);
+            self.cx.world.manners.limits.met(limit);
         }
         Some(limit.stop())
     }

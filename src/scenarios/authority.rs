@@ -93,7 +93,7 @@ async fn finished_after_removal(cx: &Ctx, operation: Operation) -> Outcome {
         let removed = cx.try_call(removing).await.1.is_ok_and(|answer| answer.is_success());
         let (_, finished) = cx.finish(&call, held).await;
         if !removed {
-            cx.world.one_request.store(true, std::sync::atomic::Ordering::Relaxed);
+            cx.world.manners.one_request.store(true, std::sync::atomic::Ordering::Relaxed);
             return Err(serial());
         }
         if let Ok(answer) = &finished {
@@ -143,7 +143,7 @@ async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
         // Whatever becomes of it: it must not stay behind and hold up the checks that follow.
         let _ = cx.finish(&call, held).await;
         if let Err(error) = result {
-            if cx.world.stalls.swap(true, Ordering::Relaxed) {
+            if cx.world.manners.stalls.swap(true, Ordering::Relaxed) {
                 return Err(Stop::not_judged("requests that stall keep others waiting here, which is told once"));
             }
             return Err(Stop::Broken(Box::new(super::Finding {

@@ -51,7 +51,7 @@ impl HandMade {
         Self {
             operation,
             method: operation.method().to_string(),
-            target: format!("{}{path}", cx.world.vault.prefix()),
+            target: format!("{}{path}", cx.world.target.vault.prefix()),
             host: None,
             auth,
             headers: Vec::new(),
@@ -64,7 +64,7 @@ impl HandMade {
 
     /// The whole request; `last` when no other will follow on its connection.
     pub fn bytes(&self, cx: &Ctx, last: bool) -> Vec<u8> {
-        let mut bytes = cx.world.vault.raw_head(&self.method, &self.target, self.host.as_deref());
+        let mut bytes = cx.world.target.vault.raw_head(&self.method, &self.target, self.host.as_deref());
         if self.old {
             let version = self.method.len() + self.target.len() + " HTTP/1.".len() + 1;
             bytes[version] = b'0';
@@ -125,7 +125,7 @@ pub fn wait_before_again(cx: &Ctx, answer: &RawAnswer, tries: u32) -> Option<Dur
     let told = wanted_wait(answer);
     let wait = match answer.status.as_u16() {
         429 => told,
-        503 => told.or_else(|| cx.world.limits.are_short().then(|| untold_wait(tries))),
+        503 => told.or_else(|| cx.world.manners.limits.are_short().then(|| untold_wait(tries))),
         _ => None,
     };
     wait.filter(|wait| *wait <= LONGEST_WAIT && tries < RATE_LIMIT_TRIES)
@@ -165,19 +165,19 @@ impl<'c> Lane<'c> {
     }
 
     async fn send_once(&mut self, request: &HandMade) -> Result<RawAnswer, TransportError> {
-        let last = self.cx.world.one_connection.load(Ordering::Relaxed);
+        let last = self.cx.world.manners.one_connection.load(Ordering::Relaxed);
         let bytes = request.bytes(self.cx, last);
         let started = Instant::now();
         let result = self.converse(&bytes, request).await;
         let answer = result.as_ref().map(|reply| &reply.answer);
-        if self.cx.world.trace.is_some() {
+        if self.cx.world.seen.trace.is_some() {
             self.cx.remember(&exchange(self.cx, request, answer, started.elapsed()));
         }
         result.map(|reply| reply.answer)
     }
 
     async fn converse(&mut self, bytes: &[u8], request: &HandMade) -> Result<RawReply, TransportError> {
-        let vault = &self.cx.world.vault;
+        let vault = &self.cx.world.target.vault;
         vault.count_request();
         if let Some(mut kept) = self.connection.take()
             && kept.is_quiet().await
@@ -201,9 +201,9 @@ impl<'c> Lane<'c> {
     fn keep(&mut self, connection: RawConnection, request: &HandMade, result: &Result<RawReply, TransportError>) {
         let Ok(reply) = result else { return };
         let looked_at = matches!(reply.answer.status.as_u16(), 200..=299 | 400 | 401 | 403 | 404 | 409 | 422);
-        let read = request.body.is_none() || (looked_at && self.cx.world.vault.trusts_refusals());
+        let read = request.body.is_none() || (looked_at && self.cx.world.target.vault.trusts_refusals());
         let plain = !request.chunked && !request.is_head();
-        if read && plain && reply.reusable && !self.cx.world.one_connection.load(Ordering::Relaxed) {
+        if read && plain && reply.reusable && !self.cx.world.manners.one_connection.load(Ordering::Relaxed) {
             self.connection = Some(connection);
         }
     }
@@ -216,7 +216,7 @@ pub fn exchange(
     answer: Result<&RawAnswer, &TransportError>,
     duration: Duration,
 ) -> Arc<Exchange> {
-    let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &cx.world.mask);
+    let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &cx.world.target.mask);
     let label = answer.ok().and_then(|answer| answer.headers.get(http::header::CONTENT_TYPE));
     Arc::new(Exchange {
         operation: request.operation.name(),

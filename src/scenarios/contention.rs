@@ -13,7 +13,7 @@ use crate::ground::shown::count;
 
 /// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
 pub(super) fn crowd(cx: &Ctx) -> usize {
-    if cx.world.one_connection.load(Ordering::Relaxed) { 4 } else { 12 }
+    if cx.world.manners.one_connection.load(Ordering::Relaxed) { 4 } else { 12 }
 }
 
 /// How many times as long contention is provoked with `--thorough`.
@@ -23,9 +23,9 @@ const CONTENDED: u32 = 25;
 
 /// How long a contention check goes on, and for how many rounds at most.
 pub(super) fn patience(cx: &Ctx) -> (Instant, u32) {
-    let contended = cx.world.contended.load(Ordering::Relaxed);
+    let contended = cx.world.manners.contended.load(Ordering::Relaxed);
     let times = if cx.thorough() { THOROUGH } else { 1 } * if contended { CONTENDED } else { 1 };
-    (Instant::now() + cx.world.race_budget * times, cx.world.race_rounds.max(1).saturating_mul(times))
+    (Instant::now() + cx.world.asked.race_budget * times, cx.world.asked.race_rounds.max(1).saturating_mul(times))
 }
 
 /// Counts rounds within the budget of the run.

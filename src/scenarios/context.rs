@@ -172,7 +172,7 @@ pub struct Ctx {
 impl Ctx {
     /// The context of a check in a world.
     pub fn new(world: Arc<World>, check: &'static CheckInfo) -> Self {
-        let choices = Mutex::new(Choices::new(world.seed, check.id));
+        let choices = Mutex::new(Choices::new(world.asked.seed, check.id));
         Self {
             world,
             check,
@@ -216,7 +216,7 @@ impl Ctx {
 
     /// Whether there is time for longer tables and larger sizes (`--thorough`).
     pub fn thorough(&self) -> bool {
-        self.world.thorough
+        self.world.asked.thorough
     }
 
     /// Notes a warning; the check goes on.

@@ -103,7 +103,7 @@ const NO_KEY_SET: &str = "a key set that isn't there";
 /// The key set, if this very server publishes it; another host may be out of reach from here.
 async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
     let (_, url) = issuer(cx).await?;
-    let path = Url::parse(&url).ok().and_then(|url| cx.world.vault.path_of(&url));
+    let path = Url::parse(&url).ok().and_then(|url| cx.world.target.vault.path_of(&url));
     let Some(path) = path else {
         return Err(Stop::not_applicable(format!("the key set is published elsewhere: {url}")));
     };
@@ -120,7 +120,7 @@ async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
 
 /// The issuer's Ed25519 keys: those of `--jwks`, or else what the server itself publishes; none when there is nothing to be had.
 pub(super) async fn issuer_keys(cx: &Ctx) -> Vec<[u8; 32]> {
-    if let Some(keys) = cx.world.issuer_keys.get() {
+    if let Some(keys) = cx.world.manners.issuer_keys.get() {
         return keys.clone();
     }
     own_key_set(cx).await.map_or_else(|_| Vec::new(), |(_, keys)| keys.iter().filter_map(public_key).collect())

@@ -20,7 +20,7 @@ pub(super) async fn push(cx: &Ctx) -> Outcome {
         (&target, &target, &own),
     ] {
         // A call has no path beside its message.
-        if cx.world.vault.profile() == Profile::Grpc && !std::ptr::eq(path, body) {
+        if cx.world.target.vault.profile() == Profile::Grpc && !std::ptr::eq(path, body) {
             continue;
         }
         // At version 1 both; what may apply to mallory's own moves that one alone.

@@ -26,7 +26,7 @@ async fn worked_example(cx: &Ctx) -> Outcome {
     let mut alices = Repo::new(&alice);
     cx.watch(&alices);
     cx.create(&alice, &alices.create_request()).await?.accepted::<VaultManifest>("createRepo")?;
-    let host = cx.world.vault.authority().to_owned();
+    let host = cx.world.target.vault.authority().to_owned();
     let address = Address { host: host.clone(), repo_id: alices.id().into() };
 
     // 2. bob asks to join: his public keys, as one opaque token that goes by any channel.

@@ -55,11 +55,11 @@ const LATER: Duration = Duration::from_millis(1);
 
 /// Sends a request as far as it goes, and is gone.
 async fn hang_up(cx: &Ctx, request: &HandMade, leave: Leave) -> Outcome {
-    let vault = &cx.world.vault;
+    let vault = &cx.world.target.vault;
     vault.count_request();
     let opened = vault.raw(vault.timeout()).await;
     let mut connection = opened.map_err(|error| into_trouble(cx.broken("a connection", error.to_string())))?;
-    let bytes = request.bytes(cx, cx.world.one_connection.load(Ordering::Relaxed));
+    let bytes = request.bytes(cx, cx.world.manners.one_connection.load(Ordering::Relaxed));
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
     let share = match leave {
         Leave::AfterHead => head,
@@ -266,7 +266,7 @@ async fn answers(cx: &Ctx) -> Outcome {
         let (left, got) = tokio::join!(Box::pin(leaving), Box::pin(its_own_answers(cx, &mallory, &own, *leave)));
         got.and(left)?;
     }
-    if cx.world.separate_idp.is_none() {
+    if cx.world.target.separate_idp.is_none() {
         for leave in [Leave::Reset, Leave::ResetLater, Leave::WhileAnswered] {
             login_hung_up(cx, leave).await?;
         }
@@ -338,9 +338,9 @@ async fn goes_on(cx: &Ctx) -> Outcome {
     }
     let auth = alice.auth();
     let mut call = Call::operation(Operation::Pull, repo.id(), "", &auth, pull);
-    call.bound = Some(PATIENCE.min(cx.world.vault.timeout()));
+    call.bound = Some(PATIENCE.min(cx.world.target.vault.timeout()));
     // On a connection of its own, and so soon that nothing has timed out meanwhile.
-    cx.world.vault.close_idle();
+    cx.world.target.vault.close_idle();
     let (exchange, result) = cx.try_call(call).await;
     match result {
         Ok(answer) => answer.must(answer.is_success(), "a pull works after 30 clients hung up", || answer.summary()),

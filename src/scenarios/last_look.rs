@@ -28,7 +28,7 @@ const CROWD: usize = 80;
 
 /// A sample of what is known, in which every check has its part.
 fn sample(cx: &Ctx, wanted: impl Fn(&Known) -> bool) -> Vec<Known> {
-    let all: Vec<_> = cx.world.known.all().into_iter().filter(wanted).collect();
+    let all: Vec<_> = cx.world.seen.known.all().into_iter().filter(wanted).collect();
     if cx.thorough() {
         return all;
     }
@@ -54,7 +54,7 @@ async fn repositories(cx: &Ctx) -> Outcome {
     // A whole run has left many; one of a few checks has to make them.
     if cx.thorough() {
         let alice = cx.member().await?;
-        for _ in cx.world.known.all().len()..CROWD {
+        for _ in cx.world.seen.known.all().len()..CROWD {
             cx.repo(&alice).await?;
         }
     }

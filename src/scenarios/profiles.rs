@@ -41,12 +41,12 @@ const SEEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Both profiles are there, and have one store.
 async fn one_store(cx: &Ctx) -> Outcome {
-    if !cx.world.profiles {
+    if !cx.world.target.profiles {
         return Err(Stop::not_applicable(
             "it takes both profiles of the server: --grpc grpc://HOST:PORT beside --server, or --profile both",
         ));
     }
-    match cx.world.apart.get_or_try_init(|| apart(cx)).await? {
+    match cx.world.manners.apart.get_or_try_init(|| apart(cx)).await? {
         None => Ok(()),
         Some(reason) => Err(Stop::not_applicable(reason.clone())),
     }

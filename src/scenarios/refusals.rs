@@ -212,7 +212,7 @@ impl Refusals {
 
 /// Whatever was refused in the run.
 async fn nowhere_says_more(cx: &Ctx) -> Outcome {
-    let (searched, found) = cx.world.refusals.findings();
+    let (searched, found) = cx.world.seen.refusals.findings();
     if let Some(finding) = found {
         return Err(Stop::Broken(finding.into()));
     }

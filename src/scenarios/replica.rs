@@ -54,11 +54,11 @@ const FOLLOWED: Duration = Duration::from_secs(5);
 
 /// Every process with every other.
 fn pairs(cx: &Ctx) -> Result<Vec<(Place, Place)>, Stop> {
-    if cx.world.profiles {
+    if cx.world.target.profiles {
         let (http, grpc) = (Place::Profile(Profile::Http), Place::Profile(Profile::Grpc));
         return Ok(vec![(http, grpc), (grpc, http)]);
     }
-    let count = cx.world.replicas.len() + 1;
+    let count = cx.world.target.replicas.len() + 1;
     if count < 2 {
         return Err(Stop::not_applicable(
             "it takes a second process of the deployment: --replica URL, or --replicas 2 with --server-cmd",
@@ -70,7 +70,7 @@ fn pairs(cx: &Ctx) -> Result<Vec<(Place, Place)>, Stop> {
 
 /// As [`pairs`], where each process issues nonces.
 fn issuers(cx: &Ctx) -> Result<Vec<(Place, Place)>, Stop> {
-    if cx.world.separate_idp.is_some() {
+    if cx.world.target.separate_idp.is_some() {
         return Err(Stop::not_applicable("challenge and token live at one identity provider, whatever the process"));
     }
     pairs(cx)
@@ -119,7 +119,7 @@ pub(super) async fn token_of_another(cx: &Ctx) -> Outcome {
 /// A member whom every process knows, by a token that is good everywhere (or each would only be judged for that).
 async fn member(cx: &Ctx) -> Result<Member, Stop> {
     let member = cx.member().await?;
-    for number in 1..=cx.world.replicas.len() {
+    for number in 1..=cx.world.target.replicas.len() {
         let repo = Repo::new(&member);
         cx.watch(&repo);
         let answer =
@@ -330,7 +330,7 @@ async fn nonce_at_once(cx: &Ctx) -> Outcome {
     while rounds.next() {
         let alice = cx.identity();
         let request = contention::body(&cx.redeem(&alice, &cx.nonce(&alice).await?)?);
-        let count = cx.world.replicas.len() + 1;
+        let count = cx.world.target.replicas.len() + 1;
         let calls: Vec<_> = (0..count * 3)
             .map(|number| Call {
                 place: Place::Process(number % count),

@@ -68,7 +68,7 @@ async fn framework_refusals(cx: &Ctx, alice: &Member, repo: &Repo) -> Outcome {
         let answer = cx.call(call).await?;
         if !answer.is_success() && answer.status != 501 {
             let body = answer.json().unwrap_or_else(|_| "not JSON".into());
-            cx.world.observer.validate(MessageKind::ErrorObject, &body, cx.check_id(), &answer.exchange);
+            cx.world.seen.observer.validate(MessageKind::ErrorObject, &body, cx.check_id(), &answer.exchange);
         }
     }
     Ok(())
@@ -80,7 +80,7 @@ const BURST: usize = 60;
 /// Every refusal of the run, of every operation.
 async fn error_object(cx: &Ctx) -> Outcome {
     provoke_refusals(cx).await?;
-    let (seen, _) = cx.world.observer.schema_findings(MessageKind::ErrorObject);
+    let (seen, _) = cx.world.seen.observer.schema_findings(MessageKind::ErrorObject);
     report_seen(cx, "a body {error, code?, detail?} with a known code", &seen)
 }
 
@@ -92,7 +92,7 @@ async fn codes_and_limits(cx: &Ctx) -> Outcome {
         cx.challenge(&alice.id).await?;
     }
     let expected = "the code that goes with the status, and Retry-After with a rate limit";
-    report_seen(cx, expected, &cx.world.observer.error_code_findings())
+    report_seen(cx, expected, &cx.world.seen.observer.error_code_findings())
 }
 
 /// A push that would apply, were it not for 8 MiB of blanks in it. A server without such a limit takes it.

@@ -39,7 +39,7 @@ const SHOWN: usize = 5;
 
 /// What the run has seen of a kind of message.
 fn verdict(cx: &Ctx, kind: MessageKind, performed: Outcome) -> Outcome {
-    let (found, valid) = cx.world.observer.schema_findings(kind);
+    let (found, valid) = cx.world.seen.observer.schema_findings(kind);
     cx.remark(format!("{valid} bodies"));
     told(&found, &format!("every 2xx body is a {} by the JSON Schema", kind.name()))?;
     // Without a finding, an operation that didn't work is another check's failure.
@@ -142,7 +142,7 @@ async fn content_type(cx: &Ctx) -> Outcome {
         success(&cx.pull(&alice, &repo.pull_request(0)).await?)
     };
     let performed = performed.await;
-    told(&cx.world.observer.content_type_findings(), "every 2xx body comes with Content-Type: application/json")?;
+    told(&cx.world.seen.observer.content_type_findings(), "every 2xx body comes with Content-Type: application/json")?;
     performed.map_err(into_trouble)
 }
 
@@ -154,12 +154,12 @@ async fn integers(cx: &Ctx) -> Outcome {
         success(&cx.pull(&alice, &repo.pull_request(0)).await?)
     };
     let performed = performed.await;
-    told(&cx.world.observer.fraction_findings(), "integers are written as 1 is")?;
+    told(&cx.world.seen.observer.fraction_findings(), "integers are written as 1 is")?;
     performed.map_err(into_trouble)
 }
 
 async fn byte_order_mark(cx: &Ctx) -> Outcome {
     let performed = async { success(&cx.challenge(&cx.identity().id).await?) }.await;
-    told(&cx.world.observer.mark_findings(), "a body that is JSON and nothing else")?;
+    told(&cx.world.seen.observer.mark_findings(), "a body that is JSON and nothing else")?;
     performed.map_err(into_trouble)
 }

@@ -60,7 +60,7 @@ impl Ctx {
         if let Some(difference) = compare_state(repo, &manifest, &envelope) {
             return Err(changed(deed, &answer, after, &difference));
         }
-        self.world.known.found(self.check_id(), repo, reader);
+        self.world.seen.known.found(self.check_id(), repo, reader);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Ctx {
         }
         match read_as(&reader.identity, &manifest, &envelope) {
             Ok(plaintext) if plaintext == repo.plaintext => {
-                self.world.known.found(self.check_id(), repo, reader);
+                self.world.seen.known.found(self.check_id(), repo, reader);
                 Ok(())
             }
             Ok(_) => Err(answer.broken("the member reads the payload that was written", "another payload")),

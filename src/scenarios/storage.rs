@@ -214,7 +214,7 @@ fn unseen(evidence: &Evidence) -> Judgement {
 
 /// Does the search, once.
 async fn evidence(cx: &Ctx) -> Result<Arc<Evidence>, Stop> {
-    let storage = &cx.world.storage;
+    let storage = &cx.world.seen.storage;
     let found = storage.evidence.get_or_init(|| gather(cx)).await;
     found.clone().map_err(|missing| match missing {
         Missing::Unasked(reason) => Stop::not_applicable(reason),
@@ -223,13 +223,13 @@ async fn evidence(cx: &Ctx) -> Result<Arc<Evidence>, Stop> {
 }
 
 async fn gather(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
-    let storage = &cx.world.storage;
+    let storage = &cx.world.seen.storage;
     if storage.sources.is_empty() && storage.save.is_none() {
         return Err(Missing::Unasked("no --storage given".into()));
     }
     // What fails in it is another check's failure; what was sent until then is looked for.
     let _ = lifecycle(cx).await;
-    let secrets = cx.world.ledger.everything();
+    let secrets = cx.world.seen.ledger.everything();
     if let Some(path) = &storage.save {
         scan::save(path, &secrets).map_err(|error| Missing::Failed(error.to_string()))?;
         if storage.sources.is_empty() {
@@ -240,7 +240,7 @@ async fn gather(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
         }
     }
     let (mut sources, save, limit) = (storage.sources.clone(), storage.save.clone(), storage.limit);
-    sources.extend(cx.world.hosting.as_ref().map(|hosting| hosting.memory()).unwrap_or_default());
+    sources.extend(cx.world.target.hosting.as_ref().map(|hosting| hosting.memory()).unwrap_or_default());
     let progress = Stopping(Arc::default());
     let shared = Arc::clone(&progress.0);
     let search = tokio::task::spawn_blocking(move || {

@@ -14,7 +14,7 @@ checks! {
 
 /// Both deployments, each in turn first.
 fn both_ways(cx: &Ctx) -> Result<[(Site<'_>, Site<'_>); 2], Stop> {
-    if cx.world.stranger.is_none() {
+    if cx.world.target.stranger.is_none() {
         return Err(Stop::not_applicable("it takes another deployment: --stranger URL"));
     }
     let (here, there) = (cx.at(Place::Process(0)), cx.at(Place::Stranger));

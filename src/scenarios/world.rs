@@ -30,8 +30,22 @@ pub struct Abort {
 /// Answers that are missing for more reasons than one odd request's.
 const MANY_LOST: u32 = 5;
 
-/// Run-wide state.
+/// What the checks of a run share.
 pub struct World {
+    /// Where the server is that is judged, and what stands beside it.
+    pub target: Target,
+    /// What the run is asked to do.
+    pub asked: Asked,
+    /// What the server has shown of itself, for checks that have to go by it.
+    pub manners: Manners,
+    /// What was sent and what came, as far as somebody looks at it later.
+    pub seen: Seen,
+    /// How the run goes.
+    pub course: Course,
+}
+
+/// Where the server is that is judged, and what stands beside it.
+pub struct Target {
     /// The vault server.
     pub vault: Arc<Transport>,
     /// The identity provider, when it is another origin.
@@ -40,12 +54,16 @@ pub struct World {
     pub replicas: Vec<Arc<Transport>>,
     /// Whether the one other process is this very server's gRPC profile.
     pub profiles: bool,
-    /// Why what is written by one profile isn't there for the other, if the two have a store each.
-    pub(super) apart: tokio::sync::OnceCell<Option<String>>,
     /// Another deployment, which shares nothing with this one.
     pub stranger: Option<Arc<Transport>>,
-    /// How often the server is killed at most, to see what it keeps.
-    pub crash_rounds: u32,
+    /// The servers that the suite has started itself.
+    pub hosting: Option<Arc<Hosting>>,
+    /// Keeps the credentials of the deployment out of what is recorded.
+    pub mask: Mask,
+}
+
+/// What the run is asked to do.
+pub struct Asked {
     /// Revision that the run judges by.
     pub spec: Revision,
     /// Seed of the run's choices.
@@ -58,16 +76,45 @@ pub struct World {
     pub thorough: bool,
     /// The server's own nonce lifetime, if it was told.
     pub nonce_ttl: Option<Duration>,
+    /// How often the server is killed at most, to see what it keeps.
+    pub crash_rounds: u32,
+}
+
+/// What the server has shown of itself, for checks that have to go by it.
+#[derive(Default)]
+pub struct Manners {
+    /// Why what is written by one profile isn't there for the other, if the two have a store each.
+    pub(super) apart: tokio::sync::OnceCell<Option<String>>,
     /// The issuer's Ed25519 keys, when a key set is known.
     pub issuer_keys: OnceLock<Vec<[u8; 32]>>,
+    /// Limits of the deployment.
+    pub(super) limits: Limits,
+    /// Set when authentication can't work at all, so that setting up a member fails at once.
+    pub no_tokens: OnceLock<String>,
+    /// Whether the server took the unread body of a refused request for the next request.
+    pub leaves_bodies: OnceLock<Arc<Exchange>>,
+    /// Whether a contention check has seen the server lose a race.
+    pub contended: AtomicBool,
+    /// Whether a check has told that a stalled request keeps others waiting.
+    pub stalls: AtomicBool,
+    /// Whether the server serves one connection at a time.
+    pub one_connection: AtomicBool,
+    /// Whether the server serves one request at a time, found when one was held.
+    pub one_request: AtomicBool,
+    closes_idle: AtomicBool,
+    /// Habits that a check has warned of; another one needn't.
+    habits: Mutex<BTreeSet<&'static str>>,
+}
+
+/// What was sent and what came, as far as somebody looks at it later.
+#[derive(Default)]
+pub struct Seen {
     /// What has been seen.
     pub observer: Observer,
     /// What no server may have.
     pub ledger: Ledger,
     /// Who has logged in with what.
     pub logins: Logins,
-    /// Limits of the deployment.
-    pub(super) limits: Limits,
     /// Sealed texts that were sent and served.
     pub blobs: Blobs,
     /// Refusals, and what they must not say.
@@ -78,37 +125,23 @@ pub struct World {
     pub storage: Storage,
     /// What became of it when it was killed.
     pub crashes: super::crash::Crashes,
+    /// Members by their tokens.
+    subjects: Mutex<HashMap<String, String>>,
+    /// What the contention checks did, for `--save-history`.
+    pub recording: Option<Arc<Recording>>,
+    /// Where exchanges go when tracing.
+    pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
+}
+
+/// How the run goes.
+#[derive(Default)]
+pub struct Course {
     /// Whether the server is being ended on purpose, so that no answer is what is to be expected.
     pub expects_silence: AtomicBool,
     /// Whether a server that the suite has started has stopped answering.
     pub suspect: AtomicBool,
-    /// The servers that the suite has started itself.
-    pub hosting: Option<Arc<Hosting>>,
-    /// Where exchanges go when tracing.
-    pub trace: Option<mpsc::UnboundedSender<(&'static str, Arc<Exchange>)>>,
-    /// Set when authentication can't work at all, so that setting up a member fails at once.
-    pub no_tokens: OnceLock<String>,
     /// From the start of the run to its end, fitted to the target's latency.
     pub fitted_deadline: OnceLock<Duration>,
-    /// What the contention checks did, for `--save-history`.
-    pub recording: Option<Arc<Recording>>,
-    /// Members by their tokens.
-    subjects: Mutex<HashMap<String, String>>,
-    /// Whether the server took the unread body of a refused request for the next request.
-    pub leaves_bodies: OnceLock<Arc<Exchange>>,
-    /// Whether a contention check has seen the server lose a race.
-    pub contended: AtomicBool,
-    /// Habits that a check has warned of; another one needn't.
-    habits: Mutex<BTreeSet<&'static str>>,
-    /// Whether a check has told that a stalled request keeps others waiting.
-    pub stalls: AtomicBool,
-    /// Whether the server serves one connection at a time.
-    pub one_connection: AtomicBool,
-    /// Whether the server serves one request at a time, found when one was held.
-    pub one_request: AtomicBool,
-    /// Keeps the credentials of the deployment out of what is recorded.
-    pub mask: Mask,
-    closes_idle: AtomicBool,
     /// Usual requests whose answers never came whole.
     lost: AtomicU32,
     not_before: Mutex<Option<Instant>>,
@@ -132,84 +165,59 @@ impl World {
         headers: &[Header],
     ) -> Self {
         Self {
-            vault: Arc::new(vault),
-            separate_idp: separate_idp.map(Arc::new),
-            replicas: Vec::new(),
-            profiles: false,
-            apart: tokio::sync::OnceCell::new(),
-            stranger: None,
-            crash_rounds: 0,
-            spec,
-            seed,
-            race_budget: Duration::from_millis(25),
-            race_rounds: 100,
-            thorough: false,
-            nonce_ttl: None,
-            issuer_keys: OnceLock::new(),
-            observer: Observer::default(),
-            ledger: Ledger::default(),
-            logins: Logins::default(),
-            limits: Limits::default(),
-            blobs: Blobs::default(),
-            refusals: Refusals::default(),
-            known: Register::default(),
-            storage: Storage::default(),
-            crashes: super::crash::Crashes::new(),
-            expects_silence: AtomicBool::new(false),
-            suspect: AtomicBool::new(false),
-            hosting: None,
-            trace: None,
-            no_tokens: OnceLock::new(),
-            fitted_deadline: OnceLock::new(),
-            recording: None,
-            subjects: Mutex::default(),
-            habits: Mutex::default(),
-            leaves_bodies: OnceLock::new(),
-            contended: AtomicBool::new(false),
-            stalls: AtomicBool::new(false),
-            one_connection: AtomicBool::new(false),
-            one_request: AtomicBool::new(false),
-            mask: Mask::new(headers),
-            closes_idle: AtomicBool::new(false),
-            lost: AtomicU32::new(0),
-            not_before: Mutex::new(None),
-            unanswered: AtomicU32::new(0),
-            first_unanswered: Mutex::default(),
-            limited: AtomicU32::new(0),
-            waits: Mutex::default(),
-            abort: Mutex::new(None),
-            abort_signal: Notify::new(),
+            target: Target {
+                vault: Arc::new(vault),
+                separate_idp: separate_idp.map(Arc::new),
+                replicas: Vec::new(),
+                profiles: false,
+                stranger: None,
+                hosting: None,
+                mask: Mask::new(headers),
+            },
+            asked: Asked {
+                spec,
+                seed,
+                race_budget: Duration::from_millis(25),
+                race_rounds: 100,
+                thorough: false,
+                nonce_ttl: None,
+                crash_rounds: 0,
+            },
+            manners: Manners::default(),
+            seen: Seen::default(),
+            course: Course::default(),
         }
     }
 
     /// The identity provider.
     pub fn idp(&self) -> &Arc<Transport> {
-        self.separate_idp.as_ref().unwrap_or(&self.vault)
+        self.target.separate_idp.as_ref().unwrap_or(&self.target.vault)
     }
 
     /// A process of the deployment; 0 is the target itself, and after the last one it begins again.
     pub fn process(&self, number: usize) -> &Arc<Transport> {
-        match number % (self.replicas.len() + 1) {
-            0 => &self.vault,
-            replica => &self.replicas[replica - 1],
+        match number % (self.target.replicas.len() + 1) {
+            0 => &self.target.vault,
+            replica => &self.target.replicas[replica - 1],
         }
     }
 
     /// Whether a request that is under way keeps everybody else waiting.
     pub fn is_serial(&self) -> bool {
-        self.one_connection.load(Ordering::Relaxed) || self.one_request.load(Ordering::Relaxed)
+        self.manners.one_connection.load(Ordering::Relaxed) || self.manners.one_request.load(Ordering::Relaxed)
     }
 
     /// The run's recording, if it is to have what this check does.
     pub fn recording_of(&self, check: &str) -> Option<&Recording> {
-        self.recording
+        self.seen
+            .recording
             .as_deref()
             .filter(|_| ["race/", "authority/", "replica/", "profiles/"].iter().any(|area| check.starts_with(area)))
     }
 
     /// Notes whose a token is.
     pub fn remember_subject(&self, token: &str, member_id: &str) {
-        let mut subjects = lock(&self.subjects);
+        let mut subjects = lock(&self.seen.subjects);
         subjects.insert(token.to_owned(), member_id.to_owned());
     }
 
@@ -218,7 +226,7 @@ impl World {
         match auth {
             Auth::None => Caller::Nobody,
             Auth::Bearer(token) => {
-                let subjects = lock(&self.subjects);
+                let subjects = lock(&self.seen.subjects);
                 subjects.get(token).map_or(Caller::Unclear, |member| Caller::Member(member.clone()))
             }
             Auth::Header(_) => Caller::Unclear,
@@ -227,42 +235,42 @@ impl World {
 
     /// The limits of the deployment that the run has met, in words.
     pub fn limits(&self) -> Vec<String> {
-        self.limits.notes()
+        self.manners.limits.notes()
     }
 
     /// Requests sent so far.
     pub fn requests(&self) -> u64 {
-        let others = self.replicas.iter().chain(&self.separate_idp).chain(&self.stranger);
-        self.vault.requests() + others.map(|other| other.requests()).sum::<u64>()
+        let others = self.target.replicas.iter().chain(&self.target.separate_idp).chain(&self.target.stranger);
+        self.target.vault.requests() + others.map(|other| other.requests()).sum::<u64>()
     }
 
     /// One request per connection from now on.
     pub fn use_fresh_connections(&self) {
-        self.vault.use_fresh_connections();
-        let others = self.replicas.iter().chain(&self.separate_idp);
+        self.target.vault.use_fresh_connections();
+        let others = self.target.replicas.iter().chain(&self.target.separate_idp);
         others.for_each(|other| other.use_fresh_connections());
     }
 
     /// The server closed a kept connection while a request was on its way. From now on each request has a connection of its
     /// own, where an end without an answer has one meaning only.
     pub fn note_idle_close(&self) {
-        if self.expects_silence.load(Ordering::Relaxed) {
+        if self.course.expects_silence.load(Ordering::Relaxed) {
             return;
         }
-        self.closes_idle.store(true, Ordering::Relaxed);
+        self.manners.closes_idle.store(true, Ordering::Relaxed);
         self.use_fresh_connections();
     }
 
     /// A usual request got no whole answer.
     pub fn note_lost_answer(&self) {
-        if !self.expects_silence.load(Ordering::Relaxed) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        if !self.course.expects_silence.load(Ordering::Relaxed) {
+            self.course.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// That answers go missing, in words: many checks fail of it, and none is about it.
     pub fn losses(&self) -> Option<String> {
-        let lost = self.lost.load(Ordering::Relaxed);
+        let lost = self.course.lost.load(Ordering::Relaxed);
         (lost >= MANY_LOST).then(|| {
             format!(
                 "{lost} of {} requests got no whole answer, since the connection was closed: look at the server's log, or at a proxy in between, \
@@ -274,7 +282,7 @@ impl World {
 
     /// Whether that has happened.
     pub fn closes_idle(&self) -> bool {
-        self.closes_idle.load(Ordering::Relaxed)
+        self.manners.closes_idle.load(Ordering::Relaxed)
     }
 
     /// Whether nobody is there any more, after a request to `transport` got no answer.
@@ -284,22 +292,22 @@ impl World {
 
     /// Ends the run: the target can't be judged. The first reason counts.
     pub fn give_up(&self, reason: String, advice: &str) {
-        let mut abort = lock(&self.abort);
+        let mut abort = lock(&self.course.abort);
         if abort.is_none() {
             *abort = Some(Abort { reason: self.mask(reason), advice: advice.into() });
-            self.abort_signal.notify_waiters();
+            self.course.abort_signal.notify_waiters();
         }
     }
 
     /// Why the run has ended early, if it has.
     pub fn abort(&self) -> Option<Abort> {
-        lock(&self.abort).clone()
+        lock(&self.course.abort).clone()
     }
 
     /// Waits until the run is given up.
     pub async fn aborted(&self) {
         loop {
-            let signal = self.abort_signal.notified();
+            let signal = self.course.abort_signal.notified();
             if self.abort().is_some() {
                 return;
             }
@@ -309,20 +317,20 @@ impl World {
 
     /// The server was ended and started again: nothing is left of connections, and nobody knows what is left of the rest.
     pub fn forget(&self) {
-        let others = self.replicas.iter().chain(&self.separate_idp);
-        others.chain([&self.vault]).for_each(|transport| transport.close_idle());
-        self.known.forget();
-        self.unanswered.store(0, Ordering::Relaxed);
-        self.suspect.store(false, Ordering::Relaxed);
+        let others = self.target.replicas.iter().chain(&self.target.separate_idp);
+        others.chain([&self.target.vault]).for_each(|transport| transport.close_idle());
+        self.seen.known.forget();
+        self.course.unanswered.store(0, Ordering::Relaxed);
+        self.course.suspect.store(false, Ordering::Relaxed);
     }
 
     /// Removes the credentials of the deployment from a text that a person will see.
     pub fn mask(&self, text: String) -> String {
-        self.mask.text(text)
+        self.target.mask.text(text)
     }
 
     /// Whether nobody has warned of a habit before. One habit that shows in every operation is one warning.
     pub fn is_news(&self, habit: &'static str) -> bool {
-        lock(&self.habits).insert(habit)
+        lock(&self.manners.habits).insert(habit)
     }
 }

@@ -58,15 +58,15 @@ pub(super) async fn lifecycle(cx: &Ctx) -> Outcome {
 const ENOUGH: usize = 48;
 
 fn note(cx: &Ctx, class: Class, what: &'static str, bytes: &[u8]) {
-    cx.world.ledger.remember(class, what, cx.check_id(), bytes);
+    cx.world.seen.ledger.remember(class, what, cx.check_id(), bytes);
 }
 
 /// Every answer kept by the observer, searched for everything that it was told to be secret.
 async fn nothing_leaks(cx: &Ctx) -> Outcome {
     let performed = lifecycle(cx).await;
-    let observer = &cx.world.observer;
+    let observer = &cx.world.seen.observer;
     let (answers, unsearched) = observer.answers();
-    let secrets = cx.world.ledger.never_served();
+    let secrets = cx.world.seen.ledger.never_served();
     let hit = first_found(&searcher(&secrets, false), &answers, |look, kept| {
         Some((kept.clone(), look.at(&kept.body).into_iter().next()?))
     });
@@ -88,7 +88,7 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
 /// Every envelope and wrapped key of every answer, as it was met.
 async fn blobs_as_sent(cx: &Ctx) -> Outcome {
     let performed = lifecycle(cx).await;
-    let (served, foreign) = cx.world.blobs.findings();
+    let (served, foreign) = cx.world.seen.blobs.findings();
     if let Some(first) = foreign.into_iter().next() {
         let observed = format!("{} (met in {})", first.finding.observed, first.check);
         return Err(Stop::Broken(Box::new(Finding { observed, ..first.finding })));

@@ -16,7 +16,7 @@ impl Play {
     /// Discovery is optional; what it gives has to be right, and the key set holds nothing private.
     pub(super) async fn discovery(&mut self, step: &Step) -> Going {
         // It is HTTP; a server that speaks gRPC alone has none.
-        if self.world.vault.profile() == Profile::Grpc {
+        if self.world.target.vault.profile() == Profile::Grpc {
             return Ok(());
         }
         let prepared = self.prepared(step.by, Operation::Discovery, None, String::new());
@@ -28,7 +28,7 @@ impl Play {
         if let Some((expected, observed)) = wrong_discovery(&body) {
             return Err(self.found(Kind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
         }
-        let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.vault.path_of(&url.parse().ok()?));
+        let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.target.vault.path_of(&url.parse().ok()?));
         let Some(path) = path else { return Ok(()) };
         let mut keys = self.prepared(step.by, Operation::Discovery, None, "the key set".into());
         keys.request.path = path;

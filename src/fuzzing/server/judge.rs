@@ -54,7 +54,7 @@ impl Play {
     /// What a refusal has to be from revision 0.3 on: an error object, with the code of its status.
     pub(super) fn refusal(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Going {
         // What isn't even a whole request may be refused before anybody speaks the protocol.
-        if self.world.spec < Revision::V0_3 || prepared.wire == Some(Wire::Truncated) || answer.grpc.is_some() {
+        if self.world.asked.spec < Revision::V0_3 || prepared.wire == Some(Wire::Truncated) || answer.grpc.is_some() {
             return Ok(());
         }
         let status = answer.status.as_u16();
@@ -121,7 +121,7 @@ impl Play {
         if (lenient && status >= 400) || (status == 413 && prepared.odd) {
             let refused = model::Answer::Refused(status);
             let state = self.scene.slots[repo].state.as_ref();
-            let due = || model::judge_by(self.world.spec, state, call, &refused).is_ok();
+            let due = || model::judge_by(self.world.asked.spec, state, call, &refused).is_ok();
             // An id that has to be escaped may be refused wherever it comes.
             let may_be_refused = self.scene.is_oddly_named(repo, prepared.operation);
             if prepared.wire == Some(Wire::AfterRefusal) && !may_be_refused && !due() {
@@ -145,7 +145,7 @@ impl Play {
         if call.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
             self.is_silent(prepared, status)?;
         }
-        match model::judge_by(self.world.spec, self.scene.slots[repo].state.as_ref(), call, &came) {
+        match model::judge_by(self.world.asked.spec, self.scene.slots[repo].state.as_ref(), call, &came) {
             Ok(step) => {
                 if let Some(rule) = prepared.rule.filter(|_| lenient && call.caller.is_some()) {
                     let observed = format!("status {status} for {}", prepared.twist);

@@ -49,7 +49,7 @@ pub(super) struct Play {
 pub async fn play(world: &Arc<World>, steps: &[Step], wanted: Option<&Key>) -> Played {
     let mut play = Play {
         world: Arc::clone(world),
-        scene: Scene::new(world.spec),
+        scene: Scene::new(world.asked.spec),
         sent: Vec::new(),
         behaviours: Vec::new(),
         limits: Vec::new(),

@@ -100,13 +100,13 @@ impl Sent {
             method: self.method.to_string(),
             path: world.mask(path),
             authorization: authorization.map(|(_, value)| shortened(world.mask(text(value)))),
-            request: Kept::of(&self.body, &world.mask).recorded(&world.mask),
+            request: Kept::of(&self.body, &world.target.mask).recorded(&world.target.mask),
             status: received.map(|received| received.status),
-            grpc: self.called(received, &world.mask),
+            grpc: self.called(received, &world.target.mask),
             content_type: received
                 .and_then(|received| received.content_type.as_ref())
                 .map(|value| world.mask(text(value))),
-            response: received.map(|received| received.body.recorded(&world.mask)).unwrap_or_default(),
+            response: received.map(|received| received.body.recorded(&world.target.mask)).unwrap_or_default(),
             error: self.outcome.as_ref().err().map(|error| world.mask(error.clone())),
             duration: self.duration,
         };
@@ -134,7 +134,7 @@ impl Play {
     /// Sends a request as it is to be written, waits out rate limits, and records what came.
     pub(super) async fn send(&mut self, prepared: &Prepared) -> Result<RawAnswer, TransportError> {
         let world = Arc::clone(&self.world);
-        let transport = if prepared.operation.is_authentication() { world.idp() } else { &world.vault };
+        let transport = if prepared.operation.is_authentication() { world.idp() } else { &world.target.vault };
         let bound = transport.timeout();
         let started = Instant::now();
         let rewritten = match prepared.wire {
@@ -173,7 +173,7 @@ impl Play {
         &mut self,
         prepared: &Prepared,
     ) -> Result<Result<RawAnswer, TransportError>, Box<Found>> {
-        let vault = Arc::clone(&self.world.vault);
+        let vault = Arc::clone(&self.world.target.vault);
         let started = Instant::now();
         let held = vault.hold(prepared.request.clone(), 0.5, vault.timeout()).await;
         let other = self.probe();
@@ -209,7 +209,7 @@ impl Play {
 
     /// A request that anybody may send, on a connection of its own.
     fn probe(&self) -> RawRequest {
-        if self.world.vault.profile() == Profile::Grpc {
+        if self.world.target.vault.profile() == Profile::Grpc {
             let key = Identity::generate().id;
             return json_request(Operation::Challenge.path("", ""), &serde_json::json!({ "ed25519PublicKey": key }));
         }
@@ -231,8 +231,8 @@ impl Play {
         let started = Instant::now();
         let mut first = prepared.request.clone();
         first.headers.retain(|(name, _)| name != http::header::AUTHORIZATION);
-        let bound = self.world.vault.timeout();
-        let result = match self.world.vault.send_both(&first, &prepared.request, bound).await {
+        let bound = self.world.target.vault.timeout();
+        let result = match self.world.target.vault.send_both(&first, &prepared.request, bound).await {
             Ok((refusal, second)) => {
                 self.record(prepared, &first, &Ok(refusal), started.elapsed());
                 match second {
@@ -266,7 +266,7 @@ impl Play {
                 status: answer.status.as_u16(),
                 grpc: answer.grpc.clone(),
                 content_type: answer.headers.get(http::header::CONTENT_TYPE).cloned(),
-                body: Kept::of(&answer.body, &self.world.mask),
+                body: Kept::of(&answer.body, &self.world.target.mask),
             }),
             Err(error) => Err(error.to_string()),
         };
@@ -298,7 +298,7 @@ impl Play {
     }
 
     fn transport_of(&self, operation: Operation) -> &Transport {
-        if operation.is_authentication() { self.world.idp() } else { &self.world.vault }
+        if operation.is_authentication() { self.world.idp() } else { &self.world.target.vault }
     }
 
     /// Whether the server that an operation goes to answers anything at all, a moment after it didn't.

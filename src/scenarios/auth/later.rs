@@ -148,7 +148,7 @@ fn parts(request: &TokenRequest) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
 async fn right_signatures(cx: &Ctx) -> Outcome {
     // So that there is something to look at when this check runs alone.
     spend(cx, &cx.identity()).await?;
-    let (unlucky, done) = (cx.world.logins.unlucky(), cx.world.logins.done());
+    let (unlucky, done) = (cx.world.seen.logins.unlucky(), cx.world.seen.logins.done());
     cx.remark(format!("{} logins", done.len()));
     let Some(first) = unlucky.first() else { return Ok(()) };
     let requests: Vec<&TokenRequest> = unlucky.iter().map(|unlucky| &unlucky.request).collect();
@@ -185,10 +185,10 @@ fn sample(logins: &[Login]) -> Vec<&Login> {
 
 /// A server may remember used nonces for a second, or the last hundred of them.
 async fn stay_used(cx: &Ctx) -> Outcome {
-    if cx.world.logins.done().is_empty() {
+    if cx.world.seen.logins.done().is_empty() {
         spend(cx, &cx.identity()).await?;
     }
-    let logins = cx.world.logins.done();
+    let logins = cx.world.seen.logins.done();
     let Some(oldest) = logins.first() else { return Ok(()) };
     tokio::time::sleep_until(oldest.at + A_WHILE).await;
     let mut tally = Tally::new(cx);
@@ -206,7 +206,7 @@ const RECOMMENDED: Duration = Duration::from_secs(120);
 
 /// Halfway, and just before it would have expired anyway.
 async fn reused_late(cx: &Ctx) -> Outcome {
-    let lifetime = cx.world.nonce_ttl.unwrap_or(RECOMMENDED).min(RECOMMENDED);
+    let lifetime = cx.world.asked.nonce_ttl.unwrap_or(RECOMMENDED).min(RECOMMENDED);
     // One nonce for each, as a repetition may refresh the mark.
     let (early, late) = (spend(cx, &cx.identity()).await?, spend(cx, &cx.identity()).await?);
     let spent = Instant::now();

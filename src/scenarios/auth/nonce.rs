@@ -127,7 +127,7 @@ async fn differ_in_run(cx: &Ctx) -> Outcome {
         let _ = challenge!(cx, &cx.identity().id);
     }
     let mut seen = BTreeMap::new();
-    for kept in cx.world.observer.answers().0 {
+    for kept in cx.world.seen.observer.answers().0 {
         let exchange = &kept.exchange;
         let is_challenge = exchange.operation == "challenge" && exchange.status.is_some_and(|status| status / 100 == 2);
         if !is_challenge {
@@ -284,7 +284,7 @@ const RECOMMENDED: Duration = Duration::from_secs(120);
 
 /// Waits until a nonce must have expired and redeems it. The answer's success, and whether the lifetime was told.
 pub(in crate::scenarios) async fn redeem_late(cx: &Ctx) -> Result<(super::Answer<'_>, Duration), Stop> {
-    let lifetime = cx.world.nonce_ttl.unwrap_or(RECOMMENDED);
+    let lifetime = cx.world.asked.nonce_ttl.unwrap_or(RECOMMENDED);
     let alice = cx.identity();
     let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
     // Servers count in whole seconds, and sweep now and then.
@@ -298,7 +298,7 @@ pub(in crate::scenarios) async fn redeem_late(cx: &Ctx) -> Result<(super::Answer
 /// Judged by the lifetime that was told; without one, only a nonce that is dead after two minutes proves anything.
 async fn expired(cx: &Ctx) -> Outcome {
     let (answer, lifetime) = redeem_late(cx).await?;
-    if answer.is_success() && cx.world.nonce_ttl.is_none() {
+    if answer.is_success() && cx.world.asked.nonce_ttl.is_none() {
         let reason = "a nonce still works after two minutes, and its lifetime isn't known: give it with --nonce-ttl";
         return Err(Stop::not_judged(reason));
     }
@@ -307,7 +307,7 @@ async fn expired(cx: &Ctx) -> Outcome {
 
 /// Two minutes are recommended at most.
 async fn ttl(cx: &Ctx) -> Outcome {
-    if let Some(told) = cx.world.nonce_ttl.filter(|told| *told > RECOMMENDED) {
+    if let Some(told) = cx.world.asked.nonce_ttl.filter(|told| *told > RECOMMENDED) {
         return Err(cx.broken("nonces live two minutes at the most", format!("--nonce-ttl says {told:?}")));
     }
     let (answer, lifetime) = redeem_late(cx).await?;

@@ -12,7 +12,7 @@ use crate::codec::base64;
 /// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
 pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
     let scene = Scene::new(cx).await?;
-    if cx.world.separate_idp.is_some() {
+    if cx.world.target.separate_idp.is_some() {
         return Err(Stop::not_judged("challenge lives on another origin, so there is no harmless second request"));
     }
     let unknown = Repo::new(&scene.alice);
@@ -46,7 +46,7 @@ pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
 /// Sends a request that gets refused, then a good challenge on the same connection. Returns what the challenge got instead of
 /// a nonce; `None` when all is well, or when there is nothing to tell (closed, rate-limited, not refused).
 pub(crate) async fn body_taken_for_request(cx: &Ctx, refused: &RawRequest, key: &str) -> Option<String> {
-    let transport = &cx.world.vault;
+    let transport = &cx.world.target.vault;
     let challenge = json_request(Operation::Challenge.path("", ""), &json!({ "ed25519PublicKey": key }));
     let bound = transport.timeout().min(Duration::from_secs(3));
     let (first, second) = transport.send_both(refused, &challenge, bound).await.ok()?;

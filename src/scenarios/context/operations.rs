@@ -34,7 +34,7 @@ impl Ctx {
     /// token
     pub async fn token(&self, request: &TokenRequest) -> Result<Answer<'_>, Stop> {
         let answer = self.perform(Operation::Token, "", &Auth::None, request).await?;
-        self.world.logins.note(request, &answer);
+        self.world.seen.logins.note(request, &answer);
         Ok(answer)
     }
 
@@ -140,7 +140,7 @@ impl Ctx {
     /// [`Stop::Broken`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::Trouble`] when nobody is there.
     pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
         let transport = self.transport_of(&call);
-        let too_large = self.world.limits.dropped(&call);
+        let too_large = self.world.manners.limits.dropped(&call);
         let auth = call.auth;
         let (exchange, result) = self.try_call(call).await;
         match result {
@@ -164,9 +164,9 @@ impl Ctx {
                 let gone = self.world.is_gone(transport, &error).await;
                 let unclear = gone || error.is_idle_close();
                 if let Some(limit) = too_large.filter(|_| !gone && matches!(error, TransportError::Closed { .. }))
-                    && self.world.limits.confirm(&self.world, &limit).await
+                    && self.world.manners.limits.confirm(&self.world, &limit).await
                 {
-                    self.world.limits.met(&limit);
+                    self.world.manners.limits.met(&limit);
                     return Err(limit.stop());
                 }
                 Err(if unclear { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
@@ -177,7 +177,7 @@ impl Ctx {
     /// Whether a token is refused because its time is over, in a check that isn't about just that.
     fn has_outlived(&self, answer: &Answer<'_>, auth: &Auth) -> bool {
         let Auth::Bearer(token) = auth else { return false };
-        (400..500).contains(&answer.status) && !self.is_about_expiry() && self.world.logins.has_expired(token)
+        (400..500).contains(&answer.status) && !self.is_about_expiry() && self.world.seen.logins.has_expired(token)
     }
 
     /// As [`Self::call`], with the transport's error as it is.
@@ -209,7 +209,7 @@ impl Ctx {
 
     /// A 503 that didn't say when to come back, and wasn't for good. Clients can't tell it from a server that is broken.
     fn was_busy(&self, exchange: Arc<Exchange>) {
-        self.world.limits.is_busy_at_times();
+        self.world.manners.limits.is_busy_at_times();
         // UNAVAILABLE is transient by its definition, and told from what is broken by its code.
         if exchange.grpc.is_some() {
             return;
@@ -233,10 +233,10 @@ impl Ctx {
         let mut next = answer.limit.take_if(|_| !self.experiment);
         while let Some(mut limit) = next {
             next = limit.otherwise.take();
-            if self.world.limits.confirm(&self.world, &limit).await {
+            if self.world.manners.limits.confirm(&self.world, &limit).await {
                 // Others may be the refusal that a check wants; whoever wants none takes note.
                 if limit.ends_the_check() {
-                    self.world.limits.met(&limit);
+                    self.world.manners.limits.met(&limit);
                 }
                 answer.limit = Some(limit);
                 break;

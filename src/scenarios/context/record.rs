@@ -20,14 +20,14 @@ impl Ctx {
     pub(super) fn transport_of(&self, call: &Call<'_>) -> &Arc<Transport> {
         let is_idp = call.operation.is_some_and(Operation::is_authentication) || call.path.starts_with("/api/auth/");
         match call.place {
-            Place::Stranger => self.world.stranger.as_ref().unwrap_or(&self.world.vault),
-            _ if is_idp && self.world.separate_idp.is_some() => self.world.idp(),
+            Place::Stranger => self.world.target.stranger.as_ref().unwrap_or(&self.world.target.vault),
+            _ if is_idp && self.world.target.separate_idp.is_some() => self.world.idp(),
             Place::Process(number) => self.world.process(number),
             Place::Profile(profile) => self.world.process(usize::from(profile == Profile::Grpc)),
             Place::Usual if self.spreads.load(Ordering::Relaxed) && !is_idp => {
                 self.world.process(self.turn.load(Ordering::Relaxed))
             }
-            Place::Usual => &self.world.vault,
+            Place::Usual => &self.world.target.vault,
         }
     }
 
@@ -38,7 +38,7 @@ impl Ctx {
             self.turn.fetch_add(1, Ordering::Relaxed);
         }
         if call.operation.is_none() && call.method != http::Method::GET {
-            self.world.known.touched_by(&call.path);
+            self.world.seen.known.touched_by(&call.path);
         }
         if let (Some(operation), Some(body)) = (call.operation, &call.body)
             && operation.is_write()
@@ -51,10 +51,10 @@ impl Ctx {
             let in_path = repo_of(&call.path, named);
             let in_body = in_body.filter(|id| in_path.as_ref() != Some(id));
             for repo in in_path.into_iter().chain(in_body) {
-                self.world.known.touched(&repo);
-                self.world.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
+                self.world.seen.known.touched(&repo);
+                self.world.seen.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
                 if let Some(body) = &body {
-                    self.world.refusals.sent(&repo, &self.world.caller(call.auth), body);
+                    self.world.seen.refusals.sent(&repo, &self.world.caller(call.auth), body);
                 }
             }
         }
@@ -87,11 +87,11 @@ impl Ctx {
         self.note_known(call, result.as_ref().ok());
         let result = result.map(|raw| {
             if raw.marked && raw.status.is_success() {
-                self.world.observer.byte_order_mark(self.check.id, &exchange);
+                self.world.seen.observer.byte_order_mark(self.check.id, &exchange);
             }
             let answer = Answer {
                 cx: self,
-                limit: self.world.limits.weigh(call, &self.world.caller(call.auth), &raw).map(Box::new),
+                limit: self.world.manners.limits.weigh(call, &self.world.caller(call.auth), &raw).map(Box::new),
                 exchange: exchange.clone(),
                 operation: call.operation,
                 status: raw.status.as_u16(),
@@ -101,11 +101,11 @@ impl Ctx {
             };
             self.observe(&answer, call.validated);
             if !answer.is_success() {
-                self.world.refusals.answered(self.check.id, self.world.caller(call.auth), request, &answer);
+                self.world.seen.refusals.answered(self.check.id, self.world.caller(call.auth), request, &answer);
             }
             answer
         });
-        self.world.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
+        self.world.seen.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
         (exchange, result)
     }
 
@@ -113,10 +113,10 @@ impl Ctx {
     fn note_known(&self, call: &Call<'_>, answer: Option<&RawAnswer>) {
         let Some(repo) = repo_in_path(&call.path) else { return };
         match (answer.map(|answer| answer.status.as_u16()), call.auth) {
-            (None, _) => self.world.known.lost(&repo),
+            (None, _) => self.world.seen.known.lost(&repo),
             (Some(403 | 404), Auth::Bearer(token)) => {
                 if let Caller::Member(member) = self.world.caller(call.auth) {
-                    self.world.known.refused(&repo, &member, token);
+                    self.world.seen.known.refused(&repo, &member, token);
                 }
             }
             _ => {}
@@ -131,7 +131,7 @@ impl Ctx {
         result: &Result<RawAnswer, TransportError>,
         duration: Duration,
     ) -> Exchange {
-        let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &self.world.mask);
+        let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &self.world.target.mask);
         let answer = result.as_ref().ok();
         Exchange {
             operation: call.operation.map_or(NO_OPERATION, Operation::name),
@@ -176,14 +176,14 @@ impl Ctx {
             exchanges.pop_front();
         }
         exchanges.push_back(exchange.clone());
-        if let Some(trace) = &self.world.trace {
+        if let Some(trace) = &self.world.seen.trace {
             // Nobody listens any more when the run is being ended.
             let _ = trace.send((self.check.id, exchange.clone()));
         }
     }
 
     fn observe(&self, answer: &Answer<'_>, validated: bool) {
-        let observer = &self.world.observer;
+        let observer = &self.world.seen.observer;
         observer.keep(self.check.id, &answer.body, &answer.exchange);
         let Some(operation) = answer.operation.filter(|_| validated) else { return };
         if answer.is_success() {
@@ -206,10 +206,10 @@ impl Ctx {
             }
             observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
             if let Some(repo) = repo {
-                self.world.limits.roster(&repo, &body);
-                self.world.blobs.served(&repo, &body, self.check.id, &answer.exchange);
+                self.world.manners.limits.roster(&repo, &body);
+                self.world.seen.blobs.served(&repo, &body, self.check.id, &answer.exchange);
             }
-        } else if self.world.spec >= Revision::V0_3 && answer.grpc.is_none() {
+        } else if self.world.asked.spec >= Revision::V0_3 && answer.grpc.is_none() {
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             observer.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
             observer.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);

@@ -23,7 +23,7 @@ impl Ctx {
 
     /// Registers the secrets of an identity with the search, and hands it back.
     pub fn introduce(&self, identity: Identity) -> Identity {
-        self.world.ledger.introduce(self.check.id, &identity);
+        self.world.seen.ledger.introduce(self.check.id, &identity);
         identity
     }
 
@@ -40,7 +40,7 @@ impl Ctx {
     /// # Errors
     /// As [`Self::member`].
     pub async fn authenticate(&self, identity: Identity) -> Result<Member, Stop> {
-        if let Some(reason) = self.world.no_tokens.get() {
+        if let Some(reason) = self.world.manners.no_tokens.get() {
             return Err(Stop::Trouble(Box::new(Finding {
                 expected: "a token for a fresh keypair, to set the check up".into(),
                 observed: reason.clone(),
@@ -68,7 +68,7 @@ impl Ctx {
             let answer = self.token(&request).await.map_err(into_trouble)?;
             if answer.is_success() {
                 let unlucky = refused.iter();
-                unlucky.for_each(|(request, exchange)| self.world.logins.note_unlucky(request, exchange));
+                unlucky.for_each(|(request, exchange)| self.world.seen.logins.note_unlucky(request, exchange));
                 return Ok((request, answer));
             }
             let refuses = matches!(answer.status, 400 | 401 | 403 | 422 | 500);
@@ -129,7 +129,7 @@ impl Ctx {
 
     /// Registers the data key of a repository with the search.
     pub fn watch(&self, repo: &Repo) {
-        self.world.ledger.remember(Class::Key, "data key", self.check.id, repo.data_key.as_bytes());
+        self.world.seen.ledger.remember(Class::Key, "data key", self.check.id, repo.data_key.as_bytes());
     }
 
     /// A fresh repository whose roster is `owner` and `others`.

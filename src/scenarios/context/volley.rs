@@ -27,7 +27,7 @@ impl Ctx {
     ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
         let prepared: Vec<_> = calls.iter().map(|call| (self.transport_of(call).clone(), self.prepare(call))).collect();
         let requests: Vec<_> = prepared.iter().map(|(to, (request, _))| (to, request.clone())).collect();
-        let (first, shots) = fire(&self.world.vault, requests, first).await;
+        let (first, shots) = fire(&self.world.target.vault, requests, first).await;
         if let Some((_, (request, _))) = prepared.first() {
             self.world.note_together(request, &shots.iter().map(|(result, _)| result).collect::<Vec<_>>());
         }

@@ -76,7 +76,7 @@ impl From<Stop> for Missing {
 }
 
 async fn judge(cx: &Ctx, broken: Broken) -> Outcome {
-    let evidence = cx.world.crashes.get_or_init(|| rounds::all(cx)).await.clone();
+    let evidence = cx.world.seen.crashes.get_or_init(|| rounds::all(cx)).await.clone();
     let evidence = evidence.map_err(|missing| match missing {
         Missing::NotApplicable(reason) => Stop::not_applicable(reason),
         Missing::NotJudged(reason) => Stop::not_judged(reason),

@@ -33,13 +33,13 @@ const SHOWN: usize = 1600;
 
 /// Finds out whether the server keeps anything, and crashes it again and again if it does.
 pub(super) async fn all(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
-    let hosting = cx.world.hosting.clone();
+    let hosting = cx.world.target.hosting.clone();
     let Some(host) = hosting.as_ref().and_then(|hosting| hosting.server()) else {
         return Err(Missing::NotApplicable("it takes a server that the suite starts and kills: --server-cmd".into()));
     };
-    cx.world.expects_silence.store(true, Ordering::Relaxed);
+    cx.world.course.expects_silence.store(true, Ordering::Relaxed);
     let evidence = crashes(cx, host).await;
-    cx.world.expects_silence.store(false, Ordering::Relaxed);
+    cx.world.course.expects_silence.store(false, Ordering::Relaxed);
     evidence
 }
 
@@ -53,8 +53,8 @@ async fn crashes(cx: &Ctx, host: &Host) -> Result<Arc<Evidence>, Missing> {
         writers.push(Writer::new(cx, number * 6).await?);
     }
     let started = Instant::now();
-    while evidence.rounds < cx.world.crash_rounds
-        && (evidence.rounds == 0 || started.elapsed() < BUDGET * cx.world.crash_rounds)
+    while evidence.rounds < cx.world.asked.crash_rounds
+        && (evidence.rounds == 0 || started.elapsed() < BUDGET * cx.world.asked.crash_rounds)
     {
         round(cx, host, &mut writers, &mut evidence).await?;
         evidence.rounds += 1;

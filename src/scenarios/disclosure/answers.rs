@@ -71,11 +71,11 @@ const INSIDES: [(&str, &[&str]); 5] = [
 
 /// Every refusal of the run, and some made for it.
 pub async fn errors(cx: &Ctx) -> Outcome {
-    let echoed = match cx.world.vault.profile() {
+    let echoed = match cx.world.target.vault.profile() {
         Profile::Http => echo(cx).await?,
         Profile::Grpc => refusals_of_calls(cx).await.map(|()| None)?,
     };
-    let (answers, _) = cx.world.observer.answers();
+    let (answers, _) = cx.world.seen.observer.answers();
     let refusals = answers.iter().filter(|kept| kept.exchange.status.is_some_and(|status| status >= 400));
     let mut found = refusals.filter_map(|kept| Some((kept, inside(&kept.body, &kept.exchange.request.text)?)));
     if let Some((kept, (what, sign))) = found.next() {

@@ -56,7 +56,7 @@ async fn writers(cx: &Ctx, scene: &Scene) -> Result<Vec<String>, Stop> {
 
 /// Sends everything on one connection and looks at all that comes back.
 async fn send(cx: &Ctx, scene: &Scene, operation: Operation, bytes: &[u8]) -> Option<Arc<Exchange>> {
-    let vault = &cx.world.vault;
+    let vault = &cx.world.target.vault;
     vault.count_request();
     let mut connection = vault.raw(PATIENCE.min(vault.timeout())).await.ok()?;
     let _ = connection.write(bytes).await;

@@ -91,7 +91,7 @@ pub fn methods(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         request.target.push_str(&query);
     }));
     for (method, path) in as_resources(scene, operation) {
-        let target = format!("{}{path}", cx.world.vault.prefix());
+        let target = format!("{}{path}", cx.world.target.vault.prefix());
         changes.push(Box::new(move |request| (request.method, request.target) = (method.into(), target)));
     }
     variants(&usual, changes)
@@ -248,8 +248,8 @@ fn browsers_and_probes(cx: &Ctx) -> Vec<Vec<(&'static str, String)>> {
         all.push(vec![("User-Agent", agent.into())]);
     }
     all.push(vec![
-        ("Origin", format!("http://{}", cx.world.vault.authority())),
-        ("Referer", format!("http://{}/", cx.world.vault.authority())),
+        ("Origin", format!("http://{}", cx.world.target.vault.authority())),
+        ("Referer", format!("http://{}/", cx.world.target.vault.authority())),
         ("Sec-Fetch-Site", "same-origin".into()),
         ("X-Requested-With", "XMLHttpRequest".into()),
     ]);
@@ -269,7 +269,7 @@ fn browsers_and_probes(cx: &Ctx) -> Vec<Vec<(&'static str, String)>> {
 fn elsewhere(cx: &Ctx, usual: &HandMade, changes: &mut Changes<'_>) {
     let real = usual.target.clone();
     for public in ["/.well-known/avp", "/"] {
-        let (real, target) = (real.clone(), format!("{}{public}", cx.world.vault.prefix()));
+        let (real, target) = (real.clone(), format!("{}{public}", cx.world.target.vault.prefix()));
         changes.push(Box::new(move |request| {
             request.target = target;
             request.headers = TARGETS.iter().map(|name| (*name, real.clone())).collect();

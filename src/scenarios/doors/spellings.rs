@@ -151,8 +151,8 @@ pub fn table(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> V
         targets.extend(MORE_ENDS.iter().map(|end| format!("{path}{end}")));
         targets.extend(everywhere(&path, &SOMEWHERE_BETWEEN));
     }
-    let prefix = cx.world.vault.prefix();
-    let authority = cx.world.vault.authority();
+    let prefix = cx.world.target.vault.prefix();
+    let authority = cx.world.target.vault.authority();
     let below = targets.into_iter().map(|target| format!("{prefix}{target}"));
     let absolute = ["http://", "https://", "http://x@"].map(|scheme| format!("{scheme}{authority}{prefix}{path}"));
     let whole = absolute.into_iter().chain([format!("http://localhost{prefix}{path}")]).take(if all { 4 } else { 1 });

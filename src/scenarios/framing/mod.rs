@@ -84,7 +84,7 @@ impl<'c> Scene<'c> {
     }
 
     async fn connect(&self) -> Result<RawConnection, Stop> {
-        let vault = &self.cx.world.vault;
+        let vault = &self.cx.world.target.vault;
         vault.count_request();
         let opened = vault.raw(vault.timeout()).await;
         opened.map_err(|error| into_trouble(self.cx.broken("a connection", error.to_string())))
@@ -249,7 +249,7 @@ async fn ambiguous(cx: &Ctx) -> Outcome {
         }
     }
     for (what, host, more) in
-        [("no Host", "", ""), ("two Hosts", cx.world.vault.authority(), "Host: other.example\r\n")]
+        [("no Host", "", ""), ("two Hosts", cx.world.target.vault.authority(), "Host: other.example\r\n")]
     {
         let mut request = scene.pull();
         request.host = Some(host.into());

@@ -40,9 +40,9 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
             let mut request = call(cx, operation, &alice, &body)?;
             if how != "half-way" {
                 // It may still take effect, at any time: nobody has promised that it won't.
-                cx.world.known.lost(before.id());
+                cx.world.seen.known.lost(before.id());
             }
-            let bound = cx.world.vault.timeout();
+            let bound = cx.world.target.vault.timeout();
             let what = format!("{} that was cancelled {how}", operation.name());
             if how == "by its deadline" {
                 request.metadata.push((HeaderName::from_static("grpc-timeout"), HeaderValue::from_static("1m")));
@@ -50,7 +50,8 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
                 alive(cx, &exchange, &result).await?;
             } else {
                 let share = if how == "half-way" { 0.5 } else { 1.0 };
-                let sent = cx.world.vault.cancel_by_hand(std::slice::from_ref(&request), share, pause, bound).await;
+                let sent =
+                    cx.world.target.vault.cancel_by_hand(std::slice::from_ref(&request), share, pause, bound).await;
                 sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
             }
             if how == "half-way" {
@@ -71,7 +72,7 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
 async fn cancelled_creation(cx: &Ctx, alice: &Member, share: f64, pause: Duration) -> Outcome {
     let repo = Repo::new(alice);
     let request = call(cx, Operation::CreateRepo, alice, &json!(repo.create_request()))?;
-    let sent = cx.world.vault.cancel_by_hand(&[request], share, pause, cx.world.vault.timeout()).await;
+    let sent = cx.world.target.vault.cancel_by_hand(&[request], share, pause, cx.world.target.vault.timeout()).await;
     sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let answer = cx.pull(alice, &repo.pull_request(0)).await?;
@@ -120,10 +121,11 @@ pub(super) async fn resets(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let repo = cx.repo(&alice).await?;
     let request = call(cx, Operation::Pull, &alice, &json!(repo.pull_request(0)))?;
-    let ((pause, held), bound) = (SEEN, cx.world.vault.timeout());
+    let ((pause, held), bound) = (SEEN, cx.world.target.vault.timeout());
     for (count, pause) in [(held, pause), (RESETS - held, Duration::ZERO)] {
         // A server may end a connection that does nothing but this.
-        if let Err(error) = cx.world.vault.cancel_by_hand(&vec![request.clone(); count], 0.5, pause, bound).await {
+        if let Err(error) = cx.world.target.vault.cancel_by_hand(&vec![request.clone(); count], 0.5, pause, bound).await
+        {
             cx.remark(format!("the server ended the connection: {}", cx.world.mask(error.to_string())));
         }
     }

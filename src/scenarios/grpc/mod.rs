@@ -42,8 +42,8 @@ checks! {
 fn call(cx: &Ctx, operation: Operation, by: &Member, body: &Value) -> Result<GrpcCall, Stop> {
     let repo = body["repoId"].as_str().or(body["manifest"]["repoId"].as_str()).unwrap_or_default();
     if operation.is_write() {
-        cx.world.known.touched(repo);
-        cx.world.blobs.sent(repo, Some(body));
+        cx.world.seen.known.touched(repo);
+        cx.world.seen.blobs.sent(repo, Some(body));
     }
     let mut headers = vec![(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     if let Ok(token) = HeaderValue::from_str(&format!("Bearer {}", by.token)) {
@@ -56,13 +56,13 @@ fn call(cx: &Ctx, operation: Operation, by: &Member, body: &Value) -> Result<Grp
         body: Some(body.to_string().into()),
         answer_limit: ANSWER_LIMIT,
     };
-    cx.world.vault.call_of(&request).map_err(|error| cx.trouble("a call that can be said", error.to_string()))
+    cx.world.target.vault.call_of(&request).map_err(|error| cx.trouble("a call that can be said", error.to_string()))
 }
 
 /// Makes a call as it is and remembers it.
 async fn make(cx: &Ctx, what: &str, call: &GrpcCall) -> (Arc<Exchange>, Result<GrpcAnswer, TransportError>) {
     let started = Instant::now();
-    let result = cx.world.vault.call_by_hand(call, cx.world.vault.timeout()).await;
+    let result = cx.world.target.vault.call_by_hand(call, cx.world.target.vault.timeout()).await;
     let method = Method::of_path(&call.path).map_or("(unknown method)", Method::path);
     let ended = result.as_ref().ok();
     let exchange = Arc::new(Exchange {
@@ -80,7 +80,9 @@ async fn make(cx: &Ctx, what: &str, call: &GrpcCall) -> (Arc<Exchange>, Result<G
             metadata: Vec::new(),
         }),
         content_type: None,
-        response: ended.map(|answer| RecordedBody::of(answer.message.as_bytes(), &cx.world.mask)).unwrap_or_default(),
+        response: ended
+            .map(|answer| RecordedBody::of(answer.message.as_bytes(), &cx.world.target.mask))
+            .unwrap_or_default(),
         error: result.as_ref().err().map(|error| cx.world.mask(error.to_string())),
         duration: started.elapsed(),
     });
@@ -91,7 +93,7 @@ async fn make(cx: &Ctx, what: &str, call: &GrpcCall) -> (Arc<Exchange>, Result<G
 /// A call without an answer is fine here, a server that is gone isn't.
 async fn alive(cx: &Ctx, exchange: &Arc<Exchange>, result: &Result<GrpcAnswer, TransportError>) -> Outcome {
     match result {
-        Err(error) if cx.world.is_gone(&cx.world.vault, error).await => {
+        Err(error) if cx.world.is_gone(&cx.world.target.vault, error).await => {
             let observed = cx.world.mask(error.to_string());
             Err(Stop::Trouble(Box::new(Finding::shown("a gRPC answer", observed, exchange.clone()))))
         }

@@ -101,7 +101,7 @@ async fn send_large<'c>(
                 exchange: Some(exchange),
                 evidence: Vec::new(),
             };
-            if cx.world.is_gone(&cx.world.vault, &error).await {
+            if cx.world.is_gone(&cx.world.target.vault, &error).await {
                 return Err(Stop::Trouble(finding.into()));
             }
             cx.warn(finding);

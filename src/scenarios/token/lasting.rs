@@ -82,13 +82,13 @@ const SAMPLE: usize = 12;
 /// Tokens whose expiry is far, and whose key has logged in only once.
 async fn in_run(cx: &Ctx) -> Outcome {
     let fresh = cx.member().await?;
-    let logins = cx.world.logins.done();
+    let logins = cx.world.seen.logins.done();
     let lasts = |login: &&Login| login.lifetime > login.at.elapsed() * 4 + std::time::Duration::from_secs(5);
     let newer = |login: &Login| {
         let key = &login.request.ed25519_public_key;
         logins.iter().any(|other| other.at > login.at && other.request.ed25519_public_key == *key)
     };
-    let unsuspicious = |login: &Login| cx.world.logins.is_unsuspicious(&login.request.ed25519_public_key);
+    let unsuspicious = |login: &Login| cx.world.seen.logins.is_unsuspicious(&login.request.ed25519_public_key);
     let candidates: Vec<&Login> =
         logins.iter().filter(lasts).filter(|login| !newer(login) && unsuspicious(login)).collect();
     let (oldest, rest) = candidates.split_at(candidates.len().min(SAMPLE));
@@ -132,7 +132,8 @@ async fn not_derived(cx: &Ctx) -> Outcome {
     let from = clock::now_ms();
     let answer = cx.log_in(&identity).await?.1;
     let to = clock::now_ms();
-    let own = cx.world.logins.done().into_iter().rev().find(|login| login.request.ed25519_public_key == identity.id);
+    let own =
+        cx.world.seen.logins.done().into_iter().rev().find(|login| login.request.ed25519_public_key == identity.id);
     let Some(own) = own else { return Ok(()) };
     let expected = "a token holds something that nobody but the server knows";
     match derivation(&own, (from, to)) {

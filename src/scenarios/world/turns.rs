@@ -73,17 +73,17 @@ impl World {
             let result = transport.send_within(request, bound).await;
             match &result {
                 Ok(answer) => {
-                    self.unanswered.store(0, Ordering::Relaxed);
+                    self.course.unanswered.store(0, Ordering::Relaxed);
                     self.note_wait(request, answer, tries);
                     if !asks_to_wait(answer) {
-                        self.limited.store(0, Ordering::Relaxed);
+                        self.course.limited.store(0, Ordering::Relaxed);
                     } else if tries == 0 && wanted_wait(answer).is_none() && self.is_of_no_use(request) {
                         // A quota, as waiting has shown.
-                    } else if self.limited.load(Ordering::Relaxed) + 1 >= LIMITED_IN_A_ROW
+                    } else if self.course.limited.load(Ordering::Relaxed) + 1 >= LIMITED_IN_A_ROW
                         && self.others_get_through().await
                     {
                         // So many met a quota, one after the other; the server has time for others.
-                        self.limited.store(0, Ordering::Relaxed);
+                        self.course.limited.store(0, Ordering::Relaxed);
                     } else if tries < RATE_LIMIT_TRIES
                         && !(tries >= QUOTA_TRIES
                             && started.elapsed() > QUOTA_PATIENCE
@@ -107,7 +107,7 @@ impl World {
         if tries == 0 || (waiting && tries < QUOTA_TRIES) || (waiting && wanted_wait(answer).is_some()) {
             return;
         }
-        let mut waits = lock(&self.waits);
+        let mut waits = lock(&self.course.waits);
         let (in_vain, of_use) = waits.entry(kind_of(request)).or_default();
         if waiting {
             *in_vain += 1;
@@ -119,14 +119,14 @@ impl World {
     /// Whether waiting hasn't ever helped a request of this kind. Where each further one waited all the same, and everybody with it, a
     /// run against a server with a small quota would take minutes.
     fn is_of_no_use(&self, request: &RawRequest) -> bool {
-        let waits = lock(&self.waits);
+        let waits = lock(&self.course.waits);
         waits.get(&kind_of(request)).is_some_and(|(in_vain, of_use)| *in_vain >= WAITS_IN_VAIN && *of_use == 0)
     }
 
     /// Notices when the target is gone, after requests that were sent together: all of them count for one.
     pub fn note_together(&self, request: &RawRequest, results: &[&Result<RawAnswer, TransportError>]) {
         if results.iter().any(|result| result.is_ok()) {
-            self.unanswered.store(0, Ordering::Relaxed);
+            self.course.unanswered.store(0, Ordering::Relaxed);
         } else if let Some(Err(error)) =
             results.iter().find(|result| matches!(result, Err(error) if error.is_unreachable()))
         {
@@ -144,19 +144,19 @@ impl World {
     }
 
     fn note_silence(&self, request: &RawRequest, error: &TransportError) {
-        if self.expects_silence.load(Ordering::Relaxed) {
+        if self.course.expects_silence.load(Ordering::Relaxed) {
             return;
         }
-        let before = self.unanswered.fetch_add(1, Ordering::Relaxed);
-        let mut first = lock(&self.first_unanswered);
+        let before = self.course.unanswered.fetch_add(1, Ordering::Relaxed);
+        let mut first = lock(&self.course.first_unanswered);
         if before == 0 {
             let token = request.headers.iter().any(|(name, _)| name == http::header::AUTHORIZATION);
             let with = if token { "with" } else { "without" };
             *first = format!("{} {} ({with} Authorization): {error}", request.method, request.path);
         }
-        if before + 1 >= UNANSWERED_LIMIT && self.hosting.is_some() {
+        if before + 1 >= UNANSWERED_LIMIT && self.target.hosting.is_some() {
             // It is looked after when the check that waits for it has ended.
-            self.suspect.store(true, Ordering::Relaxed);
+            self.course.suspect.store(true, Ordering::Relaxed);
         } else if before + 1 >= UNANSWERED_LIMIT {
             self.give_up(
                 format!("the target stopped answering; the first of {UNANSWERED_LIMIT} requests without an answer was {first}"),
@@ -166,7 +166,7 @@ impl World {
     }
 
     async fn wait_for_turn(&self) {
-        let until = *lock(&self.not_before);
+        let until = *lock(&self.course.not_before);
         if let Some(until) = until
             && until > Instant::now()
         {
@@ -180,7 +180,7 @@ impl World {
         let wait = match wanted_wait(answer) {
             Some(wait) if wait > LONGEST_WAIT => {
                 // A quota of one key, unless nobody else gets through either.
-                if self.limited.fetch_add(1, Ordering::Relaxed) >= LONG_WAITS {
+                if self.course.limited.fetch_add(1, Ordering::Relaxed) >= LONG_WAITS {
                     self.give_up(
                         format!("the target answers with {status}, and asks to wait {} s", wait.as_secs()),
                         "lift the rate limit for the address that runs the suite, or try later",
@@ -194,7 +194,7 @@ impl World {
             None => untold_wait(tries),
         };
         // Many in a row from everybody, or one request again and again with nobody else getting through.
-        let in_a_row = self.limited.fetch_add(1, Ordering::Relaxed);
+        let in_a_row = self.course.limited.fetch_add(1, Ordering::Relaxed);
         if in_a_row >= LIMITED_IN_A_ROW || (tries >= 10 && in_a_row >= 10) {
             self.give_up(
                 format!("the target answers every request with {status}, also after the wait it asks for"),
@@ -207,7 +207,7 @@ impl World {
             return false;
         }
         let until = Instant::now() + wait;
-        let mut not_before = lock(&self.not_before);
+        let mut not_before = lock(&self.course.not_before);
         *not_before = Some(not_before.map_or(until, |old| old.max(until)));
         true
     }
