@@ -230,16 +230,5 @@ fn without_values(violation: &Violation) -> String {
         .map(|part| if !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) { "*" } else { part })
         .collect();
     let place = if violation.pointer.is_empty() { "the body".to_owned() } else { pointer.join("/") };
-    // jsonschema quotes the offending value first; what is wrong with it comes after.
-    let message = &violation.message;
-    let tail =
-        ["is not", "does not", "was expected", "Additional", "is a required", "is longer", "is less", "is greater"]
-            .iter()
-            .filter_map(|word| message.find(word))
-            .min()
-            .map_or(
-                message.as_str(),
-                |at| if message.contains("required") { message.as_str() } else { &message[at..] },
-            );
-    format!("{place} {tail}")
+    format!("{place}: {}", violation.masked)
 }

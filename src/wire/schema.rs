@@ -82,6 +82,10 @@ pub struct Violation {
     pub pointer: String,
     /// What is wrong there.
     pub message: String,
+    /// The same without the value that is wrong, for which it says "it".
+    pub masked: String,
+    /// Members that the schema doesn't know.
+    pub unexpected: Vec<String>,
 }
 
 impl std::fmt::Display for Violation {
@@ -158,7 +162,16 @@ fn violation(error: &ValidationError<'_>) -> Violation {
             return violation(inner);
         }
     }
-    Violation { pointer: error.instance_path().to_string(), message: cut(&error.to_string()) }
+    let unexpected = match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.clone(),
+        _ => Vec::new(),
+    };
+    Violation {
+        pointer: error.instance_path().to_string(),
+        message: cut(&error.to_string()),
+        masked: cut(&error.masked_with("it").to_string()),
+        unexpected,
+    }
 }
 
 /// Longest message of a violation, in characters: it quotes what the server said.
