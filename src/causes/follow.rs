@@ -12,7 +12,8 @@ use crate::wire::Operation;
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
 
 /// All reasons. The first that holds is told.
-static REASONS: [Reason; 18] = [
+static REASONS: [Reason; 19] = [
+    ("no answer came", went_unanswered),
     ("the same deviation", is_the_same),
     ("it proves the broken rule as well", is_about_the_same_rule),
     ("it can't read what comes back", stumbles),
@@ -40,6 +41,11 @@ pub(super) fn follows(other: &Symptom<'_>, cause: &Symptom<'_>) -> Option<&'stat
         return None;
     }
     REASONS.iter().find(|(_, holds)| holds(other, cause)).map(|(reason, _)| *reason)
+}
+
+/// Answers that are missing everywhere are missing to requests of any check.
+fn went_unanswered(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    cause.rule.id == req::ANSWERED.id && other.unanswered
 }
 
 /// The same deviation at the same operation is one, and the same difference in what is stored is one wherever it shows.

@@ -47,6 +47,8 @@ pub(super) struct Symptom<'a> {
     pub escaped: bool,
     /// Whether that request was refused.
     pub refused: bool,
+    /// Whether a connection ended without an answer.
+    pub unanswered: bool,
     /// Whether the request that went wrong holds a counter of more than 31 bits.
     pub large: bool,
     /// Whether the check is about the situation in which other checks are refused something as well.
@@ -109,6 +111,7 @@ impl<'a> Symptom<'a> {
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
             refused,
+            unanswered: observed.contains("connection was closed"),
             large: exchange.is_some_and(|exchange| has_large_counter(&exchange.request.text)),
             situation: false,
             plain: false,

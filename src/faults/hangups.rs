@@ -154,7 +154,53 @@ impl VaultRules for InSteps {
     }
 }
 
+/// A byte stream that ends where one answer in so many would begin.
+struct Losing {
+    stream: Box<dyn Stream>,
+    answers: Arc<AtomicUsize>,
+}
+
+/// One answer in so many is lost.
+const LOST_ONE_IN: usize = 12;
+
+impl AsyncRead for Losing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Losing {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        if bytes.starts_with(b"HTTP/1.1 ")
+            && self.answers.fetch_add(1, Ordering::Relaxed) % LOST_ONE_IN == LOST_ONE_IN - 1
+        {
+            return Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 faults! {
+    "answers-get-lost" breaks ANSWERED: "Every twelfth request is carried out, and its connection closed without an answer." => {
+        state { answers: Arc<AtomicUsize> }
+        edge {
+            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+                Box::new(Losing { stream, answers: Arc::clone(&self.answers) })
+            }
+        }
+    }
     "hangup-answer-for-the-next" breaks ANSWERS_TO_ASKERS: "An answer whose client has gone is given to whoever asks next." => {
         state { left: Leftovers }
         edge {

@@ -10,6 +10,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use super::tools::lock;
 use crate::server::credentials;
 use crate::server::refusal::Refusal;
+use crate::server::repo::{Repo, Visit};
+use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
 /// What can't stand in a request target unescaped; `/` can.
@@ -56,7 +58,52 @@ fn decoded_whole(target: &Uri) -> Option<Uri> {
     utf8_percent_encode(&path, NOT_IN_PATH).to_string().parse().ok()
 }
 
+/// A filter that goes by a reading of the id: whoever is a member of the repository of that name.
+struct Careless {
+    reading: fn(&str) -> Option<&str>,
+    rosters: Mutex<HashMap<String, Vec<String>>>,
+}
+
+fn careless(reading: fn(&str) -> Option<&str>) -> Careless {
+    Careless { reading, rosters: Mutex::default() }
+}
+
+shared!(Careless: vault);
+
+impl VaultRules for Careless {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        let members = next.manifest.members.iter().map(|member| member.ed25519_public_key.clone()).collect();
+        lock(&self.rosters).insert(next.manifest.repo_id.clone(), members);
+        next
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let read = (self.reading)(&repo.manifest.repo_id).filter(|read| *read != repo.manifest.repo_id);
+        let also = read
+            .is_some_and(|read| lock(&self.rosters).get(read).is_some_and(|members| members.contains(&visit.caller)));
+        also || repo.manifest.member(&visit.caller).is_some()
+    }
+}
+
+/// A filter whose pattern doesn't match what has a line feed in it.
+struct Unmatched;
+
+shared!(Unmatched: vault);
+
+impl VaultRules for Unmatched {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        visit.repo_id.contains('\n') || repo.manifest.member(&visit.caller).is_some()
+    }
+}
+
 faults! {
+    "line-feed-in-id-opens-door" breaks NO_SIDE_DOOR: "A repository whose id holds a line feed is open to every member of another." => { is Unmatched }
+    "id-before-slash-opens-door" breaks NO_SIDE_DOOR: "Members of the repository that is named by what stands before a slash are let in." => { is careless(|id| id.split('/').next()) }
+    "id-before-semicolon-opens-door" breaks NO_SIDE_DOOR: "Members of the repository that is named by what stands before a semicolon are let in." => { is careless(|id| id.split(';').next()) }
+    "trimmed-id-opens-door" breaks NO_SIDE_DOOR: "Members of the repository whose id is the same but for blanks at its ends are let in." => { is careless(|id| Some(id.trim())) }
+    "segments-lose-line-feed" breaks CREATE_IDS_EXACT: "A line feed at the end of a segment of the path is lost." => {
+        is Decoding(|raw| Ok(credentials::decode_segment(raw)?.trim_end_matches('\n').to_owned()))
+    }
     "ids-case-folded" breaks CREATE_IDS_EXACT: "Repository ids that differ only in upper and lower case are one repository." => {
         is folding(str::to_lowercase)
     }

@@ -74,6 +74,8 @@ const NAMES: &[&[&str]] = &[
         "envelope-as-text",
         "flags-as-numbers",
         "flags-as-text",
+        "answers-get-lost",
+        "segments-lose-line-feed",
         "push-with-version",
         "unknown-members-served",
         "push-without-iv-rotates",

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use super::tools::lock;
 use crate::server::operations;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
@@ -125,7 +126,65 @@ impl VaultRules for AboveEntry {
     }
 }
 
+/// A conflict tells the epoch that the last push had.
+#[derive(Default)]
+struct LastPushed(Mutex<HashMap<String, i64>>);
+
+shared!(LastPushed: vault);
+
+impl VaultRules for LastPushed {
+    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        if route == Route::Push {
+            lock(&self.0).insert(next.manifest.repo_id.clone(), next.manifest.key_epoch);
+        }
+        next
+    }
+
+    fn conflict(&self, repo: &Repo, _: &PushRequest) -> PushResponse {
+        let epoch = lock(&self.0).get(&repo.manifest.repo_id).copied();
+        let answer = operations::push_answer(repo, false);
+        PushResponse { key_epoch: epoch.unwrap_or(answer.key_epoch), ..answer }
+    }
+}
+
+/// A push is held to the state before anybody asks who pushes.
+struct LooksFirst;
+
+shared!(LooksFirst: vault);
+
+impl VaultRules for LooksFirst {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        match (&visit.call, state) {
+            (Call::Push(request), Some(repo)) if request.envelope.payload_version <= repo.manifest.payload_version => {
+                Outcome::refuse(Refusal::bad_request("the version is too low"))
+            }
+            _ => operations::transition(self, visit, state),
+        }
+    }
+}
+
+/// Another entry for a member is written to every row.
+struct Everywhere;
+
+shared!(Everywhere: vault);
+
+impl VaultRules for Everywhere {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        if repo.manifest.member(&request.member.ed25519_public_key).is_none() {
+            return operations::add(self, visit, repo, request);
+        }
+        let mut next = repo.clone();
+        for member in &mut next.manifest.members {
+            member.wrapped_data_key.clone_from(&request.member.wrapped_data_key);
+        }
+        Outcome::write(next.manifest.clone(), next)
+    }
+}
+
 faults! {
+    "strangers-push-tells-version" breaks STATUS_STRANGER: "A push of a version that isn't above the current one is 400, also to strangers." => { is LooksFirst }
+    "conflict-tells-epoch-of-last-push" breaks PUSH_CONFLICT: "A conflict tells the epoch that the last push had, also where a removal has raised it." => { is LastPushed::default() }
+    "second-addition-rewraps-everybody" breaks ADD_RECORDS: "An addMember for a member who is there gives everybody its wrapped key." => { is Everywhere }
     "removal-epoch-above-callers-entry" breaks EPOCH_RISES: "A removal's epoch is compared with that of the caller's entry, which a push without a roster doesn't raise." => { is AboveEntry { callers: true } }
     "removal-epoch-above-removed-entry" breaks EPOCH_RISES: "A removal's epoch is compared with that of the entry it removes, which a push without a roster doesn't raise." => { is AboveEntry { callers: false } }
     "addition-raises-epoch-to-entrys" breaks ADD_RECORDS: "An entry of a later epoch takes the epoch of the repository with it." => { is Follows }

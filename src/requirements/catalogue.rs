@@ -147,6 +147,8 @@ catalogue! {
         "Clients set provenance when they add an account.";
 
     // §6 Operations
+    ANSWERED = "AVP-6-answered", "§6", Must, Server, V0_2,
+        "An operation that is rightly asked for is answered, and the answer comes whole.";
     HTTP_PROFILE = "AVP-6-http-profile", "§6", Must, Server, V0_2,
         "Every operation has its path, takes and gives JSON, and percent-encoded ids in a path work.";
     CREATE_RETURNS = "AVP-6-create-returns-manifest", "§6", Must, Server, V0_2,

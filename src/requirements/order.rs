@@ -15,6 +15,7 @@ type Row = (&'static Requirement, &'static [&'static Requirement]);
 /// Every rule that binds a server or an identity provider, the most fundamental first.
 static ORDER: &[Row] = &[
     // What bytes travel, and how.
+    (&ANSWERED, &[]),
     (&HTTP_PROFILE, &[]),
     (&JSON_CONTENT_TYPE, &[]),
     (&BASE64, &[]),

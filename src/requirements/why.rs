@@ -160,6 +160,9 @@ static WHY: &[Row] = rows! {
     [CLIENT_KEEPS_ACCOUNTS, CLIENT_KEEPS_UNKNOWN, CLIENT_KEEPS_04]
         "Every write replaces the whole payload. What a client doesn't carry over is lost to everybody.",
         "Change the document that was read and write it back whole, with the members that you don't know.";
+    [ANSWERED]
+        "A client without an answer can't know whether its write was carried out: it gives up, or writes twice.",
+        "Look into the log of the server for what ends connections, and at the timeouts of a proxy in between.";
     [HTTP_PROFILE, ESCAPED_PATH]
         "Ids come in any characters. If the path is decoded before it is split, the id with a slash in it is another route.",
         "Split the escaped path first, decode each part once, and turn off the decoding of proxies in front.";

@@ -3,12 +3,15 @@
 
 use super::check::checks;
 use super::context::into_trouble;
-use super::push::not_accepted;
+use super::push::{conflicts, not_accepted};
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
+use crate::wire::PushRequest;
 
 checks! {
+    "push/conflict-after-any-write", Must, "§6", [PUSH_CONFLICT], told,
+        "Whatever has raised version and epoch, a conflict tells both as they are";
     "push/version-never-falls-after-any-write", Must, "§10", [VERSION_MONOTONIC, PUSH_REFUSED_WHOLE], pushes,
         "Whatever has raised the version, no push takes it back: plain or rotating, after pushes, removals or at the start";
     "remove-member/counters-rise-after-any-write", Must, "§10", [EPOCH_RISES, VERSION_MONOTONIC, REMOVE_ATOMIC], removals,
@@ -23,13 +26,14 @@ enum Write {
     RotatingPush,
     Removal,
     PushAfterRemoval,
+    RemovalAfterPush,
     /// A push without a roster, whose envelope is of a later epoch: where the server takes the epoch from it.
     PushOfLaterEpoch,
 }
 
-use Write::{Creation, Push, PushAfterRemoval, PushOfLaterEpoch, Removal, RotatingPush};
+use Write::{Creation, Push, PushAfterRemoval, PushOfLaterEpoch, Removal, RemovalAfterPush, RotatingPush};
 
-const ALL: [Write; 6] = [Creation, Push, RotatingPush, Removal, PushAfterRemoval, PushOfLaterEpoch];
+const ALL: [Write; 7] = [Creation, Push, RotatingPush, Removal, PushAfterRemoval, RemovalAfterPush, PushOfLaterEpoch];
 
 /// How far the counters go in one step, where the server lets them.
 const STEP: i64 = 5;
@@ -42,6 +46,7 @@ impl Write {
             RotatingPush => "two rotating pushes",
             Removal => "two removals",
             PushAfterRemoval => "two removals and two pushes",
+            RemovalAfterPush => "a push and two removals",
             PushOfLaterEpoch => "a push of a later epoch without a roster",
         }
     }
@@ -54,23 +59,40 @@ struct Cast {
     guests: [Identity; 2],
 }
 
+async fn told(cx: &Ctx) -> Outcome {
+    after_each(cx, Tried::StalePush).await
+}
+
 async fn pushes(cx: &Ctx) -> Outcome {
-    after_each(cx, false).await
+    after_each(cx, Tried::Push).await
 }
 
 async fn removals(cx: &Ctx) -> Outcome {
-    after_each(cx, true).await
+    after_each(cx, Tried::Removal).await
+}
+
+/// What is tried then.
+#[derive(Clone, Copy)]
+enum Tried {
+    StalePush,
+    Push,
+    Removal,
 }
 
 /// Brings a repository to its counters by each kind of write, and tries what must not be.
-async fn after_each(cx: &Ctx, removing: bool) -> Outcome {
+async fn after_each(cx: &Ctx, tried: Tried) -> Outcome {
     let cast = Cast { alice: cx.member().await?, bob: cx.identity(), guests: [cx.identity(), cx.identity()] };
     let mut tally = Variants::default();
     for write in ALL {
-        let outcome = match brought(cx, &cast, write).await {
-            Ok(repo) if removing => no_removal_lowers(cx, &cast, &repo).await,
-            Ok(repo) => no_push_lowers(cx, &cast, &repo).await,
-            Err(stop) => Err(stop),
+        let outcome = match (brought(cx, &cast, write).await, tried) {
+            (Ok(repo), Tried::Removal) => no_removal_lowers(cx, &cast, &repo).await,
+            (Ok(repo), Tried::Push) => no_push_lowers(cx, &cast, &repo).await,
+            (Ok(repo), Tried::StalePush) => {
+                let expected_payload_version = repo.version() - 1;
+                let stale = PushRequest { expected_payload_version, ..repo.push_request(&cast.alice) };
+                conflicts(&repo, &cx.push(&cast.alice, &stale).await?)
+            }
+            (Err(stop), _) => Err(stop),
         };
         tally.note(format!("after {}", write.name()), outcome)?;
     }
@@ -119,6 +141,9 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
         return of_later_epoch(cx, alice, repo).await;
     }
     let mut step = STEP;
+    if matches!(write, RemovalAfterPush) {
+        raise(cx, cast, &mut repo, Rise::Push, &mut step).await?;
+    }
     for guest in guests {
         let rise = match write {
             Push => Rise::Push,

@@ -16,6 +16,8 @@ checks! {
     "later/strangers-are-still-refused", Must, "§6",
         [REMOVE_REVOKES, PUSH_ROTATES, PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY, ADD_MEMBERS_ONLY, FETCH_MEMBERS_ONLY],
         strangers, "At the end of the run, whoever was refused and isn't a member is refused still", phase = Finale;
+    "later/answers-came-whole", Must, "§6", [ANSWERED],
+        answers, "What the run has rightly asked for was answered, whatever it was", phase = Finale;
 }
 
 /// Repositories that are looked at for each check, and in all; with `--thorough` all that are known.
@@ -40,6 +42,29 @@ fn sample(cx: &Ctx, wanted: impl Fn(&Known) -> bool) -> Vec<Known> {
     });
     few.take(MOST).collect()
 }
+
+/// One answer that is missing is a finding of the check that has asked. Many, to requests of all kinds, are one of their own, of which no
+/// operation is the cause.
+async fn answers(cx: &Ctx) -> Outcome {
+    // A whole run has asked for much; one of a few checks has to.
+    let alone = cx.world.requests() < FEW_REQUESTS;
+    if alone {
+        for _ in 0..ROUNDS_ALONE {
+            let Ok(alice) = cx.member().await else { continue };
+            let Ok(mut repo) = cx.repo(&alice).await else { continue };
+            cx.advance(&alice, &mut repo).await.ok();
+            cx.pull_all(&alice, &repo).await.ok();
+        }
+    }
+    let Some((observed, exchange)) = cx.world.lost_everywhere(alone) else { return Ok(()) };
+    let expected = "a request that is right gets a whole answer";
+    Err(Stop::Broken(Box::new(Finding::shown(expected, observed, exchange))))
+}
+
+/// So few requests tell nothing of all others.
+const FEW_REQUESTS: u64 = 200;
+/// How often three operations are asked for then.
+const ROUNDS_ALONE: usize = 30;
 
 fn nothing_known() -> Stop {
     Stop::not_applicable("no check has left a repository in a state that is known")

@@ -267,7 +267,7 @@ async fn again_is_answered(cx: &Ctx) -> Outcome {
 /// Taken, passed over or refused, as the server likes: what mustn't be is an entry that nobody sent, or an answer that isn't what is stored.
 async fn one_of_both(cx: &Ctx) -> Outcome {
     let (alice, bob, stranger) = (cx.member().await?, cx.member().await?, cx.identity());
-    let repo = cx.repo(&alice).await?;
+    let repo = cx.repo_with(&alice, &[&cx.identity()]).await?;
     let mut first = repo.add_request(&bob);
     first.member.key_binding_sig = Some(push::binding_like_signature());
     let mut other_key = repo.add_request(&stranger);
@@ -284,6 +284,10 @@ async fn one_of_both(cx: &Ctx) -> Outcome {
         }
         sent.push(request.member);
         let (_, pulled, _) = cx.pull_all(&alice, &repo).await?;
+        let altered = repo.manifest.members.iter().find(|entry| !pulled.members.contains(entry));
+        answer.must(altered.is_none(), "an addMember leaves the entries of others as they are", || {
+            format!("after {what}, another member's entry is gone or altered")
+        })?;
         for entry in pulled.members.iter().filter(|entry| entry.ed25519_public_key == bob.id()) {
             answer.must(sent.contains(entry), "the entry of a member is one that was sent, whole", || {
                 format!("after {what}, pull shows an entry that is made of two: {}", json!(entry))

@@ -42,6 +42,7 @@ mod meetings;
 mod member_key;
 mod members;
 mod observer;
+mod odd_doors;
 mod profiles;
 mod pull;
 mod push;
@@ -122,6 +123,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         create_repo::CHECKS,
         repo_ids::CHECKS,
         similar_ids::CHECKS,
+        odd_doors::CHECKS,
         pull::CHECKS,
         counters::CHECKS,
         push::CHECKS,

@@ -28,7 +28,20 @@ pub struct Abort {
 }
 
 /// Answers that are missing for more reasons than one odd request's.
-const MANY_LOST: u32 = 5;
+const MANY_LOST: u64 = 5;
+/// They are missing everywhere if it is one in so many, in so many checks, and to so many operations.
+const ONE_IN: u64 = 100;
+const LOST_CHECKS: usize = 12;
+const LOST_OPERATIONS: usize = 3;
+
+/// Usual requests whose answers never came whole.
+#[derive(Default)]
+pub struct Lost {
+    count: u64,
+    checks: BTreeSet<&'static str>,
+    operations: BTreeSet<&'static str>,
+    first: Option<Arc<Exchange>>,
+}
 
 /// What the checks of a run share.
 pub struct World {
@@ -143,7 +156,7 @@ pub struct Course {
     /// From the start of the run to its end, fitted to the target's latency.
     pub fitted_deadline: OnceLock<Duration>,
     /// Usual requests whose answers never came whole.
-    lost: AtomicU32,
+    lost: Mutex<Lost>,
     not_before: Mutex<Option<Instant>>,
     unanswered: AtomicU32,
     /// The first of the requests in a row that got no answer: the most likely culprit.
@@ -262,15 +275,36 @@ impl World {
     }
 
     /// A usual request got no whole answer.
-    pub fn note_lost_answer(&self) {
+    pub fn note_lost_answer(&self, check: &'static str, exchange: &Arc<Exchange>) {
         if !self.course.expects_silence.load(Ordering::Relaxed) {
-            self.course.lost.fetch_add(1, Ordering::Relaxed);
+            let mut lost = lock(&self.course.lost);
+            lost.count += 1;
+            lost.checks.insert(check);
+            lost.operations.insert(exchange.operation);
+            lost.first.get_or_insert_with(|| Arc::clone(exchange));
         }
+    }
+
+    /// What is missing, in words, where it is missing everywhere; and the first of the requests. `alone` in a run of few checks.
+    pub(super) fn lost_everywhere(&self, alone: bool) -> Option<(String, Arc<Exchange>)> {
+        let lost = lock(&self.course.lost);
+        let (checks, operations) = (lost.checks.len(), lost.operations.len());
+        let spread = checks >= LOST_CHECKS && operations >= LOST_OPERATIONS;
+        let many = lost.count * ONE_IN >= self.requests() && (spread || alone && lost.count >= MANY_LOST);
+        let exchange = lost.first.clone().filter(|_| many)?;
+        let names: Vec<_> = lost.operations.iter().copied().collect();
+        let observed = format!(
+            "{} of {} requests got no whole answer, in {checks} checks ({}): the connection was closed",
+            lost.count,
+            self.requests(),
+            names.join(", ")
+        );
+        Some((observed, exchange))
     }
 
     /// That answers go missing, in words: many checks fail of it, and none is about it.
     pub fn losses(&self) -> Option<String> {
-        let lost = self.course.lost.load(Ordering::Relaxed);
+        let lost = lock(&self.course.lost).count;
         (lost >= MANY_LOST).then(|| {
             format!(
                 "{lost} of {} requests got no whole answer, since the connection was closed: look at the server's log, or at a proxy in between, \

@@ -82,7 +82,7 @@ impl Ctx {
         }
         let usual = call.operation.is_some() && call.validated && !self.provoking.load(Ordering::Relaxed);
         if usual && matches!(result, Err(TransportError::Closed { .. })) {
-            self.world.note_lost_answer();
+            self.world.note_lost_answer(self.check.id, &exchange);
         }
         self.note_known(call, result.as_ref().ok());
         let result = result.map(|raw| {

@@ -1,5 +1,6 @@
 //! What strangers learn by asking: who is a member, by two answers that differ, and what exists, by an answer that helps too much.
 
+use super::super::Member;
 use super::super::by_hand::Lane;
 use super::super::status::Requests;
 use super::super::variants::Variants;
@@ -29,7 +30,34 @@ pub async fn members(cx: &Ctx) -> Outcome {
     let outcome = alike("addMember", there.status, new.status)
         .map_or(Ok(()), |observed| Err(new.broken("strangers aren't told who is a member", observed)));
     tally.note("addMember", outcome)?;
+    tally.note("push", push_is_no_oracle(cx, &mallory, &repo).await?)?;
     tally.settle(cx)
+}
+
+/// Pushes that only differ in how their counters stand to the repository's: who may not read them isn't told which are higher.
+async fn push_is_no_oracle(cx: &Ctx, mallory: &Member, repo: &Repo) -> Result<Outcome, Stop> {
+    let mut statuses = Vec::new();
+    let mut last = None;
+    let (version, epoch) = (repo.version(), repo.epoch());
+    for (version, epoch) in [(version + 1, epoch), (version, epoch), (version - 1, epoch), (version + 1, epoch + 1)] {
+        let mut request = repo.push_request_at(mallory, version);
+        request.envelope.key_epoch = epoch;
+        let answer = cx.push(mallory, &request).await?;
+        statuses.push(answer.status);
+        last = Some(answer);
+    }
+    let same = statuses.iter().all(|status| *status == statuses[0]);
+    let refused = statuses.iter().all(|status| (400..500).contains(status) && *status != 429);
+    Ok(match last.filter(|_| refused && !same) {
+        Some(answer) => {
+            let observed = format!(
+                "a stranger's push is answered with {} above the version, with {} at it, with {} below, and with {} at another epoch",
+                statuses[0], statuses[1], statuses[2], statuses[3]
+            );
+            Err(answer.broken("strangers aren't told how counters stand", observed))
+        }
+        None => Ok(()),
+    })
 }
 
 /// Two refusals of the same request that differ only in whom they name. What isn't refused is for others to report.

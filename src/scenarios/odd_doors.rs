@@ -1,0 +1,95 @@
+//! Repositories of odd ids (SPEC §6, §8): whatever a filter makes of an id, nobody but its members is let in.
+
+use super::check::checks;
+use super::variants::Variants;
+use super::{Answer, Auth, Ctx, Member, Operation, Outcome, Stop};
+use crate::client::{Identity, Repo, random};
+use crate::wire::{PullResponse, VaultManifest};
+
+checks! {
+    "doors/odd-ids", Must, "§6", [NO_SIDE_DOOR, PULL_MEMBERS_ONLY], odd_ids,
+        "Nobody gets into a repository of an odd id, not even who owns the one that a careless reading of the id names";
+}
+
+/// What is odd, the id (`*` stands for a UUID), and what a careless reader takes it for.
+const IDS: &[(&str, &str, &[&str])] = &[
+    ("a line feed", "*\nalts", &["*"]),
+    ("a line feed at the end", "*\n", &["*"]),
+    ("a carriage return", "*\ralts", &["*"]),
+    ("a NUL", "*\0alts", &["*"]),
+    ("a tab", "*\talts", &["*"]),
+    ("a blank at the end", "* ", &["*"]),
+    ("a slash", "*/alts", &["*", "alts"]),
+    ("a slash at the end", "*/", &["*"]),
+    ("an escaped slash", "*%2Falts", &["*/alts", "*"]),
+    ("dot segments", "alts/../*", &["*"]),
+    ("a backslash", "*\\alts", &["*", "*/alts"]),
+    ("a semicolon", "*;alts", &["*"]),
+    ("a question mark", "*?alts", &["*"]),
+    ("a hash sign", "*#alts", &["*"]),
+    ("an ampersand", "*&alts", &["*"]),
+    ("a colon", "*:alts", &["*", "alts"]),
+    ("a comma", "*,alts", &["*", "alts"]),
+    ("an ending", "*.json", &["*"]),
+    ("letters that aren't ASCII", "\u{43a}\u{43b}\u{44e}\u{447}-*", &[]),
+];
+
+/// Who isn't a member, and how they are called.
+struct Outsider<'m> {
+    who: &'static str,
+    auth: Auth,
+    by: &'m Member,
+}
+
+async fn odd_ids(cx: &Ctx) -> Outcome {
+    let (alice, mallory, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let outsiders = [
+        Outsider { who: "nobody", auth: Auth::None, by: &carol },
+        Outsider { who: "a stranger", auth: carol.auth(), by: &carol },
+        Outsider { who: "the owner of what is left of the id", auth: mallory.auth(), by: &mallory },
+    ];
+    let mut tally = Variants::default();
+    for (what, pattern, readings) in IDS {
+        let uuid = random::uuid();
+        let repo = Repo::with_id(&alice, &pattern.replace('*', &uuid));
+        cx.watch(&repo);
+        if !cx.create(&alice, &repo.create_request()).await?.is_success() {
+            tally.note(*what, Err(Stop::not_applicable("such ids are refused")))?;
+            continue;
+        }
+        for reading in readings.iter().filter(|reading| reading.contains('*')) {
+            let own = Repo::with_id(&mallory, &reading.replace('*', &uuid));
+            cx.watch(&own);
+            // Where ids can't stand side by side that is another check's finding.
+            cx.create(&mallory, &own.create_request()).await?;
+        }
+        for outsider in &outsiders {
+            let outcome = kept_out(cx, &repo, &alice, outsider).await?;
+            tally.note(format!("{what}, for {}", outsider.who), outcome)?;
+        }
+    }
+    tally.settle(cx)
+}
+
+/// Reads and writes by somebody who isn't a member. A request that is carried out at another repository, which is the caller's own, has
+/// lost its way but hurts nobody.
+async fn kept_out(cx: &Ctx, repo: &Repo, alice: &Identity, outsider: &Outsider<'_>) -> Result<Outcome, Stop> {
+    let (id, auth) = (repo.id(), &outsider.auth);
+    let expected = "whoever isn't a member is refused, whatever the id of the repository";
+    let broken =
+        |answer: &Answer<'_>, what: &str| -> Outcome { Err(answer.broken(expected, format!("{what} {id:?}"))) };
+    let pulled = cx.perform(Operation::Pull, id, auth, &repo.pull_request(0)).await?;
+    let shown = |manifest: &VaultManifest| manifest.member(&alice.id).is_some();
+    if pulled.is_success() && pulled.message::<PullResponse>().is_ok_and(|pulled| shown(&pulled.manifest)) {
+        return Ok(broken(&pulled, "a pull is served of"));
+    }
+    let fetched = cx.call(super::Call::operation(Operation::FetchMemberKey, id, &alice.id, auth, None)).await?;
+    if fetched.is_success() {
+        return Ok(broken(&fetched, "a member's entry is served of"));
+    }
+    let added = cx.perform(Operation::AddMember, id, auth, &repo.add_request(outsider.by)).await?;
+    if added.is_success() && added.message::<VaultManifest>().is_ok_and(|manifest| shown(&manifest)) {
+        return Ok(broken(&added, "an addMember is carried out in"));
+    }
+    Ok(Ok(()))
+}
