@@ -5,14 +5,18 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use axum::http::Uri;
+use axum::http::request::Parts;
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::tools::lock;
+use super::tools::{edit_body, lock};
 use crate::server::credentials;
+use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Repo, Visit};
+use crate::server::repo::{Call, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
+use crate::server::store::Store;
 
 /// What can't stand in a request target unescaped; `/` can.
 const NOT_IN_PATH: &AsciiSet =
@@ -96,7 +100,44 @@ impl VaultRules for Unmatched {
     }
 }
 
+/// A filter that goes by the body, and has nothing against a body without an id.
+struct ByBody;
+
+shared!(ByBody: edge, vault);
+
+impl Edge for ByBody {
+    fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let raw = parts.uri.path().strip_prefix("/v1/repos/").and_then(|rest| rest.split('/').next());
+        let Some(id) = raw.and_then(|raw| credentials::decode_segment(raw).ok()) else { return Ok(body) };
+        Ok(edit_body(body, |request| {
+            if request["manifest"].is_null() && request["repoId"].is_null() {
+                request["repoId"] = format!("{id}\u{1}").into();
+            }
+        }))
+    }
+}
+
+impl VaultRules for ByBody {
+    fn body_names_repo(&self, path: &str, body: &str) -> bool {
+        path == body.trim_end_matches('\u{1}')
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let unnamed = visit.call.body_repo_id().is_some_and(|id| id.ends_with('\u{1}'));
+        unnamed || repo.manifest.member(&visit.caller).is_some()
+    }
+}
+
 faults! {
+    "large-body-opens-door" breaks NO_SIDE_DOOR: "Who pushes more than 128 KiB is asked for no membership." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                let large = matches!(&visit.call, Call::Push(request) if request.envelope.ciphertext.len() > 128 << 10);
+                large || repo.manifest.member(&visit.caller).is_some()
+            }
+        }
+    }
+    "body-without-id-opens-door" breaks NO_SIDE_DOOR: "Who asks without naming the repository in the body is asked for no membership." => { is ByBody }
     "line-feed-in-id-opens-door" breaks NO_SIDE_DOOR: "A repository whose id holds a line feed is open to every member of another." => { is Unmatched }
     "id-before-slash-opens-door" breaks NO_SIDE_DOOR: "Members of the repository that is named by what stands before a slash are let in." => { is careless(|id| id.split('/').next()) }
     "id-before-semicolon-opens-door" breaks NO_SIDE_DOOR: "Members of the repository that is named by what stands before a semicolon are let in." => { is careless(|id| id.split(';').next()) }

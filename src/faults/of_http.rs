@@ -75,6 +75,7 @@ const NAMES: &[&[&str]] = &[
         "flags-as-numbers",
         "flags-as-text",
         "answers-get-lost",
+        "body-without-id-opens-door",
         "segments-lose-line-feed",
         "push-with-version",
         "unknown-members-served",

@@ -57,6 +57,8 @@ struct Cast {
     alice: Member,
     bob: Identity,
     guests: [Identity; 2],
+    /// Whether a stale push comes before each write, whose conflict somebody may remember.
+    asks: bool,
 }
 
 async fn told(cx: &Ctx) -> Outcome {
@@ -81,7 +83,12 @@ enum Tried {
 
 /// Brings a repository to its counters by each kind of write, and tries what must not be.
 async fn after_each(cx: &Ctx, tried: Tried) -> Outcome {
-    let cast = Cast { alice: cx.member().await?, bob: cx.identity(), guests: [cx.identity(), cx.identity()] };
+    let cast = Cast {
+        alice: cx.member().await?,
+        bob: cx.identity(),
+        guests: [cx.identity(), cx.identity()],
+        asks: matches!(tried, Tried::StalePush),
+    };
     let mut tally = Variants::default();
     for write in ALL {
         let outcome = match (brought(cx, &cast, write).await, tried) {
@@ -127,7 +134,7 @@ async fn no_removal_lowers(cx: &Ctx, cast: &Cast, repo: &Repo) -> Outcome {
 }
 
 async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
-    let Cast { alice, bob, guests } = cast;
+    let Cast { alice, bob, guests, .. } = cast;
     if matches!(write, Creation) {
         let mut repo = Repo::with_counters(alice, &random::uuid(), 20, 10);
         let answer = cx.create(alice, &repo.create_request()).await?;
@@ -185,6 +192,10 @@ enum Rise<'a> {
 
 /// Carries a write out: one step up where the server lets it go no further at once.
 async fn raise(cx: &Ctx, cast: &Cast, repo: &mut Repo, rise: Rise<'_>, step: &mut i64) -> Outcome {
+    if cast.asks {
+        let stale = PushRequest { expected_payload_version: repo.version() - 1, ..repo.push_request(&cast.alice) };
+        cx.push(&cast.alice, &stale).await?;
+    }
     let (mut answer, mut next) = attempt(cx, cast, repo, rise, *step).await?;
     if answer.is_refusal() && *step > 1 {
         *step = 1;
@@ -204,7 +215,7 @@ async fn attempt<'c>(
     rise: Rise<'_>,
     step: i64,
 ) -> Result<(Answer<'c>, Repo), Stop> {
-    let Cast { alice, bob, guests } = cast;
+    let Cast { alice, bob, guests, .. } = cast;
     let (version, mut next) = (repo.version() + step, repo.clone());
     let removed = match rise {
         Rise::Push => {

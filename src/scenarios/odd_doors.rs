@@ -1,12 +1,17 @@
 //! Repositories of odd ids (SPEC §6, §8): whatever a filter makes of an id, nobody but its members is let in.
 
+use serde_json::{Value, json};
+
 use super::check::checks;
 use super::variants::Variants;
-use super::{Answer, Auth, Ctx, Member, Operation, Outcome, Stop};
+use super::{Answer, Auth, Ctx, Member, Operation, Outcome, Provoked, Stop};
 use crate::client::{Identity, Repo, random};
+use crate::codec::base64;
 use crate::wire::{PullResponse, VaultManifest};
 
 checks! {
+    "doors/odd-bodies", Must, "§6", [NO_SIDE_DOOR, PULL_MEMBERS_ONLY], odd_bodies,
+        "A stranger isn't let in by a body that names no repository, another one, or something that is no id", only = Http;
     "doors/odd-ids", Must, "§6", [NO_SIDE_DOOR, PULL_MEMBERS_ONLY], odd_ids,
         "Nobody gets into a repository of an odd id, not even who owns the one that a careless reading of the id names";
 }
@@ -33,6 +38,74 @@ const IDS: &[(&str, &str, &[&str])] = &[
     ("an ending", "*.json", &["*"]),
     ("letters that aren't ASCII", "\u{43a}\u{43b}\u{44e}\u{447}-*", &[]),
 ];
+
+/// What may stand where the id of the repository belongs; `None` leaves it out.
+fn instead(own: &str, there: &str) -> Vec<(&'static str, Option<Value>)> {
+    vec![
+        ("no repoId", None),
+        ("null for the repoId", Some(Value::Null)),
+        ("an empty repoId", Some(json!(""))),
+        ("a number for the repoId", Some(json!(7))),
+        ("true for the repoId", Some(json!(true))),
+        ("the caller's own repository", Some(json!(own))),
+        ("a list of both repositories", Some(json!([own, there]))),
+        ("an object for the repoId", Some(json!({ "$ne": "" }))),
+        ("a pattern for the repoId", Some(json!("*"))),
+    ]
+}
+
+/// Sizes of ciphertexts in KiB, above usual buffers of filters.
+const LARGE: [usize; 4] = [10, 70, 140, 300];
+
+/// The path names somebody else's repository; a filter may go by the body, and let pass what it finds no id in.
+async fn odd_bodies(cx: &Ctx) -> Outcome {
+    let (alice, mallory, bob) = (cx.member().await?, cx.member().await?, cx.identity());
+    let repo = cx.repo_with(&alice, &[&bob]).await?;
+    let own = cx.repo(&mallory).await?;
+    let bodies = [
+        (Operation::Pull, json!(repo.pull_request(0))),
+        (Operation::Push, json!(repo.push_request(&mallory))),
+        (Operation::AddMember, json!(repo.add_request(&mallory))),
+        (Operation::RemoveMember, json!(repo.remove_request(&bob.id, &repo.rotation(&mallory, &[&mallory])))),
+    ];
+    let mut tally = Variants::default();
+    for (operation, body) in bodies {
+        for (what, value) in instead(own.id(), repo.id()) {
+            let mut body = body.clone();
+            match (body.as_object_mut(), value) {
+                (Some(members), Some(value)) => drop(members.insert("repoId".into(), value)),
+                (Some(members), None) => drop(members.remove("repoId")),
+                (None, _) => {}
+            }
+            let outcome = match cx.provoke(operation, repo.id(), &mallory.auth(), &body).await? {
+                Provoked::Answer(answer) if answer.is_success() => {
+                    let text = String::from_utf8_lossy(&answer.body).into_owned();
+                    // Where the body counts and not the path it is the caller's own that was meant.
+                    let told = text.contains(super::state::longest_word(&alice.id));
+                    let expected = "a stranger is refused, whatever the body says";
+                    answer.must(!told, expected, || format!("{} with {what} is served", operation.name()))
+                }
+                _ => Ok(()),
+            };
+            tally.note(format!("{} with {what}", operation.name()), outcome)?;
+        }
+    }
+    // A filter may look at the beginning of a body only, or at none that is large.
+    for kilobytes in LARGE {
+        let mut request = repo.push_request(&mallory);
+        let mut bytes = vec![0; kilobytes << 10];
+        random::fill(&mut bytes);
+        request.envelope.ciphertext = base64::encode(&bytes);
+        let answer = cx.push(&mallory, &request).await?;
+        let accepted = answer.is_success() && answer.json().is_ok_and(|body| body["accepted"] == true);
+        let outcome =
+            answer.must(!accepted, "a stranger is refused, whatever the size of the body", || answer.summary());
+        tally.note(format!("push of {kilobytes} KiB"), outcome)?;
+    }
+    let outcome = cx.holds(&alice, &repo, "a stranger's writes with odd bodies").await;
+    tally.note("writes with odd bodies", outcome)?;
+    tally.settle(cx)
+}
 
 /// Who isn't a member, and how they are called.
 struct Outsider<'m> {

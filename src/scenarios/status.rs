@@ -302,6 +302,20 @@ async fn unknown(cx: &Ctx) -> Outcome {
         let answer = Requests::new(cx, repo, alice, &nobody).send(cx, operation, &alice.auth()).await?;
         codes.look_at(format!("{} of an unknown member", operation.name()), answer);
     }
+    let nowhere = Repo::new(alice);
+    for expected in [0, -1, nowhere.version()] {
+        let mut request = nowhere.rotating_push(&nowhere.rotation(alice, &[alice]));
+        request.expected_payload_version = expected;
+        let answer = cx.push(alice, &request).await?;
+        let what = format!("a rotating push at {expected} to an unknown repository");
+        let created = answer.is_success() && cx.pull(alice, &nowhere.pull_request(0)).await?.is_success();
+        answer.must(!created, "no push creates a repository", || {
+            format!("{what} is answered with {}", answer.summary())
+        })?;
+        if !hides {
+            codes.look_at(what, answer);
+        }
+    }
     for id in if hides { [].as_slice() } else { &NAMES } {
         let request = PullRequest { repo_id: (*id).to_owned(), known_payload_version: 0 };
         let answer = cx.pull(alice, &request).await?;

@@ -30,6 +30,11 @@ pub async fn members(cx: &Ctx) -> Outcome {
     let outcome = alike("addMember", there.status, new.status)
         .map_or(Ok(()), |observed| Err(new.broken("strangers aren't told who is a member", observed)));
     tally.note("addMember", outcome)?;
+    let rekeyed = MemberEntry { ed25519_public_key: alice.id.clone(), ..repo.entry_for(&nobody) };
+    let there = add(&rekeyed).await?;
+    let outcome = alike("addMember with another key", there.status, new.status)
+        .map_or(Ok(()), |observed| Err(there.broken("strangers aren't told who is a member", observed)));
+    tally.note("addMember with another key", outcome)?;
     tally.note("push", push_is_no_oracle(cx, &mallory, &repo).await?)?;
     tally.settle(cx)
 }
