@@ -61,6 +61,12 @@ struct Cast {
     asks: bool,
 }
 
+/// A push of who hasn't seen the last version.
+fn stale(cast: &Cast, repo: &Repo) -> PushRequest {
+    let expected_payload_version = repo.version() - 1;
+    PushRequest { expected_payload_version, ..repo.push_request_at(&cast.alice, repo.version()) }
+}
+
 async fn told(cx: &Ctx) -> Outcome {
     after_each(cx, Tried::StalePush).await
 }
@@ -94,11 +100,7 @@ async fn after_each(cx: &Ctx, tried: Tried) -> Outcome {
         let outcome = match (brought(cx, &cast, write).await, tried) {
             (Ok(repo), Tried::Removal) => no_removal_lowers(cx, &cast, &repo).await,
             (Ok(repo), Tried::Push) => no_push_lowers(cx, &cast, &repo).await,
-            (Ok(repo), Tried::StalePush) => {
-                let expected_payload_version = repo.version() - 1;
-                let stale = PushRequest { expected_payload_version, ..repo.push_request(&cast.alice) };
-                conflicts(&repo, &cx.push(&cast.alice, &stale).await?)
-            }
+            (Ok(repo), Tried::StalePush) => conflicts(&repo, &cx.push(&cast.alice, &stale(&cast, &repo)).await?),
             (Err(stop), _) => Err(stop),
         };
         tally.note(format!("after {}", write.name()), outcome)?;
@@ -193,8 +195,7 @@ enum Rise<'a> {
 /// Carries a write out: one step up where the server lets it go no further at once.
 async fn raise(cx: &Ctx, cast: &Cast, repo: &mut Repo, rise: Rise<'_>, step: &mut i64) -> Outcome {
     if cast.asks {
-        let stale = PushRequest { expected_payload_version: repo.version() - 1, ..repo.push_request(&cast.alice) };
-        cx.push(&cast.alice, &stale).await?;
+        cx.push(&cast.alice, &stale(cast, repo)).await?;
     }
     let (mut answer, mut next) = attempt(cx, cast, repo, rise, *step).await?;
     if answer.is_refusal() && *step > 1 {
