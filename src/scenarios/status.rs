@@ -304,7 +304,8 @@ async fn unknown(cx: &Ctx) -> Outcome {
     }
     let nowhere = Repo::new(alice);
     for expected in [0, -1, nowhere.version()] {
-        let mut request = nowhere.rotating_push(&nowhere.rotation(alice, &[alice]));
+        let rotation = nowhere.rotation_to(alice, &[alice], expected + 1, nowhere.epoch() + 1);
+        let mut request = nowhere.rotating_push(&rotation);
         request.expected_payload_version = expected;
         let answer = cx.push(alice, &request).await?;
         let what = format!("a rotating push at {expected} to an unknown repository");
