@@ -10,8 +10,9 @@ use crate::codec::base64;
 use crate::wire::{PullResponse, VaultManifest};
 
 checks! {
+    only = Http;
     "doors/odd-bodies", Must, "§6", [NO_SIDE_DOOR, PULL_MEMBERS_ONLY], odd_bodies,
-        "A stranger isn't let in by a body that names no repository, another one, or something that is no id", only = Http;
+        "A stranger isn't let in by a body that names no repository, another one, or something that is no id";
     "doors/odd-ids", Must, "§6", [NO_SIDE_DOOR, PULL_MEMBERS_ONLY], odd_ids,
         "Nobody gets into a repository of an odd id, not even who owns the one that a careless reading of the id names";
 }
