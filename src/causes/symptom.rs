@@ -73,6 +73,9 @@ pub(super) struct Symptom<'a> {
 static PLACES: LazyLock<HashMap<&str, usize>> =
     LazyLock::new(|| scenarios::all().enumerate().map(|(place, check)| (check.info.id, place)).collect());
 
+/// What transports say of a connection that ends without an answer.
+pub(super) const UNANSWERED: &str = "the connection was closed";
+
 impl<'a> Symptom<'a> {
     /// What a result tells; `place` stands in for a check that isn't in the catalogue.
     pub(super) fn of(result: &'a CheckResult, place: usize) -> Self {
@@ -111,7 +114,7 @@ impl<'a> Symptom<'a> {
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
             refused,
-            unanswered: observed.contains("connection was closed"),
+            unanswered: observed.contains(UNANSWERED),
             large: exchange.is_some_and(|exchange| has_large_counter(&exchange.request.text)),
             situation: false,
             plain: false,

@@ -319,3 +319,9 @@ fn the_order_of_results_does_not_matter() {
     backwards.reverse();
     assert_eq!(forwards, grouped(&backwards));
 }
+
+#[test]
+fn transports_say_what_is_looked_for() {
+    let closed = crate::client::TransportError::Closed { reason: String::new(), idle: false };
+    assert!(closed.to_string().contains(symptom::UNANSWERED), "{closed}");
+}

@@ -76,7 +76,25 @@ fn named_leniently(request: &mut Value) {
     }
 }
 
+/// Whoever removes somebody stays, whatever the new roster says.
+struct KeepsCaller;
+
+shared!(KeepsCaller: vault);
+
+impl VaultRules for KeepsCaller {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut request = request.clone();
+        let is_there = request.rewrapped_members.iter().any(|entry| entry.ed25519_public_key == visit.caller);
+        let own =
+            repo.manifest.member(&visit.caller).filter(|_| !is_there && visit.caller != request.removed_member_id);
+        let kept = own.map(|own| MemberEntry { key_epoch: request.new_key_epoch, ..own.clone() });
+        request.rewrapped_members.extend(kept);
+        operations::remove(self, visit, repo, &request)
+    }
+}
+
 faults! {
+    "removal-keeps-caller" breaks REMOVE_REPLACES: "Who removes somebody stays a member, also where the new roster doesn't name it." => { is KeepsCaller }
     "removal-in-any-case" breaks REMOVE_REPLACES: "A removal drops from the new roster whoever has the removed id in another letter case." => {
         vault {
             fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {

@@ -23,6 +23,8 @@ checks! {
         "Rewrapped members that name the removed one don't keep it in";
     "remove-member/left-out-of-the-roster", Must, "§6", [REMOVE_REPLACES, REMOVE_ANY_ROSTER], left_out_of_the_roster,
         "The roster is the rewrapped one: who isn't in it has gone as well";
+    "remove-member/caller-left-out", Must, "§6", [REMOVE_REPLACES, REMOVE_REVOKES], caller_left_out,
+        "A removal whose roster leaves out the caller as well leaves it out, or is refused and nothing changes";
     "remove-member/roster-brings-somebody-in", Must, "§6", [REMOVE_REPLACES, REMOVE_ANY_ROSTER], roster_brings_somebody_in,
         "The roster is the rewrapped one: who is new in it reads the repository";
     "remove-member/many-stay", Must, "§6", [REMOVE_REPLACES, STORED_VERBATIM], many_stay,
@@ -249,6 +251,26 @@ async fn left_out_of_the_roster(cx: &Ctx) -> Outcome {
     answer.refused("a pull by who was left out of the roster", &[403])?;
     let answer = cx.push(&carol, &repo.push_request(&carol)).await?;
     answer.refused("a push by who was left out of the roster", &[403])
+}
+
+/// alice removes bob, and wraps the new key to carol only.
+async fn caller_left_out(cx: &Ctx) -> Outcome {
+    let (alice, carol) = (cx.member().await?, cx.member().await?);
+    let bob = cx.identity();
+    let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+    let rotation = repo.rotation(&alice, &[&carol]);
+    let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
+    if !answer.is_success() {
+        // A server may keep its callers from locking themselves out.
+        answer.refused_somehow("a roster that leaves out the caller, unless it is accepted,")?;
+        return cx.readable(&alice, &repo, "a refused removal").await;
+    }
+    repo.apply_rotation(&rotation);
+    cx.watch(&repo);
+    removed(&repo, &answer)?;
+    cx.readable(&carol, &repo, "a removal whose roster leaves out the caller").await?;
+    let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
+    answer.refused("a pull by who has left itself out of the roster", &[403])
 }
 
 /// A replacement in one step: bob goes, carol comes.

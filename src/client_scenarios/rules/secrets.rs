@@ -85,6 +85,9 @@ impl Known {
 
     /// What a text tells, however it is spelled.
     fn told(&self, text: &str) -> Option<String> {
+        // Of a very long one its beginning.
+        let end = (0..=text.len().min(LONGEST_VIEW)).rev().find(|at| text.is_char_boundary(*at));
+        let text = &text[..end.unwrap_or_default()];
         if self.clean.borrow().contains(text) {
             return None;
         }
