@@ -62,7 +62,7 @@ pub(super) fn scan(args: &ScanArgs) -> Result<u8, UsageError> {
     let started = tokio::time::Instant::now();
     let progress = Arc::new(Progress::default());
     let shown = show(&progress);
-    let outcome = scan::scan(&scan::searcher(&secrets, true), &sources, Some(&args.canaries), &progress, args.deadline);
+    let outcome = scan::scan(&scan::searcher(&secrets), &sources, Some(&args.canaries), &progress, args.deadline);
     shown.finish();
     let evidence = Evidence { secrets, sources, outcome };
     let config = StoredConfig { target: target(args), rerun: rerun(args), strict: args.strict, only };

@@ -16,6 +16,53 @@ use crate::ground::lock;
 use crate::requirements::Level;
 use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
+/// Checks that ask some eighty times and more, most of it one after the other: those that take 4 s and more in
+/// `--embedded --quirk latency-50ms -v`. Where answers take long, a run is over when the last of these is, so they begin early.
+const LONG: [&str; 28] = [
+    "auth/nonce-not-foretold",
+    "auth/nonce-reused-after-many-logins",
+    "auth/nonce-reused-in-disguise",
+    "auth/odd-bytes",
+    "auth/signature-after-right-login",
+    "bad-input/incomplete-objects",
+    "create-repo/malformed-leaves-nothing",
+    "disclosure/diagnostics",
+    "disclosure/listings",
+    "doors/carried-authority",
+    "doors/headers",
+    "doors/methods",
+    "doors/odd-ids",
+    "doors/spellings",
+    "ids/similar-letters",
+    "ids/similar-parts",
+    "ids/similar-to-parsers",
+    "push/refused-comes-with-no-later-write",
+    "rights/begin-in-any-sequence",
+    "rights/begin-with-add-member",
+    "rights/end-in-any-sequence",
+    "rights/end-with-removal",
+    "status/whatever-the-headers",
+    "status/without-token",
+    "texts/by-removal",
+    "texts/wrapped-keys",
+    "token/identity-elsewhere",
+    "token/jwt-chooses-its-key",
+];
+/// How many of those that judge the whole run do so at once. Most of what they do is asking again.
+const FINALE_JOBS: usize = 4;
+
+fn is_long(check: &Check) -> bool {
+    LONG.contains(&check.info.base())
+}
+
+/// The same checks, the long ones behind the first sixth: by then it is known what plain requests get.
+fn long_ones_early(checks: Vec<&'static Check>) -> Vec<&'static Check> {
+    let (long, mut others): (Vec<_>, Vec<_>) = checks.into_iter().partition(|check| is_long(check));
+    let place = others.len() / 6;
+    others.splice(place..place, long);
+    others
+}
+
 /// Runs checks until they are done; `events` gets a start and an end for each. `jobs` checks run at once, and `lonely_jobs` of
 /// those that load the server.
 pub async fn run_all(
@@ -27,13 +74,18 @@ pub async fn run_all(
 ) {
     let phases = [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous, Phase::Storage, Phase::Crash];
     for phase in phases {
-        let of_phase: Arc<[&'static Check]> = checks.iter().copied().filter(|check| check.phase == phase).collect();
+        let mut of_phase: Vec<_> = checks.iter().copied().filter(|check| check.phase == phase).collect();
         let workers = match phase {
             Phase::Parallel => jobs.min(of_phase.len()),
             Phase::Alone => lonely_jobs,
-            // A search through all that was seen would keep others waiting; and which check has killed the server must be clear.
-            Phase::Finale | Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
+            Phase::Finale => jobs.min(FINALE_JOBS),
+            // Which check has killed the server must be clear.
+            Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
         };
+        if workers > 1 {
+            of_phase = long_ones_early(of_phase);
+        }
+        let of_phase: Arc<[&'static Check]> = of_phase.into();
         let next = Arc::new(AtomicUsize::new(0));
         let met = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = JoinSet::new();
@@ -222,4 +274,27 @@ fn mark_as_killer(result: &mut CheckResult, reason: &str) {
     };
     result.message = format!("{} (expected: {})", finding.observed, finding.expected);
     result.findings.insert(0, finding);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenarios;
+
+    #[test]
+    fn long_checks_are_those_that_run_beside_others() {
+        let long: Vec<_> = scenarios::all().filter(|check| is_long(check)).collect();
+        assert_eq!(long.len(), LONG.len(), "an id of LONG is no check's");
+        assert!(long.iter().all(|check| matches!(check.phase, Phase::Parallel | Phase::Alone)));
+    }
+
+    #[test]
+    fn none_is_lost_when_the_long_ones_come_early() {
+        let before: Vec<_> = scenarios::all().collect();
+        let mut after: Vec<_> = long_ones_early(before.clone()).iter().map(|check| check.info.id).collect();
+        assert!(is_long(scenarios::all().find(|check| check.info.id == after[before.len() / 6]).unwrap()));
+        let mut ids: Vec<_> = before.iter().map(|check| check.info.id).collect();
+        (ids.sort_unstable(), after.sort_unstable());
+        assert_eq!(ids, after);
+    }
 }

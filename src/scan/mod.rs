@@ -20,7 +20,7 @@ mod work;
 pub use forms::{Form, PARTIAL, forms};
 pub use job::{Place, Sighting};
 pub use search::{Found, Searcher, SearcherBuilder};
-pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher};
+pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher, searcher_of_answers};
 pub use source::{Hit, Outcome, Progress, Role, Source, SourceError};
 pub use stream::{Look, first_found};
 pub use work::scan;

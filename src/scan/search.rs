@@ -56,14 +56,18 @@ impl Needle {
 }
 
 /// Collects needles.
-#[derive(Default)]
 pub struct SearcherBuilder {
+    stride: usize,
     needles: Vec<Needle>,
     arena: Vec<u8>,
     names: Vec<&'static str>,
 }
 
 impl SearcherBuilder {
+    fn new(stride: usize) -> Self {
+        Self { stride, needles: Vec::new(), arena: Vec::new(), names: Vec::new() }
+    }
+
     /// Looks for these bytes, or for any `window` of them in a row. Fewer than twelve are ignored, and so is what has too
     /// few different bytes to be anybody's secret.
     pub fn add(&mut self, tag: u32, form: &'static str, bytes: &[u8], window: usize) {
@@ -95,9 +99,9 @@ impl SearcherBuilder {
 
     /// Ready to search.
     pub fn build(self) -> Searcher {
-        let Self { needles, arena, names } = self;
-        let index = Index::new(&arena, needles.iter().map(|needle| (needle.range(), needle.window as usize)));
-        Searcher { index, needles, arena, names }
+        let Self { stride, needles, arena, names } = self;
+        let index = Index::new(&arena, needles.iter().map(|needle| (needle.range(), needle.window as usize)), stride);
+        Searcher { stride, index, needles, arena, names }
     }
 }
 
@@ -110,6 +114,8 @@ fn is_monotonous(bytes: &[u8]) -> bool {
 
 /// A set of needles, ready to search.
 pub struct Searcher {
+    /// How far apart a text is looked at, in bytes.
+    stride: usize,
     index: Index,
     /// In the order of the arena.
     needles: Vec<Needle>,
@@ -124,9 +130,15 @@ impl std::fmt::Debug for Searcher {
 }
 
 impl Searcher {
-    /// Starts collecting needles.
+    /// Starts collecting needles that are looked for in much text.
     pub fn builder() -> SearcherBuilder {
-        SearcherBuilder::default()
+        SearcherBuilder::new(STRIDE)
+    }
+
+    /// Starts collecting needles that are looked for in little text: it is looked at at every byte, so that the index is an eighth
+    /// as large and as fast to make.
+    pub fn builder_for_little_text() -> SearcherBuilder {
+        SearcherBuilder::new(1)
     }
 
     /// Memory that it takes, in bytes.
@@ -139,16 +151,17 @@ impl Searcher {
         self.needles.len()
     }
 
-    /// Shows to `visit` every needle of which a piece stands at a multiple of eight in `text[from..to]`. Needles are compared
+    /// Shows to `visit` every needle of which a piece stands at a multiple of the stride in `text[from..to]`. Needles are compared
     /// with the whole text. A needle may be shown once for each of its pieces.
     pub fn search(&self, text: &[u8], from: usize, to: usize, mut visit: impl FnMut(Found)) {
         if self.needles.is_empty() {
             return;
         }
         let last = to.min((text.len() + 1).saturating_sub(PREFIX));
-        let mut at = from.next_multiple_of(STRIDE);
+        let mut at = from.next_multiple_of(self.stride);
         const SPAN: usize = GROUP * STRIDE;
-        while at + SPAN <= last
+        while self.stride == STRIDE
+            && at + SPAN <= last
             && let Some(group) = text.get(at..at + SPAN)
         {
             let mut passed = 0_u32;
@@ -161,8 +174,11 @@ impl Searcher {
             }
             at += SPAN;
         }
-        for at in (at..last).step_by(STRIDE) {
-            self.look_up(text, at, &mut visit);
+        for at in (at..last).step_by(self.stride) {
+            let word = text.get(at..).and_then(|rest| rest.first_chunk());
+            if word.is_none_or(|word| self.index.may_be(u64::from_le_bytes(*word)) == 1) {
+                self.look_up(text, at, &mut visit);
+            }
         }
     }
 
@@ -284,11 +300,12 @@ mod tests {
                 }
                 text.extend(std::iter::repeat_n(9, gap));
             }
-            let mut builder = Searcher::builder();
-            for (tag, (needle, window)) in (0..).zip(&needles) {
-                builder.add(tag, "raw", needle, *window);
+            for mut builder in [Searcher::builder(), Searcher::builder_for_little_text()] {
+                for (tag, (needle, window)) in (0..).zip(&needles) {
+                    builder.add(tag, "raw", needle, *window);
+                }
+                prop_assert_eq!(builder.build().find_all(&text), naive(&needles, &text));
             }
-            prop_assert_eq!(builder.build().find_all(&text), naive(&needles, &text));
         }
 
         /// Any twelve bytes of a secret, in any form, wherever they stand.
@@ -299,9 +316,10 @@ mod tests {
             before in prop::collection::vec(any::<u8>(), 0..9),
             after in prop::collection::vec(any::<u8>(), 0..9),
         ) {
-            let mut builder = Searcher::builder();
-            builder.add_forms(7, &secret, false);
-            let searcher = builder.build();
+            let searchers = [Searcher::builder(), Searcher::builder_for_little_text()].map(|mut builder| {
+                builder.add_forms(7, &secret, false);
+                builder.build()
+            });
             let part = [&before[..], &secret[start..start + 12], &after[..]].concat();
             let spelled = [
                 part.clone(),
@@ -312,9 +330,9 @@ mod tests {
                 format!("{part:?}").into_bytes(),
                 part.iter().map(|byte| byte.to_string()).collect::<Vec<_>>().join(",").into_bytes(),
             ];
-            for text in spelled {
-                let found = searcher.find_all(&text);
-                prop_assert!(found.iter().any(|found| found.tag == 7), "{:?}", String::from_utf8_lossy(&text));
+            for (text, searcher) in spelled.iter().flat_map(|text| searchers.iter().map(move |searcher| (text, searcher))) {
+                let found = searcher.find_all(text);
+                prop_assert!(found.iter().any(|found| found.tag == 7), "{:?}", String::from_utf8_lossy(text));
             }
         }
     }

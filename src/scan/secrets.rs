@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::search::SearcherBuilder;
 use super::{Searcher, Sighting};
 use crate::codec::base64;
 use crate::ground::hex;
@@ -76,13 +77,20 @@ impl Secret {
     }
 }
 
-/// The searcher for some secrets; their positions are the tags. Without `parts`, only values of accounts count in part, which
-/// makes a smaller index.
-pub fn searcher(secrets: &[Secret], parts: bool) -> Arc<Searcher> {
-    let mut builder = Searcher::builder();
+/// The searcher for some secrets in files; their positions are the tags. Keys and values of accounts count in part.
+pub fn searcher(secrets: &[Secret]) -> Arc<Searcher> {
+    with_forms(Searcher::builder(), secrets, Class::counts_in_part)
+}
+
+/// The searcher for some secrets in the answers of a run, which are little text; their positions are the tags. Only values of
+/// accounts count in part, which makes a smaller index.
+pub fn searcher_of_answers(secrets: &[Secret]) -> Arc<Searcher> {
+    with_forms(Searcher::builder_for_little_text(), secrets, |class| class == Class::Account)
+}
+
+fn with_forms(mut builder: SearcherBuilder, secrets: &[Secret], in_part: impl Fn(Class) -> bool) -> Arc<Searcher> {
     for (tag, secret) in (0..).zip(secrets) {
-        let in_part = secret.class == Class::Account || parts && secret.class.counts_in_part();
-        builder.add_forms(tag, &secret.bytes, !in_part);
+        builder.add_forms(tag, &secret.bytes, !in_part(secret.class));
     }
     Arc::new(builder.build())
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
+use serde_json::Value;
 
 pub use self::setup::into_trouble;
 pub use self::site::{Place, Site};
@@ -65,6 +66,23 @@ impl std::ops::Deref for Member {
 
     fn deref(&self) -> &Identity {
         &self.identity
+    }
+}
+
+/// A body that is parsed when its JSON is first asked for.
+pub(super) struct LazyJson {
+    bytes: Option<Bytes>,
+    parsed: OnceLock<Option<Value>>,
+}
+
+impl LazyJson {
+    fn new(bytes: Option<Bytes>) -> Self {
+        Self { bytes, parsed: OnceLock::new() }
+    }
+
+    /// Its JSON; `None` where there is none.
+    pub fn get(&self) -> Option<&Value> {
+        self.parsed.get_or_init(|| serde_json::from_slice(self.bytes.as_ref()?).ok()).as_ref()
     }
 }
 

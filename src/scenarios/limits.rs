@@ -16,13 +16,12 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
-use serde::Deserialize;
 use serde_json::Value;
 
 use self::asked::{Asked, who};
 use self::rosters::Rosters;
 use super::recording::{Caller, repo_in_path};
-use super::{Call, Operation, Stop};
+use super::{Call, LazyJson, Operation, Stop};
 use crate::client::RawAnswer;
 use crate::ground::lock;
 use crate::wire::{ChallengeResponse, CreateRepoRequest, PushResponse, TokenRequest};
@@ -158,13 +157,6 @@ pub struct Limits {
     busy_at_times: AtomicBool,
 }
 
-/// The roster of a push.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Rotated {
-    rotated_members: Option<Vec<Value>>,
-}
-
 /// 402, 413 and 429, and 503 for a while, say nothing else than a limit. gRPC has a word of its own for when to come back.
 fn says_limit(status: u16, headers: &HeaderMap) -> bool {
     let for_a_while = || headers.contains_key(RETRY_AFTER) || headers.contains_key("grpc-retry-pushback-ms");
@@ -173,9 +165,9 @@ fn says_limit(status: u16, headers: &HeaderMap) -> bool {
 
 impl Limits {
     /// Takes note of an answer, and tells which limit it may be.
-    pub(super) fn weigh(&self, call: &Call<'_>, caller: &Caller, answer: &RawAnswer) -> Option<Limit> {
+    pub(super) fn weigh(&self, call: &Call<'_>, json: &LazyJson, caller: &Caller, answer: &RawAnswer) -> Option<Limit> {
         let operation = call.operation?;
-        let asked = Asked { operation, call, who: who(call, caller) };
+        let asked = Asked { operation, call, json, who: who(operation, json, caller) };
         if answer.status.is_success() {
             self.succeeded(&asked, answer);
         }
@@ -248,10 +240,10 @@ impl Limits {
                 }
             }
             Operation::Push => {
-                let rotated = asked.body::<Rotated>().and_then(|request| request.rotated_members);
+                let rotated = asked.json().and_then(|request| request.get("rotatedMembers")?.as_array());
                 let told = serde_json::from_slice::<PushResponse>(&answer.body).ok().filter(|told| told.accepted);
                 if let (Some(members), Some(told), Some(repo)) = (rotated, told, repo_in_path(&asked.call.path)) {
-                    self.rosters.remember(&repo, told.payload_version, &members);
+                    self.rosters.remember(&repo, told.payload_version, members);
                 }
             }
             _ => {}

@@ -80,6 +80,7 @@ pub use answer::{Answer, NO_OPERATION};
 pub(crate) use bad_input::{consumed::body_taken_for_request, json_request};
 pub use blobs::{Blobs, Foreign};
 pub use check::{Body, Check, CheckInfo, Finding, Need, Omission, Outcome, Phase, Status, Stop};
+use context::LazyJson;
 pub use context::{Auth, Call, Ctx, Member, Provoked};
 pub(crate) use discovery::{candidates, is_signed_by};
 pub use hosting::{Hosting, Launch};

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
+use http::header::DATE;
 use serde_json::Value;
 
 use self::held::{held, parts};
@@ -21,7 +22,7 @@ use crate::client::{Exchange, RawRequest, Repo, random};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
 use crate::ground::lock;
-use crate::scan::{Class, Look, Secret, first_found, searcher};
+use crate::scan::{Class, Look, Secret, first_found, searcher_of_answers};
 use crate::wire::VaultManifest;
 
 checks! {
@@ -53,10 +54,10 @@ fn said<'a>(path: &str, headers: impl IntoIterator<Item = &'a [u8]>, body: Optio
     all.join(&b'\n')
 }
 
-/// Everything that an answer says.
+/// Everything that an answer says, but for the date, which would make each text another.
 fn told(answer: &Answer<'_>) -> Vec<u8> {
     let mut text = answer.body.to_vec();
-    for value in answer.headers.values() {
+    for (_, value) in answer.headers.iter().filter(|(name, _)| **name != DATE) {
         text.push(b'\n');
         text.extend_from_slice(value.as_bytes());
     }
@@ -65,12 +66,20 @@ fn told(answer: &Answer<'_>) -> Vec<u8> {
 
 /// What is in an answer and wasn't in its request.
 fn leaked(look: &Look, told: &[u8], said: &[u8]) -> Vec<usize> {
-    let found: Vec<_> = look.at(told).into_iter().map(|sighting| sighting.tag as usize).collect();
+    unasked(look, &tags(look, told), said)
+}
+
+/// What of this isn't in a request.
+fn unasked(look: &Look, found: &[usize], said: &[u8]) -> Vec<usize> {
     if found.is_empty() {
-        return found;
+        return Vec::new();
     }
-    let echoed: HashSet<_> = look.at(said).into_iter().map(|sighting| sighting.tag as usize).collect();
-    found.into_iter().filter(|tag| !echoed.contains(tag)).collect()
+    let echoed: HashSet<_> = tags(look, said).into_iter().collect();
+    found.iter().copied().filter(|tag| !echoed.contains(tag)).collect()
+}
+
+fn tags(look: &Look, text: &[u8]) -> Vec<usize> {
+    look.at(text).into_iter().map(|sighting| sighting.tag as usize).collect()
 }
 
 fn secrets(items: Vec<(&'static str, Vec<u8>)>) -> Vec<Secret> {
@@ -195,9 +204,21 @@ impl Refusals {
                         .any(|repo| state.readers.get(repo).is_some_and(|readers| readers.contains(caller)))
             })
         };
-        let found = first_found(&searcher(&secrets, false), &state.kept, |look, kept| {
-            let leaked = leaked(look, &kept.told, &kept.said);
-            let tag = leaked.into_iter().find(|tag| !may_read(kept.caller.as_ref(), *tag))?;
+        // Most say the same as others do: each text is searched once.
+        let (mut texts, mut places) = (Vec::<(&[u8], Vec<&Kept>)>::new(), HashMap::new());
+        for kept in &state.kept {
+            let place = *places.entry(kept.told.as_slice()).or_insert(texts.len());
+            if place == texts.len() {
+                texts.push((&kept.told, Vec::new()));
+            }
+            texts[place].1.push(kept);
+        }
+        let found = first_found(&searcher_of_answers(&secrets), &texts, |look, (told, all)| {
+            let tags = tags(look, told);
+            let (tag, kept) = all.iter().find_map(|kept| {
+                let mut leaked = unasked(look, &tags, &kept.said).into_iter();
+                Some((leaked.find(|tag| !may_read(kept.caller.as_ref(), *tag))?, kept))
+            })?;
             let status = kept.exchange.status.unwrap_or_default();
             Some(Finding {
                 expected: "a refusal says nothing of a repository to whoever isn't a member".into(),
@@ -295,7 +316,7 @@ fn look_at<'c>(
     };
     let body = Bytes::from(answer.exchange.request.text.clone());
     let said = said(&answer.exchange.path, authorization.map(str::as_bytes), Some(&body));
-    let found = leaked(&Look::new(&searcher(secrets, false)), &text, &said);
+    let found = leaked(&Look::new(&searcher_of_answers(secrets)), &text, &said);
     let secret = found
         .into_iter()
         .map(|tag| secrets[tag].what.as_ref())
@@ -327,7 +348,7 @@ mod tests {
         let mut items = Vec::new();
         held(&json!({ "members": [{ "ed25519PublicKey": id }] }), &mut items);
         let secrets = secrets(items);
-        let look = Look::new(&searcher(&secrets, false));
+        let look = Look::new(&searcher_of_answers(&secrets));
         let url = base64::encode_url(&[0xfb; 32]);
         let escaped = id.replace('+', "\\u002b").replace('/', "\\/");
         for spelled in [&id, &url, &escaped] {

@@ -244,7 +244,7 @@ async fn gather(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
     let progress = Stopping(Arc::default());
     let shared = Arc::clone(&progress.0);
     let search = tokio::task::spawn_blocking(move || {
-        let outcome = scan::scan(&scan::searcher(&secrets, true), &sources, save.as_deref(), &shared, limit);
+        let outcome = scan::scan(&scan::searcher(&secrets), &sources, save.as_deref(), &shared, limit);
         Arc::new(Evidence { secrets, sources, outcome })
     });
     search.await.map_err(|error| Missing::Failed(error.to_string()))

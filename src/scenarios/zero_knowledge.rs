@@ -6,7 +6,7 @@ use super::check::checks;
 use super::{Answer, Ctx, Finding, Member, Operation, Outcome, Provoked, Stop};
 use crate::client::{Repo, canary_text};
 use crate::codec::{DataKey, base64};
-use crate::scan::{Class, Look, Secret, first_found, searcher};
+use crate::scan::{Class, Look, Secret, first_found, searcher_of_answers};
 
 checks! {
     "zero-knowledge/nothing-leaks", Must, "§10", [ZERO_KNOWLEDGE], nothing_leaks,
@@ -67,7 +67,7 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
     let observer = &cx.world.seen.observer;
     let (answers, unsearched) = observer.answers();
     let secrets = cx.world.seen.ledger.never_served();
-    let hit = first_found(&searcher(&secrets, false), &answers, |look, kept| {
+    let hit = first_found(&searcher_of_answers(&secrets), &answers, |look, kept| {
         Some((kept.clone(), look.at(&kept.body).into_iter().next()?))
     });
     if let Some((kept, found)) = hit {
@@ -119,7 +119,8 @@ fn spike(cx: &Ctx, body: &mut Value, place: &str, key: &DataKey) -> Vec<Secret> 
 
 /// An answer that was accepted holds none of these.
 fn dropped(answer: &Answer<'_>, secrets: &[Secret], place: &str) -> Outcome {
-    let found = if answer.is_success() { Look::new(&searcher(secrets, false)).at(&answer.body) } else { Vec::new() };
+    let found =
+        if answer.is_success() { Look::new(&searcher_of_answers(secrets)).at(&answer.body) } else { Vec::new() };
     let place = if place.is_empty() { "the request" } else { place };
     answer.must(
         found.is_empty(),

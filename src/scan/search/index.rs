@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-/// Distance of the places where a text is looked at.
+/// Distance of the places where much text is looked at. Little text is looked at at every byte, which takes an eighth of the pieces.
 pub(super) const STRIDE: usize = 8;
 /// How much of a piece the bitmap knows.
 pub(super) const PREFIX: usize = 5;
@@ -42,11 +42,13 @@ fn short_word(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// The offsets of the pieces of a needle that go into the index: eight in a row (one for each alignment of the text), again
-/// and again so that every window holds eight in a row.
-fn offsets(length: usize, window: usize, piece: usize) -> impl Iterator<Item = usize> {
-    let period = window - piece + 1 - (STRIDE - 1);
-    (0..=length - piece).filter(move |offset| offset % period < STRIDE)
+/// The offsets of the pieces of a needle that go into the index: `stride` in a row (one for each alignment of the text), again
+/// and again so that every window holds that many in a row.
+fn offsets(length: usize, window: usize, piece: usize, stride: usize) -> impl Iterator<Item = usize> {
+    let period = window - piece + 1 - (stride - 1);
+    (0..=length - piece)
+        .step_by(period)
+        .flat_map(move |first| first..(first + stride.min(period)).min(length - piece + 1))
 }
 
 #[derive(Clone, Copy)]
@@ -132,16 +134,17 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Of needles that are ranges of an arena, and how much of each has to be there: [`PREFIX`] + [`STRIDE`] - 1 or more.
-    pub fn new(arena: &[u8], needles: impl Iterator<Item = (Range<usize>, usize)> + Clone) -> Self {
-        let fits = |window: usize, piece: &usize| window >= piece + STRIDE - 1;
+    /// Of needles that are ranges of an arena, and how much of each has to be there: [`PREFIX`] + [`STRIDE`] - 1 or more. Texts
+    /// are looked at every `stride` bytes.
+    pub fn new(arena: &[u8], needles: impl Iterator<Item = (Range<usize>, usize)> + Clone, stride: usize) -> Self {
+        let fits = move |window: usize, piece: &usize| window >= piece + stride - 1;
         let pieces = |number: usize| {
             let is_for = move |(_, window): &(Range<usize>, usize)| {
                 PIECES.iter().rposition(|piece| fits(*window, piece)) == Some(number)
             };
             let piece = PIECES[number];
             needles.clone().filter(is_for).flat_map(move |(range, window)| {
-                offsets(range.len(), window, piece).map(move |offset| range.start + offset)
+                offsets(range.len(), window, piece, stride).map(move |offset| range.start + offset)
             })
         };
         let counts = [0, 1, 2].map(|number| pieces(number).count());

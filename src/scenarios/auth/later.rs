@@ -1,7 +1,9 @@
 //! A last look at the logins of the whole run: what was right at once may go wrong after some hundred others, or a second later.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 use super::spend;
@@ -78,6 +80,9 @@ const CHALLENGES: usize = 144;
 /// The same when there is time: all but one run in fifty meet a nonce that begins with a zero byte.
 const MANY_CHALLENGES: usize = 1000;
 
+/// Challenges that are asked for together.
+const AT_ONCE: usize = 4;
+
 /// Keys of odd shape are made; nonces are waited for, and redeemed at once, so that a server needn't hold many.
 async fn odd_bytes(cx: &Ctx) -> Outcome {
     let (mut refused, mut tried) = (Vec::new(), 0);
@@ -95,11 +100,11 @@ async fn odd_bytes(cx: &Ctx) -> Outcome {
         tried += 1;
     }
     let challenges = if cx.thorough() { MANY_CHALLENGES } else { CHALLENGES };
-    for _ in 0..challenges {
-        let who = Identity::generate();
-        let request = cx.redeem(&who, &nonce_of(cx, &who).await?)?;
-        if let Some(what) = oddity_of(&request) {
-            note_refusal(cx, &request, what.into(), &mut refused).await?;
+    let at_once = if cx.world.manners.one_connection.load(Ordering::Relaxed) { 1 } else { AT_ONCE };
+    let mut logins = stream::iter(0..challenges).map(|_| odd_login(cx)).buffered(at_once);
+    while let Some(login) = logins.next().await {
+        if let Some(refusal) = login? {
+            refused.extend(refusal);
             tried += 1;
         }
     }
@@ -112,6 +117,16 @@ async fn odd_bytes(cx: &Ctx) -> Outcome {
     names.dedup();
     let observed = format!("refused: {}", names.join("; "));
     Err(Stop::Broken(Box::new(Finding::shown(RIGHT_WORKS, observed, exchange))))
+}
+
+/// A challenge, redeemed where it makes an odd login; what was refused then.
+async fn odd_login(cx: &Ctx) -> Result<Option<Refused>, Stop> {
+    let who = Identity::generate();
+    let request = cx.redeem(&who, &nonce_of(cx, &who).await?)?;
+    let Some(what) = oddity_of(&request) else { return Ok(None) };
+    let mut refused = Vec::new();
+    note_refusal(cx, &request, what.into(), &mut refused).await?;
+    Ok(Some(refused))
 }
 
 async fn nonce_of(cx: &Ctx, who: &Identity) -> Result<String, Stop> {

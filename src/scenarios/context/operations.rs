@@ -183,27 +183,26 @@ impl Ctx {
     /// As [`Self::call`], with the transport's error as it is.
     pub async fn try_call(&self, call: Call<'_>) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let transport = self.transport_of(&call);
-        if let Err(error) = transport.can_say(&prepare(&call).0) {
-            let (request, authorization) = prepare(&call);
-            let exchange = self.record(&call, &request, authorization, &Err(error.clone()), Duration::ZERO);
+        let prepared = prepare(&call);
+        if let Err(error) = transport.can_say(&prepared.request) {
+            let exchange = self.record(&call, &prepared, &Err(error.clone()), Duration::ZERO);
             return (Arc::new(exchange), Err(error));
         }
-        let (request, authorization) = self.prepare(&call);
+        self.note_sending(&call, &prepared);
         let started = Instant::now();
         let mut limits = Vec::new();
         let bound = call.bound.unwrap_or(transport.timeout());
-        let result = self.world.send(transport, &request, bound, &mut limits).await;
+        let result = self.world.send(transport, &prepared.request, bound, &mut limits).await;
         let served = result.as_ref().is_ok_and(|answer| answer.status != http::StatusCode::SERVICE_UNAVAILABLE);
         for limit in limits {
             let busy = served && is_busy_for_who_knows(&limit);
             // Waited out, but an answer like any other.
-            let (exchange, _) =
-                self.conclude(&call, &request, authorization.clone(), Ok(limit), (started, Instant::now()));
+            let (exchange, _) = self.conclude(&call, &prepared, Ok(limit), (started, Instant::now()));
             if busy {
                 self.was_busy(exchange);
             }
         }
-        let (exchange, result) = self.conclude(&call, &request, authorization, result, (started, Instant::now()));
+        let (exchange, result) = self.conclude(&call, &prepared, result, (started, Instant::now()));
         (exchange, self.confirm_limit(result).await)
     }
 
@@ -248,7 +247,7 @@ impl Ctx {
     /// Starts a request and stops after a share of its body (0.0: after the head).
     pub async fn hold(&self, call: &Call<'_>, share: f64) -> crate::client::HeldRequest {
         let transport = self.transport_of(call);
-        transport.hold(self.prepare(call).0, share, transport.timeout() * 3).await
+        transport.hold(self.prepare(call).request, share, transport.timeout() * 3).await
     }
 
     /// Finishes a request that was held.
@@ -257,11 +256,11 @@ impl Ctx {
         call: &Call<'_>,
         held: crate::client::HeldRequest,
     ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
-        let (request, authorization) = prepare(call);
+        let prepared = prepare(call);
         let started = held.started();
         let result = held.finish().await;
-        self.world.note_together(&request, &[&result]);
-        let (exchange, result) = self.conclude(call, &request, authorization, result, (started, Instant::now()));
+        self.world.note_together(&prepared.request, &[&result]);
+        let (exchange, result) = self.conclude(call, &prepared, result, (started, Instant::now()));
         (exchange, self.confirm_limit(result).await)
     }
 }

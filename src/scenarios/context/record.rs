@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::answer::{Answer, NO_OPERATION, parse_json};
 use super::super::recording::{Caller, repo_in_path};
-use super::{Auth, Call, Ctx, Place, REMEMBERED, lock};
+use super::{Auth, Call, Ctx, LazyJson, Place, REMEMBERED, lock};
 use crate::client::{Exchange, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Transport, TransportError};
 use crate::ground::shown;
 use crate::requirements::Revision;
@@ -31,8 +31,15 @@ impl Ctx {
         }
     }
 
-    /// The request on the wire and its `Authorization` as a record may show it; the blobs in it count as sent.
-    pub(super) fn prepare(&self, call: &Call<'_>) -> (RawRequest, Option<String>) {
+    /// As [`prepare`], for a request that is about to be sent: the blobs in it count as sent.
+    pub(super) fn prepare(&self, call: &Call<'_>) -> Prepared {
+        let prepared = prepare(call);
+        self.note_sending(call, &prepared);
+        prepared
+    }
+
+    /// Takes note of a request that is about to be sent.
+    pub(super) fn note_sending(&self, call: &Call<'_>, prepared: &Prepared) {
         // One after the other, and now and then the same again, so that each meets each.
         if self.spreads.load(Ordering::Relaxed) && self.choose(6) > 0 {
             self.turn.fetch_add(1, Ordering::Relaxed);
@@ -40,38 +47,35 @@ impl Ctx {
         if call.operation.is_none() && call.method != http::Method::GET {
             self.world.seen.known.touched_by(&call.path);
         }
-        if let (Some(operation), Some(body)) = (call.operation, &call.body)
-            && operation.is_write()
-        {
+        if call.body.is_some() && call.operation.is_some_and(Operation::is_write) {
             let allowed = call.validated && !self.provoking.load(Ordering::Relaxed);
-            let body = serde_json::from_slice::<Value>(body).ok();
-            let named = body.as_ref().and_then(|body| body.pointer("/manifest/repoId"));
+            let body = prepared.json.get();
+            let named = body.and_then(|body| body.pointer("/manifest/repoId"));
             // Nothing says whether path or body decides where they differ, as long as the caller may write there.
-            let in_body = body.as_ref().and_then(|body| body.get("repoId")).and_then(Value::as_str).map(str::to_owned);
+            let in_body = body.and_then(|body| body.get("repoId")).and_then(Value::as_str).map(str::to_owned);
             let in_path = repo_of(&call.path, named);
             let in_body = in_body.filter(|id| in_path.as_ref() != Some(id));
             for repo in in_path.into_iter().chain(in_body) {
                 self.world.seen.known.touched(&repo);
-                self.world.seen.blobs.sent(&repo, body.as_ref().filter(|_| allowed));
-                if let Some(body) = &body {
+                self.world.seen.blobs.sent(&repo, body.filter(|_| allowed));
+                if let Some(body) = body {
                     self.world.seen.refusals.sent(&repo, &self.world.caller(call.auth), body);
                 }
             }
         }
-        prepare(call)
     }
 
     /// Records an exchange and shows its answer to the observer.
     pub(super) fn conclude(
         &self,
         call: &Call<'_>,
-        request: &RawRequest,
-        authorization: Option<String>,
+        prepared: &Prepared,
         result: Result<RawAnswer, TransportError>,
         (started, ended): (Instant, Instant),
     ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let took = ended.saturating_duration_since(started);
-        let exchange = Arc::new(self.record(call, request, authorization, &result, took));
+        let exchange = Arc::new(self.record(call, prepared, &result, took));
+        let request = &prepared.request;
         for recording in self.recording.get().into_iter().chain(self.world.recording_of(self.check.id)) {
             recording.note(call, self.world.caller(call.auth), (started, ended), result.as_ref().ok());
         }
@@ -91,7 +95,12 @@ impl Ctx {
             }
             let answer = Answer {
                 cx: self,
-                limit: self.world.manners.limits.weigh(call, &self.world.caller(call.auth), &raw).map(Box::new),
+                limit: self
+                    .world
+                    .manners
+                    .limits
+                    .weigh(call, &prepared.json, &self.world.caller(call.auth), &raw)
+                    .map(Box::new),
                 exchange: exchange.clone(),
                 operation: call.operation,
                 status: raw.status.as_u16(),
@@ -126,8 +135,7 @@ impl Ctx {
     pub(super) fn record(
         &self,
         call: &Call<'_>,
-        request: &RawRequest,
-        authorization: Option<String>,
+        Prepared { request, authorization, .. }: &Prepared,
         result: &Result<RawAnswer, TransportError>,
         duration: Duration,
     ) -> Exchange {
@@ -137,7 +145,7 @@ impl Ctx {
             operation: call.operation.map_or(NO_OPERATION, Operation::name),
             method: request.method.to_string(),
             path: self.world.mask(request.path.clone()),
-            authorization,
+            authorization: authorization.clone(),
             request: recorded(request.body.as_deref().unwrap_or_default()),
             status: answer.map(|answer| answer.status.as_u16()),
             grpc: self.record_call(call, answer),
@@ -227,8 +235,18 @@ fn repo_of(path: &str, named: Option<&Value>) -> Option<String> {
     repo_in_path(path).or_else(|| named?.as_str().map(str::to_owned))
 }
 
-/// The request on the wire, and its `Authorization` as a record may show it.
-pub(super) fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
+/// A request that is ready to be sent.
+pub(super) struct Prepared {
+    /// What goes over the wire.
+    pub request: RawRequest,
+    /// Its `Authorization` as a record may show it.
+    pub authorization: Option<String>,
+    /// Its body.
+    pub json: LazyJson,
+}
+
+/// Makes a request ready.
+pub(super) fn prepare(call: &Call<'_>) -> Prepared {
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(2);
     if let (Some(content_type), Some(_)) = (call.content_type, &call.body)
         && let Ok(value) = HeaderValue::from_str(content_type)
@@ -252,5 +270,5 @@ pub(super) fn prepare(call: &Call<'_>) -> (RawRequest, Option<String>) {
         body: call.body.clone(),
         answer_limit: call.answer_limit,
     };
-    (request, shown)
+    Prepared { json: LazyJson::new(request.body.clone()), request, authorization: shown }
 }

@@ -26,14 +26,14 @@ impl Ctx {
         first: impl Future<Output = T>,
     ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
         let prepared: Vec<_> = calls.iter().map(|call| (self.transport_of(call).clone(), self.prepare(call))).collect();
-        let requests: Vec<_> = prepared.iter().map(|(to, (request, _))| (to, request.clone())).collect();
+        let requests: Vec<_> = prepared.iter().map(|(to, prepared)| (to, prepared.request.clone())).collect();
         let (first, shots) = fire(&self.world.target.vault, requests, first).await;
-        if let Some((_, (request, _))) = prepared.first() {
-            self.world.note_together(request, &shots.iter().map(|(result, _)| result).collect::<Vec<_>>());
+        if let Some((_, first)) = prepared.first() {
+            self.world.note_together(&first.request, &shots.iter().map(|(result, _)| result).collect::<Vec<_>>());
         }
         let mut concluded = Vec::with_capacity(calls.len());
-        for ((call, (_, (request, authorization))), (result, times)) in calls.iter().zip(prepared).zip(shots) {
-            let (exchange, result) = self.conclude(call, &request, authorization, result, times);
+        for ((call, (_, prepared)), (result, times)) in calls.iter().zip(&prepared).zip(shots) {
+            let (exchange, result) = self.conclude(call, prepared, result, times);
             concluded.push((exchange, self.confirm_limit(result).await));
         }
         (first, concluded)

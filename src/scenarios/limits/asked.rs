@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::scenarios::recording::Caller;
-use crate::scenarios::{Call, Operation};
+use crate::scenarios::{Call, LazyJson, Operation};
 
 /// The smallest integer that a double can't tell from its neighbour.
 const UNSAFE: u64 = 1 << 53;
@@ -12,16 +12,17 @@ const UNSAFE: u64 = 1 << 53;
 pub(super) struct Asked<'a> {
     pub operation: Operation,
     pub call: &'a Call<'a>,
+    pub json: &'a LazyJson,
     pub who: String,
 }
 
 impl Asked<'_> {
-    pub fn json(&self) -> Option<Value> {
-        serde_json::from_slice(self.call.body.as_ref()?).ok()
+    pub fn json(&self) -> Option<&Value> {
+        self.json.get()
     }
 
     pub fn body<T: serde::de::DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(self.call.body.as_ref()?).ok()
+        T::deserialize(self.json()?).ok()
     }
 
     /// The length of a repository id that is no UUID in its usual spelling.
@@ -62,15 +63,15 @@ impl Asked<'_> {
                 _ => 0,
             }
         }
-        self.json().map(|body| largest(&body)).filter(|largest| *largest >= UNSAFE - 1)
+        self.json().map(largest).filter(|largest| *largest >= UNSAFE - 1)
     }
 }
 
 /// Whose request it is: the member by its token, or, at the identity provider, the key that it names.
-pub(super) fn who(call: &Call<'_>, caller: &Caller) -> String {
-    if call.operation.is_some_and(Operation::is_authentication) {
-        let body: Option<Value> = call.body.as_ref().and_then(|body| serde_json::from_slice(body).ok());
-        return body.and_then(|body| Some(body.get("ed25519PublicKey")?.as_str()?.to_owned())).unwrap_or_default();
+pub(super) fn who(operation: Operation, json: &LazyJson, caller: &Caller) -> String {
+    if operation.is_authentication() {
+        let id = json.get().and_then(|body| body.get("ed25519PublicKey")?.as_str());
+        return id.unwrap_or_default().to_owned();
     }
     match caller {
         Caller::Member(id) => id.clone(),
