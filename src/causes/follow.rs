@@ -12,8 +12,9 @@ use crate::wire::Operation;
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
 
 /// All reasons. The first that holds is told.
-static REASONS: [Reason; 19] = [
+static REASONS: [Reason; 20] = [
     ("no answer came", went_unanswered),
+    ("others were served at the same time", met_others),
     ("the same deviation", is_the_same),
     ("it proves the broken rule as well", is_about_the_same_rule),
     ("it can't read what comes back", stumbles),
@@ -46,6 +47,13 @@ pub(super) fn follows(other: &Symptom<'_>, cause: &Symptom<'_>) -> Option<&'stat
 /// Answers that are missing everywhere are missing to requests of any check.
 fn went_unanswered(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     cause.rule.id == req::ANSWERED.id && other.unanswered
+}
+
+/// Where callers are mixed up, whatever was asked beside others may have been answered as if somebody else had asked. Counters and what
+/// is stored are only where it looks the same.
+fn met_others(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let stored = matches!(other.kind, Kind::Counter | Kind::Blob | Kind::Binding | Kind::Unchanged | Kind::Conflict);
+    cause.rule.id == req::CALLERS_KEPT_APART.id && other.beside_others && (!stored || other.kind == cause.kind)
 }
 
 /// The same deviation at the same operation is one, and the same difference in what is stored is one wherever it shows.
@@ -81,6 +89,10 @@ fn stumbles(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     // Where member ids are spelled otherwise, nobody is in the roster who should be.
     if cause.kind == Kind::Shape && other.kind == Kind::Roster {
         return cause.deviation.contains("ed25519PublicKey");
+    }
+    // What can't be read any more is met by whoever reads.
+    if cause.kind == Kind::Unreadable {
+        return matches!(other.kind, Kind::Shape | Kind::Unreadable) && !(other.direct && other.own);
     }
     // A body that breaks the schema only where something stored comes back otherwise.
     if other.kind == Kind::Shape && !other.direct && matches!(cause.kind, Kind::Blob | Kind::Binding) {

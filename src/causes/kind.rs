@@ -1,7 +1,7 @@
 //! What kind of thing is wrong, and which rules it is a breach of.
 
 use crate::requirements::{self as req, Requirement};
-use crate::scenarios::CheckInfo;
+use crate::scenarios::{CheckInfo, UNREADABLE};
 use crate::wire::Operation;
 
 /// What kind of thing is wrong.
@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Refused,
     /// What must be refused isn't.
     Accepted,
+    /// After a request, what is served can't be read any more.
+    Unreadable,
     /// Anything else.
     Other,
 }
@@ -47,6 +49,7 @@ pub(super) fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Opt
         Kind::Blob => Some(&req::STORED_VERBATIM),
         Kind::Binding => Some(&req::BINDING_OPAQUE),
         Kind::Leak => Some(&req::REFUSAL_SILENT),
+        Kind::Conflict => Some(&req::PUSH_APPLIES),
         Kind::Roster if removes && deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
         Kind::Counter if removes && deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
         _ => None,
@@ -155,6 +158,9 @@ static AT_THE_CURRENT_VERSION: &[&Requirement] = &[
 /// Whether a deviation of this kind is what a breach of the rule looks like.
 pub(super) fn is_own(rule: &Requirement, kind: Kind) -> bool {
     let among = |rules: &[&Requirement]| rules.iter().any(|other| other.id == rule.id);
+    if kind == Kind::Unreadable {
+        return true;
+    }
     if let Some((_, kinds)) = LOOKS.iter().find(|(rules, _)| among(rules)) {
         return kinds.contains(&kind);
     }
@@ -166,6 +172,9 @@ pub(super) fn is_own(rule: &Requirement, kind: Kind) -> bool {
         _ => true,
     }
 }
+
+/// The names of counters.
+const COUNTERS: [&str; 2] = ["payloadVersion", "keyEpoch"];
 
 /// What readers of JSON and of the schema say of a body that isn't the message.
 const SHAPE: [&str; 12] = [
@@ -190,7 +199,7 @@ pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: b
     let shown = observed.split_once(" shows: ").map(|(_, shown)| shown);
     let binding = shown.unwrap_or(observed).contains("keyBindingSig");
     if says(&SHAPE) {
-        Kind::Shape
+        if observed.contains(UNREADABLE) { Kind::Unreadable } else { Kind::Shape }
     } else if let Some(refusal) = status.filter(|status| alone && *status >= 400 && observed.starts_with("status ")) {
         if refusal >= 500 { Kind::ServerError } else { Kind::Refused }
     } else if status.is_some_and(|status| status < 400)
@@ -199,13 +208,14 @@ pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: b
         Kind::Unchanged
     } else if observed.starts_with("it holds ") || says(&[": it holds ", " holds a ", " tells a "]) {
         Kind::Leak
-    } else if binding || (shown.is_none() && expected.contains("keyBindingSig")) {
+    } else if binding || (shown.is_none() && expected.contains("keyBindingSig") && !says(&COUNTERS)) {
         Kind::Binding
     } else if says(&[
         "wrappedDataKey",
         "envelope.iv",
         "envelope.ciphertext",
         "x25519PublicKey",
+        "manifest.schemeId is",
         "authentication failed",
         "was never sent",
         "sent under the same key",
@@ -216,7 +226,7 @@ pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: b
         Kind::Roster
     } else if says(&["\"accepted\":false", "accepted is false", "accepted: false"]) {
         Kind::Conflict
-    } else if says(&["payloadVersion", "keyEpoch"]) {
+    } else if says(&COUNTERS) {
         Kind::Counter
     } else {
         match status {

@@ -7,7 +7,7 @@
 //!   kind that its rule is about (`symptom`). Another check has only stumbled over it.
 //! * Of the rules that direct findings are about, the cause is one that **builds on none of the others** (the order stands in
 //!   [`crate::requirements::order`]); of several, the one that most checks say is broken; of its checks, the first.
-//! * Where answers are missing everywhere, no operation is the cause.
+//! * Where answers are missing everywhere, or callers who ask at the same moment are mixed up, no operation is the cause.
 //! * What was seen one request after the other comes before what was seen at the same time, in the worked example or by a look
 //!   at the whole run; failures come before warnings, and an error is a cause only where nothing else is.
 //! * A finding **follows** from a cause for one of the reasons in `follow`; what follows from none is a cause of its own.
@@ -133,7 +133,7 @@ fn rule_of(result: &CheckResult) -> &'static Requirement {
 /// Who is heard first. Of the tiers, the first that anybody belongs to.
 type Tier = fn(&Symptom<'_>) -> bool;
 const TIERS: [Tier; 10] = [
-    |it| it.status == Status::Fail && it.rule.id == req::ANSWERED.id,
+    |it| it.status == Status::Fail && it.shakes_all(),
     |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct && it.own,
     |it| it.status == Status::Fail && it.class <= Class::RunWide && it.direct && it.own,
     |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct,
@@ -167,7 +167,8 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
         undermost.min_by_key(|(_, symptom)| {
             let level = symptom.check.level != Level::Must;
             let votes = Reverse(broken[symptom.rule.id]);
-            (!symptom.plain, votes, order::rank(symptom.rule.id), level, symptom.place)
+            let aside = symptom.check.requirements[0].id != symptom.rule.id;
+            (!symptom.plain, votes, order::rank(symptom.rule.id), level, aside, symptom.place)
         })
     };
     let (mut place, mut first) = undermost(&pool)?;

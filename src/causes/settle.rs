@@ -39,7 +39,7 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         };
         // A look at the whole run only repeats what the check says in which it was met. Bodies that aren't the message are told
         // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
-        let repeats = symptom.met_in.is_some_and(|check| run.failing.contains(check));
+        let repeats = symptom.met_in.is_some_and(|check| run.unreadable || run.failing.contains(check));
         symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
         // Checks of bindings meet whatever else is wrong with an entry or an envelope.
         symptom.direct &= !symptom.check.id.starts_with("binding/") || symptom.kind == Kind::Binding;
@@ -82,6 +82,8 @@ struct Found {
     works: bool,
     /// Whether the checks come off well that show the plain bodies.
     plain_bodies: bool,
+    /// Whether a check says after which request something can't be read any more.
+    unreadable: bool,
     /// Whether one stored member is the only one that breaks the schema, and is seen to come back otherwise than it was sent.
     altered: bool,
 }
@@ -118,6 +120,7 @@ impl Found {
                 |(check, refused)| refused.iter().any(|operation| refused_at(check, *operation)).then_some(check),
             ),
             plain_bodies: !PLAIN_BODIES.iter().any(|id| failing.contains(id)),
+            unreadable: found.iter().any(|it| it.status == Status::Fail && it.kind == Kind::Unreadable),
             altered: one_is_altered(found),
             at_any_size: at_any_size(found),
             works,

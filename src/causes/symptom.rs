@@ -1,6 +1,6 @@
 //! A finding as far as its cause can be told from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::subject::subject;
 use crate::client::Exchange;
 use crate::requirements::{self as req, Requirement};
 use crate::runner::{CheckInfo, CheckResult, Status};
-use crate::scenarios::{self, RESPELLED};
+use crate::scenarios::{self, Phase, RESPELLED};
 use crate::wire::Operation;
 
 /// How a check looks at a server.
@@ -47,6 +47,8 @@ pub(super) struct Symptom<'a> {
     pub escaped: bool,
     /// Whether that request was refused.
     pub refused: bool,
+    /// Whether others were served at the same time.
+    pub beside_others: bool,
     /// Whether a connection ended without an answer.
     pub unanswered: bool,
     /// Whether the request that went wrong holds a counter of more than 31 bits.
@@ -72,6 +74,15 @@ pub(super) struct Symptom<'a> {
 /// Places of the checks in the catalogue.
 static PLACES: LazyLock<HashMap<&str, usize>> =
     LazyLock::new(|| scenarios::all().enumerate().map(|(place, check)| (check.info.id, place)).collect());
+
+/// Whether a check runs beside others, or has several requests under way itself.
+fn is_beside_others(check: &str, class: Class) -> bool {
+    static IDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        let beside = |check: &&scenarios::Check| matches!(check.phase, Phase::Parallel | Phase::Finale);
+        scenarios::all().filter(beside).map(|check| check.info.id).collect()
+    });
+    class == Class::Concurrent || IDS.contains(check)
+}
 
 /// What transports say of a connection that ends without an answer.
 pub(super) const UNANSWERED: &str = "the connection was closed";
@@ -102,11 +113,12 @@ impl<'a> Symptom<'a> {
             (_, Some(_)) if refused => rule_let_through(check, operation),
             _ => rule(check, kind, &deviation, did),
         };
+        let class = class(check.base(), kind);
         Self {
             check,
             status: result.status,
             rule,
-            class: class(check.base(), kind),
+            class,
             kind,
             deviation,
             operation,
@@ -114,6 +126,7 @@ impl<'a> Symptom<'a> {
             subject: subject(check),
             escaped: exchange.is_some_and(|exchange| exchange.path.contains('%')),
             refused,
+            beside_others: is_beside_others(check.base(), class),
             unanswered: observed.contains(UNANSWERED),
             large: exchange.is_some_and(|exchange| has_large_counter(&exchange.request.text)),
             situation: false,
@@ -131,6 +144,11 @@ impl<'a> Symptom<'a> {
     pub(super) fn rules(&self) -> Vec<&'static Requirement> {
         let others = self.check.requirements.iter().copied().filter(|rule| rule.id != self.rule.id);
         std::iter::once(self.rule).chain(others).collect()
+    }
+
+    /// Whether it says that no other check can rely on what it is answered: answers are missing everywhere, or callers are mixed up.
+    pub(super) fn shakes_all(&self) -> bool {
+        self.rule.id == req::ANSWERED.id || self.rule.id == req::CALLERS_KEPT_APART.id
     }
 
     /// Whether a look at the state has shown this deviation.

@@ -37,6 +37,7 @@ mod leftovers;
 mod login;
 mod members;
 mod membership;
+mod mixed;
 mod numbers;
 mod of_http;
 mod parsers;
@@ -166,6 +167,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         assigned::faults(),
         input::faults(),
         races::faults(),
+        mixed::faults(),
         torn::faults(),
         storage::faults(),
         caches::faults(),

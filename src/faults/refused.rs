@@ -1,11 +1,16 @@
 //! Writes that are refused and leave something behind all the same (SPEC §6: as a whole or not at all).
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use axum::http::Response;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::tools::{edit_body, is_refused, refuse_and};
+use super::edits::edit;
+use super::tools::{edit_body, is_refused, lock, refuse_and};
 use crate::server::credentials;
 use crate::server::edge::Edge;
 use crate::server::operations;
@@ -70,6 +75,42 @@ impl Edge for StepByStep {
             Ok(())
         })?;
         Ok(body)
+    }
+}
+
+/// An addition inserts the member first and his wrapped key then: where that one is missing, half of the entry stays.
+#[derive(Default)]
+struct HalfEntries(Mutex<HashMap<String, Value>>);
+
+shared!(HalfEntries: edge);
+
+fn repo_segment(parts: &Parts) -> String {
+    parts.uri.path().split('/').nth(3).unwrap_or_default().to_owned()
+}
+
+impl Edge for HalfEntries {
+    fn body(&self, _: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let member = &request["member"];
+        if route == Route::AddMember && member["ed25519PublicKey"].is_string() && !member["wrappedDataKey"].is_object()
+        {
+            let mut half = member.clone();
+            half["wrappedDataKey"] = Value::Null;
+            lock(&self.0).insert(repo_segment(parts), half);
+        }
+        Ok(body)
+    }
+
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let half = lock(&self.0).get(&repo_segment(parts)).cloned();
+        match half.filter(|_| route == Route::Pull) {
+            Some(half) => edit(response, |body| {
+                if let Some(members) = body.pointer_mut("/manifest/members").and_then(Value::as_array_mut) {
+                    members.push(half);
+                }
+            }),
+            None => response,
+        }
     }
 }
 
@@ -146,6 +187,9 @@ fn roster_or_none_holds(members: &[MemberEntry], epoch: i64) -> Result<(), Refus
 }
 
 faults! {
+    "refused-add-leaves-half" breaks ADD_RECORDS: "An addMember without a wrapped key is refused, and leaves the member without one in the roster." => {
+        is HalfEntries::default()
+    }
     "refused-push-stores-envelope" breaks PUSH_REFUSED_WHOLE: "A push is stored before its envelope is checked." => {
         is Push(|request, next| next.envelope = request.envelope.clone())
     }

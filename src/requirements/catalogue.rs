@@ -258,6 +258,8 @@ catalogue! {
         "However a request is spelled, addressed, labelled or forwarded, it does and tells nothing that its caller isn't entitled to.";
     NOTHING_GIVEN_AWAY = "AVP-6-nothing-given-away", "§6", Must, Server, V0_2,
         "No answer, list or page tells anybody but members of a repository, its roster or its envelope.";
+    CALLERS_KEPT_APART = "AVP-6-callers-kept-apart", "§6", Must, Server, V0_2,
+        "A request is judged by its own caller and answered with what is asked for, whoever asks at the same moment.";
     ANSWERS_TO_ASKERS = "AVP-6-answers-to-askers", "§6", Must, Server, V0_2,
         "An answer goes to the request that it answers, whatever became of other connections.";
 

@@ -16,6 +16,7 @@ type Row = (&'static Requirement, &'static [&'static Requirement]);
 static ORDER: &[Row] = &[
     // What bytes travel, and how.
     (&ANSWERED, &[]),
+    (&CALLERS_KEPT_APART, &[]),
     (&HTTP_PROFILE, &[]),
     (&JSON_CONTENT_TYPE, &[]),
     (&BASE64, &[]),

@@ -163,6 +163,9 @@ static WHY: &[Row] = rows! {
     [ANSWERED]
         "A client without an answer can't know whether its write was carried out: it gives up, or writes twice.",
         "Look into the log of the server for what ends connections, and at the timeouts of a proxy in between.";
+    [CALLERS_KEPT_APART]
+        "A caller, a connection or an answer in a variable that all requests share is somebody else's as soon as two requests meet, and nothing else of the server can be trusted.",
+        "Keep what belongs to a request in its own context, take a connection or transaction of its own for each, and wait where the database is busy.";
     [HTTP_PROFILE, ESCAPED_PATH]
         "Ids come in any characters. If the path is decoded before it is split, the id with a slash in it is another route.",
         "Split the escaped path first, decode each part once, and turn off the decoding of proxies in front.";

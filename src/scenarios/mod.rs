@@ -2,6 +2,7 @@
 
 mod alike;
 mod answer;
+mod apart;
 mod assigned;
 mod auth;
 mod authority;
@@ -91,7 +92,7 @@ pub(crate) use observer::wrong_code;
 pub use observer::{Observer, Seen};
 pub use recording::Recording;
 pub use refusals::Refusals;
-pub(crate) use state::RESPELLED;
+pub(crate) use state::{RESPELLED, UNREADABLE};
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
 pub use world::{Abort, World};
 
@@ -157,6 +158,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         example::CHECKS,
         bad_input::CHECKS,
         races::CHECKS,
+        apart::CHECKS,
         busy::CHECKS,
         meetings::CHECKS,
         readers::CHECKS,

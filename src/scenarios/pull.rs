@@ -40,7 +40,7 @@ checks! {
         "Payloads from nothing to a few blocks come back byte for byte";
     "pull/payload-of-64-kib", Must, "§4", [STORED_VERBATIM], payloads::payload_of_64_kib,
         "A payload of 64 KiB comes back byte for byte, or is refused cleanly";
-    "pull/payload-of-1-mib", Must, "§4", [STORED_VERBATIM], payloads::payload_of_1_mib,
+    "pull/payload-of-1-mib", Must, "§4", [STORED_VERBATIM, PUSH_APPLIES], payloads::payload_of_1_mib,
         "A payload of 1 MiB comes back byte for byte, or is refused cleanly";
     "pull/non-member", Must, "§6", [PULL_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member,
         "A stranger's pull is refused, whatever version it claims to know";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -10,6 +11,9 @@ use super::{Answer, Ctx, Member, Stop};
 use crate::client::{Exchange, Repo, read_as};
 use crate::codec::base64;
 use crate::wire::{EncryptedEnvelope, MemberEntry, PullResponse, VaultManifest};
+
+/// What is said of a body that isn't the message any more.
+pub const UNREADABLE: &str = "what can't be read any more";
 
 impl Ctx {
     /// Pulls everything as `reader`.
@@ -35,7 +39,17 @@ impl Ctx {
         // one may be refused.
         let known = if repo.version() > 0 { repo.version() - 1 } else { repo.version() + 1 };
         let answer = self.pull(reader, &repo.pull_request(known)).await?;
-        let pulled: PullResponse = answer.accepted("pull by a member")?;
+        let pulled: PullResponse = match (answer.accepted("pull by a member"), deed.clone()) {
+            (Ok(pulled), _) => pulled,
+            // What could be read before, and can't be any more, is the doing of what was done in between.
+            (Err(Stop::Broken(finding)), Some((done, after)))
+                if answer.is_success() && self.world.seen.pulled.load(Ordering::Relaxed) =>
+            {
+                return Err(changed(done, &answer, after, &format!("{UNREADABLE}: {}", finding.observed)));
+            }
+            (Err(stop), _) => return Err(stop),
+        };
+        self.world.seen.pulled.store(true, Ordering::Relaxed);
         let Some(envelope) = pulled.envelope else {
             // A manifest that is behind as well says why: the server is at the version that was asked for.
             let behind = compare_manifest(&repo.manifest, &pulled.manifest);

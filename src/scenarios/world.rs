@@ -128,6 +128,8 @@ pub struct Seen {
     pub ledger: Ledger,
     /// Who has logged in with what.
     pub logins: Logins,
+    /// Whether a pull was answered with the message.
+    pub pulled: AtomicBool,
     /// Sealed texts that were sent and served.
     pub blobs: Blobs,
     /// Refusals, and what they must not say.

@@ -56,7 +56,7 @@ async fn outlives_uses(cx: &Ctx) -> Outcome {
 
 /// A store of sessions that is too small drops the oldest, or gives its place to somebody else.
 async fn outlives_others(cx: &Ctx) -> Outcome {
-    let stage = Stage::set(cx, Operation::Pull).await?;
+    let (before, stage) = (cx.member().await?, Stage::set(cx, Operation::Pull).await?);
     let others = if cx.thorough() { MANY_OTHERS } else { OTHERS };
     let mut last = None;
     for count in 0..others {
@@ -73,6 +73,10 @@ async fn outlives_others(cx: &Ctx) -> Outcome {
         answer.must(answer.is_success(), expected, || format!("{} after {others} other logins", answer.summary()))?;
     }
     let Some(last) = last else { return Ok(()) };
+    // Where strangers get in anyway, that is no matter of who logged in last.
+    if stage.attempt(cx, &before.auth()).await?.is_success() {
+        return Err(Stop::not_judged("a stranger who logged in before pulls as well (pull/non-member)"));
+    }
     stage.attempt(cx, &last.auth()).await?.refused("pull by a stranger who logged in last", &[403])
 }
 

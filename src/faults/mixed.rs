@@ -1,0 +1,139 @@
+//! What is kept where the next request finds it: the caller, the repository or the answer of somebody who asks at the same moment.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::races::{Done, WINDOW, conformant};
+use super::tools::{gap, lock};
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Answer, Visit};
+use crate::server::route::Route;
+use crate::server::rules::VaultRules;
+use crate::server::store::Store;
+
+/// What of a request is kept for all.
+#[derive(Clone, Copy)]
+enum Kept {
+    Caller,
+    CallerOfWrites,
+    Repository,
+    Answer,
+}
+
+/// Handlers that put something into a variable of the module, wait, and read it again.
+struct InAGlobal {
+    kept: Kept,
+    caller: Mutex<Option<String>>,
+    repo: Mutex<Option<String>>,
+    answer: Mutex<Option<Result<Answer, Refusal>>>,
+}
+
+impl InAGlobal {
+    fn of(kept: Kept) -> Self {
+        Self { kept, caller: Mutex::default(), repo: Mutex::default(), answer: Mutex::default() }
+    }
+}
+
+shared!(InAGlobal: vault);
+
+impl VaultRules for InAGlobal {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        let writes = !matches!(visit.route, Route::Pull | Route::FetchMemberKey);
+        Box::pin(async move {
+            let mut seen = visit.clone();
+            match self.kept {
+                Kept::Caller => seen.caller = put_and_take(&self.caller, &visit.caller).await,
+                Kept::CallerOfWrites if writes => seen.caller = put_and_take(&self.caller, &visit.caller).await,
+                Kept::Repository => seen.repo_id = put_and_take(&self.repo, &visit.repo_id).await,
+                Kept::CallerOfWrites | Kept::Answer => {}
+            }
+            let answer = conformant(self, store, &seen).await;
+            if let Kept::Answer = self.kept { put_and_take(&self.answer, &answer).await } else { answer }
+        })
+    }
+}
+
+/// By the time it is read, it may be somebody else's.
+async fn put_and_take<T: Clone>(global: &Mutex<Option<T>>, own: &T) -> T {
+    *lock(global) = Some(own.clone());
+    gap(WINDOW).await;
+    lock(global).clone().unwrap_or_else(|| own.clone())
+}
+
+/// Pulls of a repository that are under way at the same time are answered with the answer to the first.
+#[derive(Default)]
+struct SingleFlight(Mutex<HashMap<String, Option<Result<Answer, Refusal>>>>);
+
+shared!(SingleFlight: vault);
+
+impl VaultRules for SingleFlight {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if visit.route != Route::Pull {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            if let Some(Some(first)) = lock(&self.0).get(&visit.repo_id) {
+                return first.clone();
+            }
+            let answer = conformant(self, store, visit).await;
+            lock(&self.0).insert(visit.repo_id.clone(), Some(answer.clone()));
+            gap(WINDOW).await;
+            lock(&self.0).remove(&visit.repo_id);
+            answer
+        })
+    }
+}
+
+/// A write that finds another one under way, of whichever repository, fails.
+#[derive(Default)]
+struct FailsWhileBusy(Arc<AtomicUsize>);
+
+/// One write that is under way.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+shared!(FailsWhileBusy: vault);
+
+impl VaultRules for FailsWhileBusy {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if matches!(visit.route, Route::Pull | Route::FetchMemberKey) {
+            return conformant(self, store, visit);
+        }
+        Box::pin(async move {
+            let others = self.0.fetch_add(1, Ordering::SeqCst);
+            let _under_way = UnderWay(Arc::clone(&self.0));
+            if others > 0 {
+                return Err(Refusal::internal("database is locked"));
+            }
+            gap(WINDOW).await;
+            conformant(self, store, visit).await
+        })
+    }
+}
+
+faults! {
+    [Race] "caller-in-a-global" breaks CALLERS_KEPT_APART: "Handlers read the caller from a variable that the next request has overwritten." => {
+        is InAGlobal::of(Kept::Caller)
+    }
+    [Race] "caller-in-a-global-for-writes" breaks CALLERS_KEPT_APART: "Writes read the caller from a variable that the next write has overwritten." => {
+        is InAGlobal::of(Kept::CallerOfWrites)
+    }
+    [Race] "repository-in-a-global" breaks CALLERS_KEPT_APART: "Handlers read the repository's id from a variable that the next request has overwritten." => {
+        is InAGlobal::of(Kept::Repository)
+    }
+    [Race] "answer-in-a-global" breaks CALLERS_KEPT_APART: "An answer is kept in a variable until it leaves, and the next request overwrites it." => {
+        is InAGlobal::of(Kept::Answer)
+    }
+    [Race] "pulls-share-an-answer" breaks PULL_MEMBERS_ONLY: "Pulls of a repository that are under way at the same time share the answer to the first, whoever asks." => {
+        is SingleFlight::default()
+    }
+    [Race] "busy-fails" breaks CALLERS_KEPT_APART: "A write that meets another one, of whichever repository, is answered 500." => {
+        is FailsWhileBusy::default()
+    }
+}

@@ -1,0 +1,196 @@
+//! Callers who have nothing to do with each other and ask at the same moment (SPEC §3, §6): each is judged by its own token, and
+//! gets what is its own. A caller, a repository or an answer that is kept where another request finds it shows here.
+
+use super::check::checks;
+use super::contention::{Rounds, answers, body, crowd, no_server_error};
+use super::readers::entry_of_one;
+use super::state::{compare_envelope, compare_manifest};
+use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
+use crate::client::Repo;
+use crate::wire::{CreateRepoRequest, MemberAddRequest, PullResponse, PushRequest, PushResponse, VaultManifest};
+
+checks! {
+    "race/callers-are-kept-apart", Must, "§6", [CALLERS_KEPT_APART, SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY, ANSWERS_TO_ASKERS], kept_apart,
+        "Callers who ask at the same moment get what they get when nobody else asks", phase = Alone;
+}
+
+/// Rounds at the least: in each, everybody writes otherwise.
+const LEAST_ROUNDS: u32 = 3;
+/// Requests of each caller in a round.
+const OF_EACH: usize = 4;
+const EXPECTED: &str = "callers who ask at the same moment are answered as when nobody else asks";
+
+/// Somebody with a repository of his own.
+struct Party {
+    member: Member,
+    auth: Auth,
+    repo: Repo,
+}
+
+/// What somebody writes in a round.
+enum Write {
+    Push(PushRequest),
+    Add(MemberAddRequest),
+    Create(Box<Repo>, CreateRepoRequest),
+}
+
+impl Party {
+    async fn new(cx: &Ctx) -> Result<Self, Stop> {
+        let member = cx.member().await?;
+        let mut repo = cx.repo(&member).await?;
+        cx.advance(&member, &mut repo).await?;
+        cx.enrol(&member, &mut repo, &cx.identity()).await?;
+        Ok(Self { auth: member.auth(), member, repo })
+    }
+
+    fn write(&self, cx: &Ctx, number: usize) -> Write {
+        match number % 3 {
+            0 => Write::Push(self.repo.push_request(&self.member)),
+            1 => Write::Add(self.repo.add_request(&cx.identity())),
+            _ => {
+                let repo = Repo::new(&self.member);
+                cx.watch(&repo);
+                Write::Create(Box::new(repo.clone()), repo.create_request())
+            }
+        }
+    }
+
+    /// The repository once this is written.
+    fn after(&self, write: &Write) -> Repo {
+        let mut after = self.repo.clone();
+        match write {
+            Write::Push(request) => after.apply_push(request),
+            Write::Add(request) => after.apply_add(&request.member),
+            Write::Create(..) => {}
+        }
+        after
+    }
+
+    /// Its own pull, fetch and write, and a pull of what is somebody else's.
+    fn calls<'a>(&'a self, write: &Write, others: &Repo) -> [Call<'a>; OF_EACH] {
+        let call =
+            |operation, repo: &Repo, body| Call::operation(operation, repo.id(), self.member.id(), &self.auth, body);
+        let written = match write {
+            Write::Push(request) => call(Operation::Push, &self.repo, body(request)),
+            Write::Add(request) => call(Operation::AddMember, &self.repo, body(request)),
+            Write::Create(repo, request) => call(Operation::CreateRepo, repo, body(request)),
+        };
+        [
+            call(Operation::Pull, &self.repo, body(&self.repo.pull_request(0))),
+            written,
+            call(Operation::FetchMemberKey, &self.repo, None),
+            call(Operation::Pull, others, body(&others.pull_request(0))),
+        ]
+    }
+
+    /// Whether an answer is the one that is due; `which` counts as [`Self::calls`] does.
+    fn judge(&self, which: usize, answer: &Answer<'_>, write: &Write, after: &Repo) -> Outcome {
+        match (which, write) {
+            (0, _) => {
+                let pulled: PullResponse = answer.accepted("pull by a member")?;
+                let difference = |state: &Repo| {
+                    let torn = compare_manifest(&state.manifest, &pulled.manifest);
+                    torn.or_else(|| compare_envelope(&state.envelope, pulled.envelope.as_ref()?))
+                };
+                let (before, after) = (difference(&self.repo), difference(after));
+                let Some((_, difference)) = before.zip(after) else { return Ok(()) };
+                Err(answer.broken("a pull shows the caller's repository before or after his write", difference))
+            }
+            (1, Write::Push(_)) => {
+                let pushed: PushResponse = answer.accepted("a push by a member")?;
+                answer.must(pushed.accepted, "a push at the current version is accepted", || pushed.to_string())
+            }
+            (1, Write::Add(_)) => answer.accepted::<VaultManifest>("addMember by a member").map(drop),
+            (1, Write::Create(..)) => answer.accepted::<VaultManifest>("createRepo by the sole member").map(drop),
+            (2, _) => entry_of_one(answer, self.member.id(), &[&self.repo]),
+            _ => answer.refused_somehow("a pull by somebody who isn't a member"),
+        }
+    }
+}
+
+/// Everything is tried one request at a time before, and where something went wrong, again after.
+async fn kept_apart(cx: &Ctx) -> Outcome {
+    let mut parties = Vec::new();
+    for _ in 0..(crowd(cx) / OF_EACH).max(2) {
+        parties.push(Party::new(cx).await?);
+    }
+    if let Err(Stop::Broken(finding)) = one_by_one(cx, &mut parties, 0).await {
+        return Err(alone_as_well(&finding.observed));
+    }
+    let mut rounds = Rounds::at_least(cx, LEAST_ROUNDS);
+    while rounds.next() {
+        let number = rounds.done as usize;
+        if let Err(stop) = together(cx, &mut parties, number).await {
+            let Stop::Broken(mut finding) = stop else { return Err(stop) };
+            for party in &mut parties {
+                *party = Party::new(cx).await?;
+            }
+            for number in 0..LEAST_ROUNDS as usize {
+                if let Err(Stop::Broken(finding)) = one_by_one(cx, &mut parties, number).await {
+                    return Err(alone_as_well(&finding.observed));
+                }
+            }
+            finding.expected = format!("{EXPECTED}: {}", finding.expected);
+            return Err(Stop::Broken(finding));
+        }
+    }
+    rounds.remark(cx, &format!("{} requests of {} callers", parties.len() * OF_EACH, parties.len()))
+}
+
+fn alone_as_well(observed: &str) -> Stop {
+    Stop::not_judged(format!("the same requests don't all get their answers one at a time either: {observed}"))
+}
+
+/// A round in which nobody waits for anybody.
+async fn together(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
+    let (writes, afters) = writes(cx, parties, number);
+    let calls: Vec<_> =
+        each_with_next(parties).zip(&writes).flat_map(|((it, next), write)| it.calls(write, next)).collect();
+    let results = cx.volley(&calls).await;
+    no_server_error(&results)?;
+    for (position, answer) in answers(&results) {
+        let (who, which) = (position / OF_EACH, position % OF_EACH);
+        parties[who].judge(which, answer, &writes[who], &afters[who])?;
+    }
+    // What wasn't answered may have been carried out or not.
+    for (who, (party, after)) in parties.iter_mut().zip(afters).enumerate() {
+        if results[who * OF_EACH + 1].1.is_err() {
+            *party = Party::new(cx).await?;
+            continue;
+        }
+        party.repo = after;
+        cx.holds(
+            &party.member,
+            &party.repo,
+            "writes of several callers at the same moment, each to his own repository",
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// The same requests, each after the answer to the one before.
+async fn one_by_one(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
+    let (writes, afters) = writes(cx, parties, number);
+    for (who, (party, next)) in each_with_next(parties).enumerate() {
+        for (which, call) in party.calls(&writes[who], next).into_iter().enumerate() {
+            let answer = cx.call(call).await?;
+            party.judge(which, &answer, &writes[who], &afters[who])?;
+        }
+    }
+    for (party, after) in parties.iter_mut().zip(afters) {
+        party.repo = after;
+    }
+    Ok(())
+}
+
+fn writes(cx: &Ctx, parties: &[Party], number: usize) -> (Vec<Write>, Vec<Repo>) {
+    let writes: Vec<_> = parties.iter().enumerate().map(|(at, party)| party.write(cx, at + number)).collect();
+    let afters = parties.iter().zip(&writes).map(|(party, write)| party.after(write)).collect();
+    (writes, afters)
+}
+
+/// Everybody, and the repository of somebody else.
+fn each_with_next(parties: &[Party]) -> impl Iterator<Item = (&Party, &Repo)> {
+    parties.iter().zip(parties.iter().cycle().skip(1).map(|party| &party.repo))
+}
