@@ -168,6 +168,8 @@ pub(super) fn is_own(rule: &Requirement, kind: Kind) -> bool {
         // A body that can't be read says nothing about any other rule, and a binding has a rule of its own.
         Kind::Shape | Kind::Binding | Kind::Leak => false,
         Kind::Accepted => !among(WORKS),
+        // The epoch of an entry is its own.
+        Kind::Roster => !among(&[&req::EPOCH_RISES, &req::VERSION_MONOTONIC]),
         Kind::Unchanged => among(AT_THE_CURRENT_VERSION),
         _ => true,
     }
@@ -222,7 +224,7 @@ pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: b
         "was sent for repository",
     ]) {
         Kind::Blob
-    } else if says(&["is missing from the roster", "in the roster", " twice"]) {
+    } else if says(&["is missing from the roster", "in the roster", " twice", "member's keyEpoch is"]) {
         Kind::Roster
     } else if says(&["\"accepted\":false", "accepted is false", "accepted: false"]) {
         Kind::Conflict

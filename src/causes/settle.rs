@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::kind::{Kind, about};
-use super::subject::plain_of;
+use super::subject::{plain_of, plain_ones};
 use super::symptom::{Class, Symptom};
 use crate::requirements::{self as req, order};
 use crate::runner::Status;
@@ -17,7 +17,9 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         // several kinds; what it shows right after a creation was created so.
         if symptom.shown_by.is_some() && symptom.operation != Some(Operation::CreateRepo.name()) {
             symptom.operation = match run.deeds.get(&symptom.deviation).map(|deeds| deeds.iter().collect::<Vec<_>>()) {
-                Some(deeds) if deeds.len() > 1 => run.told_by_its_answer(&symptom.deviation).or(symptom.shown_by),
+                Some(deeds) if deeds.len() > 1 => {
+                    run.told_by_plain_requests(&deeds, &symptom.deviation).or(symptom.shown_by)
+                }
                 Some(deeds) => deeds.first().map(|deed| **deed),
                 None => symptom.operation,
             };
@@ -89,6 +91,16 @@ struct Found {
 }
 
 impl Found {
+    /// The one operation that doesn't even do what it is for, or whose own answer shows the deviation: what pulls show after the others,
+    /// it has left undone before.
+    fn told_by_plain_requests(&self, deeds: &[&&'static str], deviation: &str) -> Option<&'static str> {
+        let mut broken = deeds.iter().filter(|deed| plain_ones(deed).any(|check| self.failing.contains(check)));
+        match (broken.next(), broken.next()) {
+            (Some(only), None) => Some(**only),
+            _ => self.told_by_its_answer(deviation),
+        }
+    }
+
     /// The one write whose own answer shows a deviation: then pulls after other requests only show what it has left.
     fn told_by_its_answer(&self, deviation: &str) -> Option<&'static str> {
         let writes = self.answers.get(deviation).filter(|writes| writes.len() == 1)?;

@@ -88,6 +88,11 @@ pub(super) fn plain_of(check: &str) -> Option<&'static str> {
     PLAIN.iter().find(|(id, _)| *id == check).map(|(_, operation)| operation.name())
 }
 
+/// The plain checks of an operation.
+pub(super) fn plain_ones(operation: &str) -> impl Iterator<Item = &'static str> {
+    PLAIN.iter().filter(move |(_, of)| of.name() == operation).map(|(id, _)| *id)
+}
+
 /// The operations without which this one can't be tried.
 pub(super) fn needs(operation: &str) -> &'static [&'static str] {
     match operation {

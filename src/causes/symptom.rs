@@ -189,9 +189,9 @@ fn met_in(observed: &str) -> Option<&str> {
 /// Members in base64 that a server stores as they are, and doesn't read.
 const STORED: [&str; 3] = ["envelope/ciphertext", "envelope/iv", "keyBindingSig"];
 
-/// Which of them stand at the end of a path in a violation of the schema: `/envelope/ciphertext "…" does not match`.
-fn malformed(observed: &str) -> Vec<&'static str> {
-    STORED.iter().copied().filter(|name| observed.contains(&format!("/{name} "))).collect()
+/// Which of them stand at the end of a path in a violation of the schema: `/envelope/ciphertext: it does not match …`.
+pub(super) fn malformed(observed: &str) -> Vec<&'static str> {
+    STORED.iter().copied().filter(|name| observed.contains(&format!("/{name}: "))).collect()
 }
 
 /// Whether a version or an epoch in a body has more than 31 bits.

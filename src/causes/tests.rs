@@ -153,11 +153,22 @@ fn the_same_difference_is_one_wherever_it_shows() {
 fn what_shows_after_requests_of_several_kinds_is_the_pulls_own_doing() {
     let stale = |id| fails(id, "as it must be", "after it, pull shows: envelope.payloadVersion is 1, not 2").shown();
     let told = [
-        stale("remove-member/others-read-on").at(Operation::RemoveMember, 200),
+        stale("remove-member/rotates").at(Operation::RemoveMember, 200),
         stale("push/applies").at(Operation::Push, 200),
         stale("pull/after-push").at(Operation::Push, 200),
     ];
     assert_one(&told, "pull/after-push");
+}
+
+#[test]
+fn what_one_operation_leaves_undone_shows_after_the_others() {
+    let stale = |id| fails(id, "as it must be", "after it, pull shows: manifest.payloadVersion is 1, not 2").shown();
+    let told = [
+        stale("remove-member/rotates").at(Operation::RemoveMember, 200),
+        stale("pull/after-push").at(Operation::Push, 200),
+        stale("add-member/leaves-counters-alone").at(Operation::AddMember, 200),
+    ];
+    assert_one(&told, "remove-member/rotates");
 }
 
 #[test]
@@ -324,4 +335,19 @@ fn the_order_of_results_does_not_matter() {
 fn transports_say_what_is_looked_for() {
     let closed = crate::client::TransportError::Closed { reason: String::new(), idle: false };
     assert!(closed.to_string().contains(symptom::UNANSWERED), "{closed}");
+}
+
+#[test]
+fn the_schema_says_what_is_looked_for() {
+    let body = serde_json::json!({
+        "manifest": { "repoId": "r", "schemeId": "s", "keyEpoch": 0, "payloadVersion": 1, "members": [] },
+        "unchanged": false,
+        "envelope": {
+            "repoId": "r", "keyEpoch": 0, "payloadVersion": 1, "iv": "AAAAAAAAAAAAAAAA", "ciphertext": "not base64!",
+        },
+    });
+    let violations = crate::wire::Schema::violations(crate::wire::MessageKind::PullResponse, &body, 9);
+    let told: Vec<_> = violations.iter().map(ToString::to_string).collect();
+    let named: Vec<_> = told.iter().flat_map(|text| symptom::malformed(text)).collect();
+    assert_eq!(named, ["envelope/ciphertext"], "{told:?}");
 }
