@@ -136,10 +136,11 @@ fn looks_at_more(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     }
 }
 
-/// A rule that builds on the broken one, with the same deviation or with the same kind of it at the same operation.
+/// A rule that builds on the broken one, with the same deviation or with the same kind of it at the same operation. A warning says nothing
+/// more while what its rule builds on fails.
 fn builds_on_it(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    builds_on(other.rule.id, cause.rule.id)
-        && (other.deviation == cause.deviation || (other.kind == cause.kind && other.operation == cause.operation))
+    let alike = other.deviation == cause.deviation || (other.kind == cause.kind && other.operation == cause.operation);
+    builds_on(other.rule.id, cause.rule.id) && (alike || (other.status == Status::Warn && cause.status == Status::Fail))
 }
 
 /// A look at the whole run names the check in which it met something first.

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use super::races::{Done, WINDOW, conformant};
 use super::tools::{gap, lock};
+use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Visit};
 use crate::server::route::Route;
-use crate::server::rules::VaultRules;
+use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
+use crate::wire::{TokenRequest, TokenResponse};
 
 /// What of a request is kept for all.
 #[derive(Clone, Copy)]
@@ -129,6 +131,23 @@ faults! {
     }
     [Race] "answer-in-a-global" breaks CALLERS_KEPT_APART: "An answer is kept in a variable until it leaves, and the next request overwrites it." => {
         is InAGlobal::of(Kept::Answer)
+    }
+    [Race] "login-in-a-global" breaks CALLERS_KEPT_APART: "The key that a token is made for is read from a variable that the next login has overwritten." => {
+        state { key: Arc<Mutex<Option<String>>> }
+        identity {
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a Authority,
+                request: &'a TokenRequest,
+            ) -> Later<'a, Result<TokenResponse, Refusal>> {
+                Box::pin(async move {
+                    let nonce = redemption::check(self, authority, request)?;
+                    authority.nonces.spend(&nonce);
+                    let key = put_and_take(&self.key, &request.ed25519_public_key).await;
+                    redemption::grant(self, authority, &key)
+                })
+            }
+        }
     }
     [Race] "pulls-share-an-answer" breaks PULL_MEMBERS_ONLY: "Pulls of a repository that are under way at the same time share the answer to the first, whoever asks." => {
         is SingleFlight::default()

@@ -6,7 +6,7 @@ use super::{bytes_of, forged, redeem};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::scenarios::check::checks;
-use crate::scenarios::{Ctx, Outcome};
+use crate::scenarios::{Ctx, Outcome, Stop};
 use crate::wire::{ChallengeResponse, TokenResponse};
 
 checks! {
@@ -98,6 +98,9 @@ async fn over_another_nonce(cx: &Ctx) -> Outcome {
     let alice = cx.identity();
     let earlier = bytes_of(cx, &cx.nonce(&alice).await?)?;
     let nonce = cx.nonce(&alice).await?;
+    if bytes_of(cx, &nonce)? == earlier {
+        return Err(Stop::not_judged("two challenges in a row have the same nonce (auth/nonces-differ)"));
+    }
     let answer = redeem(cx, &alice.id, &nonce, &alice.sign(&earlier)).await?;
     answer.refused_somehow("a signature over an earlier nonce of the same key")
 }
