@@ -51,6 +51,17 @@ static USUAL: &[(&str, &Requirement, &str)] = &[
     ("", &WRITES_SERIALIZED, "a lock taken after the check, or a transaction that reads before it locks"),
     ("", &EFFECT_AUTHORITY, "the caller was looked up when the request began, not in the transaction that writes"),
     ("", &SNAPSHOT_READS, "manifest and envelope were read by two statements outside one transaction"),
+    (
+        "",
+        &CALLERS_KEPT_APART,
+        "a variable of the module that holds the request's caller or connection across an await, one transaction for all, or a database \
+         that answers busy instead of waiting",
+    ),
+    (
+        "",
+        &ANSWERED,
+        "a proxy whose timeout is shorter than the server's, or workers that are ended at a limit of memory or requests",
+    ),
     ("", &READ_YOUR_WRITES, "a cache that isn't told of the write, or a replica that lags"),
 ];
 

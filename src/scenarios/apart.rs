@@ -125,9 +125,7 @@ async fn kept_apart(cx: &Ctx) -> Outcome {
     for _ in 0..CALLERS {
         parties.push(Party::new(cx).await?);
     }
-    if let Err(Stop::Broken(finding)) = one_by_one(cx, &mut parties, 0).await {
-        return Err(alone_as_well(&finding.observed));
-    }
+    one_by_one(cx, &mut parties, 0).await.map_err(alone_as_well)?;
     let mut rounds = Rounds::at_least(cx, LEAST_ROUNDS);
     while rounds.next() {
         let number = rounds.done as usize;
@@ -137,18 +135,19 @@ async fn kept_apart(cx: &Ctx) -> Outcome {
                 *party = Party::new(cx).await?;
             }
             for number in 0..LEAST_ROUNDS as usize {
-                if let Err(Stop::Broken(finding)) = one_by_one(cx, &mut parties, number).await {
-                    return Err(alone_as_well(&finding.observed));
-                }
+                one_by_one(cx, &mut parties, number).await.map_err(alone_as_well)?;
             }
             finding.expected = format!("{EXPECTED}: {}", finding.expected);
+            finding.observed.push_str("; the same requests, one at a time, are answered as they must be");
             return Err(Stop::Broken(finding));
         }
     }
     rounds.remark(cx, &format!("{} requests of {} callers", parties.len() * OF_EACH, parties.len()))
 }
 
-fn alone_as_well(observed: &str) -> Stop {
+fn alone_as_well(stop: Stop) -> Stop {
+    let Stop::Broken(finding) = stop else { return stop };
+    let observed = &finding.observed;
     Stop::not_judged(format!("the same requests don't all get their answers one at a time either: {observed}"))
 }
 
