@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::shared::ColorArgs;
 use super::{UsageError, output};
-use crate::history::{self, History, HistoryError, Offence, Verdict};
+use crate::history::{self, Counterexample, History, HistoryError, Verdict};
 use crate::report::text::clean;
 
 const AFTER: &str = "\
@@ -62,10 +62,10 @@ pub(super) fn run(args: &HistoryArgs) -> Result<u8, UsageError> {
             let repositories = plural(repositories, "repository", "repositories");
             (format!("LINEARIZABLE  {name}\n{} in {repositories}.\n", plural(count, "operation", "operations")), 0)
         }
-        Verdict::NotLinearizable(offence) => (offends(args, &name, &history, &offence)?, 1),
+        Verdict::NotLinearizable(counterexample) => (report_counterexample(args, &name, &history, &counterexample)?, 1),
         Verdict::Undecided { repo, op } => {
-            let asked = history::describe::call(&history.words, &history.ops[op as usize]);
-            let repo = history.words.text(repo);
+            let asked = history::describe::call(&history.symbols, &history.ops[op as usize]);
+            let repo = history.symbols.text(repo);
             let why = "too many operations of unknown outcome meet to be tried in every order";
             (format!("UNDECIDED  {name}\nRepository {repo}, at {asked}: {why}.\n"), 3)
         }
@@ -83,16 +83,21 @@ fn read(file: &Path, name: &str) -> Result<History, HistoryError> {
     history::read(name, BufReader::with_capacity(1 << 20, opened))
 }
 
-fn offends(args: &CheckArgs, name: &str, history: &History, offence: &Offence) -> Result<String, UsageError> {
+fn report_counterexample(
+    args: &CheckArgs,
+    name: &str,
+    history: &History,
+    counterexample: &Counterexample,
+) -> Result<String, UsageError> {
     let count = plural(history.ops.len(), "operation", "operations");
-    let repo = history.words.text(offence.repo);
+    let repo = history.symbols.text(counterexample.repo);
     let mut text = format!("NOT LINEARIZABLE  {name}\nRepository {repo}: of {count}, these have no order.\n\n");
-    text.push_str(&offence.text(history));
-    for rule in offence.rules() {
+    text.push_str(&counterexample.text(history));
+    for rule in counterexample.rules() {
         text.push_str(&format!("rule  {} ({})\n", rule.text, rule.id));
     }
     if let Some(out) = &args.html {
-        std::fs::write(out, history::html(history, offence, name))
+        std::fs::write(out, history::html(history, counterexample, name))
             .map_err(|error| UsageError(format!("{} can't be written: {error}", out.display())))?;
         text.push_str(&format!("drawn to {}\n", out.display()));
     }

@@ -94,9 +94,9 @@ impl SavedHistory {
         let lines = redactor.text(&String::from_utf8_lossy(&lines));
         self.file.write_all(lines.as_bytes()).map_err(failed)?;
         let mut told = format!("history of {} operations: {}\n", recorded.ops.len(), clean(&name));
-        if let Verdict::NotLinearizable(offence) = history::check(recorded) {
+        if let Verdict::NotLinearizable(counterexample) = history::check(recorded) {
             let picture = format!("{name}.html");
-            let page = redactor.text(&history::html(recorded, &offence, &name));
+            let page = redactor.text(&history::html(recorded, &counterexample, &name));
             std::fs::write(&picture, page).map_err(|source| HistoryError::Write { name: picture.clone(), source })?;
             let _ = writeln!(told, "it is not linearizable: {}", clean(&picture));
         }
@@ -118,9 +118,9 @@ fn drawn(recorded: &History, redactor: &Redactor) -> Option<Drawn> {
                 history::overview(recorded),
             )
         }
-        Verdict::NotLinearizable(offence) => (
+        Verdict::NotLinearizable(counterexample) => (
             "and no order explains all answers; the shortest part that shows it:".into(),
-            history::figure(recorded, &offence),
+            history::figure(recorded, &counterexample),
         ),
         Verdict::Undecided { .. } => {
             ("and too many of unknown outcome meet to be tried in every order".into(), history::overview(recorded))

@@ -2,7 +2,9 @@
 
 use super::structured::Structured;
 use crate::history::{self, Done, History, Op, Verdict};
-use crate::model::{self, Answer, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Word, Words};
+use crate::model::{
+    self, Answer, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Symbol, Symbols,
+};
 
 /// More operations than this have too many orders to try them all.
 const FEW: usize = 7;
@@ -47,13 +49,18 @@ fn verdict(history: &History) {
         return;
     }
     assert_eq!(is_linearizable(history), has_an_order(history), "{:#?}", history.ops);
-    if let Verdict::NotLinearizable(offence) = history::check(history) {
-        assert!(offence.operations.contains(&offence.stuck));
-        assert!(!offence.explanations.is_empty());
+    if let Verdict::NotLinearizable(counterexample) = history::check(history) {
+        assert!(counterexample.operations.contains(&counterexample.stuck));
+        assert!(!counterexample.explanations.is_empty());
         // What is said to be the shortest part has no order either, from its state on.
-        let part: Vec<Op> = offence.operations.iter().map(|index| history.ops[*index as usize].clone()).collect();
+        let part: Vec<Op> =
+            counterexample.operations.iter().map(|index| history.ops[*index as usize].clone()).collect();
         let mut left = (0..part.len()).collect();
-        assert!(!has_order(&part, offence.before.as_ref(), &mut left), "{offence:#?}\n{:#?}", history.ops);
+        assert!(
+            !has_order(&part, counterexample.before.as_ref(), &mut left),
+            "{counterexample:#?}\n{:#?}",
+            history.ops
+        );
     }
 }
 
@@ -112,33 +119,33 @@ struct Small<'a, 'b> {
     stamps: u32,
 }
 
-const REPO: Word = Word(900);
+const REPO: Symbol = Symbol(900);
 
 impl Small<'_, '_> {
-    fn stamp(&mut self) -> Word {
+    fn stamp(&mut self) -> Symbol {
         self.stamps += 1;
-        Word(1000 + if self.unique { self.stamps } else { self.input.small(2) })
+        Symbol(1000 + if self.unique { self.stamps } else { self.input.small(2) })
     }
 
-    fn entry(&mut self, member: Word, epoch: i64) -> Entry {
+    fn entry(&mut self, member: Symbol, epoch: i64) -> Entry {
         Entry { member, x25519: member, epoch, rest: self.stamp() }
     }
 
-    fn member(&mut self) -> Word {
-        Word(self.input.small(3))
+    fn member(&mut self) -> Symbol {
+        Symbol(self.input.small(3))
     }
 
     fn roster(&mut self, epoch: i64) -> Roster {
         let bits = 1 + self.input.below(7);
         let members = (0..3).filter(|member| bits & (1 << member) != 0);
-        Roster::new(members.map(|member| self.entry(Word(member), epoch)).collect())
+        Roster::new(members.map(|member| self.entry(Symbol(member), epoch)).collect())
     }
 
     fn call(&mut self) -> Call {
         let (version, epoch) = self.state.as_ref().map_or((1, 0), |s| (s.manifest.version, s.manifest.epoch));
         let version = version - i64::from(self.input.below(5) == 0);
         let envelope = |epoch, sealed, gap| Envelope { repo: REPO, version: version + gap, epoch, sealed };
-        let caller = if self.input.below(4) == 0 { self.member() } else { Word(0) };
+        let caller = if self.input.below(4) == 0 { self.member() } else { Symbol(0) };
         let gap = if self.input.below(6) == 0 { 2 } else { 1 };
         let kind = if self.mostly_additions && self.input.below(2) == 0 { 7 } else { self.input.below(12) };
         let operation = match kind {
@@ -203,7 +210,7 @@ fn small(input: &mut Structured<'_>) -> History {
         let (call, start) = (store.call(), 50 + u64::from(store.input.small(count * 10)));
         ops.push(Op { client: 0, repo: REPO, call, start, result: None });
     }
-    History { words: Words::default(), ops }
+    History { symbols: Symbols::default(), ops }
 }
 
 /// Changes something small somewhere.
@@ -246,7 +253,7 @@ fn spoil_answer(answer: &mut Answer, input: &mut Structured<'_>) {
         },
         Answer::Pull { manifest, envelope, .. } => match input.below(4) {
             0 => manifest.version += by,
-            1 => manifest.members = manifest.members.without(Word(1)),
+            1 => manifest.members = manifest.members.without(Symbol(1)),
             2 => *envelope = None,
             _ => {
                 if let Some(envelope) = envelope {
@@ -254,8 +261,8 @@ fn spoil_answer(answer: &mut Answer, input: &mut Structured<'_>) {
                 }
             }
         },
-        Answer::Manifest(manifest) => manifest.members = manifest.members.without(Word(2)),
-        Answer::Entry(entry) => entry.rest = Word(1000),
+        Answer::Manifest(manifest) => manifest.members = manifest.members.without(Symbol(2)),
+        Answer::Entry(entry) => entry.rest = Symbol(1000),
         Answer::Refused(_) | Answer::Broken(_) => {}
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::configurations::{Configuration, Configurations, GaveUp, LIMIT};
-use super::doubt::doubts;
-use super::offence::Offence;
+use super::counterexample::Counterexample;
+use super::unknown_outcome::unknown_outcomes;
 use super::{History, Op};
-use crate::model::Word;
+use crate::model::Symbol;
 
 /// Whether there is an order that explains every answer.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub enum Verdict {
         repositories: usize,
     },
     /// There is none, and this shows it.
-    NotLinearizable(Box<Offence>),
+    NotLinearizable(Box<Counterexample>),
     /// The search took more than it may: too many operations of unknown outcome meet.
     Undecided {
         /// The repository.
-        repo: Word,
+        repo: Symbol,
         /// The operation (its index in the history) whose answer couldn't be explained in time.
         op: u32,
     },
@@ -41,8 +41,8 @@ pub(super) type Event = (u64, Happening, u32);
 
 /// Checks every repository of a history by itself: that is enough, as no operation is about two.
 pub fn check(history: &History) -> Verdict {
-    let mut numbers: HashMap<Word, usize> = HashMap::new();
-    let mut repositories: Vec<(Word, Vec<u32>)> = Vec::new();
+    let mut numbers: HashMap<Symbol, usize> = HashMap::new();
+    let mut repositories: Vec<(Symbol, Vec<u32>)> = Vec::new();
     for (index, op) in (0_u32..).zip(&history.ops) {
         let number = *numbers.entry(op.repo).or_insert_with(|| {
             repositories.push((op.repo, Vec::new()));
@@ -57,7 +57,7 @@ pub fn check(history: &History) -> Verdict {
             Ok(()) => {}
             Err(Stuck { reason: Some(GaveUp), at }) => return Verdict::Undecided { repo: *repo, op: events[at].2 },
             Err(Stuck { at, .. }) => {
-                return Verdict::NotLinearizable(Box::new(Offence::find(history, &events[..=at])));
+                return Verdict::NotLinearizable(Box::new(Counterexample::find(history, &events[..=at])));
             }
         }
     }
@@ -66,16 +66,16 @@ pub fn check(history: &History) -> Verdict {
 
 /// Starts and ends of operations, by time; without those of unknown outcome that don't matter.
 pub(super) fn events(ops: &[Op], chosen: &[u32]) -> Vec<Event> {
-    let doubts = doubts(ops, chosen);
+    let unknown = unknown_outcomes(ops, chosen);
     let mut events = Vec::with_capacity(chosen.len() * 2);
-    for index in chosen.iter().copied().filter(|index| !doubts.left_out.contains(index)) {
+    for index in chosen.iter().copied().filter(|index| !unknown.left_out.contains(index)) {
         let op = &ops[index as usize];
         events.push((op.start, Happening::Start, index));
         if let Some(done) = &op.result {
             events.push((done.end.max(op.start), Happening::End, index));
         }
     }
-    let forgotten = doubts.until.into_iter();
+    let forgotten = unknown.until.into_iter();
     events.extend(forgotten.map(|(until, index)| (until.max(ops[index as usize].start), Happening::Forget, index)));
     events.sort_unstable();
     events

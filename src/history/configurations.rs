@@ -13,7 +13,7 @@
 use std::collections::HashSet;
 
 use super::Op;
-use super::dormant::{Dormant, brings};
+use super::pending_additions::{PendingAdditions, brings};
 use crate::model::{self, Answer, Operation, State};
 
 /// How many configurations are followed at once, and how many steps one answer may take, before the search gives up.
@@ -68,14 +68,14 @@ pub(super) struct Configurations<'h> {
     ops: &'h [Op],
     /// Never empty, unless there is no order.
     pub configurations: Vec<Configuration>,
-    dormant: Dormant,
+    additions: PendingAdditions,
     limit: usize,
 }
 
 impl<'h> Configurations<'h> {
     /// One configuration, before anything has happened or at a moment of which everything is known.
     pub fn new(ops: &'h [Op], configuration: Configuration, limit: usize) -> Self {
-        Self { ops, configurations: vec![configuration], dormant: Dormant::default(), limit }
+        Self { ops, configurations: vec![configuration], additions: PendingAdditions::default(), limit }
     }
 
     fn op(&self, index: u32) -> &'h Op {
@@ -86,7 +86,7 @@ impl<'h> Configurations<'h> {
     pub fn start(&mut self, index: u32) {
         let op = self.op(index);
         if let Some(member) = brings(op) {
-            return self.dormant.insert(member, index);
+            return self.additions.insert(member, index);
         }
         for configuration in &mut self.configurations {
             if !(op.is_read() && takes_effect_now(op, configuration.state.as_ref())) {
@@ -98,7 +98,7 @@ impl<'h> Configurations<'h> {
     /// An addition of unknown outcome can make no difference any more.
     pub fn forget(&mut self, index: u32) {
         if let Some(member) = brings(self.op(index)) {
-            self.dormant.remove(member, index);
+            self.additions.remove(member, index);
         }
         for configuration in &mut self.configurations {
             configuration.spent.retain(|spent| *spent != index);
@@ -173,9 +173,9 @@ impl<'h> Configurations<'h> {
     fn writes(&self, configuration: &Configuration, next: &mut Vec<Configuration>) {
         let lowest = self.lowest_pending(configuration);
         let blocked = |index: u32, version: i64| lowest.iter().flatten().any(|(at, by)| *by != index && version > *at);
-        let dormant = self.dormant.wanted(self.ops, configuration);
+        let additions = self.additions.wanted(self.ops, configuration);
         let writes = configuration.pending.iter().filter(|index| !self.op(**index).is_read());
-        for index in writes.chain(&dormant).copied() {
+        for index in writes.chain(&additions).copied() {
             effects(self.op(index), configuration.state.as_ref(), &mut |state| {
                 if state.as_ref().is_none_or(|state| !blocked(index, state.manifest.version)) {
                     next.push(configuration.after(index, state));
@@ -217,7 +217,7 @@ impl<'h> Configurations<'h> {
         if let [only] = self.configurations.as_mut_slice() {
             for index in std::mem::take(&mut only.spent) {
                 if let Some(member) = brings(&self.ops[index as usize]) {
-                    self.dormant.remove(member, index);
+                    self.additions.remove(member, index);
                 }
             }
         }

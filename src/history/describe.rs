@@ -1,13 +1,13 @@
-//! Operations and offences in words.
+//! Operations and counterexamples in words.
 
 use std::fmt::Write as _;
 
-use super::{Explanation, History, Offence, Op};
-use crate::model::{Answer, Operation, Roster, State, Words};
+use super::{Counterexample, Explanation, History, Op};
+use crate::model::{Answer, Operation, Roster, State, Symbols};
 use crate::requirements::Requirement;
 
 /// What was asked, in a few words.
-pub fn call(words: &Words, op: &Op) -> String {
+pub fn call(symbols: &Symbols, op: &Op) -> String {
     match &op.call.operation {
         Operation::CreateRepo { manifest, .. } => format!("createRepo at version {}", manifest.version),
         Operation::Pull { known } => format!("pull, knowing version {known}"),
@@ -16,17 +16,17 @@ pub fn call(words: &Words, op: &Op) -> String {
             let (to, epoch, members) = (envelope.version, envelope.epoch, members_in(members));
             format!("rotating push {expected} → {to}, epoch {epoch}, {members}")
         }
-        Operation::AddMember { entry } => format!("addMember {}", words.short(entry.member)),
+        Operation::AddMember { entry } => format!("addMember {}", symbols.short(entry.member)),
         Operation::RemoveMember { removed, envelope, epoch, .. } => {
-            format!("removeMember {} → version {}, epoch {epoch}", words.short(*removed), envelope.version)
+            format!("removeMember {} → version {}, epoch {epoch}", symbols.short(*removed), envelope.version)
         }
-        Operation::FetchMemberKey { member } => format!("fetchMemberKey {}", words.short(*member)),
+        Operation::FetchMemberKey { member } => format!("fetchMemberKey {}", symbols.short(*member)),
     }
 }
 
 /// What came of it, in a few words.
-pub fn outcome(words: &Words, op: &Op) -> String {
-    op.answer().map_or_else(|| "no answer".into(), |answer| words.answer(answer))
+pub fn outcome(symbols: &Symbols, op: &Op) -> String {
+    op.answer().map_or_else(|| "no answer".into(), |answer| symbols.answer(answer))
 }
 
 /// As [`outcome`], as short as a label.
@@ -70,7 +70,7 @@ pub fn micros(time: u64, since: u64) -> String {
     format!("{}.{} ms", nanos / 1_000_000, nanos % 1_000_000 / 100_000)
 }
 
-impl Offence {
+impl Counterexample {
     /// The rules that the last answer breaks, whichever state it met.
     pub fn rules(&self) -> Vec<&'static Requirement> {
         let mut rules: Vec<_> = self.explanations.iter().filter_map(|explanation| explanation.rule).collect();
@@ -93,8 +93,8 @@ impl Offence {
                 "client {} {}–{end}: {}: {}",
                 op.client,
                 micros(op.start, since),
-                call(&history.words, op),
-                outcome(&history.words, op)
+                call(&history.symbols, op),
+                outcome(&history.symbols, op)
             );
         }
         for explanation in &self.explanations {
@@ -107,9 +107,9 @@ impl Offence {
 impl Explanation {
     /// One sentence: why the operation `stuck` doesn't fit this state.
     pub fn text(&self, history: &History, stuck: &Op) -> String {
-        let maker = self.maker.map(|maker| call(&history.words, &history.ops[maker as usize]));
+        let maker = self.maker.map(|maker| call(&history.symbols, &history.ops[maker as usize]));
         let by = maker.map(|maker| format!(" (after {maker})")).unwrap_or_default();
-        let asked = call(&history.words, stuck);
+        let asked = call(&history.symbols, stuck);
         let state = state(self.state.as_ref());
         if self.rule.is_none() {
             return format!("At {state}{by}, {asked} fits, but then others don't.");

@@ -1,17 +1,17 @@
 //! Histories of concurrent operations, and whether any order of them explains all answers (linearizability).
 //!
 //! ```text
-//! format          a history as JSON lines (schema/history.schema.json)
-//! check           is there an order? repository by repository
-//! configurations  the search: the states that a repository may be in, moment by moment
-//! describe        operations in words
-//! doubt           which operations of unknown outcome can matter at all
-//! dormant         ... and additions of unknown outcome, which can matter at any time
-//! offence         if there is no order: the shortest part that shows it
-//! timeline        ... as a picture
-//! overview        what met whom, where there is nothing to complain about
-//! record          recording what a check does
-//! simulate        histories of a store that does everything right
+//! format              a history as JSON lines (schema/history.schema.json)
+//! check               is there an order? repository by repository
+//! configurations      the search: the states that a repository may be in, moment by moment
+//! describe            operations in words
+//! unknown_outcome     which operations of unknown outcome can matter at all
+//! pending_additions   ... and additions of unknown outcome, which can matter at any time
+//! counterexample      if there is no order: the shortest part that shows it
+//! timeline            ... as a picture
+//! overview            what met whom, where there is nothing to complain about
+//! record              recording what a check does
+//! simulate            histories of a store that does everything right
 //! ```
 //!
 //! A history is linearizable if every operation can be given a moment between its start and its end so that the model
@@ -20,23 +20,23 @@
 
 mod check;
 mod configurations;
+mod counterexample;
 pub mod describe;
-mod dormant;
-mod doubt;
 mod format;
-mod offence;
 mod overview;
+mod pending_additions;
 #[cfg(feature = "program")]
 pub mod simulate;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod unknown_outcome;
 
-use crate::model::{Answer, Call, Operation, Word, Words};
+use crate::model::{Answer, Call, Operation, Symbol, Symbols};
 
 pub use check::{Verdict, check};
+pub use counterexample::{Counterexample, Explanation};
 pub use format::{HistoryError, read, write};
-pub use offence::{Explanation, Offence};
 pub use overview::overview;
 pub use timeline::{FIGURE_STYLE, figure, html};
 
@@ -46,7 +46,7 @@ pub struct Op {
     /// Who sent it: a number for each sequential client. One client's operations don't overlap, save those of unknown outcome.
     pub client: u32,
     /// The repository that it is about.
-    pub repo: Word,
+    pub repo: Symbol,
     /// Caller and operation.
     pub call: Call,
     /// When it was sent, in nanoseconds since any moment.
@@ -67,8 +67,8 @@ pub struct Done {
 /// A whole history.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// What the words of the operations stand for.
-    pub words: Words,
+    /// What the symbols of the operations stand for.
+    pub symbols: Symbols,
     /// The operations, in any order.
     pub ops: Vec<Op>,
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::describe::{call, micros, outcome};
 use super::timeline::escape;
 use super::{History, Op};
-use crate::model::Word;
+use crate::model::Symbol;
 
 /// Repositories that are drawn.
 const REPOSITORIES: usize = 3;
@@ -18,13 +18,13 @@ const WIDTH: f64 = 1100.0;
 /// Room for the names of the lanes.
 const MARGIN: f64 = 90.0;
 
-/// The picture, as a part of a page; it takes the style of an offence's.
+/// The picture, as a part of a page; it takes the style of a counterexample's.
 pub fn overview(history: &History) -> String {
-    let mut of_repo: HashMap<Word, Vec<&Op>> = HashMap::new();
+    let mut of_repo: HashMap<Symbol, Vec<&Op>> = HashMap::new();
     for op in &history.ops {
         of_repo.entry(op.repo).or_default().push(op);
     }
-    let mut busiest: Vec<(usize, Word, Vec<&Op>)> = of_repo
+    let mut busiest: Vec<(usize, Symbol, Vec<&Op>)> = of_repo
         .into_iter()
         .map(|(repo, mut ops)| {
             ops.sort_by_key(|op| op.start);
@@ -32,7 +32,7 @@ pub fn overview(history: &History) -> String {
         })
         .filter(|(met, ..)| *met > 0)
         .collect();
-    busiest.sort_by_key(|(met, repo, _)| (std::cmp::Reverse(*met), history.words.text(*repo).to_owned()));
+    busiest.sort_by_key(|(met, repo, _)| (std::cmp::Reverse(*met), history.symbols.text(*repo).to_owned()));
     busiest.iter().take(REPOSITORIES).map(|(met, repo, ops)| drawing(history, *met, *repo, ops)).collect()
 }
 
@@ -47,7 +47,7 @@ fn met(ops: &[&Op]) -> usize {
     met
 }
 
-fn drawing(history: &History, met: usize, repo: Word, ops: &[&Op]) -> String {
+fn drawing(history: &History, met: usize, repo: Symbol, ops: &[&Op]) -> String {
     // Most of them meet in the middle of what a check does; what came before only made the repository.
     let first = ops.windows(2).position(|pair| pair[0].result.as_ref().is_none_or(|done| pair[1].start < done.end));
     let shown: Vec<&Op> = ops.iter().copied().skip(first.unwrap_or(0)).take(OPERATIONS).collect();
@@ -60,7 +60,7 @@ fn drawing(history: &History, met: usize, repo: Word, ops: &[&Op]) -> String {
     let x =
         |time: u64| MARGIN + (WIDTH - MARGIN) * (time.saturating_sub(since) as f64 / (until - since) as f64).min(1.0);
     let height = clients.len() * LANE + 24;
-    let name = escape(history.words.text(repo));
+    let name = escape(history.symbols.text(repo));
     let mut out = format!(
         "<h3>Repository <code>{name}</code></h3>\n<p class=\"dim\">{met} of {} operations began while another one was under way; \
          the first {} from there, in {}.</p>\n\
@@ -78,7 +78,7 @@ fn drawing(history: &History, met: usize, repo: Word, ops: &[&Op]) -> String {
         let lane = clients.iter().position(|client| *client == op.client).unwrap_or_default();
         let (from, to) = (x(op.start), op.result.as_ref().map_or(WIDTH, |done| x(done.end)));
         let open = if op.result.is_none() { "open" } else { "part" };
-        let title = escape(&format!("{}: {}", call(&history.words, op), outcome(&history.words, op)));
+        let title = escape(&format!("{}: {}", call(&history.symbols, op), outcome(&history.symbols, op)));
         let _ = write!(
             out,
             "<g class=\"{open}\"><title>{title}</title><rect x=\"{from:.1}\" y=\"{}\" width=\"{:.1}\" height=\"12\" rx=\"3\"/></g>",

@@ -2,7 +2,7 @@
 
 use super::{Done, History, Op};
 use crate::ground::Choices;
-use crate::model::{self, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Word};
+use crate::model::{self, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Symbol};
 
 /// What a simulated history is like.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +26,11 @@ struct Client {
 }
 
 struct Store {
-    words: model::Words,
+    symbols: model::Symbols,
     choices: Choices,
     state: Option<State>,
-    members: Vec<Word>,
-    repo: Word,
+    members: Vec<Symbol>,
+    repo: Symbol,
     now: u64,
     stamps: u64,
 }
@@ -38,11 +38,11 @@ struct Store {
 /// Simulates one repository that is created, pushed to, rotated, read and joined and left by members. Every client is a
 /// member of its own; what it sends fits what it saw last, so that some of it meets a conflict.
 pub fn simulate(simulation: Simulation) -> History {
-    let mut words = model::Words::default();
-    let repo = words.word("r");
-    let members = (0..simulation.clients).map(|number| words.word(&format!("m{number}"))).collect();
+    let mut symbols = model::Symbols::default();
+    let repo = symbols.symbol("r");
+    let members = (0..simulation.clients).map(|number| symbols.symbol(&format!("m{number}"))).collect();
     let choices = Choices::new(simulation.seed, "history");
-    let mut store = Store { words, choices, state: None, members, repo, now: 0, stamps: 0 };
+    let mut store = Store { symbols, choices, state: None, members, repo, now: 0, stamps: 0 };
     let mut clients: Vec<Client> =
         (0..simulation.clients).map(|_| Client { busy: None, seen: None, done: false }).collect();
     let mut ops: Vec<Op> = Vec::with_capacity(simulation.operations);
@@ -76,20 +76,20 @@ pub fn simulate(simulation: Simulation) -> History {
             }
         }
     }
-    History { words: store.words, ops }
+    History { symbols: store.symbols, ops }
 }
 
 impl Store {
-    fn stamp(&mut self) -> Word {
+    fn stamp(&mut self) -> Symbol {
         self.stamps += 1;
-        self.words.word(&format!("s{}", self.stamps))
+        self.symbols.symbol(&format!("s{}", self.stamps))
     }
 
-    fn entry(&mut self, member: Word, epoch: i64) -> Entry {
+    fn entry(&mut self, member: Symbol, epoch: i64) -> Entry {
         Entry { member, x25519: member, epoch, rest: self.stamp() }
     }
 
-    fn roster(&mut self, members: &[Word], epoch: i64) -> Roster {
+    fn roster(&mut self, members: &[Symbol], epoch: i64) -> Roster {
         Roster::new(members.iter().map(|member| self.entry(*member, epoch)).collect())
     }
 
@@ -117,10 +117,10 @@ impl Store {
         Call { caller: Some(caller), operation }
     }
 
-    fn usual(&mut self, caller: Word, seen: &State) -> Operation {
+    fn usual(&mut self, caller: Symbol, seen: &State) -> Operation {
         let (version, epoch) = (seen.manifest.version, seen.manifest.epoch);
-        let inside: Vec<Word> = seen.manifest.members.entries().iter().map(|entry| entry.member).collect();
-        let outside: Vec<Word> = self.members.iter().copied().filter(|member| !inside.contains(member)).collect();
+        let inside: Vec<Symbol> = seen.manifest.members.entries().iter().map(|entry| entry.member).collect();
+        let outside: Vec<Symbol> = self.members.iter().copied().filter(|member| !inside.contains(member)).collect();
         let dice = self.choices.below(100);
         // Whoever isn't in, comes in soon: most of a history is about members.
         if dice < 8 && inside.contains(&caller) && !outside.is_empty() || dice < 40 && outside.len() > inside.len() {
@@ -136,7 +136,7 @@ impl Store {
             }
             85..90 if inside.len() > 2 => {
                 let removed = inside[self.choices.below(inside.len())];
-                let rest: Vec<Word> = inside.into_iter().filter(|member| *member != removed).collect();
+                let rest: Vec<Symbol> = inside.into_iter().filter(|member| *member != removed).collect();
                 let members = self.roster(&rest, epoch + 1);
                 let envelope = self.envelope(version + 1, epoch + 1);
                 Operation::RemoveMember { removed, envelope, members, epoch: epoch + 1 }

@@ -43,8 +43,8 @@ fn a_long_history_has_an_order_and_one_wrong_answer_is_found() {
         if let Some(Done { answer: Answer::Pull { manifest, .. }, .. }) = &mut history.ops[to].result {
             *manifest = old;
         }
-        let Verdict::NotLinearizable(offence) = check(&history) else { panic!("the torn read isn't found") };
-        assert_eq!(offence.stuck as usize, to);
-        assert_eq!(offence.operations, [offence.stuck], "one torn answer is all it takes");
+        let Verdict::NotLinearizable(counterexample) = check(&history) else { panic!("the torn read isn't found") };
+        assert_eq!(counterexample.stuck as usize, to);
+        assert_eq!(counterexample.operations, [counterexample.stuck], "one torn answer is all it takes");
     }
 }

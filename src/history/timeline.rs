@@ -1,9 +1,9 @@
-//! An offence as a picture: one HTML file without anything from outside, one lane per client.
+//! A counterexample as a picture: one HTML file without anything from outside, one lane per client.
 
 use std::fmt::Write as _;
 
 use super::describe::{call, micros, outcome, short_outcome, state};
-use super::{History, Offence, Op};
+use super::{Counterexample, History, Op};
 
 /// Width of the step between two moments, in pixels.
 const STEP: usize = 150;
@@ -58,22 +58,22 @@ impl Part {
 
 struct Picture<'h> {
     history: &'h History,
-    offence: &'h Offence,
+    counterexample: &'h Counterexample,
     shown: Vec<u32>,
     /// Every start and end, in order: the axis shows their order, not their distance.
     moments: Vec<u64>,
     clients: Vec<u32>,
 }
 
-/// The page that shows an offence. `source` names where the history comes from.
-pub fn html(history: &History, offence: &Offence, source: &str) -> String {
-    picture(history, offence).page(source)
+/// The page that shows a counterexample. `source` names where the history comes from.
+pub fn html(history: &History, counterexample: &Counterexample, source: &str) -> String {
+    picture(history, counterexample).page(source)
 }
 
-/// What shows an offence, as a part of a page: picture, reasons and table.
-pub fn figure(history: &History, offence: &Offence) -> String {
-    let picture = picture(history, offence);
-    let repo = escape(history.words.text(offence.repo));
+/// What shows a counterexample, as a part of a page: picture, reasons and table.
+pub fn figure(history: &History, counterexample: &Counterexample) -> String {
+    let picture = picture(history, counterexample);
+    let repo = escape(history.symbols.text(counterexample.repo));
     format!(
         "<p>Repository <code>{repo}</code></p>\n{}\n<p class=\"key\">{}</p>\n{}\n\
          <div class=\"scroll\" role=\"group\" aria-label=\"Operations\" tabindex=\"0\">{}</div>\n",
@@ -84,8 +84,8 @@ pub fn figure(history: &History, offence: &Offence) -> String {
     )
 }
 
-fn picture<'h>(history: &'h History, offence: &'h Offence) -> Picture<'h> {
-    let shown = offence.shown(history);
+fn picture<'h>(history: &'h History, counterexample: &'h Counterexample) -> Picture<'h> {
+    let shown = counterexample.shown(history);
     let ops = || shown.iter().map(|index| &history.ops[*index as usize]);
     let mut moments: Vec<u64> =
         ops().map(|op| op.start).chain(ops().filter_map(|op| Some(op.result.as_ref()?.end))).collect();
@@ -94,7 +94,7 @@ fn picture<'h>(history: &'h History, offence: &'h Offence) -> Picture<'h> {
     let mut clients: Vec<u32> = ops().map(|op| op.client).collect();
     clients.sort_unstable();
     clients.dedup();
-    Picture { history, offence, shown, moments, clients }
+    Picture { history, counterexample, shown, moments, clients }
 }
 
 impl Picture<'_> {
@@ -103,9 +103,9 @@ impl Picture<'_> {
     }
 
     fn part(&self, index: u32) -> Part {
-        if index == self.offence.stuck {
+        if index == self.counterexample.stuck {
             Part::Stuck
-        } else if self.offence.operations.contains(&index) {
+        } else if self.counterexample.operations.contains(&index) {
             Part::Contradicting
         } else {
             Part::Context
@@ -117,8 +117,8 @@ impl Picture<'_> {
     }
 
     fn page(&self, source: &str) -> String {
-        let repo = escape(self.history.words.text(self.offence.repo));
-        let (count, all) = (self.offence.operations.len(), self.history.ops.len());
+        let repo = escape(self.history.symbols.text(self.counterexample.repo));
+        let (count, all) = (self.counterexample.operations.len(), self.history.ops.len());
         let answers = if count == 1 { "This answer fits".to_owned() } else { format!("These {count} answers fit") };
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -167,7 +167,7 @@ impl Picture<'_> {
             let y = TOP + lane * LANE;
             let callers = self.shown.iter().map(|index| self.op(*index)).filter(|op| op.client == *client);
             let caller = callers.filter_map(|op| op.call.caller).next();
-            let name = caller.map_or_else(|| "nobody".into(), |caller| self.history.words.short(caller));
+            let name = caller.map_or_else(|| "nobody".into(), |caller| self.history.symbols.short(caller));
             let _ = write!(
                 svg,
                 "<text x=\"4\" y=\"{}\">client {client}</text><text class=\"dim\" x=\"4\" y=\"{}\">{}</text>",
@@ -192,12 +192,12 @@ impl Picture<'_> {
             "<g class=\"{}{open}\"><title>{}</title><rect x=\"{x}\" y=\"{}\" width=\"{}\" height=\"12\" rx=\"3\"/>\
              <text x=\"{}\" y=\"{}\">{}</text><text class=\"dim\" x=\"{}\" y=\"{}\">{}</text></g>",
             self.part(index).class(),
-            escape(&format!("{}: {}", call(&self.history.words, op), outcome(&self.history.words, op))),
+            escape(&format!("{}: {}", call(&self.history.symbols, op), outcome(&self.history.symbols, op))),
             y + 28,
             end.saturating_sub(x).max(6),
             x + 2,
             y + 22,
-            escape(&call(&self.history.words, op)),
+            escape(&call(&self.history.symbols, op)),
             x + 2,
             y + 54,
             escape(&short_outcome(op))
@@ -205,12 +205,12 @@ impl Picture<'_> {
     }
 
     fn reasons(&self) -> String {
-        let stuck = self.op(self.offence.stuck);
+        let stuck = self.op(self.counterexample.stuck);
         let before = format!(
             "<p>Before, the repository holds {}; everything earlier leaves nothing else.</p>",
-            escape(&state(self.offence.before.as_ref()))
+            escape(&state(self.counterexample.before.as_ref()))
         );
-        let reasons = self.offence.explanations.iter().map(|explanation| {
+        let reasons = self.counterexample.explanations.iter().map(|explanation| {
             let rule = explanation.rule.map(|rule| format!(" <code>{}</code> {}", escape(rule.id), escape(rule.text)));
             format!("<li>{}{}</li>", escape(&explanation.text(self.history, stuck)), rule.unwrap_or_default())
         });
@@ -220,14 +220,14 @@ impl Picture<'_> {
     fn table(&self) -> String {
         let rows = self.shown.iter().map(|index| {
             let op = self.op(*index);
-            let caller = op.call.caller.map_or_else(|| "nobody".into(), |caller| self.history.words.short(caller));
+            let caller = op.call.caller.map_or_else(|| "nobody".into(), |caller| self.history.symbols.short(caller));
             let end = op.result.as_ref().map_or_else(|| "?".into(), |done| micros(done.end, self.since()));
             let cells = [
                 format!("{} {}", op.client, caller),
                 micros(op.start, self.since()),
                 end,
-                call(&self.history.words, op),
-                outcome(&self.history.words, op),
+                call(&self.history.symbols, op),
+                outcome(&self.history.symbols, op),
             ];
             let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
             format!("<tr class=\"{}\">{cells}</tr>\n", self.part(*index).class())
@@ -270,14 +270,17 @@ mod tests {
 {\"client\":1,\"repo\":\"<r>\",\"caller\":\"\\\"<b>\",\"operation\":\"pull\",\"start\":30,\"end\":40,\"known\":0,\"answer\":{\"manifest\":{\"version\":1,\"epoch\":0,\"members\":[[\"\\\"<b>\",0,\"k\"]]},\"envelope\":{\"version\":1,\"epoch\":0,\"stamp\":\"c1\"},\"unchanged\":false}}
 ";
         let history = read("test", lines.as_bytes()).unwrap();
-        let Verdict::NotLinearizable(offence) = check(&history) else { panic!("a stale read") };
-        assert_eq!((offence.maker, offence.operations.as_slice(), offence.stuck), (Some(1), [2].as_slice(), 2));
-        let page = html(&history, &offence, "<file>");
+        let Verdict::NotLinearizable(counterexample) = check(&history) else { panic!("a stale read") };
+        assert_eq!(
+            (counterexample.maker, counterexample.operations.as_slice(), counterexample.stuck),
+            (Some(1), [2].as_slice(), 2)
+        );
+        let page = html(&history, &counterexample, "<file>");
         for raw in ["<script", "<b>", "<r>", "<file>", "http", "url(", "src="] {
             assert!(!page.contains(raw), "{raw}");
         }
         assert!(page.contains("push 1 → 2") && page.contains("version 1 and epoch 0, not 2 and 0"), "{page}");
-        let text = offence.text(&history);
+        let text = counterexample.text(&history);
         assert!(text.contains("client 1 0.0 µs–0.0 µs: pull, knowing version 0: version 1"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Holding an answer to what is allowed.
 
 use super::rules::{Allowed, Expected, Outcome, allowed, retried};
-use super::{Answer, Call, Manifest, State, Words};
+use super::{Answer, Call, Manifest, State, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 
 /// What came of a call, by an answer that is allowed.
@@ -98,18 +98,18 @@ impl Outcome {
 
 impl Mismatch {
     /// What would have been allowed, and what came, in words.
-    pub fn explain(&self, words: &Words) -> (String, String) {
+    pub fn explain(&self, symbols: &Symbols) -> (String, String) {
         // Refusals for different causes may read the same.
         let mut expected: Vec<String> = Vec::new();
-        for text in self.allowed.iter().map(|expected| words.expected(expected)) {
+        for text in self.allowed.iter().map(|expected| symbols.expected(expected)) {
             if !expected.contains(&text) {
                 expected.push(text);
             }
         }
         let observed = match (self.allowed.first(), &self.answer) {
-            (Some(Expected::Is(expected)), answer) => words.difference(expected, answer),
+            (Some(Expected::Is(expected)), answer) => symbols.difference(expected, answer),
             _ => None,
         };
-        (expected.join(", or "), observed.unwrap_or_else(|| words.answer(&self.answer)))
+        (expected.join(", or "), observed.unwrap_or_else(|| symbols.answer(&self.answer)))
     }
 }

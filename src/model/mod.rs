@@ -10,7 +10,7 @@
 //! of another repository, a roster that names somebody twice) leaves a state that the specification doesn't fix: the
 //! model takes it as sent, and [`Step::settled`] is false, so that whoever needs certainty pulls before going on.
 //!
-//! Revisions 0.3 and 0.4 ([`judge_by`], [`Words::of`]) narrow what a repeated addMember may come to, and add a flag to manifests.
+//! Revisions 0.3 and 0.4 ([`judge_by`], [`Symbols::of`]) narrow what a repeated addMember may come to, and add a flag to manifests.
 //!
 //! Not modelled: tokens (a caller is a member id or nobody), requests that aren't well-formed, and requests whose path
 //! and body name different repositories.
@@ -20,9 +20,9 @@ mod discovery;
 mod incomplete;
 mod judge;
 mod rules;
+mod symbols;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::sync::Arc;
 
@@ -31,23 +31,23 @@ pub use discovery::{PROFILES, wrong_discovery};
 pub use incomplete::{Incomplete, Taken, taken};
 pub use judge::{Mismatch, Step, judge, judge_by, step};
 pub use rules::{Allowed, Expected, Outcome, allowed, ordinary};
-pub use words::{WireError, Words, read_answer, read_body};
+pub use symbols::{Symbols, WireError, read_answer, read_body};
 
-/// A text that the model compares and never looks into: an id, a key, a ciphertext. [`Words`] knows what it stands for.
+/// A text that the model compares and never looks into: an id, a key, a ciphertext. [`Symbols`] knows what it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Word(pub u32);
+pub struct Symbol(pub u32);
 
 /// A member as the server stores it (SPEC §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     /// The member id.
-    pub member: Word,
+    pub member: Symbol,
     /// Its X25519 key.
-    pub x25519: Word,
+    pub x25519: Symbol,
     /// Epoch of the wrapped key.
     pub epoch: i64,
     /// Everything else: the wrapped key and the binding signature.
-    pub rest: Word,
+    pub rest: Symbol,
 }
 
 /// The members of a repository, ordered by [`Entry`] so that equal rosters compare equal; cheap to clone.
@@ -72,19 +72,19 @@ impl Roster {
         Self(entries.into())
     }
 
-    /// The entries, in the order of their members' words.
+    /// The entries, in the order of their members' symbols.
     pub fn entries(&self) -> &[Entry] {
         &self.0
     }
 
     /// The entry of a member (the first one, where a server let somebody in twice).
-    pub fn get(&self, member: Word) -> Option<&Entry> {
+    pub fn get(&self, member: Symbol) -> Option<&Entry> {
         let at = self.0.partition_point(|entry| entry.member < member);
         self.0.get(at).filter(|entry| entry.member == member)
     }
 
     /// Whether a member is in it.
-    pub fn has(&self, member: Word) -> bool {
+    pub fn has(&self, member: Symbol) -> bool {
         self.get(member).is_some()
     }
 
@@ -97,7 +97,7 @@ impl Roster {
 
     /// The same roster without a member.
     #[must_use]
-    pub fn without(&self, member: Word) -> Self {
+    pub fn without(&self, member: Symbol) -> Self {
         Self(self.0.iter().filter(|entry| entry.member != member).copied().collect())
     }
 
@@ -113,16 +113,16 @@ impl Roster {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Manifest {
     /// Repository id.
-    pub repo: Word,
+    pub repo: Symbol,
     /// Wrap scheme.
-    pub scheme: Word,
+    pub scheme: Symbol,
     /// Payload version.
     pub version: i64,
     /// Key epoch.
     pub epoch: i64,
     /// The roster.
     pub members: Roster,
-    /// `shareRefreshTokens`; always false for words of a revision before 0.4 ([`Words::of`]).
+    /// `shareRefreshTokens`; always false for symbols of a revision before 0.4 ([`Symbols::of`]).
     pub shared: bool,
 }
 
@@ -130,13 +130,13 @@ pub struct Manifest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Envelope {
     /// The repository that it names.
-    pub repo: Word,
+    pub repo: Symbol,
     /// Payload version.
     pub version: i64,
     /// Key epoch.
     pub epoch: i64,
     /// IV and ciphertext.
-    pub sealed: Word,
+    pub sealed: Symbol,
 }
 
 /// What a repository holds. One that doesn't exist is `None`.
@@ -156,15 +156,15 @@ pub enum Operation {
     Pull { known: i64 },
     Push { envelope: Envelope, expected: i64, rotated: Option<Roster> },
     AddMember { entry: Entry },
-    RemoveMember { removed: Word, envelope: Envelope, members: Roster, epoch: i64 },
-    FetchMemberKey { member: Word },
+    RemoveMember { removed: Symbol, envelope: Envelope, members: Roster, epoch: i64 },
+    FetchMemberKey { member: Symbol },
 }
 
 /// An operation and who asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The member id that the token is for; `None` without a valid token.
-    pub caller: Option<Word>,
+    pub caller: Option<Symbol>,
     /// What is asked for.
     pub operation: Operation,
 }

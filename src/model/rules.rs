@@ -1,6 +1,6 @@
 //! Each operation as a list of what may come of it, read beside SPEC §6.
 
-use super::{Answer, Call, Cause, Entry, Envelope, Manifest, Operation, Roster, State, Word};
+use super::{Answer, Call, Cause, Entry, Envelope, Manifest, Operation, Roster, State, Symbol};
 use crate::requirements::{self as rule, Requirement};
 
 /// An answer that is allowed.
@@ -169,7 +169,7 @@ fn members_only(operation: &Operation) -> &'static Requirement {
 /// The caller's own repository, under an id that is free.
 fn create(
     existing: Option<&State>,
-    caller: Word,
+    caller: Symbol,
     manifest: &Manifest,
     envelope: &Envelope,
     refuse: impl Fn(Cause) -> Outcome,
@@ -218,7 +218,7 @@ fn pull(repo: &State, known: i64) -> Allowed {
 }
 
 /// The gate, then the new state.
-fn push(repo: &State, caller: Word, envelope: &Envelope, expected: i64, rotated: Option<&Roster>) -> Allowed {
+fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotated: Option<&Roster>) -> Allowed {
     let manifest = &repo.manifest;
     let (version, epoch) = (manifest.version, manifest.epoch);
     let not_accepted = |conflict| Outcome::answer(Answer::Push { accepted: false, version, epoch, conflict });
@@ -287,7 +287,7 @@ fn add(repo: &State, entry: &Entry) -> Allowed {
 }
 
 /// Drop, new roster, new envelope and new epoch in one step. `next` is the state that the request asks for.
-fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: State) -> Allowed {
+fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next: State) -> Allowed {
     let (before, after) = (&repo.manifest, &next.manifest);
     let ignored = || Outcome::answer(Answer::Manifest(before.clone())).missing(&rule::REMOVE_CONSISTENT);
     let known = before.members.has(removed);
@@ -324,7 +324,7 @@ fn remove(repo: &State, caller: Word, removed: Word, members: &Roster, next: Sta
 }
 
 /// The entry of exactly this member.
-fn fetch(repo: &State, member: Word) -> Allowed {
+fn fetch(repo: &State, member: Symbol) -> Allowed {
     let outcome = match repo.manifest.members.get(member) {
         Some(entry) => Outcome::answer(Answer::Entry(*entry)),
         None => Outcome::refuse(Some(Cause::UnknownMember)),

@@ -3,25 +3,25 @@ use proptest::prelude::*;
 use super::*;
 use crate::requirements::{self as rule, Level, Revision};
 
-const REPO: Word = Word(100);
-const ALICE: Word = Word(0);
-const BOB: Word = Word(1);
+const REPO: Symbol = Symbol(100);
+const ALICE: Symbol = Symbol(0);
+const BOB: Symbol = Symbol(1);
 
-fn entry(member: Word, epoch: i64, rest: u32) -> Entry {
-    Entry { member, x25519: Word(member.0 + 50), epoch, rest: Word(rest) }
+fn entry(member: Symbol, epoch: i64, rest: u32) -> Entry {
+    Entry { member, x25519: Symbol(member.0 + 50), epoch, rest: Symbol(rest) }
 }
 
 fn envelope(version: i64, epoch: i64, sealed: u32) -> Envelope {
-    Envelope { repo: REPO, version, epoch, sealed: Word(sealed) }
+    Envelope { repo: REPO, version, epoch, sealed: Symbol(sealed) }
 }
 
-fn state(version: i64, epoch: i64, members: &[Word]) -> State {
+fn state(version: i64, epoch: i64, members: &[Symbol]) -> State {
     let members = Roster::new(members.iter().map(|member| entry(*member, epoch, 7)).collect());
-    let manifest = Manifest { repo: REPO, scheme: Word(99), version, epoch, members, shared: false };
+    let manifest = Manifest { repo: REPO, scheme: Symbol(99), version, epoch, members, shared: false };
     State { manifest, envelope: envelope(version, epoch, 8) }
 }
 
-fn by(caller: Word, operation: Operation) -> Call {
+fn by(caller: Symbol, operation: Operation) -> Call {
     Call { caller: Some(caller), operation }
 }
 
@@ -106,7 +106,7 @@ fn additions_keep_the_counters_and_may_come_twice() {
     let stays = judge(Some(&after), &add(8), &Answer::Manifest(manifest(7))).unwrap();
     assert!(stays.next.is_none());
     let replaced = judge(Some(&after), &add(8), &Answer::Manifest(manifest(8))).unwrap().next.unwrap();
-    assert_eq!(replaced.manifest.members.get(BOB).unwrap().rest, Word(8));
+    assert_eq!(replaced.manifest.members.get(BOB).unwrap().rest, Symbol(8));
     assert!(judge(Some(&after), &add(8), &Answer::Refused(409)).is_ok());
     assert!(judge(Some(&before), &add(7), &Answer::Refused(409)).is_err());
 }
@@ -122,7 +122,7 @@ fn revision_0_3_has_one_answer_to_an_addition_that_is_repeated() {
     // Another wrapped key is another addition, and who isn't a member may repeat nothing.
     let other = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 8) });
     assert!(by_0_3(&other, &Answer::Refused(409)).is_ok());
-    let stranger = by(Word(2), Operation::AddMember { entry: entry(BOB, 1, 7) });
+    let stranger = by(Symbol(2), Operation::AddMember { entry: entry(BOB, 1, 7) });
     assert!(by_0_3(&stranger, &Answer::Refused(403)).is_ok());
 }
 
@@ -182,7 +182,7 @@ fn strangers_and_nobody_learn_nothing() {
 #[test]
 fn a_contradiction_is_refused_or_unsettled() {
     let here = state(3, 1, &[ALICE]);
-    let foreign = Envelope { repo: Word(101), ..envelope(4, 1, 9) };
+    let foreign = Envelope { repo: Symbol(101), ..envelope(4, 1, 9) };
     let call = by(ALICE, push(3, foreign, None));
     assert!(judge(Some(&here), &call, &Answer::Refused(400)).unwrap().settled);
     let accepted = judge(Some(&here), &call, &pushed(4, 1)).unwrap();
@@ -192,16 +192,16 @@ fn a_contradiction_is_refused_or_unsettled() {
 
 #[test]
 fn differences_are_told_in_words() {
-    let mut words = Words::default();
-    let members: Vec<_> = ["alice", "bob"].iter().map(|name| words.word(name)).collect();
+    let mut symbols = Symbols::default();
+    let members: Vec<_> = ["alice", "bob"].iter().map(|name| symbols.symbol(name)).collect();
     let due = state(3, 1, &members).manifest;
     let came = Manifest { members: due.members.without(members[1]), ..due.clone() };
-    let said = words.difference(&Answer::Manifest(due.clone()), &Answer::Manifest(came.clone())).unwrap();
+    let said = symbols.difference(&Answer::Manifest(due.clone()), &Answer::Manifest(came.clone())).unwrap();
     assert_eq!(said, "member bob is missing");
     let call = by(members[0], Operation::Pull { known: 3 });
     let pulled = |manifest| Answer::Pull { manifest, envelope: None, unchanged: true };
     let here = State { manifest: due, envelope: envelope(3, 1, 8) };
-    let (expected, observed) = judge(Some(&here), &call, &pulled(came)).unwrap_err().explain(&words);
+    let (expected, observed) = judge(Some(&here), &call, &pulled(came)).unwrap_err().explain(&symbols);
     assert!(
         expected.starts_with("version 3, epoch 1, members alice bob and no envelope, unchanged, or "),
         "{expected}"
@@ -211,13 +211,13 @@ fn differences_are_told_in_words() {
 
 // Laws, over small worlds in which everything happens to everything.
 
-fn a_word() -> impl Strategy<Value = Word> {
-    (0_u32..4).prop_map(Word)
+fn a_word() -> impl Strategy<Value = Symbol> {
+    (0_u32..4).prop_map(Symbol)
 }
 
 fn an_entry() -> impl Strategy<Value = Entry> {
     (a_word(), 0_i64..4, 0_u32..3, 0_u32..2).prop_map(|(member, epoch, rest, key)| Entry {
-        x25519: Word(member.0 + 50 + key),
+        x25519: Symbol(member.0 + 50 + key),
         ..entry(member, epoch, rest)
     })
 }
@@ -228,7 +228,7 @@ fn a_roster() -> impl Strategy<Value = Roster> {
 
 fn an_envelope() -> impl Strategy<Value = Envelope> {
     (0_i64..6, 0_i64..4, 0_u32..3, 0_u32..5).prop_map(|(version, epoch, sealed, repo)| Envelope {
-        repo: Word(if repo == 0 { 101 } else { 100 }),
+        repo: Symbol(if repo == 0 { 101 } else { 100 }),
         ..envelope(version, epoch, sealed)
     })
 }
@@ -236,7 +236,7 @@ fn an_envelope() -> impl Strategy<Value = Envelope> {
 fn a_manifest() -> impl Strategy<Value = Manifest> {
     (0_i64..5, 0_i64..3, a_roster()).prop_map(|(version, epoch, members)| Manifest {
         repo: REPO,
-        scheme: Word(99),
+        scheme: Symbol(99),
         version,
         epoch,
         members,

@@ -20,7 +20,7 @@ checks! {
 /// Clients at once: few where the server serves one connection at a time.
 const CLIENTS: usize = 6;
 const FEW_CLIENTS: usize = 3;
-/// How much of an offence a report carries; the picture that `--save-history` draws has all of it.
+/// How much of a counterexample a report carries; the picture that `--save-history` draws has all of it.
 const SHOWN: usize = 1600;
 
 /// A client at work: what it does fits what it last saw.
@@ -69,8 +69,8 @@ pub(super) async fn linearizable(cx: &Ctx) -> Outcome {
         Verdict::NotLinearizable(_) if stays_out(cx).await? => {
             Err(Stop::not_applicable("whoever was removed can't be added again here, of which a history knows nothing"))
         }
-        Verdict::NotLinearizable(offence) => {
-            let lines: Vec<String> = offence.text(&history).lines().map(str::to_owned).collect();
+        Verdict::NotLinearizable(counterexample) => {
+            let lines: Vec<String> = counterexample.text(&history).lines().map(str::to_owned).collect();
             let shown: String = lines.join("; ").chars().take(SHOWN).collect();
             let expected =
                 "an order of all operations, each between its request and its answer, that explains every answer";

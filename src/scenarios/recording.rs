@@ -13,7 +13,7 @@ use super::{Call, Operation};
 use crate::client::RawAnswer;
 use crate::ground::lock;
 use crate::history::{Done, History, Op};
-use crate::model::{self, Answer, Words};
+use crate::model::{self, Answer, Symbols};
 
 /// From this size on a recording is long, in bytes.
 const LONG: usize = 24 << 20;
@@ -97,21 +97,21 @@ impl Recording {
         let mut history = History::default();
         let mut unclear = HashSet::new();
         for note in notes.iter() {
-            let Some((repo, operation)) = read_request(&mut history.words, note) else {
-                unclear.extend(repo_in_path(&note.path).map(|repo| history.words.word(&repo)));
+            let Some((repo, operation)) = read_request(&mut history.symbols, note) else {
+                unclear.extend(repo_in_path(&note.path).map(|repo| history.symbols.symbol(&repo)));
                 continue;
             };
-            let repo = history.words.word(&repo);
+            let repo = history.symbols.symbol(&repo);
             let caller = match &note.caller {
                 Caller::Nobody => None,
-                Caller::Member(id) => Some(history.words.word(id)),
+                Caller::Member(id) => Some(history.symbols.symbol(id)),
                 Caller::Unclear => {
                     unclear.insert(repo);
                     continue;
                 }
             };
             let result =
-                known_answer(&mut history.words, &operation, note).map(|answer| Done { end: note.end, answer });
+                known_answer(&mut history.symbols, &operation, note).map(|answer| Done { end: note.end, answer });
             let call = model::Call { caller, operation };
             history.ops.push(Op { client: 0, repo, call, start: note.start, result });
         }
@@ -122,45 +122,45 @@ impl Recording {
 }
 
 /// The answer, unless it leaves open what has happened: none, a failure, a rate limit, or a body that can't be read.
-fn known_answer(words: &mut Words, operation: &model::Operation, note: &Note) -> Option<Answer> {
+fn known_answer(symbols: &mut Symbols, operation: &model::Operation, note: &Note) -> Option<Answer> {
     let (status, body) = note.answer.as_ref().filter(|(status, _)| *status != 429)?;
-    let answer = model::read_answer(words, operation, *status, body).ok()?;
+    let answer = model::read_answer(symbols, operation, *status, body).ok()?;
     (!matches!(answer, Answer::Broken(_))).then_some(answer)
 }
 
 /// Repository and operation of a request.
-fn read_request(words: &mut Words, note: &Note) -> Option<(String, model::Operation)> {
+fn read_request(symbols: &mut Symbols, note: &Note) -> Option<(String, model::Operation)> {
     let body = note.body.as_deref().unwrap_or_default();
     Some(match note.operation {
         Operation::CreateRepo => {
             let request: crate::wire::CreateRepoRequest = read(body)?;
-            let operation = words.create(&request);
+            let operation = symbols.create(&request);
             (request.manifest.repo_id, operation)
         }
         Operation::Pull => {
             let request: crate::wire::PullRequest = read(body)?;
-            let operation = Words::pull(&request);
+            let operation = Symbols::pull(&request);
             (request.repo_id, operation)
         }
         Operation::Push => {
             let request: crate::wire::PushRequest = read(body)?;
-            let operation = words.push(&request);
+            let operation = symbols.push(&request);
             (request.repo_id, operation)
         }
         Operation::AddMember => {
             let request: crate::wire::MemberAddRequest = read(body)?;
-            let operation = words.add(&request);
+            let operation = symbols.add(&request);
             (request.repo_id, operation)
         }
         Operation::RemoveMember => {
             let request: crate::wire::MemberRemoveRequest = read(body)?;
-            let operation = words.remove(&request);
+            let operation = symbols.remove(&request);
             (request.repo_id, operation)
         }
         Operation::FetchMemberKey => {
             let member = note.path.rsplit('/').next()?;
             let member = percent_decode_str(member).decode_utf8().ok()?;
-            (repo_in_path(&note.path)?, words.fetch(&member))
+            (repo_in_path(&note.path)?, symbols.fetch(&member))
         }
         Operation::Challenge | Operation::Token | Operation::Discovery => return None,
     })
@@ -178,7 +178,7 @@ pub(super) fn repo_in_path(path: &str) -> Option<String> {
 
 /// Numbers sequential clients: operations of one caller that overlap get numbers of their own.
 fn number_clients(ops: &mut [Op]) {
-    let mut clients: Vec<(Option<model::Word>, u64)> = Vec::new();
+    let mut clients: Vec<(Option<model::Symbol>, u64)> = Vec::new();
     for op in ops {
         let free = clients.iter().position(|(caller, until)| *caller == op.call.caller && *until < op.start);
         let number = free.unwrap_or_else(|| {

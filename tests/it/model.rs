@@ -5,7 +5,7 @@ use std::time::Duration;
 use avp_conform::client::{Identity, RawRequest, Transport};
 use avp_conform::codec::base64;
 use avp_conform::faults;
-use avp_conform::model::{self, Answer, Call, Operation, State, Words};
+use avp_conform::model::{self, Answer, Call, Operation, State, Symbols};
 use avp_conform::server;
 use avp_conform::wire::{
     ChallengeResponse, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest,
@@ -25,7 +25,7 @@ type Dice = [u8; 8];
 struct World {
     transport: Transport,
     people: Vec<(Identity, String)>,
-    words: Words,
+    symbols: Symbols,
     states: [Option<State>; 2],
     stamp: u8,
 }
@@ -118,11 +118,11 @@ impl World {
                 };
                 let request =
                     CreateRepoRequest { manifest, initial_envelope: self.envelope(named, off(dice[2], 1), 0) };
-                (Op::CreateRepo, self.words.create(&request), String::new(), Some(json!(request)))
+                (Op::CreateRepo, self.symbols.create(&request), String::new(), Some(json!(request)))
             }
             1 | 2 => {
                 let request = PullRequest { repo_id, known_payload_version: version + off(dice[3], 0) };
-                (Op::Pull, Words::pull(&request), String::new(), Some(json!(request)))
+                (Op::Pull, Symbols::pull(&request), String::new(), Some(json!(request)))
             }
             3..6 => {
                 let to = epoch + if dice[5] < 100 { 1 } else { off(dice[6], 0) };
@@ -133,11 +133,11 @@ impl World {
                     expected_payload_version: version + off(dice[3], 0),
                     rotated_members,
                 };
-                (Op::Push, self.words.push(&request), String::new(), Some(json!(request)))
+                (Op::Push, self.symbols.push(&request), String::new(), Some(json!(request)))
             }
             6 => {
                 let request = MemberAddRequest { repo_id, member: self.entry(dice[4], epoch + off(dice[5], 0)) };
-                (Op::AddMember, self.words.add(&request), String::new(), Some(json!(request)))
+                (Op::AddMember, self.symbols.add(&request), String::new(), Some(json!(request)))
             }
             7 => {
                 let (gone, to) = (dice[3] % 4, epoch + off(dice[5], 1));
@@ -149,11 +149,11 @@ impl World {
                     rewrapped_members: self.roster(if dice[6] < 220 { keep & !(1 << gone) } else { keep }, to),
                     new_key_epoch: to,
                 };
-                (Op::RemoveMember, self.words.remove(&request), String::new(), Some(json!(request)))
+                (Op::RemoveMember, self.symbols.remove(&request), String::new(), Some(json!(request)))
             }
             _ => {
                 let member = self.people[usize::from(dice[3]) % self.people.len()].0.id.clone();
-                (Op::FetchMemberKey, self.words.fetch(&member), member, None)
+                (Op::FetchMemberKey, self.symbols.fetch(&member), member, None)
             }
         }
     }
@@ -161,18 +161,19 @@ impl World {
     /// One request.
     ///
     /// # Errors
-    /// In words, what the model doesn't allow.
+    /// In symbols, what the model doesn't allow.
     async fn play(&mut self, dice: Dice) -> Result<(), String> {
         let repo = usize::from(dice[7] % 2);
         let (op, operation, member, body) = self.request(repo, dice);
         let person = &self.people[usize::from(dice[1]) % self.people.len()];
         let token = (dice[1] < 250).then(|| person.1.clone());
-        let caller = token.is_some().then(|| person.0.id.clone()).map(|id| self.words.word(&id));
+        let caller = token.is_some().then(|| person.0.id.clone()).map(|id| self.symbols.symbol(&id));
         let (status, answer) = self.send(op, IDS[repo], &member, token.as_deref(), body.clone()).await;
-        let answer = model::read_answer(&mut self.words, &operation, status, &answer).map_err(|e| e.to_string())?;
+        let answer = model::read_answer(&mut self.symbols, &operation, status, &answer).map_err(|e| e.to_string())?;
         let call = Call { caller, operation };
-        let step = model::judge(self.states[repo].as_ref(), &call, &answer)
-            .map_err(|mismatch| format!("{} {:?} {}", mismatch.rule.id, mismatch.explain(&self.words), json!(body)))?;
+        let step = model::judge(self.states[repo].as_ref(), &call, &answer).map_err(|mismatch| {
+            format!("{} {:?} {}", mismatch.rule.id, mismatch.explain(&self.symbols), json!(body))
+        })?;
         if !step.settled {
             return Err(format!("a contradiction is accepted: {}", json!(body)));
         }
@@ -188,10 +189,10 @@ impl World {
             for (identity, token) in self.people.clone() {
                 let request = PullRequest { repo_id: id.into(), known_payload_version: -1 };
                 let (status, body) = self.send(Op::Pull, id, "", Some(&token), Some(json!(request))).await;
-                let operation = Words::pull(&request);
+                let operation = Symbols::pull(&request);
                 let answer =
-                    model::read_answer(&mut self.words, &operation, status, &body).map_err(|e| e.to_string())?;
-                let caller = self.words.word(&identity.id);
+                    model::read_answer(&mut self.symbols, &operation, status, &body).map_err(|e| e.to_string())?;
+                let caller = self.symbols.symbol(&identity.id);
                 let same = match self.states[repo].as_ref().filter(|state| state.manifest.members.has(caller)) {
                     None => matches!(answer, Answer::Refused(403 | 404)),
                     Some(State { manifest, envelope }) => {
@@ -200,7 +201,7 @@ impl World {
                     }
                 };
                 if !same {
-                    return Err(format!("pull serves {}, not {:?}", self.words.answer(&answer), self.states[repo]));
+                    return Err(format!("pull serves {}, not {:?}", self.symbols.answer(&answer), self.states[repo]));
                 }
             }
         }
@@ -218,7 +219,8 @@ async fn sequence(fault: Option<faults::Fault>, rolls: &[Dice]) -> Result<(), St
     .unwrap();
     let url = format!("http://{}", server.addr()).parse().unwrap();
     let transport = Transport::new(&url, None, Vec::new(), Duration::from_secs(10)).unwrap();
-    let mut world = World { transport, people: Vec::new(), words: Words::default(), states: [None, None], stamp: 0 };
+    let mut world =
+        World { transport, people: Vec::new(), symbols: Symbols::default(), states: [None, None], stamp: 0 };
     for _ in 0..4 {
         world.join().await;
     }

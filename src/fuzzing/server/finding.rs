@@ -64,9 +64,9 @@ impl Found {
     }
 }
 
-/// The same words for a gRPC call, which has codes instead of HTTP's statuses (`wire::proto::Code`).
-pub(super) fn in_grpc(words: &str) -> String {
-    let mut parts = words.split("status ");
+/// The same symbols for a gRPC call, which has codes instead of HTTP's statuses (`wire::proto::Code`).
+pub(super) fn in_grpc(symbols: &str) -> String {
+    let mut parts = symbols.split("status ");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         out.push_str("status ");

@@ -129,10 +129,10 @@ impl Play {
             }
             return Ok(());
         }
-        let words = &mut self.scene.words;
+        let symbols = &mut self.scene.symbols;
         let read = match body {
-            Some(body) => model::read_body(words, &call.operation, body),
-            None => model::read_answer(words, &call.operation, status, &answer.body),
+            Some(body) => model::read_body(symbols, &call.operation, body),
+            None => model::read_answer(symbols, &call.operation, status, &answer.body),
         };
         let came = match read {
             Ok(came) => came,
@@ -156,7 +156,7 @@ impl Play {
             Err(_) if lenient => self.unsettle(prepared).await,
             Err(_) if self.is_met_anywhere(prepared, call, status) => Ok(()),
             Err(mismatch) => {
-                let (expected, observed) = mismatch.explain(&self.scene.words);
+                let (expected, observed) = mismatch.explain(&self.scene.symbols);
                 let rule = prepared.rule.unwrap_or(mismatch.rule);
                 self.report(self.found(Kind::Mismatch, rule, prepared, expected, observed))?;
                 if prepared.operation.changes_nothing() { Ok(()) } else { self.unsettle(prepared).await }
@@ -260,8 +260,8 @@ impl Play {
         let Ok(PullResponse { manifest, envelope: Some(envelope), .. }) = serde_json::from_value(body) else {
             return Ok(None);
         };
-        let words = &mut self.scene.words;
-        Ok(Some(model::State { manifest: words.manifest(&manifest), envelope: words.envelope(&envelope) }))
+        let symbols = &mut self.scene.symbols;
+        Ok(Some(model::State { manifest: symbols.manifest(&manifest), envelope: symbols.envelope(&envelope) }))
     }
 
     /// What follows a refused request on its connection got another answer than it would have got alone. What the server took for

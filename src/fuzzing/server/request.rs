@@ -12,7 +12,7 @@ use super::scene::Scene;
 use crate::client::RawRequest;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::ground::Choices;
-use crate::model::{self, Call, Words};
+use crate::model::{self, Call, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 use crate::wire::Operation;
 use crate::wire::{CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest, PushRequest, VaultManifest};
@@ -139,28 +139,28 @@ impl Scene {
         Some(match &step.act {
             Act::CreateRepo { .. } => {
                 let request = self.creation(repo, &step.act, dice)?;
-                Message::of(Operation::CreateRepo, &request, self.words.create(&request))
+                Message::of(Operation::CreateRepo, &request, self.symbols.create(&request))
             }
             Act::Pull { known } => {
                 let request = PullRequest { repo_id: id, known_payload_version: known.from(version) };
-                Message::of(Operation::Pull, &request, Words::pull(&request))
+                Message::of(Operation::Pull, &request, Symbols::pull(&request))
             }
             Act::Push { .. } => {
                 let request = self.push(repo, &step.act, dice)?;
-                Message::of(Operation::Push, &request, self.words.push(&request))
+                Message::of(Operation::Push, &request, self.symbols.push(&request))
             }
             Act::AddMember { who, epoch: at, rekeyed, bound } => {
                 let entry = self.entry(*who, at.from(epoch), *rekeyed, *bound, dice);
                 let request = MemberAddRequest { repo_id: id, member: entry };
-                Message::of(Operation::AddMember, &request, self.words.add(&request))
+                Message::of(Operation::AddMember, &request, self.symbols.add(&request))
             }
             Act::RemoveMember { .. } => {
                 let request = self.removal(repo, &step.act, dice)?;
-                Message::of(Operation::RemoveMember, &request, self.words.remove(&request))
+                Message::of(Operation::RemoveMember, &request, self.symbols.remove(&request))
             }
             Act::FetchMemberKey { who } => {
                 let id = self.id(*who).to_owned();
-                let call = self.words.fetch(&id);
+                let call = self.symbols.fetch(&id);
                 Message { operation: Operation::FetchMemberKey, body: None, member: *who, call }
             }
             Act::Challenge | Act::Redeem { .. } | Act::Again | Act::Look | Act::Audit | Act::Discovery => return None,
@@ -258,36 +258,36 @@ impl Scene {
         if credentials.either {
             return Judged::Answered;
         }
-        let caller = credentials.caller.map(|who| self.word(who));
+        let caller = credentials.caller.map(|who| self.symbol(who));
         Judged::Model { call: Call { caller, operation: call.clone() }, lenient }
     }
 }
 
 /// The call that a body makes, and the repository that it names.
-pub(super) fn call_of(words: &mut Words, operation: Operation, body: Value) -> Option<(model::Operation, String)> {
+pub(super) fn call_of(symbols: &mut Symbols, operation: Operation, body: Value) -> Option<(model::Operation, String)> {
     fn read<T: DeserializeOwned>(body: Value) -> Option<T> {
         serde_json::from_value(body).ok()
     }
     Some(match operation {
         Operation::CreateRepo => {
             let create: CreateRepoRequest = read(body)?;
-            (words.create(&create), create.manifest.repo_id)
+            (symbols.create(&create), create.manifest.repo_id)
         }
         Operation::Pull => {
             let pull: PullRequest = read(body)?;
-            (Words::pull(&pull), pull.repo_id)
+            (Symbols::pull(&pull), pull.repo_id)
         }
         Operation::Push => {
             let push: PushRequest = read(body)?;
-            (words.push(&push), push.repo_id)
+            (symbols.push(&push), push.repo_id)
         }
         Operation::AddMember => {
             let add: MemberAddRequest = read(body)?;
-            (words.add(&add), add.repo_id)
+            (symbols.add(&add), add.repo_id)
         }
         Operation::RemoveMember => {
             let remove: MemberRemoveRequest = read(body)?;
-            (words.remove(&remove), remove.repo_id)
+            (symbols.remove(&remove), remove.repo_id)
         }
         Operation::FetchMemberKey | Operation::Challenge | Operation::Token | Operation::Discovery => return None,
     })

@@ -9,7 +9,7 @@ use crate::client::random;
 use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::ground::Choices;
-use crate::model::{State, Word, Words};
+use crate::model::{State, Symbol, Symbols};
 use crate::requirements::Revision;
 use crate::wire::Operation;
 use crate::wire::{EncryptedEnvelope, MemberEntry, WrappedKey};
@@ -47,7 +47,7 @@ pub(super) struct Slot {
 pub(super) struct Scene {
     pub actors: Vec<Actor>,
     pub slots: Vec<Slot>,
-    pub words: Words,
+    pub symbols: Symbols,
     /// The revision that the server is judged by.
     pub revision: Revision,
     /// Texts that were sent where no member belongs, and may be in no answer.
@@ -70,7 +70,7 @@ impl Scene {
         Self {
             actors: (0..CAST.len()).map(actor).collect(),
             slots: (0..REPOS).map(slot).collect(),
-            words: Words::of(revision),
+            symbols: Symbols::of(revision),
             revision,
             canaries: Vec::new(),
             nonces: HashSet::new(),
@@ -115,10 +115,10 @@ impl Scene {
         self.actors.get(who).map_or_else(|| &in_crowd(who).0, |actor| &actor.identity.id)
     }
 
-    /// The word of a member id.
-    pub(super) fn word(&mut self, who: usize) -> Word {
+    /// The symbol of a member id.
+    pub(super) fn symbol(&mut self, who: usize) -> Symbol {
         let id = self.id(who).to_owned();
-        self.words.word(&id)
+        self.symbols.symbol(&id)
     }
 
     /// Counters of a repository: version and epoch.
@@ -129,9 +129,9 @@ impl Scene {
 
     /// Who of the cast is a member.
     pub(super) fn members(&mut self, repo: usize) -> Vec<usize> {
-        let words: Vec<_> = (0..CAST.len()).map(|who| self.word(who)).collect();
+        let symbols: Vec<_> = (0..CAST.len()).map(|who| self.symbol(who)).collect();
         let Some(state) = self.slots.get(repo).and_then(|slot| slot.state.as_ref()) else { return Vec::new() };
-        (0..CAST.len()).filter(|who| state.manifest.members.has(words[*who])).collect()
+        (0..CAST.len()).filter(|who| state.manifest.members.has(symbols[*who])).collect()
     }
 
     /// The people of a roster, `without` being removed.

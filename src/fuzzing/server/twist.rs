@@ -64,7 +64,7 @@ impl Scene {
                 let member = mutate::respelled_id(self.id(message.member), *which);
                 prepared.request.path = message.operation.path(&self.slots[repo].id, &member);
                 prepared.rule = prepared.rule.or(Some(&rule::FETCH_EXACT));
-                let call = self.words.fetch(&member);
+                let call = self.symbols.fetch(&member);
                 prepared.judged = self.judged(&call, credentials, false);
                 "the member id in another spelling".to_owned()
             }
@@ -107,8 +107,8 @@ impl Scene {
         if credentials.either {
             return Judged::Answered;
         }
-        let caller = credentials.caller.map(|who| self.word(who));
-        let Some((operation, repo_id)) = call_of(&mut self.words, message.operation, value) else {
+        let caller = credentials.caller.map(|who| self.symbol(who));
+        let Some((operation, repo_id)) = call_of(&mut self.symbols, message.operation, value) else {
             // An integer that is written as a fraction, say.
             return Judged::Malformed { harmless: true };
         };

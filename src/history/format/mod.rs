@@ -44,7 +44,7 @@ pub enum HistoryError {
     Read {
         /// The file.
         name: String,
-        /// The system's words.
+        /// The system's symbols.
         source: io::Error,
     },
     /// The output can't be written.
@@ -52,7 +52,7 @@ pub enum HistoryError {
     Write {
         /// The file.
         name: String,
-        /// The system's words.
+        /// The system's symbols.
         source: io::Error,
     },
     /// The first line isn't the header.

@@ -7,7 +7,7 @@ use super::{
     AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
 use crate::history::{Done, History, Op};
-use crate::model::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, Word};
+use crate::model::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, Symbol};
 use crate::wire;
 
 /// A field and what is wrong with it.
@@ -69,13 +69,13 @@ struct Reader {
 }
 
 impl Reader {
-    fn word(&mut self, text: &Text<'_>) -> Word {
-        self.history.words.word(&text.0)
+    fn symbol(&mut self, text: &Text<'_>) -> Symbol {
+        self.history.symbols.symbol(&text.0)
     }
 
     fn entry(&mut self, EntryLine(member, epoch, stamp): &EntryLine<'_>) -> Entry {
-        let member = self.word(member);
-        Entry { member, x25519: member, epoch: *epoch, rest: self.word(stamp) }
+        let member = self.symbol(member);
+        Entry { member, x25519: member, epoch: *epoch, rest: self.symbol(stamp) }
     }
 
     fn roster(&mut self, members: &Members<'_>, field: &str) -> Result<Roster, Wrong> {
@@ -98,11 +98,11 @@ impl Reader {
         Ok(roster)
     }
 
-    fn repo(&mut self, named: Option<&Text<'_>>, repo: Word) -> Word {
-        named.map_or(repo, |named| self.word(named))
+    fn repo(&mut self, named: Option<&Text<'_>>, repo: Symbol) -> Symbol {
+        named.map_or(repo, |named| self.symbol(named))
     }
 
-    fn manifest(&mut self, manifest: &ManifestLine<'_>, repo: Word, field: &str) -> Result<Manifest, Wrong> {
+    fn manifest(&mut self, manifest: &ManifestLine<'_>, repo: Symbol, field: &str) -> Result<Manifest, Wrong> {
         let repo = self.repo(manifest.repo.as_ref(), repo);
         let members = self.roster(&manifest.members, field)?;
         Ok(Manifest {
@@ -115,14 +115,14 @@ impl Reader {
         })
     }
 
-    fn envelope(&mut self, envelope: &EnvelopeLine<'_>, repo: Word) -> Envelope {
+    fn envelope(&mut self, envelope: &EnvelopeLine<'_>, repo: Symbol) -> Envelope {
         let repo = self.repo(envelope.repo.as_ref(), repo);
-        Envelope { repo, version: envelope.version, epoch: envelope.epoch, sealed: self.word(&envelope.stamp) }
+        Envelope { repo, version: envelope.version, epoch: envelope.epoch, sealed: self.symbol(&envelope.stamp) }
     }
 
     fn op(&mut self, line: &OpLine<'_>) -> Result<Op, Wrong> {
-        let repo = self.word(&line.repo);
-        let caller = line.caller.as_ref().map(|caller| self.word(caller));
+        let repo = self.symbol(&line.repo);
+        let caller = line.caller.as_ref().map(|caller| self.symbol(caller));
         let operation = self.operation(line, repo)?;
         let answer = line.answer.as_ref().map(|answer| self.answer(line.operation, answer, repo)).transpose()?;
         let result = match (line.end, answer) {
@@ -135,7 +135,7 @@ impl Reader {
         Ok(Op { client: line.client, repo, call: Call { caller, operation }, start: line.start, result })
     }
 
-    fn operation(&mut self, line: &OpLine<'_>, repo: Word) -> Result<Operation, Wrong> {
+    fn operation(&mut self, line: &OpLine<'_>, repo: Symbol) -> Result<Operation, Wrong> {
         let envelope = |reader: &mut Self| {
             need(line.envelope.as_ref(), "envelope").map(|envelope| reader.envelope(envelope, repo))
         };
@@ -154,13 +154,13 @@ impl Reader {
                 Operation::AddMember { entry: self.entry(need(line.entry.as_ref(), "entry")?) }
             }
             wire::Operation::RemoveMember => Operation::RemoveMember {
-                removed: self.word(need(line.member.as_ref(), "member")?),
+                removed: self.symbol(need(line.member.as_ref(), "member")?),
                 envelope: envelope(self)?,
                 members: self.roster(need(line.members.as_ref(), "members")?, "members")?,
                 epoch: need(line.epoch, "epoch")?,
             },
             wire::Operation::FetchMemberKey => {
-                Operation::FetchMemberKey { member: self.word(need(line.member.as_ref(), "member")?) }
+                Operation::FetchMemberKey { member: self.symbol(need(line.member.as_ref(), "member")?) }
             }
             wire::Operation::Challenge | wire::Operation::Token | wire::Operation::Discovery => {
                 return Err(("operation".into(), "is none of a vault".into()));
@@ -168,7 +168,7 @@ impl Reader {
         })
     }
 
-    fn answer(&mut self, operation: wire::Operation, answer: &AnswerLine<'_>, repo: Word) -> Result<Answer, Wrong> {
+    fn answer(&mut self, operation: wire::Operation, answer: &AnswerLine<'_>, repo: Symbol) -> Result<Answer, Wrong> {
         match answer.status {
             None => {}
             Some(status @ 400..=499) => return Ok(Answer::Refused(status)),
@@ -203,6 +203,6 @@ impl Reader {
 }
 
 /// A history says nothing about schemes.
-fn scheme() -> Word {
-    Word(u32::MAX)
+fn scheme() -> Symbol {
+    Symbol(u32::MAX)
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::codec::base64;
 use crate::history::{History, Op};
-use crate::model::{Answer, Entry, Envelope, Manifest, Operation, Roster, Word, Words};
+use crate::model::{Answer, Entry, Envelope, Manifest, Operation, Roster, Symbol, Symbols};
 use crate::wire;
 
 /// Writes a history; `name` is what errors call it.
@@ -22,7 +22,7 @@ pub fn write(name: &str, history: &History, mut to: impl Write) -> Result<(), Hi
         serde_json::to_writer(&mut to, &Header { format: FORMAT.into(), version: VERSION })?;
         for op in &history.ops {
             to.write_all(b"\n")?;
-            serde_json::to_writer(&mut to, &Writer { words: &history.words, repo: op.repo }.op(op))?;
+            serde_json::to_writer(&mut to, &Writer { symbols: &history.symbols, repo: op.repo }.op(op))?;
         }
         to.write_all(b"\n")?;
         to.flush()
@@ -44,16 +44,16 @@ fn digest(texts: &[&str]) -> Text<'static> {
 }
 
 struct Writer<'h> {
-    words: &'h Words,
-    repo: Word,
+    symbols: &'h Symbols,
+    repo: Symbol,
 }
 
 impl<'h> Writer<'h> {
-    fn text(&self, word: Word) -> Text<'h> {
-        Text(Cow::Borrowed(self.words.text(word)))
+    fn text(&self, symbol: Symbol) -> Text<'h> {
+        Text(Cow::Borrowed(self.symbols.text(symbol)))
     }
 
-    fn other_repo(&self, repo: Word) -> Option<Text<'h>> {
+    fn other_repo(&self, repo: Symbol) -> Option<Text<'h>> {
         (repo != self.repo).then(|| self.text(repo))
     }
 
@@ -61,14 +61,14 @@ impl<'h> Writer<'h> {
         // Read from a history, the stamp stands for all keys already.
         let stamp = match entry.x25519 == entry.member {
             true => self.text(entry.rest),
-            false => digest(&[self.words.text(entry.x25519), self.words.text(entry.rest)]),
+            false => digest(&[self.symbols.text(entry.x25519), self.symbols.text(entry.rest)]),
         };
         EntryLine(self.text(entry.member), entry.epoch, stamp)
     }
 
     fn roster(&self, roster: &Roster) -> Members<'h> {
         let mut entries: Vec<_> = roster.entries().iter().map(|entry| self.entry(entry)).collect();
-        // The order of words is that of their first appearance; a file should not depend on it.
+        // The order of symbols is that of their first appearance; a file should not depend on it.
         entries.sort_by(|one, other| one.0.0.cmp(&other.0.0));
         Members::Written(entries)
     }
@@ -79,7 +79,7 @@ impl<'h> Writer<'h> {
     }
 
     fn envelope(&self, envelope: &Envelope) -> EnvelopeLine<'h> {
-        let sealed = self.words.text(envelope.sealed);
+        let sealed = self.symbols.text(envelope.sealed);
         let stamp = if sealed.len() <= LONGEST_STAMP { self.text(envelope.sealed) } else { digest(&[sealed]) };
         let repo = self.other_repo(envelope.repo);
         EnvelopeLine { version: envelope.version, epoch: envelope.epoch, stamp, repo }

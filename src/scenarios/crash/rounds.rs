@@ -28,7 +28,7 @@ const BUDGET: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_secs(1);
 /// Nonces that are tried again after each crash.
 const NONCES: usize = 4;
-/// How much of an offence a report carries.
+/// How much of a counterexample a report carries.
 const SHOWN: usize = 1600;
 
 /// Finds out whether the server keeps anything, and crashes it again and again if it does.
@@ -175,14 +175,14 @@ async fn look_at_all(cx: &Ctx, everybody: Vec<Member>, shared: &Repo, evidence: 
         }
     }
     let mut history = cx.recording().history();
-    let repo = history.words.word(shared.id());
+    let repo = history.symbols.symbol(shared.id());
     // A 401 says nothing about the repository, and does nothing to it.
     let unauthorized = |op: &Op| matches!(&op.result, Some(done) if done.answer == Answer::Refused(401));
     history.ops.retain(|op| op.repo == repo && !unauthorized(op));
-    if let Verdict::NotLinearizable(offence) = history::check(&history)
+    if let Verdict::NotLinearizable(counterexample) = history::check(&history)
         && !stays_out(cx).await?
     {
-        let lines: Vec<String> = offence.text(&history).lines().map(str::to_owned).collect();
+        let lines: Vec<String> = counterexample.text(&history).lines().map(str::to_owned).collect();
         let shown: String = lines.join("; ").chars().take(SHOWN).collect();
         let expected = "an order of all that was done before and after the crash that explains every answer";
         let finding = super::Finding {

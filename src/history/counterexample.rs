@@ -10,9 +10,9 @@ use std::collections::HashSet;
 
 use super::check::{Event, Happening, events, follow};
 use super::configurations::{Configuration, Configurations, LIMIT};
-use super::dormant::brings;
+use super::pending_additions::brings;
 use super::{History, Op};
-use crate::model::{self, Answer, Operation, State, Word};
+use crate::model::{self, Answer, Operation, State, Symbol};
 use crate::requirements::Requirement;
 
 /// How much search one attempt to shorten a part is worth.
@@ -24,9 +24,9 @@ const RELATED: usize = 6;
 
 /// Operations (by their index in the history) that no order explains.
 #[derive(Debug)]
-pub struct Offence {
+pub struct Counterexample {
     /// The repository.
-    pub repo: Word,
+    pub repo: Symbol,
     /// What it holds before them; `None` if it doesn't exist yet.
     pub before: Option<State>,
     /// The write that made that state.
@@ -61,11 +61,11 @@ pub struct Explanation {
 enum Kept {
     Whole,
     /// As if no answer had come.
-    Doubtful,
+    UnknownOutcome,
     Gone,
 }
 
-impl Offence {
+impl Counterexample {
     /// The shortest part of these events; the last one is the end that no configuration explains.
     pub(super) fn find(history: &History, happened: &[Event]) -> Self {
         let stuck = happened.last().map_or(0, |event| event.2);
@@ -81,13 +81,13 @@ impl Offence {
             pairs.filter(move |(_, mode)| **mode == kept).map(|(index, _)| *index)
         };
         let operations: Vec<u32> = chosen(Kept::Whole).collect();
-        let doubtful: Vec<u32> = chosen(Kept::Doubtful).collect();
+        let unknown: Vec<u32> = chosen(Kept::UnknownOutcome).collect();
         let explanations = part.explain(history);
         let begun = happened.iter().filter(|event| event.1 == Happening::Start).map(|event| event.2);
         let begun: Vec<u32> = begun.filter(|index| !operations.contains(index)).collect();
         Self {
             repo: history.ops[stuck as usize].repo,
-            related: related(&history.ops, &operations, &doubtful, &begun, &explanations),
+            related: related(&history.ops, &operations, &unknown, &begun, &explanations),
             operations,
             stuck,
             explanations,
@@ -145,7 +145,7 @@ struct Part<'h> {
 
 impl Part<'_> {
     fn at_first(&self, index: u32) -> Kept {
-        if self.ops[index as usize].result.is_some() { Kept::Whole } else { Kept::Doubtful }
+        if self.ops[index as usize].result.is_some() { Kept::Whole } else { Kept::UnknownOutcome }
     }
 
     /// What an operation becomes when it matters less.
@@ -154,7 +154,7 @@ impl Part<'_> {
         match self.kept[at] {
             Kept::Whole if index == self.stuck => Kept::Whole,
             Kept::Whole if self.ops[index as usize].is_read() => Kept::Gone,
-            Kept::Whole => Kept::Doubtful,
+            Kept::Whole => Kept::UnknownOutcome,
             kept => kept,
         }
     }
@@ -241,40 +241,41 @@ impl Part<'_> {
 
 fn explanation(history: &History, op: &Op, state: Option<State>, maker: Option<u32>) -> Explanation {
     let mismatch = op.answer().and_then(|answer| model::judge(state.as_ref(), &op.call, answer).err());
-    let (allowed, observed) = mismatch.as_ref().map(|mismatch| mismatch.explain(&history.words)).unwrap_or_default();
+    let (allowed, observed) = mismatch.as_ref().map(|mismatch| mismatch.explain(&history.symbols)).unwrap_or_default();
     Explanation { state, maker, rule: mismatch.map(|mismatch| mismatch.rule), allowed, observed }
 }
 
 /// Writes that tell more about the contradiction: of the part itself, those whose traces are in the answers; of
 /// everything before, those that brought what an answer lacks or has too much.
-fn related(ops: &[Op], operations: &[u32], doubtful: &[u32], begun: &[u32], explanations: &[Explanation]) -> Vec<u32> {
+fn related(ops: &[Op], operations: &[u32], unknown: &[u32], begun: &[u32], explanations: &[Explanation]) -> Vec<u32> {
     let answers = || operations.iter().filter_map(|index| ops[*index as usize].answer());
-    let shown: HashSet<Word> = answers().flat_map(traces).collect();
+    let shown: HashSet<Symbol> = answers().flat_map(traces).collect();
     let versions: HashSet<i64> = operations.iter().filter_map(|index| ops[*index as usize].version_seen()).collect();
     // Only what should be the same version can be compared.
     let states = explanations.iter().filter_map(|explanation| explanation.state.as_ref());
-    let held: HashSet<Word> = states
+    let held: HashSet<Symbol> = states
         .filter(|state| versions.contains(&state.manifest.version))
         .flat_map(|state| {
             state.manifest.members.entries().iter().map(|entry| entry.rest).chain([state.envelope.sealed])
         })
         .collect();
-    let different: HashSet<Word> = if held.is_empty() || shown.is_empty() {
+    let different: HashSet<Symbol> = if held.is_empty() || shown.is_empty() {
         HashSet::new()
     } else {
         held.symmetric_difference(&shown).copied().collect()
     };
-    let brings = |index: &u32, words: &HashSet<Word>| written(&ops[*index as usize]).any(|word| words.contains(&word));
+    let brings =
+        |index: &u32, symbols: &HashSet<Symbol>| written(&ops[*index as usize]).any(|symbol| symbols.contains(&symbol));
     let before = begun.iter().filter(|index| brings(index, &different));
-    let mut related: Vec<u32> = doubtful.iter().filter(|index| brings(index, &shown)).chain(before).copied().collect();
+    let mut related: Vec<u32> = unknown.iter().filter(|index| brings(index, &shown)).chain(before).copied().collect();
     related.sort_unstable();
     related.dedup();
     related.truncate(RELATED);
     related
 }
 
-/// The words in an answer that tell where they come from.
-fn traces(answer: &Answer) -> Vec<Word> {
+/// The symbols in an answer that tell where they come from.
+fn traces(answer: &Answer) -> Vec<Symbol> {
     match answer {
         Answer::Pull { manifest, envelope, .. } => {
             let sealed = envelope.map(|envelope| envelope.sealed);
@@ -286,8 +287,8 @@ fn traces(answer: &Answer) -> Vec<Word> {
     }
 }
 
-/// The words that a write brings.
-fn written(op: &Op) -> impl Iterator<Item = Word> {
+/// The symbols that a write brings.
+fn written(op: &Op) -> impl Iterator<Item = Symbol> {
     let (sealed, members, entry) = match &op.call.operation {
         Operation::CreateRepo { manifest, envelope } => (Some(envelope.sealed), Some(&manifest.members), None),
         Operation::Push { envelope, rotated, .. } => (Some(envelope.sealed), rotated.as_ref(), None),
@@ -295,7 +296,7 @@ fn written(op: &Op) -> impl Iterator<Item = Word> {
         Operation::AddMember { entry } => (None, None, Some(entry.rest)),
         Operation::Pull { .. } | Operation::FetchMemberKey { .. } => (None, None, None),
     };
-    let members: Vec<Word> =
+    let members: Vec<Symbol> =
         members.into_iter().flat_map(|members| members.entries().iter().map(|entry| entry.rest)).collect();
     sealed.into_iter().chain(entry).chain(members)
 }

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Op;
-use crate::model::{Answer, Entry, Operation, Word};
+use crate::model::{Answer, Entry, Operation, Symbol};
 
 /// What is to be done with the operations of unknown outcome.
 #[derive(Debug, Default)]
-pub(super) struct Doubts {
+pub(super) struct UnknownOutcomes {
     /// These never took effect, or it makes no difference.
     pub left_out: HashSet<u32>,
     /// These make no difference after a moment (in nanoseconds).
@@ -24,7 +24,7 @@ struct Seen {
     /// A refusal of a removal may be owed to almost anything.
     removal_refused: bool,
     /// The ciphertexts of versions.
-    made: HashMap<i64, Word>,
+    made: HashMap<i64, Symbol>,
     /// Whether a version has one ciphertext: not so if a manifest and its first envelope disagree.
     unique: bool,
     /// Versions that must have been reached.
@@ -32,16 +32,16 @@ struct Seen {
     /// When an entry was last in an answer.
     entries: HashMap<Entry, u64>,
     /// When a member was last asked about or asking.
-    members: HashMap<Word, u64>,
+    members: HashMap<Symbol, u64>,
 }
 
 /// Decides about one repository's operations.
-pub(super) fn doubts(ops: &[Op], of_repo: &[u32]) -> Doubts {
-    let mut doubts = Doubts::default();
+pub(super) fn unknown_outcomes(ops: &[Op], of_repo: &[u32]) -> UnknownOutcomes {
+    let mut decided = UnknownOutcomes::default();
     let op = |index: &u32| &ops[*index as usize];
     let unknown: Vec<u32> = of_repo.iter().copied().filter(|index| op(index).result.is_none()).collect();
     if unknown.is_empty() {
-        return doubts;
+        return decided;
     }
     let mut seen = Seen { unique: true, ..Seen::default() };
     of_repo.iter().for_each(|index| seen.note(op(index)));
@@ -50,12 +50,12 @@ pub(super) fn doubts(ops: &[Op], of_repo: &[u32]) -> Doubts {
     by_version.sort_by_key(|index| std::cmp::Reverse(op(index).version_written()));
     for index in by_version {
         match seen.matters(op(&index)) {
-            None => drop(doubts.left_out.insert(index)),
+            None => drop(decided.left_out.insert(index)),
             Some(u64::MAX) => {}
-            Some(until) => doubts.until.push((until, index)),
+            Some(until) => decided.until.push((until, index)),
         }
     }
-    doubts
+    decided
 }
 
 impl Seen {
@@ -114,7 +114,7 @@ impl Seen {
         }
     }
 
-    fn mention(&mut self, member: Word, until: u64) {
+    fn mention(&mut self, member: Symbol, until: u64) {
         let last = self.members.entry(member).or_default();
         *last = until.max(*last);
     }
@@ -145,7 +145,7 @@ impl Seen {
         }
     }
 
-    fn made_by_another(&self, version: i64, sealed: Word) -> bool {
+    fn made_by_another(&self, version: i64, sealed: Symbol) -> bool {
         self.unique && self.made.get(&version).is_some_and(|made| *made != sealed)
     }
 }

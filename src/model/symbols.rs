@@ -1,18 +1,18 @@
-//! Between the messages on the wire and the words that the model compares.
+//! Between the messages on the wire and the symbols that the model compares.
 
 use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Answer, Entry, Envelope, Expected, Manifest, Operation, Roster, Word};
+use super::{Answer, Entry, Envelope, Expected, Manifest, Operation, Roster, Symbol};
 use crate::requirements::Revision;
 use crate::wire::{
     self, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind,
     PullRequest, PullResponse, PushRequest, PushResponse, VaultManifest,
 };
 
-/// What separates the parts of a word that stands for several members of a message; in none of them, as they are base64 or ids.
+/// What separates the parts of a symbol that stands for several members of a message; in none of them, as they are base64 or ids.
 const SEPARATOR: &str = "\u{1f}";
 
 /// A 2xx body that isn't the message of its operation.
@@ -25,34 +25,34 @@ pub struct WireError {
     pub reason: String,
 }
 
-/// The texts that words stand for. Words of one collection mean nothing to another.
+/// The texts that symbols stand for. Symbols of one collection mean nothing to another.
 #[derive(Clone, Debug, Default)]
-pub struct Words {
+pub struct Symbols {
     revision: Revision,
     numbers: HashMap<Box<str>, u32>,
     texts: Vec<Box<str>>,
 }
 
-impl Words {
-    /// Words for the messages of a revision; the default is 0.2.
+impl Symbols {
+    /// Symbols for the messages of a revision; the default is 0.2.
     pub fn of(revision: Revision) -> Self {
         Self { revision, ..Self::default() }
     }
 
-    /// The word for a text, the same for the same text.
-    pub fn word(&mut self, text: &str) -> Word {
+    /// The symbol for a text, the same for the same text.
+    pub fn symbol(&mut self, text: &str) -> Symbol {
         if let Some(number) = self.numbers.get(text) {
-            return Word(*number);
+            return Symbol(*number);
         }
         let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
         self.texts.push(text.into());
         self.numbers.insert(text.into(), number);
-        Word(number)
+        Symbol(number)
     }
 
-    /// The text of a word; empty for a word of another collection.
-    pub fn text(&self, word: Word) -> &str {
-        usize::try_from(word.0).ok().and_then(|at| self.texts.get(at)).map_or("", |text| text)
+    /// The text of a symbol; empty for a symbol of another collection.
+    pub fn text(&self, symbol: Symbol) -> &str {
+        usize::try_from(symbol.0).ok().and_then(|at| self.texts.get(at)).map_or("", |text| text)
     }
 
     /// A member entry.
@@ -62,10 +62,10 @@ impl Words {
         let binding = entry.key_binding_sig.as_deref().unwrap_or(SEPARATOR);
         let rest = [&key.ciphertext, &key.scheme_id, &key.ephemeral_public_key, &key.iv, binding].join(SEPARATOR);
         Entry {
-            member: self.word(&entry.ed25519_public_key),
-            x25519: self.word(&entry.x25519_public_key),
+            member: self.symbol(&entry.ed25519_public_key),
+            x25519: self.symbol(&entry.x25519_public_key),
             epoch: entry.key_epoch,
-            rest: self.word(&rest),
+            rest: self.symbol(&rest),
         }
     }
 
@@ -77,8 +77,8 @@ impl Words {
     /// A manifest. `shareRefreshTokens`, a member of revision 0.4, counts from there on.
     pub fn manifest(&mut self, manifest: &VaultManifest) -> Manifest {
         Manifest {
-            repo: self.word(&manifest.repo_id),
-            scheme: self.word(&manifest.scheme_id),
+            repo: self.symbol(&manifest.repo_id),
+            scheme: self.symbol(&manifest.scheme_id),
             version: manifest.payload_version,
             epoch: manifest.key_epoch,
             members: self.roster(&manifest.members),
@@ -89,10 +89,10 @@ impl Words {
     /// An envelope.
     pub fn envelope(&mut self, envelope: &EncryptedEnvelope) -> Envelope {
         Envelope {
-            repo: self.word(&envelope.repo_id),
+            repo: self.symbol(&envelope.repo_id),
             version: envelope.payload_version,
             epoch: envelope.key_epoch,
-            sealed: self.word(&[envelope.ciphertext.as_str(), &envelope.iv].join(SEPARATOR)),
+            sealed: self.symbol(&[envelope.ciphertext.as_str(), &envelope.iv].join(SEPARATOR)),
         }
     }
 
@@ -124,7 +124,7 @@ impl Words {
     /// removeMember.
     pub fn remove(&mut self, request: &MemberRemoveRequest) -> Operation {
         Operation::RemoveMember {
-            removed: self.word(&request.removed_member_id),
+            removed: self.symbol(&request.removed_member_id),
             envelope: self.envelope(&request.rotated_envelope),
             members: self.roster(&request.rewrapped_members),
             epoch: request.new_key_epoch,
@@ -133,7 +133,7 @@ impl Words {
 
     /// fetchMemberKey.
     pub fn fetch(&mut self, member_id: &str) -> Operation {
-        Operation::FetchMemberKey { member: self.word(member_id) }
+        Operation::FetchMemberKey { member: self.symbol(member_id) }
     }
 }
 
@@ -141,13 +141,18 @@ impl Words {
 ///
 /// # Errors
 /// [`WireError`]: a 2xx whose body isn't the operation's message.
-pub fn read_answer(words: &mut Words, operation: &Operation, status: u16, body: &[u8]) -> Result<Answer, WireError> {
+pub fn read_answer(
+    symbols: &mut Symbols,
+    operation: &Operation,
+    status: u16,
+    body: &[u8],
+) -> Result<Answer, WireError> {
     match status {
         200..300 => {
             let kind = answer_kind(operation);
             let mut body = serde_json::from_slice(body).map_err(|error| unreadable(kind, &error))?;
             wire::prune(kind, &mut body);
-            read_body(words, operation, body)
+            read_body(symbols, operation, body)
         }
         400..500 => Ok(Answer::Refused(status)),
         _ => Ok(Answer::Broken(status)),
@@ -158,17 +163,17 @@ pub fn read_answer(words: &mut Words, operation: &Operation, status: u16, body: 
 ///
 /// # Errors
 /// [`WireError`]: it isn't the operation's message.
-pub fn read_body(words: &mut Words, operation: &Operation, body: Value) -> Result<Answer, WireError> {
+pub fn read_body(symbols: &mut Symbols, operation: &Operation, body: Value) -> Result<Answer, WireError> {
     let kind = answer_kind(operation);
     Ok(match operation {
         Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
-            Answer::Manifest(words.manifest(&message(kind, body)?))
+            Answer::Manifest(symbols.manifest(&message(kind, body)?))
         }
         Operation::Pull { .. } => {
             let pulled: PullResponse = message(kind, body)?;
             Answer::Pull {
-                manifest: words.manifest(&pulled.manifest),
-                envelope: pulled.envelope.map(|envelope| words.envelope(&envelope)),
+                manifest: symbols.manifest(&pulled.manifest),
+                envelope: pulled.envelope.map(|envelope| symbols.envelope(&envelope)),
                 unchanged: pulled.unchanged,
             }
         }
@@ -176,7 +181,7 @@ pub fn read_body(words: &mut Words, operation: &Operation, body: Value) -> Resul
             let PushResponse { accepted, payload_version, key_epoch, conflict } = message(kind, body)?;
             Answer::Push { accepted, version: payload_version, epoch: key_epoch, conflict }
         }
-        Operation::FetchMemberKey { .. } => Answer::Entry(words.entry(&message(kind, body)?)),
+        Operation::FetchMemberKey { .. } => Answer::Entry(symbols.entry(&message(kind, body)?)),
     })
 }
 
@@ -202,10 +207,10 @@ fn unreadable(kind: MessageKind, error: &serde_json::Error) -> WireError {
 }
 
 /// Describing things to a person.
-impl Words {
-    /// What a word stands for, shortened to what is recognisable.
-    pub fn short(&self, word: Word) -> String {
-        let text = self.text(word).split(SEPARATOR).next().unwrap_or_default();
+impl Symbols {
+    /// What a symbol stands for, shortened to what is recognisable.
+    pub fn short(&self, symbol: Symbol) -> String {
+        let text = self.text(symbol).split(SEPARATOR).next().unwrap_or_default();
         if text.chars().count() <= 12 {
             return text.to_owned();
         }

@@ -6,28 +6,28 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Op;
 use super::configurations::Configuration;
-use crate::model::{Answer, Operation, Roster, Word};
+use crate::model::{Answer, Operation, Roster, Symbol};
 
 /// Additions of unknown outcome that have begun, by the member that they bring.
 #[derive(Default)]
-pub(super) struct Dormant {
-    by_member: HashMap<Word, Vec<u32>>,
+pub(super) struct PendingAdditions {
+    by_member: HashMap<Symbol, Vec<u32>>,
 }
 
 /// Whom an operation adds, if its outcome is unknown.
-pub(super) fn brings(op: &Op) -> Option<Word> {
+pub(super) fn brings(op: &Op) -> Option<Symbol> {
     match &op.call.operation {
         Operation::AddMember { entry } if op.result.is_none() => Some(entry.member),
         _ => None,
     }
 }
 
-impl Dormant {
-    pub(super) fn insert(&mut self, member: Word, index: u32) {
+impl PendingAdditions {
+    pub(super) fn insert(&mut self, member: Symbol, index: u32) {
         self.by_member.entry(member).or_default().push(index);
     }
 
-    pub(super) fn remove(&mut self, member: Word, index: u32) {
+    pub(super) fn remove(&mut self, member: Symbol, index: u32) {
         if let Some(list) = self.by_member.get_mut(&member) {
             list.retain(|other| *other != index);
             if list.is_empty() {
@@ -41,7 +41,7 @@ impl Dormant {
         let mut wanted = BTreeSet::new();
         let Some(state) = configuration.state.as_ref().filter(|_| !self.by_member.is_empty()) else { return wanted };
         let roster = &state.manifest.members;
-        let mut absent: Vec<Word> = Vec::new();
+        let mut absent: Vec<Symbol> = Vec::new();
         for index in &configuration.pending {
             let op = &ops[*index as usize];
             // An answer that shows the roster shows the caller's entry as well: only the very one will do.
@@ -73,7 +73,7 @@ impl Dormant {
     }
 
     /// Additions that bring a member with the very entry that an answer shows.
-    fn bringing(&self, ops: &[Op], member: Word, seen_by: u32, seen: &Op, wanted: &mut BTreeSet<u32>) {
+    fn bringing(&self, ops: &[Op], member: Symbol, seen_by: u32, seen: &Op, wanted: &mut BTreeSet<u32>) {
         let shown = match seen.answer() {
             Some(Answer::Entry(entry)) => Some(*entry),
             Some(Answer::Manifest(manifest) | Answer::Pull { manifest, .. }) => manifest.members.get(member).copied(),
@@ -89,10 +89,10 @@ impl Dormant {
     }
 
     /// Whoever must be a member may have been brought in by somebody who must be one too.
-    fn close(&self, ops: &[Op], roster: &Roster, mut absent: Vec<Word>, wanted: &mut BTreeSet<u32>) {
+    fn close(&self, ops: &[Op], roster: &Roster, mut absent: Vec<Symbol>, wanted: &mut BTreeSet<u32>) {
         let caller = |index: u32| ops[index as usize].call.caller;
         absent.extend(wanted.iter().filter_map(|index| caller(*index)).filter(|caller| !roster.has(*caller)));
-        let mut done: Vec<Word> = Vec::new();
+        let mut done: Vec<Symbol> = Vec::new();
         while let Some(member) = absent.pop() {
             if done.contains(&member) {
                 continue;
@@ -116,7 +116,7 @@ fn shows_caller(op: &Op) -> bool {
 }
 
 /// Members of a roster who aren't in another one with the same entry.
-fn strangers<'a>(shown: &'a Roster, held: &'a Roster) -> impl Iterator<Item = Word> {
+fn strangers<'a>(shown: &'a Roster, held: &'a Roster) -> impl Iterator<Item = Symbol> {
     let entries = if shown == held { &[] } else { shown.entries() };
     entries.iter().filter(|entry| held.get(entry.member) != Some(entry)).map(|entry| entry.member)
 }
