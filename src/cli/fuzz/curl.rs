@@ -163,7 +163,7 @@ mod tests {
             body: body.to_vec().into(),
             tokens: vec![("t0ken".into(), "ALICE".into())],
         };
-        Recorded { by: "alice", twist: String::new(), exchange, sent }
+        Recorded { by: "alice", mutation: String::new(), exchange, sent }
     }
 
     /// The arguments that a shell gives to curl, one a line (and the bodies of files in their place).

@@ -85,8 +85,9 @@ fn transcript(recorded: &[Recorded], config: &RunConfig, bodies: &mut Bodies) ->
             (None, Some(error)) => clean(error).into_owned(),
             (None, None) => "no answer".into(),
         };
-        let twist = if recorded.twist.is_empty() { String::new() } else { format!(" ({})", clean(&recorded.twist)) };
-        let line = format!("{:>3}. {} {}{twist} → {answer}", number + 1, recorded.by, exchange.operation);
+        let mutation =
+            if recorded.mutation.is_empty() { String::new() } else { format!(" ({})", clean(&recorded.mutation)) };
+        let line = format!("{:>3}. {} {}{mutation} → {answer}", number + 1, recorded.by, exchange.operation);
         for (index, line) in wrap(line.trim_start(), columns - REQUEST).iter().enumerate() {
             let indent = if index == 0 { REQUEST - 2 - usize::from(number >= 9) } else { REQUEST };
             let _ = writeln!(out, "{:indent$}{}", "", paint(BOLD, line));

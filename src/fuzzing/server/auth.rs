@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::finding::Kind;
 use super::mutate;
-use super::plan::{Redemption, Step, Twist};
+use super::plan::{Mutation, Redemption, Step};
 use super::play::{Going, Play};
 use super::redemption::{has_pattern, odd_claims, said};
 use super::request::{Judged, Prepared};
@@ -24,7 +24,13 @@ use crate::wire::{MessageKind, Operation, TokenResponse};
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 impl Play {
-    pub(super) fn prepared(&self, by: usize, operation: Operation, body: Option<Vec<u8>>, twist: String) -> Prepared {
+    pub(super) fn prepared(
+        &self,
+        by: usize,
+        operation: Operation,
+        body: Option<Vec<u8>>,
+        mutation: String,
+    ) -> Prepared {
         let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let request = RawRequest {
             method: if body.is_some() { Method::POST } else { Method::GET },
@@ -42,7 +48,7 @@ impl Play {
             judged: Judged::Answered,
             rule: None,
             odd: false,
-            twist,
+            mutation,
             again: false,
         }
     }
@@ -52,7 +58,7 @@ impl Play {
         match self.send(prepared).await {
             Ok(answer) => {
                 let status = answer.status.as_u16();
-                let class = (prepared.operation.name(), prepared.twist.clone(), status.to_string());
+                let class = (prepared.operation.name(), prepared.mutation.clone(), status.to_string());
                 self.behaviours.push(class);
                 if status >= 500 {
                     let rule = prepared.rule.unwrap_or(&rule::BAD_INPUT);
@@ -82,21 +88,21 @@ impl Play {
     }
 
     pub(super) async fn challenge(&mut self, step: &Step) -> Going {
-        match &step.twist {
-            Some(twist) => self.twisted(step, Operation::Challenge, twist).await,
+        match &step.mutation {
+            Some(mutation) => self.mutated(step, Operation::Challenge, mutation).await,
             None => self.nonce(step.by).await,
         }
     }
 
     pub(super) async fn redeem(&mut self, step: &Step, with: Redemption) -> Going {
-        match &step.twist {
-            Some(twist) => self.twisted(step, Operation::Token, twist).await,
+        match &step.mutation {
+            Some(mutation) => self.mutated(step, Operation::Token, mutation).await,
             None => self.redeem_with(step.by, with, Some(step.dice)).await,
         }
     }
 
     /// A challenge or token request that no client sends.
-    async fn twisted(&mut self, step: &Step, operation: Operation, twist: &Twist) -> Going {
+    async fn mutated(&mut self, step: &Step, operation: Operation, mutation: &Mutation) -> Going {
         let mut dice = Choices::new(step.dice, "body");
         let body = if operation == Operation::Challenge {
             json!({ "ed25519PublicKey": self.scene.id(step.by) })
@@ -104,8 +110,8 @@ impl Play {
             self.nonce(step.by).await?;
             self.request(step.by, Redemption::Right, &mut dice)
         };
-        let (bytes, what, harmless) = match twist {
-            Twist::Member(change) => {
+        let (bytes, what, harmless) = match mutation {
+            Mutation::Member(change) => {
                 let changed = mutate::change(&body, *change, &mut dice);
                 self.scene.canaries.extend(changed.canary);
                 let value = serde_json::from_slice::<Value>(&changed.bytes).unwrap_or_default();
@@ -114,7 +120,7 @@ impl Play {
                 use super::plan::Change::{Deep, Twice, Unknown};
                 (changed.bytes, changed.what, !invalid || matches!(change, Deep | Twice | Unknown))
             }
-            Twist::Body(whole) => {
+            Mutation::Body(whole) => {
                 let (bytes, what) = mutate::whole(body.to_string().as_bytes(), *whole);
                 let same = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| value == body);
                 (bytes, what.to_owned(), same)
@@ -134,7 +140,7 @@ impl Play {
         };
         let status = answer.status.as_u16();
         if status < 400 && !harmless {
-            let observed = format!("status {status} for {}", prepared.twist);
+            let observed = format!("status {status} for {}", prepared.mutation);
             self.report(self.found(Kind::Accepted, &rule::BAD_INPUT, &prepared, "a 4xx", observed))?;
         }
         if status < 400 && operation == Operation::Token {
@@ -217,8 +223,8 @@ impl Play {
         self.set_up(by, with).await?;
         let body = self.request(by, with, &mut Choices::new(dice.unwrap_or_default(), "redeem"));
         let text = body["nonce"].as_str().unwrap_or_default().to_owned();
-        let twist = if with == Redemption::Right { String::new() } else { said(with).1.to_owned() };
-        let mut prepared = self.prepared(by, Operation::Token, Some(body.to_string().into_bytes()), twist);
+        let mutation = if with == Redemption::Right { String::new() } else { said(with).1.to_owned() };
+        let mut prepared = self.prepared(by, Operation::Token, Some(body.to_string().into_bytes()), mutation);
         prepared.rule = (with != Redemption::Right).then(|| said(with).0);
         let answer = self.exchange(&prepared).await?;
         let status = answer.status.as_u16();
@@ -236,7 +242,7 @@ impl Play {
                 Err(self.found(Kind::Authentication, rule, &prepared, "a token", format!("status {status}")))
             }
             (_, true) => {
-                let observed = format!("status {status} for {}", prepared.twist);
+                let observed = format!("status {status} for {}", prepared.mutation);
                 self.report(self.found(Kind::Authentication, said(with).0, &prepared, "a 4xx", observed))
             }
             // The signature is right: it is the nonce that is refused.

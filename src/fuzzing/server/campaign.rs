@@ -44,7 +44,7 @@ pub struct Progress {
     pub cases: u64,
     /// Requests sent.
     pub requests: u64,
-    /// Distinct behaviours seen: operation, twist, class of answer.
+    /// Distinct behaviours seen: operation, mutation, class of answer.
     pub behaviours: usize,
     /// Distinct findings.
     pub findings: usize,

@@ -89,7 +89,7 @@ pub struct Recorded {
     pub by: &'static str,
     /// What is odd about the request, if anything.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub twist: String,
+    pub mutation: String,
     /// The exchange, credentials shortened.
     #[serde(flatten)]
     pub exchange: Exchange,

@@ -1,7 +1,8 @@
 //! Random cases: mostly what members do all day, partly what nobody should.
 
 use super::plan::{
-    Act, Body, CAST, CROWD_SIZE, Change, Count, Credential, Naming, People, REPOS, Redemption, Slip, Step, Twist, Wire,
+    Act, Body, CAST, CROWD_SIZE, Change, Count, Credential, Mutation, Naming, People, REPOS, Redemption, Slip, Step,
+    Wire,
 };
 use super::redemption::WRONG;
 use crate::ground::Choices;
@@ -41,7 +42,7 @@ pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
     for _ in 0..length {
         let step = step(choices);
         // What is refused may have been done all the same.
-        let look = step.twist.is_some() && choices.below(2) == 0;
+        let look = step.mutation.is_some() && choices.below(2) == 0;
         let looking = look.then(|| plain(choices, step.by, step.repo, Act::Look));
         steps.extend([step].into_iter().chain(looking));
     }
@@ -50,7 +51,7 @@ pub(super) fn case(choices: &mut Choices) -> Vec<Step> {
 }
 
 fn plain(choices: &mut Choices, by: usize, repo: usize, act: Act) -> Step {
-    Step { by, repo, act, credential: Credential::Own, twist: None, dice: choices.draw() }
+    Step { by, repo, act, credential: Credential::Own, mutation: None, dice: choices.draw() }
 }
 
 fn create(choices: &mut Choices, repo: usize) -> Step {
@@ -77,7 +78,7 @@ fn wrong_create(choices: &mut Choices, repo: usize) -> Step {
     let (odd, right) = (odd_create(choices, by), right_create(by));
     match choices.below(5) {
         0 => Step { credential: credential(choices), ..plain(choices, by, repo, right) },
-        1..=2 => Step { twist: Some(Twist::Member(change(choices))), ..plain(choices, by, repo, right) },
+        1..=2 => Step { mutation: Some(Mutation::Member(change(choices))), ..plain(choices, by, repo, right) },
         _ => plain(choices, by, repo, odd),
     }
 }
@@ -106,7 +107,7 @@ fn step(choices: &mut Choices) -> Step {
         2..=4 => {
             let step = right(choices, by, repo);
             let in_path = matches!(step.act, Act::FetchMemberKey { .. }) && choices.below(2) == 0;
-            Step { twist: Some(if in_path { Twist::Spelled(die(choices)) } else { twist(choices) }), ..step }
+            Step { mutation: Some(if in_path { Mutation::Spelled(die(choices)) } else { mutation(choices) }), ..step }
         }
         _ => {
             let act = act(choices, by);
@@ -295,13 +296,13 @@ fn redemption(choices: &mut Choices) -> Redemption {
     }
 }
 
-fn twist(choices: &mut Choices) -> Twist {
+fn mutation(choices: &mut Choices) -> Mutation {
     match choices.below(16) {
-        0..=2 => Twist::OtherPath,
-        3..=9 => Twist::Member(change(choices)),
-        10..=11 => Twist::Body(body(choices)),
-        12..=14 => Twist::Wire(wire(choices)),
-        _ => Twist::Route(die(choices)),
+        0..=2 => Mutation::OtherPath,
+        3..=9 => Mutation::Member(change(choices)),
+        10..=11 => Mutation::Body(body(choices)),
+        12..=14 => Mutation::Wire(wire(choices)),
+        _ => Mutation::Route(die(choices)),
     }
 }
 

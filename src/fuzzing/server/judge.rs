@@ -148,7 +148,7 @@ impl Play {
         match model::judge_by(self.world.asked.spec, self.scene.slots[repo].state.as_ref(), call, &came) {
             Ok(step) => {
                 if let Some(rule) = prepared.rule.filter(|_| lenient && call.caller.is_some()) {
-                    let observed = format!("status {status} for {}", prepared.twist);
+                    let observed = format!("status {status} for {}", prepared.mutation);
                     self.report(self.found(Kind::Accepted, rule, prepared, "a 4xx", observed))?;
                 }
                 self.settle(prepared, step, status).await
@@ -240,7 +240,7 @@ impl Play {
         let id = self.scene.slots[prepared.repo].id.clone();
         let body = serde_json::json!(PullRequest { repo_id: id.clone(), known_payload_version: known }).to_string();
         let mut pull = prepared.clone();
-        (pull.operation, pull.wire, pull.twist) = (Operation::Pull, None, "to see what the server holds".into());
+        (pull.operation, pull.wire, pull.mutation) = (Operation::Pull, None, "to see what the server holds".into());
         pull.request.method = http::Method::POST;
         pull.request.path = Operation::Pull.path(&id, "");
         pull.request.body = Some(body.into());

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! generate   random plans                      plan       what a case does, without keys or ids
-//! request    a step as a request               twist      what is done to one (mutate: to a body)
+//! request    a step as a request               mutation   what is done to one (mutate: to a body)
 //! credential what says who asks                send       requests as they are to be written
 //! play       one case, request by request      judge      every answer against the model
 //! auth       challenge and token               redemption which of them are wrong, and how      discovery
@@ -18,6 +18,7 @@ mod finding;
 mod generate;
 mod judge;
 mod mutate;
+mod mutation;
 mod plan;
 mod play;
 mod redemption;
@@ -25,7 +26,6 @@ mod request;
 mod scene;
 mod send;
 mod shrink;
-mod twist;
 
 pub use campaign::{Campaign, End, Limits, Progress, Report, Saved, replay, run};
 pub use finding::{AsSent, Found, Key, Kind, Recorded};

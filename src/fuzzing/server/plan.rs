@@ -24,7 +24,7 @@ pub struct Step {
     pub credential: Credential,
     /// What is done to the request on its way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub twist: Option<Twist>,
+    pub mutation: Option<Mutation>,
     /// Seed of everything that may be anything: ciphertexts, places in a body.
     pub dice: u64,
 }
@@ -198,7 +198,7 @@ impl Credential {
 /// What is done to a request that was right.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Twist {
+pub enum Mutation {
     /// The path names the other repository.
     OtherPath,
     /// One member of the body is changed; which one is drawn.

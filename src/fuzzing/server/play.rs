@@ -13,7 +13,7 @@ use crate::requirements::Requirement;
 use crate::scenarios::World;
 use crate::wire::proto::Code;
 
-/// Operation, twist, and class of the answer: what a server was seen to do.
+/// Operation, mutation, and class of the answer: what a server was seen to do.
 pub type Behaviour = (&'static str, String, String);
 
 /// What a case came to.
@@ -90,7 +90,7 @@ impl Played {
 /// What web applications show for a path that they don't know, instead of a 404.
 fn is_fallback_page(prepared: &Prepared, answer: &RawAnswer) -> bool {
     let label = answer.headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |label| label.as_bytes());
-    let no_route = prepared.request.method == http::Method::GET && !prepared.twist.is_empty();
+    let no_route = prepared.request.method == http::Method::GET && !prepared.mutation.is_empty();
     no_route && answer.status.is_success() && label.to_ascii_lowercase().starts_with(b"text/html")
 }
 
@@ -148,7 +148,7 @@ impl Play {
 
     async fn ask(&mut self, by: usize, repo: usize, act: Act) -> Going {
         self.authenticate(by).await?;
-        let step = Step { by, repo, act, credential: Credential::Own, twist: None, dice: 0 };
+        let step = Step { by, repo, act, credential: Credential::Own, mutation: None, dice: 0 };
         let Some(prepared) = self.scene.prepare(&step) else { return Ok(()) };
         self.perform(prepared).await
     }
@@ -202,7 +202,7 @@ impl Play {
                     return self.has_a_word(prepared, &answer);
                 }
                 if !harmless {
-                    let observed = format!("status {status} for {}", prepared.twist);
+                    let observed = format!("status {status} for {}", prepared.mutation);
                     self.report(self.found(Kind::Accepted, rule_of(prepared), prepared, "a 4xx", observed))?;
                 }
                 self.unsettle(prepared).await
@@ -231,8 +231,8 @@ impl Play {
 
     fn behaviour(&mut self, prepared: &Prepared, class: &str) {
         // What is odd is often followed by where.
-        let twist: Vec<_> = prepared.twist.split(' ').take(4).collect();
-        self.behaviours.push((prepared.operation.name(), twist.join(" "), class.into()));
+        let mutation: Vec<_> = prepared.mutation.split(' ').take(4).collect();
+        self.behaviours.push((prepared.operation.name(), mutation.join(" "), class.into()));
     }
 
     pub(super) fn found(

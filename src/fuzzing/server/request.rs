@@ -61,7 +61,7 @@ pub(super) struct Prepared {
     /// The rule that acceptance breaks, where it isn't the model's.
     pub rule: Option<&'static Requirement>,
     /// What is odd about it.
-    pub twist: String,
+    pub mutation: String,
     /// Whether something was done to it that a careful server may have its own status for.
     pub odd: bool,
     /// Whether it was sent just before: a careful server may take it for a retry.
@@ -115,13 +115,13 @@ impl Scene {
             wire: None,
             judged: Judged::Answered,
             rule: credentials.rule,
-            twist: credentials.what.clone(),
-            odd: step.twist.is_some(),
+            mutation: credentials.what.clone(),
+            odd: step.mutation.is_some(),
             again: false,
         };
-        match &step.twist {
+        match &step.mutation {
             None => prepared.judged = self.judged(&message.call, &credentials, false),
-            Some(twist) => self.twist(&mut prepared, &message, twist, &credentials, &mut dice),
+            Some(mutation) => self.mutation(&mut prepared, &message, mutation, &credentials, &mut dice),
         }
         // What is long may be too long.
         prepared.odd |= prepared.request.body.as_ref().is_some_and(|body| body.len() > LONG);
@@ -302,7 +302,7 @@ pub(super) fn rule_of(prepared: &Prepared) -> &'static Requirement {
 pub(super) fn rule_of_answer(prepared: &Prepared) -> &'static Requirement {
     let right =
         matches!(prepared.judged, Judged::Model { lenient: false, .. }) || prepared.operation.is_authentication();
-    if !right || prepared.odd || prepared.rule.is_some() || prepared.wire.is_some() || !prepared.twist.is_empty() {
+    if !right || prepared.odd || prepared.rule.is_some() || prepared.wire.is_some() || !prepared.mutation.is_empty() {
         return rule_of(prepared);
     }
     match prepared.operation {

@@ -32,7 +32,7 @@ const PROBE_AFTER: Duration = Duration::from_millis(100);
 /// A request that was sent and what came, before anybody wants to read it.
 pub(super) struct Sent {
     by: usize,
-    twist: String,
+    mutation: String,
     operation: &'static str,
     /// The gRPC call, if it was one.
     call: Option<Method>,
@@ -117,7 +117,7 @@ impl Sent {
             tokens: tokens.to_vec(),
         };
         let by = CAST.get(self.by).copied().unwrap_or("nobody");
-        Recorded { by, twist: world.mask(self.twist.clone()), exchange, sent }
+        Recorded { by, mutation: world.mask(self.mutation.clone()), exchange, sent }
     }
 }
 
@@ -272,7 +272,7 @@ impl Play {
         };
         self.sent.push(Sent {
             by: prepared.by,
-            twist: prepared.twist.clone(),
+            mutation: prepared.mutation.clone(),
             operation: prepared.operation.name(),
             call: prepared.operation.grpc().filter(|_| self.profile(prepared) == Profile::Grpc),
             method: request.method.clone(),

@@ -95,7 +95,7 @@ impl Shrinker<'_> {
 
 /// Changes that make a step plainer.
 const PLAINER: [fn(&mut Step); 7] = [
-    |step| step.twist = None,
+    |step| step.mutation = None,
     |step| step.credential = Credential::Own,
     // Who made the repository needs nobody to be let in.
     |step| step.by = step.repo,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::credential::Credentials;
 use super::mutate;
-use super::plan::{Body, Change, Twist, Wire};
+use super::plan::{Body, Change, Mutation, Wire};
 use super::request::{Judged, Message, Prepared, call_of};
 use super::scene::Scene;
 use crate::client::RawRequest;
@@ -18,23 +18,23 @@ use crate::wire::{MessageKind, Schema};
 
 impl Scene {
     /// Does something to a request that was right.
-    pub(super) fn twist(
+    pub(super) fn mutation(
         &mut self,
         prepared: &mut Prepared,
         message: &Message,
-        twist: &Twist,
+        mutation: &Mutation,
         credentials: &Credentials,
         dice: &mut Choices,
     ) {
         let repo = prepared.repo;
-        let what = match (twist, &message.body) {
-            (Twist::OtherPath, Some(_)) if message.operation != Operation::CreateRepo => {
+        let what = match (mutation, &message.body) {
+            (Mutation::OtherPath, Some(_)) if message.operation != Operation::CreateRepo => {
                 let other = (repo + 1) % self.slots.len();
                 prepared.request.path = message.operation.path(&self.slots[other].id, "");
                 (prepared.judged, prepared.repo) = (Judged::Crossed { body: repo }, other);
                 "the path names another repository".to_owned()
             }
-            (Twist::Member(change), Some(_)) => {
+            (Mutation::Member(change), Some(_)) => {
                 let changed = mutate::change(&message.value(), *change, dice);
                 self.canaries.extend(changed.canary);
                 prepared.judged = self.judged_changed(message, repo, *change, &changed.bytes, credentials);
@@ -47,7 +47,7 @@ impl Scene {
                 prepared.request.body = Some(changed.bytes.into());
                 changed.what
             }
-            (Twist::Body(body), Some(right)) => {
+            (Mutation::Body(body), Some(right)) => {
                 let (bytes, what) = mutate::whole(right, *body);
                 let same = serde_json::from_slice::<Value>(&bytes).is_ok_and(|value| value == message.value());
                 // From 0.3 on there is one answer to a body that is too long.
@@ -60,7 +60,7 @@ impl Scene {
                 prepared.request.body = Some(bytes.into());
                 what.to_owned()
             }
-            (Twist::Spelled(which), None) => {
+            (Mutation::Spelled(which), None) => {
                 let member = mutate::respelled_id(self.id(message.member), *which);
                 prepared.request.path = message.operation.path(&self.slots[repo].id, &member);
                 prepared.rule = prepared.rule.or(Some(&rule::FETCH_EXACT));
@@ -68,11 +68,11 @@ impl Scene {
                 prepared.judged = self.judged(&call, credentials, false);
                 "the member id in another spelling".to_owned()
             }
-            (Twist::Route(which), _) => {
+            (Mutation::Route(which), _) => {
                 prepared.judged = Judged::Malformed { harmless: false };
                 misroute(&mut prepared.request, *which)
             }
-            (Twist::Wire(wire), _) => {
+            (Mutation::Wire(wire), _) => {
                 prepared.wire = Some(*wire);
                 let lenient = matches!(wire, Wire::ContentType(_) | Wire::Chunked | Wire::AfterRefusal);
                 prepared.judged = self.judged(&message.call, credentials, lenient);
@@ -83,8 +83,8 @@ impl Scene {
                 String::new()
             }
         };
-        let both = [std::mem::take(&mut prepared.twist), what];
-        prepared.twist = both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
+        let both = [std::mem::take(&mut prepared.mutation), what];
+        prepared.mutation = both.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", ");
     }
 
     /// What may come of a body with one member changed.
