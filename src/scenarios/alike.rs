@@ -187,6 +187,7 @@ async fn envelopes(cx: &Ctx) -> Outcome {
         ("with the IV of the one before", &iv_2, &text_2),
         ("with IV and ciphertext of two earlier ones", &iv_1, &text_2),
         ("that is the first one again", &iv_1, &text_1),
+        ("that is the current one again", &iv_1, &text_1),
     ];
     let mut tally = Variants::default();
     for (what, iv, ciphertext) in table {

@@ -20,7 +20,7 @@ checks! {
 }
 
 /// Rounds at the least: in each, everybody writes otherwise.
-const LEAST_ROUNDS: u32 = 3;
+const LEAST_ROUNDS: u32 = 4;
 /// Callers, and requests of each in a round.
 const CALLERS: usize = 3;
 const OF_EACH: usize = 5;
@@ -209,7 +209,13 @@ async fn one_by_one(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
 }
 
 fn writes(cx: &Ctx, parties: &[Party], number: usize) -> (Vec<Write>, Vec<Repo>) {
-    let writes: Vec<_> = parties.iter().enumerate().map(|(at, party)| party.write(cx, at + number)).collect();
+    // Now and then all of them add the same newcomer, whom the server has never seen.
+    let newcomer = cx.identity();
+    let write = |(at, party): (usize, &Party)| match number % 2 {
+        1 => Write::Add(party.repo.add_request(&newcomer)),
+        _ => party.write(cx, at + number / 2),
+    };
+    let writes: Vec<_> = parties.iter().enumerate().map(write).collect();
     let afters = parties.iter().zip(&writes).map(|(party, write)| party.after(write)).collect();
     (writes, afters)
 }

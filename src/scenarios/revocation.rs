@@ -159,5 +159,16 @@ async fn can_be_added_again(cx: &Ctx) -> Outcome {
     }
     cx.readable(&bob, &repo, "being added again").await?;
     cx.advance(&bob, &mut repo).await?;
-    cx.readable(&alice, &repo, "a push by who was added again").await
+    cx.readable(&alice, &repo, "a push by who was added again").await?;
+    // By the other way out.
+    let rotation = repo.rotation(&alice, &[&alice]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    if !answer.is_success() {
+        return Ok(());
+    }
+    repo.apply_rotation(&rotation);
+    let request = repo.add_request(&bob);
+    let answer = cx.add(&alice, &request).await?;
+    answer.should(answer.is_success(), "whom a push has left out may be added again", || answer.summary());
+    Ok(())
 }

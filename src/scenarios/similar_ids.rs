@@ -91,6 +91,8 @@ const MORE_ENDS: &[Pair] = &[
 ];
 
 const PARSERS: &[Pair] = &[
+    ("a date", "", ""),
+    ("a time zone", "", ""),
     ("an exponent", "1e3", "1000"),
     ("a plus sign before digits", "+7*", "7*"),
     ("braces", "{*}", "*"),
@@ -313,10 +315,16 @@ async fn table(cx: &Ctx, pairs: &[Pair], more: &[Pair]) -> Outcome {
     table.settle()
 }
 
-/// Two spellings of one random number.
+/// Two spellings of one random number, or moment.
 fn numbers(what: &str) -> (String, String) {
     let number = u32::from_le_bytes(random::bytes()) | 1 << 30;
+    let two_digits = |bytes: u8, of: u8| format!("{:02}", (number >> bytes) as u8 % of);
+    let (year, month) = (1970 + number % 400, 1 + (number >> 4) % 12);
+    let day = format!("{year}-{month:02}-{:02}", 1 + (number >> 9) % 28);
+    let minutes = format!("{}:{}", two_digits(14, 60), two_digits(20, 60));
     match what {
+        "a date" => (format!("{day}T10:{minutes}Z"), format!("{day}T10:{minutes}.000Z")),
+        "a time zone" => (format!("{day}T10:{minutes}+02:00"), format!("{day}T08:{minutes}Z")),
         "an exponent" => (format!("{number}e3"), format!("{number}000")),
         "a fraction" => (format!("{number}.0"), number.to_string()),
         _ => (format!("{number:#x}"), number.to_string()),

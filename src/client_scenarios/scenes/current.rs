@@ -101,6 +101,7 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
         Some(lost) => Err(broken(Some(&request), kept, format!("{lost} is gone"))),
         None => {
             between(talker).await?;
+            at_the_same_epoch(talker).await?;
             newcomer(talker).await
         }
     }
@@ -123,6 +124,80 @@ async fn between(talker: &mut Talker<'_>) -> Result<(), Stop> {
         }
         None => Ok(()),
     }
+}
+
+/// What came after the client's last read without a new epoch: a payload, or a member, who moves no counter at all.
+async fn at_the_same_epoch(talker: &mut Talker<'_>) -> Result<(), Stop> {
+    let [leaver, stayer, late] = std::array::from_fn(|_| Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let written = house.followed(&house.key);
+    let (request, key) = removal(talker, &house, &repo, &leaver).await?;
+    let payload = envelope(&request).and_then(|sealed| open(&key, &sealed));
+    if let Some(lost) = written.zip(payload).and_then(|(old, now)| payloads::lost(&old, &now, payloads::is_known)) {
+        let expected = "what was written after the client's last read is there after a removal";
+        return Err(broken(Some(&request), expected, format!("{lost} is gone")));
+    }
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    house.admit(&late.id, &late.x25519_public_key)?;
+    let (request, key) = removal(talker, &house, &repo, &leaver).await?;
+    let own = entries(&request).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == late.id);
+    if own.and_then(|(_, entry)| unwrap(&late, entry)).is_none_or(|own| own != key) {
+        let expected = "everybody but the removed member stays, and gets the new data key";
+        let observed = "a member who came after the client's last read, which moves no version, doesn't";
+        return Err(broken(Some(&request), expected, observed));
+    }
+    empty(talker).await
+}
+
+/// A removal from a repository without accounts.
+async fn empty(talker: &mut Talker<'_>) -> Result<(), Stop> {
+    let [leaver, stayer] = std::array::from_fn(|_| Identity::generate());
+    let site = Site { payload: Bend::EmptyPayload, ..Site::of(PLAIN_ID) };
+    let house = House::at(talker, site, &[&leaver, &stayer]).await?;
+    let joined = talker.ask(&house.client, "join", json!({ "locator": house.locator().encode() })).await;
+    let Ok(joined) = joined else { return Ok(()) };
+    talker.ask(&house.client, "read", json!({ "repo": joined["repo"] })).await.ok();
+    let Ok((request, key)) = removal(talker, &house, &joined["repo"], &leaver).await else { return Ok(()) };
+    let expected = "the rotated payload opens under the new data key, bound to its header";
+    match envelope(&request) {
+        Some(sealed) if key != house.key && open(&house.key, &sealed).is_some() => {
+            let observed = "in a repository without accounts it opens under the old one";
+            Err(broken(Some(&request), expected, observed))
+        }
+        Some(sealed) if open(&key, &sealed).is_none() => {
+            Err(broken(Some(&request), expected, "in a repository without accounts it doesn't"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Puts, after another member has deleted all accounts, or has written some of all kinds, since the client's last read.
+pub(super) async fn put_over_later(talker: &mut Talker<'_>) -> Result<(), Stop> {
+    for kind in [Bend::EmptyPayload, Bend::OddAccounts] {
+        let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+        let repo = house.enter_plainly(talker).await?;
+        let Some(written) = house.followed_by(kind, &house.key) else { continue };
+        if talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.is_err() {
+            continue;
+        }
+        let Some(push) = house.last(Op::Push) else { continue };
+        // A client may rotate with every push.
+        let own = entries(&push).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
+        let key = own.and_then(|(_, entry)| house.unwrap(entry)).unwrap_or_else(|| house.key.clone());
+        let Some(payload) = envelope(&push).and_then(|sealed| open(&key, &sealed)) else { continue };
+        let expected = "what others have written since the client's last read is there after a put";
+        if let Some(lost) = payloads::lost(&written, &payload, payloads::is_known) {
+            return Err(broken(Some(&push), expected, format!("{lost} is gone, or isn't what they have made it")));
+        }
+        let names = payload["alts"].as_array().into_iter().flatten().filter_map(|account| account["username"].as_str());
+        if kind == Bend::EmptyPayload && names.into_iter().any(|name| name.contains(&house.canary)) {
+            let observed = "accounts are there again that another member had deleted, all of them";
+            return Err(broken(Some(&push), expected, observed));
+        }
+    }
+    Ok(())
 }
 
 /// A put, after somebody has become a member since the client's last read: a push may carry a roster, too.
@@ -188,7 +263,8 @@ async fn alone(talker: &mut Talker<'_>) -> Outcome {
 }
 
 async fn epochs(talker: &mut Talker<'_>) -> Outcome {
-    const FAR: i64 = (1 << 53) + 1;
+    // The numbers around it, too: a double holds none of the next hundred.
+    const FAR: i64 = (1 << 60) + 1;
     let [first, second, guest] = std::array::from_fn(|_| Identity::generate());
     // Epochs that disagree everywhere are another rule's.
     let near = House::build(talker, Bend::Honest, PLAIN_ID, &[&first]).await?;
@@ -206,7 +282,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
     }) {
         return Err(Stop::Missing("the epochs of its removals disagree everywhere".into()));
     }
-    let site = Site { epoch: FAR, ..Site::of(PLAIN_ID) };
+    let site = Site { epoch: FAR, version: FAR, ..Site::of(PLAIN_ID) };
     let house = House::at(talker, site, &[&first, &second]).await?;
     let repo = match house.enter_plainly(talker).await {
         Err(Stop::Shut(_)) => return Err(Stop::Missing("an epoch beyond 2^53 can't be read".into())),
@@ -227,6 +303,13 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         seen += 1;
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         let sealed = envelope(&request).map(|sealed| sealed.key_epoch);
+        if let Some(sealed) = envelope(&request)
+            && sealed.payload_version <= FAR
+        {
+            let expected = "the version of a removal's envelope is above the repository's";
+            let observed = format!("it is {} at version {FAR}", sealed.payload_version);
+            return Err(broken(Some(&request), expected, observed));
+        }
         if named != sealed {
             let expected = "newKeyEpoch of a removal is the epoch of its envelope";
             return Err(broken(Some(&request), expected, format!("{} and {}", shown(named), shown(sealed))));

@@ -49,6 +49,14 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     second.vault.state().revoke();
     talker.ask(&first.client, "read", json!({ "repo": joined["repo"] })).await.ok();
     apart("after a 401 it got one of the other's")?;
+    first.vault.state().revoke();
+    talker.ask(&first.client, "read", json!({ "repo": repo })).await.ok();
+    apart("after a 401 it got one of the other's")?;
+    second.vault.state().revoke();
+    second.vault.state().logins_fail = true;
+    talker.ask(&first.client, "read", json!({ "repo": joined["repo"] })).await.ok();
+    apart("after a login that failed it got one of the other's")?;
+    second.vault.state().logins_fail = false;
     other_name(talker, &first, &repo).await?;
     // For a removal, bindings are asked for at the issuer, which is another server.
     let removed = talker.ask(&first.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;

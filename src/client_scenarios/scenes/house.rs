@@ -147,10 +147,15 @@ impl House {
 
     /// Another member writes over what the client has sealed under a key; what it has written.
     pub fn followed(&self, key: &DataKey) -> Option<Value> {
+        self.followed_by(Bend::Honest, key)
+    }
+
+    /// The same with a payload as a bend has it.
+    pub fn followed_by(&self, kind: Bend, key: &DataKey) -> Option<Value> {
         let mut state = self.vault.state();
         let repo = state.repos.get_mut(&self.id)?;
         let version = repo.manifest.payload_version.checked_add(1)?;
-        let payload = forge::payload(Bend::Honest, &format!("v{}late", self.canary), version);
+        let payload = forge::payload(kind, &format!("v{}late", self.canary), version);
         let forged = Forged { repo: self.id.clone(), epoch: repo.manifest.key_epoch, key: key.clone(), payload };
         repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
         repo.manifest.payload_version = version;

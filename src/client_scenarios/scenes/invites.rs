@@ -6,7 +6,7 @@ use super::super::driver::{Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::{Bend, Op, Record, Vault};
-use super::{Outcome, Stop, broken, invitation_of, must, opened, set, unwrap};
+use super::{House, Outcome, Stop, broken, invitation_of, must, opened, set, unwrap};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
@@ -30,11 +30,11 @@ struct Party {
 }
 
 impl Party {
-    async fn give(talker: &mut Talker<'_>) -> Result<Self, Stop> {
+    async fn give(talker: &mut Talker<'_>, accounts: &[Value]) -> Result<Self, Stop> {
         let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
         let client = format!("client-{}", crate::ground::hex::encode(&random::bytes::<5>()));
         let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
-        let asked = json!({ "url": vault.url(), "accounts": [account("first")] });
+        let asked = json!({ "url": vault.url(), "accounts": accounts });
         let repo = talker.ask(&client, "create", asked).await.map_err(set("create"))?["repo"].clone();
         let guest = Identity::generate();
         let asked = invitation_of(&guest, &repo);
@@ -55,7 +55,7 @@ impl Party {
 }
 
 async fn forms(talker: &mut Talker<'_>) -> Outcome {
-    let Party { vault, keys, locator: token, add, .. } = Party::give(talker).await?;
+    let Party { vault, keys, locator: token, add, .. } = Party::give(talker, &[account("first")]).await?;
     let form = "an invite request is unpadded base64url over compact JSON with v 1 and the two keys";
     if let Some(token) = keys["inviteRequest"].as_str() {
         let read = InviteRequest::decode(token).map_err(|error| broken(None, form, error.to_string()))?;
@@ -77,11 +77,30 @@ async fn forms(talker: &mut Talker<'_>) -> Outcome {
     Ok(String::new())
 }
 
+/// The locator that comes with an invitation, whatever the repository's id; who invites nobody makes none.
+pub(super) async fn locator(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Result<(), Stop> {
+    let asked = invitation_of(&Identity::generate(), repo);
+    let Ok(answer) = talker.ask(&house.client, "invite", asked).await else { return Ok(()) };
+    let Some(token) = answer["locator"].as_str() else { return Ok(()) };
+    let form = "a locator is unpadded base64url over compact JSON with v 1, host and repoId";
+    let read = RepoLocator::decode(token).map_err(|error| broken(None, form, format!("{token}: {error}")))?;
+    if read.repo_id == house.id { Ok(()) } else { Err(broken(None, form, read.to_json())) }
+}
+
 /// What is expected of a payload whose key has reached the invited member: the wrap is right then.
 pub(in super::super) const WRAPS_RIGHT: &str = "the first payload opens under the data key, bound to its header";
 
 async fn reads(talker: &mut Talker<'_>) -> Outcome {
-    let Party { guest, create, add, .. } = Party::give(talker).await?;
+    read(talker, &[account("first")]).await?;
+    // A new repository may hold no account yet.
+    read(talker, &[]).await.or_else(|stop| match stop {
+        Stop::Broken(finding) => Err(Stop::Broken(finding)),
+        _ => Ok(String::new()),
+    })
+}
+
+async fn read(talker: &mut Talker<'_>, accounts: &[Value]) -> Outcome {
+    let Party { guest, create, add, .. } = Party::give(talker, accounts).await?;
     let key = add.field("/member").and_then(|entry| unwrap(&guest, entry));
     let key =
         key.ok_or_else(|| broken(Some(&add), "the invited member unwraps the data key with its own", "it can't"))?;

@@ -172,6 +172,7 @@ bends! {
     RedirectDiscovery "redirect-discovery" Watch: "discovery is redirected (307) to another port";
     CreatedElsewhere "created-elsewhere" Watch: "what is created is said (201) to be at another port, and pull is sent there (300)";
     PushFails "push-fails" Watch: "the first push is answered with 503 and not carried out";
+    PushForbidden "push-forbidden" Watch: "every push is refused with 403";
     PushLost "push-lost" Watch: "the first push isn't carried out and gets no answer, and another member writes then";
     PushUnanswered "push-unanswered" Watch: "the first push is carried out and gets no answer";
     ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";

@@ -2,7 +2,7 @@
 //! or wrong in one way.
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
+use aes_gcm::{Aes128Gcm, Aes256Gcm, Nonce};
 use hkdf::Hkdf;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -35,6 +35,12 @@ pub struct Forged {
 /// What AES-256-GCM makes of it.
 fn gcm(key: &[u8; 32], iv: &[u8; 12], aad: &[u8], plain: &[u8]) -> Vec<u8> {
     Aes256Gcm::new(key.into()).encrypt(&Nonce::from(*iv), Payload { msg: plain, aad }).unwrap_or_default()
+}
+
+fn gcm_128(key: &[u8], iv: &[u8; 12], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    let cipher = Aes128Gcm::new_from_slice(key).ok();
+    let sealed = cipher.and_then(|cipher| cipher.encrypt(&Nonce::from(*iv), Payload { msg: plain, aad }).ok());
+    sealed.unwrap_or_default()
 }
 
 /// The accounts that the vault's member has written. Names and uuids are nowhere else.
@@ -142,7 +148,11 @@ pub fn seal(bend: Bend, forged: &Forged, version: i64, text: &str) -> EncryptedE
         Bend::AadNoEpoch => joined(&[0x1f], &version.to_be_bytes(), &[]),
         _ => of(repo, version, epoch),
     };
-    let mut sealed = gcm(key.as_bytes(), &iv, &aad, text.as_bytes());
+    let mut sealed = match bend {
+        // Whoever takes a key of 16 bytes takes it for one of AES-128.
+        Bend::ShortKey => gcm_128(&key.as_bytes()[..16], &iv, &aad, text.as_bytes()),
+        _ => gcm(key.as_bytes(), &iv, &aad, text.as_bytes()),
+    };
     let end = sealed.len();
     match bend {
         Bend::TagFlipped => sealed[end - 1] ^= 1,

@@ -13,6 +13,9 @@ const FAR: i64 = (1 << 60) + (1 << 31) + 1;
 impl State {
     /// Nonce and token are given out as the bend says.
     pub(super) fn challenge(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
+        if self.logins_fail {
+            return Err((500, "out of order"));
+        }
         let id = body["ed25519PublicKey"].as_str().ok_or((400, "ed25519PublicKey is missing"))?;
         if base64::decode_array::<32>(id).is_err() {
             return Err((400, "ed25519PublicKey isn't a key"));

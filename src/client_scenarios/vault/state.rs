@@ -63,6 +63,8 @@ pub struct State {
     pub second_issuer: [u8; 32],
     /// Whether the issuer answers.
     pub issuer_state: Issuer,
+    /// Whether challenges are answered with 500.
+    pub logins_fail: bool,
     /// What another member writes besides, when it writes.
     pub meanwhile: Vec<Value>,
     /// Whether the operation that was carried out last gets no answer.
@@ -222,6 +224,9 @@ impl State {
 
     fn push(&mut self, bend: Bend, id: &str, caller: &str, request: PushRequest) -> Result<Value, Refusal> {
         let repo = self.repos.get_mut(id).ok_or((404, "no such repository"))?;
+        if bend == Bend::PushForbidden {
+            return Err((403, "this repository is read-only"));
+        }
         if bend == Bend::PushFails && repo.failures == 0 {
             repo.failures = 1;
             return Err((503, "out of order"));

@@ -1,6 +1,8 @@
 //! Who a token is for: any keypair, and only that keypair.
 
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{COOKIE, SET_COOKIE};
 
 use super::server_now;
 use crate::client::{Identity, Repo};
@@ -14,6 +16,10 @@ checks! {
         "A keypair that nobody registered gets a token, and can use the vault with it at once";
     "auth/without-a-repository", Must, "§3", [NO_ACCOUNT], without_a_repository,
         "Who was removed from the only repository he was in logs in and uses the vault as anybody does";
+    "auth/login-with-anothers-token", Must, "§3", [SUBJECT_IS_CALLER], with_anothers_token,
+        "Who logs in with somebody else's token at hand gets a token of its own", only = Http;
+    "auth/cookies-let-nobody-in", Must, "§3", [TOKEN_BEARER_ONLY, TOKEN_REQUIRED, SUBJECT_IS_CALLER], cookies,
+        "A cookie that came with a login stands for no token, and for nobody beside one", only = Http;
     "auth/logins-side-by-side", Must, "§3", [NONCE_REDEEMABLE, SUBJECT_IS_CALLER], side_by_side,
         "Logins of several keys that overlap all succeed, and each token is its own key's";
     "auth/logins-of-one-key-at-once", Must, "§3", [NONCE_REDEEMABLE], at_once,
@@ -98,7 +104,8 @@ async fn at_once(cx: &Ctx) -> Outcome {
         let calls = bodies.map(|body| Call::operation(Operation::Token, "", "", &Auth::None, body));
         let mut granted = 0;
         for (exchange, result) in cx.volley(&calls).await {
-            let expected = "two logins of one key at the same moment are answered, with a token or a 4xx";
+            let expected =
+                "two logins of one key at the same moment are answered, with a token or a 4xx that is no conflict";
             let answer = match result {
                 Ok(answer) => answer,
                 Err(error) if error.is_unreachable() => {
@@ -113,7 +120,9 @@ async fn at_once(cx: &Ctx) -> Outcome {
                     })));
                 }
             };
-            answer.must(answer.is_success() || answer.is_refusal(), expected, || answer.summary())?;
+            // Whoever keeps one nonce for a key has forgotten the other's (401); there is nothing that could conflict.
+            let refused = answer.is_refusal() && answer.status != 409;
+            answer.must(answer.is_success() || refused, expected, || answer.summary())?;
             granted += u32::from(answer.is_success() || answer.limit.is_some());
         }
         if granted == 0 && is_known {
@@ -122,6 +131,49 @@ async fn at_once(cx: &Ctx) -> Outcome {
         if granted == 0 {
             return Err(cx.broken("one of two logins of one key at the same moment gets a token", "both are refused"));
         }
+    }
+    Ok(())
+}
+
+/// A client that sends its headers everywhere may be refused, but isn't taken for somebody else.
+async fn with_anothers_token(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.identity());
+    let repo = cx.repo(&alice).await?;
+    let (auth, nonce) = (alice.auth(), challenge(cx, &bob).await?);
+    let body = serde_json::to_vec(&cx.redeem(&bob, &nonce)?).ok().map(Bytes::from);
+    let answer = cx.call(Call::operation(Operation::Token, "", "", &auth, body)).await?;
+    if !answer.is_success() {
+        answer.refused_somehow("a login with somebody else's Authorization, unless it works,")?;
+        cx.remark("refused".to_owned());
+        return Ok(());
+    }
+    let token = answer.message::<TokenResponse>()?.token;
+    let bob = Member { identity: bob, token };
+    let what = "a pull with the token of a login that came with a member's Authorization";
+    cx.pull(&bob, &repo.pull_request(0)).await?.refused_somehow(what)?;
+    acts_for_itself(cx, &bob).await.map(drop)
+}
+
+/// Frameworks make sessions of logins. §3 knows tokens, and nothing else that says who somebody is.
+async fn cookies(cx: &Ctx) -> Outcome {
+    let (mallory, identity) = (cx.member().await?, cx.identity());
+    let answer = redeemed(cx, &identity).await?;
+    let cookies: Vec<_> = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    let pairs: Vec<_> = cookies.iter().filter_map(|cookie| cookie.split(';').next()).map(str::trim).collect();
+    let Ok(cookie) = HeaderValue::from_str(&pairs.join("; ")) else { return Ok(()) };
+    if pairs.is_empty() {
+        cx.remark("no cookie came".to_owned());
+        return Ok(());
+    }
+    let token = answer.accepted::<TokenResponse>("a rightly signed nonce of a fresh keypair")?.token;
+    let member = Member { identity, token };
+    let repo = acts_for_itself(cx, &member).await?;
+    let body = serde_json::to_vec(&repo.pull_request(0)).ok().map(Bytes::from);
+    for (who, auth) in [("without a token", Auth::None), ("with a stranger's token", mallory.auth())] {
+        let mut call = Call::operation(Operation::Pull, repo.id(), "", &auth, body.clone());
+        call.headers.push((COOKIE, cookie.clone()));
+        let answer = cx.call(call).await?;
+        answer.refused_somehow(&format!("a pull {who} and with the cookie of a member's login"))?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ checks! {
         "A request that offers to upgrade, as Java's HttpClient does, is answered (RFC 9110 §7.8)";
     "framing/large-answers", Must, "§6", [HTTP_PROFILE], fields::large_answers,
         "A large answer arrives whole, whether its connection is kept or closed, to HTTP/1.1 or 1.0";
-    "framing/callers-in-step", Must, "§6", [SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY, TOKEN_REQUIRED], fields::callers,
+    "framing/callers-in-step", Must, "§6", [CALLERS_KEPT_APART, SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY, TOKEN_REQUIRED], fields::callers,
         "Of requests that are sent ahead on one connection each has its own caller (RFC 9112 §9.3.2)";
     "framing/field-names", Hardening, "§6", [FRAMING], fields::names,
         "The names of header fields are read in any letter case (RFC 9110 §5.1)";

@@ -4,7 +4,8 @@ use crate::client::random;
 use crate::codec::base64;
 
 /// What stores, templates, parsers and terminals stumble over.
-pub(super) const TEXTS: [&str; 28] = [
+pub(super) const TEXTS: [&str; 29] = [
+    "2024-05-01T12:00:00+02:00",
     "",
     "a ",
     " a",
@@ -35,7 +36,7 @@ pub(super) const TEXTS: [&str; 28] = [
     "%% %s %d %n %x \\1 \\$ <%= e %> `f` |g^h~i;j--k",
 ];
 /// With `--thorough`, besides.
-pub(super) const MORE_TEXTS: [&str; 27] = [
+pub(super) const MORE_TEXTS: [&str; 28] = [
     " ",
     "a  b",
     "a\t",
@@ -63,6 +64,7 @@ pub(super) const MORE_TEXTS: [&str; 27] = [
     "true",
     "0x10",
     "2024-02-30",
+    "2024-05-01T12:00:00Z",
 ];
 
 /// Characters around the ends of columns and buffers.

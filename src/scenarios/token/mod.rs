@@ -72,7 +72,7 @@ impl Stage {
 
     /// The request is refused with each of these values of `Authorization`, and has changed nothing; with the real one it works.
     async fn refuses(&self, cx: &Ctx, attempts: Vec<(&'static str, Auth)>) -> Outcome {
-        let mut tried = 0;
+        let (mut tried, first) = (0, attempts.first().cloned());
         for (what, auth) in attempts {
             let answer = self.attempt(cx, &auth).await?;
             // RFC 6750 §3.1 has 400 for a header that is malformed as such.
@@ -84,7 +84,12 @@ impl Stage {
         let answer = self.attempt(cx, &self.alice.auth()).await.map_err(into_trouble)?;
         let works = answer.must(answer.is_success(), "the same request works with the real token", || answer.summary());
         cx.remark(format!("{tried} ways"));
-        works.map_err(into_trouble)
+        works.map_err(into_trouble)?;
+        // What a member has just been told isn't kept for others.
+        let reads = matches!(self.operation, Operation::Pull | Operation::FetchMemberKey);
+        let Some((what, auth)) = first.filter(|_| reads) else { return Ok(()) };
+        let name = self.operation.name();
+        self.attempt(cx, &auth).await?.refused_somehow(&format!("{name} with {what}, right after a member's,"))
     }
 
     /// Requests of the same operation that a server might answer before it looks at the token.
