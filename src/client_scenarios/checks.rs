@@ -211,7 +211,7 @@ client_checks! {
         [], Scene scenes::old_key;
 
     "client-write/zero-knowledge", Must, "§10", [CLIENT_ZERO_KNOWLEDGE], "No request holds a seed, a private key, a data key or an account",
-        [Rotated, ConflictRead, TokenRevoked, Forbidden, ServerError], Runs secrets::zero_knowledge;
+        [Rotated, ConflictRead, TokenRevoked, Forbidden, ServerError, PushForbidden], Runs secrets::zero_knowledge;
     "client-write/rotates", Must, "§10", [CLIENT_ROTATES], "A removal comes with the next epoch, a new key and new wraps", [Rotated], Runs flow::rotates;
     "client-http/certificate", Must, "§12", [CLIENT_TLS], "Nothing is sent to a server with a wrong certificate",
         [TlsRight, TlsUnknownCa, TlsWrongName, TlsWrongDns, TlsExpired, TlsSelfSigned, TlsNotYet, TlsLater], Runs login::certificate;
