@@ -218,6 +218,12 @@ pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<Wr
     Ok(wrapped)
 }
 
+/// What a double makes of a counter.
+#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "that is what this fault is")]
+pub(super) fn through_double(counter: i64) -> i64 {
+    counter as f64 as i64
+}
+
 /// Key and additional data of a faulty client's wraps.
 fn other_kek(
     private: &[u8; 32],

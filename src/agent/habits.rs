@@ -165,6 +165,15 @@ habits! {
         TriesOldKeys "client-tries-old-keys" breaks CLIENT_AAD_CHECKED: "Tries the data keys that it has known if a payload can't be read.";
         MemoKey "client-one-new-key" breaks CLIENT_ROTATES: "Makes one new data key, and uses it for all its removals.";
         OldRoster "client-removes-with-old-roster" breaks CLIENT_ROTATES: "Removes from the roster that it has seen first.";
+        RosterOfVersion "client-roster-of-version" breaks CLIENT_ROTATES: "Removes from the roster that it has seen first, as long as the version is the same.";
+        PayloadOfEpoch "client-payload-of-epoch" breaks CLIENT_KEEPS_ACCOUNTS: "Writes the payload that it has read first when it removes a member, as long as the epoch is the same.";
+        EmptyKeepsKey "client-empty-keeps-key" breaks CLIENT_ROTATES: "Seals a payload without accounts with the old key when it removes a member.";
+        RestoresEmptied "client-restores-emptied" breaks CLIENT_KEEPS_ACCOUNTS: "Takes a payload without accounts for one that wasn't loaded, and writes those that it has read first.";
+        IdEscapedInBody "client-id-escaped-in-body" breaks CLIENT_IDS_ESCAPED: "Escapes the repository's id in bodies as in paths.";
+        StandardLocator "client-standard-locator" breaks CLIENT_TOKENS_V1: "Writes invite requests and locators in the standard alphabet of base64.";
+        OtherTokenAfter401 "client-other-token-after-401" breaks CLIENT_TOKEN_PER_HOST: "Tries another host's token when its own isn't accepted.";
+        FailedLoginBorrows "client-failed-login-borrows" breaks CLIENT_TOKEN_PER_HOST: "Uses another host's token where it can't log in.";
+        RemovalDouble "client-removal-through-double" breaks CLIENT_INT64: "Passes the version of a removal's envelope through a double.";
         OldPayload "client-removes-with-old-payload" breaks CLIENT_KEEPS_ACCOUNTS: "Writes the payload that it has read first when it removes a member.";
         RosterPage "client-roster-of-sixteen" breaks CLIENT_ROTATES: "Looks at the first sixteen members only.";
         EmptyRoster "client-empty-roster" breaks CLIENT_ROTATES: "Pushes with an empty list of rotated members.";

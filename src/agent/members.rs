@@ -35,6 +35,9 @@ impl Agent {
             () if self.habits.has(Habit::SpacedTokens) => {
                 base64::encode_url(json.replace(',', ", ").replace("\":", "\": ").as_bytes())
             }
+            () if self.habits.has(Habit::StandardLocator) => {
+                base64::encode(json.as_bytes()).trim_end_matches('=').to_owned()
+            }
             () => token,
         }
     }
@@ -106,7 +109,9 @@ impl Agent {
             return Err(AgentError::Usage(format!("{id} isn't a member")));
         }
         if let Some(first) = self.memory.first(&known) {
-            if self.habits.has(Habit::OldRoster) {
+            let same_version = first.manifest.payload_version == opened.manifest.payload_version;
+            let same_epoch = first.manifest.key_epoch == opened.manifest.key_epoch;
+            if self.habits.has(Habit::OldRoster) || same_version && self.habits.has(Habit::RosterOfVersion) {
                 opened.manifest.members.clone_from(&first.manifest.members);
             }
             if self.habits.has(Habit::RosterUnion) {
@@ -114,7 +119,7 @@ impl Agent {
                 let missing: Vec<_> = first.manifest.members.iter().filter(missing).cloned().collect();
                 opened.manifest.members.extend(missing);
             }
-            if self.habits.has(Habit::OldPayload) {
+            if self.habits.has(Habit::OldPayload) || same_epoch && self.habits.has(Habit::PayloadOfEpoch) {
                 opened.payload = first.payload.clone();
             }
         }
@@ -131,6 +136,9 @@ impl Agent {
         let version = match () {
             () if self.habits.has(Habit::RotationResets) => 1,
             () if self.habits.has(Habit::RemovalKeepsVersion) => opened.manifest.payload_version,
+            () if self.habits.has(Habit::RemovalDouble) => {
+                crypto::through_double(next(opened.manifest.payload_version)?)
+            }
             () => next(opened.manifest.payload_version)?,
         };
         let later = self.memory.has_removed() && self.habits.has(Habit::KeepsLaterEpochs);
@@ -156,10 +164,12 @@ impl Agent {
         let members = self.rewrapped(&known, &opened.manifest, &key, id, epoch).await?;
         self.memory.rewrites(&mut opened.payload, id, &self.habits);
         let text = payload::write(opened.payload.clone(), version, &self.habits);
+        let empty = opened.payload["alts"].as_array().is_some_and(Vec::is_empty);
+        let sealing = if empty && self.habits.has(Habit::EmptyKeepsKey) { &opened.key } else { &key };
         let request = MemberRemoveRequest {
             repo_id: known.repo_id.clone(),
             removed_member_id: id.into(),
-            rotated_envelope: self.seal(&key, &known.repo_id, (version, epoch), &text),
+            rotated_envelope: self.seal(sealing, &known.repo_id, (version, epoch), &text),
             rewrapped_members: members,
             new_key_epoch: epoch,
         };

@@ -57,7 +57,8 @@ impl Memory {
     pub fn saw(&mut self, known: &Known, opened: &Opened, habits: &Habits) {
         let wanted = [Habit::OldRoster, Habit::OldPayload, Habit::InvitesOldKey, Habit::RosterUnion];
         let epochs = [Habit::InvitesFirstEpoch, Habit::PushesOldRoster];
-        if wanted.into_iter().chain(epochs).any(|habit| habits.has(habit)) {
+        let same = [Habit::RosterOfVersion, Habit::PayloadOfEpoch, Habit::RestoresEmptied];
+        if wanted.into_iter().chain(epochs).chain(same).any(|habit| habits.has(habit)) {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
         self.creator = opened.manifest.members.first().map(|entry| entry.ed25519_public_key.clone());

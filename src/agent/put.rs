@@ -34,6 +34,12 @@ impl Agent {
                 Some(version) if stale => version,
                 _ => opened.manifest.payload_version,
             };
+            let emptied = opened.payload["alts"].as_array().is_some_and(Vec::is_empty);
+            if let Some(first) =
+                self.memory.first(&known).filter(|_| emptied && self.habits.has(Habit::RestoresEmptied))
+            {
+                opened.payload = first.payload.clone();
+            }
             if !stale {
                 if let Some(earlier) = earlier {
                     memory::merge(&mut opened.payload, &earlier, &self.habits);

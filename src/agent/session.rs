@@ -93,6 +93,11 @@ impl Session {
             let mut body = operation.body.clone();
             if let Some(members) = body.as_mut() {
                 self.deform(members, &token);
+                if self.habits.has(Habit::IdEscapedInBody)
+                    && let Some(id) = members.get("repoId").and_then(Value::as_str)
+                {
+                    members["repoId"] = crate::wire::segment(id).to_string().into();
+                }
             }
             let request = Request {
                 method: operation.method.clone(),
@@ -112,7 +117,11 @@ impl Session {
             match reply.status {
                 401 if (logins == 0 || endless) && logins < 500 && !self.habits.has(Habit::NoRelogin) => {
                     logins += 1;
+                    let (own, borrows) = (self.slot(base)?, self.habits.has(Habit::OtherTokenAfter401));
+                    let other = self.tokens.iter().find(|(slot, _)| borrows && **slot != own);
+                    let other = other.map(|(_, token)| token.clone());
                     self.tokens.clear();
+                    self.tokens.extend(other.map(|token| (own, token)));
                     if let Some(home) = self.home.clone().filter(|_| self.habits.has(Habit::ReloginAtHome)) {
                         let token = self.login(keys, &home).await?;
                         self.tokens.insert(self.slot(base)?, token);
@@ -161,7 +170,11 @@ impl Session {
         if let Some(token) = lock(&self.shared).get(&host).filter(|_| shares) {
             return Ok(token.clone());
         }
-        let token = self.login(keys, base).await?;
+        let borrowed = self.tokens.values().next().cloned().filter(|_| self.habits.has(Habit::FailedLoginBorrows));
+        let token = match (self.login(keys, base).await, borrowed) {
+            (Err(_), Some(token)) => token,
+            (token, _) => token?,
+        };
         self.tokens.insert(host.clone(), token.clone());
         lock(&self.shared).insert(host, token.clone());
         Ok(token)

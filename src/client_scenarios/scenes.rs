@@ -144,7 +144,7 @@ scenes! {
 async fn ids(talker: &mut Talker<'_>) -> Outcome {
     House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
     let mut tried = 0;
-    for id in ["team/alts", "a b+c", "50%2F50", "q??????x=1#~~~~~~y", "é-ключ", "é-ключ1", "é-ключ12"] {
+    for id in ["team/alts", "a b+c", "50%2F50", "q??????x=1#~~~~~~y", "é-ключ"] {
         let house = House::build(talker, Bend::Honest, id, &[]).await?;
         let expected = "a repository is used whatever characters its id holds";
         let entered = house.enter(talker, &house.locator().encode(), expected).await;
@@ -155,10 +155,10 @@ async fn ids(talker: &mut Talker<'_>) -> Outcome {
             let observed = format!("for the id {id:?} the path is {}", record.target);
             return Err(broken(Some(record), "an id arrives as it is, percent-encoded once", observed));
         }
+        names_itself(&house)?;
         let repo = entered?;
         talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
         names_itself(&house)?;
-        invites::locator(talker, &house, &repo).await?;
         tried += 1;
     }
     Ok(format!("{tried} ids"))

@@ -294,7 +294,8 @@ mod tests {
         let mut after: Vec<_> = long_ones_early(before.clone()).iter().map(|check| check.info.id).collect();
         assert!(is_long(scenarios::all().find(|check| check.info.id == after[before.len() / 6]).unwrap()));
         let mut ids: Vec<_> = before.iter().map(|check| check.info.id).collect();
-        (ids.sort_unstable(), after.sort_unstable());
+        ids.sort_unstable();
+        after.sort_unstable();
         assert_eq!(ids, after);
     }
 }
