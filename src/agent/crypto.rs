@@ -55,7 +55,7 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
     let Binding { repo_id, payload_version, key_epoch } = *binding;
     let with =
         |separator: &[u8], version: &[u8], epoch: &[u8]| [repo_id.as_bytes(), separator, version, epoch].concat();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "that is what these faults are")]
+    #[expect(clippy::cast_possible_truncation, reason = "that is what a fault is")]
     match habits.0.first() {
         Some(Habit::AadLittleEndian) => with(&[0x1f], &payload_version.to_le_bytes(), &key_epoch.to_le_bytes()),
         Some(Habit::AadNoSeparator) => with(&[], &payload_version.to_be_bytes(), &key_epoch.to_be_bytes()),
@@ -65,7 +65,8 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
         Some(Habit::AadNone) => Vec::new(),
         Some(Habit::AadNoEpoch) => with(&[0x1f], &payload_version.to_be_bytes(), &[]),
         Some(Habit::AadDouble) => {
-            with(&[0x1f], &(payload_version as f64 as i64).to_be_bytes(), &(key_epoch as f64 as i64).to_be_bytes())
+            let doubles = [payload_version, key_epoch].map(|counter| through_double(counter).to_be_bytes());
+            with(&[0x1f], &doubles[0], &doubles[1])
         }
         Some(Habit::AadNegative) => {
             let low = |value: i64| i64::from(value as u32).to_be_bytes();

@@ -52,13 +52,23 @@ fn address(known: &Known) -> (String, String) {
     (known.host.clone(), known.repo_id.clone())
 }
 
+/// Habits that go by what was read first.
+const OF_THE_FIRST: [Habit; 9] = [
+    Habit::OldRoster,
+    Habit::OldPayload,
+    Habit::InvitesOldKey,
+    Habit::RosterUnion,
+    Habit::InvitesFirstEpoch,
+    Habit::PushesOldRoster,
+    Habit::RosterOfVersion,
+    Habit::PayloadOfEpoch,
+    Habit::RestoresEmptied,
+];
+
 impl Memory {
     /// Takes note of what was read.
     pub fn saw(&mut self, known: &Known, opened: &Opened, habits: &Habits) {
-        let wanted = [Habit::OldRoster, Habit::OldPayload, Habit::InvitesOldKey, Habit::RosterUnion];
-        let epochs = [Habit::InvitesFirstEpoch, Habit::PushesOldRoster];
-        let same = [Habit::RosterOfVersion, Habit::PayloadOfEpoch, Habit::RestoresEmptied];
-        if wanted.into_iter().chain(epochs).chain(same).any(|habit| habits.has(habit)) {
+        if OF_THE_FIRST.into_iter().any(|habit| habits.has(habit)) {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
         self.creator = opened.manifest.members.first().map(|entry| entry.ed25519_public_key.clone());

@@ -155,10 +155,11 @@ async fn ids(talker: &mut Talker<'_>) -> Outcome {
             let observed = format!("for the id {id:?} the path is {}", record.target);
             return Err(broken(Some(record), "an id arrives as it is, percent-encoded once", observed));
         }
+        if let Ok(repo) = &entered {
+            talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
+        }
         names_itself(&house)?;
-        let repo = entered?;
-        talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
-        names_itself(&house)?;
+        entered?;
         tried += 1;
     }
     Ok(format!("{tried} ids"))

@@ -2,12 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
+use axum::http::header::{AUTHORIZATION, HeaderValue};
 use axum::http::request::Parts;
+use axum::http::{Method, Request, Response};
+use bytes::Bytes;
+use hyper::body::Incoming;
 use serde_json::{Map, Value};
 
 use super::tools::{is_in, lock};
 use crate::codec::jwt::Jwt;
+use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
@@ -206,7 +212,42 @@ impl VaultRules for Shared {
     }
 }
 
+/// How long a cache in front keeps what a member was told.
+const KEPT: Duration = Duration::from_secs(2);
+
+/// A cache in front keeps answers to GET by their path, for whoever asks next.
+#[derive(Default)]
+struct CacheInFront(Mutex<HashMap<String, (HeaderValue, Instant)>>);
+
+shared!(CacheInFront: edge);
+
+impl Edge for CacheInFront {
+    fn arrival(&self, request: &mut Request<Incoming>) {
+        if request.method() != Method::GET {
+            // It is told of what is asked of the same repository.
+            let repo = request.uri().path().split('/').nth(3).unwrap_or_default();
+            lock(&self.0).retain(|path, _| path.split('/').nth(3) != Some(repo));
+            return;
+        }
+        let known = lock(&self.0).get(request.uri().path()).cloned();
+        if let Some((value, _)) = known.filter(|(_, at)| at.elapsed() < KEPT) {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+    }
+
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let value = parts.headers.get(AUTHORIZATION).filter(|_| route == Route::FetchMemberKey);
+        if let (Some(value), true) = (value, response.status().is_success()) {
+            lock(&self.0).entry(parts.uri.path().to_owned()).or_insert((value.clone(), Instant::now()));
+        }
+        response
+    }
+}
+
 faults! {
+    "cache-in-front" breaks TOKEN_REQUIRED: "A cache in front keeps what fetchMemberKey has told a member for two seconds, for whoever asks next." => {
+        is CacheInFront::default()
+    }
     "rights-cached-until-named" breaks REMOVE_REVOKES: "Rights are cached, and only the id that a removal names is forgotten." => { is positive(EVERY, false, Emptied::Name) }
     "rights-cached-past-push" breaks PUSH_ROTATES: "Rights are cached, and a push that leaves members out doesn't empty the cache." => { is positive(EVERY, false, Emptied::Removal) }
     "rights-cached-past-roster" breaks REMOVE_REVOKES: "Rights are cached, and a removal forgets the one it names but not those whom its roster leaves out." => { is positive(EVERY, false, Emptied::Push) }

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-use super::tools::{edit_body, lock};
+use super::tools::{each_token, edit_body, lock};
 use crate::server::credentials;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
@@ -128,7 +128,26 @@ impl VaultRules for ByBody {
     }
 }
 
+/// A JSON reader that knows dates, and writes them in a way of its own.
+struct Dates;
+
+shared!(Dates: edge);
+
+impl Edge for Dates {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let dated = |token: &str| {
+            let text = token.strip_prefix('"')?.strip_suffix('"')?;
+            let is_date = text.len() == 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z');
+            is_date.then(|| format!("\"{}.000Z\"", text.trim_end_matches('Z')))
+        };
+        Ok(each_token(&body, &["repoId"], dated))
+    }
+}
+
 faults! {
+    "ids-like-dates-are-rewritten" breaks CREATE_IDS_EXACT: "A repository id that looks like a date gets milliseconds in bodies." => {
+        is Dates
+    }
     "large-body-opens-door" breaks NO_SIDE_DOOR: "Who pushes more than 128 KiB is asked for no membership." => {
         vault {
             fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {

@@ -5,10 +5,14 @@ use std::future::ready;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::http::header::{AUTHORIZATION, COOKIE, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
+use axum::http::{Request, Response};
 use bytes::Bytes;
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 
+use super::edits::edit;
 use super::tools::lock;
 use crate::codec::{base64, signature};
 use crate::server::edge::Edge;
@@ -212,7 +216,54 @@ fn cascaded(repo: &mut Repo, id: &str) {
     }
 }
 
+/// A login of somebody who has a token is answered with that one.
+struct AlreadyLoggedIn;
+
+shared!(AlreadyLoggedIn: edge);
+
+impl Edge for AlreadyLoggedIn {
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let value = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        match value.and_then(|value| value.strip_prefix("Bearer ")).filter(|_| route == Route::Token) {
+            Some(token) => edit(response, |body| body["token"] = token.into()),
+            None => response,
+        }
+    }
+}
+
+/// A login starts a session, whose cookie counts for more than a token.
+struct Session;
+
+shared!(Session: edge);
+
+impl Edge for Session {
+    fn arrival(&self, request: &mut Request<Incoming>) {
+        let cookie = request.headers().get(COOKIE).and_then(|value| value.to_str().ok());
+        let token = cookie.and_then(|cookie| cookie.split("session=").nth(1)?.split(';').next().map(str::to_owned));
+        if let Some(value) = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok()) {
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
+    }
+
+    fn response(&self, route: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+        let cookie = body["token"].as_str().filter(|_| route == Route::Token);
+        if let Some(value) =
+            cookie.and_then(|token| HeaderValue::from_str(&format!("session={token}; HttpOnly; Path=/")).ok())
+        {
+            response.headers_mut().insert(SET_COOKIE, value);
+        }
+        response
+    }
+}
+
 faults! {
+    "login-gives-the-callers-token" breaks SUBJECT_IS_CALLER: "A login that comes with a token is answered with that token, whoever logs in." => {
+        is AlreadyLoggedIn
+    }
+    "login-starts-a-session" breaks TOKEN_BEARER_ONLY: "A login sets a cookie that stands for its token, and goes before another." => {
+        is Session
+    }
     "signature-true-passes" breaks SIGNATURE_VERIFIED: "`\"signature\": true` is equal to any signature." => { is Loose(|request| loose(&mut request["signature"], |value| *value == json!(true))) }
     "signature-array-passes" breaks SIGNATURE_VERIFIED: "An array for a signature makes the comparison null, which is taken for equal." => { is Loose(|request| loose(&mut request["signature"], Value::is_array)) }
     "signature-zero-passes" breaks SIGNATURE_VERIFIED: "`\"signature\": 0` is equal to any signature." => { is Loose(|request| loose(&mut request["signature"], |value| *value == json!(0))) }

@@ -98,6 +98,13 @@ fn is_creator(visit: &Visit, repo: &Repo) -> bool {
 }
 
 faults! {
+    "membership-is-a-text-search" breaks SUBJECT_IS_CALLER: "Whoever's id stands anywhere in the roster is a member." => {
+        vault {
+            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+                serde_json::to_string(&repo.manifest.members).is_ok_and(|roster| roster.contains(&visit.caller))
+            }
+        }
+    }
     "stranger-may-pull" breaks PULL_MEMBERS_ONLY: "Anybody with a token may pull." => { is OpenToStrangers(Route::Pull) }
     "stranger-may-push" breaks PUSH_MEMBERS_ONLY: "Anybody with a token may push." => { is OpenToStrangers(Route::Push) }
     "stranger-may-add" breaks ADD_MEMBERS_ONLY: "Anybody with a token may add members." => { is OpenToStrangers(Route::AddMember) }

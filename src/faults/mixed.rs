@@ -65,7 +65,7 @@ async fn put_and_take<T: Clone>(global: &Mutex<Option<T>>, own: &T) -> T {
 
 /// Pulls of a repository that are under way at the same time are answered with the answer to the first.
 #[derive(Default)]
-struct SingleFlight(Mutex<HashMap<String, Option<Result<Answer, Refusal>>>>);
+struct SingleFlight(Mutex<HashMap<String, Result<Answer, Refusal>>>);
 
 shared!(SingleFlight: vault);
 
@@ -75,11 +75,11 @@ impl VaultRules for SingleFlight {
             return conformant(self, store, visit);
         }
         Box::pin(async move {
-            if let Some(Some(first)) = lock(&self.0).get(&visit.repo_id) {
+            if let Some(first) = lock(&self.0).get(&visit.repo_id) {
                 return first.clone();
             }
             let answer = conformant(self, store, visit).await;
-            lock(&self.0).insert(visit.repo_id.clone(), Some(answer.clone()));
+            lock(&self.0).insert(visit.repo_id.clone(), answer.clone());
             gap(WINDOW).await;
             lock(&self.0).remove(&visit.repo_id);
             answer

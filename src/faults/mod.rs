@@ -38,7 +38,6 @@ mod login;
 mod members;
 mod membership;
 mod mixed;
-mod neighbours;
 mod numbers;
 mod of_http;
 mod parsers;
@@ -169,7 +168,6 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         input::faults(),
         races::faults(),
         mixed::faults(),
-        neighbours::faults(),
         torn::faults(),
         storage::faults(),
         caches::faults(),

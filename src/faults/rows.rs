@@ -1,14 +1,21 @@
 //! One row where there should be two: what is kept once per value, and constraints that nobody asked for (SPEC §4, §6).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-use super::tools::lock;
+use super::races::{Done, WINDOW, conformant};
+use super::tools::{gap, lock};
 use crate::server::operations;
+use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::wire::{EncryptedEnvelope, MemberAddRequest, MemberEntry, VaultManifest, WrappedKey};
+use crate::server::rules::{Later, VaultRules};
+use crate::server::store::Store;
+use crate::wire::{
+    EncryptedEnvelope, MemberAddRequest, MemberEntry, PushRequest, PushResponse, TokenRequest, TokenResponse,
+    VaultManifest, WrappedKey,
+};
 
 fn with_key<'r>(repo: &'r Repo, request: &MemberAddRequest) -> Option<&'r str> {
     let new = &request.member;
@@ -30,7 +37,93 @@ impl Homes {
     }
 }
 
+/// A push of what is there already changes nothing: it isn't stored, and answered with the version that there is.
+struct SameIsNothing;
+
+shared!(SameIsNothing: vault);
+
+impl VaultRules for SameIsNothing {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+        let same = request.envelope.iv == repo.envelope.iv && request.envelope.ciphertext == repo.envelope.ciphertext;
+        let mut outcome = operations::push(self, visit, repo, request);
+        if let (true, Ok(response)) = (same, &mut outcome.answer)
+            && response.accepted
+        {
+            response.payload_version = repo.manifest.payload_version;
+            outcome.next = None;
+        }
+        outcome
+    }
+}
+
+/// A member's row is inserted when it is first seen, and two who insert it get in each other's way.
+#[derive(Default)]
+struct Rows {
+    known: Mutex<HashSet<String>>,
+    under_way: Mutex<HashSet<String>>,
+}
+
+impl Rows {
+    /// False where somebody else is inserting the same row.
+    async fn insert(&self, id: &str) -> bool {
+        if lock(&self.known).contains(id) {
+            return true;
+        }
+        if !lock(&self.under_way).insert(id.to_owned()) {
+            return false;
+        }
+        gap(WINDOW).await;
+        lock(&self.under_way).remove(id);
+        lock(&self.known).insert(id.to_owned());
+        true
+    }
+}
+
+/// The same for additions.
+#[derive(Default)]
+struct NewMembers(Rows);
+
+shared!(NewMembers: vault);
+
+impl VaultRules for NewMembers {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        Box::pin(async move {
+            if let Call::Add(request) = &visit.call
+                && !self.0.insert(&request.member.ed25519_public_key).await
+            {
+                return Err(Refusal::duplicate_repo());
+            }
+            conformant(self, store, visit).await
+        })
+    }
+}
+
 faults! {
+    "same-envelope-is-no-push" breaks PUSH_APPLIES: "A push of the current IV and ciphertext is answered as accepted, with the old version, and not stored." => {
+        is SameIsNothing
+    }
+    [Race] "first-logins-conflict" breaks NONCE_REDEEMABLE: "Of two first logins of a key at the same moment one is answered with 409." => {
+        state { rows: Rows }
+        identity {
+            fn redeem<'a>(
+                &'a self,
+                authority: &'a Authority,
+                request: &'a TokenRequest,
+            ) -> Later<'a, Result<TokenResponse, Refusal>> {
+                Box::pin(async move {
+                    let nonce = redemption::check(self, authority, request)?;
+                    authority.nonces.spend(&nonce);
+                    if !self.rows.insert(&request.ed25519_public_key).await {
+                        return Err(Refusal::duplicate_repo());
+                    }
+                    redemption::grant(self, authority, &request.ed25519_public_key)
+                })
+            }
+        }
+    }
+    [Race] "new-members-conflict" breaks CALLERS_KEPT_APART: "Of two additions of a member whom the server has never seen one is answered with 409." => {
+        is NewMembers::default()
+    }
     "member-of-one-repository" breaks ADD_RECORDS: "Who was added to a repository can't be added to another (409)." => {
         state { homes: Homes }
         vault {

@@ -18,7 +18,7 @@ use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
 
 /// Checks that ask some eighty times and more, most of it one after the other: those that take 4 s and more in
 /// `--embedded --quirk latency-50ms -v`. Where answers take long, a run is over when the last of these is, so they begin early.
-const LONG: [&str; 28] = [
+const LONG: [&str; 27] = [
     "auth/nonce-not-foretold",
     "auth/nonce-reused-after-many-logins",
     "auth/nonce-reused-in-disguise",
@@ -28,7 +28,6 @@ const LONG: [&str; 28] = [
     "create-repo/malformed-leaves-nothing",
     "disclosure/diagnostics",
     "disclosure/listings",
-    "doors/carried-authority",
     "doors/headers",
     "doors/methods",
     "doors/odd-ids",

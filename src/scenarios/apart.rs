@@ -172,9 +172,10 @@ async fn together(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
             came_in(cx, &guests[who], answer).await?;
         }
     }
-    // What wasn't answered may have been carried out or not.
+    // What got no answer, or was too much just then, may have been carried out or not.
     for (who, (party, after)) in parties.iter_mut().zip(afters).enumerate() {
-        if results[who * OF_EACH + 1].1.is_err() {
+        let written = results[who * OF_EACH + 1].1.as_ref();
+        if !written.is_ok_and(Answer::is_success) {
             *party = Party::new(cx).await?;
             continue;
         }

@@ -91,8 +91,8 @@ const MORE_ENDS: &[Pair] = &[
 ];
 
 const PARSERS: &[Pair] = &[
-    ("a date", "", ""),
-    ("a time zone", "", ""),
+    ("a date", "2024-05-01T10:20:30Z", "2024-05-01T10:20:30.000Z"),
+    ("a time zone", "2024-05-01T10:20:30+02:00", "2024-05-01T08:20:30Z"),
     ("an exponent", "1e3", "1000"),
     ("a plus sign before digits", "+7*", "7*"),
     ("braces", "{*}", "*"),
@@ -318,10 +318,10 @@ async fn table(cx: &Ctx, pairs: &[Pair], more: &[Pair]) -> Outcome {
 /// Two spellings of one random number, or moment.
 fn numbers(what: &str) -> (String, String) {
     let number = u32::from_le_bytes(random::bytes()) | 1 << 30;
-    let two_digits = |bytes: u8, of: u8| format!("{:02}", (number >> bytes) as u8 % of);
-    let (year, month) = (1970 + number % 400, 1 + (number >> 4) % 12);
-    let day = format!("{year}-{month:02}-{:02}", 1 + (number >> 9) % 28);
-    let minutes = format!("{}:{}", two_digits(14, 60), two_digits(20, 60));
+    let [year, month, day, minute, second] = [(1970, 400), (1, 12), (1, 28), (0, 60), (0, 60)]
+        .map(|(first, count)| first + u32::from_le_bytes(random::bytes()) % count);
+    let day = format!("{year}-{month:02}-{day:02}");
+    let minutes = format!("{minute:02}:{second:02}");
     match what {
         "a date" => (format!("{day}T10:{minutes}Z"), format!("{day}T10:{minutes}.000Z")),
         "a time zone" => (format!("{day}T10:{minutes}+02:00"), format!("{day}T08:{minutes}Z")),

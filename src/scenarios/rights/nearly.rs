@@ -11,14 +11,15 @@ use crate::wire::MemberAddRequest;
 pub(super) async fn check(cx: &Ctx) -> Outcome {
     let (alice, carol) = (cx.member().await?, cx.identity());
     let mut repo = cx.repo_with(&alice, &[&carol]).await?;
-    let mut strangers: Vec<(&str, Member)> = Vec::new();
+    let mut strangers: Vec<(String, Member)> = Vec::new();
     for (name, twin) in TWINS {
         let stranger = with_twin(twin);
         let member = entry_like(&twin(&stranger.id), repo.epoch());
         let request = MemberAddRequest { repo_id: repo.id().into(), member };
         if cx.add(&alice, &request).await.map_err(into_trouble)?.is_success() {
             repo.apply_add(&request.member);
-            strangers.push((name, cx.authenticate(cx.introduce(stranger)).await?));
+            let whose = format!("whose id differs from a member's {name}");
+            strangers.push((whose, cx.authenticate(cx.introduce(stranger)).await?));
         }
     }
     // Whose id is a member's other key: a search for it in the roster's text finds it.
@@ -27,16 +28,16 @@ pub(super) async fn check(cx: &Ctx) -> Outcome {
     request.member.x25519_public_key.clone_from(&stranger.identity.id);
     if cx.add(&alice, &request).await.map_err(into_trouble)?.is_success() {
         repo.apply_add(&request.member);
-        strangers.push(("only by being that member's X25519 key", stranger));
+        strangers.push(("whose id is a member's X25519 key".into(), stranger));
     }
     if strangers.is_empty() {
         return Err(Stop::not_applicable("the server refuses member ids that only look like keys"));
     }
     let mut tally = Variants::default();
-    for (name, stranger) in strangers {
+    for (whose, stranger) in strangers {
         let cast = Cast { alice: alice.clone(), bob: stranger.clone(), carol: carol.clone() };
         for operation in OPERATIONS {
-            let what = format!("{} by somebody whose id differs from a member's {name}", operation.name());
+            let what = format!("{} by somebody {whose}", operation.name());
             let answer = attempt(cx, &stranger, &repo, operation, &cast).await?;
             let outcome = answer.refused_somehow(&what).and_then(|()| answer.keeps_secret(&repo));
             tally.note(what, outcome)?;
