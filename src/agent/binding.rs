@@ -20,6 +20,12 @@ impl Agent {
         }
         match self.fetched_keys(known).await {
             Err(_) if self.habits.has(Habit::BindingFailsOpen) => Ok(None),
+            Err(error) if self.habits.has(Habit::IssuerStale) => {
+                lock(&self.memory.issuer).clone().ok_or(error).map(Some)
+            }
+            Ok(Some(keys)) if self.habits.has(Habit::IssuerStale) => {
+                Ok(Some(lock(&self.memory.issuer).insert(keys).clone()))
+            }
             Ok(Some(keys)) if shared => Ok(Some(lock(&self.memory.issuer).insert(keys).clone())),
             result => result,
         }
@@ -35,6 +41,10 @@ impl Agent {
 
     /// The entry that a client wraps to: the one that was verified.
     pub(super) async fn wrapped_to(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
+        if self.habits.has(Habit::WrapsLater) {
+            let later = self.pull(known, -1).await?.manifest;
+            return Ok(later.member(&entry.ed25519_public_key).unwrap_or(entry).clone());
+        }
         if !self.habits.has(Habit::BindingOfRoster) {
             return Ok(entry.clone());
         }

@@ -272,6 +272,13 @@ habits! {
         DropsUnprovenanced "client-drops-unprovenanced" breaks CLIENT_KEEPS_ACCOUNTS: "Drops accounts without provenance when it writes.";
         Latin1 "client-payload-latin-1" breaks CLIENT_PAYLOAD: "Writes payloads in Latin-1.";
         ExpiryLow32 "client-expiry-low-32-bits" breaks CLIENT_INT64: "Keeps the lower 32 bits of an expiry, with their sign, and refuses a token that expires before 1970.";
+        WrapsLater "client-wraps-to-later-answer" breaks CLIENT_VERIFIES_BINDING: "Verifies the roster of one pull, and wraps to that of another one.";
+        IssuerStale "client-issuer-keys-of-earlier" breaks CLIENT_VERIFIES_BINDING: "Goes by the keys that it was given last where an issuer doesn't answer, whosever they are.";
+        ConflictUnread "client-conflict-over-unread" breaks CLIENT_AAD_CHECKED: "After a conflict pushes what it has if it can't open what there is.";
+        ConflictByPlace "client-conflict-by-place" breaks CLIENT_RETRIES: "After a conflict replaces the account at the place where its own stood before.";
+        LostAssumed "client-lost-push-assumed" breaks CLIENT_RETRIES: "Takes a push without an answer for one that was carried out, and pushes again over the version that it had.";
+        DropsBindings "client-drops-bindings" breaks CLIENT_CARRIES_BINDINGS: "Leaves out the bindings of members when it removes one.";
+        ShiftsBindings "client-shifts-bindings" breaks CLIENT_CARRIES_BINDINGS: "Gives members each other's bindings when it removes one.";
         RestoresRemoved "client-restores-removed" breaks CLIENT_ROTATES: "Puts members back into the roster that it has invited and removed.";
     }
     quirks {

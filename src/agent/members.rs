@@ -231,6 +231,9 @@ impl Agent {
             let chosen = self.wrapped_to(known, old).await?;
             let mut entry = self.entry(key, &old.ed25519_public_key, &chosen.x25519_public_key, epoch)?;
             entry.key_binding_sig.clone_from(&old.key_binding_sig);
+            if self.habits.has(Habit::DropsBindings) {
+                entry.key_binding_sig = None;
+            }
             if self.habits.has(Habit::OldEntryEpoch) {
                 entry.key_epoch = manifest.key_epoch;
             }
@@ -238,6 +241,12 @@ impl Agent {
                 members.push(entry.clone());
             }
             members.push(entry);
+        }
+        if self.habits.has(Habit::ShiftsBindings) {
+            let mut bindings: Vec<_> = members.iter_mut().map(|entry| entry.key_binding_sig.take()).collect();
+            let step = 1.min(bindings.len());
+            bindings.rotate_left(step);
+            members.iter_mut().zip(bindings).for_each(|(entry, binding)| entry.key_binding_sig = binding);
         }
         Ok(members)
     }

@@ -70,6 +70,18 @@ pub(super) fn append(payload: &mut Value, account: &Value, member: &str, habits:
     }
 }
 
+/// Puts an account where one of its uuid was before, or where one is now, or at the end; returns the place.
+pub(super) fn put_at(payload: &mut Value, account: &Value, before: Option<usize>) -> usize {
+    let Some(accounts) = payload["alts"].as_array_mut() else { return 0 };
+    let now = || accounts.iter().position(|old| old["uuid"] == account["uuid"]);
+    let place = before.or_else(now).unwrap_or(accounts.len());
+    match accounts.get_mut(place) {
+        Some(old) => old.clone_from(account),
+        None => accounts.push(account.clone()),
+    }
+    place.min(accounts.len() - 1)
+}
+
 /// Adds an account, or replaces what is known of the one with its uuid.
 pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &Habits) {
     if habits.has(Habit::DropsOthers) {

@@ -18,7 +18,7 @@ impl Agent {
         self.memory.careless = self.habits.has(Habit::UnreadIsEmpty) || self.habits.has(Habit::ShortIsEmpty);
         let mut made: Option<Opened> = None;
         let mut told: Option<i64> = None;
-        let mut again = false;
+        let (mut again, mut place) = (false, None);
         for tries in 0..if self.habits.has(Habit::EndlessConflict) { u32::MAX } else { TRIES } {
             let forces = self.habits.has(Habit::ForcesAtLast) && tries > 1;
             let stale = (self.habits.has(Habit::ExpectsFromAnswer) || forces) && told.is_some();
@@ -28,6 +28,13 @@ impl Agent {
                 Some(old) if self.habits.has(Habit::ConflictKeepsKey) => {
                     Opened { key: old.key, ..self.open(&mut known).await? }
                 }
+                Some(mut old) if self.habits.has(Habit::ConflictUnread) => match self.open(&mut known).await {
+                    Err(AgentError::Refused(_)) => {
+                        old.manifest.payload_version = told.unwrap_or(old.manifest.payload_version);
+                        old
+                    }
+                    opened => opened?,
+                },
                 _ => self.open(&mut known).await?,
             };
             let expected = match told {
@@ -48,7 +55,9 @@ impl Agent {
                     }
                     again = true;
                 }
-                if again && self.habits.has(Habit::AppendsAgain) {
+                if self.habits.has(Habit::ConflictByPlace) {
+                    place = Some(payload::put_at(&mut opened.payload, account, place));
+                } else if again && self.habits.has(Habit::AppendsAgain) {
                     payload::append(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
                 } else {
                     payload::put(&mut opened.payload, account, &self.state.keys.id(), &self.habits);
@@ -126,6 +135,13 @@ impl Agent {
         let answer = match self.push_once(known, &stale).await {
             Err(AgentError::Transport(_)) if self.habits.has(Habit::LostIsDone) => {
                 PushResponse { accepted: true, ..self.push_once(known, &stale).await? }
+            }
+            Err(AgentError::Transport(_)) if self.habits.has(Habit::LostAssumed) => {
+                let (expected, version) = (version, version + 1);
+                let text = payload::write(opened.payload.clone(), version, &self.habits);
+                let envelope = self.seal(&opened.key, &known.repo_id, (version, epoch), &text);
+                let over = PushRequest { envelope, expected_payload_version: expected, ..stale.clone() };
+                self.push_once(known, &over).await?
             }
             answer => answer?,
         };

@@ -203,6 +203,7 @@ client_checks! {
     "client-join/issuer-silent", Must, "§9", [CLIENT_VERIFIES_BINDING], "Where the issuer's keys can't be had, no binding verifies", [], Scene scenes::issuer_silent;
     "client-join/binding-each", Must, "§9", [CLIENT_VERIFIES_BINDING], "What is verified is the entry that is wrapped to, each time", [], Scene scenes::binding_each;
     "client-join/invited-key", Must, "§9", [CLIENT_VERIFIES_BINDING], "An invitation wraps to the key that the joiner has named", [], Scene scenes::invited_key;
+    "client-write/keeps-bindings", Hardening, "§9", [CLIENT_CARRIES_BINDINGS], "A removal carries the bindings of those who stay", [], Scene scenes::keeps_bindings;
     "client-write/removal", Must, "§10", [CLIENT_ROTATES], "After a removal those who stay read, and nobody else", [], Scene scenes::rotation;
     "client-write/removal-current", Must, "§10", [CLIENT_ROTATES, CLIENT_KEEPS_ACCOUNTS], "A removal keeps everybody and everything that is there now",
         [], Scene scenes::removal_current;

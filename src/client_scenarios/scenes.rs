@@ -30,7 +30,7 @@ mod keys;
 mod reading;
 mod removal;
 
-pub(super) use bindings::{binding_each, invited_key, issuer_certificate, issuer_silent};
+pub(super) use bindings::{binding_each, invited_key, issuer_certificate, issuer_silent, keeps_bindings};
 pub(super) use contested::{keeps_unknown, lost_answer, same_account};
 pub(super) use current::{exact_epoch, removal_again, removal_current, wraps_anew};
 pub(super) use hosts::{fresh_iv, own_token, two_hosts};

@@ -289,6 +289,8 @@ catalogue! {
         "A binding that the identity provider publishes verifies under its key over the canonical message.";
     CLIENT_VERIFIES_BINDING = "AVP-9-client-verifies-binding", "§9", Must, Client, V0_2,
         "A client verifies a served binding before it wraps to a member on a host that it doesn't operate.";
+    CLIENT_CARRIES_BINDINGS = "AVP-9-client-carries-bindings", "§9", Hardening, Client, V0_2,
+        "An entry that a client wraps anew has the binding that was served with its keys.";
 
     // §10 Invariants
     ZERO_KNOWLEDGE = "AVP-10-zero-knowledge", "§10", Must, Server, V0_2,

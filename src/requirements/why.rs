@@ -280,6 +280,9 @@ static WHY: &[Row] = rows! {
     [CLIENT_VERIFIES_BINDING]
         "A server that swaps a key gets the data key wrapped to its own.",
         "Verify the binding under the issuer's key before wrapping, and refuse without one on hosts that you don't operate.";
+    [CLIENT_CARRIES_BINDINGS]
+        "A member whose binding is lost can't be wrapped to by anybody who verifies: the next removal fails.",
+        "Copy keyBindingSig of an entry when its data key is wrapped anew.";
     [ZERO_KNOWLEDGE, NO_SECRET_ECHO, CLIENT_ZERO_KNOWLEDGE]
         "The server is to hold nothing that opens a vault: whoever breaks into it must find ciphertext only.",
         "Send and store the members of the messages and nothing else; drop or refuse what looks like a secret.";

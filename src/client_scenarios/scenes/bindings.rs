@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
+use super::super::vault::state::Moment;
 use super::super::vault::{Bend, Channel, Issuer, Op, Place};
 use super::removal::{Middle, last_removal};
 use super::{House, Outcome, PLAIN_ID, Stop, broken, invitation_of, unwrap};
@@ -19,6 +20,8 @@ scenes! {
     invited_key => invited;
     /// The issuer proves who it is, too.
     issuer_certificate => certificate;
+    /// Bindings of who stays are there after a removal.
+    keeps_bindings => kept;
 }
 
 /// Whether the last removal has wrapped a key to somebody in the middle.
@@ -73,7 +76,28 @@ async fn silent(talker: &mut Talker<'_>) -> Outcome {
         talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
         wrapped_to(&house, &middle, why)?;
     }
-    Ok(format!("{} ways", ways.len()))
+    of_another(talker).await?;
+    Ok(format!("{} ways", ways.len() + 1))
+}
+
+/// The issuer is down, and bindings are those of the issuer that the client has asked before, of a repository elsewhere.
+async fn of_another(talker: &mut Talker<'_>) -> Result<(), Stop> {
+    const OTHER: &str = "another";
+    let [leaver, stayer, middle] = std::array::from_fn(|_| Identity::generate());
+    let first = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = first.enter_plainly(talker).await?;
+    removed(talker, &first, &repo, &leaver).await?;
+    let earlier = first.vault.state().issuer;
+    let second = House::build(talker, Bend::Honest, OTHER, &[&leaver, &stayer]).await?;
+    second.admit(&first.own.0, &first.own.1)?;
+    let joined = talker.ask(&first.client, "join", json!({ "locator": second.locator().encode() })).await;
+    // That a client uses two hosts at all is another rule's.
+    let Ok(joined) = joined else { return Ok(()) };
+    second.vault.state().issuer_state = Issuer::Fails;
+    Middle::swap_key_in(&second, OTHER, &stayer.id, &middle);
+    second.signed_by(OTHER, &earlier);
+    talker.ask(&first.client, "remove", json!({ "repo": joined["repo"], "memberId": leaver.id })).await.ok();
+    wrapped_to(&second, &middle, "the issuer answers 500, and the binding is by the issuer of another repository")
 }
 
 async fn each(talker: &mut Talker<'_>) -> Outcome {
@@ -100,6 +124,13 @@ async fn each(talker: &mut Talker<'_>) -> Outcome {
     house.vault.state().fetched.extend(other);
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
     wrapped_to(&house, &middle, "only the roster's entry verifies, and not the one that fetchMemberKey serves")?;
+    // Of two pulls of one removal, too.
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let (id, x25519) = (stayer.id.clone(), middle.x25519_public_key.clone());
+    house.around(Moment::After, Op::Pull, move |state| state.swap_key(PLAIN_ID, &id, &x25519));
+    talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
+    wrapped_to(&house, &middle, "only what the first of two pulls serves verifies")?;
     everybody(talker).await
 }
 
@@ -174,6 +205,36 @@ async fn invited(talker: &mut Talker<'_>) -> Outcome {
     let expected = "an invitation wraps to the key that the invite request names";
     let observed = "it was wrapped to another one, which the server had put into the roster";
     wrong.map_or(Ok(String::new()), |record| Err(broken(Some(record), expected, observed)))
+}
+
+async fn kept(talker: &mut Talker<'_>) -> Outcome {
+    let (leaver, stayer) = (Identity::generate(), Identity::generate());
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let before = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
+    removed(talker, &house, &repo, &leaver).await?;
+    let Some(request) = last_removal(&house) else {
+        return Err(Stop::Missing("removeMember was never asked for".into()));
+    };
+    let expected = "an entry that a removal wraps anew has the binding that was served with its keys";
+    let mut looked_at = 0;
+    for (_, entry) in entries(&request) {
+        let old = before.iter().find(|old| {
+            entry["ed25519PublicKey"] == old.ed25519_public_key && entry["x25519PublicKey"] == old.x25519_public_key
+        });
+        let Some(old) = old else { continue };
+        looked_at += 1;
+        let whose =
+            if old.ed25519_public_key == house.own.0 { "its own entry" } else { "the entry of a member who stays" };
+        match entry["keyBindingSig"].as_str() {
+            None => return Err(broken(Some(&request), expected, format!("{whose} has none"))),
+            sent if sent != old.key_binding_sig.as_deref() => {
+                return Err(broken(Some(&request), expected, format!("{whose} has another one")));
+            }
+            _ => {}
+        }
+    }
+    Ok(crate::ground::shown::count(looked_at, "binding"))
 }
 
 async fn certificate(talker: &mut Talker<'_>) -> Outcome {

@@ -6,9 +6,10 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::reading::open;
+use super::super::vault::state::Moment;
 use super::super::vault::{Bend, Op};
 use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, must, unwrap};
-use crate::client::Identity;
+use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
 scenes! {
@@ -53,7 +54,38 @@ async fn same(talker: &mut Talker<'_>) -> Outcome {
         changed["accessToken"] = account("contested")["accessToken"].clone();
         put_over(talker, &house, &repo, &changed).await?;
     }
-    Ok("3 conflicts".into())
+    // Somebody else has put an account before the one that the client changes.
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    let mut changed = held(&house).unwrap_or_default()["alts"][1].clone();
+    changed["accessToken"] = account("contested")["accessToken"].clone();
+    let first = Value::from(format!("v{}n0", house.canary));
+    house.around(Moment::Before, Op::Push, move |state| {
+        state.write_over(PLAIN_ID, |payload| {
+            let Some(all) = payload["alts"].as_array_mut().filter(|all| !all.is_empty()) else { return };
+            let mut new = all[0].clone();
+            (new["uuid"], new["username"]) = (random::uuid().into(), first);
+            all.insert(0, new);
+        });
+    });
+    put_over(talker, &house, &repo, &changed).await?;
+    let written = house.vault.state().keys.last().map(|forged| forged.payload.clone()).unwrap_or_default();
+    let now = held(&house).unwrap_or_default();
+    let others = without(&written, &changed["uuid"]);
+    match payloads::lost(&others, &now, payloads::is_known) {
+        Some(lost) => {
+            let expected = "after a conflict what others have written is there, wherever in the payload it stands";
+            Err(broken(house.last(Op::Push).as_ref(), expected, format!("{lost} is gone")))
+        }
+        None => Ok("4 conflicts".into()),
+    }
+}
+
+/// A payload without one of its accounts.
+fn without(payload: &Value, uuid: &Value) -> Value {
+    let mut rest = payload.clone();
+    rest["alts"].as_array_mut().into_iter().for_each(|all| all.retain(|account| account["uuid"] != *uuid));
+    rest
 }
 
 async fn unknown(talker: &mut Talker<'_>) -> Outcome {
@@ -131,6 +163,12 @@ async fn lost(talker: &mut Talker<'_>) -> Outcome {
         if !payload.to_string().contains(&house.canary) {
             let expected = "what others have written is there after a push that got no answer";
             return Err(broken(push.as_ref(), expected, "it is gone"));
+        }
+        // With the other's write in between, there is a version of the number that the client's own would have had.
+        let between = house.vault.state().keys.last().map(|forged| forged.payload.clone());
+        if let Some(lost) = between.and_then(|written| payloads::lost(&written, &payload, payloads::is_known)) {
+            let expected = "what another member writes while a push gets no answer is there afterwards";
+            return Err(broken(push.as_ref(), expected, format!("{}, {lost} is gone", bend.what())));
         }
         let count = of(&payload, &new["uuid"]).len();
         if answer && count != 1 {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::driver::Talker;
 use super::super::vault::forge::{self, Forged};
-use super::super::vault::state::Repo;
-use super::super::vault::{Bend, Op, Record, Vault};
+use super::super::vault::state::{Deed, Moment, Repo};
+use super::super::vault::{Bend, Op, Record, State, Vault};
 use super::{Stop, broken, must, set, unwrap};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::SCHEME_ID;
@@ -163,6 +163,11 @@ impl House {
         let payload = forged.payload.clone();
         state.keys.push(forged);
         Some(payload)
+    }
+
+    /// What others do around the client's next operation of a kind.
+    pub fn around(&self, moment: Moment, op: Op, act: impl FnOnce(&mut State) + Send + 'static) {
+        self.vault.state().deeds.push(Deed { at: (moment, op), act: Box::new(act) });
     }
 
     /// Somebody is no member any longer.

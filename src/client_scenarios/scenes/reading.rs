@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
+use super::super::vault::state::Moment;
 use super::super::vault::{Bend, Op, Record};
 use super::{House, Outcome, PLAIN_ID, Site, Stop, broken};
 use crate::client::{Identity, random};
@@ -144,10 +145,34 @@ async fn over(talker: &mut Talker<'_>) -> Outcome {
             return Err(broken(Some(record), expected, format!("{verb} was carried out{over}")));
         }
     }
+    after_conflict(talker).await?;
     match tried {
         0 => Err(Stop::Missing("the adapter supports neither put nor remove".into())),
         tried => Ok(crate::ground::shown::count(tried, "verb")),
     }
+}
+
+/// What is pulled after a conflict isn't authentic.
+async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
+    let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
+    let repo = house.enter_plainly(talker).await?;
+    house.around(Moment::Before, Op::Push, |state| {
+        state.write_over(PLAIN_ID, |_| {});
+        if let Some(repo) = state.repos.get_mut(PLAIN_ID)
+            && let Some(forged) = repo.forged.clone()
+        {
+            let version = repo.manifest.payload_version;
+            repo.envelope = forge::seal(Bend::AadNextVersion, &forged, version, &forged.payload.to_string());
+        }
+    });
+    talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
+    let Some(record) = house.last(Op::Push) else { return Ok(()) };
+    let expected = "nothing is written over a payload that isn't authentic, after a conflict as before";
+    Err(broken(
+        Some(&record),
+        expected,
+        "a push was accepted after a conflict, though what there was then isn't authentic",
+    ))
 }
 
 async fn old(talker: &mut Talker<'_>) -> Outcome {

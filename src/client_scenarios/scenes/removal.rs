@@ -102,12 +102,7 @@ impl Middle {
 
     /// The same in another repository of the vault.
     pub(super) fn swap_key_in(house: &House, repo: &str, id: &str, middle: &Identity) {
-        let mut state = house.vault.state();
-        let repo = state.repos.get_mut(repo);
-        let members = repo.into_iter().flat_map(|repo| repo.manifest.members.iter_mut());
-        for entry in members.filter(|entry| entry.ed25519_public_key == id) {
-            entry.x25519_public_key.clone_from(&middle.x25519_public_key);
-        }
+        house.vault.state().swap_key(repo, id, &middle.x25519_public_key);
     }
 
     fn what(self) -> &'static str {

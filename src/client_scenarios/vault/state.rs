@@ -71,6 +71,25 @@ pub struct State {
     pub(super) unanswered: bool,
     /// Entries that fetchMemberKey serves instead of the roster's.
     pub fetched: Vec<MemberEntry>,
+    /// What others do around the client's operations, each once.
+    pub deeds: Vec<Deed>,
+}
+
+/// What another member, or whoever has the server, does right before or right after the client's next operation of a kind.
+pub struct Deed {
+    /// Around which operation.
+    pub at: (Moment, Op),
+    /// What is done.
+    pub act: Box<dyn FnOnce(&mut State) + Send>,
+}
+
+/// A moment of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before it is carried out.
+    Before,
+    /// After it was.
+    After,
 }
 
 impl State {
@@ -92,8 +111,28 @@ impl State {
         }
     }
 
-    /// Carries out an operation for a caller whose token is valid.
+    /// Carries out an operation for a caller whose token is valid, and what others do around it.
     pub(super) fn operate(
+        &mut self,
+        bend: Bend,
+        op: Op,
+        caller: &str,
+        path: (Option<&str>, Option<&str>),
+        body: &Value,
+    ) -> Result<Value, Refusal> {
+        self.act((Moment::Before, op));
+        let result = self.carry_out(bend, op, caller, path, body);
+        self.act((Moment::After, op));
+        result
+    }
+
+    fn act(&mut self, moment: (Moment, Op)) {
+        for deed in self.deeds.extract_if(.., |deed| deed.at == moment).collect::<Vec<_>>() {
+            (deed.act)(self);
+        }
+    }
+
+    fn carry_out(
         &mut self,
         bend: Bend,
         op: Op,
@@ -220,6 +259,26 @@ impl State {
         repo.envelope = forge::seal(bend, &forged, version, &forged.payload.to_string());
         self.keys.push(forged.clone());
         repo.forged = Some(forged);
+    }
+
+    /// Another member changes what it has written: the next version, under the same key.
+    pub fn write_over(&mut self, id: &str, change: impl FnOnce(&mut Value)) {
+        let Some(repo) = self.repos.get_mut(id) else { return };
+        let Some(mut forged) = repo.forged.clone() else { return };
+        change(&mut forged.payload);
+        let version = repo.manifest.payload_version.saturating_add(1);
+        repo.manifest.payload_version = version;
+        repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
+        repo.forged = Some(forged.clone());
+        self.keys.push(forged);
+    }
+
+    /// Another member's X25519 key is served as somebody else's.
+    pub fn swap_key(&mut self, id: &str, member: &str, x25519: &str) {
+        let members = self.repos.get_mut(id).into_iter().flat_map(|repo| repo.manifest.members.iter_mut());
+        for entry in members.filter(|entry| entry.ed25519_public_key == member) {
+            x25519.clone_into(&mut entry.x25519_public_key);
+        }
     }
 
     fn push(&mut self, bend: Bend, id: &str, caller: &str, request: PushRequest) -> Result<Value, Refusal> {
