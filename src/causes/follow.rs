@@ -12,9 +12,10 @@ use crate::wire::Operation;
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
 
 /// All reasons. The first that holds is told.
-static REASONS: [Reason; 20] = [
+static REASONS: [Reason; 21] = [
     ("no answer came", went_unanswered),
     ("others were served at the same time", met_others),
+    ("something was refused on its connection before", met_what_is_left),
     ("the same deviation", is_the_same),
     ("it proves the broken rule as well", is_about_the_same_rule),
     ("it can't read what comes back", stumbles),
@@ -54,6 +55,14 @@ fn went_unanswered(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 fn met_others(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let stored = matches!(other.kind, Kind::Counter | Kind::Blob | Kind::Binding | Kind::Unchanged | Kind::Conflict);
     cause.rule.id == req::CALLERS_KEPT_APART.id && other.beside_others && (!stored || other.kind == cause.kind)
+}
+
+/// What is left on a connection after a refusal spoils whatever is asked there next: it is refused. What is stored, and what is let
+/// through, tells of something else.
+fn met_what_is_left(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let spoiled =
+        matches!(other.kind, Kind::Refused | Kind::Other) || other.status == Status::Error || other.unanswered;
+    cause.rule.id == req::CONNECTION_IN_STEP.id && spoiled
 }
 
 /// The same deviation at the same operation is one, and the same difference in what is stored is one wherever it shows.

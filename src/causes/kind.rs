@@ -80,6 +80,17 @@ pub(super) fn rule_let_through(check: &'static CheckInfo, operation: Option<&str
     named.or_else(|| check.requirements.iter().copied().find(|rule| !is_that_it_works(rule))).unwrap_or(first)
 }
 
+/// The same for a request that was refused and had an effect. Where the check is about nothing that is refused, it is that a refusal
+/// leaves everything as it was.
+pub(super) fn rule_of_refused(check: &'static CheckInfo, operation: Option<&str>) -> &'static Requirement {
+    let rule = rule_let_through(check, operation);
+    match operation {
+        Some(operation) if is_that_it_works(rule) && operation == Operation::RemoveMember.name() => &req::REMOVE_ATOMIC,
+        Some(operation) if is_that_it_works(rule) && operation == Operation::Push.name() => &req::PUSH_REFUSED_WHOLE,
+        _ => rule,
+    }
+}
+
 /// Who may do what.
 static MEMBERS_ONLY: [(Operation, &Requirement); 5] = [
     (Operation::Pull, &req::PULL_MEMBERS_ONLY),

@@ -16,6 +16,7 @@
 
 mod follow;
 mod kind;
+mod of_clients;
 mod settle;
 mod subject;
 mod symptom;
@@ -79,6 +80,11 @@ impl Causes {
 
 /// Groups the results of a run.
 pub fn find<'a>(results: impl IntoIterator<Item = &'a CheckResult>) -> Causes {
+    let results: Vec<_> = results.into_iter().collect();
+    if results.iter().any(|result| of_clients::is_one(result)) {
+        let bad = |result: &&CheckResult| !matches!(result.status, Status::Pass | Status::Skip);
+        return of_clients::find(results.into_iter().filter(bad).collect());
+    }
     let mut passed: HashMap<&str, usize> = HashMap::new();
     let mut found = Vec::new();
     for (place, result) in results.into_iter().enumerate() {
@@ -168,7 +174,9 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
             let level = symptom.check.level != Level::Must;
             let votes = Reverse(broken[symptom.rule.id]);
             let aside = symptom.check.requirements[0].id != symptom.rule.id;
-            (!symptom.plain, votes, order::rank(symptom.rule.id), level, aside, symptom.place)
+            // The worked example goes through everything: whatever else tells of the same says more.
+            let example = symptom.check.id.starts_with("example/");
+            (example, !symptom.plain, votes, order::rank(symptom.rule.id), level, aside, symptom.place)
         })
     };
     let (mut place, mut first) = undermost(&pool)?;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::kind::{Kind, is_own, kind, rule, rule_let_through};
+use super::kind::{Kind, is_own, kind, rule, rule_let_through, rule_of_refused};
 use super::subject::subject;
 use crate::client::Exchange;
 use crate::requirements::{self as req, Requirement};
@@ -110,7 +110,7 @@ impl<'a> Symptom<'a> {
         let refused = exchange.is_some_and(did_nothing);
         let rule = match (kind, shown_by) {
             (Kind::Accepted, _) => rule_let_through(check, operation),
-            (_, Some(_)) if refused => rule_let_through(check, operation),
+            (_, Some(_)) if refused => rule_of_refused(check, operation),
             _ => rule(check, kind, &deviation, did),
         };
         let class = class(check.base(), kind);
@@ -148,7 +148,7 @@ impl<'a> Symptom<'a> {
 
     /// Whether it says that no other check can rely on what it is answered: answers are missing everywhere, or callers are mixed up.
     pub(super) fn shakes_all(&self) -> bool {
-        self.rule.id == req::ANSWERED.id || self.rule.id == req::CALLERS_KEPT_APART.id
+        [&req::ANSWERED, &req::CALLERS_KEPT_APART, &req::CONNECTION_IN_STEP].iter().any(|rule| rule.id == self.rule.id)
     }
 
     /// Whether a look at the state has shown this deviation.

@@ -42,17 +42,18 @@ pub(super) struct SelftestArgs {
     /// Judge the judge of clients instead: by the built-in client, its faults and its quirks
     #[arg(long)]
     clients: bool,
-    /// Judge every fault of a MUST by all checks, and measure whether the first cause names the broken rule
-    #[arg(long, conflicts_with_all = ["clients", "report"])]
+    /// Judge every fault of a MUST by all checks, and measure whether the first cause names the broken rule; with --clients, every
+    /// fault of the built-in client
+    #[arg(long, conflicts_with = "report")]
     causes: bool,
     /// With --causes: only one fault in so many
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "causes", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "causes", conflicts_with = "clients", value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
     /// With --causes: also write the report of every run into this folder
-    #[arg(long, value_name = "FOLDER", requires = "causes")]
+    #[arg(long, value_name = "FOLDER", requires = "causes", conflicts_with = "clients")]
     save: Option<PathBuf>,
     /// With --causes: read what --save has written instead of running anything
-    #[arg(long, value_name = "FOLDER", requires = "causes", conflicts_with = "save")]
+    #[arg(long, value_name = "FOLDER", requires = "causes", conflicts_with_all = ["save", "clients"])]
     from: Option<PathBuf>,
     /// Judge the K-th of N parts of them; avp-conform merge puts the parts' --report json together
     #[arg(long, value_name = "K/N", conflicts_with = "clients")]
@@ -153,11 +154,11 @@ fn clients(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     let runtime = super::runtime()?;
     let started = std::time::Instant::now();
-    let trials =
-        runtime.block_on(selftest::run_clients(&subjects, usize::from(args.jobs.unwrap_or(WHOLE_RUNS)), |trial| {
-            bar.inc(1);
-            bar.set_message(trial.name);
-        }));
+    let jobs = usize::from(args.jobs.unwrap_or(WHOLE_RUNS));
+    let trials = runtime.block_on(selftest::run_clients(&subjects, jobs, args.causes, |trial| {
+        bar.inc(1);
+        bar.set_message(trial.name);
+    }));
     bar.finish_and_clear();
     let (right, wrong): (Vec<_>, Vec<_>) = trials.iter().partition(|trial| trial.complaint.is_none());
     let mut text = String::new();
@@ -170,11 +171,13 @@ fn clients(args: &SelftestArgs) -> Result<u8, UsageError> {
             text.push_str(&format!("            {by}\n"));
         }
     }
+    let (first_causes, told) = if args.causes { causes::of_clients(&trials) } else { (String::new(), true) };
+    text.push_str(&first_causes);
     let faults = trials.iter().filter(|trial| trial.breaks.is_some()).count();
     let counts = format!("{} as they should be, {} not", right.len(), wrong.len());
     text.push_str(&format!("\n{} clients ({faults} faults) in {:.1?}: {counts}\n", trials.len(), started.elapsed()));
     super::output::print(&text, anstream::ColorChoice::Auto)?;
-    Ok(u8::from(!wrong.is_empty()))
+    Ok(u8::from(!wrong.is_empty() || !told))
 }
 
 fn table(trials: &[Trial], took: std::time::Duration) -> String {

@@ -2,7 +2,7 @@
 
 use super::evidence::{Evidence, Judgement, finding};
 use super::subject::{Exit, Ran};
-use super::vault::{Bend, Kind, Op};
+use super::vault::{Bend, Kind, Op, Record};
 
 /// Why nothing can be said about a program that fails as it is.
 const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent (see the other checks, and -v)";
@@ -191,7 +191,11 @@ pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> Judgement {
         return Judgement::NotExercised(FAILS_ANYWAY.into());
     }
     // Who asks for nothing is refused nothing.
-    let asks = |ran: &&Ran| ran.at_vault().any(|record| record.op.is_vault());
+    let pushes = |ran: &Ran| ran.of(Op::Push).any(|record| !record.is_done()) && !ran.of(Op::Push).any(Record::is_done);
+    let asks = |ran: &&Ran| match ran.bend {
+        Bend::ConflictAlways => pushes(ran),
+        _ => ran.at_vault().any(|record| record.op.is_vault()),
+    };
     let runs: Vec<_> = bends.iter().filter_map(|bend| evidence.run(*bend)).filter(asks).collect();
     let wrong = runs.iter().filter(|ran| ran.exit == Exit::Code(0));
     let expected = "a program that can't do its work ends with a status other than 0";

@@ -171,6 +171,8 @@ client_checks! {
     "client-write/expects", Must, "§6", [CLIENT_EXPECTS], "A push expects a version that was read or written", [Rotated], Runs flow::expects;
     "client-conflict/retries", Must, "§6", [CLIENT_RETRIES], "After a conflict: pull, apply again, retry",
         [ConflictRead, ConflictFirst, Rotated, RotatedGarbage, GarbagePayload, GarbageWrap], Runs flow::conflict;
+    "client-conflict/keeps-others", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "What others have changed between a pull and a push is so after the retry",
+        [ConflictRead], Runs payloads::reapplies;
     "client-conflict/again", Must, "§6", [CLIENT_RETRIES], "Every conflict is followed by a pull, not only the first", [ConflictAlways], Runs flow::again;
     "client-conflict/reapplies", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "Somebody else's change survives a retry", [], Scene scenes::put_reapplies;
     "client-conflict/same-account", Must, "§6", [CLIENT_RETRIES, CLIENT_KEEPS_ACCOUNTS], "After a conflict over one account, the change is applied to it again",
@@ -185,7 +187,7 @@ client_checks! {
         [Escaped, Reordered, RosterReversed, OwnEntryFirst, OwnEntryLast, Charset], Runs bears;
     "client-http/lenient", Hardening, "§6", [CLIENT_LENIENT], "Another 2xx, an envelope too many or a later member are no error",
         [Created201, Accepted202, ExtraEnvelope, PlainType, LaterMembers], Runs bears;
-    "client-http/errors", Hardening, "§6", [CLIENT_ERRORS], "A refused operation isn't told as a success", [Forbidden, ServerError], Runs tells_errors;
+    "client-http/errors", Hardening, "§6", [CLIENT_ERRORS], "A refused operation isn't told as a success", [Forbidden, ServerError, ConflictAlways], Runs tells_errors;
     "client-http/gives-up", Hardening, "§6", [CLIENT_BOUNDED], "A client that gets no answer gives up", [Hang], Runs login::gives_up, waits = true;
     "client-http/terminal", Must, "§6", [CLIENT_TERMINAL], "What is refused for good isn't tried again", [Forbidden], Runs flow::terminal, since V0_3;
     "client-http/retry-after", Must, "§6", [CLIENT_RETRY_AFTER], "Retry-After is heeded", [RetryAfter], Runs flow::waits, since V0_3;
@@ -211,11 +213,14 @@ client_checks! {
     "client-refuse/old-key", Must, "§10", [CLIENT_AAD_CHECKED, CLIENT_ROTATES], "A payload under the data key of an earlier epoch isn't read",
         [], Scene scenes::old_key;
 
+    "client-write/data-key-secret", Must, "§10", [CLIENT_ZERO_KNOWLEDGE, CLIENT_DATA_KEY], "No data key is made of what the server knows",
+        [Rotated], Runs secrets::data_key;
     "client-write/zero-knowledge", Must, "§10", [CLIENT_ZERO_KNOWLEDGE], "No request holds a seed, a private key, a data key or an account",
         [Rotated, ConflictRead, TokenRevoked, Forbidden, ServerError, PushForbidden], Runs secrets::zero_knowledge;
     "client-write/rotates", Must, "§10", [CLIENT_ROTATES], "A removal comes with the next epoch, a new key and new wraps", [Rotated], Runs flow::rotates;
     "client-http/certificate", Must, "§12", [CLIENT_TLS], "Nothing is sent to a server with a wrong certificate",
         [TlsRight, TlsUnknownCa, TlsWrongName, TlsWrongDns, TlsExpired, TlsSelfSigned, TlsNotYet, TlsLater], Runs login::certificate;
+    "client-http/stays-encrypted", Hardening, "§12", [CLIENT_TLS], "A vault with TLS is asked for nothing in clear text", [TlsRight], Runs login::stays_encrypted;
     "client-http/issuer-certificate", Must, "§12", [CLIENT_TLS], "The issuer isn't asked over a connection with a wrong certificate", [], Scene scenes::issuer_certificate;
 
     "client-write/keeps-later", Must, "§5", [CLIENT_KEEPS_04], "Refresh tokens and bans survive a push", [Rotated, RotatedGarbage, UnknownMembers],

@@ -203,7 +203,9 @@ impl Tally {
         let (status, message, findings) = match judgement {
             Judgement::Holds(remark) => (Status::Pass, remark.clone(), Vec::new()),
             Judgement::Broken(findings) => {
-                let message = findings.first().map(|finding| finding.observed.clone()).unwrap_or_default();
+                let message =
+                    findings.first().map(|found| format!("{} (expected: {})", found.observed, found.expected));
+                let message = message.unwrap_or_default();
                 (if is_must { Status::Fail } else { Status::Warn }, message, findings.clone())
             }
             Judgement::NotApplicable(why) => (Status::Skip, why.clone(), Vec::new()),

@@ -44,7 +44,7 @@ use house::{House, Site};
 use super::driver::{Adapter, Failure, Talker, account};
 use super::evidence::{Judgement, envelope, exchange};
 use super::rules::{entries, payloads};
-use super::vault::reading::{bytes_of, is_sealed, open};
+use super::vault::reading::{bytes_of, is_sealed, open, why_not};
 use super::vault::{Bend, Op, Record};
 use crate::client::Identity;
 use crate::codec::invite::InviteRequest;
@@ -58,16 +58,16 @@ pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output
 
 /// Why a scene ends before its last line.
 enum Stop {
-    Broken(Finding),
+    Violation(Finding),
     /// Not even the most usual repository could be joined and read.
-    Shut(Finding),
-    Missing(String),
-    Trouble(String),
+    CannotRead(Finding),
+    NotExercised(String),
+    SetupFailed(String),
 }
 
 impl From<std::io::Error> for Stop {
     fn from(error: std::io::Error) -> Self {
-        Self::Trouble(format!("can't listen: {error}"))
+        Self::SetupFailed(format!("can't listen: {error}"))
     }
 }
 
@@ -76,40 +76,46 @@ type Outcome = Result<String, Stop>;
 fn judged(outcome: Outcome) -> Judgement {
     match outcome {
         Ok(remark) => Judgement::Holds(remark),
-        Err(Stop::Broken(finding)) => Judgement::Broken(vec![finding]),
-        Err(Stop::Shut(finding)) => Judgement::Shut(finding),
-        Err(Stop::Missing(why)) => Judgement::NotExercised(why),
-        Err(Stop::Trouble(why)) => Judgement::Unclear(why),
+        Err(Stop::Violation(finding)) => Judgement::Broken(vec![finding]),
+        Err(Stop::CannotRead(finding)) => Judgement::Shut(finding),
+        Err(Stop::NotExercised(why)) => Judgement::NotExercised(why),
+        Err(Stop::SetupFailed(why)) => Judgement::Unclear(why),
     }
 }
 
-fn broken(record: Option<&Record>, expected: &str, observed: impl Into<String>) -> Stop {
+fn violation(record: Option<&Record>, expected: &str, observed: impl Into<String>) -> Stop {
     let exchange = record.map(exchange);
-    Stop::Broken(Finding { expected: expected.into(), observed: observed.into(), exchange, evidence: Vec::new() })
+    Stop::Violation(Finding { expected: expected.into(), observed: observed.into(), exchange, evidence: Vec::new() })
 }
 
 /// What a verb that only sets the scene comes to.
 fn set(verb: &str) -> impl Fn(Failure) -> Stop {
     move |failure| match failure {
-        Failure::Unsupported => Stop::Missing(format!("the adapter doesn't support {verb}")),
-        other => Stop::Trouble(format!("{verb}: {other}")),
+        Failure::Unsupported => Stop::NotExercised(format!("the adapter doesn't support {verb}")),
+        other => Stop::SetupFailed(format!("{verb}: {other}")),
     }
 }
 
 /// What a verb that must work comes to.
 fn must(verb: &'static str, expected: &'static str) -> impl Fn(Failure) -> Stop {
     move |failure| match failure {
-        Failure::Unsupported => Stop::Missing(format!("the adapter doesn't support {verb}")),
-        other => broken(None, expected, format!("{verb}: {other}")),
+        Failure::Unsupported => Stop::NotExercised(format!("the adapter doesn't support {verb}")),
+        other => violation(None, expected, format!("{verb}: {other}")),
     }
 }
 
-/// What is in an envelope.
-fn opened(key: &DataKey, sealed: &EncryptedEnvelope, record: &Record, expected: &str) -> Result<Value, Stop> {
+/// What is in an envelope; `others` are keys that there were before.
+fn opened(
+    key: &DataKey,
+    others: &[DataKey],
+    sealed: &EncryptedEnvelope,
+    record: &Record,
+    expected: &str,
+) -> Result<Value, Stop> {
     if !is_sealed(sealed) {
-        return Err(Stop::Missing("its IVs aren't 12 bytes, or nothing is encrypted".into()));
+        return Err(Stop::NotExercised("its IVs aren't 12 bytes, or nothing is encrypted".into()));
     }
-    open(key, sealed).ok_or_else(|| broken(Some(record), expected, "it doesn't"))
+    open(key, sealed).ok_or_else(|| violation(Some(record), expected, why_not(key, others, sealed)))
 }
 
 /// What an adapter is asked, to invite a guest into a repository.
@@ -153,7 +159,7 @@ async fn ids(talker: &mut Talker<'_>) -> Outcome {
             records.iter().find(|record| record.target.starts_with("/v1/repos/") && record.repo.as_deref() != Some(id));
         if let Some(record) = astray {
             let observed = format!("for the id {id:?} the path is {}", record.target);
-            return Err(broken(Some(record), "an id arrives as it is, percent-encoded once", observed));
+            return Err(violation(Some(record), "an id arrives as it is, percent-encoded once", observed));
         }
         if let Ok(repo) = &entered {
             talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
@@ -171,7 +177,7 @@ fn names_itself(house: &House) -> Result<(), Stop> {
         let named = ["/repoId", "/envelope/repoId"].iter().filter_map(|place| record.field(place));
         if let Some(named) = named.into_iter().find(|named| **named != *house.id) {
             let observed = format!("for the id {:?} the body says {named}", house.id);
-            return Err(broken(Some(record), "an id stands in a body as it is", observed));
+            return Err(violation(Some(record), "an id stands in a body as it is", observed));
         }
     }
     Ok(())
@@ -182,12 +188,12 @@ async fn keeps(talker: &mut Talker<'_>) -> Outcome {
     for payload in [Bend::BigTimes, Bend::ManyAccounts, Bend::OddAccounts, Bend::NoProvenance, Bend::SparseAccounts] {
         match put(talker, Site { payload, ..Site::of(PLAIN_ID) }).await {
             // Absent provenance is to be borne (§5), and an account that isn't shown is one that isn't written back.
-            Err(Stop::Shut(found)) if matches!(payload, Bend::NoProvenance | Bend::SparseAccounts) => {
+            Err(Stop::CannotRead(found)) if matches!(payload, Bend::NoProvenance | Bend::SparseAccounts) => {
                 let expected = "accounts without provenance are read, and are there after a put".to_owned();
-                return Err(Stop::Broken(Finding { expected, ..found }));
+                return Err(Stop::Violation(Finding { expected, ..found }));
             }
             // A client that can't show such a payload hasn't changed it either.
-            Ok(_) | Err(Stop::Shut(_)) => {}
+            Ok(_) | Err(Stop::CannotRead(_)) => {}
             other => return other,
         }
     }
@@ -246,24 +252,32 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
         answer => answer.map_err(must("put", "an account is added, also after a conflict"))?,
     };
     let expected = "put: the account is in the repository afterwards";
-    let push = house.last(Op::Push).ok_or_else(|| broken(None, expected, "no push was accepted"))?;
-    let sealed = envelope(&push).ok_or_else(|| broken(Some(&push), expected, "there is no envelope"))?;
+    let push = house.last(Op::Push).ok_or_else(|| violation(None, expected, "no push was accepted"))?;
+    let sealed = envelope(&push).ok_or_else(|| violation(Some(&push), expected, "there is no envelope"))?;
     let opens = "the pushed payload opens under the data key, bound to its header";
     // A client may rotate with every push; its owner's entry has the new key then.
     let entries = entries(&push);
     let own = entries.iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
     let rotated = own.and_then(|(_, entry)| house.unwrap(entry));
-    let payload = opened(rotated.as_ref().unwrap_or(&house.key), &sealed, &push, opens)?;
-    payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&push), &expected, observed))?;
+    // Another member may have rotated meanwhile.
+    let keys: Vec<_> = {
+        let state = house.vault.state();
+        let of_epoch = state.keys.iter().rfind(|forged| forged.epoch == sealed.key_epoch);
+        let first = rotated.or_else(|| of_epoch.map(|forged| forged.key.clone()));
+        let others = state.keys.iter().map(|forged| forged.key.clone());
+        first.into_iter().chain([house.key.clone()]).chain(others).collect()
+    };
+    let payload = opened(&keys[0], &keys[1..], &sealed, &push, opens)?;
+    payloads::shape_of(&payload).map_err(|(expected, observed)| violation(Some(&push), &expected, observed))?;
     let written = house.vault.state().keys.last().map(|forged| forged.payload.clone());
     let others = written.as_ref().unwrap_or(&before);
     let is_kept = "what others have written is there after a put";
     if let Some(lost) = payloads::lost(others, &payload, payloads::is_known) {
-        return Err(broken(Some(&push), is_kept, format!("{lost} is gone, or isn't what they have made it")));
+        return Err(violation(Some(&push), is_kept, format!("{lost} is gone, or isn't what they have made it")));
     }
     let (old, now) = (accounts(others), accounts(&payload));
     if accounts(&before).iter().any(|(uuid, _)| !old.contains_key(uuid) && now.contains_key(uuid)) {
-        return Err(broken(Some(&push), is_kept, "an account is there again that somebody else had deleted"));
+        return Err(violation(Some(&push), is_kept, "an account is there again that somebody else had deleted"));
     }
     // Whoever uses an account may say so; nobody can have used it less recently than somebody else has.
     let earlier = |old: &Value, now: &Value| now["lastUsed"].as_i64() < old["lastUsed"].as_i64();
@@ -272,17 +286,17 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
         now.get(uuid)
             .is_some_and(|now| earlier(old, now) || exact(&old["lastUsed"]) && now["lastUsed"] != old["lastUsed"])
     }) {
-        return Err(broken(Some(&push), is_kept, "lastUsed of another member's account was rounded, or set back"));
+        return Err(violation(Some(&push), is_kept, "lastUsed of another member's account was rounded, or set back"));
     }
     let used = |account: &Value| account["lastUsedBy"].as_str().is_some();
     if old
         .iter()
         .any(|(uuid, old)| used(old) && now.get(uuid).is_some_and(|now| now["lastUsedBy"] != old["lastUsedBy"]))
     {
-        return Err(broken(Some(&push), is_kept, "lastUsedBy of another member's account names somebody else"));
+        return Err(violation(Some(&push), is_kept, "lastUsedBy of another member's account names somebody else"));
     }
     let has_new = payload["alts"].as_array().into_iter().flatten().any(|account| account["uuid"] == new["uuid"]);
-    if has_new { Ok(String::new()) } else { Err(broken(Some(&push), expected, "it isn't")) }
+    if has_new { Ok(String::new()) } else { Err(violation(Some(&push), expected, "it isn't")) }
 }
 
 /// Accounts by their ids.

@@ -183,6 +183,12 @@ fn is_beyond(c: char) -> bool {
 }
 
 faults! {
+    "ids-of-digits-are-numbers" breaks CREATE_IDS_EXACT: "Zeros at the beginning of a repository id of digits don't count." => {
+        is collating(|id| match id.parse::<u64>() {
+            Ok(number) if id.bytes().all(|byte| byte.is_ascii_digit()) => number.to_string(),
+            _ => id.to_owned(),
+        })
+    }
     "ids-without-accents" breaks CREATE_IDS_EXACT: "Accents in a repository id don't count, as in a collation called _ai." => { is collating(without_accents) }
     "ids-composed" breaks CREATE_IDS_EXACT: "Repository ids are looked up in Unicode's composed form (NFC)." => { is collating(composed) }
     "ids-expanded" breaks CREATE_IDS_EXACT: "ß is ss, æ is ae and a ligature its letters in a repository id." => { is collating(expanded) }

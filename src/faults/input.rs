@@ -225,6 +225,13 @@ faults! {
             }
         }
     }
+    "body-stays-after-403" breaks CONNECTION_IN_STEP: "The body of a request that is refused with 403 is taken for the next request on its connection." => {
+        edge {
+            fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
+                Box::new(super::unread::UnreadBodies::after_403(stream))
+            }
+        }
+    }
     "body-left-behind" breaks BODY_CONSUMED: "A request without a token is refused without reading its body, which is then taken for the next request." => {
         edge {
             fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {

@@ -14,9 +14,11 @@ use crate::codec::{base64, signature};
 use crate::ground::ed25519;
 use crate::server::clock;
 use crate::server::nonces::{Issued, Nonces};
-use crate::server::redemption;
+use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
+use crate::server::rules::Later;
+use crate::wire::{TokenRequest, TokenResponse};
 
 fn holds(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
     signature::verify(key, message, signature).is_ok()
@@ -206,6 +208,20 @@ faults! {
     "nonce-for-anybody" breaks NONCE_BOUND: "A nonce can be redeemed by another key than the one that asked for it." => {
         identity {
             fn nonce_belongs(&self, _: &str, _: &str) -> bool { true }
+        }
+    }
+    "token-for-the-challenged-key" breaks SUBJECT_IS_CALLER: "Who redeems the nonce of another key, with its own signature, gets a token for that other key." => {
+        identity {
+            fn nonce_belongs(&self, _: &str, _: &str) -> bool { true }
+            fn redeem<'a>(&'a self, authority: &'a Authority, request: &'a TokenRequest) -> Later<'a, Result<TokenResponse, Refusal>> {
+                let issued = base64::decode(&request.nonce).ok().and_then(|nonce| authority.nonces.find(&nonce));
+                let own = redemption::redeem(self, authority, request);
+                let granted = match (own, issued) {
+                    (Ok(_), Some(issued)) => redemption::grant(self, authority, &issued.key),
+                    (own, _) => own,
+                };
+                Box::pin(std::future::ready(granted))
+            }
         }
     }
     [Slow] "nonce-never-expires" breaks NONCE_EXPIRES: "The age of a nonce isn't looked at." => {

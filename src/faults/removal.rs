@@ -104,6 +104,18 @@ faults! {
             }
         }
     }
+    "removal-finds-in-any-case" breaks REMOVE_UNKNOWN: "A removal finds the member whom it names in any letter case." => {
+        vault {
+            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+                let mut request = request.clone();
+                let mut members = repo.manifest.members.iter().map(|entry| &entry.ed25519_public_key);
+                if let Some(id) = members.find(|id| id.eq_ignore_ascii_case(&request.removed_member_id)) {
+                    request.removed_member_id.clone_from(id);
+                }
+                operations::remove(self, visit, repo, &request)
+            }
+        }
+    }
     "rotation-unique-in-any-case" breaks PUSH_ROTATES: "Of roster entries whose ids differ in letter case only, a rotating push keeps the first." => {
         vault {
             fn pushed(&self, repo: &Repo, request: &crate::wire::PushRequest) -> Repo {

@@ -1,4 +1,5 @@
-//! A byte stream that makes HTTP believe that requests without a token have no body, so that it stays in the connection.
+//! A byte stream that makes HTTP believe that requests without a token have no body, so that it stays in the connection; or in which
+//! the body of a request is there again after it was refused.
 
 use std::io;
 use std::pin::Pin;
@@ -20,26 +21,37 @@ pub struct UnreadBodies {
     ready: Vec<u8>,
     /// How much of the current body is still to pass.
     body: usize,
+    /// The body of the last request, where it is to be there again after a 403.
+    again: Option<Vec<u8>>,
     ended: bool,
 }
 
 impl UnreadBodies {
     /// Over any stream.
     pub fn new(inner: Box<dyn Stream>) -> Self {
-        Self { inner, head: Vec::new(), ready: Vec::new(), body: 0, ended: false }
+        Self { inner, head: Vec::new(), ready: Vec::new(), body: 0, again: None, ended: false }
+    }
+
+    /// One in which bodies stay after a 403.
+    pub fn after_403(inner: Box<dyn Stream>) -> Self {
+        Self { again: Some(Vec::new()), ..Self::new(inner) }
     }
 
     /// Moves what can be judged from `head` to `ready`.
     fn judge(&mut self) {
         loop {
             let passing = self.body.min(self.head.len());
+            if let Some(again) = &mut self.again {
+                again.extend_from_slice(&self.head[..passing]);
+            }
             self.ready.extend(self.head.drain(..passing));
             self.body -= passing;
             let end = self.head.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
             let Some(end) = end.filter(|_| self.body == 0) else { break };
             let head = String::from_utf8_lossy(&self.head[..end]).into_owned();
             self.head.drain(..end);
-            let unguarded = head.contains(" /v1/") && header(&head, "authorization").is_none();
+            self.again.iter_mut().for_each(Vec::clear);
+            let unguarded = self.again.is_none() && head.contains(" /v1/") && header(&head, "authorization").is_none();
             let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
             if unguarded && length > 0 {
                 let lines = head
@@ -82,6 +94,11 @@ impl AsyncRead for UnreadBodies {
 
 impl AsyncWrite for UnreadBodies {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.starts_with(b"HTTP/1.1 403")
+            && let Some(again) = self.again.as_mut().map(std::mem::take)
+        {
+            self.ready.extend(again);
+        }
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 

@@ -99,7 +99,26 @@ fn drop_from_manifest(name: &'static str) -> impl FnOnce(&mut Value) {
     move |answer| manifest(answer, |object: &mut Object| drop(object.remove(name)))
 }
 
+/// A default where the scheme of a repository belongs.
+fn usual_scheme(repo: &mut Repo) {
+    crate::codec::key_wrap::SCHEME_ID.clone_into(&mut repo.manifest.scheme_id);
+}
+
 faults! {
+    "scheme-reset-by-removal" breaks STORED_VERBATIM: "A removal writes the usual scheme into the manifest." => { is Storing(Some(Route::RemoveMember), usual_scheme) }
+    "scheme-reset-by-addition" breaks STORED_VERBATIM: "An addition writes the usual scheme into the manifest." => { is Storing(Some(Route::AddMember), usual_scheme) }
+    "scheme-reset-by-push" breaks STORED_VERBATIM: "A push writes the usual scheme into the manifest." => { is Storing(Some(Route::Push), usual_scheme) }
+    "scheme-reset-by-rotation" breaks STORED_VERBATIM: "A push with a roster writes the usual scheme into the manifest." => {
+        vault {
+            fn pushed(&self, repo: &Repo, request: &crate::wire::PushRequest) -> Repo {
+                let mut next = crate::server::operations::pushed(repo, request);
+                if request.rotated_members.is_some() {
+                    usual_scheme(&mut next);
+                }
+                next
+            }
+        }
+    }
     "iv-line-break" breaks BASE64: "The envelope's IV is served with a line break at its end." => {
         is Serving(None, |answer| in_envelope("iv", |text| text.to_owned() + "\n")(answer))
     }

@@ -260,6 +260,8 @@ catalogue! {
         "No answer, list or page tells anybody but members of a repository, its roster or its envelope.";
     CALLERS_KEPT_APART = "AVP-6-callers-kept-apart", "§6", Must, Server, V0_2,
         "A request is judged by its own caller and answered with what is asked for, whoever asks at the same moment.";
+    CONNECTION_IN_STEP = "AVP-6-connection-in-step", "§6", Must, Server, V0_2,
+        "What is asked on a connection is answered as it is anywhere, whatever was refused there before, or the connection is closed.";
     ANSWERS_TO_ASKERS = "AVP-6-answers-to-askers", "§6", Must, Server, V0_2,
         "An answer goes to the request that it answers, whatever became of other connections.";
 

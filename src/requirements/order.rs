@@ -17,6 +17,7 @@ static ORDER: &[Row] = &[
     // What bytes travel, and how.
     (&ANSWERED, &[]),
     (&CALLERS_KEPT_APART, &[]),
+    (&CONNECTION_IN_STEP, &[]),
     (&HTTP_PROFILE, &[]),
     (&JSON_CONTENT_TYPE, &[]),
     (&BASE64, &[]),
@@ -123,7 +124,7 @@ static ORDER: &[Row] = &[
     (&NO_SECRET_ECHO, &[&CREATE_RETURNS, &PUSH_APPLIES, &ADD_RECORDS, &REMOVE_REPLACES]),
     (&ZERO_KNOWLEDGE, &[&NO_SECRET_ECHO]),
     (&BAD_INPUT, &[&PUSH_REFUSED_WHOLE, &REMOVE_ATOMIC, &ADD_RECORDS, &CREATE_RETURNS]),
-    (&BODY_CONSUMED, &[&TOKEN_REQUIRED]),
+    (&BODY_CONSUMED, &[&TOKEN_REQUIRED, &CONNECTION_IN_STEP]),
     (&TOKEN_FETCHES_NOTHING, &[&TOKEN_VERIFIED]),
     (&REMOVE_ANY_ROSTER, &[&REMOVE_REPLACES]),
     (&NOTHING_GIVEN_AWAY, &[&PULL_MEMBERS_ONLY, &REFUSAL_SILENT]),
@@ -168,10 +169,69 @@ static ORDER: &[Row] = &[
     (&SHARE_REFRESH_TOKENS, &[&PUSH_ROTATES, &REMOVE_REPLACES]),
 ];
 
+/// Every rule that binds a client and that a check proves, the most fundamental first.
+static OF_CLIENTS: &[Row] = &[
+    // What nothing else makes up for.
+    (&CLIENT_ZERO_KNOWLEDGE, &[]),
+    // A request that a server understands.
+    (&CLIENT_SIGNS_RAW, &[]),
+    (&CLIENT_FRESH_CHALLENGE, &[&CLIENT_SIGNS_RAW]),
+    (&CLIENT_BEARER, &[]),
+    (&CLIENT_BASE64, &[]),
+    (&CLIENT_SIZES, &[&CLIENT_BASE64]),
+    (&CLIENT_SHAPES, &[&CLIENT_BASE64]),
+    (&CLIENT_JSON_CONTENT_TYPE, &[]),
+    (&CLIENT_IDS_ESCAPED, &[]),
+    // An answer that is right in one of many ways.
+    (&CLIENT_TOKEN_OPAQUE, &[]),
+    (&CLIENT_HTTP, &[]),
+    (&CLIENT_NULLS, &[]),
+    (&CLIENT_LENIENT, &[&CLIENT_HTTP]),
+    (&CLIENT_CREATES_ALONE, &[&CLIENT_SHAPES]),
+    (&CLIENT_LOCATOR_OPTIONAL, &[]),
+    (&CLIENT_TOKENS_V1, &[]),
+    // What is sealed, and what is read.
+    (&CLIENT_WRAP, &[&CLIENT_SHAPES, &CLIENT_SIZES]),
+    (&CLIENT_AAD, &[&CLIENT_SHAPES, &CLIENT_SIZES, &CLIENT_IDS_ESCAPED]),
+    (&CLIENT_INT64, &[&CLIENT_SHAPES]),
+    (&CLIENT_PAYLOAD, &[&CLIENT_AAD]),
+    (&CLIENT_PROVENANCE_ABSENT, &[&CLIENT_PAYLOAD]),
+    (&CLIENT_PROVENANCE_SET, &[&CLIENT_PAYLOAD]),
+    (&CLIENT_STAMP, &[&CLIENT_PAYLOAD]),
+    (&CLIENT_WRAP_CHECKED, &[&CLIENT_WRAP]),
+    (&CLIENT_AAD_CHECKED, &[&CLIENT_AAD]),
+    (&CLIENT_STRICT_ENVELOPE, &[&CLIENT_WRAP_CHECKED, &CLIENT_AAD_CHECKED]),
+    (&CLIENT_FRESH_IV, &[&CLIENT_SIZES]),
+    (&CLIENT_FRESH_EPHEMERAL, &[&CLIENT_SIZES]),
+    (&CLIENT_DATA_KEY, &[&CLIENT_WRAP]),
+    // What a write does.
+    (&CLIENT_COUNTERS, &[&CLIENT_SHAPES]),
+    (&CLIENT_EXPECTS, &[&CLIENT_COUNTERS]),
+    (&CLIENT_KEEPS_ACCOUNTS, &[&CLIENT_AAD, &CLIENT_PAYLOAD, &CLIENT_SHAPES]),
+    (&CLIENT_KEEPS_UNKNOWN, &[&CLIENT_KEEPS_ACCOUNTS]),
+    (&CLIENT_KEEPS_04, &[&CLIENT_KEEPS_ACCOUNTS]),
+    (&CLIENT_RETRIES, &[&CLIENT_KEEPS_ACCOUNTS, &CLIENT_EXPECTS]),
+    (&CLIENT_ROTATES, &[&CLIENT_WRAP, &CLIENT_AAD, &CLIENT_COUNTERS]),
+    (&CLIENT_CARRIES_BINDINGS, &[&CLIENT_ROTATES]),
+    (&CLIENT_ADDRESS, &[&CLIENT_IDS_ESCAPED]),
+    (&CLIENT_ID_HOSTLESS, &[]),
+    // Whom it trusts, and what it tells whom.
+    (&CLIENT_TOKEN_PER_HOST, &[&CLIENT_BEARER]),
+    (&CLIENT_DISCOVERY_SILENT, &[]),
+    (&CLIENT_VERIFIES_BINDING, &[]),
+    (&CLIENT_TLS, &[]),
+    // How it bears what goes wrong.
+    (&CLIENT_RELOGIN, &[&CLIENT_BEARER]),
+    (&CLIENT_BOUNDED, &[&CLIENT_RETRIES]),
+    (&CLIENT_ERRORS, &[]),
+    (&CLIENT_TERMINAL, &[]),
+    (&CLIENT_RETRY_AFTER, &[]),
+];
+
 /// Every rule's place in the order, and all that it builds on, directly or not.
 static CLOSURE: LazyLock<HashMap<&str, (usize, HashSet<&str>)>> = LazyLock::new(|| {
     let mut closure: HashMap<&str, (usize, HashSet<&str>)> = HashMap::new();
-    for (rank, (rule, below)) in ORDER.iter().enumerate() {
+    for (rank, (rule, below)) in ORDER.iter().chain(OF_CLIENTS).enumerate() {
         let mut all: HashSet<&str> = below.iter().map(|rule| rule.id).collect();
         for (_, further) in below.iter().filter_map(|rule| closure.get(rule.id)) {
             all.extend(further);
@@ -183,7 +243,7 @@ static CLOSURE: LazyLock<HashMap<&str, (usize, HashSet<&str>)>> = LazyLock::new(
 
 /// The place of a rule, 0 for the most fundamental.
 pub fn rank(rule: &str) -> usize {
-    CLOSURE.get(rule).map_or(ORDER.len(), |(rank, _)| *rank)
+    CLOSURE.get(rule).map_or(ORDER.len() + OF_CLIENTS.len(), |(rank, _)| *rank)
 }
 
 /// Whether a rule builds on another, directly or not.
@@ -198,18 +258,21 @@ mod tests {
 
     #[test]
     fn every_rule_has_one_place() {
-        let placed: Vec<_> = ORDER.iter().map(|(rule, _)| rule.id).collect();
-        let of_servers = |rule: &&&Requirement| matches!(rule.binds, Party::Server | Party::IdentityProvider);
-        for rule in ALL.iter().filter(of_servers) {
+        let of_servers = |rule: &Requirement| matches!(rule.binds, Party::Server | Party::IdentityProvider);
+        let proved = |rule: &Requirement| {
+            crate::client_scenarios::all().any(|check| check.info.requirements.iter().any(|each| each.id == rule.id))
+        };
+        let placed: Vec<_> = ORDER.iter().chain(OF_CLIENTS).map(|(rule, _)| rule.id).collect();
+        for rule in ALL.iter().filter(|rule| of_servers(rule) || proved(rule)) {
             let times = placed.iter().filter(|id| **id == rule.id).count();
             assert_eq!(times, 1, "{} stands in the order {times} times", rule.id);
         }
-        assert_eq!(placed.len(), ALL.iter().filter(of_servers).count());
+        assert!(ORDER.iter().all(|(rule, _)| of_servers(rule)) && OF_CLIENTS.iter().all(|(rule, _)| proved(rule)));
     }
 
     #[test]
     fn nothing_builds_on_what_comes_after_it() {
-        for (place, (rule, below)) in ORDER.iter().enumerate() {
+        for (place, (rule, below)) in ORDER.iter().chain(OF_CLIENTS).enumerate() {
             for other in *below {
                 assert!(rank(other.id) < place, "{} builds on {}, which comes after it", rule.id, other.id);
             }

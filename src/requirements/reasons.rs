@@ -59,6 +59,11 @@ static USUAL: &[(&str, &Requirement, &str)] = &[
     ),
     (
         "",
+        &CONNECTION_IN_STEP,
+        "a refusal by a filter that answers before the body is read, on a connection that is kept",
+    ),
+    (
+        "",
         &ANSWERED,
         "a proxy whose timeout is shorter than the server's, or workers that are ended at a limit of memory or requests",
     ),

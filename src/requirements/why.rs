@@ -256,6 +256,9 @@ static WHY: &[Row] = rows! {
     [NO_SIDE_DOOR]
         "What the guard in front reads in one way and the application in another is a way past the guard.",
         "Authorise in the application, on the same parsed request that is carried out.";
+    [CONNECTION_IN_STEP]
+        "Clients keep connections. What is left of a refused request is taken for the next one, which then fails though nothing is wrong with it.",
+        "Read or drop the whole body before a refusal is answered, or close the connection behind it.";
     [ANSWERS_TO_ASKERS, BODY_CONSUMED, FRAMING]
         "On a kept connection, what is left of one request is taken for the next: an answer meant for one client goes to another.",
         "Leave framing to a maintained HTTP server, read or close after an early refusal, and refuse what can be read in two ways.";

@@ -186,7 +186,7 @@ impl Run<'_> {
         (world.asked.race_budget, world.asked.race_rounds) = (config.race_budget, config.race_rounds);
         let outputs = hosting.as_ref().map(|hosting| hosting.outputs()).unwrap_or_default();
         let sources: Vec<_> = config.storage.iter().cloned().chain(outputs).collect();
-        world.seen.ledger.searched = !sources.is_empty() || config.save_canaries.is_some();
+        world.seen.secrets.searched = !sources.is_empty() || config.save_canaries.is_some();
         world.seen.storage = Storage::new(sources, config.save_canaries.clone(), config.deadline);
         world.target.hosting = hosting;
         world.asked.crash_rounds = config.crash_rounds;
@@ -213,7 +213,7 @@ impl Run<'_> {
             );
         }
         world.limits().into_iter().chain(world.losses()).for_each(|note| self.note(note));
-        if world.seen.observer.saw_later_revision() && config.spec < crate::requirements::Revision::V0_4 {
+        if world.seen.answers.saw_later_revision() && config.spec < crate::requirements::Revision::V0_4 {
             self.note("the server knows shareRefreshTokens, a member of revision 0.4; --spec 0.4 checks it".into());
         }
         ending

@@ -47,7 +47,7 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
     }
     let token = match outcome? {
         Ok(answer) => Some(answer.token),
-        Err(Stop::Broken(finding) | Stop::Trouble(finding)) => {
+        Err(Stop::Violation(finding) | Stop::SetupFailed(finding)) => {
             // The checks of challenge and token say what is wrong; the others needn't try.
             let reason = format!("no token could be had: {} (expected: {})", finding.observed, finding.expected);
             let _ = world.manners.no_tokens.set(reason);
@@ -110,7 +110,7 @@ fn not_up(operation: &str, status: u16, started: Instant) -> Abort {
 async fn first_token(cx: &Ctx, identity: &Identity) -> Result<Result<TokenResponse, Stop>, Abort> {
     let outcome = match challenge(cx, &identity.id).await? {
         Ok(nonce) => redeemed(cx, identity, &nonce).await,
-        Err(reason) => Err(cx.broken("a nonce", reason)),
+        Err(reason) => Err(cx.violation("a nonce", reason)),
     };
     cx.world.abort().map_or(Ok(outcome), Err)
 }

@@ -202,7 +202,7 @@ async fn guard(body: impl Future<Output = Result<(), Stop>>) -> Result<(), Stop>
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        Err(Stop::Trouble(Box::new(Finding {
+        Err(Stop::SetupFailed(Box::new(Finding {
             expected: "the check to end by itself".into(),
             observed: format!("a bug in this suite, please report it: {message}"),
             exchange: None,
@@ -215,7 +215,7 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     let warnings = cx.take_warnings();
     let missed = if check.info.level == Level::Must { Status::Fail } else { Status::Warn };
     let mut omission = None;
-    if matches!(outcome, Err(Stop::Broken(_)))
+    if matches!(outcome, Err(Stop::Violation(_)))
         && (check.info.id.starts_with("race/")
             || check.info.id.starts_with("replica/")
             || check.info.id.starts_with("profiles/"))
@@ -243,8 +243,8 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
             omission = Some(why);
             (Status::Skip, Vec::new(), reason)
         }
-        Err(Stop::Broken(finding)) => (missed, vec![*finding], String::new()),
-        Err(Stop::Trouble(finding)) => (Status::Error, vec![*finding], String::new()),
+        Err(Stop::Violation(finding)) => (missed, vec![*finding], String::new()),
+        Err(Stop::SetupFailed(finding)) => (Status::Error, vec![*finding], String::new()),
     };
     if status != Status::Error {
         findings.extend(warnings);

@@ -1,7 +1,7 @@
 //! Rows that have a value in common (SPEC §4, §6): what a server keeps once for both, or takes for one row, comes back wrong.
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::members::added;
 use super::variants::Variants;
 use super::{Ctx, Member, Outcome, Stop};
@@ -70,7 +70,7 @@ async fn rosters_alike(cx: &Ctx, alice: &Member, bob: &Member) -> Outcome {
     let mut second = Repo::new(alice);
     second.manifest.members.clone_from(&first.manifest.members);
     cx.watch(&second);
-    let answer = cx.create(alice, &second.create_request()).await.map_err(into_trouble)?;
+    let answer = cx.create(alice, &second.create_request()).await.map_err(to_set_up)?;
     if !answer.is_success() {
         return Ok(());
     }

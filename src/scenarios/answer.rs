@@ -50,13 +50,13 @@ impl Answer<'_> {
     }
 
     /// The rule is broken, and this answer shows it.
-    pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
-        self.limited().unwrap_or_else(|| Stop::Broken(Box::new(self.finding(expected, observed))))
+    pub fn violation(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
+        self.limited().unwrap_or_else(|| Stop::Violation(Box::new(self.finding(expected, observed))))
     }
 
     /// As [`Self::broken`], where the check has found out that no limit of the deployment is the reason, or is about the limit itself.
     pub fn broken_by_no_limit(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
-        Stop::Broken(Box::new(self.finding(expected, observed)))
+        Stop::Violation(Box::new(self.finding(expected, observed)))
     }
 
     /// Why there is nothing to judge, if the answer tells of a limit of the deployment; the run keeps note of it.
@@ -81,9 +81,9 @@ impl Answer<'_> {
     /// Holds the answer to a condition.
     ///
     /// # Errors
-    /// [`Stop::Broken`] when it doesn't hold.
+    /// [`Stop::Violation`] when it doesn't hold.
     pub fn must(&self, holds: bool, expected: &str, observed: impl FnOnce() -> String) -> Result<(), Stop> {
-        if holds { Ok(()) } else { Err(self.broken(expected, observed())) }
+        if holds { Ok(()) } else { Err(self.violation(expected, observed())) }
     }
 
     /// Notes a warning unless a condition holds.
@@ -108,10 +108,10 @@ impl Answer<'_> {
     /// The message of a 2xx answer; `what` completes "expected … to be accepted".
     ///
     /// # Errors
-    /// [`Stop::Broken`] when the answer isn't 2xx or isn't the message.
+    /// [`Stop::Violation`] when the answer isn't 2xx or isn't the message.
     pub fn accepted<T: DeserializeOwned>(&self, what: &str) -> Result<T, Stop> {
         if !self.is_success() {
-            return Err(self.broken(format!("{what} is accepted with a 2xx answer"), self.summary()));
+            return Err(self.violation(format!("{what} is accepted with a 2xx answer"), self.summary()));
         }
         // That it is 200 rather than another 2xx is one check's business (`status/usual-codes`).
         self.message()
@@ -120,15 +120,15 @@ impl Answer<'_> {
     /// The message in the body, whatever the status; members that the schema doesn't know are left out (the schema checks report them).
     ///
     /// # Errors
-    /// [`Stop::Broken`] when the body isn't the message.
+    /// [`Stop::Violation`] when the body isn't the message.
     pub fn message<T: DeserializeOwned>(&self) -> Result<T, Stop> {
         let kind = self.operation.map(Operation::answer_kind);
         let named = kind.map_or("JSON", MessageKind::name);
-        let mut value = self.json().map_err(|reason| self.broken(format!("the body is a {named}"), reason))?;
+        let mut value = self.json().map_err(|reason| self.violation(format!("the body is a {named}"), reason))?;
         if let Some(kind) = kind {
             wire::prune(kind, &mut value);
         }
-        T::deserialize(value).map_err(|error| self.broken(format!("the body is a {named}"), format!("{error}")))
+        T::deserialize(value).map_err(|error| self.violation(format!("the body is a {named}"), format!("{error}")))
     }
 
     /// The body as JSON.
@@ -142,12 +142,12 @@ impl Answer<'_> {
     /// The request was refused with a 4xx. Which one it has to be is the business of `status/*`; `usual` is what a reader is told.
     ///
     /// # Errors
-    /// [`Stop::Broken`] for any other answer than a 4xx.
+    /// [`Stop::Violation`] for any other answer than a 4xx.
     pub fn refused(&self, what: &str, usual: &[u16]) -> Result<(), Stop> {
         if !self.is_refusal() {
             let usually = usual.iter().map(|status| self.in_words(*status)).collect::<Vec<_>>().join(" or ");
             let how = if self.grpc.is_some() { "" } else { " with a 4xx" };
-            return Err(self.broken(format!("{what} is refused{how} (usually {usually})"), self.summary()));
+            return Err(self.violation(format!("{what} is refused{how} (usually {usually})"), self.summary()));
         }
         Ok(())
     }
@@ -155,13 +155,13 @@ impl Answer<'_> {
     /// As [`Self::refused`], for refusals that have no usual code: any 4xx will do.
     ///
     /// # Errors
-    /// [`Stop::Broken`] for any other answer than a 4xx.
+    /// [`Stop::Violation`] for any other answer than a 4xx.
     pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
         if self.is_refusal() {
             return Ok(());
         }
         let how = if self.grpc.is_some() { "" } else { " with a 4xx" };
-        Err(self.broken(format!("{what} is refused{how}"), self.summary()))
+        Err(self.violation(format!("{what} is refused{how}"), self.summary()))
     }
 
     /// A status in the words of the profile.

@@ -101,7 +101,7 @@ impl Party {
                 };
                 let (before, after) = (difference(&self.repo), difference(after));
                 let Some((_, difference)) = before.zip(after) else { return Ok(()) };
-                Err(answer.broken("a pull shows the caller's repository before or after his write", difference))
+                Err(answer.violation("a pull shows the caller's repository before or after his write", difference))
             }
             (1, Write::Push(_)) => {
                 let pushed: PushResponse = answer.accepted("a push by a member")?;
@@ -130,7 +130,7 @@ async fn kept_apart(cx: &Ctx) -> Outcome {
     while rounds.next() {
         let number = rounds.done as usize;
         if let Err(stop) = together(cx, &mut parties, number).await {
-            let Stop::Broken(mut finding) = stop else { return Err(stop) };
+            let Stop::Violation(mut finding) = stop else { return Err(stop) };
             for party in &mut parties {
                 *party = Party::new(cx).await?;
             }
@@ -139,14 +139,14 @@ async fn kept_apart(cx: &Ctx) -> Outcome {
             }
             finding.expected = format!("{EXPECTED}: {}", finding.expected);
             finding.observed.push_str("; the same requests, one at a time, are answered as they must be");
-            return Err(Stop::Broken(finding));
+            return Err(Stop::Violation(finding));
         }
     }
     rounds.remark(cx, &format!("{} requests of {} callers", parties.len() * OF_EACH, parties.len()))
 }
 
 fn alone_as_well(stop: Stop) -> Stop {
-    let Stop::Broken(finding) = stop else { return stop };
+    let Stop::Violation(finding) = stop else { return stop };
     let observed = &finding.observed;
     Stop::not_judged(format!("the same requests don't all get their answers one at a time either: {observed}"))
 }
@@ -159,7 +159,7 @@ async fn together(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
         .zip(writes.iter().zip(&logins))
         .flat_map(|((it, next), (write, login))| it.calls(write, login, next))
         .collect();
-    let mut results = cx.volley(&calls).await;
+    let mut results = cx.send_together(&calls).await;
     // What looks like a limit of the deployment may be somebody else's refusal: if it is one, it is met one request at a time as well.
     for answer in results.iter_mut().filter_map(|(_, result)| result.as_mut().ok()) {
         answer.limit.take_if(|_| matches!(answer.status, 400 | 401 | 403 | 404 | 409));

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::incomplete::is_acceptance;
 use super::variants::Variants;
 use super::{Auth, Ctx, Member, Operation, Outcome, Provoked, Stop};
@@ -204,7 +204,7 @@ async fn login(cx: &Ctx) -> Outcome {
         if !answer.is_success() {
             continue;
         }
-        let TokenResponse { token, .. } = answer.message().map_err(into_trouble)?;
+        let TokenResponse { token, .. } = answer.message().map_err(to_set_up)?;
         let mallory = Member { identity: mallory.clone(), token };
         let pulled = cx.pull(&mallory, &repo.pull_request(0)).await?;
         let what = format!("a pull with a token that was asked for with {}, naming a member,", names.join(", "));

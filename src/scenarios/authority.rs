@@ -82,7 +82,7 @@ async fn finished_after_removal(cx: &Ctx, operation: Operation) -> Outcome {
         after.apply_rotation(&rotation);
         let call =
             Call::operation(operation, repo.id(), "", &auth, request_of(operation, &after, &bob, &alice, &newcomer));
-        let held = cx.hold(&call, share).await;
+        let held = cx.send_partly(&call, share).await;
         if held.answered_early() {
             cx.remark("the server answers before it has the whole request");
         }
@@ -134,7 +134,7 @@ async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
     for share in STOPS {
         let body = serde_json::to_vec(&repo.push_request(alice)).ok().map(Into::into);
         let call = Call::operation(Operation::Push, repo.id(), "", stalled, body);
-        let held = cx.hold(&call, share).await;
+        let held = cx.send_partly(&call, share).await;
         let auth = alice.auth();
         let pull = serde_json::to_vec(&repo.pull_request(0)).ok().map(Into::into);
         let mut other = Call::operation(Operation::Pull, repo.id(), "", &auth, pull);
@@ -146,7 +146,7 @@ async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
             if cx.world.manners.stalls.swap(true, Ordering::Relaxed) {
                 return Err(Stop::not_judged("requests that stall keep others waiting here, which is told once"));
             }
-            return Err(Stop::Broken(Box::new(super::Finding {
+            return Err(Stop::Violation(Box::new(super::Finding {
                 expected: "a pull is answered while another request is under way".into(),
                 observed: error.to_string(),
                 exchange: Some(exchange),

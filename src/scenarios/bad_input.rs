@@ -170,7 +170,7 @@ impl<'c> Misses<'c> {
             if let Some((what, answer)) = list.first() {
                 let others: Vec<_> = list.iter().skip(1).take(6).map(|(what, _)| what.as_str()).collect();
                 let others = if others.is_empty() { String::new() } else { format!("; also {}", others.join(", ")) };
-                return Err(answer.broken("a 4xx answer", format!("{what} {did} status {}{others}", answer.status)));
+                return Err(answer.violation("a 4xx answer", format!("{what} {did} status {}{others}", answer.status)));
             }
         }
         Ok(())
@@ -271,7 +271,7 @@ async fn nesting(cx: &Ctx, operation: Operation) -> Outcome {
             cx.remark("as another operation does, which is reported there");
             return Ok(());
         }
-        return Err(answer.broken("no 5xx", format!("{what}: {}", answer.summary())));
+        return Err(answer.violation("no 5xx", format!("{what}: {}", answer.summary())));
     }
     Ok(())
 }
@@ -312,7 +312,7 @@ async fn send_large(cx: &Ctx, scene: &Scene, operation: Operation, auth: &Auth, 
             cx.remark("the server closed the connection while the body was on its way");
             Ok(())
         }
-        Err(error) => Err(super::Stop::Broken(Box::new(super::Finding {
+        Err(error) => Err(super::Stop::Violation(Box::new(super::Finding {
             expected: "an answer in good time".into(),
             observed: error.to_string(),
             exchange: Some(exchange),

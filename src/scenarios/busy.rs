@@ -56,7 +56,7 @@ impl Large {
         let model = rotation.members[0].clone();
         rotation.members.extend(STAND_INS.iter().map(|keys| stand_in(&model, keys)));
         let answer = match cx.push(&alice, &repo.rotating_push(&rotation)).await {
-            Err(Stop::Broken(finding)) => {
+            Err(Stop::Violation(finding)) => {
                 let reason = format!("a push of a roster of {ROSTER} members: {}", finding.observed);
                 return Err(Stop::not_judged(reason));
             }
@@ -303,7 +303,7 @@ impl Large {
         let adds: Vec<_> = (0..CROWD).map(|_| self.repo.add_request(&cx.identity())).collect();
         let call = |add| Call::operation(Operation::AddMember, self.repo.id(), "", &auth, padded(add, blanks));
         let calls: Vec<_> = adds.iter().map(call).collect();
-        let results = self.while_read(cx, cx.volley(&calls)).await;
+        let results = self.while_read(cx, cx.send_together(&calls)).await;
         no_server_error(&results)?;
         if !all_answered(&results) {
             return Ok(false);

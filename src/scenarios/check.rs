@@ -167,11 +167,11 @@ pub enum Need {
 #[derive(Debug)]
 pub enum Stop {
     /// The rule is broken.
-    Broken(Box<Finding>),
+    Violation(Box<Finding>),
     /// The rule isn't tried, or nothing came of it, and that is nobody's fault.
     Skip(Omission, String),
     /// The suite can't tell: what it needed to set the check up didn't work.
-    Trouble(Box<Finding>),
+    SetupFailed(Box<Finding>),
 }
 
 impl Stop {

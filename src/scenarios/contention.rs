@@ -146,7 +146,7 @@ pub(super) async fn holds_one_of(cx: &Ctx, reader: &Member, allowed: &[Repo], af
             Some(difference) => differences.push(difference),
         }
     }
-    Err(answer.broken(
+    Err(answer.violation(
         format!("the state that one of the requests after the other leaves, after {after}"),
         differences.join("; or, by the other order, "),
     ))

@@ -4,7 +4,7 @@ mod operations;
 mod record;
 mod setup;
 mod site;
-mod volley;
+mod together;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
-pub use self::setup::into_trouble;
+pub use self::setup::to_set_up;
 pub use self::site::{Place, Site};
 use super::answer::Answer;
 use super::{CheckInfo, Finding, Outcome, Recording, Stop, World};
@@ -154,7 +154,7 @@ impl Provoked<'_> {
     /// A clean refusal, or no answer at all, which other checks report.
     ///
     /// # Errors
-    /// [`Stop::Broken`] for any answer but a 4xx.
+    /// [`Stop::Violation`] for any answer but a 4xx.
     pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
         match self {
             Self::Answer(answer) => answer.refused_somehow(what),
@@ -247,7 +247,7 @@ impl Ctx {
     /// # Errors
     /// The outcome, if it is the first.
     pub fn told_once(&self, habit: &'static str, outcome: Outcome) -> Outcome {
-        if matches!(outcome, Err(Stop::Broken(_))) && !self.world.is_news(habit) {
+        if matches!(outcome, Err(Stop::Violation(_))) && !self.world.is_news(habit) {
             self.remark("as another check found, too, which tells of it");
             return Ok(());
         }
@@ -298,7 +298,7 @@ impl Ctx {
         self.recording.get_or_init(Recording::default)
     }
 
-    /// From now on, requests go to the processes of the deployment in turn, and those of a volley to all of them at once.
+    /// From now on, requests go to the processes of the deployment in turn, and those that are sent together to all of them at once.
     pub fn spread(&self) {
         self.spreads.store(true, Ordering::Relaxed);
     }
@@ -309,8 +309,8 @@ impl Ctx {
     }
 
     /// A rule is broken, and no single exchange shows it.
-    pub fn broken(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
-        Stop::Broken(Box::new(Finding {
+    pub fn violation(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
+        Stop::Violation(Box::new(Finding {
             expected: expected.into(),
             observed: observed.into(),
             exchange: None,

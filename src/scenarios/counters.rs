@@ -44,7 +44,7 @@ pub(super) async fn reached(cx: &Ctx, owner: &Member, version: i64, epoch: i64) 
         let manifest: VaultManifest = answer.accepted("createRepo by the sole member")?;
         return match compare_manifest(&created.manifest, &manifest) {
             None => Ok(Some(created)),
-            Some(difference) => Err(answer.broken("createRepo returns the counters as they were sent", difference)),
+            Some(difference) => Err(answer.violation("createRepo returns the counters as they were sent", difference)),
         };
     }
     answer.refused_somehow("createRepo with counters that the server doesn't want")?;
@@ -148,7 +148,7 @@ async fn epochs_exact(cx: &Ctx) -> Outcome {
         let answer = cx.fetch(&alice, repo.id(), alice.id()).await?;
         let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
         if let Some(difference) = compare_entry(&repo.manifest.members[0], &entry) {
-            return Err(answer.broken("the entry as it was sent", difference));
+            return Err(answer.violation("the entry as it was sent", difference));
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! is, lets the counters fall after another one.
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::push::{conflicts, not_accepted};
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
@@ -165,7 +165,7 @@ async fn brought(cx: &Ctx, cast: &Cast, write: Write) -> Result<Repo, Stop> {
         raise(cx, cast, &mut repo, Rise::Push, &mut step).await?;
         raise(cx, cast, &mut repo, Rise::Push, &mut step).await?;
     }
-    cx.holds(alice, &repo, write.name()).await.map_err(into_trouble)?;
+    cx.holds(alice, &repo, write.name()).await.map_err(to_set_up)?;
     Ok(repo)
 }
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::pull::BY_PATH;
 use super::state::compare_manifest;
-use super::{Answer, Ctx, Member, Outcome, Stop, push};
+use super::{Answer, Ctx, Member, Outcome, Stop, push, removal};
 use crate::client::{Repo, random};
 use crate::wire::{PullResponse, PushResponse, VaultManifest};
 
@@ -17,6 +17,8 @@ checks! {
         "The counters of a new repository are those of the manifest that the client built";
     "create-repo/scheme-as-sent", Must, "§4", [CREATE_RETURNS, STORED_VERBATIM], scheme_as_sent,
         "schemeId is opaque to the server: it comes back as it was sent";
+    "create-repo/scheme-stays", Must, "§4", [STORED_VERBATIM, REMOVE_REPLACES, PUSH_ROTATES], scheme_stays,
+        "The scheme that a repository is created with is there after every kind of write";
     "create-repo/several-of-one-owner", Must, "§6", [CREATE_RETURNS, CREATE_IDS_EXACT], several_of_one_owner,
         "One member owns several repositories, and each keeps its own content";
     "create-repo/no-member", Must, "§6", [CREATE_SOLE_MEMBER], no_member,
@@ -58,7 +60,7 @@ pub(super) fn created(repo: &Repo, answer: &Answer<'_>) -> Outcome {
     let manifest: VaultManifest = answer.accepted("createRepo by the sole member")?;
     match compare_manifest(&repo.manifest, &manifest) {
         None => Ok(()),
-        Some(difference) => Err(answer.broken("createRepo returns the manifest as it was sent", difference)),
+        Some(difference) => Err(answer.violation("createRepo returns the manifest as it was sent", difference)),
     }
 }
 
@@ -124,6 +126,33 @@ async fn scheme_as_sent(cx: &Ctx) -> Outcome {
     }
     created(&repo, &answer)?;
     cx.holds(&alice, &repo, "its creation").await
+}
+
+/// What a repository is created with stays, whatever is written to it: no later request names its scheme.
+async fn scheme_stays(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.identity(), cx.identity());
+    let mut repo = Repo::new(&alice);
+    "X25519-HKDF-SHA256-AESGCM-v2".clone_into(&mut repo.manifest.scheme_id);
+    cx.watch(&repo);
+    let answer = cx.create(&alice, &repo.create_request()).await?;
+    if answer.is_refusal() {
+        return Err(Stop::not_judged("the server refuses a schemeId that it doesn't know"));
+    }
+    created(&repo, &answer).map_err(to_set_up)?;
+    for newcomer in [&bob, &carol] {
+        cx.enrol(&alice, &mut repo, newcomer).await?;
+    }
+    cx.holds(&alice, &repo, "an addMember to a repository of another scheme").await?;
+    cx.advance(&alice, &mut repo).await?;
+    cx.holds(&alice, &repo, "a push to a repository of another scheme").await?;
+    let rotation = repo.rotation(&alice, &[&alice.identity, &bob, &carol]);
+    let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+    let pushed: PushResponse = answer.accepted("a push with a roster").map_err(to_set_up)?;
+    answer.must(pushed.accepted, "a push with a roster applies", || pushed.to_string()).map_err(to_set_up)?;
+    repo.apply_rotation(&rotation);
+    cx.holds(&alice, &repo, "a push with a roster to a repository of another scheme").await?;
+    removal::remove_rightly(cx, &alice, &mut repo, &bob.id, &[&alice.identity, &carol]).await?;
+    cx.holds(&alice, &repo, "a removal from a repository of another scheme").await
 }
 
 /// Nothing of one repository shows in another of the same member.
@@ -314,18 +343,18 @@ async fn duplicate_by_former_owner(cx: &Ctx) -> Outcome {
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     let first = Repo::with_id(&alice, repo.id());
     let rotation = repo.rotation(&bob, &[&bob]);
-    let answer = cx.remove(&bob, &repo.remove_request(alice.id(), &rotation)).await.map_err(into_trouble)?;
+    let answer = cx.remove(&bob, &repo.remove_request(alice.id(), &rotation)).await.map_err(to_set_up)?;
     if answer.is_refusal() {
         return Err(Stop::not_applicable(format!(
             "the server refuses the removal of the creator with {}",
             answer.status
         )));
     }
-    answer.accepted::<VaultManifest>("removeMember by a member").map_err(into_trouble)?;
+    answer.accepted::<VaultManifest>("removeMember by a member").map_err(to_set_up)?;
     repo.apply_rotation(&rotation);
     cx.watch(&repo);
     // Whether anything is left of it is another check's business.
-    cx.holds(&bob, &repo, "the removal of the creator").await.map_err(into_trouble)?;
+    cx.holds(&bob, &repo, "the removal of the creator").await.map_err(to_set_up)?;
     duplicate_refused(cx, &alice, &bob, &first, &repo).await?;
     let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
     answer.refused("a pull by the removed creator", &[403])

@@ -4,7 +4,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::{Answer, Auth, Call, Ctx, Operation, Outcome, Stop};
 use crate::codec::{base64, jwt::Jwt, signature};
 use crate::model::{PROFILES, wrong_discovery};
@@ -38,7 +38,7 @@ async fn document(cx: &Ctx) -> Result<(Answer<'_>, Value), Stop> {
     if !answer.is_success() {
         return Err(not_offered(&answer));
     }
-    let body = answer.json().map_err(|reason| into_trouble(answer.broken("discovery is JSON", reason)))?;
+    let body = answer.json().map_err(|reason| to_set_up(answer.violation("discovery is JSON", reason)))?;
     Ok((answer, body))
 }
 
@@ -48,9 +48,9 @@ async fn shape(cx: &Ctx) -> Outcome {
     if !answer.is_success() {
         return Err(not_offered(&answer));
     }
-    let body = answer.json().map_err(|reason| answer.broken("discovery is a JSON object", reason))?;
+    let body = answer.json().map_err(|reason| answer.violation("discovery is a JSON object", reason))?;
     if let Some((expected, observed)) = wrong_discovery(&body) {
-        return Err(answer.broken(expected, observed));
+        return Err(answer.violation(expected, observed));
     }
     let profiles = &body["profiles"];
     let names: Vec<&str> = profiles.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -111,10 +111,10 @@ async fn own_key_set(cx: &Ctx) -> Result<(Answer<'_>, Vec<Value>), Stop> {
     let answer = cx.call(call).await?;
     let expected = "the key set that discovery names is a JSON Web Key Set";
     answer.must(answer.is_success(), expected, || answer.summary())?;
-    let body = answer.json().map_err(|reason| answer.broken(expected, reason))?;
+    let body = answer.json().map_err(|reason| answer.violation(expected, reason))?;
     match body.get("keys").and_then(Value::as_array) {
         Some(keys) => Ok((answer, keys.clone())),
-        None => Err(answer.broken(expected, "it has no array of keys")),
+        None => Err(answer.violation(expected, "it has no array of keys")),
     }
 }
 

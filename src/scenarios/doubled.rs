@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use self::message::Doubled;
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::variants::Variants;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, random};
@@ -44,7 +44,7 @@ async fn taken<'c>(
     cx.provokes();
     match cx.call(call).await {
         Ok(answer) => Ok(Some(answer).filter(Answer::is_success)),
-        Err(Stop::Broken(_)) => Ok(None),
+        Err(Stop::Violation(_)) => Ok(None),
         Err(stop) => Err(stop),
     }
 }
@@ -152,7 +152,7 @@ impl After<'_> {
         let entry: MemberEntry = answer.accepted("fetchMemberKey of somebody in the roster")?;
         match super::state::compare_entry(expected, &entry) {
             None => Ok(()),
-            Some(difference) => Err(answer.broken("fetchMemberKey gives the entry that the roster has", difference)),
+            Some(difference) => Err(answer.violation("fetchMemberKey gives the entry that the roster has", difference)),
         }
     }
 }
@@ -332,15 +332,15 @@ async fn replayed(cx: &Ctx, mallory: &Member, tally: &mut Variants) -> Outcome {
     for number in 0..usize::MAX {
         let used = cx.nonce(mallory).await?;
         let mut message = json!(cx.redeem(mallory, &used)?);
-        let answer = cx.token(&cx.redeem(mallory, &used)?).await.map_err(into_trouble)?;
-        answer.must(answer.is_success(), "a nonce buys a token", || answer.summary()).map_err(into_trouble)?;
+        let answer = cx.token(&cx.redeem(mallory, &used)?).await.map_err(to_set_up)?;
+        answer.must(answer.is_success(), "a nonce buys a token", || answer.summary()).map_err(to_set_up)?;
         message["nonce"] = json!(cx.nonce(mallory).await?);
         let other = json!(used);
         let texts = Doubled { message: &message, pointer: "", name: "nonce", other }.texts(cx.thorough());
         let Some((what, body)) = texts.into_iter().nth(number) else { break };
         let Some(answer) = taken(cx, Operation::Token, "", &Auth::None, body).await? else { continue };
         let expected = "a signature of a nonce that is used up buys nothing";
-        tally.note(what, Err(answer.broken(expected, answer.summary())))?;
+        tally.note(what, Err(answer.violation(expected, answer.summary())))?;
     }
     // Neither of these was ever signed.
     let (one, two) = (cx.nonce(mallory).await?, base64::encode(&random::bytes::<32>()));
@@ -351,7 +351,7 @@ async fn replayed(cx: &Ctx, mallory: &Member, tally: &mut Variants) -> Outcome {
     {
         let Some(answer) = taken(cx, Operation::Token, "", &Auth::None, body).await? else { continue };
         let expected = "a signature of a nonce that was never issued buys nothing";
-        tally.note(what, Err(answer.broken(expected, answer.summary())))?;
+        tally.note(what, Err(answer.violation(expected, answer.summary())))?;
     }
     Ok(())
 }

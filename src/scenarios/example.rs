@@ -46,10 +46,11 @@ async fn worked_example(cx: &Ctx) -> Outcome {
     };
 
     // 4. bob decodes it, authenticates with his own keypair, pulls and decrypts.
-    let locator = RepoLocator::decode(&locator.encode()).map_err(|error| cx.trouble("a locator", error.to_string()))?;
+    let locator =
+        RepoLocator::decode(&locator.encode()).map_err(|error| cx.setup_failed("a locator", error.to_string()))?;
     let found = Address { host: locator.host, repo_id: locator.repo_id };
     if found != address {
-        return Err(cx.trouble("the locator leads to the repository", format!("{found} instead of {address}")));
+        return Err(cx.setup_failed("the locator leads to the repository", format!("{found} instead of {address}")));
     }
     let bob = cx.authenticate(bob).await?;
     let mut bobs = joins(cx, &bob, &found.repo_id).await?;
@@ -97,8 +98,10 @@ fn invite_request(joiner: &Identity) -> InviteRequest {
 
 /// Adds whoever an invite request is from; returns the entry.
 async fn adds(cx: &Ctx, by: &Member, repo: &Repo, invite: &str) -> Result<crate::wire::MemberEntry, Stop> {
-    let invite = InviteRequest::decode(invite).map_err(|error| cx.trouble("an invite request", error.to_string()))?;
-    let member = repo.entry_from_invite(&invite).map_err(|reason| cx.trouble("usable keys in the invite", reason))?;
+    let invite =
+        InviteRequest::decode(invite).map_err(|error| cx.setup_failed("an invite request", error.to_string()))?;
+    let member =
+        repo.entry_from_invite(&invite).map_err(|reason| cx.setup_failed("usable keys in the invite", reason))?;
     let request = MemberAddRequest { repo_id: repo.id().into(), member: member.clone() };
     cx.add(by, &request).await?.accepted::<VaultManifest>("addMember")?;
     Ok(member)
@@ -119,10 +122,10 @@ async fn pull_from(cx: &Ctx, member: &Member, repo_id: &str, known: i64) -> Resu
     let answer = cx.pull(member, &request).await?;
     let pulled: PullResponse = answer.accepted("pull by a member")?;
     let Some(envelope) = pulled.envelope else {
-        return Err(answer.broken(format!("an envelope, as version {known} isn't current any more"), "none"));
+        return Err(answer.violation(format!("an envelope, as version {known} isn't current any more"), "none"));
     };
     Repo::pulled(member, pulled.manifest, envelope)
-        .map_err(|reason| answer.broken("the member unwraps its key and decrypts the payload", reason))
+        .map_err(|reason| answer.violation("the member unwraps its key and decrypts the payload", reason))
 }
 
 /// Both have the same payload, at the same version and epoch.
@@ -136,13 +139,13 @@ fn reads(cx: &Ctx, what: &str, theirs: &Repo, expected: &Repo) -> Outcome {
     } else {
         format!("{} instead of {}", place(theirs), place(expected))
     };
-    Err(cx.broken(what, observed))
+    Err(cx.violation(what, observed))
 }
 
 /// A changed payload at the next version.
 fn change(cx: &Ctx, repo: &Repo, edit: impl FnOnce(&mut Vec<AltAccount>)) -> Result<PushRequest, Stop> {
-    let mut payload =
-        AltPayload::parse(&repo.plaintext).map_err(|error| cx.trouble("a payload of accounts", error.to_string()))?;
+    let mut payload = AltPayload::parse(&repo.plaintext)
+        .map_err(|error| cx.setup_failed("a payload of accounts", error.to_string()))?;
     edit(&mut payload.alts);
     payload.payload_version = repo.version() + 1;
     Ok(repo.push_of(payload.to_json().as_bytes(), payload.payload_version))

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::counters::reached;
 use super::state::differing;
 use super::variants::Variants;
@@ -110,14 +110,14 @@ pub(super) async fn send<'c>(
     cx.provokes();
     match cx.call(call).await {
         Ok(answer) => Ok(Some(answer)),
-        Err(Stop::Broken(_)) => Ok(None),
+        Err(Stop::Violation(_)) => Ok(None),
         Err(stop) => Err(stop),
     }
 }
 
 /// A repository at [`CURRENT`], or as far as a server that is particular about its counters lets it come.
 async fn repo_at_current(cx: &Ctx, alice: &Member) -> Result<Repo, Stop> {
-    let mut repo = match reached(cx, alice, CURRENT, 0).await.map_err(into_trouble)? {
+    let mut repo = match reached(cx, alice, CURRENT, 0).await.map_err(to_set_up)? {
         Some(repo) => repo,
         None => cx.repo(alice).await?,
     };

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::by_hand::HandMade;
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::state::{compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, VERSION_AT_CREATION, random};
@@ -58,7 +58,7 @@ async fn hang_up(cx: &Ctx, request: &HandMade, leave: Leave) -> Outcome {
     let vault = &cx.world.target.vault;
     vault.count_request();
     let opened = vault.raw(vault.timeout()).await;
-    let mut connection = opened.map_err(|error| into_trouble(cx.broken("a connection", error.to_string())))?;
+    let mut connection = opened.map_err(|error| to_set_up(cx.violation("a connection", error.to_string())))?;
     let bytes = request.bytes(cx, cx.world.manners.one_connection.load(Ordering::Relaxed));
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
     let share = match leave {
@@ -180,12 +180,14 @@ async fn one_write(cx: &Ctx, people: &People, write: Write, leave: Leave) -> Out
         pushed = cx.push(bob, &push).await?.accepted(&expected)?;
     }
     if !pushed.accepted {
-        return Err(cx.broken(format!("{expected} is accepted"), "it conflicts with the version that was just pulled"));
+        return Err(
+            cx.violation(format!("{expected} is accepted"), "it conflicts with the version that was just pulled")
+        );
     }
     held.apply_push(&push);
     match settled(cx, alice, [&held, &held], &what).await {
         // An addition can be late, too: it moves no counter.
-        Err(Stop::Broken(_)) if write == Write::Addition => {
+        Err(Stop::Violation(_)) if write == Write::Addition => {
             let mut late = after;
             late.apply_push(&push);
             settled(cx, alice, [&late, &late], &what).await.map(drop)
@@ -201,7 +203,7 @@ async fn settled(cx: &Ctx, reader: &Member, states: [&Repo; 2], what: &str) -> R
     match (first, second) {
         (None, _) => Ok(states[0].clone()),
         (_, None) => Ok(states[1].clone()),
-        (Some(from_before), Some(from_after)) => Err(answer.broken(
+        (Some(from_before), Some(from_after)) => Err(answer.violation(
             format!("{what} has happened as a whole or not at all"),
             format!("if it hasn't happened, {from_before}; if it has, {from_after}"),
         )),
@@ -344,7 +346,7 @@ async fn goes_on(cx: &Ctx) -> Outcome {
     let (exchange, result) = cx.try_call(call).await;
     match result {
         Ok(answer) => answer.must(answer.is_success(), "a pull works after 30 clients hung up", || answer.summary()),
-        Err(error) => Err(Stop::Broken(Box::new(Finding {
+        Err(error) => Err(Stop::Violation(Box::new(Finding {
             expected: "a pull is answered after 30 clients hung up".into(),
             observed: cx.world.mask(error.to_string()),
             exchange: Some(exchange),

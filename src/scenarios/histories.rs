@@ -74,7 +74,7 @@ pub(super) async fn linearizable(cx: &Ctx) -> Outcome {
             let shown: String = lines.join("; ").chars().take(SHOWN).collect();
             let expected =
                 "an order of all operations, each between its request and its answer, that explains every answer";
-            Err(cx.broken(expected, format!("of {count} operations, these have none: {shown}")))
+            Err(cx.violation(expected, format!("of {count} operations, these have none: {shown}")))
         }
     }
 }
@@ -117,7 +117,7 @@ impl Player<'_> {
                 answer.must(!failed(&answer), "no 5xx under contention", || answer.summary())?;
                 answer.is_success().then(|| answer.message()).transpose()
             }
-            Err(Stop::Broken(_)) => Ok(None),
+            Err(Stop::Violation(_)) => Ok(None),
             Err(stop) => Err(stop),
         }
     }

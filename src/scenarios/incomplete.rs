@@ -165,7 +165,7 @@ async fn in_turn(cx: &Ctx, operation: Operation, places: &[(&str, &str)]) -> Out
                 }
             };
             if let Some(rule) = write.forbidden(&malformed.place) {
-                return Err(answer.broken(rule, format!("{what}: {}", answer.summary())));
+                return Err(answer.violation(rule, format!("{what}: {}", answer.summary())));
             }
             accepted(cx, &alice, &write, &malformed, &what).await?;
             as_sent += 1;
@@ -213,7 +213,7 @@ async fn accepted(cx: &Ctx, alice: &Member, write: &Write, malformed: &Malformed
             format!("accepted, and now pull is answered with {}", answer.summary())
         });
     }
-    let served = answer.json().map_err(|reason| answer.broken(&*expected, reason))?;
+    let served = answer.json().map_err(|reason| answer.violation(&*expected, reason))?;
     let judged = taken(
         &Incomplete {
             before: &write.before,
@@ -229,7 +229,7 @@ async fn accepted(cx: &Ctx, alice: &Member, write: &Write, malformed: &Malformed
         Taken::AsSent => Ok(()),
         // What the other operations answer with is the manifest, which shows that nothing has happened.
         Taken::Ignored if write.operation != Operation::Push => Ok(()),
-        Taken::Ignored => Err(answer.broken(expected, "answered with accepted, and nothing has changed")),
-        Taken::Otherwise(difference) => Err(answer.broken(expected, format!("accepted, and now {difference}"))),
+        Taken::Ignored => Err(answer.violation(expected, "answered with accepted, and nothing has changed")),
+        Taken::Otherwise(difference) => Err(answer.violation(expected, format!("accepted, and now {difference}"))),
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::variants::Variants;
 use super::{Answer, Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
@@ -226,11 +226,11 @@ async fn split(cx: &Ctx, alice: &Member, character: char, cut: usize) -> Outcome
     let call = Call::operation(Operation::CreateRepo, repo.id(), "", &auth, Some(body.into()));
     #[expect(clippy::cast_precision_loss, reason = "a body of some kilobytes")]
     let share = (at as f64 + 0.5) / length as f64;
-    let held = cx.hold(&call, share).await;
+    let held = cx.send_partly(&call, share).await;
     let (exchange, result) = cx.finish(&call, held).await;
     let answer = result.map_err(|error| {
         let finding = Finding::shown("an HTTP answer", error.to_string(), exchange);
-        into_trouble(Stop::Broken(Box::new(finding)))
+        to_set_up(Stop::Violation(Box::new(finding)))
     })?;
     if !answer.is_success() {
         let whole = Repo::with_id(alice, &random::uuid());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::discovery::issuer_keys;
 use super::state::compare_roster;
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
@@ -75,7 +75,7 @@ async fn served(
     if let Some((answer, manifest)) = answer
         && let Some(difference) = compare_roster(&repo.manifest.members, &manifest.members)
     {
-        return Err(answer.broken(format!("{after} is answered with the entries as they were sent"), difference));
+        return Err(answer.violation(format!("{after} is answered with the entries as they were sent"), difference));
     }
     cx.holds(by, repo, after).await?;
     for entry in &repo.manifest.members {
@@ -135,8 +135,8 @@ async fn added_again(cx: &Ctx, alice: &Member) -> Outcome {
     let mut repo = cx.repo(alice).await?;
     let mut request = repo.add_request(&bob);
     request.member.key_binding_sig = Some(binding(&bob));
-    let answer = cx.add(alice, &request).await.map_err(into_trouble)?;
-    answer.accepted::<VaultManifest>("addMember, to set the check up,").map_err(into_trouble)?;
+    let answer = cx.add(alice, &request).await.map_err(to_set_up)?;
+    answer.accepted::<VaultManifest>("addMember, to set the check up,").map_err(to_set_up)?;
     repo.apply_add(&request.member);
     cx.expel(alice, &mut repo, &bob.id, &[alice]).await?;
     let request = repo.add_request(&bob);
@@ -169,8 +169,8 @@ impl Bound {
         for (index, other) in others.iter().enumerate() {
             let mut request = repo.add_request(other);
             request.member.key_binding_sig = [1, 2].contains(&index).then(|| binding(other));
-            let answer = cx.add(&alice, &request).await.map_err(into_trouble)?;
-            answer.accepted::<VaultManifest>("addMember, to set the check up,").map_err(into_trouble)?;
+            let answer = cx.add(&alice, &request).await.map_err(to_set_up)?;
+            answer.accepted::<VaultManifest>("addMember, to set the check up,").map_err(to_set_up)?;
             repo.apply_add(&request.member);
         }
         Ok(Self { alice, others, repo })
@@ -220,11 +220,10 @@ async fn published_verify(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.identity());
     let repo = cx.repo_with(&alice, &[&bob]).await?;
     let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
-    let mut entries: Vec<_> =
-        answer.accepted::<PullResponse>("pull by a member").map_err(into_trouble)?.manifest.members;
+    let mut entries: Vec<_> = answer.accepted::<PullResponse>("pull by a member").map_err(to_set_up)?.manifest.members;
     for id in [alice.id(), &bob.id] {
         let answer = cx.fetch(&alice, repo.id(), id).await?;
-        entries.push(answer.accepted("fetchMemberKey of a member").map_err(into_trouble)?);
+        entries.push(answer.accepted("fetchMemberKey of a member").map_err(to_set_up)?);
     }
     // Nobody sent one: what is there is the server's own.
     entries.retain(|entry| entry.key_binding_sig.is_some());

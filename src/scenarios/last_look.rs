@@ -58,7 +58,7 @@ async fn answers(cx: &Ctx) -> Outcome {
     }
     let Some((observed, exchange)) = cx.world.lost_everywhere(alone) else { return Ok(()) };
     let expected = "a request that is right gets a whole answer";
-    Err(Stop::Broken(Box::new(Finding::shown(expected, observed, exchange))))
+    Err(Stop::Violation(Box::new(Finding::shown(expected, observed, exchange))))
 }
 
 /// So few requests tell nothing of all others.
@@ -100,7 +100,7 @@ async fn as_it_was(cx: &Ctx, known: Known) -> Outcome {
     let outcome = cx.holds(&reader, &repo, AFTER).await;
     let ended = |finding: &Finding| finding.exchange.as_ref().is_some_and(|exchange| exchange.status == Some(401));
     match outcome {
-        Err(Stop::Broken(finding)) if ended(&finding) => {
+        Err(Stop::Violation(finding)) if ended(&finding) => {
             let reader = cx.authenticate(reader.identity.clone()).await?;
             cx.holds(&reader, &repo, AFTER).await
         }

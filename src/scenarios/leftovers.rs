@@ -2,7 +2,7 @@
 //! one saves, connections that are never given back.
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::push::{applied, conflicts, not_accepted};
 use super::removal::remove_rightly;
 use super::variants::Variants;
@@ -56,14 +56,14 @@ async fn followed(cx: &Ctx, alice: &Member, what: &str, (rotates, stale): (bool,
     let answer = cx.push(alice, &push).await?;
     // Whether it is refused at all is the business of others.
     let refused = if stale { conflicts(&repo, &answer) } else { not_accepted(&answer, version, repo.version()) };
-    if let Err(Stop::Broken(_)) = refused {
+    if let Err(Stop::Violation(_)) = refused {
         return Err(Stop::not_applicable(format!("{what} isn't refused as it should be")));
     }
     refused?;
     match next {
         Operation::Push => cx.advance(alice, &mut repo).await?,
         Operation::AddMember => cx.enrol(alice, &mut repo, &cx.identity()).await?,
-        _ => remove_rightly(cx, alice, &mut repo, &carol.id, &[alice, &bob]).await.map_err(into_trouble)?,
+        _ => remove_rightly(cx, alice, &mut repo, &carol.id, &[alice, &bob]).await.map_err(to_set_up)?,
     }
     cx.holds(alice, &repo, &format!("{} that followed {what}", next.name())).await
 }
@@ -96,9 +96,9 @@ async fn again_after_removal(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.member().await?);
     let mut repo = cx.repo(&alice).await?;
     let request = repo.add_request(&bob);
-    cx.add(&alice, &request).await?.accepted::<VaultManifest>("addMember").map_err(into_trouble)?;
+    cx.add(&alice, &request).await?.accepted::<VaultManifest>("addMember").map_err(to_set_up)?;
     repo.apply_add(&request.member);
-    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice]).await.map_err(into_trouble)?;
+    remove_rightly(cx, &alice, &mut repo, bob.id(), &[&alice]).await.map_err(to_set_up)?;
     let answer = cx.add(&alice, &request).await?;
     if answer.is_success() {
         repo.apply_add(&request.member);

@@ -35,7 +35,7 @@ async fn push_against_add(cx: &Ctx) -> Outcome {
         let adds: Vec<_> = (0..crowd(cx) / 3).map(|_| repo.add_request(&cx.identity())).collect();
         let mut calls: Vec<_> = adds.iter().map(|add| add_call(&repo, &auth_d, add)).collect();
         calls.insert(calls.len() / 2, push_call(&repo, &auth_a, &push));
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         if !all_answered(&results) {
             break;
@@ -71,7 +71,7 @@ async fn pushes_in_a_row(cx: &Ctx) -> Outcome {
             })
             .collect();
         let calls: Vec<_> = pushes.iter().map(|push| push_call(&repo, &auth, push)).collect();
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         if !all_answered(&results) {
             break;
@@ -113,7 +113,7 @@ async fn same_member(cx: &Ctx) -> Outcome {
         let adds: Vec<_> = (0..crowd(cx) / 3).map(|_| repo.add_request(&newcomer)).collect();
         let calls: Vec<_> =
             adds.iter().zip(auths.iter().cycle()).map(|(add, auth)| add_call(&repo, auth, add)).collect();
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         if !all_answered(&results) || !answers(&results).any(|(_, answer)| answer.is_success()) {
             break;
@@ -150,7 +150,7 @@ async fn against_own_removal(
     let removal = body(&repo.remove_request(bob.id(), &rotation));
     let middle = calls.len() / 2;
     calls.insert(middle, Call::operation(Operation::RemoveMember, repo.id(), "", &auth_a, removal));
-    let results = cx.volley(&calls).await;
+    let results = cx.send_together(&calls).await;
     no_server_error(&results)?;
     let removed = answers(&results).any(|(position, answer)| position == middle && answer.is_success());
     if !removed {

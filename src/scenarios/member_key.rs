@@ -46,7 +46,7 @@ pub(super) fn is_entry(answer: &Answer<'_>, expected: &MemberEntry) -> Outcome {
     let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
     match compare_entry(expected, &entry) {
         None => Ok(()),
-        Some(difference) => Err(answer.broken("the entry of the member asked for, as it was sent", difference)),
+        Some(difference) => Err(answer.violation("the entry of the member asked for, as it was sent", difference)),
     }
 }
 

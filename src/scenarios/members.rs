@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::auth::LENIENT_KEYS;
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::member_key::is_entry;
 use super::state::{compare_envelope, compare_manifest};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop, push};
@@ -56,7 +56,9 @@ pub(super) fn added(repo: &Repo, answer: &Answer<'_>) -> Outcome {
     let manifest: VaultManifest = answer.accepted("addMember by a member")?;
     match compare_manifest(&repo.manifest, &manifest) {
         None => Ok(()),
-        Some(difference) => Err(answer.broken("addMember returns the manifest with the newcomer as sent", difference)),
+        Some(difference) => {
+            Err(answer.violation("addMember returns the manifest with the newcomer as sent", difference))
+        }
     }
 }
 
@@ -129,11 +131,12 @@ async fn leaves_counters(cx: &Ctx) -> Outcome {
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     let rotation = repo.rotation(&alice, &[&alice, &bob]);
     let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
-    answer.accepted::<crate::wire::PushResponse>("a rotating push").map_err(into_trouble)?;
+    answer.accepted::<crate::wire::PushResponse>("a rotating push").map_err(to_set_up)?;
     repo.apply_rotation(&rotation);
-    add(cx, &alice, &mut repo, &cx.identity()).await?;
+    let carol = cx.identity();
+    add(cx, &alice, &mut repo, &carol).await?;
     cx.readable(&alice, &repo, "addMember after a rotating push").await?;
-    cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await?;
+    cx.expel(&alice, &mut repo, &bob.id, &[&alice, &carol]).await?;
     add(cx, &alice, &mut repo, &cx.identity()).await?;
     cx.readable(&alice, &repo, "addMember after a removal").await?;
     cx.advance(&alice, &mut repo).await?;
@@ -233,7 +236,7 @@ async fn of_unknown_key(cx: &Ctx) -> Outcome {
     let (known, unknown) = (cx.member().await?, cx.identity());
     let repo = cx.repo(&alice).await?;
     let added = cx.add(&alice, &repo.add_request(&known)).await?;
-    added.accepted::<VaultManifest>("addMember of who has logged in").map_err(into_trouble)?;
+    added.accepted::<VaultManifest>("addMember of who has logged in").map_err(to_set_up)?;
     let repo = cx.repo(&alice).await?;
     let added = cx.add(&alice, &repo.add_request(&unknown)).await?;
     added.must(added.is_success(), "addMember of who has never logged in is accepted, too", || added.summary())?;
@@ -254,7 +257,7 @@ async fn again_is_answered(cx: &Ctx) -> Outcome {
     let (alice, bob) = (cx.member().await?, cx.member().await?);
     let repo = cx.repo(&alice).await?;
     let first = repo.add_request(&bob);
-    cx.add(&alice, &first).await?.accepted::<VaultManifest>("addMember by a member").map_err(into_trouble)?;
+    cx.add(&alice, &first).await?.accepted::<VaultManifest>("addMember by a member").map_err(to_set_up)?;
     for (request, by) in [(&first, &alice), (&repo.add_request(&bob), &alice), (&first, &bob)] {
         let answer = cx.add(by, request).await?;
         if !answer.is_success() {
@@ -280,7 +283,7 @@ async fn one_of_both(cx: &Ctx) -> Outcome {
     ] {
         let answer = cx.add(&alice, &request).await?;
         if sent.is_empty() {
-            answer.accepted::<VaultManifest>("addMember by a member").map_err(into_trouble)?;
+            answer.accepted::<VaultManifest>("addMember by a member").map_err(to_set_up)?;
         }
         sent.push(request.member);
         let (_, pulled, _) = cx.pull_all(&alice, &repo).await?;
@@ -296,7 +299,7 @@ async fn one_of_both(cx: &Ctx) -> Outcome {
         if answer.is_success() {
             let answered: VaultManifest = answer.accepted(what)?;
             if let Some(difference) = compare_manifest(&pulled, &answered) {
-                return Err(answer.broken("the answer to an addMember is the manifest that is stored", difference));
+                return Err(answer.violation("the answer to an addMember is the manifest that is stored", difference));
             }
         }
     }
@@ -327,7 +330,7 @@ async fn twice(cx: &Ctx) -> Outcome {
             .filter(|_| compare_manifest(&other.manifest, &manifest).is_some())
             .or_else(|| compare_envelope(&repo.envelope, &envelope));
         if let Some(difference) = difference {
-            return Err(answer.broken("adding a member again leaves one entry and the counters alone", difference));
+            return Err(answer.violation("adding a member again leaves one entry and the counters alone", difference));
         }
     }
     Ok(())

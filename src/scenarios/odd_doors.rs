@@ -153,7 +153,7 @@ async fn kept_out(cx: &Ctx, repo: &Repo, alice: &Identity, outsider: &Outsider<'
     let (id, auth) = (repo.id(), &outsider.auth);
     let expected = "whoever isn't a member is refused, whatever the id of the repository";
     let broken =
-        |answer: &Answer<'_>, what: &str| -> Outcome { Err(answer.broken(expected, format!("{what} {id:?}"))) };
+        |answer: &Answer<'_>, what: &str| -> Outcome { Err(answer.violation(expected, format!("{what} {id:?}"))) };
     let pulled = cx.perform(Operation::Pull, id, auth, &repo.pull_request(0)).await?;
     let shown = |manifest: &VaultManifest| manifest.member(&alice.id).is_some();
     if pulled.is_success() && pulled.message::<PullResponse>().is_ok_and(|pulled| shown(&pulled.manifest)) {

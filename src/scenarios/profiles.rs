@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::context::{Place, into_trouble};
+use super::context::{Place, to_set_up};
 use super::{Ctx, Member, Outcome, Stop, replica};
 use crate::client::{Identity, Profile, Repo, random};
 use crate::wire::{MemberEntry, PullResponse, VaultManifest};
@@ -60,8 +60,8 @@ async fn apart(cx: &Ctx) -> Result<Option<String>, Stop> {
         let (writer, reader) = (login(cx, one, &alice).await?, login(cx, other, &alice).await?);
         let repo = Repo::new(&writer);
         cx.watch(&repo);
-        let created = cx.at(Place::Profile(one)).create(&writer, &repo.create_request()).await.map_err(into_trouble)?;
-        created.accepted::<VaultManifest>("createRepo").map_err(into_trouble)?;
+        let created = cx.at(Place::Profile(one)).create(&writer, &repo.create_request()).await.map_err(to_set_up)?;
+        created.accepted::<VaultManifest>("createRepo").map_err(to_set_up)?;
         for pause in [Duration::ZERO, SEEN_WITHIN] {
             tokio::time::sleep(pause).await;
             let pulled = cx.at(Place::Profile(other)).pull(&reader, &repo.pull_request(0)).await?;
@@ -122,16 +122,16 @@ async fn say_the_same(cx: &Ctx) -> Outcome {
             // A limit of its own on numbers; `int64/*` says what is to be said of it.
             return Err(Stop::not_judged(format!("counters from 2^53 on are refused: {}", created.summary())));
         }
-        created.accepted::<VaultManifest>("createRepo").map_err(into_trouble)?;
+        created.accepted::<VaultManifest>("createRepo").map_err(to_set_up)?;
         for (newcomer, bound) in [(&bob, true), (&carol, false)] {
             let mut add = repo.add_request(newcomer);
             add.member.key_binding_sig = bound.then(|| crate::codec::base64::encode(&[0xfb; 64]));
-            let added = writing.add(&alice, &add).await.map_err(into_trouble)?;
-            added.accepted::<VaultManifest>("addMember").map_err(into_trouble)?;
+            let added = writing.add(&alice, &add).await.map_err(to_set_up)?;
+            added.accepted::<VaultManifest>("addMember").map_err(to_set_up)?;
             repo.apply_add(&add.member);
         }
         let by_writer = writing.pull(&alice, &repo.pull_request(0)).await?;
-        by_writer.accepted::<PullResponse>("a pull by the profile that wrote").map_err(into_trouble)?;
+        by_writer.accepted::<PullResponse>("a pull by the profile that wrote").map_err(to_set_up)?;
         let pulled = reading.pull(&alice, &repo.pull_request(0)).await?;
         pulled.accepted::<PullResponse>(&format!(
             "by {}, a pull of what was written by {}",

@@ -84,7 +84,9 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
         || "unchanged: true".into(),
     )?;
     let Some(envelope) = pulled.envelope else {
-        return Err(answer.broken(format!("the current envelope, as {known} isn't the current version {at}"), "none"));
+        return Err(
+            answer.violation(format!("the current envelope, as {known} isn't the current version {at}"), "none")
+        );
     };
     let after = format!("the last write, where version {known} is known");
     compare_state(repo, &pulled.manifest, &envelope)

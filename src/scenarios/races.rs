@@ -44,11 +44,11 @@ async fn nonce_redeemed_once(cx: &Ctx) -> Outcome {
             ..Call::operation(Operation::Token, "", "", &Auth::None, request.clone())
         };
         let calls: Vec<_> = requests.iter().cycle().take(crowd(cx)).map(call).collect();
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         let tokens: Vec<_> = answers(&results).filter(|(_, answer)| answer.is_success()).collect();
         if let [_, (_, second), ..] = tokens.as_slice() {
             let observed = format!("{} tokens for one nonce, redeemed {} times at once", tokens.len(), calls.len());
-            return Err(second.broken("at most one token for one nonce", observed));
+            return Err(second.violation("at most one token for one nonce", observed));
         }
         no_server_error(&results)?;
     }
@@ -79,11 +79,11 @@ fn only_winner(results: &Results<'_>, expected_version: i64) -> Result<Option<us
 /// Pushes that all expect the current version of `repo` and lead to the next; the position of the one that applied. `None` when
 /// that can't be told, because not all were answered.
 pub(super) async fn contend(cx: &Ctx, repo: &Repo, pushes: &[Call<'_>]) -> Result<Option<usize>, Stop> {
-    let results = cx.volley(pushes).await;
+    let results = cx.send_together(pushes).await;
     no_server_error(&results)?;
     let winner = only_winner(&results, repo.version() + 1)?;
     if winner.is_none() && all_answered(&results) {
-        return Err(cx.broken("exactly one push is accepted", format!("none of {} is", pushes.len())));
+        return Err(cx.violation("exactly one push is accepted", format!("none of {} is", pushes.len())));
     }
     Ok(winner)
 }
@@ -135,11 +135,13 @@ pub(super) async fn create_has_one_winner(cx: &Ctx) -> Outcome {
             .zip(&auths)
             .map(|(repo, auth)| Call::operation(Operation::CreateRepo, "", "", auth, body(&repo.create_request())))
             .collect();
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         let winners: Vec<_> = answers(&results).filter(|(_, answer)| answer.is_success()).collect();
         if let [_, (_, second), ..] = winners.as_slice() {
-            return Err(second.broken("exactly one creation of an id succeeds", format!("{} succeed", winners.len())));
+            return Err(
+                second.violation("exactly one creation of an id succeeds", format!("{} succeed", winners.len()))
+            );
         }
         let Some((winner, _)) = winners.first() else { break };
         cx.holds(&owners[*winner], &repos[*winner], "the winner's creation").await?;
@@ -171,7 +173,7 @@ pub(super) async fn add_member_loses_none(cx: &Ctx) -> Outcome {
         let requests: Vec<_> = (0..crowd(cx) / 2).map(|_| repo.add_request(&cx.identity())).collect();
         let calls: Vec<_> =
             requests.iter().map(|add| Call::operation(Operation::AddMember, repo.id(), "", &auth, body(add))).collect();
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         for (position, answer) in answers(&results) {
             if answer.is_success() {
@@ -227,7 +229,7 @@ async fn one_applies(
     rotations: &[Option<&Rotation>],
     after: &str,
 ) -> Outcome {
-    let results = cx.volley(calls).await;
+    let results = cx.send_together(calls).await;
     no_server_error(&results)?;
     let mut allowed = Vec::new();
     for (position, answer) in answers(&results) {
@@ -303,7 +305,7 @@ async fn add_against_removal(cx: &Ctx) -> Outcome {
                 body(&repo.remove_request(&bob.id, &rotation)),
             ),
         ];
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         let done: Vec<_> = answers(&results).map(|(_, answer)| answer.is_success()).collect();
         let [added, removed] = done[..] else { break };

@@ -47,7 +47,7 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
         // The window opens when the push is being served, so most of the readers come behind it.
         calls.insert(crowd(cx) / 4, push_call(&repo, &auths[0], &repo.rotating_push(&rotation)));
         repo.apply_rotation(&rotation);
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         for (position, answer) in answers(&results) {
             match calls[position].operation {
@@ -152,11 +152,11 @@ async fn read_once(cx: &Ctx, reader: &Member, states: &States, last: (i64, i64))
     )?;
     let state = lock(states).iter().find(|state| state.version() == seen.0).cloned();
     let Some(state) = state else {
-        return Err(answer.broken("a version that was written", format!("version {}", seen.0)));
+        return Err(answer.violation("a version that was written", format!("version {}", seen.0)));
     };
     let torn = compare_manifest(&state.manifest, &manifest).or_else(|| compare_envelope(&state.envelope, &envelope));
     if let Some(torn) = torn {
-        return Err(answer.broken(format!("manifest and envelope of version {} as it was committed", seen.0), torn));
+        return Err(answer.violation(format!("manifest and envelope of version {} as it was committed", seen.0), torn));
     }
     Ok(seen)
 }
@@ -175,7 +175,7 @@ async fn conflicts_are_invisible(cx: &Ctx) -> Outcome {
         let mut stale = repo.push_request(&alice);
         stale.expected_payload_version -= 1;
         calls.insert(crowd(cx) / 4, push_call(&repo, &auth, &stale));
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         no_server_error(&results)?;
         for (position, answer) in answers(&results) {
             if calls[position].operation == Some(Operation::Push) {
@@ -203,7 +203,8 @@ async fn reads_follow_writes(cx: &Ctx) -> Outcome {
         let pull = body(&repo.pull_request(0));
         let calls: Vec<_> =
             (0..crowd(cx) / 2).map(|_| Call::operation(Operation::Pull, repo.id(), "", &auth, pull.clone())).collect();
-        let (pushed, results) = cx.volley_after(&calls, tokio::time::timeout(PATIENCE, cx.push(&alice, &push))).await;
+        let (pushed, results) =
+            cx.send_together_after(&calls, tokio::time::timeout(PATIENCE, cx.push(&alice, &push))).await;
         let Ok(pushed) = pushed else { return Err(occupied()) };
         let (pushed, response) =
             pushed.and_then(|answer| Ok((answer.clone(), answer.accepted::<PushResponse>("a push")?)))?;
@@ -239,7 +240,7 @@ pub(super) fn entry_of_one(answer: &super::Answer<'_>, member: &str, states: &[&
         }
     }
     let torn = torn.unwrap_or_else(|| "the entry of no member".into());
-    Err(answer.broken(format!("the entry of epoch {} as it was committed", served.key_epoch), torn))
+    Err(answer.violation(format!("the entry of epoch {} as it was committed", served.key_epoch), torn))
 }
 
 /// A pull serves one of these states, as a whole.
@@ -253,6 +254,6 @@ pub(super) fn one_of(answer: &super::Answer<'_>, states: &[&Repo]) -> Outcome {
     });
     match torn {
         None => Ok(()),
-        Some(torn) => Err(answer.broken(format!("version {} as it was committed", state.version()), torn)),
+        Some(torn) => Err(answer.violation(format!("version {} as it was committed", state.version()), torn)),
     }
 }

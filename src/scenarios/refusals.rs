@@ -235,7 +235,7 @@ impl Refusals {
 async fn nowhere_says_more(cx: &Ctx) -> Outcome {
     let (searched, found) = cx.world.seen.refusals.findings();
     if let Some(finding) = found {
-        return Err(Stop::Broken(finding.into()));
+        return Err(Stop::Violation(finding.into()));
     }
     cx.remark(format!("{searched} refusals searched"));
     Ok(())
@@ -334,7 +334,7 @@ fn verdict(told: Vec<(String, Answer<'_>)>) -> Outcome {
     let more = if told.len() > 6 { format!("; and {} more", told.len() - 6) } else { String::new() };
     let observed: Vec<_> = told.iter().take(6).map(|(what, _)| what.as_str()).collect();
     let expected = "a refusal says nothing of the repository to whoever isn't a member";
-    Err(first.broken(expected, format!("{}{more}", observed.join("; "))))
+    Err(first.violation(expected, format!("{}{more}", observed.join("; "))))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod afterwards;
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::counters::reached;
 use super::state::compare_manifest;
 use super::{Answer, Ctx, Member, Outcome, Stop, push};
@@ -66,7 +66,8 @@ pub(super) fn removed(repo: &Repo, answer: &Answer<'_>) -> Outcome {
     match compare_manifest(&repo.manifest, &manifest) {
         None => Ok(()),
         Some(difference) => {
-            Err(answer.broken("removeMember returns the manifest with the new roster, version and epoch", difference))
+            Err(answer
+                .violation("removeMember returns the manifest with the new roster, version and epoch", difference))
         }
     }
 }
@@ -121,14 +122,14 @@ async fn others_read_on(cx: &Ctx) -> Outcome {
 async fn versions_of_any_size(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     for version in [(1 << 31) - 1, 1 << 32, (1 << 53) - 1, 1 << 53, (1 << 53) + 1] {
-        let Some(mut repo) = reached(cx, &alice, version, 0).await.map_err(into_trouble)? else { continue };
+        let Some(mut repo) = reached(cx, &alice, version, 0).await.map_err(to_set_up)? else { continue };
         let bob = cx.identity();
         cx.enrol(&alice, &mut repo, &bob).await?;
         let rotation = repo.rotation(&alice, &[&alice]);
         let answer = remove(cx, &alice, &repo, &bob.id, &rotation).await?;
         if answer.is_refusal() {
             // Is the number too large, or is it the next one that isn't taken for the next?
-            let next = reached(cx, &alice, version + 1, 0).await.map_err(into_trouble)?;
+            let next = reached(cx, &alice, version + 1, 0).await.map_err(to_set_up)?;
             let expected = format!("version {} follows version {version} in a removal", version + 1);
             match next {
                 Some(_) => return Err(answer.broken_by_no_limit(expected, answer.summary())),
@@ -147,7 +148,7 @@ async fn versions_of_any_size(cx: &Ctx) -> Outcome {
 async fn epochs_of_more_digits(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     for epoch in [9, 99, 127, 255, 999, 32_767, 65_535] {
-        let Some(mut repo) = reached(cx, &alice, 2, epoch).await.map_err(into_trouble)? else { continue };
+        let Some(mut repo) = reached(cx, &alice, 2, epoch).await.map_err(to_set_up)? else { continue };
         if repo.epoch() != epoch {
             continue;
         }

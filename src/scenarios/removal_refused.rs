@@ -228,6 +228,8 @@ fn spellings(id: &str) -> Vec<String> {
     let url = id.replace('+', "-").replace('/', "_");
     let mut all = vec![id.trim_end_matches('=').to_owned(), format!("{id} "), format!(" {id}"), format!("{id}\n"), url];
     all.extend(base64::decode(id).ok().map(|bytes| hex::encode(&bytes)));
+    // In base64 another letter case is another key.
+    all.push(swap_case(id));
     all.retain(|other| other != id);
     all
 }

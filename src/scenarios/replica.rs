@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::check::checks;
-use super::context::{Place, into_trouble};
+use super::context::{Place, to_set_up};
 use super::state::compare_state;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop, contention, histories, races, readers};
 use crate::client::{Profile, Repo};
@@ -122,9 +122,8 @@ async fn member(cx: &Ctx) -> Result<Member, Stop> {
     for number in 1..=cx.world.target.replicas.len() {
         let repo = Repo::new(&member);
         cx.watch(&repo);
-        let answer =
-            cx.at(Place::Process(number)).create(&member, &repo.create_request()).await.map_err(into_trouble)?;
-        answer.accepted::<VaultManifest>("with a token of another process, createRepo").map_err(into_trouble)?;
+        let answer = cx.at(Place::Process(number)).create(&member, &repo.create_request()).await.map_err(to_set_up)?;
+        answer.accepted::<VaultManifest>("with a token of another process, createRepo").map_err(to_set_up)?;
     }
     Ok(member)
 }
@@ -154,7 +153,7 @@ async fn serves(cx: &Ctx, place: Place, reader: &Member, repo: &Repo, after: &st
     } else {
         format!("and still does after {} s", FOLLOWED.as_secs())
     };
-    Err(first.broken(
+    Err(first.violation(
         format!("{place} serves the current state from the moment at which {after}"),
         format!("it served another one ({difference}), {until}"),
     ))
@@ -169,24 +168,24 @@ pub(super) async fn reads_follow_writes(cx: &Ctx) -> Outcome {
         let (site, reading) = (cx.at(one), cx.at(other));
         let mut repo = Repo::new(&alice);
         cx.watch(&repo);
-        let answer = site.create(&alice, &repo.create_request()).await.map_err(into_trouble)?;
-        answer.accepted::<VaultManifest>("createRepo").map_err(into_trouble)?;
+        let answer = site.create(&alice, &repo.create_request()).await.map_err(to_set_up)?;
+        answer.accepted::<VaultManifest>("createRepo").map_err(to_set_up)?;
         serves(cx, other, &alice, &repo, &format!("{one} has answered createRepo")).await?;
         for newcomer in [&bob, &carol] {
             let add = repo.add_request(newcomer);
-            let answer = site.add(&alice, &add).await.map_err(into_trouble)?;
-            answer.accepted::<VaultManifest>("addMember").map_err(into_trouble)?;
+            let answer = site.add(&alice, &add).await.map_err(to_set_up)?;
+            answer.accepted::<VaultManifest>("addMember").map_err(to_set_up)?;
             repo.apply_add(&add.member);
             serves(cx, other, &alice, &repo, &format!("{one} has answered addMember")).await?;
         }
         let fetched = reading.fetch(&alice, repo.id(), &carol.id).await?;
         fetched.accepted::<crate::wire::MemberEntry>(&format!("at {other}, the key of somebody added at {one}"))?;
         let push = repo.push_request(&alice);
-        applied(&site.push(&alice, &push).await.map_err(into_trouble)?)?;
+        applied(&site.push(&alice, &push).await.map_err(to_set_up)?)?;
         repo.apply_push(&push);
         serves(cx, other, &alice, &repo, &format!("{one} has answered push")).await?;
         let rotation = repo.rotation(&alice, &[&alice, &bob]);
-        applied(&site.push(&alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?)?;
+        applied(&site.push(&alice, &repo.rotating_push(&rotation)).await.map_err(to_set_up)?)?;
         repo.apply_rotation(&rotation);
         serves(cx, other, &alice, &repo, &format!("{one} has answered a rotating push")).await?;
         let fetched = reading.fetch(&alice, repo.id(), &bob.id).await?;
@@ -197,8 +196,8 @@ pub(super) async fn reads_follow_writes(cx: &Ctx) -> Outcome {
             || "an entry of before".into(),
         )?;
         let rotation = repo.rotation(&alice, &[&alice]);
-        let answer = site.remove(&alice, &repo.remove_request(&bob.id, &rotation)).await.map_err(into_trouble)?;
-        answer.accepted::<VaultManifest>("removeMember").map_err(into_trouble)?;
+        let answer = site.remove(&alice, &repo.remove_request(&bob.id, &rotation)).await.map_err(to_set_up)?;
+        answer.accepted::<VaultManifest>("removeMember").map_err(to_set_up)?;
         repo.apply_rotation(&rotation);
         serves(cx, other, &alice, &repo, &format!("{one} has answered removeMember")).await?;
     }
@@ -207,10 +206,8 @@ pub(super) async fn reads_follow_writes(cx: &Ctx) -> Outcome {
 
 /// A push that had to apply.
 fn applied(answer: &Answer<'_>) -> Outcome {
-    let response: PushResponse = answer.accepted("push").map_err(into_trouble)?;
-    answer
-        .must(response.accepted, "a push at the current version applies", || response.to_string())
-        .map_err(into_trouble)
+    let response: PushResponse = answer.accepted("push").map_err(to_set_up)?;
+    answer.must(response.accepted, "a push at the current version applies", || response.to_string()).map_err(to_set_up)
 }
 
 /// What somebody tries who was a member a moment ago.
@@ -226,17 +223,17 @@ pub(super) async fn removal_shuts_out(cx: &Ctx) -> Outcome {
         for (number, operation) in TRIED.into_iter().enumerate() {
             let by_push = number % 2 == 1;
             let repo = cx.repo_with(&alice, &[&bob]).await?;
-            let seen = cx.at(other).pull(&bob, &repo.pull_request(0)).await.map_err(into_trouble)?;
-            seen.accepted::<PullResponse>("a pull by a member").map_err(into_trouble)?;
+            let seen = cx.at(other).pull(&bob, &repo.pull_request(0)).await.map_err(to_set_up)?;
+            seen.accepted::<PullResponse>("a pull by a member").map_err(to_set_up)?;
             let rotation = repo.rotation(&alice, &[&alice]);
             let mut after = repo.clone();
             after.apply_rotation(&rotation);
             if by_push {
-                applied(&cx.at(one).push(&alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?)?;
+                applied(&cx.at(one).push(&alice, &repo.rotating_push(&rotation)).await.map_err(to_set_up)?)?;
             } else {
                 let removal = repo.remove_request(bob.id(), &rotation);
-                let answer = cx.at(one).remove(&alice, &removal).await.map_err(into_trouble)?;
-                answer.accepted::<VaultManifest>("removeMember").map_err(into_trouble)?;
+                let answer = cx.at(one).remove(&alice, &removal).await.map_err(to_set_up)?;
+                answer.accepted::<VaultManifest>("removeMember").map_err(to_set_up)?;
             }
             let how = if by_push { "a rotating push" } else { "a removal" };
             refused(cx, other, operation, (&alice, &bob), &after, &format!("{how} at {one}")).await?;
@@ -277,7 +274,7 @@ async fn refused(
         format!("it serves pulls after {} s still", FOLLOWED.as_secs())
     };
     let observed = format!("{} is answered with {} at {place}, and {until}", operation.name(), answer.status);
-    Err(answer.broken(format!("after {what}, who was removed is refused everywhere"), observed))
+    Err(answer.violation(format!("after {what}, who was removed is refused everywhere"), observed))
 }
 
 /// The process has just seen the version that another then replaces.
@@ -288,7 +285,7 @@ pub(super) async fn stale_push(cx: &Ctx) -> Outcome {
         let mut repo = cx.repo(&alice).await?;
         cx.at(other).pull(&alice, &repo.pull_request(0)).await?;
         let (stale, push) = (repo.push_request(&alice), repo.push_request(&alice));
-        applied(&cx.at(one).push(&alice, &push).await.map_err(into_trouble)?)?;
+        applied(&cx.at(one).push(&alice, &push).await.map_err(to_set_up)?)?;
         repo.apply_push(&push);
         let answer = cx.at(other).push(&alice, &stale).await?;
         let response: PushResponse = answer.accepted("a stale push")?;
@@ -305,8 +302,8 @@ pub(super) async fn created_once(cx: &Ctx) -> Outcome {
     for (one, other) in pairs {
         let repo = Repo::new(&alice);
         cx.watch(&repo);
-        let answer = cx.at(one).create(&alice, &repo.create_request()).await.map_err(into_trouble)?;
-        answer.accepted::<VaultManifest>("createRepo").map_err(into_trouble)?;
+        let answer = cx.at(one).create(&alice, &repo.create_request()).await.map_err(to_set_up)?;
+        answer.accepted::<VaultManifest>("createRepo").map_err(to_set_up)?;
         let taken = Repo::with_id(&mallory, repo.id());
         let again = cx.at(other).create(&mallory, &taken.create_request()).await?;
         again.must(!again.is_success(), &format!("at {other}, an id that was created at {one} is taken"), || {
@@ -337,11 +334,11 @@ async fn nonce_at_once(cx: &Ctx) -> Outcome {
                 ..Call::operation(Operation::Token, "", "", &Auth::None, request.clone())
             })
             .collect();
-        let results = cx.volley(&calls).await;
+        let results = cx.send_together(&calls).await;
         let tokens: Vec<_> = contention::answers(&results).filter(|(_, answer)| answer.is_success()).collect();
         if let [_, (_, second), ..] = tokens.as_slice() {
             let observed = format!("{} tokens for one nonce, redeemed at {count} processes at once", tokens.len());
-            return Err(second.broken("at most one token for one nonce", observed));
+            return Err(second.violation("at most one token for one nonce", observed));
         }
         contention::no_server_error(&results)?;
     }

@@ -236,7 +236,7 @@ async fn works_or_is_refused(cx: &Ctx, odd: &str, twin: &str) -> Outcome {
     let answer = cx.pull(&alice, &repo.pull_request(0)).await?;
     if answer.is_refusal() {
         let expected = format!("an id that is taken works percent-encoded, such as {odd:?}");
-        return cx.told_once(LOST_ON_THE_WAY, Err(answer.broken(expected, answer.summary())));
+        return cx.told_once(LOST_ON_THE_WAY, Err(answer.violation(expected, answer.summary())));
     }
     cx.readable(&alice, &repo, "its creation").await?;
     cx.advance(&alice, &mut repo).await?;
@@ -300,7 +300,7 @@ async fn plain_plus(cx: &Ctx, id: &str) -> Outcome {
     let pulled: PullResponse = cx.call(call).await?.accepted("a pull whose path holds the plus sign as it is")?;
     match compare_manifest(&repo.manifest, &pulled.manifest) {
         None => Ok(()),
-        Some(difference) => Err(cx.broken("the manifest as it was created", difference)),
+        Some(difference) => Err(cx.violation("the manifest as it was created", difference)),
     }
 }
 

@@ -37,8 +37,8 @@ pub(super) fn report_seen(cx: &Ctx, expected: &str, seen: &[Seen]) -> Outcome {
     let others: Vec<_> = seen.iter().skip(1).take(5).map(|seen| seen.what.as_str()).collect();
     let others = if others.is_empty() { String::new() } else { format!("; also: {}", others.join("; ")) };
     let observed = format!("{} ({} times, first in {}){others}", first.what, first.times, first.check);
-    let mut stop = cx.broken(expected, observed);
-    if let super::Stop::Broken(finding) = &mut stop {
+    let mut stop = cx.violation(expected, observed);
+    if let super::Stop::Violation(finding) = &mut stop {
         finding.exchange = Some(first.exchange.clone());
     }
     Err(stop)
@@ -68,7 +68,7 @@ async fn framework_refusals(cx: &Ctx, alice: &Member, repo: &Repo) -> Outcome {
         let answer = cx.call(call).await?;
         if !answer.is_success() && answer.status != 501 {
             let body = answer.json().unwrap_or_else(|_| "not JSON".into());
-            cx.world.seen.observer.validate(MessageKind::ErrorObject, &body, cx.check_id(), &answer.exchange);
+            cx.world.seen.answers.validate(MessageKind::ErrorObject, &body, cx.check_id(), &answer.exchange);
         }
     }
     Ok(())
@@ -80,7 +80,7 @@ const BURST: usize = 60;
 /// Every refusal of the run, of every operation.
 async fn error_object(cx: &Ctx) -> Outcome {
     provoke_refusals(cx).await?;
-    let (seen, _) = cx.world.seen.observer.schema_findings(MessageKind::ErrorObject);
+    let (seen, _) = cx.world.seen.answers.schema_findings(MessageKind::ErrorObject);
     report_seen(cx, "a body {error, code?, detail?} with a known code", &seen)
 }
 
@@ -92,7 +92,7 @@ async fn codes_and_limits(cx: &Ctx) -> Outcome {
         cx.challenge(&alice.id).await?;
     }
     let expected = "the code that goes with the status, and Retry-After with a rate limit";
-    report_seen(cx, expected, &cx.world.seen.observer.error_code_findings())
+    report_seen(cx, expected, &cx.world.seen.answers.error_code_findings())
 }
 
 /// A push that would apply, were it not for 8 MiB of blanks in it. A server without such a limit takes it.

@@ -155,7 +155,7 @@ async fn can_be_added_again(cx: &Ctx) -> Outcome {
     repo.apply_add(&request.member);
     let manifest: VaultManifest = answer.accepted("adding somebody again who was removed")?;
     if let Some(difference) = compare_manifest(&repo.manifest, &manifest) {
-        return Err(answer.broken("the manifest with the member as sent", difference));
+        return Err(answer.violation("the manifest with the member as sent", difference));
     }
     cx.readable(&bob, &repo, "being added again").await?;
     cx.advance(&bob, &mut repo).await?;

@@ -8,7 +8,7 @@ mod nearly;
 mod sequences;
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
@@ -34,7 +34,7 @@ checks! {
     "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], entries::unknown_becomes_known,
         "A repository or member that was asked for too early is found once it is there";
     "rights/entries-follow-roster", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES, READ_YOUR_WRITES], entries::entries_follow,
-        "fetchMemberKey gives the entry of now, whatever it gave a moment ago";
+        "fetchMemberKey gives the entry of now, whatever it gave a moment ago", phase = Alone;
     "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries::entries_stay,
         "What one repository says of a member stays in it";
     "rights/nearly-a-member", Must, "§6",
@@ -96,7 +96,7 @@ async fn end_with_push(cx: &Ctx) -> Outcome {
 async fn losses(cx: &Ctx, losses: &[Loss]) -> Outcome {
     let mut cast = Cast::new(cx).await?;
     let fresh = cx.authenticate(cast.bob.identity.clone()).await?;
-    if cx.pull(&cast.bob, &Repo::new(&cast.bob).pull_request(0)).await.map_err(into_trouble)?.status == 401 {
+    if cx.pull(&cast.bob, &Repo::new(&cast.bob).pull_request(0)).await.map_err(to_set_up)?.status == 401 {
         // One session for each key: the later login has ended the earlier.
         cast.bob = fresh.clone();
     }
@@ -147,7 +147,7 @@ async fn lose_with_its_token(cx: &Ctx, alice: &Member, loss: Loss) -> Outcome {
 /// Removes somebody, and everybody who isn't among `staying`, which a policy may forbid.
 async fn expel(cx: &Ctx, by: &Member, repo: &mut Repo, id: &str, staying: &[&Identity]) -> Outcome {
     let rotation = repo.rotation(by, staying);
-    let answer = cx.remove(by, &repo.remove_request(id, &rotation)).await.map_err(into_trouble)?;
+    let answer = cx.remove(by, &repo.remove_request(id, &rotation)).await.map_err(to_set_up)?;
     happened(&answer, "a removal that leaves out more than one")?;
     repo.apply_rotation(&rotation);
     cx.watch(repo);
@@ -167,7 +167,7 @@ async fn take_away(cx: &Ctx, repo: &mut Repo, loss: Loss, cast: &Cast) -> Outcom
         Loss::RotatedOut => cx.push(alice, &repo.rotating_push(&rotation)).await,
         Loss::Removed | Loss::AgainAfterReturn => cx.remove(alice, &repo.remove_request(bob.id(), &rotation)).await,
     };
-    happened(&answer.map_err(into_trouble)?, loss.name())?;
+    happened(&answer.map_err(to_set_up)?, loss.name())?;
     repo.apply_rotation(&rotation);
     cx.watch(repo);
     Ok(())
@@ -179,10 +179,10 @@ fn happened(answer: &Answer<'_>, what: &str) -> Outcome {
         return Err(Stop::not_applicable(format!("the server refuses {what} with {}", answer.status)));
     }
     if answer.operation == Some(Operation::Push) {
-        let pushed: PushResponse = answer.accepted(what).map_err(into_trouble)?;
-        return answer.must(pushed.accepted, what, || pushed.to_string()).map_err(into_trouble);
+        let pushed: PushResponse = answer.accepted(what).map_err(to_set_up)?;
+        return answer.must(pushed.accepted, what, || pushed.to_string()).map_err(to_set_up);
     }
-    answer.must(answer.is_success(), what, || answer.summary()).map_err(into_trouble)
+    answer.must(answer.is_success(), what, || answer.summary()).map_err(to_set_up)
 }
 
 /// One operation by a member, which must work; the repository follows.
@@ -191,7 +191,7 @@ async fn use_once(cx: &Ctx, by: &Member, repo: &mut Repo, operation: Operation, 
         Operation::Push => cx.advance(by, repo).await,
         Operation::AddMember => {
             let request = repo.add_request(&cx.identity());
-            happened(&cx.add(by, &request).await.map_err(into_trouble)?, "addMember by any member")?;
+            happened(&cx.add(by, &request).await.map_err(to_set_up)?, "addMember by any member")?;
             repo.apply_add(&request.member);
             Ok(())
         }
@@ -199,14 +199,14 @@ async fn use_once(cx: &Ctx, by: &Member, repo: &mut Repo, operation: Operation, 
             let guest = cx.identity();
             cx.enrol(&cast.alice, repo, &guest).await?;
             let rotation = repo.rotation(by, &[&cast.alice, &cast.bob, &cast.carol]);
-            let answer = cx.remove(by, &repo.remove_request(&guest.id, &rotation)).await.map_err(into_trouble)?;
+            let answer = cx.remove(by, &repo.remove_request(&guest.id, &rotation)).await.map_err(to_set_up)?;
             happened(&answer, "removeMember by any member")?;
             repo.apply_rotation(&rotation);
             cx.watch(repo);
             Ok(())
         }
         _ => {
-            let answer = attempt(cx, by, repo, operation, cast).await.map_err(into_trouble)?;
+            let answer = attempt(cx, by, repo, operation, cast).await.map_err(to_set_up)?;
             happened(&answer, operation.name())
         }
     }
@@ -294,7 +294,7 @@ async fn win(cx: &Ctx, cast: &Cast, dave: &Member, gain: Gain, operation: Operat
         _ => {}
     }
     // Whether strangers are refused is the business of others.
-    attempt(cx, bob, &repo, operation, cast).await.map_err(into_trouble)?;
+    attempt(cx, bob, &repo, operation, cast).await.map_err(to_set_up)?;
     bring_in(cx, &mut repo, gain, cast, dave).await?;
     let answer = attempt(cx, bob, &repo, operation, cast).await?;
     let what = format!("{} by somebody who has just become a member", operation.name());
@@ -315,7 +315,7 @@ async fn win(cx: &Ctx, cast: &Cast, dave: &Member, gain: Gain, operation: Operat
 async fn may(cx: &Ctx, cast: &Cast, operation: Operation) -> Result<bool, Stop> {
     // With one more than the three: a deployment may refuse removals that leave out others than the one they name.
     let repo = cx.repo_with(&cast.alice, &[&cast.carol, &cx.identity(), &cast.bob]).await?;
-    Ok(attempt(cx, &cast.bob, &repo, operation, cast).await.map_err(into_trouble)?.is_success())
+    Ok(attempt(cx, &cast.bob, &repo, operation, cast).await.map_err(to_set_up)?.is_success())
 }
 
 async fn bring_in(cx: &Ctx, repo: &mut Repo, gain: Gain, cast: &Cast, dave: &Member) -> Outcome {
@@ -324,19 +324,19 @@ async fn bring_in(cx: &Ctx, repo: &mut Repo, gain: Gain, cast: &Cast, dave: &Mem
         Gain::Added | Gain::AddedAgain | Gain::AddedAgainByAnother => {
             let by = if matches!(gain, Gain::AddedAgainByAnother) { dave } else { alice };
             let request = repo.add_request(bob);
-            happened(&cx.add(by, &request).await.map_err(into_trouble)?, gain.name())?;
+            happened(&cx.add(by, &request).await.map_err(to_set_up)?, gain.name())?;
             repo.apply_add(&request.member);
         }
         Gain::RotatedIn => {
             let rotation = repo.rotation(alice, &[alice, carol, bob]);
             let push = repo.rotating_push(&rotation);
-            happened(&cx.push(alice, &push).await.map_err(into_trouble)?, gain.name())?;
+            happened(&cx.push(alice, &push).await.map_err(to_set_up)?, gain.name())?;
             repo.apply_rotation(&rotation);
         }
         Gain::RewrappedIn => {
             let rotation = repo.rotation(alice, &[alice, bob]);
             let request = repo.remove_request(&carol.id, &rotation);
-            happened(&cx.remove(alice, &request).await.map_err(into_trouble)?, gain.name())?;
+            happened(&cx.remove(alice, &request).await.map_err(to_set_up)?, gain.name())?;
             repo.apply_rotation(&rotation);
             // Somebody new to be removed: a policy may keep out who was a member before.
             cx.enrol(alice, repo, &cx.identity()).await?;

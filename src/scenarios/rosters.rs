@@ -1,7 +1,7 @@
 //! Long rosters (SPEC §6): whoever stands last has every right, and nobody gets lost on the way.
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::state::compare_entry;
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
@@ -183,7 +183,7 @@ async fn fetches(cx: &Ctx, by: &Member, repo: &Repo, expected: &MemberEntry) -> 
     let entry: MemberEntry = answer.accepted("fetchMemberKey of a member")?;
     match compare_entry(expected, &entry) {
         None => Ok(()),
-        Some(difference) => Err(answer.broken("the entry as it was sent", difference)),
+        Some(difference) => Err(answer.violation("the entry as it was sent", difference)),
     }
 }
 
@@ -205,7 +205,7 @@ async fn last_has_every_right(cx: &Ctx) -> Outcome {
     if answer.is_refusal() {
         // A deployment may let only some members invite: that is asked in a small roster.
         let small = cx.repo_with(&alice, &[&last]).await?;
-        let allowed = cx.add(&last, &small.add_request(&cx.identity())).await.map_err(into_trouble)?.is_success();
+        let allowed = cx.add(&last, &small.add_request(&cx.identity())).await.map_err(to_set_up)?.is_success();
         answer.must(!allowed, "addMember by the last of a long roster", || answer.summary())?;
     } else {
         same_roster(&answer, &repo, "addMember by the last of a long roster")?;
@@ -227,7 +227,7 @@ fn same_roster(answer: &Answer<'_>, repo: &Repo, what: &str) -> Outcome {
     let manifest: VaultManifest = answer.accepted(what)?;
     match super::state::compare_manifest(&repo.manifest, &manifest) {
         None => Ok(()),
-        Some(difference) => Err(answer.broken(format!("the whole roster in the answer to {what}"), difference)),
+        Some(difference) => Err(answer.violation(format!("the whole roster in the answer to {what}"), difference)),
     }
 }
 
@@ -247,7 +247,7 @@ async fn removes(cx: &Ctx, alice: &Member, last: &Member, repo: &mut Repo) -> Ou
         let carol = cx.identity();
         let small = cx.repo_with(alice, &[last, &carol]).await?;
         let request = small.remove_request(&carol.id, &small.rotation(last, &[alice, last]));
-        let allowed = cx.remove(last, &request).await.map_err(into_trouble)?.is_success();
+        let allowed = cx.remove(last, &request).await.map_err(to_set_up)?.is_success();
         return answer.must(!allowed, "removeMember by the last of a long roster", || answer.summary());
     }
     repo.apply_rotation(&rotation);

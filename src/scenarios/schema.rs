@@ -1,10 +1,10 @@
 //! Every body of every 2xx answer of the run, held to the JSON Schema (SPEC §2, §6).
 //!
-//! The observer validates while the other checks run; here the findings are told, each once. Each check performs its operation
+//! Answers are validated while the other checks run; here the findings are told, each once. Each check performs its operation
 //! itself first, so that it means something when it runs alone.
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::push::binding_like_signature;
 use super::{Answer, Ctx, Finding, Outcome, Seen, Stop};
 use crate::client::Repo;
@@ -39,11 +39,11 @@ const SHOWN: usize = 5;
 
 /// What the run has seen of a kind of message.
 fn verdict(cx: &Ctx, kind: MessageKind, performed: Outcome) -> Outcome {
-    let (found, valid) = cx.world.seen.observer.schema_findings(kind);
+    let (found, valid) = cx.world.seen.answers.schema_findings(kind);
     cx.remark(format!("{valid} bodies"));
     told(&found, &format!("every 2xx body is a {} by the JSON Schema", kind.name()))?;
     // Without a finding, an operation that didn't work is another check's failure.
-    performed.map_err(into_trouble)
+    performed.map_err(to_set_up)
 }
 
 fn told(found: &[Seen], expected: &str) -> Outcome {
@@ -56,7 +56,7 @@ fn told(found: &[Seen], expected: &str) -> Outcome {
     if found.len() > SHOWN {
         observed.push(format!("and {} more", found.len() - SHOWN));
     }
-    Err(Stop::Broken(Box::new(Finding {
+    Err(Stop::Violation(Box::new(Finding {
         expected: expected.into(),
         observed: observed.join("; "),
         exchange: Some(first.exchange.clone()),
@@ -142,8 +142,8 @@ async fn content_type(cx: &Ctx) -> Outcome {
         success(&cx.pull(&alice, &repo.pull_request(0)).await?)
     };
     let performed = performed.await;
-    told(&cx.world.seen.observer.content_type_findings(), "every 2xx body comes with Content-Type: application/json")?;
-    performed.map_err(into_trouble)
+    told(&cx.world.seen.answers.content_type_findings(), "every 2xx body comes with Content-Type: application/json")?;
+    performed.map_err(to_set_up)
 }
 
 /// `1.0` is an integer to JSON Schema, and none to many a client.
@@ -154,12 +154,12 @@ async fn integers(cx: &Ctx) -> Outcome {
         success(&cx.pull(&alice, &repo.pull_request(0)).await?)
     };
     let performed = performed.await;
-    told(&cx.world.seen.observer.fraction_findings(), "integers are written as 1 is")?;
-    performed.map_err(into_trouble)
+    told(&cx.world.seen.answers.fraction_findings(), "integers are written as 1 is")?;
+    performed.map_err(to_set_up)
 }
 
 async fn byte_order_mark(cx: &Ctx) -> Outcome {
     let performed = async { success(&cx.challenge(&cx.identity().id).await?) }.await;
-    told(&cx.world.seen.observer.mark_findings(), "a body that is JSON and nothing else")?;
-    performed.map_err(into_trouble)
+    told(&cx.world.seen.answers.mark_findings(), "a body that is JSON and nothing else")?;
+    performed.map_err(to_set_up)
 }

@@ -94,7 +94,8 @@ const PARSERS: &[Pair] = &[
     ("a date", "2024-05-01T10:20:30Z", "2024-05-01T10:20:30.000Z"),
     ("a time zone", "2024-05-01T10:20:30+02:00", "2024-05-01T08:20:30Z"),
     ("an exponent", "1e3", "1000"),
-    ("a plus sign before digits", "+7*", "7*"),
+    ("zeros before digits", "007", "7"),
+    ("a plus sign before digits", "+7", "7"),
     ("braces", "{*}", "*"),
     ("slash and backslash", "a/*", "a\\*"),
     ("slashes in a row", "a/*", "a//*"),
@@ -116,6 +117,7 @@ const PARSERS: &[Pair] = &[
 const MORE_PARSERS: &[Pair] = &[
     ("a hexadecimal number", "0x10", "16"),
     ("a fraction", "1.0", "1"),
+    ("a blank before digits", " 7", "7"),
     ("urn:uuid:", "urn:uuid:*", "*"),
     ("a dot segment", "a/*", "a/./*"),
     ("a question mark", "axx-*", "a\u{2a}-*"),
@@ -249,11 +251,11 @@ impl<'c> Table<'c> {
             let difference = compare_manifest(&repo.manifest, &pulled.manifest)
                 .or_else(|| envelope.and_then(|envelope| compare_envelope(&repo.envelope, envelope)));
             let expected = "both repositories are as they were created";
-            return difference.map_or(Ok(()), |difference| Err(answer.broken(expected, difference)));
+            return difference.map_or(Ok(()), |difference| Err(answer.violation(expected, difference)));
         }
         let id = repo.id();
         let lost =
-            answer.broken(format!("an id that is taken works percent-encoded, such as {id:?}"), answer.summary());
+            answer.violation(format!("an id that is taken works percent-encoded, such as {id:?}"), answer.summary());
         // Nothing on the way has a reason to touch such an id.
         let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
         if plain && matches!(answer.status, 403 | 404) {
@@ -327,6 +329,9 @@ fn numbers(what: &str) -> (String, String) {
         "a time zone" => (format!("{day}T10:{minutes}+02:00"), format!("{day}T08:{minutes}Z")),
         "an exponent" => (format!("{number}e3"), format!("{number}000")),
         "a fraction" => (format!("{number}.0"), number.to_string()),
+        "zeros before digits" => (format!("00{number}"), number.to_string()),
+        "a plus sign before digits" => (format!("+{number}"), number.to_string()),
+        "a blank before digits" => (format!(" {number}"), number.to_string()),
         _ => (format!("{number:#x}"), number.to_string()),
     }
 }

@@ -19,7 +19,7 @@ impl Ctx {
     /// Pulls everything as `reader`.
     ///
     /// # Errors
-    /// [`Stop::Broken`] when pull is refused or has no envelope.
+    /// [`Stop::Violation`] when pull is refused or has no envelope.
     pub async fn pull_all(
         &self,
         reader: &Member,
@@ -42,7 +42,7 @@ impl Ctx {
         let pulled: PullResponse = match (answer.accepted("pull by a member"), deed.clone()) {
             (Ok(pulled), _) => pulled,
             // What could be read before, and can't be any more, is the doing of what was done in between.
-            (Err(Stop::Broken(finding)), Some((done, after)))
+            (Err(Stop::Violation(finding)), Some((done, after)))
                 if answer.is_success() && self.world.seen.pulled.load(Ordering::Relaxed) =>
             {
                 return Err(changed(done, &answer, after, &format!("{UNREADABLE}: {}", finding.observed)));
@@ -56,7 +56,7 @@ impl Ctx {
             if let (Some((deed, after)), Some(difference)) = (deed, behind) {
                 return Err(changed(deed, &answer, after, &difference));
             }
-            return Err(answer.broken(
+            return Err(answer.violation(
                 format!("the current envelope, as knownPayloadVersion {known} isn't the current {}", repo.version()),
                 format!("unchanged: {}, no envelope", pulled.unchanged),
             ));
@@ -67,7 +67,7 @@ impl Ctx {
     /// The server serves exactly what `repo` says; `after` completes "… after …".
     ///
     /// # Errors
-    /// [`Stop::Broken`] with the first difference.
+    /// [`Stop::Violation`] with the first difference.
     pub async fn holds(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
         let deed = self.last_deed();
         let (answer, manifest, envelope) = self.pull_after(reader, repo, Some((deed.clone(), after))).await?;
@@ -81,7 +81,7 @@ impl Ctx {
     /// The server serves exactly what `repo` says, and `reader` can decrypt it with its own wrapped key.
     ///
     /// # Errors
-    /// [`Stop::Broken`].
+    /// [`Stop::Violation`].
     pub async fn readable(&self, reader: &Member, repo: &Repo, after: &str) -> Result<(), Stop> {
         let deed = self.last_deed();
         let (answer, manifest, envelope) = self.pull_after(reader, repo, Some((deed.clone(), after))).await?;
@@ -93,8 +93,8 @@ impl Ctx {
                 self.world.seen.known.found(self.check_id(), repo, reader);
                 Ok(())
             }
-            Ok(_) => Err(answer.broken("the member reads the payload that was written", "another payload")),
-            Err(reason) => Err(answer.broken("the member unwraps its key and decrypts the payload", reason)),
+            Ok(_) => Err(answer.violation("the member reads the payload that was written", "another payload")),
+            Err(reason) => Err(answer.violation("the member unwraps its key and decrypts the payload", reason)),
         }
     }
 }
@@ -103,7 +103,7 @@ impl Answer<'_> {
     /// The answer carries nothing of what a repository holds: no envelope, no wrapped key.
     ///
     /// # Errors
-    /// [`Stop::Broken`] when it does.
+    /// [`Stop::Violation`] when it does.
     pub fn keeps_secret(&self, repo: &Repo) -> Result<(), Stop> {
         let text = String::from_utf8_lossy(&self.body);
         let wrapped = repo.manifest.members.iter().map(|entry| entry.wrapped_data_key.ciphertext.as_str());
@@ -133,7 +133,7 @@ pub fn changed(deed: Option<Arc<Exchange>>, shown: &Answer<'_>, after: &str, dif
     if let Some(deed) = deed {
         finding.evidence.extend(finding.exchange.replace(deed));
     }
-    Stop::Broken(Box::new(finding))
+    Stop::Violation(Box::new(finding))
 }
 
 /// The first difference between two manifests; the order of members means nothing.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::auth::redeem_late;
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::token::{expired_member, forgeries};
 use super::{Answer, Auth, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
@@ -63,7 +63,7 @@ impl<'c> Codes<'c> {
     /// One finding that names whatever deviates.
     ///
     /// # Errors
-    /// [`Stop::Broken`]; [`Stop::Skip`] when nothing was refused.
+    /// [`Stop::Violation`]; [`Stop::Skip`] when nothing was refused.
     fn verdict(&self) -> Outcome {
         if self.refusals.is_empty() {
             return Err(Stop::not_judged("nothing was refused here, so there is no code to look at"));
@@ -80,7 +80,7 @@ impl<'c> Codes<'c> {
         }
         let observed: Vec<_> =
             by_status.iter().map(|(status, what)| format!("status {status} to {}", what.join(", "))).collect();
-        Err(example.broken(format!("status {code}"), observed.join("; ")))
+        Err(example.violation(format!("status {code}"), observed.join("; ")))
     }
 }
 
@@ -174,8 +174,8 @@ async fn bad_nonces(cx: &Ctx) -> Result<Codes<'_>, Stop> {
     let alice = cx.identity();
     let issued = cx.nonce(&alice).await?;
     let used = cx.redeem(&alice, &issued)?;
-    let answer = cx.token(&used).await.map_err(into_trouble)?;
-    answer.must(answer.is_success(), "a signed nonce buys a token", || answer.summary()).map_err(into_trouble)?;
+    let answer = cx.token(&used).await.map_err(to_set_up)?;
+    answer.must(answer.is_success(), "a signed nonce buys a token", || answer.summary()).map_err(to_set_up)?;
     codes.look_at("a used nonce", cx.token(&used).await?);
     let length = base64::decode(&issued).map_or(32, |bytes| bytes.len());
     let mut made_up = vec![0; length];

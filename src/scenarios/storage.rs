@@ -218,7 +218,7 @@ async fn evidence(cx: &Ctx) -> Result<Arc<Evidence>, Stop> {
     let found = storage.evidence.get_or_init(|| gather(cx)).await;
     found.clone().map_err(|missing| match missing {
         Missing::Unasked(reason) => Stop::not_applicable(reason),
-        Missing::Failed(reason) => cx.trouble("the storage to be searched", reason),
+        Missing::Failed(reason) => cx.setup_failed("the storage to be searched", reason),
     })
 }
 
@@ -229,7 +229,7 @@ async fn gather(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
     }
     // What fails in it is another check's failure; what was sent until then is looked for.
     let _ = lifecycle(cx).await;
-    let secrets = cx.world.seen.ledger.everything();
+    let secrets = cx.world.seen.secrets.everything();
     if let Some(path) = &storage.save {
         scan::save(path, &secrets).map_err(|error| Missing::Failed(error.to_string()))?;
         if storage.sources.is_empty() {
@@ -268,7 +268,7 @@ async fn hold_to(cx: &Ctx, rule: &Rule) -> Outcome {
             let first = findings.next();
             findings.for_each(|finding| cx.warn(finding));
             if let Some(first) = first {
-                return Err(Stop::Broken(Box::new(first)));
+                return Err(Stop::Violation(Box::new(first)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::counters::reached;
 use super::gates::{is_accepted, send, spelled};
 use super::variants::Variants;
@@ -194,7 +194,7 @@ fn epochs_spelled(mut request: Value, spelling: &str) -> bytes::Bytes {
 }
 
 async fn at_epoch(cx: &Ctx, alice: &Member, carol: &Identity) -> Result<Repo, Stop> {
-    let repo = reached(cx, alice, 1, EPOCH).await.map_err(into_trouble)?;
+    let repo = reached(cx, alice, 1, EPOCH).await.map_err(to_set_up)?;
     let mut repo =
         repo.ok_or_else(|| Stop::not_applicable(format!("the server lets no repository begin at epoch {EPOCH}")))?;
     cx.enrol(alice, &mut repo, carol).await?;

@@ -1,7 +1,7 @@
 //! Two deployments that share nothing (SPEC §3): what one of them has issued is worth nothing at the other.
 
 use super::check::checks;
-use super::context::{Place, Site, into_trouble};
+use super::context::{Place, Site, to_set_up};
 use super::{Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
 
@@ -40,8 +40,8 @@ async fn tokens(cx: &Ctx) -> Outcome {
         }
         // Both tokens are good where they come from, so that it was the place.
         for (site, token, repo) in [(abroad, &there, &repo), (home, &at_home, &mine)] {
-            let pulled = site.pull(token, &repo.pull_request(0)).await.map_err(into_trouble)?;
-            pulled.accepted::<crate::wire::PullResponse>("a pull with its own token").map_err(into_trouble)?;
+            let pulled = site.pull(token, &repo.pull_request(0)).await.map_err(to_set_up)?;
+            pulled.accepted::<crate::wire::PullResponse>("a pull with its own token").map_err(to_set_up)?;
         }
     }
     Ok(())
@@ -50,8 +50,8 @@ async fn tokens(cx: &Ctx) -> Outcome {
 async fn create(site: Site<'_>, owner: &Member) -> Result<Repo, Stop> {
     let repo = Repo::new(owner);
     site.cx.watch(&repo);
-    let answer = site.create(owner, &repo.create_request()).await.map_err(into_trouble)?;
-    answer.accepted::<crate::wire::VaultManifest>("createRepo").map_err(into_trouble)?;
+    let answer = site.create(owner, &repo.create_request()).await.map_err(to_set_up)?;
+    answer.accepted::<crate::wire::VaultManifest>("createRepo").map_err(to_set_up)?;
     Ok(repo)
 }
 
@@ -71,7 +71,7 @@ fn request(
         Operation::RemoveMember => serde_json::to_vec(&repo.remove_request(&owner.id, &repo.rotation(owner, &[owner]))),
         _ => return Ok((repo.id().to_owned(), None)),
     };
-    let body = value.map_err(|error| cx.trouble("a request", error.to_string()))?;
+    let body = value.map_err(|error| cx.setup_failed("a request", error.to_string()))?;
     Ok((repo.id().to_owned(), Some(body.into())))
 }
 
@@ -84,8 +84,8 @@ async fn nonces(cx: &Ctx) -> Outcome {
         let expected = format!("{} refuses a nonce that it hasn't issued", abroad.place);
         answer.must(!answer.is_success(), &expected, || format!("a token for a nonce of {}", home.place))?;
         answer.refused_somehow("a nonce of another deployment")?;
-        let own = home.token(&request).await.map_err(into_trouble)?;
-        own.accepted::<crate::wire::TokenResponse>("the nonce where it was issued").map_err(into_trouble)?;
+        let own = home.token(&request).await.map_err(to_set_up)?;
+        own.accepted::<crate::wire::TokenResponse>("the nonce where it was issued").map_err(to_set_up)?;
     }
     Ok(())
 }

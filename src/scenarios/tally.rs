@@ -42,7 +42,7 @@ impl<'c> Tally<'c> {
     /// Sends a request and counts its answer. A connection that is closed instead is no refusal, but lets nobody in either.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when the server is gone.
+    /// [`Stop::SetupFailed`] when the server is gone.
     pub async fn attempt(&mut self, what: impl Into<String>, call: Call<'_>) -> Result<bool, Stop> {
         let (exchange, result) = self.cx.try_call(call).await;
         match result {
@@ -53,7 +53,7 @@ impl<'c> Tally<'c> {
             }
             Err(error) if error.is_unreachable() => {
                 let observed = self.cx.world.mask(error.to_string());
-                Err(Stop::Trouble(Box::new(Finding::shown("an HTTP answer", observed, exchange))))
+                Err(Stop::SetupFailed(Box::new(Finding::shown("an HTTP answer", observed, exchange))))
             }
             Err(error) => {
                 self.tried += 1;
@@ -72,14 +72,14 @@ impl<'c> Tally<'c> {
     /// The verdict on all attempts; `expected` says what each of them should have met.
     ///
     /// # Errors
-    /// [`Stop::Broken`] when any was let in, [`Stop::Skip`] when a rate limit kept all of them from being tried.
+    /// [`Stop::Violation`] when any was let in, [`Stop::Skip`] when a rate limit kept all of them from being tried.
     pub fn verdict(self, expected: &str) -> Outcome {
         self.cx.remark(format!("{} ways", self.tried));
         if let Some((_, exchange)) = self.let_in.first() {
             let observed = format!("accepted: {}", list(&self.let_in));
             let evidence = self.let_in.iter().skip(1).take(2).map(|(_, exchange)| exchange.clone()).collect();
             let finding = Finding::shown(expected, observed, exchange.clone());
-            return Err(Stop::Broken(Box::new(Finding { evidence, ..finding })));
+            return Err(Stop::Violation(Box::new(Finding { evidence, ..finding })));
         }
         if let Some((_, exchange)) = self.unclean.first() {
             let observed = format!("neither accepted nor refused: {}", list(&self.unclean));

@@ -165,7 +165,7 @@ async fn compared(
         };
         let outcome = match difference {
             None => Ok(()),
-            Some(difference) => Err(answer.broken("an entry is served as it was sent", difference)),
+            Some(difference) => Err(answer.violation("an entry is served as it was sent", difference)),
         };
         tally.note(what.clone(), outcome)?;
     }

@@ -113,10 +113,10 @@ async fn ask(
             }
             _ => "a refusal with a 4xx",
         };
-        return broken.note(what, Err(Stop::Broken(Box::new(found(cx, request, &answer, expected)))));
+        return broken.note(what, Err(Stop::Violation(Box::new(found(cx, request, &answer, expected)))));
     }
     if failed {
-        return unclean.note(what, Err(Stop::Broken(Box::new(found(cx, request, &answer, "no server error")))));
+        return unclean.note(what, Err(Stop::Violation(Box::new(found(cx, request, &answer, "no server error")))));
     }
     broken.note(what, Ok(()))
 }
@@ -151,7 +151,7 @@ async fn headers(cx: &Ctx) -> Outcome {
                 if answer.status.is_redirection() {
                     let what = format!("{} {who} with Accept: */*", operation.one());
                     let finding = found(cx, &usual, &answer, "a refusal with a 4xx");
-                    broken.note(what, Err(Stop::Broken(Box::new(finding))))?;
+                    broken.note(what, Err(Stop::Violation(Box::new(finding))))?;
                 }
                 continue;
             }
@@ -166,7 +166,7 @@ async fn headers(cx: &Ctx) -> Outcome {
                     && answer.status.is_server_error()
                 {
                     let finding = found(cx, &request, &answer, "no server error");
-                    unclean.note(what, Err(Stop::Broken(Box::new(finding))))?;
+                    unclean.note(what, Err(Stop::Violation(Box::new(finding))))?;
                 }
             }
         }

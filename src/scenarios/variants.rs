@@ -18,11 +18,11 @@ impl Variants {
     /// Notes how a variant ended.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] ends the table: what it needs doesn't work.
+    /// [`Stop::SetupFailed`] ends the table: what it needs doesn't work.
     pub fn note(&mut self, variant: impl Into<String>, outcome: Outcome) -> Outcome {
         match outcome {
             Ok(()) => self.tried += 1,
-            Err(Stop::Broken(finding)) => self.broken.push((variant.into(), *finding)),
+            Err(Stop::Violation(finding)) => self.broken.push((variant.into(), *finding)),
             Err(Stop::Skip(_, reason)) => self.skipped.push((variant.into(), reason)),
             Err(trouble) => return Err(trouble),
         }
@@ -45,7 +45,7 @@ impl Variants {
     /// The end of the table: broken if one variant is, with the names of all; skipped if none could be tried.
     ///
     /// # Errors
-    /// [`Stop::Broken`], [`Stop::Skip`].
+    /// [`Stop::Violation`], [`Stop::Skip`].
     pub fn settle(self, cx: &Ctx) -> Outcome {
         if let Some(finding) = summed(&self.stumbled) {
             cx.warn(finding);
@@ -60,7 +60,7 @@ impl Variants {
                 None => Ok(()),
             };
         };
-        Err(Stop::Broken(Box::new(finding)))
+        Err(Stop::Violation(Box::new(finding)))
     }
 
     /// As [`Self::settle`], for what is no more than a warning.
@@ -73,7 +73,7 @@ impl Variants {
     /// As [`Self::warn`], of a habit that other checks may meet as well.
     pub fn warn_once(self, cx: &Ctx, habit: &'static str) {
         let Some(finding) = summed(&self.broken) else { return };
-        if let Err(Stop::Broken(finding)) = cx.told_once(habit, Err(Stop::Broken(Box::new(finding)))) {
+        if let Err(Stop::Violation(finding)) = cx.told_once(habit, Err(Stop::Violation(Box::new(finding)))) {
             cx.warn(*finding);
         }
     }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn broken(observed: &str) -> Outcome {
-        Err(Stop::Broken(Box::new(Finding {
+        Err(Stop::Violation(Box::new(Finding {
             expected: "e".into(),
             observed: observed.into(),
             exchange: None,
@@ -128,6 +128,6 @@ mod tests {
     #[test]
     fn trouble_ends_the_table() {
         let finding = Finding { expected: "e".into(), observed: "o".into(), exchange: None, evidence: Vec::new() };
-        assert!(Variants::default().note("a", Err(Stop::Trouble(Box::new(finding)))).is_err());
+        assert!(Variants::default().note("a", Err(Stop::SetupFailed(Box::new(finding)))).is_err());
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::limits::Limits;
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Auth, Blobs, Hosting, Ledger, Logins, Observer, Refusals, Register};
+use super::{Answers, Auth, Hosting, Logins, Refusals, Register, SealedTexts, Secrets};
 use crate::client::{Exchange, Header, Mask, Transport, TransportError};
 use crate::ground::lock;
 use crate::requirements::Revision;
@@ -123,15 +123,15 @@ pub struct Manners {
 #[derive(Default)]
 pub struct Seen {
     /// What has been seen.
-    pub observer: Observer,
+    pub answers: Answers,
     /// What no server may have.
-    pub ledger: Ledger,
+    pub secrets: Secrets,
     /// Who has logged in with what.
     pub logins: Logins,
     /// Whether a pull was answered with the message.
     pub pulled: AtomicBool,
     /// Sealed texts that were sent and served.
-    pub blobs: Blobs,
+    pub sealed_texts: SealedTexts,
     /// Refusals, and what they must not say.
     pub refusals: Refusals,
     /// Repositories whose state is known.

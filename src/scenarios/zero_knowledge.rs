@@ -58,22 +58,22 @@ pub(super) async fn lifecycle(cx: &Ctx) -> Outcome {
 const ENOUGH: usize = 48;
 
 fn note(cx: &Ctx, class: Class, what: &'static str, bytes: &[u8]) {
-    cx.world.seen.ledger.remember(class, what, cx.check_id(), bytes);
+    cx.world.seen.secrets.remember(class, what, cx.check_id(), bytes);
 }
 
-/// Every answer kept by the observer, searched for everything that it was told to be secret.
+/// Every answer kept by the run, searched for everything that it was told to be secret.
 async fn nothing_leaks(cx: &Ctx) -> Outcome {
     let performed = lifecycle(cx).await;
-    let observer = &cx.world.seen.observer;
-    let (answers, unsearched) = observer.answers();
-    let secrets = cx.world.seen.ledger.never_served();
+    let kept = &cx.world.seen.answers;
+    let (answers, unsearched) = kept.answers();
+    let secrets = cx.world.seen.secrets.never_served();
     let hit = first_found(&searcher_of_answers(&secrets), &answers, |look, kept| {
         Some((kept.clone(), look.at(&kept.body).into_iter().next()?))
     });
     if let Some((kept, found)) = hit {
         let secret = &secrets[found.tag as usize];
         let expected = "no answer holds anything that the server can't know".to_owned();
-        return Err(Stop::Broken(Box::new(Finding {
+        return Err(Stop::Violation(Box::new(Finding {
             expected,
             observed: format!("an answer in {} holds {}", kept.check, secret.seen_as(&found)),
             exchange: Some(kept.exchange.clone()),
@@ -88,10 +88,10 @@ async fn nothing_leaks(cx: &Ctx) -> Outcome {
 /// Every envelope and wrapped key of every answer, as it was met.
 async fn blobs_as_sent(cx: &Ctx) -> Outcome {
     let performed = lifecycle(cx).await;
-    let (served, foreign) = cx.world.seen.blobs.findings();
+    let (served, foreign) = cx.world.seen.sealed_texts.findings();
     if let Some(first) = foreign.into_iter().next() {
         let observed = format!("{} (met in {})", first.finding.observed, first.check);
-        return Err(Stop::Broken(Box::new(Finding { observed, ..first.finding })));
+        return Err(Stop::Violation(Box::new(Finding { observed, ..first.finding })));
     }
     cx.remark(format!("{served} envelopes and wrapped keys were served as they were sent"));
     performed

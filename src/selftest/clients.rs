@@ -29,8 +29,21 @@ pub struct ClientTrial {
     pub related: Vec<&'static str>,
     /// What is wrong with the judgement, if something is.
     pub complaint: Option<String>,
+    /// What whole runs that saw the fault say is to be repaired first: one for each way of judging a client.
+    pub told: Vec<FirstCause>,
     /// Wall time.
     pub took: Duration,
+}
+
+/// What a run of a faulty client tells its author first.
+#[derive(Clone, Debug)]
+pub struct FirstCause {
+    /// The check of the first cause.
+    pub check: &'static str,
+    /// Whether that check names the rule that the fault breaks.
+    pub named: bool,
+    /// How many causes there are.
+    pub causes: usize,
 }
 
 /// The clients to be judged: `None` is the clean one.
@@ -38,10 +51,12 @@ pub fn client_subjects() -> Vec<Option<&'static HabitInfo>> {
     std::iter::once(None).chain(Habit::quirks().map(Some)).chain(Habit::faults().map(Some)).collect()
 }
 
-/// Judges every subject, `jobs` at a time. Results are in their order.
+/// Judges every subject, `jobs` at a time: a fault by the checks that name its rule, or, for its causes, by `all`. Results are in their
+/// order.
 pub async fn run_clients(
     subjects: &[Option<&'static HabitInfo>],
     jobs: usize,
+    all: bool,
     mut progress: impl FnMut(&ClientTrial),
 ) -> Vec<ClientTrial> {
     let queue: VecDeque<_> = subjects.iter().copied().enumerate().collect();
@@ -54,7 +69,7 @@ pub async fn run_clients(
             loop {
                 let next = lock(&queue).pop_front();
                 let Some((position, subject)) = next else { break };
-                if finished.send((position, trial(subject).await)).is_err() {
+                if finished.send((position, trial(subject, all).await)).is_err() {
                     break;
                 }
             }
@@ -69,19 +84,23 @@ pub async fn run_clients(
     results.into_iter().flatten().collect()
 }
 
-async fn trial(subject: Option<&'static HabitInfo>) -> ClientTrial {
+async fn trial(subject: Option<&'static HabitInfo>, all: bool) -> ClientTrial {
     let started = Instant::now();
     let habits = Habits(subject.map(|info| info.habit).into_iter().collect());
     let ways = [Subject::Embedded(habits.clone()), Subject::EmbeddedDriver(habits)];
     let (name, breaks) = (subject.map_or("clean", |info| info.name), subject.and_then(|info| info.breaks));
-    let (mut related, mut complaint) = (Vec::new(), None);
+    let (mut related, mut told, mut complaint) = (Vec::new(), Vec::new(), None);
     for way in ways {
-        let results = judged(way, breaks).await;
+        let results = judged(way, breaks, all).await;
         match breaks {
             None => complaint = complaint.or_else(|| false_alarm(&results, subject.is_none())),
             Some(rule) => {
-                related.extend(catching(&results, rule));
-                if !related.is_empty() {
+                let seen_by = catching(&results, rule);
+                if all && !seen_by.is_empty() {
+                    told.extend(first_cause(&results, rule));
+                }
+                related.extend(seen_by);
+                if !all && !related.is_empty() {
                     break;
                 }
             }
@@ -90,7 +109,14 @@ async fn trial(subject: Option<&'static HabitInfo>) -> ClientTrial {
     if breaks.is_some() && related.is_empty() {
         complaint = Some("survives".into());
     }
-    ClientTrial { name, breaks, related, complaint, took: started.elapsed() }
+    ClientTrial { name, breaks, related, complaint, told, took: started.elapsed() }
+}
+
+fn first_cause(results: &[Arc<CheckResult>], rule: &'static Requirement) -> Option<FirstCause> {
+    let causes = crate::causes::find(results.iter().map(AsRef::as_ref));
+    let first = causes.list().first()?;
+    let named = first.requirements.iter().any(|each| each.id == rule.id);
+    Some(FirstCause { check: first.check, named, causes: causes.list().len() })
 }
 
 /// The checks that see a fault and name its rule; for a MUST, warnings don't count.
@@ -116,9 +142,9 @@ fn false_alarm(results: &[Arc<CheckResult>], clean: bool) -> Option<String> {
 /// The tour never fetches a key, and has bindings in a scene of its own.
 const EXERCISED: fn(&Arc<CheckResult>) -> bool = |result| result.check.id != "client-token/stays-home-get";
 
-async fn judged(subject: Subject, rule: Option<&'static Requirement>) -> Vec<Arc<CheckResult>> {
+async fn judged(subject: Subject, rule: Option<&'static Requirement>, all: bool) -> Vec<Arc<CheckResult>> {
     let related = client_scenarios::all()
-        .filter(|check| rule.is_some_and(|rule| check.info.requirements.iter().any(|each| each.id == rule.id)))
+        .filter(|check| !all && rule.is_some_and(|rule| check.info.requirements.iter().any(|each| each.id == rule.id)))
         .filter_map(|check| globset::Glob::new(check.info.id).ok());
     let config = ClientConfig {
         subject,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub use clients::{ClientTrial, client_subjects, run_clients};
+pub use clients::{ClientTrial, FirstCause, client_subjects, run_clients};
 pub use matrix::{coverage, json, markdown};
 pub use shown_by::list as shown_by;
 pub use stage::{Around, Stage};

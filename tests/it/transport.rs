@@ -359,9 +359,11 @@ fn opening_is_bounded() {
         assert!(sent.to_string().contains("no TLS handshake"), "{sent}");
         assert!(sent.is_unreachable());
         assert!(!transport.is_reachable().await);
-        let volley = transport.volley(vec![post(); 9], bound).await;
+        let volley = transport.send_together(vec![post(); 9], bound).await;
         assert!(volley.results.iter().all(|(result, _)| result.as_ref().is_err_and(TransportError::is_unreachable)));
-        assert!(transport.hold(post(), 0.5, bound).await.finish().await.is_err_and(|error| error.is_unreachable()));
+        assert!(
+            transport.send_partly(post(), 0.5, bound).await.finish().await.is_err_and(|error| error.is_unreachable())
+        );
         assert!(transport.send_both(&post(), &post(), bound).await.is_err_and(|error| error.is_unreachable()));
     });
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());

@@ -10,6 +10,7 @@ use super::{SelftestArgs, UsageError};
 use crate::faults::Fault;
 use crate::ground::shown::count;
 use crate::report::text::clean;
+use crate::selftest::ClientTrial;
 use crate::selftest::causes::{self, Figures, Judged};
 
 /// Judges every fault by all checks, or reads what was found before, and measures what the runs say; 0 when the goals are met, and, of
@@ -154,4 +155,34 @@ fn told(figures: &Figures) -> String {
         part(true)
     ));
     text
+}
+
+/// The least share of the faulty clients, in percent, whose first cause is to name the broken rule: only ever raised.
+const CLIENTS_NAMED: f64 = 90.0;
+
+/// What whole runs of faulty clients say first: misses and figures, and whether that is as good as it was before.
+pub(super) fn of_clients(trials: &[ClientTrial]) -> (String, bool) {
+    let told: Vec<_> = trials.iter().flat_map(|trial| trial.told.iter().map(move |first| (trial, first))).collect();
+    let mut text = String::from("\n");
+    for (trial, first) in told.iter().filter(|(_, first)| !first.named) {
+        let rule = trial.breaks.map_or("", |rule| rule.id);
+        text.push_str(&format!(
+            "MISSED {:40} {rule:28}\n       first {} of {}\n",
+            trial.name,
+            first.check,
+            count(first.causes, "cause")
+        ));
+    }
+    let named = told.iter().filter(|(_, first)| first.named).count();
+    let mut causes: Vec<_> = told.iter().map(|(_, first)| first.causes).collect();
+    causes.sort_unstable();
+    let at =
+        |percent: usize| causes.get((causes.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
+    let share = 100.0 * named as f64 / told.len().max(1) as f64;
+    text.push_str(&format!(
+        "the first cause names the broken rule in {named} of {} runs ({share:.1} %); causes: {} in the median, {} at the 95th percentile\n",
+        told.len(), at(50), at(95)
+    ));
+    // With few runs a share says little.
+    (text, share >= CLIENTS_NAMED || told.len() < 50)
 }

@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use super::super::connection::{Driver, drive};
 use super::super::error::TransportError;
-use super::super::gate::Gate;
 use super::super::io::Traffic;
 use super::super::message::gunzipped;
+use super::super::together::Barrier;
 use super::translate::message_of;
 use super::{GrpcAnswer, GrpcCall};
 use crate::wire::proto::{Code, PREFIX, prefix};
@@ -33,9 +33,9 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!
 /// Data of at most so many bytes is handed over without waiting for room.
 const WITH_HEAD: usize = 16 << 10;
 
-/// Where a call stops until a gate opens: after so many bytes of its data.
+/// Where a call stops until a barrier opens: after so many bytes of its data.
 pub(in super::super) struct Stop {
-    pub(in super::super) gate: Gate,
+    pub(in super::super) barrier: Barrier,
     pub(in super::super) after: usize,
 }
 
@@ -160,10 +160,10 @@ fn request(uri: http::Uri, metadata: &HeaderMap, call: &GrpcCall) -> Request<()>
 
 /// Sends what a stream carries, as fast as the other side takes it.
 async fn send_data(mut stream: SendStream<Bytes>, mut data: Bytes, stop: Option<Stop>) -> Result<(), h2::Error> {
-    if let Some(Stop { gate, after }) = stop {
+    if let Some(Stop { barrier, after }) = stop {
         let rest = data.split_off(after.min(data.len()));
         send_part(&mut stream, data, false).await?;
-        gate.passed().await;
+        barrier.passed().await;
         data = rest;
     }
     send_part(&mut stream, data, true).await

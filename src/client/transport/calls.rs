@@ -8,11 +8,11 @@ use http::HeaderMap;
 use super::Transport;
 use crate::client::dial::Deadline;
 use crate::client::error::TransportError;
-use crate::client::gate::{Gate, share_of};
 use crate::client::grpc::{self, GrpcAnswer, GrpcCall, GrpcConnection};
 use crate::client::io::Stream;
 use crate::client::message::{RawAnswer, RawRequest};
 use crate::client::profile::Profile;
+use crate::client::together::{Barrier, share_of};
 
 impl Transport {
     /// Why a request can't be sent, if only the other profile can say it.
@@ -36,13 +36,13 @@ impl Transport {
         &self,
         connection: &mut GrpcConnection,
         request: &RawRequest,
-        stop: Option<(Gate, Option<f64>)>,
+        stop: Option<(Barrier, Option<f64>)>,
     ) -> Result<RawAnswer, TransportError> {
         let (method, call) = grpc::call_of(request)?;
         let length = call.data.len();
-        let stop = stop.map(|(gate, share)| {
+        let stop = stop.map(|(barrier, share)| {
             let after = share.map_or(length.saturating_sub(1), |share| share_of(length, share));
-            grpc::Stop { gate, after }
+            grpc::Stop { barrier, after }
         });
         let answer = self.raw_call(connection, &call, request.answer_limit, stop).await?;
         grpc::answer_of(method, answer, length)
@@ -71,18 +71,18 @@ impl Transport {
         Ok((uri, metadata))
     }
 
-    /// Makes a call over a byte stream of its own, which stops at a gate: after a share of its data, or else before the last byte.
+    /// Makes a call over a byte stream of its own, which stops at a barrier: after a share of its data, or else before the last byte.
     pub(in crate::client) async fn call_over(
         &self,
         stream: Stream,
         request: &RawRequest,
-        gate: Gate,
+        barrier: Barrier,
         share: Option<f64>,
     ) -> Result<RawAnswer, TransportError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let traffic = stream.traffic();
         let mut connection = GrpcConnection::over(stream, traffic).await?;
-        self.call(&mut connection, request, Some((gate, share))).await
+        self.call(&mut connection, request, Some((barrier, share))).await
     }
 
     /// Makes a call as it is, on a connection of its own: what no client would send, too.

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::subject::{Exit, Ran};
-use super::super::vault::{Bend, Op, Record};
+use super::super::vault::{Bend, Op, Record, reading};
 use super::{before, each, entries};
+use crate::codec::DataKey;
 use crate::scenarios::Finding;
 
 /// The expected version is one that this member has read or written.
@@ -182,8 +183,9 @@ fn gone<'m>(record: &Record, manifest: Option<&'m Value>) -> impl Iterator<Item 
 fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (String, String)> {
     let broken = |expected: &str, observed: String| Err((expected.to_owned(), observed));
     let epoch = record.field("/newKeyEpoch").or_else(|| record.field("/envelope/keyEpoch"));
-    let epoch = epoch.and_then(Value::as_i64).unwrap_or_default();
-    if let Some(old) = manifest.and_then(|manifest| manifest["keyEpoch"].as_i64())
+    // That an epoch is an integer is another rule's.
+    if let Some(epoch) = epoch.and_then(Value::as_i64)
+        && let Some(old) = manifest.and_then(|manifest| manifest["keyEpoch"].as_i64())
         && epoch <= old
     {
         return broken("a removal goes to the next epoch", format!("epoch {epoch} after {old}"));
@@ -218,8 +220,12 @@ fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (
     }
     let Some(sealed) = envelope(record) else { return Ok(()) };
     let old_keys = ran.keys.iter().filter(|forged| forged.repo == sealed.repo_id);
-    if old_keys.clone().any(|forged| super::super::vault::reading::open(&forged.key, &sealed).is_some()) {
+    if old_keys.clone().any(|forged| reading::open(&forged.key, &sealed).is_some()) {
         return broken("a removal comes with a new data key", "the payload is under the old one".into());
+    }
+    let mut made = old_keys.flat_map(|forged| reading::derived(&forged.key, sealed.key_epoch));
+    if made.any(|key| reading::open(&DataKey::new(key), &sealed).is_some()) {
+        return broken("who goes can't make the new data key of the old one", "it is a hash of the old one".into());
     }
     Ok(())
 }

@@ -206,6 +206,23 @@ pub(in super::super) fn certificate(evidence: &Evidence, bends: &[Bend]) -> Judg
     Judgement::of(findings, tried, "certificate", missing)
 }
 
+/// Who is given `https://` goes on with TLS, also where a locator names no scheme.
+pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        tried += ran.at_vault().filter(|record| record.over == Channel::Tls).count();
+        let plain = ran.at_vault().find(|record| record.over == Channel::Plain);
+        let expected = "nothing is sent in clear text to a vault whose address is https://";
+        findings.extend(plain.map(|record| finding(ran, Some(record), expected, "a request was, to the same port")));
+    }
+    Judgement::of(
+        if tried == 0 { Vec::new() } else { findings },
+        tried,
+        "request",
+        "it doesn't reach a vault over https://",
+    )
+}
+
 /// A client that gets no answer gives up.
 pub(in super::super) fn gives_up(evidence: &Evidence, _: &[Bend]) -> Judgement {
     let Some(ran) = evidence.run(Bend::Hang) else { return Judgement::NotExercised("it wasn't tried".into()) };

@@ -80,7 +80,9 @@ pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement 
             if reading::open(&forged.key, &envelope).is_none() && findings.is_empty() {
                 let expected =
                     "a pushed payload opens under the repository's data key, bound to its id, version and epoch";
-                findings.push(finding(ran, Some(record), expected, "it doesn't"));
+                let others: Vec<_> = ran.keys.iter().map(|other| other.key.clone()).collect();
+                let observed = reading::why_not(&forged.key, &others, &envelope);
+                findings.push(finding(ran, Some(record), expected, observed));
             }
         }
     }
@@ -89,7 +91,23 @@ pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement 
 
 /// The plaintext has the members of §5.
 pub(in super::super) fn shape(evidence: &Evidence, bends: &[Bend]) -> Judgement {
-    inside(evidence, bends, |payload, _, _| Some(shape_of(payload)))
+    inside(evidence, bends, |payload, forged, _| {
+        Some(shape_of(payload).and_then(|()| in_milliseconds(payload, forged)))
+    })
+}
+
+/// How far from now a time in seconds may be and still be taken for one: a year.
+const NEAR: i64 = 366 * 86_400;
+
+/// Times are milliseconds (§2): of an account that the client adds, the last use is no time of today in seconds.
+fn in_milliseconds(payload: &Value, forged: &Forged) -> Result<(), (String, String)> {
+    let now = crate::client::clock::now_ms() / 1000;
+    let added = own(payload).filter(|account| !own(&forged.payload).any(|old| old["uuid"] == account["uuid"]));
+    let mut times = added.filter_map(|account| account["lastUsed"].as_i64());
+    match times.find(|time| (time - now).abs() < NEAR) {
+        Some(time) => Err(("times are in milliseconds".into(), format!("lastUsed is {time}, which is now in seconds"))),
+        None => Ok(()),
+    }
 }
 
 pub(in super::super) fn shape_of(payload: &Value) -> Result<(), (String, String)> {
@@ -185,6 +203,40 @@ pub(in super::super) fn keeps(evidence: &Evidence, bends: &[Bend]) -> Judgement 
         let expected = "what other members have written is there after a push";
         Some(lost.map_or(Ok(()), |what| Err((expected.into(), format!("{what} is gone")))))
     })
+}
+
+/// What somebody else has changed, added and deleted between a pull and a push is so after the retry.
+pub(in super::super) fn reapplies(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
+    for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
+        for (record, envelope, under) in pushes(ran) {
+            let Some(forged) = under.filter(|_| record.is_done()) else { continue };
+            let earlier = ran.keys.iter().filter(|old| old.repo == forged.repo && old.epoch == forged.epoch);
+            let earlier: Vec<_> = earlier.take_while(|old| !std::ptr::eq(*old, forged)).collect();
+            let Some(payload) = reading::open(&forged.key, &envelope).filter(|_| !earlier.is_empty()) else { continue };
+            tried += 1;
+            let is_gone = |old: &&Value| !own(&forged.payload).any(|now| now["uuid"] == old["uuid"]);
+            // Who changes an account that was deleted meanwhile may write it.
+            let as_it_was = |old: &Value| own(&payload).any(|now| now["uuid"] == old["uuid"] && same(old, now));
+            let back = earlier.iter().flat_map(|old| own(&old.payload)).filter(is_gone).any(as_it_was);
+            let observed = match lost(&forged.payload, &payload, is_known) {
+                Some(what) => format!("{what} is gone, or isn't what they have made it"),
+                None if back => "an account is there again that somebody else had deleted".into(),
+                None => continue,
+            };
+            if findings.is_empty() {
+                let expected = "what others have changed meanwhile is so after a conflict";
+                findings.push(finding(ran, Some(record), expected, observed));
+            }
+        }
+    }
+    Judgement::of(findings, tried, "payload", MISSING)
+}
+
+/// Whether an account is what it was.
+fn same(old: &Value, now: &Value) -> bool {
+    let members = old.as_object().into_iter().flatten();
+    members.filter(|(name, _)| !MAY_CHANGE.contains(&name.as_str())).all(|(name, value)| now[name] == *value)
 }
 
 /// What of the members that 0.2 doesn't know is missing in a payload, at whatever depth.

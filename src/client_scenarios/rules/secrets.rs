@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_USER, MARKED_UUID};
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::subject::Ran;
-use super::super::vault::reading::bytes_of;
+use super::super::vault::reading::{bytes_of, made_of_public, open};
 use super::super::vault::{Bend, Record};
 use super::entries;
 use crate::codec::{DataKey, base64, key_wrap, signature};
@@ -31,6 +31,25 @@ pub(in super::super) fn zero_knowledge(evidence: &Evidence, _: &[Bend]) -> Judge
         }
     }
     Judgement::of(findings, tried, "request", "nothing is asked for")
+}
+
+/// No payload opens under a key that the server can make itself.
+pub(in super::super) fn data_key(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+    let (mut findings, mut tried) = (Vec::new(), 0);
+    for ran in bends.iter().chain([&Bend::Honest]).filter_map(|bend| evidence.run(*bend)) {
+        let known = Known::of(ran);
+        let keys: Vec<[u8; 32]> = known.ed25519.iter().chain(&known.x25519).copied().collect();
+        for record in ran.at_vault() {
+            let Some(sealed) = envelope(record) else { continue };
+            tried += 1;
+            let mut made = made_of_public(&sealed.repo_id, &keys).into_iter();
+            if let Some((_, of)) = made.find(|(key, _)| open(key, &sealed).is_some()).filter(|_| findings.is_empty()) {
+                let expected = "a data key is made of nothing that the server knows";
+                findings.push(finding(ran, Some(record), expected, format!("the payload opens under {of}")));
+            }
+        }
+    }
+    Judgement::of(findings, tried, "payload", "nothing is written")
 }
 
 /// A text as it is searched for: ids are written with hyphens or without, and in either case.
@@ -64,7 +83,7 @@ impl Known {
         }
         let opened = known.envelopes.iter().flat_map(|sealed| {
             let keys = ran.keys_of(sealed).into_iter();
-            keys.filter_map(|key| super::super::vault::reading::open(key, sealed)).collect::<Vec<_>>()
+            keys.filter_map(|key| open(key, sealed)).collect::<Vec<_>>()
         });
         let payloads: Vec<Value> = opened.chain(ran.keys.iter().map(|forged| forged.payload.clone())).collect();
         // The last accounts of many are those that were added.
@@ -123,7 +142,7 @@ impl Known {
             return Some("a private X25519 key");
         }
         let key = DataKey::new(*bytes);
-        let opens = |envelope: &EncryptedEnvelope| super::super::vault::reading::open(&key, envelope).is_some();
+        let opens = |envelope: &EncryptedEnvelope| open(&key, envelope).is_some();
         self.envelopes.iter().any(opens).then_some("a data key")
     }
 }

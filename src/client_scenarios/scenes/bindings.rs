@@ -7,7 +7,7 @@ use super::super::rules::entries;
 use super::super::vault::state::Moment;
 use super::super::vault::{Bend, Channel, Issuer, Op, Place};
 use super::removal::{Middle, last_removal};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, invitation_of, unwrap};
+use super::{House, Outcome, PLAIN_ID, Stop, invitation_of, unwrap, violation};
 use crate::client::Identity;
 use crate::wire::MemberEntry;
 
@@ -34,7 +34,7 @@ fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), Stop> {
         return Ok(());
     }
     let expected = "nothing is wrapped to a served key that wasn't verified";
-    Err(broken(request.as_ref(), expected, format!("the new data key was, though {why}")))
+    Err(violation(request.as_ref(), expected, format!("the new data key was, though {why}")))
 }
 
 /// A removal that only prepares what is looked at.
@@ -42,8 +42,8 @@ async fn removed(talker: &mut Talker<'_>, house: &House, repo: &Value, leaver: &
     let asked = json!({ "repo": repo, "memberId": leaver.id });
     match talker.ask(&house.client, "remove", asked).await {
         Ok(_) => Ok(()),
-        Err(Failure::Unsupported) => Err(Stop::Missing("the adapter doesn't support remove".into())),
-        Err(failure) => Err(Stop::Missing(format!("no member can be removed where all is well ({failure})"))),
+        Err(Failure::Unsupported) => Err(Stop::NotExercised("the adapter doesn't support remove".into())),
+        Err(failure) => Err(Stop::NotExercised(format!("no member can be removed where all is well ({failure})"))),
     }
 }
 
@@ -69,7 +69,7 @@ async fn silent(talker: &mut Talker<'_>) -> Outcome {
         }
         let expected = "a repository is read whatever its issuer does";
         let repo = match house.enter(talker, &locator.encode(), expected).await {
-            Err(Stop::Broken(_)) => continue,
+            Err(Stop::Violation(_)) => continue,
             entered => entered?,
         };
         Middle::OldSignature.swap(&house, &stayer, &middle);
@@ -195,7 +195,7 @@ async fn invited(talker: &mut Talker<'_>) -> Outcome {
     Middle::Unsigned.swap(&house, &guest, &middle);
     let asked = invitation_of(&guest, &repo);
     if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
-        return Err(Stop::Missing("the adapter doesn't support invite".into()));
+        return Err(Stop::NotExercised("the adapter doesn't support invite".into()));
     }
     let records = house.vault.records();
     let wrong = records
@@ -204,7 +204,7 @@ async fn invited(talker: &mut Talker<'_>) -> Outcome {
         .find(|record| record.field("/member").is_some_and(|entry| unwrap(&middle, entry).is_some()));
     let expected = "an invitation wraps to the key that the invite request names";
     let observed = "it was wrapped to another one, which the server had put into the roster";
-    wrong.map_or(Ok(String::new()), |record| Err(broken(Some(record), expected, observed)))
+    wrong.map_or(Ok(String::new()), |record| Err(violation(Some(record), expected, observed)))
 }
 
 async fn kept(talker: &mut Talker<'_>) -> Outcome {
@@ -214,7 +214,7 @@ async fn kept(talker: &mut Talker<'_>) -> Outcome {
     let before = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
     removed(talker, &house, &repo, &leaver).await?;
     let Some(request) = last_removal(&house) else {
-        return Err(Stop::Missing("removeMember was never asked for".into()));
+        return Err(Stop::NotExercised("removeMember was never asked for".into()));
     };
     let expected = "an entry that a removal wraps anew has the binding that was served with its keys";
     let mut looked_at = 0;
@@ -227,9 +227,9 @@ async fn kept(talker: &mut Talker<'_>) -> Outcome {
         let whose =
             if old.ed25519_public_key == house.own.0 { "its own entry" } else { "the entry of a member who stays" };
         match entry["keyBindingSig"].as_str() {
-            None => return Err(broken(Some(&request), expected, format!("{whose} has none"))),
+            None => return Err(violation(Some(&request), expected, format!("{whose} has none"))),
             sent if sent != old.key_binding_sig.as_deref() => {
-                return Err(broken(Some(&request), expected, format!("{whose} has another one")));
+                return Err(violation(Some(&request), expected, format!("{whose} has another one")));
             }
             _ => {}
         }
@@ -246,9 +246,9 @@ async fn certificate(talker: &mut Talker<'_>) -> Outcome {
     let asked = records.iter().find(|record| record.place == Place::Elsewhere && record.over == Channel::WrongTls);
     let expected = "the issuer's keys are taken from nobody whose certificate is wrong";
     match (asked, answer) {
-        (Some(record), _) => Err(broken(Some(record), expected, "they were asked for over such a connection")),
-        (None, Err(Failure::Unsupported)) => Err(Stop::Missing("the adapter doesn't support remove".into())),
-        (None, Ok(_)) => Err(Stop::Missing("the issuer isn't asked for a removal".into())),
+        (Some(record), _) => Err(violation(Some(record), expected, "they were asked for over such a connection")),
+        (None, Err(Failure::Unsupported)) => Err(Stop::NotExercised("the adapter doesn't support remove".into())),
+        (None, Ok(_)) => Err(Stop::NotExercised("the issuer isn't asked for a removal".into())),
         (None, Err(_)) => Ok(String::new()),
     }
 }

@@ -8,7 +8,7 @@ use super::super::rules::payloads;
 use super::super::vault::reading::open;
 use super::super::vault::state::Moment;
 use super::super::vault::{Bend, Op};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, must, unwrap};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, must, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
@@ -75,7 +75,7 @@ async fn same(talker: &mut Talker<'_>) -> Outcome {
     match payloads::lost(&others, &now, payloads::is_known) {
         Some(lost) => {
             let expected = "after a conflict what others have written is there, wherever in the payload it stands";
-            Err(broken(house.last(Op::Push).as_ref(), expected, format!("{lost} is gone")))
+            Err(violation(house.last(Op::Push).as_ref(), expected, format!("{lost} is gone")))
         }
         None => Ok("4 conflicts".into()),
     }
@@ -113,11 +113,11 @@ async fn unknown(talker: &mut Talker<'_>) -> Outcome {
         if let Some(lost) = payloads::lost_unknown(&before, &payload) {
             let expected = "members that 0.2 doesn't know are there after a conflict, and after a removal";
             let op = if verb == "put" { Op::Push } else { Op::Remove };
-            return Err(broken(house.last(op).as_ref(), expected, format!("{lost} is gone after a {verb}")));
+            return Err(violation(house.last(op).as_ref(), expected, format!("{lost} is gone after a {verb}")));
         }
     }
     match written {
-        0 => Err(Stop::Missing("it neither puts nor removes where payloads have unknown members".into())),
+        0 => Err(Stop::NotExercised("it neither puts nor removes where payloads have unknown members".into())),
         written => Ok(crate::ground::shown::count(written, "write")),
     }
 }
@@ -128,16 +128,16 @@ async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: 
     talker.ask(&house.client, "put", asked).await.map_err(must("put", expected))?;
     let push = house.last(Op::Push);
     let Some(payload) = held(house) else {
-        return Err(Stop::Missing("what it pushes can't be opened".into()));
+        return Err(Stop::NotExercised("what it pushes can't be opened".into()));
     };
     let expected =
         "after a conflict a change is applied again to what was pulled: the account is there once, as it was put";
     let now = of(&payload, &wanted["uuid"]);
     match now.as_slice() {
-        [] => Err(broken(push.as_ref(), expected, "it isn't there")),
+        [] => Err(violation(push.as_ref(), expected, "it isn't there")),
         [only] if only["accessToken"] == wanted["accessToken"] => Ok(()),
-        [_] => Err(broken(push.as_ref(), expected, "it is as somebody else has written it")),
-        more => Err(broken(push.as_ref(), expected, format!("it is there {} times", more.len()))),
+        [_] => Err(violation(push.as_ref(), expected, "it is as somebody else has written it")),
+        more => Err(violation(push.as_ref(), expected, format!("it is there {} times", more.len()))),
     }
 }
 
@@ -148,7 +148,7 @@ async fn lost(talker: &mut Talker<'_>) -> Outcome {
         let repo = house.enter_plainly(talker).await?;
         let new = account("unanswered");
         let answer = match talker.ask(&house.client, "put", json!({ "repo": repo, "account": new })).await {
-            Err(Failure::Unsupported) => return Err(Stop::Missing("the adapter doesn't support put".into())),
+            Err(Failure::Unsupported) => return Err(Stop::NotExercised("the adapter doesn't support put".into())),
             // That it doesn't know is a right answer.
             Err(Failure::Refused(..)) => {
                 told += 1;
@@ -158,23 +158,23 @@ async fn lost(talker: &mut Talker<'_>) -> Outcome {
         };
         let push = house.last(Op::Push);
         let Some(payload) = held(&house) else {
-            return Err(Stop::Missing("what it pushes can't be opened".into()));
+            return Err(Stop::NotExercised("what it pushes can't be opened".into()));
         };
         if !payload.to_string().contains(&house.canary) {
             let expected = "what others have written is there after a push that got no answer";
-            return Err(broken(push.as_ref(), expected, "it is gone"));
+            return Err(violation(push.as_ref(), expected, "it is gone"));
         }
         // With the other's write in between, there is a version of the number that the client's own would have had.
         let between = house.vault.state().keys.last().map(|forged| forged.payload.clone());
         if let Some(lost) = between.and_then(|written| payloads::lost(&written, &payload, payloads::is_known)) {
             let expected = "what another member writes while a push gets no answer is there afterwards";
-            return Err(broken(push.as_ref(), expected, format!("{}, {lost} is gone", bend.what())));
+            return Err(violation(push.as_ref(), expected, format!("{}, {lost} is gone", bend.what())));
         }
         let count = of(&payload, &new["uuid"]).len();
         if answer && count != 1 {
             let expected = "a put that is told as done has put the account there, once";
             let observed = format!("{}, it is there {count} times", bend.what());
-            return Err(broken(push.as_ref(), expected, observed));
+            return Err(violation(push.as_ref(), expected, observed));
         }
         done += usize::from(answer);
         let records = house.vault.records();
@@ -185,7 +185,7 @@ async fn lost(talker: &mut Talker<'_>) -> Outcome {
         });
         if let Some((_, (record, _))) = again {
             let expected = "an IV is used for one payload only, also when nobody says what became of the first";
-            return Err(broken(Some(record), expected, "an earlier payload under this key has the same IV"));
+            return Err(violation(Some(record), expected, "an earlier payload under this key has the same IV"));
         }
     }
     Ok(format!("{done} done, {told} told as failed"))

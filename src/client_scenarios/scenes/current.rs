@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
-use super::super::vault::reading::open;
+use super::super::vault::reading::{derived, open};
 use super::super::vault::{Bend, Op, Record};
-use super::removal::{derived, last_removal};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, invitation_of, opened, unwrap};
+use super::removal::last_removal;
+use super::{House, Outcome, PLAIN_ID, Site, Stop, invitation_of, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
 
@@ -36,12 +36,12 @@ async fn removal(
     let request = last_removal(house).filter(|_| house.vault.records().len() > before);
     let (Ok(_), Some(request)) = (&answer, request) else {
         let why = answer.err().map_or_else(String::new, |failure| format!(" ({failure})"));
-        return Err(Stop::Missing(format!("no member was removed{why}")));
+        return Err(Stop::NotExercised(format!("no member was removed{why}")));
     };
     rises(&request, epoch)?;
     let own = entries(&request).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
     let key = own.and_then(|(_, entry)| house.unwrap(entry));
-    let key = key.ok_or_else(|| Stop::Missing("the owner can't unwrap the new data key".into()))?;
+    let key = key.ok_or_else(|| Stop::NotExercised("the owner can't unwrap the new data key".into()))?;
     Ok((request, key))
 }
 
@@ -51,7 +51,7 @@ fn rises(request: &Record, before: Option<i64>) -> Result<(), Stop> {
     match (named, before) {
         (Some(named), Some(before)) if named <= before => {
             let expected = "newKeyEpoch of a removal is above the epoch of the repository, each time";
-            Err(broken(Some(request), expected, format!("it is {named} at epoch {before}")))
+            Err(violation(Some(request), expected, format!("it is {named} at epoch {before}")))
         }
         _ => Ok(()),
     }
@@ -84,21 +84,21 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
     let stays = "everybody but the removed member stays, and gets the new data key";
     if roster.iter().any(|(_, entry)| entry["ed25519PublicKey"] == expelled.id) {
         let expected = "who isn't a member any longer is in no later roster";
-        return Err(broken(Some(&request), expected, "a member is in it again that somebody else had removed"));
+        return Err(violation(Some(&request), expected, "a member is in it again that somebody else had removed"));
     }
     if !reads(&late) {
-        return Err(broken(Some(&request), stays, "a member who came after the client's last read doesn't"));
+        return Err(violation(Some(&request), stays, "a member who came after the client's last read doesn't"));
     }
     if let Some(at) = crowd.iter().position(|member| !reads(member)) {
         let observed = format!("in a roster of {} the member at place {} doesn't", crowd.len() + 5, at + 5);
-        return Err(broken(Some(&request), stays, observed));
+        return Err(violation(Some(&request), stays, observed));
     }
     let opens = "the rotated payload opens under the new data key, bound to its header";
-    let sealed = envelope(&request).ok_or_else(|| broken(Some(&request), opens, "there is none"))?;
-    let payload = opened(&key, &sealed, &request, opens)?;
+    let sealed = envelope(&request).ok_or_else(|| violation(Some(&request), opens, "there is none"))?;
+    let payload = opened(&key, &[house.key.clone()], &sealed, &request, opens)?;
     let kept = "what was written after the client's last read is there after a removal";
     match payloads::lost(&written, &payload, payloads::is_known) {
-        Some(lost) => Err(broken(Some(&request), kept, format!("{lost} is gone"))),
+        Some(lost) => Err(violation(Some(&request), kept, format!("{lost} is gone"))),
         None => {
             between(talker).await?;
             at_the_same_epoch(talker).await?;
@@ -120,7 +120,7 @@ async fn between(talker: &mut Talker<'_>) -> Result<(), Stop> {
     match lost {
         Some(lost) => {
             let expected = "what was written after the client's last removal is there after the next one";
-            Err(broken(Some(&request), expected, format!("{lost} is gone")))
+            Err(violation(Some(&request), expected, format!("{lost} is gone")))
         }
         None => Ok(()),
     }
@@ -136,7 +136,7 @@ async fn at_the_same_epoch(talker: &mut Talker<'_>) -> Result<(), Stop> {
     let payload = envelope(&request).and_then(|sealed| open(&key, &sealed));
     if let Some(lost) = written.zip(payload).and_then(|(old, now)| payloads::lost(&old, &now, payloads::is_known)) {
         let expected = "what was written after the client's last read is there after a removal";
-        return Err(broken(Some(&request), expected, format!("{lost} is gone")));
+        return Err(violation(Some(&request), expected, format!("{lost} is gone")));
     }
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -146,7 +146,7 @@ async fn at_the_same_epoch(talker: &mut Talker<'_>) -> Result<(), Stop> {
     if own.and_then(|(_, entry)| unwrap(&late, entry)).is_none_or(|own| own != key) {
         let expected = "everybody but the removed member stays, and gets the new data key";
         let observed = "a member who came after the client's last read, which moves no version, doesn't";
-        return Err(broken(Some(&request), expected, observed));
+        return Err(violation(Some(&request), expected, observed));
     }
     empty(talker).await
 }
@@ -164,10 +164,10 @@ async fn empty(talker: &mut Talker<'_>) -> Result<(), Stop> {
     match envelope(&request) {
         Some(sealed) if key != house.key && open(&house.key, &sealed).is_some() => {
             let observed = "in a repository without accounts it opens under the old one";
-            Err(broken(Some(&request), expected, observed))
+            Err(violation(Some(&request), expected, observed))
         }
         Some(sealed) if open(&key, &sealed).is_none() => {
-            Err(broken(Some(&request), expected, "in a repository without accounts it doesn't"))
+            Err(violation(Some(&request), expected, "in a repository without accounts it doesn't"))
         }
         _ => Ok(()),
     }
@@ -189,12 +189,12 @@ pub(super) async fn put_over_later(talker: &mut Talker<'_>) -> Result<(), Stop> 
         let Some(payload) = envelope(&push).and_then(|sealed| open(&key, &sealed)) else { continue };
         let expected = "what others have written since the client's last read is there after a put";
         if let Some(lost) = payloads::lost(&written, &payload, payloads::is_known) {
-            return Err(broken(Some(&push), expected, format!("{lost} is gone, or isn't what they have made it")));
+            return Err(violation(Some(&push), expected, format!("{lost} is gone, or isn't what they have made it")));
         }
         let names = payload["alts"].as_array().into_iter().flatten().filter_map(|account| account["username"].as_str());
         if kind == Bend::EmptyPayload && names.into_iter().any(|name| name.contains(&house.canary)) {
             let observed = "accounts are there again that another member had deleted, all of them";
-            return Err(broken(Some(&push), expected, observed));
+            return Err(violation(Some(&push), expected, observed));
         }
     }
     Ok(())
@@ -212,7 +212,7 @@ async fn newcomer(talker: &mut Talker<'_>) -> Outcome {
         return Ok(String::new());
     }
     let expected = "who has become a member since the client's last read is one after a put";
-    Err(broken(house.last(Op::Push).as_ref(), expected, "the push came with a roster without that member"))
+    Err(violation(house.last(Op::Push).as_ref(), expected, "the push came with a roster without that member"))
 }
 
 async fn again(talker: &mut Talker<'_>) -> Outcome {
@@ -232,16 +232,17 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
     if one == other || other == house.key {
         let observed =
             if one == other { "the second one came with the key of the first" } else { "it is the first key" };
-        return Err(broken(Some(&request), "every removal comes with a new data key", observed));
+        return Err(violation(Some(&request), "every removal comes with a new data key", observed));
     }
     // Whoever goes now has had the key that came with the first removal.
-    if derived(&one).contains(other.as_bytes()) || derived(&house.key).contains(other.as_bytes()) {
+    let epoch = request.field("/newKeyEpoch").and_then(Value::as_i64).unwrap_or_default();
+    if [&one, &house.key].into_iter().any(|old| derived(old, epoch).contains(other.as_bytes())) {
         let expected = "who goes can't make the new data key of an old one";
-        return Err(broken(Some(&request), expected, "it is a hash of an old one, from the second removal on"));
+        return Err(violation(Some(&request), expected, "it is a hash of an old one, from the second removal on"));
     }
     let gone = [&first, &second, &own];
     if entries(&request).iter().any(|(_, entry)| gone.iter().any(|member| unwrap(member, entry).is_some())) {
-        return Err(broken(Some(&request), "who went gets no later key", "there is a wrap for a removed member"));
+        return Err(violation(Some(&request), "who went gets no later key", "there is a wrap for a removed member"));
     }
     alone(talker).await
 }
@@ -257,7 +258,7 @@ async fn alone(talker: &mut Talker<'_>) -> Outcome {
         None => Ok(String::new()),
         Some(_) => {
             let expected = "a removal comes with a new data key, also where nobody else is left";
-            Err(broken(Some(&request), expected, "the removed member's opens the payload"))
+            Err(violation(Some(&request), expected, "the removed member's opens the payload"))
         }
     }
 }
@@ -272,7 +273,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
     if let Ok(Some(add)) = invitation(talker, &near, &repo, &guest).await
         && add.field("/member/keyEpoch").and_then(Value::as_i64) != Some(Site::of(PLAIN_ID).epoch)
     {
-        return Err(Stop::Missing("it invites at other epochs than the manifest's everywhere".into()));
+        return Err(Stop::NotExercised("it invites at other epochs than the manifest's everywhere".into()));
     }
     talker.ask(&near.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
     let request = last_removal(&near).filter(|request| request.op == Op::Remove);
@@ -280,12 +281,12 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         named != envelope(&request).map(|sealed| sealed.key_epoch)
     }) {
-        return Err(Stop::Missing("the epochs of its removals disagree everywhere".into()));
+        return Err(Stop::NotExercised("the epochs of its removals disagree everywhere".into()));
     }
     let site = Site { epoch: FAR, version: FAR, ..Site::of(PLAIN_ID) };
     let house = House::at(talker, site, &[&first, &second]).await?;
     let repo = match house.enter_plainly(talker).await {
-        Err(Stop::Shut(_)) => return Err(Stop::Missing("an epoch beyond 2^53 can't be read".into())),
+        Err(Stop::CannotRead(_)) => return Err(Stop::NotExercised("an epoch beyond 2^53 can't be read".into())),
         repo => repo?,
     };
     let mut seen = 0;
@@ -294,7 +295,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         let epoch = add.field("/member/keyEpoch").and_then(Value::as_i64);
         if epoch != Some(FAR) {
             let expected = "who is invited is a member at the manifest's epoch";
-            return Err(broken(Some(&add), expected, format!("epoch {} at epoch {FAR}", shown(epoch))));
+            return Err(violation(Some(&add), expected, format!("epoch {} at epoch {FAR}", shown(epoch))));
         }
     }
     for leaver in [&first, &second] {
@@ -308,15 +309,15 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         {
             let expected = "the version of a removal's envelope is above the repository's";
             let observed = format!("it is {} at version {FAR}", sealed.payload_version);
-            return Err(broken(Some(&request), expected, observed));
+            return Err(violation(Some(&request), expected, observed));
         }
         if named != sealed {
             let expected = "newKeyEpoch of a removal is the epoch of its envelope";
-            return Err(broken(Some(&request), expected, format!("{} and {}", shown(named), shown(sealed))));
+            return Err(violation(Some(&request), expected, format!("{} and {}", shown(named), shown(sealed))));
         }
     }
     match seen {
-        0 => Err(Stop::Missing("it neither invites nor removes at an epoch beyond 2^53".into())),
+        0 => Err(Stop::NotExercised("it neither invites nor removes at an epoch beyond 2^53".into())),
         seen => Ok(format!("{seen} requests")),
     }
 }
@@ -331,7 +332,7 @@ async fn invitation(
     let before = house.vault.records().len();
     let asked = invitation_of(guest, repo);
     if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
-        return Err(Stop::Missing("the adapter doesn't support invite".into()));
+        return Err(Stop::NotExercised("the adapter doesn't support invite".into()));
     }
     let records = house.vault.records();
     Ok(records.into_iter().skip(before).find(|record| record.op == Op::Add))
@@ -342,7 +343,7 @@ async fn anew(talker: &mut Talker<'_>) -> Outcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     let Some(one) = invitation(talker, &house, &repo, &guest).await? else {
-        return Err(Stop::Missing("nobody can be invited".into()));
+        return Err(Stop::NotExercised("nobody can be invited".into()));
     };
     // Somebody may be invited twice; who refuses that is right, too.
     if let Some(other) = invitation(talker, &house, &repo, &guest).await? {
@@ -350,27 +351,27 @@ async fn anew(talker: &mut Talker<'_>) -> Outcome {
         let same = |name: &str| part(&one, name) == part(&other, name);
         if same("ephemeralPublicKey") && !same("ciphertext") {
             let expected = "every wrap has an ephemeral key of its own, also the second one to the same member";
-            return Err(broken(Some(&other), expected, "two wraps have the same"));
+            return Err(violation(Some(&other), expected, "two wraps have the same"));
         }
     }
     house.vault.state().write(Bend::Honest, PLAIN_ID, true);
     let now = house.vault.state().keys.last().map(|forged| forged.key.clone());
     let Some(add) = invitation(talker, &house, &repo, &later).await? else {
-        return Err(Stop::Missing("nobody can be invited after somebody else has rotated the key".into()));
+        return Err(Stop::NotExercised("nobody can be invited after somebody else has rotated the key".into()));
     };
     let epoch = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.key_epoch);
     if add.field("/member/keyEpoch").and_then(Value::as_i64) != epoch {
         let expected = "who is invited is a member at the epoch that the repository is at";
         let observed = format!("the entry's is {}", add.field("/member/keyEpoch").unwrap_or(&Value::Null));
-        return Err(broken(Some(&add), expected, observed));
+        return Err(violation(Some(&add), expected, observed));
     }
     let key = add.field("/member").and_then(|entry| unwrap(&later, entry));
     let expected = "who is invited gets the data key of the epoch that the repository is at";
     match key {
         Some(key) if Some(&key) == now.as_ref() => invited_again(talker, &house, &repo, &guest, &key).await,
-        Some(key) if key == house.key => Err(broken(Some(&add), expected, "it is the key of an earlier epoch")),
-        Some(_) => Err(broken(Some(&add), expected, "it is another key")),
-        None => Err(Stop::Missing("the invited member can't unwrap its data key".into())),
+        Some(key) if key == house.key => Err(violation(Some(&add), expected, "it is the key of an earlier epoch")),
+        Some(_) => Err(violation(Some(&add), expected, "it is another key")),
+        None => Err(Stop::NotExercised("the invited member can't unwrap its data key".into())),
     }
 }
 
@@ -387,7 +388,7 @@ async fn invited_again(
     match add.field("/member").and_then(|entry| unwrap(guest, entry)) {
         Some(key) if key != *now => {
             let expected = "who is invited again gets the data key of the epoch that the repository is at";
-            Err(broken(Some(&add), expected, "it is the key that it was given when it was invited first"))
+            Err(violation(Some(&add), expected, "it is the key that it was given when it was invited first"))
         }
         _ => Ok(String::new()),
     }

@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::login;
 use super::super::vault::{Bend, Op, Place, Record, Vault};
-use super::{House, Outcome, PLAIN_ID, Stop, broken, must, set};
+use super::{House, Outcome, PLAIN_ID, Stop, must, set, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
@@ -40,7 +40,7 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
         })
     };
     let apart = |observed: &str| match crossed() {
-        Some(record) => Err(broken(Some(&record), "each host gets tokens of its own only", observed)),
+        Some(record) => Err(violation(Some(&record), "each host gets tokens of its own only", observed)),
         None => Ok(()),
     };
     apart("it got one of the other's")?;
@@ -61,7 +61,7 @@ async fn hosts(talker: &mut Talker<'_>) -> Outcome {
     let records = first.vault.records();
     let shown = records.iter().find(|record| record.place == Place::Elsewhere && login::carries(record, &tokens));
     if shown.is_some() {
-        return Err(broken(shown, "the issuer's keys are asked for without the vault's token", "it was there"));
+        return Err(violation(shown, "the issuer's keys are asked for without the vault's token", "it was there"));
     }
     drop(removed);
     Ok(String::new())
@@ -81,7 +81,7 @@ async fn login_fails(talker: &mut Talker<'_>, house: &House) -> Result<(), Stop>
         None => Ok(()),
         shown => {
             let expected = "each host gets tokens of its own only";
-            Err(broken(shown, expected, "a host that has answered logins with 500 got one of another's"))
+            Err(violation(shown, expected, "a host that has answered logins with 500 got one of another's"))
         }
     }
 }
@@ -103,7 +103,7 @@ async fn other_name(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Res
     });
     let expected = "a token is shown to the host that has issued it, by its name";
     let Some(record) = strange else { return Ok(()) };
-    Err(broken(Some(record), expected, "one was shown to a host of another name, which has the same address"))
+    Err(violation(Some(record), expected, "one was shown to a host of another name, which has the same address"))
 }
 
 async fn own(talker: &mut Talker<'_>) -> Outcome {
@@ -115,19 +115,19 @@ async fn own(talker: &mut Talker<'_>) -> Outcome {
         let asked = json!({ "url": vault.url(), "accounts": [account(name)] });
         let answer = talker.ask(&client, "create", asked).await;
         if matches!(answer, Err(Failure::Unsupported)) {
-            return Err(Stop::Missing("the adapter doesn't support create".into()));
+            return Err(Stop::NotExercised("the adapter doesn't support create".into()));
         }
         let records = vault.records();
         let record = records.into_iter().rfind(|record| record.op == Op::Create && record.caller.is_some());
         let Some(record) = record.filter(|record| !created.contains(&record.body)) else {
-            return Err(Stop::Missing("a second member creates nothing".into()));
+            return Err(Stop::NotExercised("a second member creates nothing".into()));
         };
         let id = keys["ed25519PublicKey"].as_str();
         if record.caller.as_deref() != id
             && record.field("/manifest/members/0/ed25519PublicKey") == Some(&keys["ed25519PublicKey"])
         {
             let expected = "a repository is created with the token of its only member";
-            return Err(broken(Some(&record), expected, "the token is another member's"));
+            return Err(violation(Some(&record), expected, "the token is another member's"));
         }
         created.push(record.body);
     }
@@ -142,7 +142,7 @@ async fn iv_after_error(talker: &mut Talker<'_>) -> Outcome {
     for account in [account("one"), account("other"), same.clone(), account("more"), same.clone(), same] {
         let asked = json!({ "repo": repo, "account": account });
         if matches!(talker.ask(&house.client, "put", asked).await, Err(Failure::Unsupported)) {
-            return Err(Stop::Missing("the adapter doesn't support put".into()));
+            return Err(Stop::NotExercised("the adapter doesn't support put".into()));
         }
     }
     // A second client begins its counting anew, if it counts.
@@ -160,11 +160,11 @@ async fn iv_after_error(talker: &mut Talker<'_>) -> Outcome {
         let same = |other: &EncryptedEnvelope| other.iv == sealed.iv && other.ciphertext != sealed.ciphertext;
         if pushes[..index].iter().any(|(_, other)| same(other)) {
             let expected = "an IV is used for one payload only, also when the first push with it has failed";
-            return Err(broken(Some(record), expected, "an earlier payload under this key has the same IV"));
+            return Err(violation(Some(record), expected, "an earlier payload under this key has the same IV"));
         }
     }
     match pushes.len() {
-        0 | 1 => Err(Stop::Missing("nothing was pushed after a push that failed".into())),
+        0 | 1 => Err(Stop::NotExercised("nothing was pushed after a push that failed".into())),
         count => Ok(format!("{count} payloads")),
     }
 }

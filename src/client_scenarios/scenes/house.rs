@@ -6,7 +6,7 @@ use super::super::driver::Talker;
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::state::{Deed, Moment, Repo};
 use super::super::vault::{Bend, Op, Record, State, Vault};
-use super::{Stop, broken, must, set, unwrap};
+use super::{Stop, must, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::codec::locator::RepoLocator;
@@ -88,7 +88,7 @@ impl House {
 
     /// Somebody becomes a member.
     pub fn admit(&self, id: &str, x25519: &str) -> Result<(), Stop> {
-        let unusable = || Stop::Trouble("identity: x25519PublicKey isn't the base64 of 32 bytes".into());
+        let unusable = || Stop::SetupFailed("identity: x25519PublicKey isn't the base64 of 32 bytes".into());
         let wrapped_data_key = forge::wrap(Bend::Honest, &self.key, x25519).ok_or_else(unusable)?;
         let mut state = self.vault.state();
         let signed = signature::sign(&state.issuer, &key_binding::message(id, x25519));
@@ -109,7 +109,7 @@ impl House {
         let mut state = self.vault.state();
         let issuer = state.second_issuer;
         let there = state.repos.get(&self.id).map(|repo| (repo.manifest.clone(), repo.forged.clone()));
-        let Some((manifest, Some(forged))) = there else { return Err(Stop::Trouble("no repository".into())) };
+        let Some((manifest, Some(forged))) = there else { return Err(Stop::SetupFailed("no repository".into())) };
         let manifest = VaultManifest { repo_id: id.into(), ..manifest };
         let forged = Forged { repo: id.into(), ..forged };
         let envelope = forge::seal(Bend::Honest, &forged, manifest.payload_version, &forged.payload.to_string());
@@ -193,7 +193,7 @@ impl House {
         let expected = "a repository that another member has made is joined and read";
         let entered = self.enter(talker, &self.locator().encode(), expected).await;
         entered.map_err(|stop| match stop {
-            Stop::Broken(finding) => Stop::Shut(finding),
+            Stop::Violation(finding) => Stop::CannotRead(finding),
             other => other,
         })
     }
@@ -204,7 +204,7 @@ impl House {
         let repo = joined.map_err(must("join", expected))?["repo"].clone();
         let read = talker.ask(&self.client, "read", json!({ "repo": repo })).await.map_err(must("read", expected))?;
         if !read.to_string().contains(&self.canary) {
-            return Err(broken(None, expected, "read: the accounts aren't those of the repository"));
+            return Err(violation(None, expected, "read: the accounts aren't those of the repository"));
         }
         Ok(repo)
     }

@@ -6,7 +6,7 @@ use super::super::driver::{Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::{Bend, Op, Record, Vault};
-use super::{House, Outcome, Stop, broken, invitation_of, must, opened, set, unwrap};
+use super::{House, Outcome, Stop, invitation_of, must, opened, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
@@ -48,7 +48,7 @@ impl Party {
             record.op == Op::Create && record.is_done() && id == add.as_ref().and_then(|add| add.repo.as_deref())
         });
         let (Some(add), Some(create)) = (add.clone(), create.cloned()) else {
-            return Err(broken(None, "invite: addMember is asked for", "it isn't"));
+            return Err(violation(None, "invite: addMember is asked for", "it isn't"));
         };
         Ok(Self { vault, guest, keys, locator, create, add })
     }
@@ -58,21 +58,21 @@ async fn forms(talker: &mut Talker<'_>) -> Outcome {
     let Party { vault, keys, locator: token, add, .. } = Party::give(talker, &[account("first")]).await?;
     let form = "an invite request is unpadded base64url over compact JSON with v 1 and the two keys";
     if let Some(token) = keys["inviteRequest"].as_str() {
-        let read = InviteRequest::decode(token).map_err(|error| broken(None, form, error.to_string()))?;
+        let read = InviteRequest::decode(token).map_err(|error| violation(None, form, error.to_string()))?;
         compact(token, form)?;
         if read.ed25519_public_key != keys["ed25519PublicKey"] || read.x25519_public_key != keys["x25519PublicKey"] {
-            return Err(broken(None, form, "its keys aren't those of identity"));
+            return Err(violation(None, form, "its keys aren't those of identity"));
         }
     }
     let form = "a locator is unpadded base64url over compact JSON with v 1, host and repoId";
-    let locator = RepoLocator::decode(&token).map_err(|error| broken(None, form, error.to_string()))?;
+    let locator = RepoLocator::decode(&token).map_err(|error| violation(None, form, error.to_string()))?;
     compact(&token, form)?;
     if let Some(issuer) = locator.issuer_jwks_url.as_deref().filter(|issuer| !issuer.contains("://")) {
         let expected = "a locator's issuerJwksUrl is a URL, or absent where no issuer is known";
-        return Err(broken(None, expected, format!("it is {issuer:?}")));
+        return Err(violation(None, expected, format!("it is {issuer:?}")));
     }
     if locator.host != vault.address.to_string() || Some(locator.repo_id.as_str()) != add.repo.as_deref() {
-        return Err(broken(None, "the locator names host and repository", locator.to_json()));
+        return Err(violation(None, "the locator names host and repository", locator.to_json()));
     }
     // Base64 of these has characters that only one alphabet has, or padding in all three lengths.
     for id in ["q??????x=1#~~~~~~y", "é-ключ", "é-ключ1", "é-ключ12"] {
@@ -90,8 +90,8 @@ async fn of_odd_id(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Resu
     let Ok(answer) = talker.ask(&house.client, "invite", asked).await else { return Ok(()) };
     let Some(token) = answer["locator"].as_str() else { return Ok(()) };
     let form = "a locator is unpadded base64url over compact JSON with v 1, host and repoId";
-    let read = RepoLocator::decode(token).map_err(|error| broken(None, form, format!("{error}, in {token}")))?;
-    if read.repo_id == house.id { Ok(()) } else { Err(broken(None, form, read.to_json())) }
+    let read = RepoLocator::decode(token).map_err(|error| violation(None, form, format!("{error}, in {token}")))?;
+    if read.repo_id == house.id { Ok(()) } else { Err(violation(None, form, read.to_json())) }
 }
 
 /// What is expected of a payload whose key has reached the invited member: the wrap is right then.
@@ -101,7 +101,7 @@ async fn reads(talker: &mut Talker<'_>) -> Outcome {
     read(talker, &[account("first")]).await?;
     // A new repository may hold no account yet.
     read(talker, &[]).await.or_else(|stop| match stop {
-        Stop::Broken(finding) => Err(Stop::Broken(finding)),
+        Stop::Violation(finding) => Err(Stop::Violation(finding)),
         _ => Ok(String::new()),
     })
 }
@@ -110,11 +110,11 @@ async fn read(talker: &mut Talker<'_>, accounts: &[Value]) -> Outcome {
     let Party { guest, create, add, .. } = Party::give(talker, accounts).await?;
     let key = add.field("/member").and_then(|entry| unwrap(&guest, entry));
     let key =
-        key.ok_or_else(|| broken(Some(&add), "the invited member unwraps the data key with its own", "it can't"))?;
+        key.ok_or_else(|| violation(Some(&add), "the invited member unwraps the data key with its own", "it can't"))?;
     let opens = WRAPS_RIGHT;
-    let sealed = envelope(&create).ok_or_else(|| broken(Some(&create), opens, "there is none"))?;
-    let payload = opened(&key, &sealed, &create, opens)?;
-    payloads::shape_of(&payload).map_err(|(expected, observed)| broken(Some(&create), &expected, observed))?;
+    let sealed = envelope(&create).ok_or_else(|| violation(Some(&create), opens, "there is none"))?;
+    let payload = opened(&key, &[], &sealed, &create, opens)?;
+    payloads::shape_of(&payload).map_err(|(expected, observed)| violation(Some(&create), &expected, observed))?;
     Ok(String::new())
 }
 
@@ -127,5 +127,5 @@ fn compact(token: &str, form: &str) -> Result<(), Stop> {
         inside ^= c == '"';
         !inside && c.is_whitespace()
     });
-    if blank { Err(broken(None, form, format!("its JSON has blanks: {text}"))) } else { Ok(()) }
+    if blank { Err(violation(None, form, format!("its JSON has blanks: {text}"))) } else { Ok(()) }
 }

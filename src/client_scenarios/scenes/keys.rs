@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::driver::{Talker, account};
 use super::super::vault::{Bend, Op, Vault};
-use super::{Outcome, Stop, broken, invitation_of, set, unwrap};
+use super::{Outcome, Stop, invitation_of, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
@@ -26,7 +26,7 @@ async fn own(talker: &mut Talker<'_>) -> Outcome {
         let asked = json!({ "url": vault.url(), "accounts": [account("first")] });
         let created = talker.ask(&client, "create", asked).await.map_err(|failure| match keys.len() {
             0 => set("create")(failure),
-            _ => Stop::Missing(format!("a second repository is not created ({failure})")),
+            _ => Stop::NotExercised(format!("a second repository is not created ({failure})")),
         });
         let repo = created?["repo"].clone();
         let guest = Identity::generate();
@@ -36,16 +36,16 @@ async fn own(talker: &mut Talker<'_>) -> Outcome {
         let add = records.iter().rfind(|record| record.op == Op::Add && record.is_done());
         let key = add.and_then(|add| unwrap(&guest, add.field("/member")?));
         let (Some(add), Some(key)) = (add, key) else {
-            return Err(Stop::Missing("the invited member can't unwrap its data key".into()));
+            return Err(Stop::NotExercised("the invited member can't unwrap its data key".into()));
         };
         if keys.contains(&key) {
             let expected = "every repository has a data key of its own";
-            return Err(broken(Some(add), expected, "it is that of another repository"));
+            return Err(violation(Some(add), expected, "it is that of another repository"));
         }
         let known = [add.repo.as_deref(), add.caller.as_deref(), add.header("host")];
         if known.into_iter().flatten().any(|text| Sha256::digest(text.as_bytes())[..] == key.as_bytes()[..]) {
             let expected = "nobody can make the data key of what the server sees";
-            return Err(broken(Some(add), expected, "it is the SHA-256 of an id"));
+            return Err(violation(Some(add), expected, "it is the SHA-256 of an id"));
         }
         keys.push(key);
     }

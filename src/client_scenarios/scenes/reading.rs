@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::state::Moment;
 use super::super::vault::{Bend, Op, Record};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, broken};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
@@ -54,7 +54,7 @@ async fn text(talker: &mut Talker<'_>) -> Outcome {
     let id = "\u{43a}\u{43b}\u{44e}\u{447}-\u{e9}\u{1f600}\u{20ac}-\u{43a}\u{43b}\u{44e}\u{447}";
     let whole = House::build(talker, Bend::Honest, id, &[]).await?;
     if whole.enter(talker, &whole.locator().encode(), "").await.is_err() {
-        return Err(Stop::Missing("an id that isn't ASCII can't be used at all".into()));
+        return Err(Stop::NotExercised("an id that isn't ASCII can't be used at all".into()));
     }
     let expected = "an answer is put together before it is taken for text";
     visit(talker, &[(expected, Site { bend: Bend::Chunked, ..Site::of(id) })]).await
@@ -65,10 +65,10 @@ async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> O
     for &(expected, site) in cases {
         let house = House::at(talker, site, &[]).await?;
         house.enter(talker, &house.locator().encode(), expected).await.map_err(|stop| match stop {
-            Stop::Broken(mut finding) => {
+            Stop::Violation(mut finding) => {
                 let pulled = house.vault.records().into_iter().rfind(|record| record.op == Op::Pull);
                 finding.exchange = pulled.as_ref().map(super::exchange);
-                Stop::Broken(finding)
+                Stop::Violation(finding)
             }
             other => other,
         })?;
@@ -89,9 +89,9 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
         let joined = joined.map_err(|failure| match failure {
             Failure::Refused(class, _) if same_id => {
                 let expected = "a repository is joined whatever other host has one of the same id";
-                broken(house.last(Op::Pull).as_ref(), expected, format!("join: {class}"))
+                violation(house.last(Op::Pull).as_ref(), expected, format!("join: {class}"))
             }
-            other => Stop::Missing(format!("a second repository can't be joined ({other})")),
+            other => Stop::NotExercised(format!("a second repository can't be joined ({other})")),
         })?;
         houses.push((house, joined["repo"].clone()));
     }
@@ -103,7 +103,7 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
                             same version";
             let strange = [&first, &second, &third].into_iter().any(|other| read.contains(&other.canary));
             let observed = if strange { "one is read as another" } else { "one can't be read after the others" };
-            return Err(broken(house.last(Op::Pull).as_ref(), expected, observed));
+            return Err(violation(house.last(Op::Pull).as_ref(), expected, observed));
         }
     }
     Ok("3 repositories".into())
@@ -120,8 +120,10 @@ async fn over(talker: &mut Talker<'_>) -> Outcome {
         // Another version, so that nobody has it already; and bound to neither this one nor the last.
         {
             let mut state = house.vault.state();
-            let Some(repo) = state.repos.get_mut(PLAIN_ID) else { return Err(Stop::Trouble("no repository".into())) };
-            let Some(forged) = repo.forged.clone() else { return Err(Stop::Trouble("no key".into())) };
+            let Some(repo) = state.repos.get_mut(PLAIN_ID) else {
+                return Err(Stop::SetupFailed("no repository".into()));
+            };
+            let Some(forged) = repo.forged.clone() else { return Err(Stop::SetupFailed("no key".into())) };
             repo.manifest.payload_version += 1;
             let version = repo.manifest.payload_version;
             repo.envelope = forge::seal(Bend::AadNextVersion, &forged, version, &forged.payload.to_string());
@@ -142,12 +144,12 @@ async fn over(talker: &mut Talker<'_>) -> Outcome {
         if let Some(record) = house.vault.records().iter().find(|record| writes(record)) {
             let expected = "nothing is written over a payload that isn't authentic: what was in it would be lost, or somebody's forgery kept";
             let over = stub.map_or_else(String::new, |length| format!(" over a ciphertext of {length} bytes"));
-            return Err(broken(Some(record), expected, format!("{verb} was carried out{over}")));
+            return Err(violation(Some(record), expected, format!("{verb} was carried out{over}")));
         }
     }
     after_conflict(talker).await?;
     match tried {
-        0 => Err(Stop::Missing("the adapter supports neither put nor remove".into())),
+        0 => Err(Stop::NotExercised("the adapter supports neither put nor remove".into())),
         tried => Ok(crate::ground::shown::count(tried, "verb")),
     }
 }
@@ -168,7 +170,7 @@ async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
     talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
     let Some(record) = house.last(Op::Push) else { return Ok(()) };
     let expected = "nothing is written over a payload that isn't authentic, after a conflict as before";
-    Err(broken(
+    Err(violation(
         Some(&record),
         expected,
         "a push was accepted after a conflict, though what there was then isn't authentic",
@@ -181,13 +183,13 @@ async fn old(talker: &mut Talker<'_>) -> Outcome {
     house.vault.state().write(Bend::Honest, PLAIN_ID, true);
     let asked = json!({ "repo": repo });
     if let Err(failure) = talker.ask(&house.client, "read", asked.clone()).await {
-        return Err(Stop::Missing(format!("it can't read what somebody else has rotated ({failure})")));
+        return Err(Stop::NotExercised(format!("it can't read what somebody else has rotated ({failure})")));
     }
     let name = format!("old{}", crate::ground::hex::encode(&random::bytes::<5>()));
     {
         let mut state = house.vault.state();
         let old = state.keys.last().map_or_else(|| house.key.clone(), |forged| forged.key.clone());
-        let Some(repo) = state.repos.get_mut(PLAIN_ID) else { return Err(Stop::Trouble("no repository".into())) };
+        let Some(repo) = state.repos.get_mut(PLAIN_ID) else { return Err(Stop::SetupFailed("no repository".into())) };
         let (version, epoch) = (repo.manifest.payload_version + 1, repo.manifest.key_epoch + 1);
         let new = DataKey::new(random::bytes());
         for member in &mut repo.manifest.members {
@@ -205,7 +207,7 @@ async fn old(talker: &mut Talker<'_>) -> Outcome {
         Ok(read) if read.to_string().contains(&name) => {
             let expected = "a payload opens under the data key that is wrapped for its epoch, and under no other";
             let observed = "one was read that was written under the key of the epoch before";
-            Err(broken(house.last(Op::Pull).as_ref(), expected, observed))
+            Err(violation(house.last(Op::Pull).as_ref(), expected, observed))
         }
         _ => Ok(String::new()),
     }

@@ -1,16 +1,14 @@
 //! Removals: whose keys a client trusts, and what it leaves to whom.
 
-use hkdf::Hkdf;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::super::driver::{Failure, Talker};
 use super::super::evidence::envelope;
 use super::super::rules::entries;
+use super::super::vault::reading::derived;
 use super::super::vault::{Bend, Op, Record};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, broken, must, opened, unwrap};
+use super::{House, Outcome, PLAIN_ID, Site, Stop, must, opened, unwrap, violation};
 use crate::client::{Identity, random};
-use crate::codec::key_wrap::INFO;
 use crate::codec::{DataKey, base64, key_binding, signature};
 
 scenes! {
@@ -38,7 +36,7 @@ async fn binding(talker: &mut Talker<'_>) -> Outcome {
         if removal.entries().iter().any(|entry| unwrap(&identity, entry).is_some()) {
             let expected = "nothing is wrapped to a served key whose binding doesn't verify under the issuer's key";
             let observed = format!("the new data key was, though {}", middle.what());
-            return Err(broken(removal.request.as_ref(), expected, observed));
+            return Err(violation(removal.request.as_ref(), expected, observed));
         }
     }
     super::bindings::two_issuers(talker).await
@@ -152,19 +150,6 @@ pub(super) fn last_removal(house: &House) -> Option<Record> {
     house.vault.records().into_iter().rfind(removes)
 }
 
-/// What a hurried author makes of the old key.
-pub(super) fn derived(old: &DataKey) -> [[u8; 32]; 5] {
-    let old = old.as_bytes();
-    let expanded = |info: &[u8]| {
-        let mut key = [0; 32];
-        // 32 bytes are never too many for HKDF.
-        Hkdf::<Sha256>::new(None, old).expand(info, &mut key).map_or([0; 32], |()| key)
-    };
-    let epoch = Sha256::new().chain_update(old).chain_update(4_i64.to_be_bytes()).finalize().into();
-    let text = Sha256::digest(base64::encode(old).as_bytes()).into();
-    [Sha256::digest(old).into(), epoch, text, expanded(b""), expanded(INFO.as_bytes())]
-}
-
 /// The new data key of another client that removes the same member from a repository under the same data key. What it knows
 /// otherwise is its own: if the key is the same, it is made of what the removed member knows, too.
 async fn same_again(
@@ -187,41 +172,41 @@ async fn rotates(talker: &mut Talker<'_>) -> Outcome {
     let entries = removal.entries();
     let Removal { house, leaver, stayer, answer, request } = removal;
     let Some(request) = request.as_ref() else {
-        return Err(Stop::Missing(match answer {
+        return Err(Stop::NotExercised(match answer {
             Err(failure) => format!("no member was removed ({failure})"),
             Ok(_) => "removeMember was never asked for".into(),
         }));
     };
     let of = |id: &str| entries.iter().find(|entry| entry["ed25519PublicKey"] == id);
     let key = of(&house.owner.id).and_then(|entry| house.unwrap(entry));
-    let key = key.ok_or_else(|| broken(Some(request), "who stays unwraps the new data key", "the owner can't"))?;
+    let key = key.ok_or_else(|| violation(Some(request), "who stays unwraps the new data key", "the owner can't"))?;
     let same = of(&stayer.id).and_then(|entry| unwrap(&stayer, entry)).is_some_and(|other| other == key);
     if !same {
-        return Err(broken(Some(request), "everybody who stays gets the same new data key", "somebody doesn't"));
+        return Err(violation(Some(request), "everybody who stays gets the same new data key", "somebody doesn't"));
     }
     if key == house.key {
-        return Err(broken(Some(request), "a removal comes with a new data key", "it is the old one"));
+        return Err(violation(Some(request), "a removal comes with a new data key", "it is the old one"));
     }
-    if derived(&house.key).contains(key.as_bytes()) {
+    if derived(&house.key, Site::of(PLAIN_ID).epoch + 1).contains(key.as_bytes()) {
         let expected = "who goes can't make the new data key of the old one";
-        return Err(broken(Some(request), expected, "it is a hash of the old one"));
+        return Err(violation(Some(request), expected, "it is a hash of the old one"));
     }
     if key.as_bytes().chunks(8).zip(house.key.as_bytes().chunks(8)).any(|(new, old)| new == old) {
-        return Err(broken(Some(request), "a removal comes with a new data key", "a part of it is the old one's"));
+        return Err(violation(Some(request), "a removal comes with a new data key", "a part of it is the old one's"));
     }
     if entries.iter().any(|entry| unwrap(&leaver, entry).is_some()) {
-        return Err(broken(Some(request), "who goes gets no new key", "there is a wrap for the removed member"));
+        return Err(violation(Some(request), "who goes gets no new key", "there is a wrap for the removed member"));
     }
     if same_again(talker, &house, &leaver, &stayer).await?.is_some_and(|again| again == key) {
         let expected = "who goes can't make the new data key of the old one";
         let observed = "another client that began with the same old key, id and counters has made the same new one";
-        return Err(broken(Some(request), expected, observed));
+        return Err(violation(Some(request), expected, observed));
     }
     let opens = "the rotated payload opens under the new data key, bound to its header";
-    let sealed = envelope(request).ok_or_else(|| broken(Some(request), opens, "there is none"))?;
-    let payload = opened(&key, &sealed, request, opens)?;
+    let sealed = envelope(request).ok_or_else(|| violation(Some(request), opens, "there is none"))?;
+    let payload = opened(&key, &[house.key.clone()], &sealed, request, opens)?;
     if !payload.to_string().contains(&house.canary) {
-        return Err(broken(Some(request), "the accounts are there after a removal", "they are gone"));
+        return Err(violation(Some(request), "the accounts are there after a removal", "they are gone"));
     }
     Ok(String::new())
 }

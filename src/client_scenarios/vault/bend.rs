@@ -175,7 +175,7 @@ bends! {
     PushForbidden "push-forbidden" Watch: "every push is refused with 403";
     PushLost "push-lost" Watch: "the first push isn't carried out and gets no answer, and another member writes then";
     PushUnanswered "push-unanswered" Watch: "the first push is carried out and gets no answer";
-    ConflictRead "conflict-after-read" Watch: "another member writes between the pull and the push of a member who has read";
+    ConflictRead "conflict-after-read" Watch: "another member changes an account, deletes one and adds others between the pull and the push of a member who has read";
     ConflictFirst "conflict-first-push" Watch: "another member rotates and writes just before the first push";
     ConflictEdits "conflict-edits" Watch: "another member changes an account, deletes one and adds others just before the first push";
     ConflictTwice "conflict-twice" Watch: "another member writes just before the first two pushes";

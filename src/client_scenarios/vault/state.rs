@@ -224,7 +224,7 @@ impl State {
         let forged = match repo.forged.take() {
             Some(mut known) if !rotate => {
                 let own = forge::payload(Bend::Honest, &format!("{}x", self.name), version);
-                if bend == Bend::ConflictEdits {
+                if matches!(bend, Bend::ConflictEdits | Bend::ConflictRead) {
                     edit(&mut known.payload, &self.name);
                 }
                 known.payload = merged(&known.payload, &own);

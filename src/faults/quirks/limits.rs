@@ -9,6 +9,7 @@ use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::rosters::{ExactRemovals, KeepsMembers, WrapsAnew};
 use super::{Quirk, quirk};
 use crate::codec::jwt::Jwt;
 use crate::faults::edits::lock;
@@ -19,7 +20,7 @@ use crate::server::repo::Repo;
 use crate::server::route::Route;
 use crate::server::store::Store;
 
-fn refuse(status: u16, code: &'static str, detail: &'static str) -> Refusal {
+pub(super) fn refuse(status: u16, code: &'static str, detail: &'static str) -> Refusal {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
     Refusal { status, code: Some(code), detail: detail.into() }
 }
@@ -55,7 +56,7 @@ fn array(body: &Value, name: &str) -> usize {
 }
 
 /// The repository in the path.
-fn repo(store: &Store, parts: &Parts) -> Result<Option<Repo>, Refusal> {
+pub(super) fn repo(store: &Store, parts: &Parts) -> Result<Option<Repo>, Refusal> {
     let Some(raw) = parts.uri.path().strip_prefix("/v1/repos/").and_then(|rest| rest.split('/').next()) else {
         return Ok(None);
     };
@@ -64,7 +65,7 @@ fn repo(store: &Store, parts: &Parts) -> Result<Option<Repo>, Refusal> {
 }
 
 /// Whose token it is. Only requests with a valid one get to where this is asked.
-fn caller(parts: &Parts) -> Option<String> {
+pub(super) fn caller(parts: &Parts) -> Option<String> {
     let token = Jwt::parse(&credentials::bearer(&parts.headers)?).ok()?;
     Some(token.subject()?.strip_prefix("key:")?.to_owned())
 }
@@ -90,34 +91,6 @@ impl Edge for Rosters {
             _ => 0,
         };
         if size > self.0 { Err(refuse(self.1, "quota_exceeded", "too many members")) } else { Ok(body) }
-    }
-}
-
-/// Whoever comes in or goes does so by addMember and removeMember: the roster of a push has the members that there are.
-#[derive(Clone, Copy)]
-pub struct KeepsMembers {
-    /// Whether nobody comes in.
-    in_too: bool,
-    /// Whether nobody goes.
-    out_too: bool,
-}
-
-impl Edge for KeepsMembers {
-    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let Some(roster) = request["rotatedMembers"].as_array().filter(|_| route == Route::Push) else {
-            return Ok(body);
-        };
-        let member = |repo: &Repo| caller(parts).is_some_and(|id| repo.manifest.member(&id).is_some());
-        let current = |repo: &Repo| request["expectedPayloadVersion"] == repo.manifest.payload_version;
-        let Some(repo) = repo(store, parts)?.filter(|repo| member(repo) && current(repo)) else { return Ok(body) };
-        let ids: Vec<&str> = roster.iter().filter_map(|entry| entry["ed25519PublicKey"].as_str()).collect();
-        let comes = ids.iter().any(|id| repo.manifest.member(id).is_none());
-        let goes = repo.manifest.members.iter().any(|entry| !ids.contains(&entry.ed25519_public_key.as_str()));
-        if (comes && self.in_too) || (goes && self.out_too) {
-            return Err(refuse(403, "policy_denied", "members come by add-member and go by remove-member"));
-        }
-        Ok(body)
     }
 }
 
@@ -243,34 +216,6 @@ impl Edge for CreatorStays {
     }
 }
 
-/// A new roster whose wrapped keys are those of before is refused.
-pub struct WrapsAnew;
-
-impl Edge for WrapsAnew {
-    fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let roster = match route {
-            Route::Push => &request["rotatedMembers"],
-            Route::RemoveMember => &request["rewrappedMembers"],
-            _ => &Value::Null,
-        };
-        let (Some(roster), Some(repo)) = (roster.as_array(), repo(store, parts)?) else { return Ok(body) };
-        let may = caller(parts).is_some_and(|id| repo.manifest.member(&id).is_some());
-        let stale = request["expectedPayloadVersion"]
-            .as_i64()
-            .is_some_and(|expected| expected != repo.manifest.payload_version);
-        let known: HashSet<_> =
-            repo.manifest.members.iter().map(|entry| entry.wrapped_data_key.ciphertext.as_str()).collect();
-        let keeps = roster
-            .iter()
-            .any(|entry| entry["wrappedDataKey"]["ciphertext"].as_str().is_some_and(|text| known.contains(text)));
-        if may && !stale && keeps {
-            return Err(refuse(400, "stale_wrap", "a rotation wraps the new key anew"));
-        }
-        Ok(body)
-    }
-}
-
 /// Who was removed from a repository stays out.
 #[derive(Default)]
 pub struct StaysOut(Mutex<Vec<(String, String)>>);
@@ -375,6 +320,10 @@ pub const ALL: &[Quirk] = &[
     .of_limits(),
     quirk("push-brings-nobody-in", "A push whose roster has somebody new is refused with 403.", || {
         Arc::new(KeepsMembers { in_too: true, out_too: false })
+    })
+    .of_limits(),
+    quirk("removals-exact", "A removal's roster is who stays, at the next epoch, or it is refused with 400.", || {
+        Arc::new(ExactRemovals)
     })
     .of_limits(),
     quirk("push-leaves-nobody-out", "A push whose roster leaves somebody out is refused with 403.", || {

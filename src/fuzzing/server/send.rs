@@ -175,7 +175,7 @@ impl Play {
     ) -> Result<Result<RawAnswer, TransportError>, Box<Found>> {
         let vault = Arc::clone(&self.world.target.vault);
         let started = Instant::now();
-        let held = vault.hold(prepared.request.clone(), 0.5, vault.timeout()).await;
+        let held = vault.send_partly(prepared.request.clone(), 0.5, vault.timeout()).await;
         let other = self.probe();
         let meanwhile = vault.send_within(&other, UNFINISHED).await;
         let result = held.finish().await;

@@ -3,7 +3,7 @@
 use super::redeem;
 use crate::client::{Identity, Repo};
 use crate::scenarios::check::checks;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::key_binding::binding;
 use crate::scenarios::{Ctx, Member, Outcome, Stop};
 use crate::wire::VaultManifest;
@@ -23,12 +23,12 @@ async fn furnished(cx: &Ctx, alice: &Member, others: [&Identity; 2]) -> Result<R
     for who in others {
         let mut request = repo.add_request(who);
         request.member.key_binding_sig = Some(binding(who));
-        let answer = cx.add(alice, &request).await.map_err(into_trouble)?;
-        answer.accepted::<VaultManifest>("addMember").map_err(into_trouble)?;
+        let answer = cx.add(alice, &request).await.map_err(to_set_up)?;
+        answer.accepted::<VaultManifest>("addMember").map_err(to_set_up)?;
         repo.apply_add(&request.member);
     }
     // How bindings are kept as such is the business of `binding/*`.
-    cx.holds(alice, &repo, "addMember").await.map_err(into_trouble)?;
+    cx.holds(alice, &repo, "addMember").await.map_err(to_set_up)?;
     Ok(repo)
 }
 

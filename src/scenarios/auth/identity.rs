@@ -7,7 +7,7 @@ use http::header::{COOKIE, SET_COOKIE};
 use super::server_now;
 use crate::client::{Identity, Repo};
 use crate::scenarios::check::checks;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::{Answer, Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::wire::{ChallengeResponse, TokenResponse, VaultManifest};
 
@@ -80,7 +80,7 @@ async fn without_a_repository(cx: &Ctx) -> Outcome {
     let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
     let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
     // Where nobody logs in twice, that is another check's.
-    login(cx, bob.identity.clone()).await.map_err(into_trouble)?;
+    login(cx, bob.identity.clone()).await.map_err(to_set_up)?;
     cx.expel(&alice, &mut repo, bob.id(), &[&alice, &carol]).await?;
     let again = login(cx, bob.identity.clone()).await?;
     acts_for_itself(cx, &again).await?;
@@ -103,16 +103,16 @@ async fn at_once(cx: &Ctx) -> Outcome {
         let bodies = bodies.map(|request| serde_json::to_vec(&request).ok().map(Bytes::from));
         let calls = bodies.map(|body| Call::operation(Operation::Token, "", "", &Auth::None, body));
         let mut granted = 0;
-        for (exchange, result) in cx.volley(&calls).await {
+        for (exchange, result) in cx.send_together(&calls).await {
             let expected =
                 "two logins of one key at the same moment are answered, with a token or a 4xx that is no conflict";
             let answer = match result {
                 Ok(answer) => answer,
                 Err(error) if error.is_unreachable() => {
-                    return Err(cx.trouble("connections for two logins at once", cx.world.mask(error.to_string())));
+                    return Err(cx.setup_failed("connections for two logins at once", cx.world.mask(error.to_string())));
                 }
                 Err(error) => {
-                    return Err(Stop::Broken(Box::new(Finding {
+                    return Err(Stop::Violation(Box::new(Finding {
                         expected: expected.into(),
                         observed: error.to_string(),
                         exchange: Some(exchange),
@@ -129,7 +129,9 @@ async fn at_once(cx: &Ctx) -> Outcome {
             return Err(Stop::not_judged("a key that has logged in is refused, which is another check's business"));
         }
         if granted == 0 {
-            return Err(cx.broken("one of two logins of one key at the same moment gets a token", "both are refused"));
+            return Err(
+                cx.violation("one of two logins of one key at the same moment gets a token", "both are refused")
+            );
         }
     }
     Ok(())
@@ -238,7 +240,7 @@ async fn expires_at(cx: &Ctx) -> Outcome {
     #[expect(clippy::cast_possible_truncation, reason = "only what has no fraction is cut")]
     let integral = served.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
     let Some(expires_at) = served.as_i64().or(integral) else {
-        return Err(answer.broken("expiresAt is a JSON integer", format!("expiresAt is {served}")));
+        return Err(answer.violation("expiresAt is a JSON integer", format!("expiresAt is {served}")));
     };
     let observed = |looks: &str| format!("expiresAt is {expires_at} and it is {now} now: {looks}");
     let expected = "expiresAt is in milliseconds since 1970, and lies ahead";

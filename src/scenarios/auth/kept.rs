@@ -71,5 +71,5 @@ async fn kept(cx: &Ctx) -> Outcome {
         names.push("several other methods together".into());
     }
     let expected = "a request by another method than POST leaves the nonce that it carries as it is";
-    Err(first.broken(expected, format!("a right redemption got {} after {}", first.summary(), names.join(", "))))
+    Err(first.violation(expected, format!("a right redemption got {} after {}", first.summary(), names.join(", "))))
 }

@@ -116,7 +116,7 @@ async fn odd_bytes(cx: &Ctx) -> Outcome {
     names.sort();
     names.dedup();
     let observed = format!("refused: {}", names.join("; "));
-    Err(Stop::Broken(Box::new(Finding::shown(RIGHT_WORKS, observed, exchange))))
+    Err(Stop::Violation(Box::new(Finding::shown(RIGHT_WORKS, observed, exchange))))
 }
 
 /// A challenge, redeemed where it makes an odd login; what was refused then.
@@ -171,7 +171,7 @@ async fn right_signatures(cx: &Ctx) -> Outcome {
     let pattern = in_common(&requests, &lucky)
         .map_or_else(String::new, |name| format!("; those refused, and no others, have {name}"));
     let observed = format!("{} of {} were refused{pattern}", unlucky.len(), unlucky.len() + done.len());
-    Err(Stop::Broken(Box::new(Finding::shown(RIGHT_WORKS, observed, first.exchange.clone()))))
+    Err(Stop::Violation(Box::new(Finding::shown(RIGHT_WORKS, observed, first.exchange.clone()))))
 }
 
 /// What all of the one and none of the others have.

@@ -19,7 +19,7 @@ mod types;
 pub(super) use hardening::LENIENT_KEYS;
 pub(super) use nonce::redeem_late;
 
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::{Answer, Auth, Call, Check, Ctx, Finding, Operation, Outcome, Stop};
 use crate::client::{Identity, clock};
 use crate::codec::base64;
@@ -44,7 +44,7 @@ pub static CHECKS: [&[Check]; 12] = [
 /// The bytes of a nonce. Whether it is spelled strictly is the business of one check; without bytes the others can't try anything.
 fn bytes_of(cx: &Ctx, nonce: &str) -> Result<Vec<u8>, Stop> {
     base64::decode(nonce).map_err(|error| {
-        into_trouble(cx.broken("a nonce in base64, to set the check up", format!("{nonce:?}: {error}")))
+        to_set_up(cx.violation("a nonce in base64, to set the check up", format!("{nonce:?}: {error}")))
     })
 }
 
@@ -71,7 +71,7 @@ async fn forged(cx: &Ctx, what: &str, forge: impl FnOnce(&Identity, &[u8]) -> Ve
 /// A request that no strict reader can even decode buys no token. How it is refused is a matter of input checking: anything but a clean 4xx is
 /// a warning here.
 async fn buys_nothing(cx: &Ctx, request: &TokenRequest, what: &str) -> Outcome {
-    let body = serde_json::to_vec(request).map_err(|error| cx.broken("a request", error.to_string()))?;
+    let body = serde_json::to_vec(request).map_err(|error| cx.violation("a request", error.to_string()))?;
     let call = Call::operation(Operation::Token, "", "", &Auth::None, Some(body.into()));
     let (exchange, result) = cx.try_call(call).await;
     match result {

@@ -34,6 +34,8 @@ checks! {
         "A used nonce is used for everybody";
     "auth/nonce-reused-respelled", Must, "§3", [NONCE_SINGLE_USE], reused_respelled,
         "A used nonce doesn't become a new one by another spelling of its bytes";
+    "auth/nonce-of-another-gives-no-rights", Must, "§3", [SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY], no_rights,
+        "Who redeems another key's nonce by its own signature isn't taken for that other key";
     "auth/nonce-bound-to-key", Should, "§3", [NONCE_BOUND], bound_to_key,
         "A nonce issued for one key is useless to the holder of another";
     "auth/nonce-expired", Must, "§3", [NONCE_EXPIRES], expired,
@@ -63,7 +65,7 @@ async fn shape(cx: &Ctx) -> Outcome {
                 format!("{} bytes ({} characters of base64)", bytes.len(), nonce.len())
             })?,
             Err(error) => {
-                return Err(answer.broken("a nonce in padded standard base64", format!("{nonce:?}: {error}")));
+                return Err(answer.violation("a nonce in padded standard base64", format!("{nonce:?}: {error}")));
             }
         }
     }
@@ -91,7 +93,8 @@ async fn differ(cx: &Ctx) -> Outcome {
             other => other?,
         };
         let nonce = answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce;
-        note(&mut seen, nonce, key).map_err(|observed| answer.broken("a fresh nonce for every challenge", observed))?;
+        note(&mut seen, nonce, key)
+            .map_err(|observed| answer.violation("a fresh nonce for every challenge", observed))?;
     }
     cx.remark(format!("{} nonces", seen.len()));
     Ok(())
@@ -109,12 +112,12 @@ async fn differ_at_once(cx: &Ctx) -> Outcome {
         };
         let calls: Vec<_> = keys.iter().map(ask).collect();
         // A connection that a busy server drops says nothing about nonces.
-        let answers = cx.volley(&calls).await.into_iter().map(|(_, result)| result.ok());
+        let answers = cx.send_together(&calls).await.into_iter().map(|(_, result)| result.ok());
         for (key, answer) in keys.iter().zip(answers) {
             let Some(answer) = answer.filter(|answer| answer.status != 429) else { continue };
             let nonce = answer.accepted::<ChallengeResponse>("a challenge for a fresh keypair")?.nonce;
             note(&mut seen, nonce, key)
-                .map_err(|observed| answer.broken("a fresh nonce for every challenge", observed))?;
+                .map_err(|observed| answer.violation("a fresh nonce for every challenge", observed))?;
         }
     }
     cx.remark(format!("{} nonces", seen.len()));
@@ -127,7 +130,7 @@ async fn differ_in_run(cx: &Ctx) -> Outcome {
         let _ = challenge!(cx, &cx.identity().id);
     }
     let mut seen = BTreeMap::new();
-    for kept in cx.world.seen.observer.answers().0 {
+    for kept in cx.world.seen.answers.answers().0 {
         let exchange = &kept.exchange;
         let is_challenge = exchange.operation == "challenge" && exchange.status.is_some_and(|status| status / 100 == 2);
         if !is_challenge {
@@ -138,8 +141,8 @@ async fn differ_in_run(cx: &Ctx) -> Outcome {
         let (Some(key), Some(nonce)) = (asked["ed25519PublicKey"].as_str(), given["nonce"].as_str()) else { continue };
         if base64::decode_array::<32>(key).is_ok() {
             let shown = |expected: &str, observed| {
-                let mut finding = cx.broken(expected, observed);
-                if let Stop::Broken(finding) = &mut finding {
+                let mut finding = cx.violation(expected, observed);
+                if let Stop::Violation(finding) = &mut finding {
                     finding.exchange = Some(exchange.clone());
                 }
                 finding
@@ -170,9 +173,11 @@ async fn looks_random(cx: &Ctx) -> Outcome {
     }
     let expected = "nonces of at least 32 random bytes";
     if texts.iter().all(|nonce| randomness::is_hex(nonce)) {
-        return Err(cx.broken(expected, "every nonce is written in hexadecimal digits, which only happen to be base64"));
+        return Err(
+            cx.violation(expected, "every nonce is written in hexadecimal digits, which only happen to be base64")
+        );
     }
-    randomness::pattern(&nonces).map_or(Ok(()), |pattern| Err(cx.broken(expected, pattern)))
+    randomness::pattern(&nonces).map_or(Ok(()), |pattern| Err(cx.violation(expected, pattern)))
 }
 
 /// The right key, a right signature, a nonce of our own making.
@@ -279,6 +284,21 @@ async fn bound_to_key(cx: &Ctx) -> Outcome {
     answer.refused("another key's token request with a nonce that was issued for this key", &[401])
 }
 
+/// A nonce is no proof of who asks: the signature is. Which key it was issued to is looked at above.
+async fn no_rights(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.identity());
+    let repo = cx.repo(&alice).await?;
+    let nonce = cx.nonce(&alice.identity).await?;
+    let answer = cx.token(&cx.redeem(&mallory, &nonce)?).await?;
+    if !answer.is_success() {
+        return answer.refused_somehow("another key's token request with a nonce that was issued for this key");
+    }
+    let token = answer.message::<crate::wire::TokenResponse>()?.token;
+    let thief = crate::scenarios::Member { identity: mallory, token };
+    let pulled = cx.pull(&thief, &repo.pull_request(0)).await?;
+    pulled.refused_somehow("a pull with the token that mallory got by her own signature, over the nonce of a member,")
+}
+
 /// What the specification recommends at most.
 const RECOMMENDED: Duration = Duration::from_secs(120);
 
@@ -308,7 +328,7 @@ async fn expired(cx: &Ctx) -> Outcome {
 /// Two minutes are recommended at most.
 async fn ttl(cx: &Ctx) -> Outcome {
     if let Some(told) = cx.world.asked.nonce_ttl.filter(|told| *told > RECOMMENDED) {
-        return Err(cx.broken("nonces live two minutes at the most", format!("--nonce-ttl says {told:?}")));
+        return Err(cx.violation("nonces live two minutes at the most", format!("--nonce-ttl says {told:?}")));
     }
     let (answer, lifetime) = redeem_late(cx).await?;
     answer.must(!answer.is_success(), &format!("a nonce is worth nothing after {lifetime:?}"), || answer.summary())

@@ -40,10 +40,10 @@ async fn not_foretold(cx: &Ctx) -> Outcome {
     let sample = Sample { nonces: &nonces, key: &who.id, span_ms: (from, clock::now_ms()) };
     let expected = "a nonce that nobody can know before it is given";
     if let Some(how) = foretold(&sample) {
-        return Err(cx.broken(expected, how));
+        return Err(cx.violation(expected, how));
     }
     if let Some(pattern) = randomness::bias(&nonces)
-        && let Stop::Broken(finding) = cx.broken(expected, pattern)
+        && let Stop::Violation(finding) = cx.violation(expected, pattern)
     {
         cx.warn(*finding);
     }

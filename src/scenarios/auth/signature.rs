@@ -39,7 +39,7 @@ async fn over_raw_bytes(cx: &Ctx) -> Outcome {
         let nonce = cx.challenge(&identity.id).await?.accepted::<ChallengeResponse>("a challenge")?.nonce;
         let answer = cx.token(&cx.redeem(&identity, &nonce)?).await?;
         if !answer.is_success() && takes_text(cx, &identity).await? {
-            return Err(answer.broken(
+            return Err(answer.violation(
                 "a signature over the decoded bytes of the nonce buys a token",
                 format!("{}; the server takes one over its base64 text instead", answer.summary()),
             ));

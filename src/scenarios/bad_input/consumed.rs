@@ -32,7 +32,7 @@ pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
             body_taken_for_request(cx, &refused, scene.alice.id()).await,
             body_taken_for_request(cx, &refused, scene.alice.id()).await,
         ) {
-            return Err(cx.broken(
+            return Err(cx.violation(
                 "a good challenge on the same connection is answered with a nonce",
                 format!(
                     "after {what} the challenge got {observed}: the refused request's body was taken for a request"

@@ -80,7 +80,7 @@ impl Ctx {
         auth: &Auth,
         body: &impl Serialize,
     ) -> Result<Answer<'_>, Stop> {
-        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.setup_failed("a request", error.to_string()))?;
         self.call(Call::operation(operation, path_repo, "", auth, Some(body.into()))).await
     }
 
@@ -102,7 +102,7 @@ impl Ctx {
         body: &impl Serialize,
     ) -> Result<Provoked<'_>, Stop> {
         self.provokes();
-        let body = serde_json::to_vec(body).map_err(|error| self.trouble("a request", error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.setup_failed("a request", error.to_string()))?;
         let call = Call::operation(operation, path_repo, "", auth, Some(body.into()));
         let transport = self.transport_of(&call);
         let (exchange, result) = self.try_call(call).await;
@@ -125,7 +125,7 @@ impl Ctx {
         let finding =
             Finding { expected: an_answer(transport), observed, exchange: Some(exchange), evidence: Vec::new() };
         if self.world.is_gone(transport, &error).await {
-            return Err(Stop::Trouble(finding.into()));
+            return Err(Stop::SetupFailed(finding.into()));
         }
         if !matches!(error, TransportError::Timeout(_)) {
             return Ok(Provoked::Closed);
@@ -134,10 +134,10 @@ impl Ctx {
         Ok(Provoked::Silence)
     }
 
-    /// Sends any request, records the exchange, and shows the answer to the run-wide observer.
+    /// Sends any request, records the exchange, and notes the answer for the whole run.
     ///
     /// # Errors
-    /// [`Stop::Broken`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::Trouble`] when nobody is there.
+    /// [`Stop::Violation`] when the server accepts the connection but gives no whole HTTP answer, [`Stop::SetupFailed`] when nobody is there.
     pub async fn call(&self, call: Call<'_>) -> Result<Answer<'_>, Stop> {
         let transport = self.transport_of(&call);
         let too_large = self.world.manners.limits.dropped(&call);
@@ -169,7 +169,7 @@ impl Ctx {
                     self.world.manners.limits.met(&limit);
                     return Err(limit.stop());
                 }
-                Err(if unclear { Stop::Trouble(finding.into()) } else { Stop::Broken(finding.into()) })
+                Err(if unclear { Stop::SetupFailed(finding.into()) } else { Stop::Violation(finding.into()) })
             }
         }
     }
@@ -245,16 +245,16 @@ impl Ctx {
     }
 
     /// Starts a request and stops after a share of its body (0.0: after the head).
-    pub async fn hold(&self, call: &Call<'_>, share: f64) -> crate::client::HeldRequest {
+    pub async fn send_partly(&self, call: &Call<'_>, share: f64) -> crate::client::PartlySent {
         let transport = self.transport_of(call);
-        transport.hold(self.prepare(call).request, share, transport.timeout() * 3).await
+        transport.send_partly(self.prepare(call).request, share, transport.timeout() * 3).await
     }
 
     /// Finishes a request that was held.
     pub async fn finish(
         &self,
         call: &Call<'_>,
-        held: crate::client::HeldRequest,
+        held: crate::client::PartlySent,
     ) -> (Arc<Exchange>, Result<Answer<'_>, TransportError>) {
         let prepared = prepare(call);
         let started = held.started();

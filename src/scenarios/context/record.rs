@@ -1,4 +1,4 @@
-//! From a call to the request on the wire, and from its answer to what is kept: the record, what the observer and the last look see.
+//! From a call to the request on the wire, and from its answer to what is kept: the record, and what the last look sees.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,7 +57,7 @@ impl Ctx {
             let in_body = in_body.filter(|id| in_path.as_ref() != Some(id));
             for repo in in_path.into_iter().chain(in_body) {
                 self.world.seen.known.touched(&repo);
-                self.world.seen.blobs.sent(&repo, body.filter(|_| allowed));
+                self.world.seen.sealed_texts.sent(&repo, body.filter(|_| allowed));
                 if let Some(body) = body {
                     self.world.seen.refusals.sent(&repo, &self.world.caller(call.auth), body);
                 }
@@ -65,7 +65,7 @@ impl Ctx {
         }
     }
 
-    /// Records an exchange and shows its answer to the observer.
+    /// Records an exchange and notes its answer.
     pub(super) fn conclude(
         &self,
         call: &Call<'_>,
@@ -91,7 +91,7 @@ impl Ctx {
         self.note_known(call, result.as_ref().ok());
         let result = result.map(|raw| {
             if raw.marked && raw.status.is_success() {
-                self.world.seen.observer.byte_order_mark(self.check.id, &exchange);
+                self.world.seen.answers.byte_order_mark(self.check.id, &exchange);
             }
             let answer = Answer {
                 cx: self,
@@ -114,7 +114,7 @@ impl Ctx {
             }
             answer
         });
-        self.world.seen.ledger.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
+        self.world.seen.secrets.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
         (exchange, result)
     }
 
@@ -191,36 +191,36 @@ impl Ctx {
     }
 
     fn observe(&self, answer: &Answer<'_>, validated: bool) {
-        let observer = &self.world.seen.observer;
-        observer.keep(self.check.id, &answer.body, &answer.exchange);
+        let seen = &self.world.seen.answers;
+        seen.keep(self.check.id, &answer.body, &answer.exchange);
         let Some(operation) = answer.operation.filter(|_| validated) else { return };
         if answer.is_success() {
             let json = answer.grpc.is_none();
             let label = answer.headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
             if json {
-                observer.content_type(label.as_deref(), self.check.id, &answer.exchange);
+                seen.content_type(label.as_deref(), self.check.id, &answer.exchange);
             }
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             let repo = repo_of(&answer.exchange.path, body.get("repoId"));
             if self.provoking.load(Ordering::Relaxed) {
                 if let Some(repo) = repo.filter(|_| !operation.changes_nothing()) {
-                    observer.took_something_odd(repo);
+                    seen.took_something_odd(repo);
                 }
                 return;
             }
             // A server may serve what it has taken, whoever asks.
-            if repo.as_ref().is_some_and(|repo| observer.has_taken_something_odd(repo)) {
+            if repo.as_ref().is_some_and(|repo| seen.has_taken_something_odd(repo)) {
                 return;
             }
-            observer.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
+            seen.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
             if let Some(repo) = repo {
                 self.world.manners.limits.roster(&repo, &body);
-                self.world.seen.blobs.served(&repo, &body, self.check.id, &answer.exchange);
+                self.world.seen.sealed_texts.served(&repo, &body, self.check.id, &answer.exchange);
             }
         } else if self.world.asked.spec >= Revision::V0_3 && answer.grpc.is_none() {
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
-            observer.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
-            observer.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);
+            seen.validate(MessageKind::ErrorObject, &body, self.check.id, &answer.exchange);
+            seen.error_code(answer.status, &body, &answer.headers, self.check.id, &answer.exchange);
         }
     }
 }

@@ -23,14 +23,14 @@ impl Ctx {
 
     /// Registers the secrets of an identity with the search, and hands it back.
     pub fn introduce(&self, identity: Identity) -> Identity {
-        self.world.seen.ledger.introduce(self.check.id, &identity);
+        self.world.seen.secrets.introduce(self.check.id, &identity);
         identity
     }
 
     /// A fresh identity with a token.
     ///
     /// # Errors
-    /// [`Stop::Trouble`]: challenge or token didn't work; their own checks say why.
+    /// [`Stop::SetupFailed`]: challenge or token didn't work; their own checks say why.
     pub async fn member(&self) -> Result<Member, Stop> {
         self.authenticate(self.identity()).await
     }
@@ -41,7 +41,7 @@ impl Ctx {
     /// As [`Self::member`].
     pub async fn authenticate(&self, identity: Identity) -> Result<Member, Stop> {
         if let Some(reason) = self.world.manners.no_tokens.get() {
-            return Err(Stop::Trouble(Box::new(Finding {
+            return Err(Stop::SetupFailed(Box::new(Finding {
                 expected: "a token for a fresh keypair, to set the check up".into(),
                 observed: reason.clone(),
                 exchange: None,
@@ -59,13 +59,13 @@ impl Ctx {
     /// is remembered for the check of just this, and another nonce has its turn.
     ///
     /// # Errors
-    /// [`Stop::Trouble`]: challenge or token didn't work, or three nonces in a row were refused.
+    /// [`Stop::SetupFailed`]: challenge or token didn't work, or three nonces in a row were refused.
     pub async fn log_in(&self, identity: &Identity) -> Result<(TokenRequest, Answer<'_>), Stop> {
         let mut refused = Vec::new();
         loop {
             let (nonce, issued) = (self.nonce(identity).await?, Instant::now());
             let request = self.redeem(identity, &nonce)?;
-            let answer = self.token(&request).await.map_err(into_trouble)?;
+            let answer = self.token(&request).await.map_err(to_set_up)?;
             if answer.is_success() {
                 let unlucky = refused.iter();
                 unlucky.for_each(|(request, exchange)| self.world.seen.logins.note_unlucky(request, exchange));
@@ -82,19 +82,19 @@ impl Ctx {
     /// A nonce for an identity.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when challenge doesn't work.
+    /// [`Stop::SetupFailed`] when challenge doesn't work.
     pub async fn nonce(&self, identity: &Identity) -> Result<String, Stop> {
-        let answer = self.challenge(&identity.id).await.map_err(into_trouble)?;
+        let answer = self.challenge(&identity.id).await.map_err(to_set_up)?;
         Ok(setup::<ChallengeResponse>("challenge", &answer)?.nonce)
     }
 
     /// The request that redeems a nonce rightly.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when the nonce isn't base64.
+    /// [`Stop::SetupFailed`] when the nonce isn't base64.
     pub fn redeem(&self, identity: &Identity, nonce: &str) -> Result<TokenRequest, Stop> {
         // Whether it is spelled strictly is another check's business.
-        let bytes = base64::decode(nonce).map_err(|error| self.trouble("a nonce in base64", error.to_string()))?;
+        let bytes = base64::decode(nonce).map_err(|error| self.setup_failed("a nonce in base64", error.to_string()))?;
         Ok(TokenRequest {
             ed25519_public_key: identity.id.clone(),
             nonce: nonce.into(),
@@ -103,15 +103,15 @@ impl Ctx {
     }
 
     /// What the check needs of this suite itself didn't work.
-    pub(in crate::scenarios) fn trouble(&self, expected: &str, observed: String) -> Stop {
+    pub(in crate::scenarios) fn setup_failed(&self, expected: &str, observed: String) -> Stop {
         let exchange = lock(&self.exchanges).back().cloned();
-        Stop::Trouble(Box::new(Finding { expected: expected.into(), observed, exchange, evidence: Vec::new() }))
+        Stop::SetupFailed(Box::new(Finding { expected: expected.into(), observed, exchange, evidence: Vec::new() }))
     }
 
     /// A fresh repository of `owner`, created on the server.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when createRepo doesn't work.
+    /// [`Stop::SetupFailed`] when createRepo doesn't work.
     pub async fn repo(&self, owner: &Member) -> Result<Repo, Stop> {
         self.create_repo(owner, Repo::new(owner)).await
     }
@@ -119,23 +119,23 @@ impl Ctx {
     /// Creates a prepared repository on the server.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when createRepo doesn't work.
+    /// [`Stop::SetupFailed`] when createRepo doesn't work.
     pub async fn create_repo(&self, owner: &Member, repo: Repo) -> Result<Repo, Stop> {
         self.watch(&repo);
-        let answer = self.create(owner, &repo.create_request()).await.map_err(into_trouble)?;
+        let answer = self.create(owner, &repo.create_request()).await.map_err(to_set_up)?;
         setup_success("createRepo", &answer)?;
         Ok(repo)
     }
 
     /// Registers the data key of a repository with the search.
     pub fn watch(&self, repo: &Repo) {
-        self.world.seen.ledger.remember(Class::Key, "data key", self.check.id, repo.data_key.as_bytes());
+        self.world.seen.secrets.remember(Class::Key, "data key", self.check.id, repo.data_key.as_bytes());
     }
 
     /// A fresh repository whose roster is `owner` and `others`.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when createRepo or addMember doesn't work.
+    /// [`Stop::SetupFailed`] when createRepo or addMember doesn't work.
     pub async fn repo_with(&self, owner: &Member, others: &[&Identity]) -> Result<Repo, Stop> {
         let mut repo = self.repo(owner).await?;
         for other in others {
@@ -147,10 +147,10 @@ impl Ctx {
     /// Adds somebody to a repository, as part of setting up.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when addMember doesn't work.
+    /// [`Stop::SetupFailed`] when addMember doesn't work.
     pub async fn enrol(&self, by: &Member, repo: &mut Repo, newcomer: &Identity) -> Result<(), Stop> {
         let request = repo.add_request(newcomer);
-        setup_success("addMember", &self.add(by, &request).await.map_err(into_trouble)?)?;
+        setup_success("addMember", &self.add(by, &request).await.map_err(to_set_up)?)?;
         repo.apply_add(&request.member);
         Ok(())
     }
@@ -158,14 +158,14 @@ impl Ctx {
     /// Pushes a new payload, as part of setting up.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when push doesn't work.
+    /// [`Stop::SetupFailed`] when push doesn't work.
     pub async fn advance(&self, by: &Member, repo: &mut Repo) -> Result<(), Stop> {
         let request = repo.push_request(by);
-        let answer = self.push(by, &request).await.map_err(into_trouble)?;
+        let answer = self.push(by, &request).await.map_err(to_set_up)?;
         let applied: PushResponse = setup("push", &answer)?;
         if !applied.accepted {
             let observed = format!("accepted: false, conflict: {}", applied.conflict);
-            return Err(Stop::Trouble(Box::new(answer.finding("push works, to set the check up", observed))));
+            return Err(Stop::SetupFailed(Box::new(answer.finding("push works, to set the check up", observed))));
         }
         repo.apply_push(&request);
         Ok(())
@@ -174,10 +174,10 @@ impl Ctx {
     /// Removes somebody, as part of setting up; returns the rotation that was sent.
     ///
     /// # Errors
-    /// [`Stop::Trouble`] when removeMember doesn't work.
+    /// [`Stop::SetupFailed`] when removeMember doesn't work.
     pub async fn expel(&self, by: &Member, repo: &mut Repo, removed: &str, staying: &[&Identity]) -> Result<(), Stop> {
         let rotation = repo.rotation(by, staying);
-        let answer = self.remove(by, &repo.remove_request(removed, &rotation)).await.map_err(into_trouble)?;
+        let answer = self.remove(by, &repo.remove_request(removed, &rotation)).await.map_err(to_set_up)?;
         setup_success("removeMember", &answer)?;
         repo.apply_rotation(&rotation);
         self.watch(repo);
@@ -188,7 +188,7 @@ impl Ctx {
 /// The message of a setup step that must have worked.
 fn setup<T: serde::de::DeserializeOwned>(step: &str, answer: &Answer<'_>) -> Result<T, Stop> {
     setup_success(step, answer)?;
-    answer.message().map_err(into_trouble)
+    answer.message().map_err(to_set_up)
 }
 
 fn setup_success(step: &str, answer: &Answer<'_>) -> Result<(), Stop> {
@@ -198,13 +198,13 @@ fn setup_success(step: &str, answer: &Answer<'_>) -> Result<(), Stop> {
     if let Some(stop) = answer.limited() {
         return Err(stop);
     }
-    Err(Stop::Trouble(Box::new(answer.finding(format!("{step} works, to set the check up"), answer.summary()))))
+    Err(Stop::SetupFailed(Box::new(answer.finding(format!("{step} works, to set the check up"), answer.summary()))))
 }
 
-/// What breaks while setting up is another check's failure and this one's trouble.
-pub fn into_trouble(stop: Stop) -> Stop {
+/// What breaks while setting up is another check's failure and this one can't be told.
+pub fn to_set_up(stop: Stop) -> Stop {
     match stop {
-        Stop::Broken(finding) => Stop::Trouble(finding),
+        Stop::Violation(finding) => Stop::SetupFailed(finding),
         other => other,
     }
 }

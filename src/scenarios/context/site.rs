@@ -73,15 +73,15 @@ impl<'c> Site<'c> {
         auth: &Auth,
         body: &impl Serialize,
     ) -> Result<Answer<'c>, Stop> {
-        let body = serde_json::to_vec(body).map_err(|error| self.cx.trouble("a request", error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.cx.setup_failed("a request", error.to_string()))?;
         self.send(operation, (repo_id, ""), auth, Some(body.into())).await
     }
 
     /// A nonce, as part of setting up.
     pub async fn nonce(&self, identity: &Identity) -> Result<String, Stop> {
         let body = ChallengeRequest { ed25519_public_key: identity.id.clone() };
-        let answer = self.perform(Operation::Challenge, "", &Auth::None, &body).await.map_err(super::into_trouble)?;
-        let told: ChallengeResponse = answer.accepted("challenge").map_err(super::into_trouble)?;
+        let answer = self.perform(Operation::Challenge, "", &Auth::None, &body).await.map_err(super::to_set_up)?;
+        let told: ChallengeResponse = answer.accepted("challenge").map_err(super::to_set_up)?;
         Ok(told.nonce)
     }
 
@@ -93,8 +93,8 @@ impl<'c> Site<'c> {
     /// A token for an identity, as part of setting up.
     pub async fn member(&self, identity: &Identity) -> Result<Member, Stop> {
         let request = self.cx.redeem(identity, &self.nonce(identity).await?)?;
-        let answer = self.token(&request).await.map_err(super::into_trouble)?;
-        let told: TokenResponse = answer.accepted("token").map_err(super::into_trouble)?;
+        let answer = self.token(&request).await.map_err(super::to_set_up)?;
+        let told: TokenResponse = answer.accepted("token").map_err(super::to_set_up)?;
         self.cx.world.remember_subject(&told.token, &identity.id);
         Ok(Member { identity: identity.clone(), token: told.token })
     }

@@ -62,7 +62,7 @@ pub enum Missing {
     /// It was tried, and tells nothing.
     NotJudged(String),
     /// Something of ours failed.
-    Trouble(Box<Finding>),
+    SetupFailed(Box<Finding>),
 }
 
 impl From<Stop> for Missing {
@@ -70,7 +70,7 @@ impl From<Stop> for Missing {
         match stop {
             Stop::Skip(super::Omission::NotApplicable, reason) => Self::NotApplicable(reason),
             Stop::Skip(_, reason) => Self::NotJudged(reason),
-            Stop::Broken(finding) | Stop::Trouble(finding) => Self::Trouble(finding),
+            Stop::Violation(finding) | Stop::SetupFailed(finding) => Self::SetupFailed(finding),
         }
     }
 }
@@ -80,10 +80,10 @@ async fn judge(cx: &Ctx, broken: Broken) -> Outcome {
     let evidence = evidence.map_err(|missing| match missing {
         Missing::NotApplicable(reason) => Stop::not_applicable(reason),
         Missing::NotJudged(reason) => Stop::not_judged(reason),
-        Missing::Trouble(finding) => Stop::Trouble(finding),
+        Missing::SetupFailed(finding) => Stop::SetupFailed(finding),
     })?;
     if let Some((_, finding)) = evidence.found.iter().find(|(what, _)| *what == broken) {
-        return Err(Stop::Broken(Box::new(finding.clone())));
+        return Err(Stop::Violation(Box::new(finding.clone())));
     }
     let Evidence { rounds, acknowledged, met, nonces, .. } = &*evidence;
     cx.remark(match broken {

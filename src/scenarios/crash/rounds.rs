@@ -91,7 +91,7 @@ async fn keeps_anything(cx: &Ctx, host: &Host) -> Result<(), Missing> {
 async fn again(cx: &Ctx, host: &Host) -> Result<(), Missing> {
     cx.world.forget();
     host.up_again().await.map_err(|abort| {
-        Missing::Trouble(Box::new(super::Finding {
+        Missing::SetupFailed(Box::new(super::Finding {
             expected: "the server starts again after it was ended".into(),
             observed: abort.reason,
             exchange: None,

@@ -54,7 +54,7 @@ impl Writer {
                 }
                 Told::Refused(summary) => {
                     self.pending = None;
-                    return Err(cx.trouble("a right write is accepted", summary));
+                    return Err(cx.setup_failed("a right write is accepted", summary));
                 }
                 Told::Unknown => return Ok(()),
             }

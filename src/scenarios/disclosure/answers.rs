@@ -75,18 +75,18 @@ pub async fn errors(cx: &Ctx) -> Outcome {
         Profile::Http => echo(cx).await?,
         Profile::Grpc => refusals_of_calls(cx).await.map(|()| None)?,
     };
-    let (answers, _) = cx.world.seen.observer.answers();
+    let (answers, _) = cx.world.seen.answers.answers();
     let refusals = answers.iter().filter(|kept| kept.exchange.status.is_some_and(|status| status >= 400));
     let mut found = refusals.filter_map(|kept| Some((kept, inside(&kept.body, &kept.exchange.request.text)?)));
     if let Some((kept, (what, sign))) = found.next() {
-        return Err(Stop::Broken(Box::new(Finding {
+        return Err(Stop::Violation(Box::new(Finding {
             expected: REFUSAL.into(),
             observed: format!("a refusal in {} holds {what} ({:?})", kept.check, sign.trim()),
             exchange: Some(kept.exchange.clone()),
             evidence: Vec::new(),
         })));
     }
-    echoed.map_or(Ok(()), |finding| Err(Stop::Broken(Box::new(finding))))
+    echoed.map_or(Ok(()), |finding| Err(Stop::Violation(Box::new(finding))))
 }
 
 const REFUSAL: &str = "a refusal says what is wrong with the request, and nothing of the program";
@@ -223,7 +223,7 @@ pub async fn kept_and_read(cx: &Ctx) -> Outcome {
     let Some(finding) = first else { return Ok(()) };
     let expected =
         "answers to members may be kept by no shared cache (RFC 9111) and read by no foreign web site (CORS)".into();
-    Err(Stop::Broken(Box::new(Finding { expected, observed: seen.join("; "), ..finding })))
+    Err(Stop::Violation(Box::new(Finding { expected, observed: seen.join("; "), ..finding })))
 }
 
 /// What lets a cache keep an answer for others, or for later.
@@ -273,7 +273,7 @@ pub async fn made_up(cx: &Ctx) -> Outcome {
         if answer.status.as_u16() < 400 && (in_headers || contains(&answer.body, MADE_UP)) {
             let expected = "addresses in answers don't depend on headers that anybody can send";
             let observed = format!("an address at {MADE_UP}, which came in a header such as X-Forwarded-Host");
-            return Err(Stop::Broken(Box::new(shown(cx, &request, &answer, expected, observed))));
+            return Err(Stop::Violation(Box::new(shown(cx, &request, &answer, expected, observed))));
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ pub async fn members(cx: &Ctx) -> Outcome {
         let of_member = Requests::new(cx, &repo, &mallory, &bob).send(cx, operation, &auth).await?;
         let of_nobody = Requests::new(cx, &repo, &mallory, &nobody).send(cx, operation, &auth).await?;
         let outcome = alike(operation.name(), of_member.status, of_nobody.status)
-            .map_or(Ok(()), |observed| Err(of_nobody.broken("strangers aren't told who is a member", observed)));
+            .map_or(Ok(()), |observed| Err(of_nobody.violation("strangers aren't told who is a member", observed)));
         tally.note(operation.name(), outcome)?;
     }
     let add = async |entry: &MemberEntry| {
@@ -28,12 +28,12 @@ pub async fn members(cx: &Ctx) -> Outcome {
     };
     let (there, new) = (add(&repo.manifest.members[0]).await?, add(&repo.entry_for(&nobody)).await?);
     let outcome = alike("addMember", there.status, new.status)
-        .map_or(Ok(()), |observed| Err(new.broken("strangers aren't told who is a member", observed)));
+        .map_or(Ok(()), |observed| Err(new.violation("strangers aren't told who is a member", observed)));
     tally.note("addMember", outcome)?;
     let rekeyed = MemberEntry { ed25519_public_key: alice.id.clone(), ..repo.entry_for(&nobody) };
     let there = add(&rekeyed).await?;
     let outcome = alike("addMember with another key", there.status, new.status)
-        .map_or(Ok(()), |observed| Err(there.broken("strangers aren't told who is a member", observed)));
+        .map_or(Ok(()), |observed| Err(there.violation("strangers aren't told who is a member", observed)));
     tally.note("addMember with another key", outcome)?;
     tally.note("push", push_is_no_oracle(cx, &alice, &mallory, &repo).await?)?;
     tally.settle(cx)
@@ -64,7 +64,7 @@ async fn push_is_no_oracle(cx: &Ctx, alice: &Member, mallory: &Member, repo: &Re
                 "a stranger's push is answered with {} above the version, with {} at it, with {} below, and with {} at another epoch",
                 statuses[0], statuses[1], statuses[2], statuses[3]
             );
-            Err(answer.broken("strangers aren't told how counters stand", observed))
+            Err(answer.violation("strangers aren't told how counters stand", observed))
         }
         None => Ok(()),
     })
@@ -113,7 +113,7 @@ pub async fn near_misses(cx: &Ctx) -> Outcome {
             let outcome = if tells(&scene, cx, &request, &answer) {
                 let observed = format!("an answer to {who} names what exists");
                 let expected = "a wrong id is answered with what is wrong, and no right one";
-                Err(Stop::Broken(Box::new(shown(cx, &request, &answer, expected, observed))))
+                Err(Stop::Violation(Box::new(shown(cx, &request, &answer, expected, observed))))
             } else {
                 Ok(())
             };

@@ -140,7 +140,7 @@ async fn listings(cx: &Ctx) -> Outcome {
     }
     let Some((request, answer)) = first else { return Ok(()) };
     let expected = "nobody but members is told of a repository or its members";
-    Err(Stop::Broken(Box::new(shown(cx, &request, &answer, expected, format!("told by {}", told.join(", "))))))
+    Err(Stop::Violation(Box::new(shown(cx, &request, &answer, expected, format!("told by {}", told.join(", "))))))
 }
 
 /// Lists that are asked for with a body.
@@ -284,7 +284,7 @@ async fn diagnostics(cx: &Ctx) -> Outcome {
     let Some((request, answer)) = first_telling else { return Ok(()) };
     let expected = "no page tells repositories, members, tokens or nonces to anybody";
     let observed = format!("without a token one gets them by {}", telling.join(", "));
-    Err(Stop::Broken(Box::new(shown(cx, &request, &answer, expected, observed))))
+    Err(Stop::Violation(Box::new(shown(cx, &request, &answer, expected, observed))))
 }
 
 /// The part of a token that no other token shares.

@@ -32,7 +32,7 @@ pub async fn check(cx: &Ctx) -> Outcome {
     if open.is_empty() {
         return Ok(());
     }
-    Err(Stop::Broken(Box::new(Finding {
+    Err(Stop::Violation(Box::new(Finding {
         expected: "nothing in the body of one request is carried out as another, without a token".into(),
         observed: format!("carried out: {}", open.join(", ")),
         exchange: shown,

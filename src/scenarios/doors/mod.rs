@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::by_hand::{HandMade, Lane, exchange};
 use super::check::checks;
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::{Auth, Ctx, Finding, Operation, Outcome, Stop};
 use crate::client::{Exchange, TransportError};
 pub(super) use scene::Scene;
@@ -98,7 +98,7 @@ async fn head_tells_nothing(cx: &Ctx) -> Outcome {
         let (Ok(of_member), Ok(of_other)) = (lane.send(&member).await, lane.send(&other).await) else { continue };
         if of_member.status.is_success() && !of_other.status.is_success() {
             let told = (of_member.status.as_u16(), of_other.status.as_u16());
-            return Err(Stop::Broken(Box::new(Finding {
+            return Err(Stop::Violation(Box::new(Finding {
                 expected: "HEAD tells nobody but members who is a member".into(),
                 observed: format!(
                     "{} {}: status {} for a member's key, {} for another",
@@ -229,7 +229,7 @@ async fn send(
 /// Something was changed: finds out by what, first which operation, then which tricks, each with a repository of its own.
 async fn search(cx: &Ctx, scene: &Scene, table: Table, until: Instant) -> Result<Vec<Open>, Stop> {
     let until = until + THOROUGH;
-    let trouble = |observed: &str| into_trouble(cx.broken("a repository that stays as it was written", observed));
+    let trouble = |observed: &str| to_set_up(cx.violation("a repository that stays as it was written", observed));
     if scene.again(cx).await?.has_changed(cx).await? {
         return Err(trouble("it is another one at once; other checks say how"));
     }
@@ -254,7 +254,7 @@ async fn search(cx: &Ctx, scene: &Scene, table: Table, until: Instant) -> Result
     // A door that is open now and then is open. What is gone by now was a read of an earlier state.
     if scene.has_changed(cx).await? {
         let observed = "it was changed by one of them, though by none when everything was tried again";
-        return Err(cx.broken("requests of nobody and of a stranger change nothing", observed));
+        return Err(cx.violation("requests of nobody and of a stranger change nothing", observed));
     }
     Err(trouble("it changed once, and not when everything was tried again"))
 }
@@ -328,7 +328,7 @@ fn judge(mut open: Vec<Open>) -> Outcome {
         }
     }
     match open.into_iter().next() {
-        Some(first) => Err(Stop::Broken(Box::new(Finding {
+        Some(first) => Err(Stop::Violation(Box::new(Finding {
             expected: "no request without a member's token does or tells anything, whatever it looks like".into(),
             observed: told.join("; "),
             ..first.finding

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::super::by_hand::HandMade;
 use super::super::state::longest_word;
-use super::{Auth, Caller, Ctx, Operation, Stop, into_trouble};
+use super::{Auth, Caller, Ctx, Operation, Stop, to_set_up};
 use crate::client::{Identity, Repo};
 use crate::scenarios::Member;
 use crate::wire::segment;
@@ -64,7 +64,7 @@ impl Scene {
         });
         let marks = entries.chain([&repo.envelope.ciphertext]).map(|text| secret(text)).collect();
         let mut served = repo.clone();
-        (_, served.manifest, served.envelope) = cx.pull_all(&alice, &repo).await.map_err(into_trouble)?;
+        (_, served.manifest, served.envelope) = cx.pull_all(&alice, &repo).await.map_err(to_set_up)?;
         Ok(Self { alice, mallory, bob, newcomer, repo, own, served, fresh, bodies: bodies.into(), marks })
     }
 
@@ -100,10 +100,10 @@ impl Scene {
     pub async fn has_changed(&self, cx: &Ctx) -> Result<bool, Stop> {
         let holds = match cx.holds(&self.alice, &self.served, "requests without a member's token").await {
             Ok(()) => true,
-            Err(Stop::Broken(_)) => false,
+            Err(Stop::Violation(_)) => false,
             Err(other) => return Err(other),
         };
-        let created = cx.pull(&self.alice, &self.fresh.pull_request(0)).await.map_err(into_trouble)?;
+        let created = cx.pull(&self.alice, &self.fresh.pull_request(0)).await.map_err(to_set_up)?;
         Ok(!holds || created.is_success())
     }
 

@@ -3,7 +3,7 @@
 use super::{ANSWER_LIMIT, Scene, told};
 use crate::client::random;
 use crate::scenarios::by_hand::HandMade;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::create_repo::swap_case;
 use crate::scenarios::{Auth, Ctx, Outcome, Stop};
 
@@ -44,7 +44,7 @@ pub(super) async fn upgrades(cx: &Ctx) -> Outcome {
             Ok(answer) if matches!(answer.status.as_u16(), 429 | 503) => {}
             // No sentence says that the offer must be overlooked, as it should be.
             Ok(answer) if answer.status.is_client_error() => {
-                let Stop::Broken(finding) = scene.finding(&request, Some(answer), &expected, told(&result)) else {
+                let Stop::Violation(finding) = scene.finding(&request, Some(answer), &expected, told(&result)) else {
                     continue;
                 };
                 cx.warn(*finding);
@@ -129,12 +129,12 @@ pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
     // Whoever doesn't serve HTTP/1.0 at all needn't.
     let serves_old = scene.ask(&old.bytes(cx, false)).await?.is_ok_and(|answer| scene.is_pulled(&answer));
     let push = scene.repo.push_of(&random::vec(LARGE), scene.repo.version() + 1);
-    let answer = cx.push(&scene.alice, &push).await.map_err(into_trouble)?;
+    let answer = cx.push(&scene.alice, &push).await.map_err(to_set_up)?;
     if !answer.is_success() {
         return Err(Stop::not_applicable(format!("a push of {LARGE} bytes is answered with {}", answer.status)));
     }
     scene.repo.apply_push(&push);
-    cx.holds(&scene.alice, &scene.repo, "a large push").await.map_err(into_trouble)?;
+    cx.holds(&scene.alice, &scene.repo, "a large push").await.map_err(to_set_up)?;
     let usual = scene.pull();
     let kept = HandMade { headers: vec![("Connection", "keep-alive".into())], ..old.clone() };
     for (what, request, last) in [

@@ -5,6 +5,7 @@
 
 mod fields;
 mod negotiation;
+mod refused;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 
 use super::by_hand::{HandMade, exchange, wait_before_again};
 use super::check::checks;
-use super::context::{ANSWER_LIMIT, into_trouble};
+use super::context::{ANSWER_LIMIT, to_set_up};
 use super::{Auth, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{RawAnswer, RawConnection, Repo, TransportError};
 
@@ -29,6 +30,8 @@ checks! {
         "A large answer arrives whole, whether its connection is kept or closed, to HTTP/1.1 or 1.0";
     "framing/callers-in-step", Must, "§6", [CALLERS_KEPT_APART, SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY, TOKEN_REQUIRED], fields::callers,
         "Of requests that are sent ahead on one connection each has its own caller (RFC 9112 §9.3.2)";
+    "framing/in-step-after-refusals", Must, "§6", [CONNECTION_IN_STEP, BODY_CONSUMED], refused::in_step,
+        "A right request on a connection on which another was refused is answered as anywhere";
     "framing/field-names", Hardening, "§6", [FRAMING], fields::names,
         "The names of header fields are read in any letter case (RFC 9110 §5.1)";
     "framing/ambiguous-requests", Hardening, "§6", [FRAMING], ambiguous,
@@ -87,7 +90,7 @@ impl<'c> Scene<'c> {
         let vault = &self.cx.world.target.vault;
         vault.count_request();
         let opened = vault.raw(vault.timeout()).await;
-        opened.map_err(|error| into_trouble(self.cx.broken("a connection", error.to_string())))
+        opened.map_err(|error| to_set_up(self.cx.violation("a connection", error.to_string())))
     }
 
     /// Sends bytes on a connection of their own, again where the server is too busy.
@@ -111,7 +114,12 @@ impl<'c> Scene<'c> {
 
     fn finding(&self, request: &HandMade, answer: Option<&RawAnswer>, expected: &str, observed: String) -> Stop {
         let shown = answer.map(|answer| exchange(self.cx, request, Ok(answer), Duration::ZERO));
-        Stop::Broken(Box::new(Finding { expected: expected.into(), observed, exchange: shown, evidence: Vec::new() }))
+        Stop::Violation(Box::new(Finding {
+            expected: expected.into(),
+            observed,
+            exchange: shown,
+            evidence: Vec::new(),
+        }))
     }
 }
 

@@ -79,7 +79,7 @@ async fn counters_stand(cx: &Ctx, alice: &Member, before: &Repo, what: &str) -> 
     let manifest = pulled.json().map(|body| body["manifest"].clone()).unwrap_or_default();
     for (name, was) in [("payloadVersion", before.version()), ("keyEpoch", before.epoch())] {
         if let Some(is) = manifest[name].as_i64().filter(|is| *is < was) {
-            return Err(pulled.broken(
+            return Err(pulled.violation(
                 format!("{what} doesn't take {name} back, whatever else is made of it"),
                 format!("{name} was {was} and is {is}"),
             ));
@@ -120,5 +120,5 @@ pub(super) async fn codes(cx: &Ctx) -> Outcome {
     let Some((_, exchange)) = wrong.first() else { return Ok(()) };
     let named = wrong.iter().map(|(what, _)| what.as_str()).collect::<Vec<_>>().join("; ");
     let expected = "what a message lacks is INVALID_ARGUMENT, say: a client can tell its own mistake from the server's";
-    Err(Stop::Broken(Box::new(Finding::shown(expected, named, exchange.clone()))))
+    Err(Stop::Violation(Box::new(Finding::shown(expected, named, exchange.clone()))))
 }

@@ -52,7 +52,7 @@ pub(super) async fn cancelled(cx: &Ctx) -> Outcome {
                 let share = if how == "half-way" { 0.5 } else { 1.0 };
                 let sent =
                     cx.world.target.vault.cancel_by_hand(std::slice::from_ref(&request), share, pause, bound).await;
-                sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
+                sent.map_err(|error| cx.setup_failed("a call that can be begun", cx.world.mask(error.to_string())))?;
             }
             if how == "half-way" {
                 cx.holds(&alice, &before, &what).await?;
@@ -73,7 +73,7 @@ async fn cancelled_creation(cx: &Ctx, alice: &Member, share: f64, pause: Duratio
     let repo = Repo::new(alice);
     let request = call(cx, Operation::CreateRepo, alice, &json!(repo.create_request()))?;
     let sent = cx.world.target.vault.cancel_by_hand(&[request], share, pause, cx.world.target.vault.timeout()).await;
-    sent.map_err(|error| cx.trouble("a call that can be begun", cx.world.mask(error.to_string())))?;
+    sent.map_err(|error| cx.setup_failed("a call that can be begun", cx.world.mask(error.to_string())))?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     let answer = cx.pull(alice, &repo.pull_request(0)).await?;
     if !answer.is_success() {
@@ -108,7 +108,7 @@ pub(super) async fn large(cx: &Ctx) -> Outcome {
                     format!("status {}", answer.code),
                     exchange,
                 );
-                return Err(Stop::Broken(Box::new(finding)));
+                return Err(Stop::Violation(Box::new(finding)));
             }
             Err(error) => cx.remark(format!("{what}: {}", cx.world.mask(error.to_string()))),
         }

@@ -49,7 +49,7 @@ pub(super) async fn broken_frames(cx: &Ctx) -> Outcome {
             alive(cx, &exchange, &result).await?;
             if result.is_ok_and(|answer| answer.code == Code::OK) && !how.contains("UTF-8") {
                 let expected = format!("{what} is refused: there is no whole message");
-                return Err(Stop::Broken(Box::new(Finding::shown(expected, "status OK", exchange))));
+                return Err(Stop::Violation(Box::new(Finding::shown(expected, "status OK", exchange))));
             }
             cx.holds(&alice, &repo, &what).await?;
         }

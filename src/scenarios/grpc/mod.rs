@@ -43,7 +43,7 @@ fn call(cx: &Ctx, operation: Operation, by: &Member, body: &Value) -> Result<Grp
     let repo = body["repoId"].as_str().or(body["manifest"]["repoId"].as_str()).unwrap_or_default();
     if operation.is_write() {
         cx.world.seen.known.touched(repo);
-        cx.world.seen.blobs.sent(repo, Some(body));
+        cx.world.seen.sealed_texts.sent(repo, Some(body));
     }
     let mut headers = vec![(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     if let Ok(token) = HeaderValue::from_str(&format!("Bearer {}", by.token)) {
@@ -56,7 +56,11 @@ fn call(cx: &Ctx, operation: Operation, by: &Member, body: &Value) -> Result<Grp
         body: Some(body.to_string().into()),
         answer_limit: ANSWER_LIMIT,
     };
-    cx.world.target.vault.call_of(&request).map_err(|error| cx.trouble("a call that can be said", error.to_string()))
+    cx.world
+        .target
+        .vault
+        .call_of(&request)
+        .map_err(|error| cx.setup_failed("a call that can be said", error.to_string()))
 }
 
 /// Makes a call as it is and remembers it.
@@ -95,7 +99,7 @@ async fn alive(cx: &Ctx, exchange: &Arc<Exchange>, result: &Result<GrpcAnswer, T
     match result {
         Err(error) if cx.world.is_gone(&cx.world.target.vault, error).await => {
             let observed = cx.world.mask(error.to_string());
-            Err(Stop::Trouble(Box::new(Finding::shown("a gRPC answer", observed, exchange.clone()))))
+            Err(Stop::SetupFailed(Box::new(Finding::shown("a gRPC answer", observed, exchange.clone()))))
         }
         _ => Ok(()),
     }

@@ -136,7 +136,7 @@ pub(super) async fn unknown_fields(cx: &Ctx) -> Outcome {
             cx.watch(&write.after);
             let mut request = call(cx, operation, &alice, &write.body)?;
             let Some(message) = spiked(&request.data[5..], &inner(operation), &unknown(texts)) else {
-                return Err(cx.trouble("a message of ours", "another".into()));
+                return Err(cx.setup_failed("a message of ours", "another".into()));
             };
             request.data = framed(&message).into();
             let what = format!("{name} with {} in fields that nobody knows", if texts { "texts" } else { "numbers" });
@@ -144,7 +144,11 @@ pub(super) async fn unknown_fields(cx: &Ctx) -> Outcome {
             alive(cx, &exchange, &result).await?;
             let Ok(answer) = result else {
                 let observed = exchange.error.clone().unwrap_or_default();
-                return Err(Stop::Broken(Box::new(Finding::shown(format!("{what} is answered"), observed, exchange))));
+                return Err(Stop::Violation(Box::new(Finding::shown(
+                    format!("{what} is answered"),
+                    observed,
+                    exchange,
+                ))));
             };
             // The first field of a push's answer says whether it was accepted.
             let accepted = operation != Operation::Push || answer.data.is_some_and(|data| data.first() == Some(&8));

@@ -102,7 +102,7 @@ async fn send_large<'c>(
                 evidence: Vec::new(),
             };
             if cx.world.is_gone(&cx.world.target.vault, &error).await {
-                return Err(Stop::Trouble(finding.into()));
+                return Err(Stop::SetupFailed(finding.into()));
             }
             cx.warn(finding);
             Ok(Sent::Unanswered)

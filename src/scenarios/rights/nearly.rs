@@ -1,6 +1,6 @@
 //! Ids that are only like a member's: who may is compared as exactly as what is stored.
 
-use super::super::context::into_trouble;
+use super::super::context::to_set_up;
 use super::super::rosters::{TWINS, entry_like, with_twin};
 use super::super::variants::Variants;
 use super::super::{Ctx, Member, Outcome, Stop};
@@ -16,7 +16,7 @@ pub(super) async fn check(cx: &Ctx) -> Outcome {
         let stranger = with_twin(twin);
         let member = entry_like(&twin(&stranger.id), repo.epoch());
         let request = MemberAddRequest { repo_id: repo.id().into(), member };
-        if cx.add(&alice, &request).await.map_err(into_trouble)?.is_success() {
+        if cx.add(&alice, &request).await.map_err(to_set_up)?.is_success() {
             repo.apply_add(&request.member);
             let whose = format!("whose id differs from a member's {name}");
             strangers.push((whose, cx.authenticate(cx.introduce(stranger)).await?));
@@ -26,7 +26,7 @@ pub(super) async fn check(cx: &Ctx) -> Outcome {
     let (carrier, stranger) = (cx.identity(), cx.member().await?);
     let mut request = repo.add_request(&carrier);
     request.member.x25519_public_key.clone_from(&stranger.identity.id);
-    if cx.add(&alice, &request).await.map_err(into_trouble)?.is_success() {
+    if cx.add(&alice, &request).await.map_err(to_set_up)?.is_success() {
         repo.apply_add(&request.member);
         strangers.push(("whose id is a member's X25519 key".into(), stranger));
     }

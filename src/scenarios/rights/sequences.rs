@@ -3,7 +3,7 @@
 
 use super::{Cast, Gain, Loss, OPERATIONS, bring_in, expel, happened, take_away, use_once};
 use crate::client::Repo;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::member_key::is_entry;
 use crate::scenarios::variants::Variants;
 use crate::scenarios::{Ctx, Operation, Outcome, Stop};
@@ -95,7 +95,7 @@ async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(bool) -> bool) -
     for step in steps {
         take(cx, &cast, &mut repo, *step).await?;
         match look(cx, &cast, &repo, *step).await {
-            Err(Stop::Broken(_)) if !judged(is_in(&repo, &cast)) => {
+            Err(Stop::Violation(_)) if !judged(is_in(&repo, &cast)) => {
                 return Err(Stop::not_applicable(format!("{} has not the effect that it should have", step.name())));
             }
             seen => seen?,
@@ -115,7 +115,8 @@ async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
         Comes(gain) => bring_in(cx, repo, gain, cast, alice).await,
         Goes(loss) => match take_away(cx, repo, loss, cast).await {
             Err(Stop::Skip(_, reason)) if matches!(loss, Removed) && can_be_removed(cx, cast).await? => {
-                Err(cx.broken("a member is removed by whatever way he has come, as one is who was just added", reason))
+                Err(cx
+                    .violation("a member is removed by whatever way he has come, as one is who was just added", reason))
             }
             other => other,
         },
@@ -123,7 +124,7 @@ async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
             let Some(member) = repo.manifest.member(bob.id()).cloned() else { return Ok(()) };
             let request = MemberAddRequest { repo_id: repo.id().to_owned(), member };
             // Whatever the answer is: add-member/again-is-answered looks at it.
-            cx.add(alice, &request).await.map_err(into_trouble)?;
+            cx.add(alice, &request).await.map_err(to_set_up)?;
             Ok(())
         }
         AnotherAdded => {
@@ -133,7 +134,7 @@ async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
         PlainPush => cx.advance(alice, repo).await,
         StaysByPush => {
             let rotation = repo.rotation(alice, &[alice, carol, bob]);
-            happened(&cx.push(alice, &repo.rotating_push(&rotation)).await.map_err(into_trouble)?, step.name())?;
+            happened(&cx.push(alice, &repo.rotating_push(&rotation)).await.map_err(to_set_up)?, step.name())?;
             repo.apply_rotation(&rotation);
             cx.watch(repo);
             Ok(())

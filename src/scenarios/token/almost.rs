@@ -33,7 +33,7 @@ async fn jwt_tricks(cx: &Ctx) -> Outcome {
 
 async fn bait(cx: &Ctx, ours: &Ours) -> Result<Bait, Stop> {
     let bait = Bait::set(cx.world.target.vault.authority(), |url| ours.document(url)).await;
-    bait.map_err(|error| cx.trouble("a port of this machine to listen at", error.to_string()))
+    bait.map_err(|error| cx.setup_failed("a port of this machine to listen at", error.to_string()))
 }
 
 /// Whoever can make a server fetch anything reaches what the server reaches.

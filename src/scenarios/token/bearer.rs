@@ -46,13 +46,13 @@ async fn jwt_claims(cx: &Ctx) -> Outcome {
     let claim = |name: &str| jwt.claims.get(name).map_or_else(|| "absent".to_owned(), Value::to_string);
     let subject = format!("key:{}", alice.id());
     if jwt.subject() != Some(&subject) {
-        return Err(cx.broken(format!("the claim sub is {subject}"), claim("sub")));
+        return Err(cx.violation(format!("the claim sub is {subject}"), claim("sub")));
     }
     if jwt.claims.get("kind").and_then(Value::as_str) != Some("keypair") {
-        return Err(cx.broken("the claim kind is keypair", claim("kind")));
+        return Err(cx.violation("the claim kind is keypair", claim("kind")));
     }
     let Some(found) = ACCOUNT_CLAIMS.into_iter().find(|name| jwt.claims.contains_key(*name)) else { return Ok(()) };
-    Err(cx.broken("no claim about an account, an email address or a role", format!("{found}: {}", claim(found))))
+    Err(cx.violation("no claim about an account, an email address or a role", format!("{found}: {}", claim(found))))
 }
 
 /// RFC 7519 §4.1.4; a JWT without `exp` expires by the server's own memory.
@@ -60,11 +60,11 @@ async fn jwt_expiry(cx: &Ctx) -> Outcome {
     let (alice, expires_at, answer) = super::lifetime::login(cx).await?;
     let jwt = as_jwt(&alice.token)?;
     let Some(exp) = jwt.claims.get("exp") else {
-        return Err(answer.broken("a JWT says when it expires, so that whoever verifies it can know", "no exp"));
+        return Err(answer.violation("a JWT says when it expires, so that whoever verifies it can know", "no exp"));
     };
     let expected = "exp is the expiry in seconds since 1970, the same as expiresAt";
     let observed = || format!("exp is {exp}, and expiresAt is {expires_at}");
-    let Some(seconds) = exp.as_f64() else { return Err(answer.broken(expected, observed())) };
+    let Some(seconds) = exp.as_f64() else { return Err(answer.violation(expected, observed())) };
     // A minute of leeway between the two is nothing to complain about.
     answer.must((seconds * 1000.0 - expires_at as f64).abs() <= 60_000.0, expected, observed)
 }
@@ -86,13 +86,13 @@ async fn guessable(cx: &Ctx) -> Outcome {
     let varying = (0..length).filter(|&at| bytes.iter().any(|token| token[at] != bytes[0][at])).count();
     if varying < ENOUGH_CHARACTERS {
         let observed = format!("of the {length} characters of {COMPARED} tokens, {varying} differ");
-        return Err(cx.broken("tokens of which no one can be guessed from another", observed));
+        return Err(cx.violation("tokens of which no one can be guessed from another", observed));
     }
     match known_secret_of(&tokens[0]) {
         None => Ok(()),
         Some(secret) => {
             let observed = format!("a token ends in an HMAC-SHA-256 with the secret {secret:?}");
-            Err(cx.broken("tokens that only this server can make", observed))
+            Err(cx.violation("tokens that only this server can make", observed))
         }
     }
 }

@@ -10,7 +10,7 @@ use super::misplaced::{Headers, in_headers, two_headers, value};
 use super::{Stage, works};
 use crate::codec::base64;
 use crate::scenarios::check::checks;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::wire::segment;
@@ -188,7 +188,7 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
     for auth in [Auth::None, mallory.auth()] {
         let answer = stage.attempt(cx, &auth).await?;
         let expected = "a pull by somebody who names nobody is refused";
-        answer.must(!answer.is_success(), expected, || answer.summary()).map_err(into_trouble)?;
+        answer.must(!answer.is_success(), expected, || answer.summary()).map_err(to_set_up)?;
     }
     let mut tally = Tally::new(cx);
     for (who, auth) in [("without a token", &Auth::None), ("with a stranger's token", &mallory.auth())] {

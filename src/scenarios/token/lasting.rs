@@ -44,7 +44,7 @@ async fn outlives_uses(cx: &Ctx) -> Outcome {
         let answers = futures_util::future::try_join_all(together).await?;
         if let Some(refused) = answers.iter().find(|answer| answer.status == 401) {
             let expected = "a token works until it expires, however often it is used";
-            return Err(refused.broken(expected, format!("{} after some {used} requests", refused.summary())));
+            return Err(refused.violation(expected, format!("{} after some {used} requests", refused.summary())));
         }
         if answers.iter().any(|answer| !answer.is_success()) {
             return Err(Stop::not_judged(format!("not all of {used} requests with one token were answered")));
@@ -117,7 +117,7 @@ async fn in_run(cx: &Ctx) -> Outcome {
     let names: Vec<&str> = dead.iter().take(3).map(|(what, _)| what.as_str()).collect();
     let observed = format!("{} of {tried} tokens were refused with 401 long before: {}", dead.len(), names.join(", "));
     let expected = "a token works until the expiry that was announced with it";
-    Err(Stop::Broken(Box::new(Finding::shown(expected, observed, exchange.clone()))))
+    Err(Stop::Violation(Box::new(Finding::shown(expected, observed, exchange.clone()))))
 }
 
 /// One session for each key is a policy; members with two devices suffer from it.
@@ -139,7 +139,7 @@ async fn not_derived(cx: &Ctx) -> Outcome {
     let Some(own) = own else { return Ok(()) };
     let expected = "a token holds something that nobody but the server knows";
     match derivation(&own, (from, to)) {
-        Some(Derivation::Public(how)) => return Err(answer.broken(expected, format!("the token is {how}"))),
+        Some(Derivation::Public(how)) => return Err(answer.violation(expected, format!("the token is {how}"))),
         Some(Derivation::Overheard(how)) => answer.should(false, expected, || format!("the token is {how}")),
         None => {}
     }

@@ -6,7 +6,7 @@ use super::Answer;
 use crate::client::Repo;
 use crate::scenarios::auth::server_now;
 use crate::scenarios::check::checks;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::{Ctx, Finding, Member, Outcome, Stop};
 use crate::wire::TokenResponse;
 
@@ -23,7 +23,7 @@ checks! {
 pub(super) async fn login(cx: &Ctx) -> Result<(Member, i64, Answer<'_>), Stop> {
     let identity = cx.identity();
     let answer = cx.log_in(&identity).await?.1;
-    let TokenResponse { token, expires_at } = answer.accepted("a signed nonce").map_err(into_trouble)?;
+    let TokenResponse { token, expires_at } = answer.accepted("a signed nonce").map_err(to_set_up)?;
     Ok((Member { identity, token }, expires_at, answer))
 }
 

@@ -4,7 +4,7 @@ use super::Stage;
 use crate::codec::base64;
 use crate::ground::hex;
 use crate::scenarios::check::checks;
-use crate::scenarios::context::into_trouble;
+use crate::scenarios::context::to_set_up;
 use crate::scenarios::{Auth, Ctx, Operation, Outcome};
 use crate::wire::TokenResponse;
 
@@ -19,7 +19,7 @@ async fn parts(cx: &Ctx) -> Outcome {
     let nonce = cx.nonce(&stage.alice.identity).await?;
     let (login, answer) = cx.log_in(&stage.alice.identity).await?;
     // A server may let only the latest token of a key count.
-    stage.alice.token = answer.accepted::<TokenResponse>("a token request").map_err(into_trouble)?.token;
+    stage.alice.token = answer.accepted::<TokenResponse>("a token request").map_err(to_set_up)?.token;
     cx.world.remember_subject(&stage.alice.token, stage.alice.id());
     let mut attempts = vec![
         ("a nonce for a token", bearer(&nonce)),

@@ -43,7 +43,7 @@ async fn other_places(cx: &Ctx) -> Outcome {
     }
     match tally.verdict("a token counts only as it is, and in the one Authorization header") {
         // One habit is one warning, however many of its forms are accepted.
-        Err(Stop::Broken(finding)) => Err(Stop::Broken(Box::new(Finding { evidence: Vec::new(), ..*finding }))),
+        Err(Stop::Violation(finding)) => Err(Stop::Violation(Box::new(Finding { evidence: Vec::new(), ..*finding }))),
         other => other,
     }
 }

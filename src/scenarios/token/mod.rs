@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::to_vec;
 
-use super::context::into_trouble;
+use super::context::to_set_up;
 use super::{Answer, Auth, Call, Check, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
 use crate::codec::jwt::Jwt;
@@ -81,10 +81,10 @@ impl Stage {
             tried += 1;
         }
         self.untouched(cx).await?;
-        let answer = self.attempt(cx, &self.alice.auth()).await.map_err(into_trouble)?;
+        let answer = self.attempt(cx, &self.alice.auth()).await.map_err(to_set_up)?;
         let works = answer.must(answer.is_success(), "the same request works with the real token", || answer.summary());
         cx.remark(format!("{tried} ways"));
-        works.map_err(into_trouble)?;
+        works.map_err(to_set_up)?;
         // What a member has just been told isn't kept for others.
         let reads = matches!(self.operation, Operation::Pull | Operation::FetchMemberKey);
         let Some((what, auth)) = first.filter(|_| reads) else { return Ok(()) };
@@ -137,7 +137,7 @@ fn body_of(cx: &Ctx, operation: Operation, repo: &Repo, alice: &Identity, bob: &
 async fn works(cx: &Ctx, stage: &Stage) -> Outcome {
     let answer = stage.attempt(cx, &stage.alice.auth()).await?;
     let works = answer.must(answer.is_success(), "the same request works with the real token", || answer.summary());
-    works.map_err(into_trouble)
+    works.map_err(to_set_up)
 }
 
 /// A token as a JWT, or the reason why checks of JWTs are left out.

@@ -21,7 +21,7 @@ const KEPT_SECRETS: usize = 1 << 16;
 
 /// The secrets of a run.
 #[derive(Default)]
-pub struct Ledger {
+pub struct Secrets {
     noted: Mutex<Vec<Secret>>,
     /// X25519 private keys by the public key in base64.
     keyring: Mutex<HashMap<String, [u8; 32]>>,
@@ -41,7 +41,7 @@ fn secret(class: Class, what: &'static str, check: &'static str, bytes: &[u8]) -
     Secret { class, what: what.into(), check: check.into(), bytes: bytes.to_vec() }
 }
 
-impl Ledger {
+impl Secrets {
     /// Notes a secret.
     pub fn remember(&self, class: Class, what: &'static str, check: &'static str, bytes: &[u8]) {
         let mut noted = lock(&self.noted);

@@ -41,7 +41,7 @@ pub struct Kept {
 
 /// Run-wide observations.
 #[derive(Default)]
-pub struct Observer {
+pub struct Answers {
     violations: Mutex<BTreeMap<MessageKind, Vec<Seen>>>,
     valid: Mutex<BTreeMap<MessageKind, u64>>,
     content_types: Mutex<Vec<Seen>>,
@@ -67,7 +67,7 @@ fn note(list: &mut Vec<Seen>, what: String, check: &'static str, exchange: &Arc<
     }
 }
 
-impl Observer {
+impl Answers {
     /// Notes that a request which breaks the schema was taken for a repository.
     pub fn took_something_odd(&self, repo: String) {
         lock(&self.odd).insert(repo);

@@ -24,14 +24,14 @@ type Fingerprint = u64;
 
 /// What was sent, and what was served that wasn't.
 #[derive(Default)]
-pub struct Blobs {
+pub struct SealedTexts {
     hasher: RandomState,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Blobs by the repositories that they were sent for.
+    /// SealedTexts by the repositories that they were sent for.
     sent: HashSet<(Fingerprint, Fingerprint)>,
     /// The first repository that a blob was sent for.
     home: HashMap<Fingerprint, Arc<str>>,
@@ -85,7 +85,7 @@ fn each<'v>(value: &'v Value, visit: &mut dyn FnMut(Blob<'v>)) {
     }
 }
 
-impl Blobs {
+impl SealedTexts {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -194,7 +194,7 @@ mod tests {
 
     /// What is observed when this is served for repository `a`.
     fn observed(served: &Value) -> Option<String> {
-        let blobs = Blobs::default();
+        let blobs = SealedTexts::default();
         let envelope = |sealed| json!({ "envelope": { "keyEpoch": 0, "iv": "i", "ciphertext": sealed } });
         let entry =
             json!({ "members": [{ "wrappedDataKey": { "ephemeralPublicKey": "e", "iv": "w", "ciphertext": "k" } }] });
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_no_client_may_send_leaves_the_repository_unjudged() {
-        let blobs = Blobs::default();
+        let blobs = SealedTexts::default();
         let body = json!({ "iv": "i", "ciphertext": "c" });
         blobs.sent("a", Some(&body));
         blobs.sent("a", None);

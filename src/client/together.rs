@@ -21,19 +21,19 @@ use super::transport::Transport;
 
 use crate::ground::lock;
 
-/// A gate that bytes wait at until it is opened, once and for good.
+/// A barrier that bytes wait at until it is opened, once and for good.
 #[derive(Clone, Default)]
-pub(super) struct Gate(Arc<GateState>);
+pub(super) struct Barrier(Arc<BarrierState>);
 
 #[derive(Default)]
-struct GateState {
+struct BarrierState {
     open: AtomicBool,
     /// Whether somebody waits here, having written all but what is held back.
     reached: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
-impl Gate {
+impl Barrier {
     fn open(&self) {
         self.0.open.store(true, Ordering::Release);
         if let Some(waker) = lock(&self.0.waker).take() {
@@ -68,24 +68,24 @@ impl Gate {
     }
 }
 
-/// A stream that holds back the end of what is written until its gate opens.
-pub(super) struct GatedStream {
+/// A stream that holds back the end of what is written until its barrier opens.
+pub(super) struct BarrierStream {
     stream: Stream,
-    gate: Gate,
-    /// How many bytes may pass before the gate opens; `None` lets everything pass but the very last byte.
+    barrier: Barrier,
+    /// How many bytes may pass before the barrier opens; `None` lets everything pass but the very last byte.
     passing: Option<usize>,
     held: Vec<u8>,
 }
 
-impl GatedStream {
-    pub(super) fn new(stream: Stream, gate: Gate, passing: Option<usize>) -> Self {
-        Self { stream, gate, passing, held: Vec::new() }
+impl BarrierStream {
+    pub(super) fn new(stream: Stream, barrier: Barrier, passing: Option<usize>) -> Self {
+        Self { stream, barrier, passing, held: Vec::new() }
     }
 
     /// Moves held bytes on, as far as they may go now.
     fn pass(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let free = if self.gate.is_open() {
+            let free = if self.barrier.is_open() {
                 self.held.len()
             } else {
                 match self.passing {
@@ -111,7 +111,7 @@ impl GatedStream {
     }
 }
 
-impl AsyncWrite for GatedStream {
+impl AsyncWrite for BarrierStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         // Taken whole; `poll_flush` reports the write done only once everything has passed.
@@ -129,9 +129,9 @@ impl AsyncWrite for GatedStream {
         if this.held.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        this.gate.wait(cx);
+        this.barrier.wait(cx);
         // Opened in between: try again at once.
-        if this.gate.is_open() {
+        if this.barrier.is_open() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -142,7 +142,7 @@ impl AsyncWrite for GatedStream {
     }
 }
 
-impl AsyncRead for GatedStream {
+impl AsyncRead for BarrierStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
@@ -161,7 +161,7 @@ const LINE_UP: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_millis(1);
 
 /// What comes of requests that became whole together.
-pub struct Volley {
+pub struct Together {
     /// When the last bytes were let go.
     pub opened: Instant,
     /// What came of each request, and when.
@@ -171,17 +171,17 @@ pub struct Volley {
 impl Transport {
     /// Sends requests so that they become whole at the same moment: each on a connection of its own, all but the last byte
     /// written beforehand. The results are in the order of the requests.
-    pub async fn volley(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Volley {
-        self.volley_after(requests, bound, std::future::ready(())).await.1
+    pub async fn send_together(self: &Arc<Self>, requests: Vec<RawRequest>, bound: Duration) -> Together {
+        self.send_together_after(requests, bound, std::future::ready(())).await.1
     }
 
-    /// As [`Self::volley`], but when the requests are lined up, something else happens first.
-    pub async fn volley_after<T>(
+    /// As [`Self::send_together`], but when the requests are lined up, something else happens first.
+    pub async fn send_together_after<T>(
         self: &Arc<Self>,
         requests: Vec<RawRequest>,
         bound: Duration,
         first: impl Future<Output = T>,
-    ) -> (T, Volley) {
+    ) -> (T, Together) {
         let mut waiting = Vec::with_capacity(requests.len());
         let deadline = Deadline::after(bound);
         for few in requests.chunks(CONNECTING) {
@@ -198,7 +198,7 @@ impl Transport {
             std::future::poll_fn(|cx| {
                 poll_each(&mut waiting, &mut results, cx);
                 let ready =
-                    waiting.iter().zip(&results).all(|((gate, _), result)| result.is_some() || gate.is_reached());
+                    waiting.iter().zip(&results).all(|((barrier, _), result)| result.is_some() || barrier.is_reached());
                 if ready { Poll::Ready(()) } else { Poll::Pending }
             }),
         );
@@ -207,40 +207,40 @@ impl Transport {
         tokio::time::sleep(SETTLE).await;
         let first = first.await;
         let opened = Instant::now();
-        waiting.iter().for_each(|(gate, _)| gate.open());
+        waiting.iter().for_each(|(barrier, _)| barrier.open());
         std::future::poll_fn(|cx| {
             poll_each(&mut waiting, &mut results, cx);
             if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        (first, Volley { opened, results: results.into_iter().flatten().collect() })
+        (first, Together { opened, results: results.into_iter().flatten().collect() })
     }
 
     /// Starts a request and stops after `share` of its body (0.0: the head only). Waits until that much is written, or an
     /// answer has come early.
-    pub async fn hold(self: &Arc<Self>, request: RawRequest, share: f64, bound: Duration) -> HeldRequest {
+    pub async fn send_partly(self: &Arc<Self>, request: RawRequest, share: f64, bound: Duration) -> PartlySent {
         let started = Instant::now();
-        let (gate, mut running) = self.gated(request, self.open(Deadline::after(bound)).await, Some(share), bound);
+        let (barrier, mut running) = self.gated(request, self.open(Deadline::after(bound)).await, Some(share), bound);
         let early = std::future::poll_fn(|cx| match running.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
-            Poll::Pending if gate.is_reached() => Poll::Ready(None),
+            Poll::Pending if barrier.is_reached() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
         .await;
         tokio::time::sleep(SETTLE).await;
-        HeldRequest { gate, running, early, started }
+        PartlySent { barrier, running, early, started }
     }
 
-    /// A request that waits at a gate: after a share of its body, or else before its last byte.
+    /// A request that waits at a barrier: after a share of its body, or else before its last byte.
     fn gated(
         self: &Arc<Self>,
         request: RawRequest,
         stream: std::result::Result<Stream, TransportError>,
         share: Option<f64>,
         bound: Duration,
-    ) -> (Gate, Running) {
-        let gate = Gate::default();
-        let (transport, at) = (self.clone(), gate.clone());
+    ) -> (Barrier, Running) {
+        let barrier = Barrier::default();
+        let (transport, at) = (self.clone(), barrier.clone());
         let running = Box::pin(async move {
             let stream = stream?;
             if transport.profile() == Profile::Grpc {
@@ -249,14 +249,14 @@ impl Transport {
             let body = request.body.as_ref().map_or(0, bytes::Bytes::len);
             let passing = share.map(|share| transport.head_length(&request) + share_of(body, share));
             let traffic = stream.traffic();
-            let stream = GatedStream::new(stream, at, passing);
+            let stream = BarrierStream::new(stream, at, passing);
             Deadline::after(bound).limit(transport.send_over(stream, traffic, &request)).await
         });
-        (gate, running)
+        (barrier, running)
     }
 }
 
-fn poll_each(waiting: &mut [(Gate, Running)], results: &mut [Option<(Result, Instant)>], cx: &mut Context<'_>) {
+fn poll_each(waiting: &mut [(Barrier, Running)], results: &mut [Option<(Result, Instant)>], cx: &mut Context<'_>) {
     for ((_, running), result) in waiting.iter_mut().zip(results) {
         if result.is_none()
             && let Poll::Ready(done) = running.as_mut().poll(cx)
@@ -278,14 +278,14 @@ pub(super) fn share_of(body: usize, share: f64) -> usize {
 }
 
 /// A request that is under way and not whole.
-pub struct HeldRequest {
-    gate: Gate,
+pub struct PartlySent {
+    barrier: Barrier,
     running: Running,
     early: Option<Result>,
     started: Instant,
 }
 
-impl HeldRequest {
+impl PartlySent {
     /// When it was begun.
     pub fn started(&self) -> Instant {
         self.started
@@ -298,7 +298,7 @@ impl HeldRequest {
 
     /// Sends the rest and waits for the answer.
     pub async fn finish(self) -> Result {
-        self.gate.open();
+        self.barrier.open();
         match self.early {
             Some(result) => result,
             None => self.running.await,

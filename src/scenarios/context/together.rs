@@ -8,31 +8,31 @@ use tokio::time::Instant;
 
 use super::super::Answer;
 use super::{Call, Ctx};
-use crate::client::{Exchange, RawAnswer, RawRequest, Transport, TransportError, Volley};
+use crate::client::{Exchange, RawAnswer, RawRequest, Together, Transport, TransportError};
 
 /// What came of a request, when it was let go, and when it ended.
-type Shot = (Result<RawAnswer, TransportError>, (Instant, Instant));
+type Sent = (Result<RawAnswer, TransportError>, (Instant, Instant));
 
 impl Ctx {
     /// Sends requests so that they become whole at the same moment; results in their order.
-    pub async fn volley(&self, calls: &[Call<'_>]) -> Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)> {
-        self.volley_after(calls, std::future::ready(())).await.1
+    pub async fn send_together(&self, calls: &[Call<'_>]) -> Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)> {
+        self.send_together_after(calls, std::future::ready(())).await.1
     }
 
-    /// As [`Self::volley`], but something else happens between lining them up and making them whole.
-    pub async fn volley_after<T>(
+    /// As [`Self::send_together`], but something else happens between lining them up and making them whole.
+    pub async fn send_together_after<T>(
         &self,
         calls: &[Call<'_>],
         first: impl Future<Output = T>,
     ) -> (T, Vec<(Arc<Exchange>, Result<Answer<'_>, TransportError>)>) {
         let prepared: Vec<_> = calls.iter().map(|call| (self.transport_of(call).clone(), self.prepare(call))).collect();
         let requests: Vec<_> = prepared.iter().map(|(to, prepared)| (to, prepared.request.clone())).collect();
-        let (first, shots) = fire(&self.world.target.vault, requests, first).await;
+        let (first, sent) = send_each_together(&self.world.target.vault, requests, first).await;
         if let Some((_, first)) = prepared.first() {
-            self.world.note_together(&first.request, &shots.iter().map(|(result, _)| result).collect::<Vec<_>>());
+            self.world.note_together(&first.request, &sent.iter().map(|(result, _)| result).collect::<Vec<_>>());
         }
         let mut concluded = Vec::with_capacity(calls.len());
-        for ((call, (_, prepared)), (result, times)) in calls.iter().zip(&prepared).zip(shots) {
+        for ((call, (_, prepared)), (result, times)) in calls.iter().zip(&prepared).zip(sent) {
             let (exchange, result) = self.conclude(call, prepared, result, times);
             concluded.push((exchange, self.confirm_limit(result).await));
         }
@@ -41,11 +41,11 @@ impl Ctx {
 }
 
 /// Lines requests up at each origin, does something, and lets all of them go.
-async fn fire<T>(
+async fn send_each_together<T>(
     usual: &Arc<Transport>,
     requests: Vec<(&Arc<Transport>, RawRequest)>,
     first: impl Future<Output = T>,
-) -> (T, Vec<Shot>) {
+) -> (T, Vec<Sent>) {
     let mut groups: Vec<(&Arc<Transport>, Vec<usize>, Vec<RawRequest>)> = Vec::new();
     let count = requests.len();
     for (position, (to, request)) in requests.into_iter().enumerate() {
@@ -60,17 +60,17 @@ async fn fire<T>(
     let alone = groups.len() < 2;
     if alone {
         let (to, _, requests) = groups.pop().unwrap_or((usual, Vec::new(), Vec::new()));
-        let (first, Volley { opened, results }) = to.volley_after(requests, to.timeout(), first).await;
+        let (first, Together { opened, results }) = to.send_together_after(requests, to.timeout(), first).await;
         return (first, results.into_iter().map(|(result, ended)| (result, (opened, ended))).collect());
     }
     // All are lined up at the first barrier, and let go at the second.
     let (lined_up, go) = (&Barrier::new(groups.len() + 1), &Barrier::new(groups.len() + 1));
-    let volleys = groups.into_iter().map(|(to, positions, requests)| async move {
+    let groups_sent = groups.into_iter().map(|(to, positions, requests)| async move {
         let meanwhile = async {
             lined_up.wait().await;
             go.wait().await;
         };
-        (positions, to.volley_after(requests, to.timeout(), meanwhile).await.1)
+        (positions, to.send_together_after(requests, to.timeout(), meanwhile).await.1)
     });
     let leader = async {
         lined_up.wait().await;
@@ -78,12 +78,12 @@ async fn fire<T>(
         go.wait().await;
         first
     };
-    let (first, volleys) = futures_util::future::join(leader, futures_util::future::join_all(volleys)).await;
-    let mut shots: Vec<Option<Shot>> = (0..count).map(|_| None).collect();
-    for (positions, Volley { opened, results }) in volleys {
+    let (first, groups_sent) = futures_util::future::join(leader, futures_util::future::join_all(groups_sent)).await;
+    let mut sent: Vec<Option<Sent>> = (0..count).map(|_| None).collect();
+    for (positions, Together { opened, results }) in groups_sent {
         for (position, (result, ended)) in positions.into_iter().zip(results) {
-            shots[position] = Some((result, (opened, ended)));
+            sent[position] = Some((result, (opened, ended)));
         }
     }
-    (first, shots.into_iter().flatten().collect())
+    (first, sent.into_iter().flatten().collect())
 }

@@ -1,0 +1,71 @@
+//! The causes of what a client does wrong. Every check of clients looks at runs and scenes of its own, so that little follows from
+//! anything: what proves the same rule, and what builds on a rule that is broken.
+
+use crate::client_scenarios;
+use crate::requirements::{Party, Requirement, order};
+use crate::runner::{CheckResult, Status};
+
+use super::{Cause, Causes};
+
+/// Whether this is the result of a check of clients.
+pub(super) fn is_one(result: &CheckResult) -> bool {
+    rule_of(result).binds == Party::Client
+}
+
+fn rule_of(result: &CheckResult) -> &'static Requirement {
+    result.check.requirements[0]
+}
+
+/// Failures come before warnings, and errors last; of them what builds on nothing else, and of its checks the first.
+fn standing(result: &CheckResult) -> (u8, usize, usize) {
+    let status = match result.status {
+        Status::Fail => 0,
+        Status::Warn => 1,
+        _ => 2,
+    };
+    let place = client_scenarios::all().position(|check| check.info.id == result.check.id).unwrap_or(usize::MAX);
+    (status, order::rank(rule_of(result).id), place)
+}
+
+/// Groups what was found.
+pub(super) fn find(mut found: Vec<&CheckResult>) -> Causes {
+    found.sort_by_cached_key(|result| standing(result));
+    let mut causes = Causes::default();
+    while !found.is_empty() {
+        let first = found.remove(0);
+        let (mut explains, mut reasons, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for other in found {
+            match follows(other, first) {
+                Some(reason) => {
+                    explains.push(other.check.id);
+                    reasons.push(reason);
+                }
+                None => rest.push(other),
+            }
+        }
+        causes.has_failure |= first.status == Status::Fail;
+        let check = first.check.id;
+        let place = causes.list.len();
+        causes.of.extend(explains.iter().chain([&check]).map(|id| (*id, place)));
+        causes.list.push(Cause { check, requirements: first.check.requirements.to_vec(), explains, reasons });
+        found = rest;
+    }
+    causes
+}
+
+/// Why a finding follows from a cause; `None` where it doesn't.
+fn follows(other: &CheckResult, cause: &CheckResult) -> Option<&'static str> {
+    // A warning explains no failure.
+    if cause.status == Status::Warn && other.status == Status::Fail {
+        return None;
+    }
+    let broken = rule_of(cause);
+    if other.check.requirements.iter().any(|rule| rule.id == broken.id) {
+        return Some("it proves the broken rule as well");
+    }
+    if order::builds_on(rule_of(other).id, broken.id) {
+        return Some("its rule builds on the broken one");
+    }
+    (other.status == Status::Error && cause.status == Status::Fail)
+        .then_some("it couldn't be set up while something is broken")
+}
