@@ -72,11 +72,13 @@ pub(super) fn rule(
 pub(super) fn rule_let_through(check: &'static CheckInfo, operation: Option<&str>) -> &'static Requirement {
     let among = |rules: &[&Requirement], rule: &Requirement| rules.iter().any(|other| other.id == rule.id);
     let first = check.requirements[0];
-    if !is_that_it_works(first) {
-        return first;
-    }
     let mut may = MEMBERS_ONLY.iter().filter(|(may, _)| operation == Some(may.name())).map(|(_, rule)| *rule);
     let named = may.find(|may| among(check.requirements, may));
+    // Who may do something else doesn't say who may do this.
+    let of_another = || MEMBERS_ONLY.iter().any(|(_, rule)| rule.id == first.id);
+    if !is_that_it_works(first) {
+        return named.filter(|_| of_another()).unwrap_or(first);
+    }
     named.or_else(|| check.requirements.iter().copied().find(|rule| !is_that_it_works(rule))).unwrap_or(first)
 }
 

@@ -60,7 +60,9 @@ fn follows(other: &CheckResult, cause: &CheckResult) -> Option<&'static str> {
         return None;
     }
     let broken = rule_of(cause);
-    if other.check.requirements.iter().any(|rule| rule.id == broken.id) {
+    let proves =
+        |result: &CheckResult, rule: &Requirement| result.check.requirements.iter().any(|each| each.id == rule.id);
+    if proves(other, broken) || proves(cause, rule_of(other)) {
         return Some("it proves the broken rule as well");
     }
     if order::builds_on(rule_of(other).id, broken.id) {

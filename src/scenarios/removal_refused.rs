@@ -228,8 +228,10 @@ fn spellings(id: &str) -> Vec<String> {
     let url = id.replace('+', "-").replace('/', "_");
     let mut all = vec![id.trim_end_matches('=').to_owned(), format!("{id} "), format!(" {id}"), format!("{id}\n"), url];
     all.extend(base64::decode(id).ok().map(|bytes| hex::encode(&bytes)));
-    // In base64 another letter case is another key.
+    // In base64 another letter case is another key; not every one could be somebody's.
     all.push(swap_case(id));
+    let letters = id.char_indices().filter(|(_, c)| c.is_ascii_alphabetic()).take(8);
+    all.extend(letters.map(|(at, c)| format!("{}{}{}", &id[..at], swap_case(&c.to_string()), &id[at + 1..])));
     all.retain(|other| other != id);
     all
 }

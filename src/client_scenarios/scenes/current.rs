@@ -95,7 +95,7 @@ async fn current(talker: &mut Talker<'_>) -> Outcome {
     }
     let opens = "the rotated payload opens under the new data key, bound to its header";
     let sealed = envelope(&request).ok_or_else(|| violation(Some(&request), opens, "there is none"))?;
-    let payload = opened(&key, &[house.key.clone()], &sealed, &request, opens)?;
+    let payload = opened(&key, std::slice::from_ref(&house.key), &sealed, &request, opens)?;
     let kept = "what was written after the client's last read is there after a removal";
     match payloads::lost(&written, &payload, payloads::is_known) {
         Some(lost) => Err(violation(Some(&request), kept, format!("{lost} is gone"))),

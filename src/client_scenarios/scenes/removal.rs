@@ -204,7 +204,7 @@ async fn rotates(talker: &mut Talker<'_>) -> Outcome {
     }
     let opens = "the rotated payload opens under the new data key, bound to its header";
     let sealed = envelope(request).ok_or_else(|| violation(Some(request), opens, "there is none"))?;
-    let payload = opened(&key, &[house.key.clone()], &sealed, request, opens)?;
+    let payload = opened(&key, std::slice::from_ref(&house.key), &sealed, request, opens)?;
     if !payload.to_string().contains(&house.canary) {
         return Err(violation(Some(request), "the accounts are there after a removal", "they are gone"));
     }
