@@ -82,13 +82,14 @@ pub(super) fn rule_let_through(check: &'static CheckInfo, operation: Option<&str
     named.or_else(|| check.requirements.iter().copied().find(|rule| !is_that_it_works(rule))).unwrap_or(first)
 }
 
-/// The same for a request that was refused and had an effect. Where the check is about nothing that is refused, it is that a refusal
-/// leaves everything as it was.
+/// The same for a request that was refused and had an effect: a refusal leaves everything as it was. Who may do it is another rule.
 pub(super) fn rule_of_refused(check: &'static CheckInfo, operation: Option<&str>) -> &'static Requirement {
     let rule = rule_let_through(check, operation);
+    let of_state = [&req::REMOVE_DROPS, &req::EPOCH_RISES, &req::VERSION_MONOTONIC, &req::INT64, &req::REMOVE_REPLACES];
+    let of_state = is_that_it_works(rule) || of_state.iter().any(|other| other.id == rule.id);
     match operation {
-        Some(operation) if is_that_it_works(rule) && operation == Operation::RemoveMember.name() => &req::REMOVE_ATOMIC,
-        Some(operation) if is_that_it_works(rule) && operation == Operation::Push.name() => &req::PUSH_REFUSED_WHOLE,
+        Some(operation) if of_state && operation == Operation::RemoveMember.name() => &req::REMOVE_ATOMIC,
+        Some(operation) if of_state && operation == Operation::Push.name() => &req::PUSH_REFUSED_WHOLE,
         _ => rule,
     }
 }

@@ -174,9 +174,9 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
             let level = symptom.check.level != Level::Must;
             let votes = Reverse(broken[symptom.rule.id]);
             let aside = symptom.check.requirements[0].id != symptom.rule.id;
-            // The worked example goes through everything: whatever else tells of the same says more.
-            let example = symptom.check.id.starts_with("example/");
-            (example, !symptom.plain, votes, order::rank(symptom.rule.id), level, aside, symptom.place)
+            // The worked example and the looks at the end go through everything: whatever else tells of the same says more.
+            let everything = ["example/", "later/"].iter().any(|area| symptom.check.id.starts_with(area));
+            (everything, !symptom.plain, votes, order::rank(symptom.rule.id), level, aside, symptom.place)
         })
     };
     let (mut place, mut first) = undermost(&pool)?;

@@ -53,8 +53,6 @@ fn by_id(id: &str) -> Option<Vec<&'static str>> {
     let (area, rest) = id.split_once('/').unwrap_or((id, ""));
     match area {
         "auth" => return Some(named(&[Operation::Challenge, Operation::Token])),
-        // Which repository an id stands for is told by whoever asks for it.
-        "create-repo" if rest.starts_with("id") => return Some(named(&[Operation::CreateRepo, Operation::Pull])),
         "create-repo" => return Some(named(&[Operation::CreateRepo])),
         "pull" => return Some(named(&[Operation::Pull])),
         "push" => return Some(named(&[Operation::Push])),

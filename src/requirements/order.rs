@@ -47,8 +47,9 @@ static ORDER: &[Row] = &[
     (&KEY_SET, &[&DISCOVERY_SHAPE]),
     (&TOKEN_UNGUESSABLE, &[&TOKEN_ANSWER]),
     (&TOKEN_SHORT_LIVED, &[&TOKEN_ANSWER]),
-    // Every operation does what it is for.
-    (&CREATE_RETURNS, &[&NO_ACCOUNT]),
+    // Every operation does what it is for, as long as a token lasts.
+    (&TOKEN_LASTS, &[&NO_ACCOUNT]),
+    (&CREATE_RETURNS, &[&NO_ACCOUNT, &TOKEN_LASTS]),
     (&PULL_CURRENT, &[&CREATE_RETURNS]),
     (&PULL_UNCHANGED, &[&CREATE_RETURNS]),
     (&PULL_OMITS_ENVELOPE, &[&PULL_UNCHANGED]),
@@ -70,7 +71,6 @@ static ORDER: &[Row] = &[
     (&TOKEN_BEARER_ONLY, &[&TOKEN_REQUIRED]),
     (&CREATE_SOLE_MEMBER, &[&CREATE_RETURNS]),
     (&CREATE_DUPLICATE, &[&CREATE_RETURNS, &PULL_CURRENT]),
-    (&CREATE_IDS_EXACT, &[&CREATE_RETURNS, &PULL_CURRENT]),
     (&PULL_MEMBERS_ONLY, &[&PULL_CURRENT, &SUBJECT_IS_CALLER]),
     (&FETCH_MEMBERS_ONLY, &[&FETCH_ENTRY, &PULL_MEMBERS_ONLY]),
     (&PUSH_MEMBERS_ONLY, &[&PUSH_APPLIES, &PULL_MEMBERS_ONLY]),
@@ -80,7 +80,6 @@ static ORDER: &[Row] = &[
     (&UNAUTHENTICATED_SILENCE, &[&TOKEN_REQUIRED]),
     (&ADD_ANY_MEMBER, &[&ADD_RECORDS]),
     (&ADD_TWICE, &[&ADD_RECORDS]),
-    (&TOKEN_LASTS, &[&CREATE_RETURNS]),
     (&STATUS_TOKEN, &[&TOKEN_REQUIRED, &TOKEN_VERIFIED]),
     (&STATUS_NONCE, &[&NONCE_ISSUED, &NONCE_SINGLE_USE, &NONCE_EXPIRES]),
     (
@@ -140,6 +139,8 @@ static ORDER: &[Row] = &[
             &NOTHING_GIVEN_AWAY,
         ],
     ),
+    // An id that stands for another is found by whoever asks by another road, too.
+    (&CREATE_IDS_EXACT, &[&CREATE_RETURNS, &PULL_CURRENT]),
     (&HANGUPS_SURVIVED, &[&PULL_CURRENT]),
     (&DISCRETION, &[&REFUSAL_SILENT]),
     (&FRAMING, &[&PULL_CURRENT]),

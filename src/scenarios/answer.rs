@@ -54,7 +54,7 @@ impl Answer<'_> {
         self.limited().unwrap_or_else(|| Stop::Violation(Box::new(self.finding(expected, observed))))
     }
 
-    /// As [`Self::broken`], where the check has found out that no limit of the deployment is the reason, or is about the limit itself.
+    /// As [`Self::violation`], where the check has found out that no limit of the deployment is the reason, or is about the limit itself.
     pub fn broken_by_no_limit(&self, expected: impl Into<String>, observed: impl Into<String>) -> Stop {
         Stop::Violation(Box::new(self.finding(expected, observed)))
     }

@@ -23,7 +23,7 @@ checks! {
         "A stale expectation is a 200 conflict with the current counters, and changes nothing";
     "push/sent-again-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], sent_again,
         "A push that has applied is a conflict when it is sent again, rotating or not";
-    "push/negative-expectation", Must, "§6", [PUSH_GATED], negative_expectation,
+    "push/negative-expectation", Must, "§6", [PUSH_GATED, INT64], negative_expectation,
         "A negative expectation isn't the current version either: a conflict, or refused";
     "push/future-is-conflict", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], future_is_conflict,
         "An expectation above the current version is a conflict too";
