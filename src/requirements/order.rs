@@ -184,8 +184,8 @@ static OF_CLIENTS: &[Row] = &[
     (&CLIENT_JSON_CONTENT_TYPE, &[]),
     (&CLIENT_IDS_ESCAPED, &[]),
     // An answer that is right in one of many ways.
-    (&CLIENT_TOKEN_OPAQUE, &[]),
     (&CLIENT_HTTP, &[]),
+    (&CLIENT_TOKEN_OPAQUE, &[]),
     (&CLIENT_NULLS, &[]),
     (&CLIENT_LENIENT, &[&CLIENT_HTTP]),
     (&CLIENT_CREATES_ALONE, &[&CLIENT_SHAPES]),

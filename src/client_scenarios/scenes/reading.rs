@@ -168,10 +168,15 @@ async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
         }
     });
     talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
-    let Some(record) = house.last(Op::Push) else { return Ok(()) };
+    let records = house.vault.records();
+    let conflict = records.iter().position(|record| record.op == Op::Push && record.answer["conflict"] == true);
+    let mut after = records.iter().skip(conflict.map_or(records.len(), |at| at + 1));
+    // That it doesn't look at all is another rule's.
+    let looks = after.by_ref().any(|record| record.op == Op::Pull && record.is_done());
+    let Some(record) = after.find(|record| looks && record.op == Op::Push && record.is_done()) else { return Ok(()) };
     let expected = "nothing is written over a payload that isn't authentic, after a conflict as before";
     Err(violation(
-        Some(&record),
+        Some(record),
         expected,
         "a push was accepted after a conflict, though what there was then isn't authentic",
     ))
