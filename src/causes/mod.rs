@@ -7,7 +7,8 @@
 //!   kind that its rule is about (`symptom`). Another check has only stumbled over it.
 //! * Of the rules that direct findings are about, the cause is one that **builds on none of the others** (the order stands in
 //!   [`crate::requirements::order`]); of several, the one that most checks say is broken; of its checks, the first.
-//! * Where answers are missing everywhere, or callers who ask at the same moment are mixed up, no operation is the cause.
+//! * Where answers are missing everywhere, callers who ask at the same moment are mixed up, or connections are out of step after a
+//!   refusal, no operation is the cause.
 //! * What was seen one request after the other comes before what was seen at the same time, in the worked example or by a look
 //!   at the whole run; failures come before warnings, and an error is a cause only where nothing else is.
 //! * A finding **follows** from a cause for one of the reasons in `follow`; what follows from none is a cause of its own.
@@ -72,6 +73,19 @@ impl Causes {
         cause.reasons.get(place).copied()
     }
 
+    /// Adds the next cause, with the checks whose findings follow from it, and why.
+    fn add(
+        &mut self,
+        (check, status): (&'static str, Status),
+        requirements: Vec<&'static Requirement>,
+        with: impl Iterator<Item = (&'static str, &'static str)>,
+    ) {
+        let (explains, reasons): (Vec<_>, Vec<_>) = with.unzip();
+        self.of.extend(explains.iter().chain([&check]).map(|id| (*id, self.list.len())));
+        self.has_failure |= status == Status::Fail;
+        self.list.push(Cause { check, requirements, explains, reasons });
+    }
+
     /// The cause that a check's finding follows from; `None` for a cause itself.
     pub fn followed_by(&self, check: &str) -> Option<&Cause> {
         self.of(check).filter(|cause| cause.check != check)
@@ -116,16 +130,8 @@ pub fn find<'a>(results: impl IntoIterator<Item = &'a CheckResult>) -> Causes {
             }
         }
         with.sort_by_key(|(symptom, _)| symptom.place);
-        for check in std::iter::once(first.check).chain(with.iter().map(|(symptom, _)| symptom.check)) {
-            causes.of.insert(check.id, causes.list.len());
-        }
-        causes.has_failure |= first.status == Status::Fail;
-        causes.list.push(Cause {
-            check: first.check.id,
-            requirements: first.rules(),
-            explains: with.iter().map(|(symptom, _)| symptom.check.id).collect(),
-            reasons: with.iter().map(|(_, reason)| *reason).collect(),
-        });
+        let with = with.iter().map(|(symptom, reason)| (symptom.check.id, *reason));
+        causes.add((first.check.id, first.status), first.rules(), with);
         found = rest;
     }
     causes

@@ -5,15 +5,11 @@ use crate::client_scenarios;
 use crate::requirements::{Party, Requirement, order};
 use crate::runner::{CheckResult, Status};
 
-use super::{Cause, Causes};
+use super::{Causes, rule_of};
 
 /// Whether this is the result of a check of clients.
 pub(super) fn is_one(result: &CheckResult) -> bool {
     rule_of(result).binds == Party::Client
-}
-
-fn rule_of(result: &CheckResult) -> &'static Requirement {
-    result.check.requirements[0]
 }
 
 /// Failures come before warnings, and errors last; of them what builds on nothing else, and of its checks the first.
@@ -33,21 +29,14 @@ pub(super) fn find(mut found: Vec<&CheckResult>) -> Causes {
     let mut causes = Causes::default();
     while !found.is_empty() {
         let first = found.remove(0);
-        let (mut explains, mut reasons, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut with, mut rest) = (Vec::new(), Vec::new());
         for other in found {
             match follows(other, first) {
-                Some(reason) => {
-                    explains.push(other.check.id);
-                    reasons.push(reason);
-                }
+                Some(reason) => with.push((other.check.id, reason)),
                 None => rest.push(other),
             }
         }
-        causes.has_failure |= first.status == Status::Fail;
-        let check = first.check.id;
-        let place = causes.list.len();
-        causes.of.extend(explains.iter().chain([&check]).map(|id| (*id, place)));
-        causes.list.push(Cause { check, requirements: first.check.requirements.to_vec(), explains, reasons });
+        causes.add((first.check.id, first.status), first.check.requirements.to_vec(), with.into_iter());
         found = rest;
     }
     causes

@@ -146,7 +146,8 @@ impl<'a> Symptom<'a> {
         std::iter::once(self.rule).chain(others).collect()
     }
 
-    /// Whether it says that no other check can rely on what it is answered: answers are missing everywhere, or callers are mixed up.
+    /// Whether it says that no other check can rely on what it is answered: answers are missing everywhere, callers are mixed up, or
+    /// connections are out of step after a refusal.
     pub(super) fn shakes_all(&self) -> bool {
         [&req::ANSWERED, &req::CALLERS_KEPT_APART, &req::CONNECTION_IN_STEP].iter().any(|rule| rule.id == self.rule.id)
     }

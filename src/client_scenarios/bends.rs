@@ -148,7 +148,7 @@ pub(super) const RARE_WAYS: [Bend; 13] = [
 
 /// Whether what a client of an adapter writes tells that its wraps are right, or wrong.
 fn wraps_right(evidence: &Evidence) -> Option<bool> {
-    match evidence.scenes.get("client-write/guest-reads")? {
+    match &evidence.scenes.get("client-write/guest-reads")?.0 {
         Judgement::Holds(_) => Some(true),
         Judgement::Broken(findings) => Some(findings.iter().any(|found| found.expected == super::scenes::WRAPS_RIGHT)),
         _ => None,

@@ -18,7 +18,7 @@ use crate::process::{Program, Start};
 /// A longer line isn't an answer.
 const LONGEST: u64 = 16 << 20;
 /// What a scene comes to.
-pub(super) type SceneResult = Judgement;
+pub(super) type SceneResult = (Judgement, Duration);
 
 /// Why a verb brought no result.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ impl Evidence {
     /// What scenes come to that ended before their point: one check says that the client can't join, no other repeats it.
     pub(super) fn settle(&mut self) {
         let (works, reads) = (self.works(), self.reads());
-        for (id, judgement) in &mut self.scenes {
+        for (id, (judgement, _)) in &mut self.scenes {
             *judgement = match std::mem::replace(judgement, Judgement::Holds(String::new())) {
                 Judgement::Shut(finding) if *id == "client-join/locators" && works && reads != Some(false) => {
                     Judgement::Broken(vec![finding])

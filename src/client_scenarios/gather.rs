@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
 use super::ClientConfig;
 use super::bends::RARE_WAYS;
 use super::checks::{ClientCheck, Way};
-use super::driver::Adapter;
+use super::driver::{Adapter, SceneResult};
 use super::evidence::{Evidence, Judgement};
 use super::judge::Abort;
 use super::scenes::Scene;
@@ -123,7 +123,7 @@ async fn play_scenes(
     config: &ClientConfig,
     chosen: &[&'static ClientCheck],
     ca: &Arc<tempfile::NamedTempFile>,
-) -> HashMap<&'static str, Judgement> {
+) -> HashMap<&'static str, SceneResult> {
     let mut waiting: Vec<(&'static str, Scene)> = chosen
         .iter()
         .filter_map(|check| match check.way {
@@ -138,10 +138,13 @@ async fn play_scenes(
             && let Some((id, scene)) = waiting.pop()
         {
             let (subject, ca, timeout) = (config.subject.clone(), Arc::clone(ca), config.timeout);
-            working.spawn(async move { (id, play(&subject, ca.path(), timeout, scene).await) });
+            working.spawn(async move {
+                let started = Instant::now();
+                (id, (play(&subject, ca.path(), timeout, scene).await, started.elapsed()))
+            });
         }
         match working.join_next().await {
-            Some(Ok((id, judgement))) => drop(judged.insert(id, judgement)),
+            Some(Ok((id, played))) => drop(judged.insert(id, played)),
             Some(Err(_)) => {}
             None => return judged,
         }

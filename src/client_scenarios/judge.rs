@@ -185,6 +185,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn judge(&mut self, emit: Emit<'_>, evidence: &Evidence, check: &'static ClientCheck) {
         let started = Instant::now();
+        let mut took = Duration::ZERO;
         let unclear;
         let judgement = match check.way {
             Way::Runs(judge) => {
@@ -192,7 +193,10 @@ impl Tally {
                 &unclear
             }
             Way::Scene(_) => match evidence.scenes.get(check.info.id) {
-                Some(judgement) => judgement,
+                Some((judgement, played)) => {
+                    took = *played;
+                    judgement
+                }
                 None => {
                     unclear = Judgement::Unclear("the scene ended early".into());
                     &unclear
@@ -221,7 +225,7 @@ impl Tally {
             Judgement::NotApplicable(_) => Some(Omission::NotApplicable),
             _ => None,
         };
-        self.emit(emit, check, (status, omission), message, findings, started.elapsed());
+        self.emit(emit, check, (status, omission), message, findings, took + started.elapsed());
     }
 
     fn emit(

@@ -24,6 +24,8 @@ const LEAST_ROUNDS: u32 = 4;
 /// Callers, and requests of each in a round.
 const CALLERS: usize = 3;
 const OF_EACH: usize = 5;
+/// The last of them.
+const LOGS_IN: usize = OF_EACH - 1;
 const LOGIN: &str = "a rightly signed nonce";
 const EXPECTED: &str = "callers who ask at the same moment are answered as when nobody else asks";
 
@@ -188,7 +190,7 @@ async fn together(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
     for (position, answer) in answers(&results) {
         let (who, which) = (position / OF_EACH, position % OF_EACH);
         parties[who].judge(which, answer, &writes[who], &afters[who])?;
-        if which == OF_EACH - 1 {
+        if which == LOGS_IN {
             came_in(cx, &guests[who], answer).await?;
         }
     }
@@ -216,17 +218,9 @@ async fn one_by_one(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
     let (guests, logins) = logins(cx, parties.len()).await?;
     for (who, (party, next)) in each_with_next(parties).enumerate() {
         for (which, call) in party.calls(&writes[who], &logins[who], next).into_iter().enumerate() {
-            // A login on a connection of its own, as it is where all ask at once.
-            let answer = match which {
-                which if which == OF_EACH - 1 => {
-                    let mut alone = cx.send_together(&[call]).await;
-                    let Some((_, Ok(answer))) = alone.pop() else { continue };
-                    answer
-                }
-                _ => cx.call(call).await?,
-            };
+            let answer = if which == LOGS_IN { on_its_own(cx, call).await? } else { cx.call(call).await? };
             party.judge(which, &answer, &writes[who], &afters[who])?;
-            if which == OF_EACH - 1 {
+            if which == LOGS_IN {
                 came_in(cx, &guests[who], &answer).await?;
             }
         }
@@ -236,6 +230,15 @@ async fn one_by_one(cx: &Ctx, parties: &mut [Party], number: usize) -> Outcome {
         cx.holds(&party.member, &party.repo, "writes of several callers one after the other").await?;
     }
     Ok(())
+}
+
+/// Asks on a connection of its own, as it is where all ask at once.
+async fn on_its_own<'c>(cx: &'c Ctx, call: Call<'_>) -> Result<Answer<'c>, Stop> {
+    match cx.send_together(&[call]).await.pop() {
+        Some((_, Ok(answer))) => Ok(answer),
+        Some((_, Err(error))) => Err(cx.setup_failed("a connection for a login", cx.world.mask(error.to_string()))),
+        None => Err(cx.setup_failed("an answer to a login", "none".into())),
+    }
 }
 
 fn writes(cx: &Ctx, parties: &[Party], number: usize) -> (Vec<Write>, Vec<Repo>) {

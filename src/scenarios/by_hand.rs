@@ -222,7 +222,7 @@ pub fn exchange(
         operation: request.operation.name(),
         method: request.method.clone(),
         path: cx.world.mask(request.target.clone()),
-        authorization: authorization(&request.auth).map(|value| cx.world.mask(shown::authorization(&value))),
+        authorization: authorization(&request.auth).map(|value| shown::authorization(&cx.world.mask(value))),
         request: recorded(request.body.as_deref().unwrap_or_default()),
         status: answer.ok().map(|answer| answer.status.as_u16()),
         grpc: None,

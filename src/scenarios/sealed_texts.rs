@@ -16,7 +16,7 @@ use crate::ground::lock;
 /// Findings that are kept; more of them say nothing new.
 const KEPT: usize = 20;
 
-/// How many blobs are told apart; enough for any run but one of a great many rounds, whose memory this bounds.
+/// How many texts are told apart; enough for any run but one of a great many rounds, whose memory this bounds.
 const FOLLOWED: usize = 400_000;
 
 /// 64 random-keyed bits of something.
@@ -164,7 +164,7 @@ impl SealedTexts {
         });
     }
 
-    /// How many blobs were served, and the first of those that weren't sent for their repository.
+    /// How many texts were served, and the first of those that weren't sent for their repository.
     pub fn findings(&self) -> (u64, Vec<Foreign>) {
         let state = self.lock();
         (state.served, state.foreign.clone())
@@ -194,18 +194,18 @@ mod tests {
 
     /// What is observed when this is served for repository `a`.
     fn observed(served: &Value) -> Option<String> {
-        let blobs = SealedTexts::default();
+        let texts = SealedTexts::default();
         let envelope = |sealed| json!({ "envelope": { "keyEpoch": 0, "iv": "i", "ciphertext": sealed } });
         let entry =
             json!({ "members": [{ "wrappedDataKey": { "ephemeralPublicKey": "e", "iv": "w", "ciphertext": "k" } }] });
-        blobs.sent("a", Some(&envelope("mine")));
-        blobs.sent("a", Some(&entry));
-        blobs.sent("b", Some(&envelope("other's")));
-        blobs.served("a", &envelope("mine"), "check", &exchange());
-        blobs.served("a", &entry, "check", &exchange());
-        assert!(blobs.findings().1.is_empty());
-        blobs.served("a", served, "check", &exchange());
-        let (count, found) = blobs.findings();
+        texts.sent("a", Some(&envelope("mine")));
+        texts.sent("a", Some(&entry));
+        texts.sent("b", Some(&envelope("other's")));
+        texts.served("a", &envelope("mine"), "check", &exchange());
+        texts.served("a", &entry, "check", &exchange());
+        assert!(texts.findings().1.is_empty());
+        texts.served("a", served, "check", &exchange());
+        let (count, found) = texts.findings();
         assert_eq!(count, 3);
         found.into_iter().next().map(|foreign| foreign.finding.observed)
     }
@@ -223,13 +223,13 @@ mod tests {
 
     #[test]
     fn what_no_client_may_send_leaves_the_repository_unjudged() {
-        let blobs = SealedTexts::default();
+        let texts = SealedTexts::default();
         let body = json!({ "iv": "i", "ciphertext": "c" });
-        blobs.sent("a", Some(&body));
-        blobs.sent("a", None);
+        texts.sent("a", Some(&body));
+        texts.sent("a", None);
         for repo in ["a", "unknown"] {
-            blobs.served(repo, &json!({ "iv": "x", "ciphertext": "y" }), "check", &exchange());
+            texts.served(repo, &json!({ "iv": "x", "ciphertext": "y" }), "check", &exchange());
         }
-        assert_eq!(blobs.findings().0, 0);
+        assert_eq!(texts.findings().0, 0);
     }
 }

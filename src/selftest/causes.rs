@@ -6,6 +6,8 @@
 
 mod goals;
 
+pub use goals::percentile;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;

@@ -174,10 +174,7 @@ pub(super) fn of_clients(trials: &[ClientTrial]) -> (String, bool) {
         ));
     }
     let named = told.iter().filter(|(_, first)| first.named).count();
-    let mut causes: Vec<_> = told.iter().map(|(_, first)| first.causes).collect();
-    causes.sort_unstable();
-    let at =
-        |percent: usize| causes.get((causes.len() * percent).div_ceil(100).saturating_sub(1)).copied().unwrap_or(0);
+    let at = |percent| causes::percentile(told.iter().map(|(_, first)| first.causes as f64), percent).unwrap_or(0.0);
     let share = 100.0 * named as f64 / told.len().max(1) as f64;
     text.push_str(&format!(
         "the first cause names the broken rule in {named} of {} runs ({share:.1} %); causes: {} in the median, {} at the 95th percentile\n",

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
-use super::super::vault::state::Moment;
-use super::super::vault::{Bend, Channel, Issuer, Op, Place};
+use super::super::vault::{Bend, Channel, Issuer, Moment, Op, Place};
 use super::removal::{Middle, last_removal};
 use super::{House, Outcome, PLAIN_ID, Stop, invitation_of, unwrap, violation};
 use crate::client::Identity;

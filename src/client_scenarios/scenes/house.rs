@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::driver::Talker;
 use super::super::vault::forge::{self, Forged};
-use super::super::vault::state::{Deed, Moment, Repo};
-use super::super::vault::{Bend, Op, Record, State, Vault};
+use super::super::vault::state::{Deed, Repo};
+use super::super::vault::{Bend, Moment, Op, Record, State, Vault};
 use super::{Stop, must, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::SCHEME_ID;
@@ -136,9 +136,7 @@ impl House {
         let Some(mut forged) = state.keys.last().cloned() else { return Value::Null };
         change(&mut forged.payload);
         if let Some(repo) = state.repos.get_mut(&self.id) {
-            let version = repo.manifest.payload_version;
-            repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
-            repo.forged = Some(forged.clone());
+            repo.take(forged.clone(), repo.manifest.payload_version);
         }
         let payload = forged.payload.clone();
         state.keys.push(forged);
@@ -157,9 +155,7 @@ impl House {
         let version = repo.manifest.payload_version.checked_add(1)?;
         let payload = forge::payload(kind, &format!("v{}late", self.canary), version);
         let forged = Forged { repo: self.id.clone(), epoch: repo.manifest.key_epoch, key: key.clone(), payload };
-        repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
-        repo.manifest.payload_version = version;
-        repo.forged = Some(forged.clone());
+        repo.take(forged.clone(), version);
         let payload = forged.payload.clone();
         state.keys.push(forged);
         Some(payload)

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
-use super::super::vault::state::Moment;
-use super::super::vault::{Bend, Op, Record};
+use super::super::vault::{Bend, Moment, Op, Record};
 use super::{House, Outcome, PLAIN_ID, Site, Stop, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 pub use bend::{Bend, Kind};
 pub use record::{Channel, Op, Place, Record};
 pub use served::Issuer;
-pub use state::State;
+pub use state::{Moment, State};
 pub use tls::Authority;
 
 use crate::client::random;
@@ -290,7 +290,10 @@ impl Shared {
             op => state.before(bend).and_then(|()| match valid {
                 Some((caller, true)) => {
                     let path = (record.repo.as_deref(), record.member.as_deref());
-                    state.operate(bend, op, &caller, path, &body)
+                    state.act((Moment::Before, op));
+                    let result = state.operate(bend, op, &caller, path, &body);
+                    state.act((Moment::After, op));
+                    result
                 }
                 _ => Err((401, "no valid token")),
             }),

@@ -111,28 +111,15 @@ impl State {
         }
     }
 
-    /// Carries out an operation for a caller whose token is valid, and what others do around it.
-    pub(super) fn operate(
-        &mut self,
-        bend: Bend,
-        op: Op,
-        caller: &str,
-        path: (Option<&str>, Option<&str>),
-        body: &Value,
-    ) -> Result<Value, Refusal> {
-        self.act((Moment::Before, op));
-        let result = self.carry_out(bend, op, caller, path, body);
-        self.act((Moment::After, op));
-        result
-    }
-
-    fn act(&mut self, moment: (Moment, Op)) {
+    /// What others do at a moment of an operation.
+    pub(super) fn act(&mut self, moment: (Moment, Op)) {
         for deed in self.deeds.extract_if(.., |deed| deed.at == moment).collect::<Vec<_>>() {
             (deed.act)(self);
         }
     }
 
-    fn carry_out(
+    /// Carries out an operation for a caller whose token is valid.
+    pub(super) fn operate(
         &mut self,
         bend: Bend,
         op: Op,
@@ -266,10 +253,7 @@ impl State {
         let Some(repo) = self.repos.get_mut(id) else { return };
         let Some(mut forged) = repo.forged.clone() else { return };
         change(&mut forged.payload);
-        let version = repo.manifest.payload_version.saturating_add(1);
-        repo.manifest.payload_version = version;
-        repo.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
-        repo.forged = Some(forged.clone());
+        repo.take(forged.clone(), repo.manifest.payload_version.saturating_add(1));
         self.keys.push(forged);
     }
 
@@ -347,6 +331,13 @@ impl Repo {
     /// A repository as it stands.
     pub fn new(manifest: VaultManifest, envelope: EncryptedEnvelope, creator: &str, forged: Option<Forged>) -> Self {
         Self { manifest, envelope, creator: creator.into(), forged, bent: false, conflicts: 0, failures: 0 }
+    }
+
+    /// Takes what another member writes at a version.
+    pub fn take(&mut self, forged: Forged, version: i64) {
+        self.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
+        self.manifest.payload_version = version;
+        self.forged = Some(forged);
     }
 
     /// Takes a client's envelope. The key is known as long as the epoch stays.

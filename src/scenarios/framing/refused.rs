@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{ANSWER_LIMIT, Scene};
-use crate::client::{Repo, TransportError};
+use crate::client::{RawAnswer, Repo, TransportError};
 use crate::scenarios::by_hand::HandMade;
 use crate::scenarios::{Auth, Ctx, Member, Operation, Outcome, Stop};
 
@@ -15,10 +15,11 @@ pub(super) async fn in_step(cx: &Ctx) -> Outcome {
     for (what, refused) in requests(&scene, &mallory, &unknown) {
         // Once may be chance; twice is a habit.
         if is_spoiled(&scene, &refused).await?.is_some()
-            && let Some(observed) = is_spoiled(&scene, &refused).await?
+            && let Some((answer, observed)) = is_spoiled(&scene, &refused).await?
         {
             let expected = "a member's pull is answered on any connection that stays open";
-            return Err(scene.finding(&scene.pull(), None, expected, format!("after {what} it gets {observed}")));
+            let observed = format!("after {what}, which is refused, it gets {observed}");
+            return Err(scene.finding(&refused, Some(&answer), expected, observed));
         }
     }
     Ok(())
@@ -49,8 +50,8 @@ fn requests(scene: &Scene<'_>, mallory: &Member, unknown: &Repo) -> Vec<(&'stati
     ]
 }
 
-/// What a right pull gets behind a refused request on one connection, if it isn't what it is for.
-async fn is_spoiled(scene: &Scene<'_>, refused: &HandMade) -> Result<Option<String>, Stop> {
+/// What a right pull gets behind a refused request on one connection, if it isn't what it is for; and the answer to the refused one.
+async fn is_spoiled(scene: &Scene<'_>, refused: &HandMade) -> Result<Option<(RawAnswer, String)>, Stop> {
     let mut connection = scene.connect().await?;
     scene.cx.world.target.vault.count_request();
     let first = connection.exchange(&refused.bytes(scene.cx, false), false, ANSWER_LIMIT).await;
@@ -59,12 +60,13 @@ async fn is_spoiled(scene: &Scene<'_>, refused: &HandMade) -> Result<Option<Stri
         return Ok(None);
     }
     let second = connection.exchange(&scene.pull().bytes(scene.cx, true), false, ANSWER_LIMIT).await;
-    Ok(match second {
+    let observed = match second {
         Ok(reply) if scene.is_pulled(&reply.answer) => None,
         Ok(reply) if matches!(reply.answer.status.as_u16(), 429 | 503) => None,
         Ok(reply) => Some(format!("status {}", reply.answer.status.as_u16())),
         // It was closed; or the answer is missing, which is another rule's.
         Err(TransportError::Closed { .. }) => None,
         Err(error) => Some(error.to_string()),
-    })
+    };
+    Ok(observed.map(|observed| (first.answer, observed)))
 }

@@ -92,7 +92,7 @@ impl Figures {
 }
 
 /// The smallest value that so many percent don't exceed.
-fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> Option<f64> {
+pub fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> Option<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get((values.len() * percent).div_ceil(100).saturating_sub(1)).copied()
