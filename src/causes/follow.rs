@@ -12,7 +12,7 @@ use crate::wire::Operation;
 type Reason = (&'static str, fn(&Symptom<'_>, &Symptom<'_>) -> bool);
 
 /// All reasons. The first that holds is told.
-static REASONS: [Reason; 21] = [
+static REASONS: [Reason; 22] = [
     ("no answer came", went_unanswered),
     ("others were served at the same time", met_others),
     ("something was refused on its connection before", met_what_is_left),
@@ -34,6 +34,7 @@ static REASONS: [Reason; 21] = [
     ("a request before it had an effect that it mustn't have", is_left_behind),
     ("the same at another operation", is_the_same_elsewhere),
     ("it is the worked example, which goes through everything", is_the_example),
+    ("it is a history of all operations, one of which fails by itself", is_the_history),
 ];
 
 /// Why a finding follows from a cause; `None` where it doesn't.
@@ -229,6 +230,14 @@ fn is_left_behind(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// The worked example is a cause only where nothing plainer fails.
 fn is_the_example(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     other.check.id.starts_with("example/") && cause.class == Class::Sequential && cause.status == Status::Fail
+}
+
+/// A history of many requests says that they have no order, and not which of them is wrong: it is a cause where nothing else shows it.
+fn is_the_history(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
+    let elsewhere = [Operation::Challenge, Operation::Token, Operation::Discovery].map(Operation::name);
+    other.check.base() == "race/history-is-linearizable"
+        && cause.status == Status::Fail
+        && cause.operation.is_some_and(|operation| !elsewhere.contains(&operation))
 }
 
 /// The same question at another operation, with the same answer: `pull/unknown-repository` and `push/unknown-repository`.

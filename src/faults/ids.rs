@@ -224,10 +224,10 @@ faults! {
     "path-cut-at-semicolon" breaks CREATE_ODD_IDS: "What follows a semicolon in a path segment is dropped as a parameter." => {
         is Decoding(|raw| credentials::decode_segment(raw).map(|text| text.split(';').next().unwrap_or_default().to_owned()))
     }
-    "path-latin-1" breaks CREATE_ODD_IDS: "Escaped bytes in the path are read as Latin-1, not as UTF-8." => {
+    "path-latin-1" breaks CREATE_IDS_EXACT: "Escaped bytes in the path are read as Latin-1, not as UTF-8." => {
         is Decoding(|raw| Ok(percent_decode_str(raw).map(char::from).collect()))
     }
-    "path-without-accents" breaks CREATE_ODD_IDS: "Letters outside ASCII in the path become question marks." => {
+    "path-without-accents" breaks CREATE_IDS_EXACT: "Letters outside ASCII in the path become question marks." => {
         is Decoding(|raw| {
             let text = credentials::decode_segment(raw)?;
             Ok(text.replace(|c: char| !c.is_ascii(), "?"))

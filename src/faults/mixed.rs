@@ -63,25 +63,38 @@ async fn put_and_take<T: Clone>(global: &Mutex<Option<T>>, own: &T) -> T {
     lock(global).clone().unwrap_or_else(|| own.clone())
 }
 
-/// Pulls of a repository that are under way at the same time are answered with the answer to the first.
-#[derive(Default)]
-struct SingleFlight(Mutex<HashMap<String, Result<Answer, Refusal>>>);
+/// Requests of a repository that are under way at the same time are answered with the answer to the first.
+struct SingleFlight {
+    route: Route,
+    /// Whoever asks; otherwise who isn't a member is refused before.
+    of_strangers: bool,
+    answers: Mutex<HashMap<String, Result<Answer, Refusal>>>,
+}
+
+impl SingleFlight {
+    fn of(route: Route, of_strangers: bool) -> Self {
+        Self { route, of_strangers, answers: Mutex::default() }
+    }
+}
 
 shared!(SingleFlight: vault);
 
 impl VaultRules for SingleFlight {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        if visit.route != Route::Pull {
+        if visit.route != self.route {
             return conformant(self, store, visit);
         }
         Box::pin(async move {
-            if let Some(first) = lock(&self.0).get(&visit.repo_id) {
+            let answer = conformant(self, store, visit).await;
+            if answer.is_err() && !self.of_strangers {
+                return answer;
+            }
+            if let Some(first) = lock(&self.answers).get(&visit.repo_id) {
                 return first.clone();
             }
-            let answer = conformant(self, store, visit).await;
-            lock(&self.0).insert(visit.repo_id.clone(), answer.clone());
+            lock(&self.answers).insert(visit.repo_id.clone(), answer.clone());
             gap(WINDOW).await;
-            lock(&self.0).remove(&visit.repo_id);
+            lock(&self.answers).remove(&visit.repo_id);
             answer
         })
     }
@@ -150,7 +163,13 @@ faults! {
         }
     }
     [Race] "pulls-share-an-answer" breaks PULL_MEMBERS_ONLY: "Pulls of a repository that are under way at the same time share the answer to the first, whoever asks." => {
-        is SingleFlight::default()
+        is SingleFlight::of(Route::Pull, true)
+    }
+    [Race] "members-share-a-pull" breaks PULL_UNCHANGED: "Members' pulls of a repository that are under way at the same time share the answer to the first, whatever version each knows." => {
+        is SingleFlight::of(Route::Pull, false)
+    }
+    [Race] "members-share-a-fetch" breaks FETCH_ENTRY: "Fetches from a repository that are under way at the same time share the answer to the first, whoever is asked for." => {
+        is SingleFlight::of(Route::FetchMemberKey, false)
     }
     [Race] "busy-fails" breaks CALLERS_KEPT_APART: "A write that meets another one, of whichever repository, is answered 500." => {
         is FailsWhileBusy::default()

@@ -60,6 +60,7 @@ mod spellings;
 mod stale;
 mod status;
 mod storage;
+mod stuck;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -173,6 +174,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         caches::faults(),
         returns::faults(),
         leftovers::faults(),
+        stuck::faults(),
         rosters::faults(),
         rows::faults(),
         collations::faults(),

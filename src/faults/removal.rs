@@ -278,7 +278,7 @@ faults! {
             }
         }
     }
-    "remove-unknown-is-ok" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member rotates as usual." => {
+    "remove-unknown-is-ok" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member rotates as usual." => {
         vault {
             fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool { true }
         }
@@ -301,7 +301,7 @@ faults! {
             }
         }
     }
-    "remove-unknown-is-nothing" breaks REMOVE_UNKNOWN: "Removing somebody who isn't a member is answered with 200, and does nothing." => {
+    "remove-unknown-is-nothing" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member is answered with 200, and does nothing." => {
         vault {
             fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
                 if !is_in(repo, &request.removed_member_id) {

@@ -160,7 +160,7 @@ catalogue! {
     CREATE_IDS_EXACT = "AVP-8-ids-exact", "§8", Must, Server, V0_2,
         "Repository ids are opaque and exact: two different strings are two repositories.";
     CREATE_ODD_IDS = "AVP-6-create-odd-ids", "§6", Should, Server, V0_2,
-        "An id with reserved or non-ASCII characters works when percent-encoded, or is refused at creation.";
+        "An id with reserved characters works when percent-encoded, or is refused at creation.";
     CREATE_CONSISTENT = "AVP-6-create-consistent", "§6", Hardening, Server, V0_2,
         "createRepo refuses an envelope that belongs to another repository, version or epoch than its manifest.";
     CLIENT_IDS_ESCAPED = "AVP-6-client-ids-escaped", "§6", Must, Client, V0_2,

@@ -296,7 +296,11 @@ async fn duplicate_by_owner(cx: &Ctx) -> Outcome {
     for attempt in [&identical, &other, &ahead] {
         duplicate_refused(cx, &alice, &alice, attempt, &repo).await?;
     }
-    cx.advance(&alice, &mut repo).await?;
+    let push = repo.push_request(&alice);
+    let pushed = cx.push(&alice, &push).await?;
+    pushed.must(pushed.is_success(), "a push after refused duplicates is carried out", || pushed.summary())?;
+    push::applied(&repo, &pushed, repo.version() + 1, repo.epoch()).map_err(to_set_up)?;
+    repo.apply_push(&push);
     for attempt in [&identical, &other] {
         duplicate_refused(cx, &alice, &alice, attempt, &repo).await?;
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::check::checks;
 use super::contention::{Rounds, Scene, all_answered, answers, body, crowd, no_server_error, push_call};
+use super::context::to_set_up;
 use super::state::{compare_entry, compare_envelope, compare_manifest};
-use super::{Call, Ctx, Member, Operation, Outcome, Stop};
+use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
 use crate::ground::lock;
 use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
@@ -17,6 +18,8 @@ checks! {
         "Reads that meet a rotating push see all of it or nothing", phase = Alone;
     "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
         "Readers never see a manifest, an envelope or an entry that is made of two states", phase = Alone;
+    "race/reads-get-their-own-answers", Must, "§6", [PULL_UNCHANGED, PULL_CURRENT, FETCH_ENTRY], own_answers,
+        "Who reads the same repository at the same moment gets what its own request asks for", phase = Alone;
     "race/conflicts-are-invisible", Must, "§10", [SNAPSHOT_READS, PUSH_GATED], conflicts_are_invisible,
         "Pulls that meet a stale push see nothing of it", phase = Alone;
     "race/reads-follow-writes", Must, "§10", [SNAPSHOT_READS, READ_YOUR_WRITES], reads_follow_writes,
@@ -159,6 +162,75 @@ async fn read_once(cx: &Ctx, reader: &Member, states: &States, last: (i64, i64))
         return Err(answer.violation(format!("manifest and envelope of version {} as it was committed", seen.0), torn));
     }
     Ok(seen)
+}
+
+/// Reads of one state by what each knows and whom each asks for: an answer that is shared by repository is right for one of them.
+async fn own_answers(cx: &Ctx) -> Outcome {
+    let (alice, bob) = (cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    cx.advance(&alice, &mut repo).await?;
+    let auths = [alice.auth(), bob.auth()];
+    let reads: Vec<_> = [Read::New, Read::Known, Read::Entry(alice.id()), Read::Entry(bob.id())]
+        .into_iter()
+        .flat_map(|read| auths.iter().map(move |auth| (read, auth)))
+        .collect();
+    for (read, auth) in &reads {
+        read.judge(&cx.call(read.call(&repo, auth)).await?, &repo).map_err(to_set_up)?;
+    }
+    let mut rounds = Rounds::of(cx);
+    while rounds.next() {
+        // Another one comes first each time: its answer is the one that would be shared.
+        let first = rounds.done as usize % reads.len();
+        let turned: Vec<_> = reads.iter().cycle().skip(first).take(reads.len()).collect();
+        let calls: Vec<_> = turned.iter().map(|(read, auth)| read.call(&repo, auth)).collect();
+        let results = cx.send_together(&calls).await;
+        no_server_error(&results)?;
+        for (position, answer) in answers(&results) {
+            turned[position].0.judge(answer, &repo)?;
+        }
+    }
+    rounds.remark(cx, &format!("{} reads of one repository", reads.len()))
+}
+
+/// What is read.
+#[derive(Clone, Copy)]
+enum Read<'m> {
+    /// All, as for somebody who knows nothing.
+    New,
+    /// Whether there is anything new.
+    Known,
+    /// A member's entry.
+    Entry(&'m str),
+}
+
+impl Read<'_> {
+    fn call<'a>(self, repo: &'a Repo, auth: &'a Auth) -> Call<'a>
+    where
+        Self: 'a,
+    {
+        match self {
+            Self::New => Call::operation(Operation::Pull, repo.id(), "", auth, body(&repo.pull_request(0))),
+            Self::Known => {
+                Call::operation(Operation::Pull, repo.id(), "", auth, body(&repo.pull_request(repo.version())))
+            }
+            Self::Entry(member) => Call::operation(Operation::FetchMemberKey, repo.id(), member, auth, None),
+        }
+    }
+
+    fn judge(self, answer: &super::Answer<'_>, repo: &Repo) -> Outcome {
+        match self {
+            Self::New => one_of(answer, &[repo]),
+            Self::Known => {
+                let pulled: PullResponse = answer.accepted("a pull at the current version")?;
+                answer.must(
+                    pulled.unchanged,
+                    &format!("unchanged is true for who knows version {}, the current one", repo.version()),
+                    || "unchanged: false".into(),
+                )
+            }
+            Self::Entry(member) => entry_of_one(answer, member, &[repo]),
+        }
+    }
 }
 
 /// A write that was refused never shows, not even for a moment.

@@ -2,7 +2,7 @@
 //! strings are two repositories, or one of them is refused.
 
 use super::check::checks;
-use super::repo_ids::LOST_ON_THE_WAY;
+use super::repo_ids::{LOST_ON_THE_WAY, is_plain};
 use super::state::{compare_envelope, compare_manifest};
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
@@ -241,8 +241,8 @@ impl<'c> Table<'c> {
         self.is_itself(&self.bob.clone(), &two).await
     }
 
-    /// The repository is served as it was created. One that can't be reached at all is a warning: odd ids may not survive the
-    /// path.
+    /// The repository is served as it was created. One that can't be reached at all is a warning where its id has
+    /// characters that may not survive a path.
     async fn is_itself(&mut self, owner: &Member, repo: &Repo) -> Outcome {
         let answer = self.cx.pull(owner, &repo.pull_request(0)).await?;
         if answer.is_success() {
@@ -256,9 +256,7 @@ impl<'c> Table<'c> {
         let id = repo.id();
         let lost =
             answer.violation(format!("an id that is taken works percent-encoded, such as {id:?}"), answer.summary());
-        // Nothing on the way has a reason to touch such an id.
-        let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-        if plain && matches!(answer.status, 403 | 404) {
+        if is_plain(id) && answer.is_refusal() {
             return Err(lost);
         }
         self.lost.note(format!("{id:?}"), Err(lost))
