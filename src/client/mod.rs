@@ -1,6 +1,7 @@
 //! The suite's own AVP client: identities, repositories as their members see them, and the transports of both profiles.
 
 mod bait;
+mod barrier;
 mod canary;
 pub mod clock;
 mod connection;

@@ -12,11 +12,11 @@ use h2::{Reason, SendStream};
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
+use super::super::barrier::Barrier;
 use super::super::connection::{Driver, drive};
 use super::super::error::TransportError;
 use super::super::io::Traffic;
 use super::super::message::gunzipped;
-use super::super::together::Barrier;
 use super::translate::message_of;
 use super::{GrpcAnswer, GrpcCall};
 use crate::wire::proto::{Code, PREFIX, prefix};

@@ -6,13 +6,13 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::Transport;
+use crate::client::barrier::{Barrier, share_of};
 use crate::client::dial::Deadline;
 use crate::client::error::TransportError;
 use crate::client::grpc::{self, GrpcAnswer, GrpcCall, GrpcConnection};
 use crate::client::io::Stream;
 use crate::client::message::{RawAnswer, RawRequest};
 use crate::client::profile::Profile;
-use crate::client::together::{Barrier, share_of};
 
 impl Transport {
     /// Why a request can't be sent, if only the other profile can say it.
