@@ -3,21 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::base64::{self, Base64Error};
-use super::strict_json;
-
-/// Why a token isn't an invite request or a repo locator.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// Not unpadded base64url.
-    #[error("token isn't unpadded base64url: {0}")]
-    Base64(#[from] Base64Error),
-    /// Not the JSON object that is expected.
-    #[error("token isn't the expected JSON object: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A version other than 1.
-    #[error("token has version {0}; only 1 is defined")]
-    Version(i64),
-}
+use super::json;
+use super::token::TokenError;
 
 /// The joiner's public keys; `v` is 1 and implied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +21,7 @@ pub struct InviteRequest {
 impl InviteRequest {
     /// The compact JSON, members in the specification's order.
     pub fn to_json(&self) -> String {
-        super::locator::compact_json(self)
+        json::compact(self)
     }
 
     /// The token: base64url of [`Self::to_json`].
@@ -47,7 +34,7 @@ impl InviteRequest {
     /// # Errors
     /// [`TokenError`]: encoding, JSON shape (unknown, missing or mistyped members), version.
     pub fn decode(token: &str) -> Result<Self, TokenError> {
-        let invite: Self = strict_json::read(&base64::decode_url(token)?)?;
+        let invite: Self = json::read(&base64::decode_url(token)?)?;
         if invite.v == 1 { Ok(invite) } else { Err(TokenError::Version(invite.v)) }
     }
 

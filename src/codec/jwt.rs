@@ -68,7 +68,7 @@ impl Jwt {
 
 /// Makes a token of header and claims; `sign` gets the signing input and returns the raw signature.
 pub fn encode(header: &Map<String, Value>, claims: &Map<String, Value>, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
-    let part = |map: &Map<String, Value>| base64::encode_url(super::locator::compact_json(map).as_bytes());
+    let part = |map: &Map<String, Value>| base64::encode_url(super::json::compact(map).as_bytes());
     let signing_input = format!("{}.{}", part(header), part(claims));
     let signature = base64::encode_url(&sign(signing_input.as_bytes()));
     format!("{signing_input}.{signature}")

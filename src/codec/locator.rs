@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::base64;
-pub use super::invite::TokenError;
+use super::json;
+use super::token::TokenError;
 
 /// A repository's place. `scheme_id` and `key_epoch` are hints; the pulled manifest has the last word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct RepoLocator {
 impl RepoLocator {
     /// The compact JSON, members in the specification's order, absent ones left out.
     pub fn to_json(&self) -> String {
-        compact_json(self)
+        json::compact(self)
     }
 
     /// The token: base64url of [`Self::to_json`].
@@ -42,14 +43,9 @@ impl RepoLocator {
     /// # Errors
     /// [`TokenError`]: encoding, JSON shape (unknown, missing or mistyped members), version.
     pub fn decode(token: &str) -> Result<Self, TokenError> {
-        let locator: Self = super::strict_json::read(&base64::decode_url(token)?)?;
+        let locator: Self = json::read(&base64::decode_url(token)?)?;
         if locator.v == 1 { Ok(locator) } else { Err(TokenError::Version(locator.v)) }
     }
-}
-
-/// JSON without blanks of a struct whose members are strings and numbers only.
-pub(crate) fn compact_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("strings and numbers always serialize")
 }
 
 #[cfg(test)]

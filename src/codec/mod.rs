@@ -8,13 +8,14 @@ pub mod address;
 pub mod base64;
 pub mod envelope;
 pub mod invite;
+pub(crate) mod json;
 pub mod jwt;
 pub mod key_binding;
 pub mod key_wrap;
 pub mod locator;
 pub mod payload;
 pub mod signature;
-mod strict_json;
+pub mod token;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 

@@ -75,12 +75,12 @@ impl AltPayload {
     /// # Errors
     /// A [`serde_json::Error`] with line and column for anything but such an object.
     pub fn parse(plaintext: &[u8]) -> Result<Self, serde_json::Error> {
-        super::strict_json::read(plaintext)
+        super::json::read(plaintext)
     }
 
     /// The plaintext: compact JSON, absent optional members as `null`.
     pub fn to_json(&self) -> String {
-        super::locator::compact_json(self)
+        super::json::compact(self)
     }
 }
 

@@ -11,7 +11,7 @@ use super::forge::{hmac_sha256, with};
 use super::published;
 use crate::client::random;
 use crate::codec::jwt::{self, Jwt};
-use crate::codec::{base64, envelope, locator, signature};
+use crate::codec::{base64, envelope, json, signature};
 
 /// A forged token and what it is.
 pub type Trick = (String, String);
@@ -118,7 +118,7 @@ fn unsigned(real: &Jwt) -> Vec<Trick> {
     header.remove("alg");
     all.push(trick("unsigned, without alg", jwt::encode(&header, &real.claims, |_| Vec::new())));
     all.push(trick("unsigned, with an empty header", jwt::encode(&Map::new(), &real.claims, |_| Vec::new())));
-    let claims = base64::encode_url(locator::compact_json(&real.claims).as_bytes());
+    let claims = base64::encode_url(json::compact(&real.claims).as_bytes());
     for header in [r#"{"alg":"EdDSA","alg":"none"}"#, r#"{"alg":"none","alg":"EdDSA"}"#] {
         let token = format!("{}.{claims}.", base64::encode_url(header.as_bytes()));
         all.push(trick("unsigned, with alg twice", token));
@@ -322,7 +322,7 @@ fn mac_512(secret: &[u8], input: &[u8]) -> Vec<u8> {
 /// Encrypted instead of signed (RFC 7516): whoever has the public key can do that.
 fn encrypted(real: &Jwt, key: &[u8; 32]) -> Vec<Trick> {
     let none = jwt::encode(&with(&real.header, "alg", json!("none")), &real.claims, |_| Vec::new());
-    let contents = [("claims", locator::compact_json(&real.claims)), ("an unsigned JWT", none)];
+    let contents = [("claims", json::compact(&real.claims)), ("an unsigned JWT", none)];
     contents
         .into_iter()
         .filter_map(|(what, plaintext)| {

@@ -1,8 +1,13 @@
-//! JSON in which objects are objects.
+//! JSON as tokens and payloads hold it: written compactly, and read only where objects are objects.
 
 use serde::Serialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
+
+/// JSON without blanks of a struct whose members are strings and numbers only.
+pub(crate) fn compact<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("strings and numbers always serialize")
+}
 
 /// Reads a message whose members all have names. The derived readers also take an array of the members' values for an
 /// object, which no other implementation does.
