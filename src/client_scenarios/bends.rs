@@ -1,7 +1,8 @@
 //! Judging by bends: going on, reading, refusing.
 
 use super::evidence::{Evidence, Judgement, finding};
-use super::subject::{Exit, Ran};
+use super::run::Ran;
+use super::subject::Exit;
 use super::vault::{Bend, Kind, Op, Record};
 
 /// Why nothing can be said about a program that fails as it is.

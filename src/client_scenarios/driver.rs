@@ -8,7 +8,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
-use super::evidence::Judgement;
 use super::subject::{Exit, Subject, environment, filled};
 use super::vault::{Authority, Vault};
 use crate::agent::{Connection, driver};
@@ -17,8 +16,6 @@ use crate::process::{Program, Start};
 
 /// A longer line isn't an answer.
 const LONGEST: u64 = 16 << 20;
-/// What a scene comes to.
-pub(super) type SceneResult = (Judgement, Duration);
 
 /// Why a verb brought no result.
 #[derive(Debug)]

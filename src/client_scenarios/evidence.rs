@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::driver::SceneResult;
-use super::subject::{Exit, Ran};
+use super::run::Ran;
+use super::subject::Exit;
 use super::vault::{Bend, Kind, Op, Place, Record};
 use crate::client::{Exchange, Mask, RecordedBody};
 use crate::codec::DataKey;
@@ -38,6 +39,9 @@ pub(super) enum Judgement {
     /// The suite can't tell.
     Unclear(String),
 }
+
+/// What a scene comes to.
+pub(super) type SceneResult = (Judgement, Duration);
 
 impl Judgement {
     /// Broken if something was found, otherwise as much as `tried` says.

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use super::ClientConfig;
 use super::bends::RARE_WAYS;
 use super::checks::{ClientCheck, Way};
-use super::driver::{Adapter, SceneResult};
-use super::evidence::{Evidence, Judgement};
-use super::judge::Abort;
+use super::driver::Adapter;
+use super::evidence::{Evidence, Judgement, SceneResult};
+use super::run::{Ran, Runs};
 use super::scenes::Scene;
-use super::subject::{Exit, Ran, Runs, Subject, ca_file};
+use super::subject::{Exit, Subject, ca_file};
 use super::vault::{Bend, Op};
 
 /// So many runs that look unusual are made again; more of them are no accident.
@@ -23,6 +23,13 @@ const MOST_SUSPECTS: usize = 24;
 const SECOND_LOOKS: usize = 3;
 /// And so many usual ones are made to compare them with.
 const USUAL_RUNS: usize = 6;
+
+/// Why a run has no verdict on the client.
+pub(super) struct Abort {
+    pub reason: String,
+    pub advice: String,
+    pub exit: u8,
+}
 
 /// Makes all runs and scenes that the checks need.
 pub(super) async fn gather(config: &ClientConfig, chosen: &[&'static ClientCheck]) -> Result<Evidence, Abort> {

@@ -8,21 +8,15 @@ use tokio::time::Instant;
 
 use super::checks::{ClientCheck, Way, all};
 use super::evidence::{Evidence, Judgement};
-use super::gather::gather;
-use super::subject::{Exit, Ran};
+use super::gather::{Abort, gather};
+use super::run::Ran;
+use super::subject::Exit;
 use super::vault::Bend;
 use super::{ClientConfig, evidence::exchange};
 use crate::client::clock;
 use crate::requirements::Level;
 use crate::runner::{self, CheckResult, Emit, Event, Judged, RunEnd, RunInfo, Status, Summary, Verdict};
 use crate::scenarios::{CheckInfo, Omission};
-
-/// Why a run has no verdict on the client.
-pub(super) struct Abort {
-    pub reason: String,
-    pub advice: String,
-    pub exit: u8,
-}
 
 /// Judges a client. `stop` turning true ends the run.
 pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: Emit<'_>) -> Arc<RunEnd> {

@@ -11,7 +11,8 @@ use super::ClientConfig;
 use super::checks::{ClientCheck, Way, all};
 use super::evidence::{Evidence, Judgement};
 use super::judge::{LeftOut, Tally, info, recent, select};
-use super::subject::{Exit, Ran};
+use super::run::Ran;
+use super::subject::Exit;
 use super::vault::{Bend, Vault};
 use crate::runner::{Emit, Event, RunEnd};
 

@@ -12,6 +12,7 @@ mod gather;
 mod judge;
 mod listen;
 mod rules;
+mod run;
 mod scenes;
 mod subject;
 pub mod vault;

@@ -27,6 +27,7 @@ mod hosts;
 mod house;
 mod invites;
 mod keys;
+mod middle;
 mod reading;
 mod removal;
 

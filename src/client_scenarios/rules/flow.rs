@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
-use super::super::subject::{Exit, Ran};
+use super::super::run::Ran;
+use super::super::subject::Exit;
 use super::super::vault::{Bend, Op, Record, reading};
 use super::{before, each, entries};
 use crate::codec::DataKey;

@@ -8,7 +8,7 @@ pub(super) mod sealed;
 pub(super) mod secrets;
 
 use super::evidence::{Evidence, Judgement, finding};
-use super::subject::Ran;
+use super::run::Ran;
 use super::vault::{Op, Record};
 use crate::scenarios::Finding;
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
-use super::super::subject::Ran;
+use super::super::run::Ran;
 use super::super::vault::forge::Forged;
 use super::super::vault::{Bend, Op, Record, reading};
 use crate::scenarios::Finding;

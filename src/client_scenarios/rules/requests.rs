@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement};
-use super::super::subject::Ran;
+use super::super::run::Ran;
 use super::super::vault::reading::bytes_of;
 use super::super::vault::{Bend, Op, Record};
 use super::{each, entries};

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_USER, MARKED_UUID};
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
-use super::super::subject::Ran;
+use super::super::run::Ran;
 use super::super::vault::reading::{bytes_of, made_of_public, open};
 use super::super::vault::{Bend, Record};
 use super::entries;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
 use super::super::vault::{Bend, Channel, Issuer, Moment, Op, Place};
-use super::removal::{Middle, last_removal};
+use super::middle::Middle;
 use super::{House, Outcome, PLAIN_ID, Stop, invitation_of, unwrap, violation};
 use crate::client::Identity;
 use crate::wire::MemberEntry;
@@ -25,7 +25,7 @@ scenes! {
 
 /// Whether the last removal has wrapped a key to somebody in the middle.
 fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), Stop> {
-    let request = last_removal(house);
+    let request = house.last_removal();
     let wrapped = request
         .as_ref()
         .is_some_and(|request| entries(request).into_iter().any(|(_, entry)| unwrap(middle, entry).is_some()));
@@ -212,7 +212,7 @@ async fn kept(talker: &mut Talker<'_>) -> Outcome {
     let repo = house.enter_plainly(talker).await?;
     let before = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
     removed(talker, &house, &repo, &leaver).await?;
-    let Some(request) = last_removal(&house) else {
+    let Some(request) = house.last_removal() else {
         return Err(Stop::NotExercised("removeMember was never asked for".into()));
     };
     let expected = "an entry that a removal wraps anew has the binding that was served with its keys";

@@ -7,7 +7,6 @@ use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::reading::{derived, open};
 use super::super::vault::{Bend, Op, Record};
-use super::removal::last_removal;
 use super::{House, Outcome, PLAIN_ID, Site, Stop, invitation_of, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
@@ -33,7 +32,7 @@ async fn removal(
     let before = house.vault.records().len();
     let epoch = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.key_epoch);
     let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
-    let request = last_removal(house).filter(|_| house.vault.records().len() > before);
+    let request = house.last_removal().filter(|_| house.vault.records().len() > before);
     let (Ok(_), Some(request)) = (&answer, request) else {
         let why = answer.err().map_or_else(String::new, |failure| format!(" ({failure})"));
         return Err(Stop::NotExercised(format!("no member was removed{why}")));
@@ -252,7 +251,7 @@ async fn alone(talker: &mut Talker<'_>) -> Outcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": house.owner.id })).await.ok();
-    let Some(request) = last_removal(&house) else { return Ok(String::new()) };
+    let Some(request) = house.last_removal() else { return Ok(String::new()) };
     let sealed = envelope(&request).filter(|sealed| open(&house.key, sealed).is_some());
     match sealed {
         None => Ok(String::new()),
@@ -276,7 +275,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
         return Err(Stop::NotExercised("it invites at other epochs than the manifest's everywhere".into()));
     }
     talker.ask(&near.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
-    let request = last_removal(&near).filter(|request| request.op == Op::Remove);
+    let request = near.last_removal().filter(|request| request.op == Op::Remove);
     if request.is_some_and(|request| {
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         named != envelope(&request).map(|sealed| sealed.key_epoch)
@@ -300,7 +299,7 @@ async fn epochs(talker: &mut Talker<'_>) -> Outcome {
     }
     for leaver in [&first, &second] {
         talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
-        let Some(request) = last_removal(&house).filter(|request| request.op == Op::Remove) else { break };
+        let Some(request) = house.last_removal().filter(|request| request.op == Op::Remove) else { break };
         seen += 1;
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         let sealed = envelope(&request).map(|sealed| sealed.key_epoch);

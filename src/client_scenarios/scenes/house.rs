@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::driver::Talker;
+use super::super::rules::entries;
 use super::super::vault::forge::{self, Forged};
-use super::super::vault::state::{Deed, Repo};
+use super::super::vault::repo::Repo;
+use super::super::vault::state::Deed;
 use super::super::vault::{Bend, Moment, Op, Record, State, Vault};
 use super::{Stop, must, set, unwrap, violation};
 use crate::client::{Identity, random};
@@ -207,6 +209,12 @@ impl House {
 
     pub fn last(&self, op: Op) -> Option<Record> {
         self.vault.records().into_iter().rfind(|record| record.op == op && record.is_done())
+    }
+
+    /// The last removal that was asked for. A push with another roster is the other way to remove somebody.
+    pub fn last_removal(&self) -> Option<Record> {
+        let removes = |record: &Record| record.op == Op::Remove || record.op == Op::Push && !entries(record).is_empty();
+        self.vault.records().into_iter().rfind(removes)
     }
 
     /// What the owner gets out of a wrap.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Bend;
-use super::state::{Refusal, State};
+use super::reading::Refusal;
+use super::state::State;
 use crate::client::{clock, random};
 use crate::codec::{base64, signature};
 

@@ -10,6 +10,7 @@ mod login;
 pub mod reading;
 mod record;
 mod redirect;
+pub mod repo;
 mod served;
 mod spell;
 pub mod state;

@@ -4,7 +4,6 @@ use hkdf::Hkdf;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::state::Refusal;
 use crate::codec::aad::Binding;
 use crate::codec::envelope::open_with_aad;
 use crate::codec::key_wrap::INFO;
@@ -103,6 +102,10 @@ pub fn made_of_public(repo_id: &str, keys: &[[u8; 32]]) -> Vec<(DataKey, &'stati
     made
 }
 
+/// A refusal: status and words.
+pub(super) type Refusal = (u16, &'static str);
+
+/// Reads a request.
 pub(super) fn read<T: serde::de::DeserializeOwned>(kind: MessageKind, body: &Value) -> Result<T, Refusal> {
     let mut body = body.clone();
     prune(kind, &mut body);

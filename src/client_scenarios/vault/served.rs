@@ -6,7 +6,7 @@ use super::forge;
 use super::http::Reply;
 use super::reading::to_json;
 use super::record::Record;
-use super::state::Repo;
+use super::repo::Repo;
 use super::{Bend, Shared};
 use crate::client::random;
 use crate::codec::{base64, key_wrap, signature};

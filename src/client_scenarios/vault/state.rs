@@ -7,37 +7,19 @@ use serde_json::{Value, json};
 
 use super::Bend;
 use super::forge::{self, Forged};
-use super::reading::{open, read, to_json};
+use super::reading::{Refusal, read, to_json};
 use super::record::Op;
+use super::repo::Repo;
 use super::served::{Issuer, merged, served};
 use crate::client::random;
 use crate::codec::DataKey;
 use crate::wire::{
-    CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, PullRequest,
-    PushRequest, VaultManifest,
+    CreateRepoRequest, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind, PullRequest, PushRequest,
+    VaultManifest,
 };
 
 /// A client whose retries never end gets in, at last, so that its run has an end.
 const CONFLICTS: u32 = 60;
-
-/// A refusal: status and words.
-pub(super) type Refusal = (u16, &'static str);
-
-/// A repository.
-pub struct Repo {
-    /// Manifest, members included.
-    pub manifest: VaultManifest,
-    /// Current envelope.
-    pub envelope: EncryptedEnvelope,
-    /// Who created it.
-    pub creator: String,
-    /// The key, where it is one of the vault's own.
-    pub forged: Option<Forged>,
-    /// Whether the bend has had its effect.
-    bent: bool,
-    conflicts: u32,
-    failures: u32,
-}
 
 /// Everything.
 #[derive(Default)]
@@ -324,31 +306,6 @@ impl State {
         repo.follow(&request.rotated_envelope);
         repo.manifest.key_epoch = request.new_key_epoch;
         Ok(to_json(&repo.manifest))
-    }
-}
-
-impl Repo {
-    /// A repository as it stands.
-    pub fn new(manifest: VaultManifest, envelope: EncryptedEnvelope, creator: &str, forged: Option<Forged>) -> Self {
-        Self { manifest, envelope, creator: creator.into(), forged, bent: false, conflicts: 0, failures: 0 }
-    }
-
-    /// Takes what another member writes at a version.
-    pub fn take(&mut self, forged: Forged, version: i64) {
-        self.envelope = forge::seal(Bend::Honest, &forged, version, &forged.payload.to_string());
-        self.manifest.payload_version = version;
-        self.forged = Some(forged);
-    }
-
-    /// Takes a client's envelope. The key is known as long as the epoch stays.
-    fn follow(&mut self, envelope: &EncryptedEnvelope) {
-        let opened = self.forged.take().filter(|forged| forged.epoch == envelope.key_epoch);
-        self.forged = opened.map(|mut forged| {
-            forged.payload = open(&forged.key, envelope).unwrap_or(forged.payload);
-            forged
-        });
-        (self.manifest.payload_version, self.manifest.key_epoch) = (envelope.payload_version, envelope.key_epoch);
-        self.envelope = envelope.clone();
     }
 }
 
