@@ -3,27 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use axum::http::Response;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::request::Parts;
-use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::request::{caller, refuse, repo};
 use super::rosters::{ExactRemovals, KeepsMembers, WrapsAnew};
 use super::{Quirk, quirk};
-use crate::codec::jwt::Jwt;
 use crate::faults::edits::lock;
-use crate::server::credentials;
 use crate::server::edge::{Edge, HangUp};
 use crate::server::refusal::Refusal;
 use crate::server::repo::Repo;
 use crate::server::route::Route;
 use crate::server::store::Store;
-
-pub(super) fn refuse(status: u16, code: &'static str, detail: &'static str) -> Refusal {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-    Refusal { status, code: Some(code), detail: detail.into() }
-}
 
 /// The largest body, refused with 413.
 pub struct Bodies(pub usize);
@@ -53,21 +47,6 @@ impl Edge for Closes {
 
 fn array(body: &Value, name: &str) -> usize {
     body[name].as_array().map_or(0, Vec::len)
-}
-
-/// The repository in the path.
-pub(super) fn repo(store: &Store, parts: &Parts) -> Result<Option<Repo>, Refusal> {
-    let Some(raw) = parts.uri.path().strip_prefix("/v1/repos/").and_then(|rest| rest.split('/').next()) else {
-        return Ok(None);
-    };
-    let id = credentials::decode_segment(raw)?;
-    store.read(|tx| -> Result<_, Refusal> { Ok(tx.load(&id)?) })
-}
-
-/// Whose token it is. Only requests with a valid one get to where this is asked.
-pub(super) fn caller(parts: &Parts) -> Option<String> {
-    let token = Jwt::parse(&credentials::bearer(&parts.headers)?).ok()?;
-    Some(token.subject()?.strip_prefix("key:")?.to_owned())
 }
 
 /// The largest roster, and the status that a larger one is refused with.

@@ -7,6 +7,7 @@ mod habits;
 mod incomplete;
 mod limits;
 mod paths;
+mod request;
 mod rosters;
 mod texts;
 mod wire;

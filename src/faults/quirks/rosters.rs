@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::limits::{caller, refuse, repo};
+use super::request::{caller, refuse, repo};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::Repo;
