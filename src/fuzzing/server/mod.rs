@@ -4,7 +4,7 @@
 //! ```text
 //! generate   random plans                      plan       what a case does, without keys or ids
 //! request    a step as a request               mutation   what is done to one (mutate: to a body)
-//! credential what says who asks                send       requests as they are to be written
+//! credential what says who asks                send       requests as they are to be written      sent
 //! play       one case, request by request      judge      every answer against the model
 //! auth       challenge and token               redemption which of them are wrong, and how      discovery
 //! shrink     the shortest case that shows it   campaign   many cases at once
@@ -25,6 +25,7 @@ mod redemption;
 mod request;
 mod scene;
 mod send;
+mod sent;
 mod shrink;
 
 pub use campaign::{Campaign, End, Limits, Progress, Report, Saved, replay, run};

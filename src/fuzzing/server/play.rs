@@ -7,7 +7,7 @@ use super::finding::{Found, Key, Kind, Recorded, in_grpc};
 use super::plan::{Act, CAST, Count, Credential, Step, Wire};
 use super::request::{Judged, Prepared, rule_of};
 use super::scene::Scene;
-use super::send::Sent;
+use super::sent::Sent;
 use crate::client::{Profile, RawAnswer, TransportError};
 use crate::requirements::Requirement;
 use crate::scenarios::World;

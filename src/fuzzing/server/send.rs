@@ -3,123 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::HeaderValue;
 
-use super::finding::{AsSent, Found, Kind, Recorded};
+use super::finding::{Found, Kind, Recorded};
 use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::{Prepared, rule_of_answer};
-use crate::client::{
-    Exchange, GrpcStatus, Identity, KEPT_BODY, Mask, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall,
-    Rewrite, Transport, TransportError,
-};
-use crate::ground::shown;
+use super::sent::{Kept, Received, Sent};
+use crate::client::{Identity, Profile, RawAnswer, RawRequest, Rewrite, Transport, TransportError};
 use crate::requirements as rule;
-use crate::scenarios::{World, json_request};
+use crate::scenarios::json_request;
 use crate::wire::Operation;
-use crate::wire::proto::{Code, Method};
+use crate::wire::proto::Code;
 
 /// How long a server may take for what it was never sent to its end.
 const UNFINISHED: Duration = Duration::from_secs(1);
-/// Characters of `Authorization` that a transcript shows.
-const SHOWN_AUTHORIZATION: usize = 24;
 /// So often a server that gave no answer is asked whether it lives.
 const PROBES: usize = 3;
 /// Whoever closes a connection may be about to fall, or busy: it gets a moment.
 const PROBE_AFTER: Duration = Duration::from_millis(100);
-
-/// A request that was sent and what came, before anybody wants to read it.
-pub(super) struct Sent {
-    by: usize,
-    mutation: String,
-    operation: &'static str,
-    /// The gRPC call, if it was one.
-    call: Option<Method>,
-    method: http::Method,
-    path: String,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
-    outcome: Result<Received, String>,
-    duration: Duration,
-}
-
-struct Received {
-    status: u16,
-    grpc: Option<GrpcStatus>,
-    content_type: Option<HeaderValue>,
-    body: Kept,
-}
-
-/// A body, or the beginning of a long one.
-struct Kept {
-    head: Bytes,
-    length: usize,
-}
-
-impl Kept {
-    /// Of a long body as much as is recorded, and as much more as it takes to see what the cut goes through.
-    fn of(body: &Bytes, mask: &Mask) -> Self {
-        let kept = KEPT_BODY + mask.longest();
-        let head = if body.len() <= kept { body.clone() } else { Bytes::copy_from_slice(&body[..kept]) };
-        Self { head, length: body.len() }
-    }
-
-    fn recorded(&self, mask: &Mask) -> RecordedBody {
-        RecordedBody { text: shown::without_tokens(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
-    }
-}
-
-impl Sent {
-    /// What a record says of the call that it was, over gRPC.
-    fn called(&self, received: Option<&Received>, mask: &Mask) -> Option<RecordedCall> {
-        let method = self.call?.path().trim_start_matches('/').into();
-        let ended = received.and_then(|received| received.grpc.as_ref());
-        Some(RecordedCall {
-            method,
-            code: ended.map(|ended| ended.code.0),
-            status: ended.map(|ended| ended.code.to_string()),
-            message: ended.map(|ended| mask.text(ended.message.chars().take(400).collect())),
-            metadata: Vec::new(),
-        })
-    }
-
-    /// For people; `tokens` are those of the case with the names of their variables.
-    fn recorded(&self, world: &World, tokens: &[(String, String)]) -> Recorded {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let shortened = |value: String| {
-            let kept: String = value.chars().take(SHOWN_AUTHORIZATION).collect();
-            if kept.len() == value.len() { kept } else { format!("{kept}…") }
-        };
-        let authorization = self.headers.iter().find(|(name, _)| name == AUTHORIZATION);
-        let received = self.outcome.as_ref().ok();
-        let path =
-            tokens.iter().fold(self.path.clone(), |path, (token, name)| path.replace(token, &format!("${name}")));
-        let exchange = Exchange {
-            operation: self.operation,
-            method: self.method.to_string(),
-            path: world.mask(path),
-            authorization: authorization.map(|(_, value)| shortened(world.mask(text(value)))),
-            request: Kept::of(&self.body, &world.target.mask).recorded(&world.target.mask),
-            status: received.map(|received| received.status),
-            grpc: self.called(received, &world.target.mask),
-            content_type: received
-                .and_then(|received| received.content_type.as_ref())
-                .map(|value| world.mask(text(value))),
-            response: received.map(|received| received.body.recorded(&world.target.mask)).unwrap_or_default(),
-            error: self.outcome.as_ref().err().map(|error| world.mask(error.clone())),
-            duration: self.duration,
-        };
-        let sent = AsSent {
-            path: self.path.clone(),
-            headers: self.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
-            body: self.body.clone(),
-            tokens: tokens.to_vec(),
-        };
-        let by = CAST.get(self.by).copied().unwrap_or("nobody");
-        Recorded { by, mutation: world.mask(self.mutation.clone()), exchange, sent }
-    }
-}
 
 /// Over gRPC a handler that throws at what it can't use has refused it (UNKNOWN, INTERNAL); which code that should have been is the
 /// model's to say.
