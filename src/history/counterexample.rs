@@ -8,8 +8,9 @@
 
 use std::collections::HashSet;
 
-use super::check::{Event, Happening, events, follow};
-use super::configurations::{Configuration, Configurations, LIMIT};
+use super::configuration::Configuration;
+use super::configurations::{Configurations, LIMIT};
+use super::events::{Event, Happening, events, follow};
 use super::pending_additions::brings;
 use super::{History, Op};
 use crate::model::{self, Answer, Operation, State, Symbol};

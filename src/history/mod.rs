@@ -3,7 +3,9 @@
 //! ```text
 //! format              a history as JSON lines (schema/history.schema.json)
 //! check               is there an order? repository by repository
-//! configurations      the search: the states that a repository may be in, moment by moment
+//! events              starts and ends of operations in their order
+//! configuration       what a repository may be like at a moment
+//! configurations      the search: all that it may be like, moment by moment
 //! describe            operations in words
 //! unknown_outcome     which operations of unknown outcome can matter at all
 //! pending_additions   ... and additions of unknown outcome, which can matter at any time
@@ -19,9 +21,11 @@
 //! have taken effect at any moment after its start, or never.
 
 mod check;
+mod configuration;
 mod configurations;
 mod counterexample;
 pub mod describe;
+mod events;
 mod format;
 mod overview;
 mod pending_additions;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Op;
-use super::configurations::Configuration;
+use super::configuration::Configuration;
 use crate::model::{Answer, Operation, Roster, Symbol};
 
 /// Additions of unknown outcome that have begun, by the member that they bring.
