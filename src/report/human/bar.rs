@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::super::style::{DIM, paint, strip};
 use super::super::text::fit;
-use super::live::Tally;
+use super::tally::Tally;
 
 /// Redraws per second.
 const HERTZ: u8 = 15;

@@ -4,6 +4,7 @@ mod bar;
 mod live;
 mod plain;
 mod summary;
+mod tally;
 mod trace;
 
 pub use live::{Live, LiveOptions};

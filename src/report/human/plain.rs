@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::explain::one_line;
 use super::super::style::{DIM, of_status, paint, strip};
 use super::super::text::{clean, duration, fit, wrap};
-use super::live::Tally;
+use super::tally::Tally;
 use crate::ground::shown::count;
 use crate::runner::{CheckResult, Event, Omission, RunInfo, Status};
 
