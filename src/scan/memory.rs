@@ -10,8 +10,8 @@ mod linux {
     use std::ops::Range;
     use std::path::PathBuf;
 
+    use crate::scan::error::SourceError;
     use crate::scan::file::Positioned;
-    use crate::scan::source::SourceError;
 
     /// Regions up to this size are read as a whole.
     const LARGE: u64 = 256 << 20;
@@ -185,6 +185,6 @@ pub(super) use linux::{check, open, parts};
 
 /// Nobody's memory can be read here.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn check(pid: u32) -> Result<(), super::source::SourceError> {
-    Err(super::source::SourceError::Process { pid, reason: "that works on Linux only".into() })
+pub(super) fn check(pid: u32) -> Result<(), super::error::SourceError> {
+    Err(super::error::SourceError::Process { pid, reason: "that works on Linux only".into() })
 }

@@ -2,10 +2,12 @@
 //! can be searched: answers, files and folders, databases, the output of a command, the memory of a process.
 
 mod command;
+mod error;
 mod file;
 mod forms;
 mod job;
 mod layers;
+mod look;
 mod memory;
 mod search;
 mod secrets;
@@ -17,10 +19,11 @@ mod tests;
 mod tree;
 mod work;
 
+pub use error::SourceError;
 pub use forms::{Form, PARTIAL, forms};
 pub use job::{Place, Sighting};
+pub use look::{Look, first_found};
 pub use search::{Found, Searcher, SearcherBuilder};
 pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher, searcher_of_answers};
-pub use source::{Hit, Outcome, Progress, Role, Source, SourceError};
-pub use stream::{Look, first_found};
+pub use source::{Hit, Outcome, Progress, Role, Source};
 pub use work::scan;

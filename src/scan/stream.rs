@@ -7,11 +7,8 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::job::{Job, Sighting};
-use super::layers::{Active, KINDS};
-use super::search::Searcher;
+use super::job::Job;
 
 /// Bytes of a source that are looked at together; they fit the second-level cache beside the bitmaps of the searcher.
 const BLOCK: usize = 64 << 10;
@@ -23,53 +20,36 @@ pub(super) const CONTEXT: usize = 1024;
 const DEPTH: usize = 5;
 /// Last hits that a stream remembers, so as to count each once.
 const RECENT: usize = 16;
-/// Searches things that are at hand as a whole, one after the other.
-pub struct Look(Rc<Job>);
 
-impl Look {
-    /// With a searcher.
-    pub fn new(searcher: &Arc<Searcher>) -> Self {
-        Self(Job::new(Arc::clone(searcher), Arc::default()))
-    }
-
-    /// What is in some bytes, as they are or encoded; sorted by secret.
-    pub fn at(&self, bytes: &[u8]) -> Vec<Sighting> {
-        self.0.begin(bytes.len() as u64);
-        let mut stream = Stream::source(Rc::clone(&self.0), 0, u64::MAX, false);
-        stream.feed(bytes);
-        stream.finish();
-        self.0.take()
-    }
+/// Where an encoded part begins.
+pub(super) struct Start {
+    /// Position of its first byte.
+    pub begins: usize,
+    /// Where to look on if nothing comes of it.
+    pub next: usize,
 }
 
-/// The first of `items`, by their order, in which `find` finds something; `find` gets a [`Look`] of its own thread. All processors
-/// search.
-pub fn first_found<T: Sync, R: Send>(
-    searcher: &Arc<Searcher>,
-    items: &[T],
-    find: impl Fn(&Look, &T) -> Option<R> + Sync,
-) -> Option<R> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(items.len().max(1));
-    let (next, best) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-    let search = || {
-        let look = Look::new(searcher);
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            // Items are given out in order, so that all before the best one are searched to their end.
-            let item = items.get(at).filter(|_| at < best.load(Ordering::Relaxed))?;
-            if let Some(found) = find(&look, item) {
-                best.fetch_min(at, Ordering::Relaxed);
-                return Some((at, found));
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(search)).collect();
-        // A panic is a bug of this program, and goes on as one.
-        let ended =
-            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        std::iter::once(search()).chain(ended).flatten().min_by_key(|(at, _)| *at).map(|(_, found)| found)
-    })
+/// What decodes a part into a stream of its own.
+pub(super) trait Decode {
+    /// Takes what follows; `None` wants more, a number says after how many of these bytes the part was over.
+    fn push(&mut self, bytes: &[u8]) -> Option<usize>;
+    /// There is no more of it.
+    fn finish(self: Box<Self>);
+}
+
+/// A part that is being decoded.
+pub(super) type Active = Box<dyn Decode>;
+
+/// One encoding.
+pub(super) struct Kind {
+    /// The next part of a block that begins between two positions.
+    pub find: fn(&[u8], usize, usize) -> Option<Start>,
+    /// Makes decoders for a part; none where it is too deep.
+    pub open: fn(&Stream, &[u8], &Start) -> Vec<Active>,
+    /// How many parts may be under way; one where a part can't begin within another.
+    pub at_once: usize,
+    /// Whether such a part can begin only where a stream does.
+    pub at_beginning: bool,
 }
 
 /// The encodings around a stream, outermost first.
@@ -95,6 +75,7 @@ impl Layers {
 /// What it takes to make a stream for a part of another.
 pub(super) struct Seed {
     job: Rc<Job>,
+    kinds: &'static [Kind],
     layers: Layers,
     outermost: u64,
 }
@@ -102,13 +83,15 @@ pub(super) struct Seed {
 impl Seed {
     /// The stream.
     pub fn stream(&self) -> Stream {
-        Stream::new(Rc::clone(&self.job), self.layers, Some(self.outermost), INNER_BLOCK)
+        Stream::new(Rc::clone(&self.job), self.kinds, self.layers, Some(self.outermost), INNER_BLOCK)
     }
 }
 
 /// One stream.
 pub(super) struct Stream {
     pub job: Rc<Job>,
+    /// The encodings that are undone.
+    kinds: &'static [Kind],
     layers: Layers,
     /// Where in the source the outermost encoded part begins.
     outermost: Option<u64>,
@@ -130,8 +113,8 @@ pub(super) struct Stream {
 impl Stream {
     /// A source, or a part of one: nothing that begins before `from` or from `to` on is looked at. Bytes are expected from
     /// [`Self::next`] on, which with `lookback` is a little before.
-    pub fn source(job: Rc<Job>, from: u64, to: u64, lookback: bool) -> Self {
-        let mut stream = Self::new(job, Layers::default(), None, BLOCK);
+    pub fn source(job: Rc<Job>, kinds: &'static [Kind], from: u64, to: u64, lookback: bool) -> Self {
+        let mut stream = Self::new(job, kinds, Layers::default(), None, BLOCK);
         stream.base = if lookback { from.saturating_sub(CONTEXT as u64) } else { from } & !7;
         // The difference is CONTEXT + 7 at the most.
         stream.done = (from - stream.base) as usize & !7;
@@ -139,7 +122,7 @@ impl Stream {
         stream
     }
 
-    fn new(job: Rc<Job>, layers: Layers, outermost: Option<u64>, block: usize) -> Self {
+    fn new(job: Rc<Job>, kinds: &'static [Kind], layers: Layers, outermost: Option<u64>, block: usize) -> Self {
         let pooled = job.block();
         let block = match pooled {
             Some(pooled) if pooled.len() >= block => pooled,
@@ -147,6 +130,7 @@ impl Stream {
         };
         Self {
             job,
+            kinds,
             layers,
             outermost,
             block,
@@ -170,7 +154,7 @@ impl Stream {
         let mut layers = self.layers;
         layers.push(layer)?;
         let outermost = self.outermost.unwrap_or(self.base + position as u64);
-        Some(Seed { job: Rc::clone(&self.job), layers, outermost })
+        Some(Seed { job: Rc::clone(&self.job), kinds: self.kinds, layers, outermost })
     }
 
     /// The offset of the byte that is expected next.
@@ -223,7 +207,7 @@ impl Stream {
         if limit > self.done {
             let begins_before = self.stop.saturating_sub(self.base).min(limit as u64) as usize;
             self.search(begins_before);
-            for kind in 0..KINDS.len() {
+            for kind in 0..self.kinds.len() {
                 self.decode(kind, begins_before, limit);
             }
         }
@@ -249,7 +233,7 @@ impl Stream {
 
     /// Goes on with the parts of a kind that are under way, and begins those that begin here.
     fn decode(&mut self, number: usize, begins_before: usize, limit: usize) {
-        let kind = &KINDS[number];
+        let kind = &self.kinds[number];
         let mut from = self.done;
         let (under_way, others) = std::mem::take(&mut self.active).into_iter().partition(|(of, _)| *of == number);
         self.active = others;
@@ -282,7 +266,7 @@ impl Stream {
                 None => self.active.push((kind, part)),
                 Some(taken) => {
                     part.finish();
-                    if KINDS[kind].at_once == 1 {
+                    if self.kinds[kind].at_once == 1 {
                         *from = (*from).max(begin + taken);
                     }
                 }

@@ -5,8 +5,7 @@
 
 use super::code::{Code, is_base64};
 use super::gate::{Gate, opens};
-use super::{Active, Decode, Start};
-use crate::scan::stream::Stream;
+use crate::scan::stream::{Active, Decode, Start, Stream};
 
 /// Shorter runs hold no twelve bytes that were encoded before.
 const SHORTEST: usize = 20;

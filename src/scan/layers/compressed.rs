@@ -17,9 +17,8 @@ use flate2::{Decompress, FlushDecompress};
 use zstd::stream::{raw, zio};
 
 use super::deflate::may_begin;
-use super::{Active, Decode, Start};
 use crate::scan::job::{Job, LARGEST_WINDOW};
-use crate::scan::stream::Stream;
+use crate::scan::stream::{Active, Decode, Start, Stream};
 
 /// Magic number of gzip with deflate.
 const GZIP: &[u8] = &[0x1f, 0x8b, 8];

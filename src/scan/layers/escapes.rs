@@ -3,8 +3,8 @@
 //! Serializers escape more than they must: `/` as `\/` in PHP, `+` as `\u002B` in .NET, all that isn't ASCII in Python. JSON within
 //! JSON doubles the backslashes, so every backslash goes that doesn't begin a `\u`.
 
-use super::{Active, Decode, Sink, Start};
-use crate::scan::stream::Stream;
+use super::sink::Sink;
+use crate::scan::stream::{Active, Decode, Start, Stream};
 
 /// How far from the nearest escape text counts as touched by it, in bytes.
 const REACH: usize = 256;

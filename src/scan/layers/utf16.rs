@@ -1,7 +1,7 @@
 //! ASCII text in UTF-16, of either byte order: every other byte is zero.
 
-use super::{Active, Decode, Sink, Start};
-use crate::scan::stream::Stream;
+use super::sink::Sink;
+use crate::scan::stream::{Active, Decode, Start, Stream};
 
 /// Shortest text, in characters.
 const SHORTEST: usize = 12;
