@@ -1,6 +1,5 @@
 //! Which servers are judged together, and which of them mostly wait.
 
-use super::trial::is_slow;
 use super::{Batch, Subject};
 use crate::faults::Quirk;
 
@@ -73,7 +72,7 @@ pub(super) fn mostly_waits(subject: Subject) -> bool {
     match subject {
         Subject::Quirk(quirk) => WAITING.contains(&quirk.info().name),
         Subject::AllQuirks => true,
-        _ => is_slow(subject),
+        _ => subject.is_slow(),
     }
 }
 

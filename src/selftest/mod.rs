@@ -54,6 +54,11 @@ impl Subject {
         }
     }
 
+    /// Whether it takes something to expire before it shows.
+    fn is_slow(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.info().kind == FaultKind::Slow)
+    }
+
     fn quirk(&self) -> Option<Quirk> {
         if let Self::Quirk(quirk) = self { Some(*quirk) } else { None }
     }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::assess::{assess, catches, wrong};
 use super::{Around, Batch, Effort, Stage, Subject, Trial, groups, shown_by};
 use crate::client::Header;
-use crate::faults::{self, FaultKind, Quirk};
+use crate::faults::{self, Quirk};
 use crate::requirements;
 use crate::runner::{self, CheckResult, Event, RunConfig, RunEnd, Shard, Target};
 use crate::scenarios;
@@ -186,10 +186,6 @@ async fn run_server(
     Ok(end)
 }
 
-pub(super) fn is_slow(subject: Subject) -> bool {
-    matches!(subject, Subject::Fault(fault) if fault.info().kind == FaultKind::Slow)
-}
-
 /// What is around the server: what a fault takes to be seen, and all of it but the killing where nothing may be seen.
 fn around(subject: Subject) -> Around {
     match subject {
@@ -212,7 +208,7 @@ fn server_config(profile: Profile, subject: Subject) -> server::Config {
             config.deviation = faults::deviation(None, &all.filter(groups::goes_with_all).collect::<Vec<_>>());
         }
     }
-    if is_slow(subject) {
+    if subject.is_slow() {
         (config.nonce_ttl, config.token_ttl) = (SHORT_LIVED, SHORT_LIVED * 2);
     }
     config
@@ -233,7 +229,7 @@ async fn run_suite(profile: Profile, subject: Subject, stage: &Stage, how: How, 
     let (name, value) = faults::API_KEY;
     config.headers =
         vec![Header { name: http::HeaderName::from_static(name), value: http::HeaderValue::from_static(value) }];
-    if is_slow(subject) {
+    if subject.is_slow() {
         (config.slow, config.nonce_ttl) = (true, Some(SHORT_LIVED));
         config.timeout = PATIENCE;
     }
