@@ -2,7 +2,7 @@
 //! own tests, so it shares nothing with the suite but [`crate::codec`] and [`crate::wire`].
 //!
 //! ```text
-//! connection   TCP, HTTP/1.1, graceful end
+//! listener     TCP, HTTP/1.1, graceful end                (connection)
 //! http         routes, order of the checks, answers      (credentials, body, refusal, route)
 //! grpc         the same over HTTP/2 and protobuf
 //! rules        every decision of the protocol, one method each
@@ -22,6 +22,7 @@ mod folder;
 mod grpc;
 mod http;
 pub(crate) mod issuer;
+mod listener;
 pub(crate) mod nonces;
 pub(crate) mod operations;
 pub(crate) mod redemption;
@@ -188,11 +189,11 @@ pub async fn start_with(
     let (stop, stopped) = watch::channel(false);
     let router = http::router(Arc::clone(&app));
     let log = config.log.as_deref().map(log_to).transpose()?.unwrap_or_else(|| dispatcher::get_default(Clone::clone));
-    let http = connection::accept(app.clone(), router.clone(), (connection::Profile::Http, listener), stopped.clone());
+    let http = listener::accept(app.clone(), router.clone(), (connection::Profile::Http, listener), stopped.clone());
     let grpc_listener = grpc_listener.map(|listener| (connection::Profile::Grpc, listener));
     let serving = async move {
         match grpc_listener {
-            Some(grpc) => drop(tokio::join!(http, connection::accept(app, router, grpc, stopped))),
+            Some(grpc) => drop(tokio::join!(http, listener::accept(app, router, grpc, stopped))),
             None => http.await,
         }
     };
