@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
-use super::negative::{rejected, seeded};
+use super::mutation::{changed, decoded, flipped, rejected, seeded, shorten};
 use super::open::either;
 use super::{Made, bindings, negative, negative_unwrap};
 use crate::codec::base64;
@@ -70,7 +70,7 @@ fn base64_in_place() -> Made<Vec<Value>> {
         ("key-unwrap", &unwrap, "ciphertextB64"),
     ] {
         let right = valid[name].as_str().unwrap_or_default();
-        for (mutation, reason, text) in spellings(&negative::decoded(&valid[name])) {
+        for (mutation, reason, text) in spellings(&decoded(&valid[name])) {
             // Not every value has padding or the characters in question.
             if text == right
                 || !["base64url alphabet", "no padding", "line break behind", "foreign character inside"]
@@ -351,10 +351,10 @@ fn forged_bindings() -> Made<Vec<Value>> {
         "a signature belongs to its message",
         &[("keyBindingSig", other["keyBindingSig"].clone())],
     );
-    add("last bit of the signature", "every bit counts", &[("keyBindingSig", negative::flipped(&signature, 32, 1))]);
+    add("last bit of the signature", "every bit counts", &[("keyBindingSig", flipped(&signature, 32, 1))]);
     let url = signature.as_str().unwrap_or_default().replace('+', "-").replace('/', "_");
     for (mutation, reason, spelled) in [
-        ("signature a byte short", "a signature has 64 bytes", negative::changed(&signature, negative::shorten)),
+        ("signature a byte short", "a signature has 64 bytes", changed(&signature, shorten)),
         ("empty signature", "no signature is no binding", "".into()),
         ("signature in base64url", "binary values have the standard alphabet", url.trim_end_matches('=').into()),
     ] {

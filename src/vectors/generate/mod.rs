@@ -6,6 +6,7 @@ mod envelopes;
 mod federation;
 mod index;
 mod malformed;
+mod mutation;
 mod negative;
 mod negative_unwrap;
 mod negative_verify;

@@ -4,10 +4,11 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes128Gcm, Nonce};
 use serde_json::Value;
 
-use super::super::fields::{Fields, fields};
+use super::super::fields::Fields;
 use super::super::op::Op;
 use super::envelopes::sealing;
-use super::{Made, case, member, negative_unwrap, negative_verify, ours, primitive, seed};
+use super::mutation::{changed, decoded, flipped, rejected, shorten, sized};
+use super::{Made, member, negative_unwrap, negative_verify, ours, primitive};
 use crate::codec::aad::Binding;
 use crate::codec::{base64, envelope};
 
@@ -16,37 +17,6 @@ pub(super) fn file() -> Made<Value> {
     cases.extend(negative_unwrap::cases()?);
     cases.extend(negative_verify::cases()?);
     Ok(super::file("Input that every codec has to refuse, each with one mutation of something valid.", cases))
-}
-
-/// A case that has to be refused.
-pub(super) fn rejected(op: &str, mutation: &str, reason: &str, flags: &[&str], members: Fields) -> Value {
-    let mut all = fields! { "op": op, "mutation": mutation, "expect": "reject" };
-    all.extend(members);
-    case(&format!("{op}: {mutation}"), reason, flags, all)
-}
-
-/// Flips bits of one byte of a base64 text.
-pub(super) fn flipped(text: &Value, at: isize, bits: u8) -> Value {
-    let mut bytes = decoded(text);
-    let length = isize::try_from(bytes.len()).unwrap_or(isize::MAX);
-    if let Ok(index) = usize::try_from(if at < 0 { length + at } else { at })
-        && let Some(byte) = bytes.get_mut(index)
-    {
-        *byte ^= bits;
-    }
-    base64::encode(&bytes).into()
-}
-
-/// The bytes of a base64 text that we made ourselves.
-pub(super) fn decoded(text: &Value) -> Vec<u8> {
-    base64::decode(text.as_str().unwrap_or_default()).unwrap_or_default()
-}
-
-/// Changes the bytes of a base64 text.
-pub(super) fn changed(text: &Value, change: impl FnOnce(&mut Vec<u8>)) -> Value {
-    let mut bytes = decoded(text);
-    change(&mut bytes);
-    base64::encode(&bytes).into()
 }
 
 /// The valid payload that is mutated.
@@ -108,11 +78,6 @@ fn payload() -> Made<Vec<Value>> {
     cases.extend(other_layouts(&valid)?);
     cases.push(by_half_a_key(&valid)?);
     Ok(cases)
-}
-
-/// Takes a byte off the end.
-pub(super) fn shorten(bytes: &mut Vec<u8>) {
-    bytes.pop();
 }
 
 /// Other values of a member of a fixed size, which is called `what`.
@@ -245,16 +210,6 @@ fn other_layouts(valid: &Fields) -> Made<Vec<Value>> {
     cases.collect()
 }
 
-/// The bytes of a base64 text of our own, of a fixed size.
-pub(super) fn sized<const N: usize>(text: &Value) -> Made<[u8; N]> {
-    <[u8; N]>::try_from(decoded(text)).map_err(|_| primitive("a key or IV of another size"))
-}
-
 fn utf16(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_be_bytes).collect()
-}
-
-/// Keeps `seed` in one place for the files beside.
-pub(super) fn seeded<const N: usize>(label: &str) -> [u8; N] {
-    seed::bytes(&format!("negative/{label}"))
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::super::fields::{Fields, fields};
 use super::super::op::Op;
 use super::envelopes::Wrap;
-use super::negative::{changed, flipped, rejected, seeded};
+use super::mutation::{changed, flipped, rejected, seeded, shorten};
 use super::{Made, member, ours, primitive};
 use crate::codec::key_wrap::{self, INFO};
 use crate::codec::{base64, envelope};
@@ -119,7 +119,7 @@ fn bytes(valid: &Fields) -> Vec<Value> {
         ("private key", "recipient", "recipientPrivateKeyB64"),
     ] {
         let wrong = "a wrong length is no length";
-        let (short, long) = (changed(&valid[name], super::negative::shorten), changed(&valid[name], |b| b.push(0)));
+        let (short, long) = (changed(&valid[name], shorten), changed(&valid[name], |b| b.push(0)));
         add(&format!("{what} a byte short"), wrong, flag, name, short);
         add(&format!("{what} a byte long"), wrong, flag, name, long);
         add(&format!("empty {what}"), "nothing is no length", flag, name, "".into());

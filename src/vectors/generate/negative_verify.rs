@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
 use super::Made;
-use super::negative::{rejected, seeded};
+use super::mutation::{rejected, seeded};
 use crate::codec::{base64, signature};
 use crate::ground::ed25519;
 use crate::ground::hex;

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
 use super::envelopes::Wrap;
-use super::negative::{seeded, sized, valid_payload};
+use super::mutation::{seeded, sized};
+use super::negative::valid_payload;
 use super::negative_unwrap::{SMALL_ORDER, members as wrap_members, valid_wrap};
 use super::negative_verify::{NEUTRAL, NEUTRAL_ALIAS, members as signature_members};
 use super::{Made, case, primitive};
