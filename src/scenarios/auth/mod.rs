@@ -1,5 +1,6 @@
 //! Challenge and token (SPEC §2, §3): what a nonce is worth, and what a signature must be.
 
+mod arithmetic;
 mod cached;
 mod effects;
 mod generators;

@@ -2,7 +2,7 @@
 //!
 //! Here, too, a rule speaks only where it agrees in 64 bits or more.
 
-use super::generators::{complexity, inverse, unshift};
+use super::arithmetic::{complexity, inverse, unshift};
 
 /// The generator that made these words of 32 bits.
 pub fn of_words(words: &[u32]) -> Option<&'static str> {

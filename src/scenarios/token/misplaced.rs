@@ -1,9 +1,10 @@
 //! Tokens where none belongs: in cookies, other headers and bodies, and in `Authorization` not quite as they are (RFC 6750).
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
 
-use super::elsewhere::more_members;
 use super::{Stage, hidden};
 use crate::codec::base64;
 use crate::scenarios::check::checks;
@@ -114,4 +115,23 @@ fn respelled(token: &str) -> Vec<(&'static str, String)> {
         all.push(("with stray bits in its last character", format!("Bearer {stray}")));
     }
     all
+}
+
+/// A body with more members, all of one value.
+pub(super) fn more_members(body: Option<&Bytes>, names: &[&'static str], value: &str) -> Option<Bytes> {
+    let mut json: Value = serde_json::from_slice(body?).ok()?;
+    let object = json.as_object_mut()?;
+    object.extend(names.iter().map(|name| ((*name).to_owned(), json!(value))));
+    Some(json.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_get_more_members() {
+        let body = more_members(Some(&Bytes::from_static(b"{\"a\":1}")), &["b"], "x").unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), json!({ "a": 1, "b": "x" }));
+    }
 }
