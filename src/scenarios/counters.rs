@@ -1,11 +1,11 @@
 //! Counters (SPEC §2, §6): payload versions and key epochs over the whole int64 range, kept and compared exactly.
 
 use super::check::checks;
-use super::pull::{gives_envelope, says_unchanged, too_large};
-use super::state::{compare_entry, compare_manifest, differing};
-use super::{Answer, Ctx, Member, Outcome, Stop};
-use crate::client::{Repo, random};
-use crate::wire::{MemberEntry, PushResponse, VaultManifest};
+use super::counter_values::{applied_at, reached, too_large};
+use super::pull::{gives_envelope, says_unchanged};
+use super::state::{compare_entry, differing};
+use super::{Ctx, Member, Outcome};
+use crate::wire::{MemberEntry, PushResponse};
 
 checks! {
     "pull/version-is-compared-as-a-number", Must, "§6", [PULL_CURRENT, INT64], compared_as_a_number,
@@ -31,45 +31,6 @@ async fn compared_as_a_number(cx: &Ctx) -> Outcome {
         gives_envelope(cx, &alice, &repo, known).await?;
     }
     says_unchanged(cx, &alice, &repo, "pulls at other versions").await
-}
-
-/// A repository at given counters: created there, or, where a server is particular about that, rotated there.
-///
-/// `None`, with a warning, when the server refuses to go there; what it must not do is go somewhere else.
-pub(super) async fn reached(cx: &Ctx, owner: &Member, version: i64, epoch: i64) -> Result<Option<Repo>, Stop> {
-    let created = Repo::with_counters(owner, &random::uuid(), version, epoch);
-    cx.watch(&created);
-    let answer = cx.create(owner, &created.create_request()).await?;
-    if answer.is_success() {
-        let manifest: VaultManifest = answer.accepted("createRepo by the sole member")?;
-        return match compare_manifest(&created.manifest, &manifest) {
-            None => Ok(Some(created)),
-            Some(difference) => Err(answer.violation("createRepo returns the counters as they were sent", difference)),
-        };
-    }
-    answer.refused_somehow("createRepo with counters that the server doesn't want")?;
-    let mut pushed = cx.repo(owner).await?;
-    let rotation = pushed.rotation_to(owner, &[owner], version, epoch.max(pushed.epoch()));
-    let answer = cx.push(owner, &pushed.rotating_push(&rotation)).await?;
-    if let Some(stop) = answer.limited() {
-        return Err(stop);
-    }
-    if answer.is_refusal() {
-        let expected = format!("a repository may be at version {version} and epoch {epoch}");
-        answer.should(false, &expected, || answer.summary());
-        return Ok(None);
-    }
-    applied_at(&answer, version, rotation.envelope.key_epoch)?;
-    pushed.apply_rotation(&rotation);
-    Ok(Some(pushed))
-}
-
-/// The push applied, and the answer has exactly these counters.
-fn applied_at(answer: &Answer<'_>, version: i64, epoch: i64) -> Outcome {
-    let expected = PushResponse { accepted: true, payload_version: version, key_epoch: epoch, conflict: false };
-    let applied: PushResponse = answer.accepted("a push at the current version")?;
-    answer
-        .must(applied == expected, &format!("the push is answered with {expected}"), || differing(&expected, &applied))
 }
 
 async fn versions_around_32_bits(cx: &Ctx) -> Outcome {

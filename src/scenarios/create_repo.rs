@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::check::checks;
 use super::context::to_set_up;
-use super::pull::BY_PATH;
+use super::elsewhere::BY_PATH;
 use super::state::compare_manifest;
 use super::{Answer, Ctx, Member, Outcome, Stop, push, removal};
 use crate::client::{Repo, random};

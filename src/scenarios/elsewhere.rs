@@ -6,6 +6,9 @@ use crate::client::{Profile, Repo, random};
 /// Far enough above both, so that a version doesn't stop what authority should.
 const FAR: i64 = 1000;
 
+/// The repository is the one in the path, whatever body and envelope say: a habit of every operation.
+pub(super) const BY_PATH: &str = "the path decides";
+
 /// mallory's pushes, in which path, body and envelope name alice's repository or her own.
 pub(super) async fn push(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);

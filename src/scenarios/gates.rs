@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::check::checks;
 use super::context::to_set_up;
-use super::counters::reached;
+use super::counter_values::reached;
 use super::state::differing;
 use super::variants::Variants;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};

@@ -3,10 +3,10 @@
 use super::check::checks;
 use super::create_repo::swap_case;
 use super::members::added;
-use super::state::compare_entry;
+use super::state::is_entry;
 use super::{Answer, Call, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::{Identity, Repo};
-use crate::wire::{MemberEntry, PushResponse};
+use crate::wire::PushResponse;
 
 checks! {
     "fetch-member-key/among-many", Must, "§6", [FETCH_ENTRY, STORED_VERBATIM, BINDING_OPAQUE, HTTP_PROFILE], among_many,
@@ -39,15 +39,6 @@ checks! {
         "A stranger is given nobody's entry";
     "fetch-member-key/unknown-repository", Must, "§6", [FETCH_MEMBERS_ONLY], fetch_from_unknown,
         "fetchMemberKey on an id that doesn't exist is refused";
-}
-
-/// The answer is exactly this entry.
-pub(super) fn is_entry(answer: &Answer<'_>, expected: &MemberEntry) -> Outcome {
-    let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
-    match compare_entry(expected, &entry) {
-        None => Ok(()),
-        Some(difference) => Err(answer.violation("the entry of the member asked for, as it was sent", difference)),
-    }
 }
 
 /// Six members, one of them with a key binding; the creator asks for all, others for each other and themselves.

@@ -13,6 +13,7 @@ mod by_hand;
 pub(crate) mod check;
 mod contention;
 mod context;
+mod counter_values;
 mod counters;
 mod counters_after;
 pub(crate) mod crash;

@@ -6,11 +6,12 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::check::checks;
+use super::counter_values::too_large;
+use super::elsewhere::BY_PATH;
 use super::push::NEGATIVE;
 use super::state::{changed, compare_envelope, compare_manifest, compare_state};
-use super::{Answer, Ctx, Member, Operation, Outcome, Stop, push};
+use super::{Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::Repo;
-use crate::model::ordinary;
 use crate::wire::{PullResponse, VaultManifest};
 
 checks! {
@@ -91,16 +92,6 @@ pub(super) async fn gives_envelope(cx: &Ctx, reader: &Member, repo: &Repo, known
     let after = format!("the last write, where version {known} is known");
     compare_state(repo, &pulled.manifest, &envelope)
         .map_or(Ok(()), |difference| Err(changed(deed, &answer, &after, &difference)))
-}
-
-/// Whether a refusal is excused by a number that is larger than every server has to take; it is a warning. 409 or 412 says that
-/// the number is understood, and isn't the one that was expected.
-pub(super) fn too_large(cx: &Ctx, answer: &Answer<'_>, number: i64) -> bool {
-    let large = number > 0 && !ordinary(number) && matches!(answer.status, 400 | 413 | 422);
-    if large && answer.limited().is_none() {
-        cx.warn(answer.finding(format!("the number {number} isn't refused"), answer.summary()));
-    }
-    large
 }
 
 /// After creation, addMember, push and removal; for whoever wrote and for whoever didn't.
@@ -319,9 +310,6 @@ async fn no_authority_elsewhere(cx: &Ctx) -> Outcome {
     }
     Ok(())
 }
-
-/// The repository is the one in the path, whatever body and envelope say: a habit of every operation.
-pub(super) const BY_PATH: &str = "the path decides";
 
 /// One of the two is a mistake of the client, and it isn't the server's to guess which.
 async fn path_and_body_agree(cx: &Ctx) -> Outcome {

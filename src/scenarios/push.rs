@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::check::checks;
-use super::counters::reached;
-use super::pull::{BY_PATH, too_large};
+use super::counter_values::{reached, too_large};
+use super::elsewhere::BY_PATH;
 use super::state::differing;
 use super::{Answer, Ctx, Outcome, Stop};
 use crate::client::{Repo, VERSION_AT_CREATION, random};

@@ -4,7 +4,7 @@ mod afterwards;
 
 use super::check::checks;
 use super::context::to_set_up;
-use super::counters::reached;
+use super::counter_values::reached;
 use super::state::compare_manifest;
 use super::{Answer, Ctx, Member, Outcome, Stop, push};
 use crate::client::{Identity, Repo, Rotation};

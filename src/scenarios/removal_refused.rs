@@ -1,9 +1,9 @@
 //! removeMember (SPEC §6, §10) that must not happen: refused, and then nothing at all has changed.
 
 use super::check::checks;
-use super::counters::reached;
+use super::counter_values::reached;
 use super::create_repo::swap_case;
-use super::pull::BY_PATH;
+use super::elsewhere::BY_PATH;
 use super::removal::{remove, removed};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, Rotation, random};

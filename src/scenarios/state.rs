@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Ctx, Member, Stop};
+use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Exchange, Repo, read_as};
 use crate::codec::base64;
 use crate::wire::{EncryptedEnvelope, MemberEntry, PullResponse, VaultManifest};
@@ -175,6 +175,15 @@ pub fn compare_entry(expected: &MemberEntry, served: &MemberEntry) -> Option<Str
         .or_else(|| differs("wrappedDataKey.iv", &want.iv, &got.iv))
         .or_else(|| differs("wrappedDataKey.ciphertext", &want.ciphertext, &got.ciphertext))
         .or_else(|| differs("keyBindingSig", &expected.key_binding_sig, &served.key_binding_sig))
+}
+
+/// The answer to fetchMemberKey is exactly this entry.
+pub fn is_entry(answer: &Answer<'_>, expected: &MemberEntry) -> Outcome {
+    let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
+    match compare_entry(expected, &entry) {
+        None => Ok(()),
+        Some(difference) => Err(answer.violation("the entry of the member asked for, as it was sent", difference)),
+    }
 }
 
 /// The first difference between two envelopes.

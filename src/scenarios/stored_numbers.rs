@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::check::checks;
 use super::context::to_set_up;
-use super::counters::reached;
+use super::counter_values::reached;
 use super::gates::{is_accepted, send, spelled};
 use super::variants::Variants;
 use super::{Ctx, Member, Operation, Outcome, Stop};

@@ -4,7 +4,7 @@
 use super::{Cast, Gain, Loss, OPERATIONS, bring_in, expel, happened, take_away, use_once};
 use crate::client::Repo;
 use crate::scenarios::context::to_set_up;
-use crate::scenarios::member_key::is_entry;
+use crate::scenarios::state::is_entry;
 use crate::scenarios::variants::Variants;
 use crate::scenarios::{Ctx, Operation, Outcome, Stop};
 use crate::wire::{MemberAddRequest, PushResponse};
