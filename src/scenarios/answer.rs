@@ -170,6 +170,31 @@ impl Answer<'_> {
     }
 }
 
+/// What came of a request that no client may send.
+pub enum Provoked<'c> {
+    /// An answer.
+    Answer(Answer<'c>),
+    /// No whole answer, as when a handler dies: an error like any other; the checks of bad input report it.
+    Closed,
+    /// Nothing was sent: what is wrong can't be said over gRPC.
+    Unsayable,
+    /// Nothing, for as long as the suite waits. It has been warned of; there is no point in asking the like again.
+    Silence,
+}
+
+impl Provoked<'_> {
+    /// A clean refusal, or no answer at all, which other checks report.
+    ///
+    /// # Errors
+    /// [`Stop::Violation`] for any answer but a 4xx.
+    pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
+        match self {
+            Self::Answer(answer) => answer.refused_somehow(what),
+            Self::Closed | Self::Unsayable | Self::Silence => Ok(()),
+        }
+    }
+}
+
 /// The most JSON values that an answer may have: far more than a roster of ten thousand members.
 const MAX_VALUES: usize = 250_000;
 

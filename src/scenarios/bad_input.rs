@@ -5,12 +5,11 @@ pub(crate) mod consumed;
 mod routes;
 
 use bytes::Bytes;
-use http::Method;
 use serde_json::{Value, json};
 
 use super::check::checks;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, malformed};
-use crate::client::{Identity, RawRequest, Repo, TransportError};
+use crate::client::{Identity, Repo, TransportError};
 
 macro_rules! per_operation {
     ($($name:ident = $operation:ident),* $(,)?) => {
@@ -274,17 +273,6 @@ async fn nesting(cx: &Ctx, operation: Operation) -> Outcome {
         return Err(answer.violation("no 5xx", format!("{what}: {}", answer.summary())));
     }
     Ok(())
-}
-
-/// A POST without a token.
-pub(crate) fn json_request(path: String, body: &Value) -> RawRequest {
-    RawRequest {
-        method: Method::POST,
-        path,
-        headers: vec![(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"))],
-        body: Some(body.to_string().into()),
-        answer_limit: super::context::ANSWER_LIMIT,
-    }
 }
 
 /// 8 MiB of blanks inside a good request: taken, refused, or cut off, but not fatal.

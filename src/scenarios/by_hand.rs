@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::context::ANSWER_LIMIT;
+use super::call::ANSWER_LIMIT;
 use super::world::turns::{untold_wait, wanted_wait};
 use super::{Auth, Ctx, Operation};
 use crate::client::{Exchange, RawAnswer, RawConnection, RawReply, RecordedBody, TransportError};

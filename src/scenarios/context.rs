@@ -9,159 +9,17 @@ mod together;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
-use serde_json::Value;
 
 pub use self::setup::to_set_up;
-pub use self::site::{Place, Site};
-use super::answer::Answer;
+pub use self::site::Site;
 use super::{CheckInfo, Finding, Outcome, Recording, Stop, World};
-use crate::client::{Exchange, Identity};
+use crate::client::Exchange;
 use crate::ground::Choices;
 use crate::ground::lock;
 use crate::wire::Operation;
 
 /// How many exchanges a check remembers for its report.
 const REMEMBERED: usize = 12;
-/// Longest usual answer, in bytes.
-pub const ANSWER_LIMIT: usize = 4 << 20;
-
-/// How a request authenticates.
-#[derive(Clone, Debug)]
-pub enum Auth {
-    /// No `Authorization`.
-    None,
-    /// `Authorization: Bearer <token>`.
-    Bearer(String),
-    /// `Authorization` with exactly this value.
-    Header(String),
-}
-
-/// An identity with a live token.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Its keys.
-    pub identity: Identity,
-    /// Its token.
-    pub token: String,
-}
-
-impl Member {
-    /// The member id.
-    pub fn id(&self) -> &str {
-        &self.identity.id
-    }
-
-    /// Its token as authentication.
-    pub fn auth(&self) -> Auth {
-        Auth::Bearer(self.token.clone())
-    }
-}
-
-impl std::ops::Deref for Member {
-    type Target = Identity;
-
-    fn deref(&self) -> &Identity {
-        &self.identity
-    }
-}
-
-/// A body that is parsed when its JSON is first asked for.
-pub(super) struct LazyJson {
-    bytes: Option<Bytes>,
-    parsed: OnceLock<Option<Value>>,
-}
-
-impl LazyJson {
-    fn new(bytes: Option<Bytes>) -> Self {
-        Self { bytes, parsed: OnceLock::new() }
-    }
-
-    /// Its JSON; `None` where there is none.
-    pub fn get(&self) -> Option<&Value> {
-        self.parsed.get_or_init(|| serde_json::from_slice(self.bytes.as_ref()?).ok()).as_ref()
-    }
-}
-
-/// A request in the making.
-pub struct Call<'a> {
-    /// What it is, if it is an operation.
-    pub operation: Option<Operation>,
-    /// Where it goes, if there is more than one place.
-    pub place: Place,
-    /// Method.
-    pub method: Method,
-    /// Path and query, percent-encoded.
-    pub path: String,
-    /// Authentication.
-    pub auth: &'a Auth,
-    /// Headers besides the usual ones; one that is there already comes twice.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Body.
-    pub body: Option<Bytes>,
-    /// `Content-Type`; JSON unless told otherwise.
-    pub content_type: Option<&'a str>,
-    /// Bound on the answer; the run's `--timeout` unless told otherwise.
-    pub bound: Option<Duration>,
-    /// Longest answer that is read.
-    pub answer_limit: usize,
-    /// Whether the answer is held to the schema. Not so where the request breaks it: a server that stores what it gets
-    /// rightly gives it back.
-    pub validated: bool,
-}
-
-impl<'a> Call<'a> {
-    /// An operation with a body.
-    pub fn operation(
-        operation: Operation,
-        repo_id: &str,
-        member_id: &str,
-        auth: &'a Auth,
-        body: Option<Bytes>,
-    ) -> Self {
-        Self {
-            operation: Some(operation),
-            place: Place::Usual,
-            method: operation.method(),
-            path: operation.path(repo_id, member_id),
-            auth,
-            headers: Vec::new(),
-            body,
-            content_type: Some("application/json"),
-            bound: None,
-            answer_limit: ANSWER_LIMIT,
-            validated: true,
-        }
-    }
-}
-
-/// What came of a request that no client may send.
-pub enum Provoked<'c> {
-    /// An answer.
-    Answer(Answer<'c>),
-    /// No whole answer, as when a handler dies: an error like any other; the checks of bad input report it.
-    Closed,
-    /// Nothing was sent: what is wrong can't be said over gRPC.
-    Unsayable,
-    /// Nothing, for as long as the suite waits. It has been warned of; there is no point in asking the like again.
-    Silence,
-}
-
-impl Provoked<'_> {
-    /// A clean refusal, or no answer at all, which other checks report.
-    ///
-    /// # Errors
-    /// [`Stop::Violation`] for any answer but a 4xx.
-    pub fn refused_somehow(&self, what: &str) -> Result<(), Stop> {
-        match self {
-            Self::Answer(answer) => answer.refused_somehow(what),
-            Self::Closed | Self::Unsayable | Self::Silence => Ok(()),
-        }
-    }
-}
 
 /// The context of one check.
 pub struct Ctx {

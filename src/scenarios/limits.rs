@@ -20,8 +20,9 @@ use serde_json::Value;
 
 use self::asked::{Asked, who};
 use self::rosters::Rosters;
+use super::call::LazyJson;
 use super::recording::{Caller, repo_in_path};
-use super::{Call, LazyJson, Operation, Stop};
+use super::{Call, Operation, Stop};
 use crate::client::RawAnswer;
 use crate::ground::lock;
 use crate::wire::{ChallengeResponse, CreateRepoRequest, PushResponse, TokenRequest};

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
-use super::Answer;
 use crate::client::{Exchange, clock};
 use crate::ground::lock;
 use crate::wire::{TokenRequest, TokenResponse};
@@ -46,21 +46,22 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// Notes the answer to a token request: a token, or that there is none.
-    pub fn note(&self, request: &TokenRequest, answer: &Answer<'_>) {
-        if !answer.is_success() {
-            let mut refused = lock(&self.refused);
-            if refused.len() < MOST {
-                refused.insert(request.ed25519_public_key.clone());
-            }
-            return;
+    /// Notes that there is no token for a request.
+    pub fn refused(&self, request: &TokenRequest) {
+        let mut refused = lock(&self.refused);
+        if refused.len() < MOST {
+            refused.insert(request.ed25519_public_key.clone());
         }
-        let Ok(TokenResponse { token, expires_at }) = answer.message() else { return };
+    }
+
+    /// Notes the token that a request has bought; `headers` are those of the answer.
+    pub fn granted(&self, request: &TokenRequest, granted: TokenResponse, headers: &HeaderMap) {
+        let TokenResponse { token, expires_at } = granted;
         let mut done = lock(&self.done);
         if done.len() < MOST {
             // By the server's own clock where that is ahead. One that is behind, or stands still, would make a token seem to last longer
             // than it does.
-            let date = answer.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
+            let date = headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
             let now = date.and_then(clock::http_date_ms).unwrap_or(i64::MIN).max(clock::now_ms());
             let lifetime = Duration::from_millis(u64::try_from(expires_at.saturating_sub(now)).unwrap_or(0));
             done.push(Login { request: request.clone(), token, lifetime, at: Instant::now() });

@@ -1,5 +1,6 @@
 //! The checks, one file per operation or section of the specification.
 
+mod abort;
 mod alike;
 mod answer;
 mod answers;
@@ -10,7 +11,9 @@ mod authority;
 mod bad_input;
 mod busy;
 mod by_hand;
+mod call;
 pub(crate) mod check;
+mod check_info;
 mod contention;
 mod context;
 mod counter_values;
@@ -43,6 +46,7 @@ mod meetings;
 mod member_key;
 mod members;
 mod odd_doors;
+mod outcome;
 mod profiles;
 mod pull;
 mod push;
@@ -78,24 +82,28 @@ mod zero_knowledge;
 
 use std::sync::LazyLock;
 
-pub use answer::{Answer, NO_OPERATION};
+pub use abort::Abort;
+pub use answer::{Answer, NO_OPERATION, Provoked};
 pub(crate) use answers::wrong_code;
 pub use answers::{Answers, Seen};
-pub(crate) use bad_input::{consumed::body_taken_for_request, json_request};
-pub use check::{Body, Check, CheckInfo, Finding, Need, Omission, Outcome, Phase, Status, Stop};
-use context::LazyJson;
-pub use context::{Auth, Call, Ctx, Member, Provoked};
+pub(crate) use bad_input::consumed::body_taken_for_request;
+pub(crate) use call::json_request;
+pub use call::{Auth, Call, Member};
+pub use check::{Body, Check, Need, Phase};
+pub use check_info::CheckInfo;
+pub use context::Ctx;
 pub(crate) use discovery::{candidates, is_signed_by};
 pub use hosting::{Hosting, Launch};
 pub use known::Register;
 pub use logins::{Login, Logins};
+pub use outcome::{Finding, Omission, Outcome, Status, Stop};
 pub use recording::Recording;
 pub use refusals::Refusals;
 pub use sealed_texts::{Foreign, SealedTexts};
 pub use secrets::Secrets;
 pub(crate) use state::{RESPELLED, UNREADABLE};
 pub(crate) use token::{forgeries, jwt_forgeries, more_jwt_forgeries};
-pub use world::{Abort, World};
+pub use world::World;
 
 use crate::client::Profile;
 use crate::wire::{Operation, segment};

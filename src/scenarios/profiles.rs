@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::call::Place;
 use super::check::checks;
-use super::context::{Place, to_set_up};
+use super::context::to_set_up;
 use super::{Ctx, Member, Outcome, Stop, replica};
 use crate::client::{Identity, Profile, Repo, random};
 use crate::wire::{MemberEntry, PullResponse, VaultManifest};

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::call::Place;
 use super::check::checks;
-use super::context::{Place, to_set_up};
+use super::context::to_set_up;
 use super::state::compare_state;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop, contention, histories, races, readers};
 use crate::client::{Profile, Repo};

@@ -6,12 +6,11 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Answer, Operation};
-use crate::client::{Identity, canaries};
+use crate::client::{Identity, RawAnswer, canaries};
 use crate::codec::{base64, key_wrap};
 use crate::ground::lock;
 use crate::scan::{Class, Secret, distinct};
-use crate::wire::{MemberEntry, TokenRequest, TokenResponse};
+use crate::wire::{MemberEntry, Operation, TokenRequest, TokenResponse};
 
 /// How much of the requests is kept to derive keys from, in bytes.
 const KEPT_REQUESTS: usize = 48 << 20;
@@ -61,13 +60,18 @@ impl Secrets {
     }
 
     /// Keeps a request from which keys can be derived, and notes the credentials in an answer.
-    pub fn exchange(&self, check: &'static str, request: Option<&Bytes>, answer: Option<&Answer<'_>>) {
+    pub fn exchange(
+        &self,
+        check: &'static str,
+        operation: Option<Operation>,
+        request: Option<&Bytes>,
+        answer: &RawAnswer,
+    ) {
         if !self.searched {
             return;
         }
-        let Some(answer) = answer else { return };
-        match answer.operation {
-            Some(Operation::Token) if answer.is_success() => self.credentials(check, request, answer),
+        match operation {
+            Some(Operation::Token) if answer.status.is_success() => self.credentials(check, request, answer),
             Some(operation) if operation.is_write() => {
                 let mut requests = lock(&self.requests);
                 if let Some(body) = request
@@ -81,7 +85,7 @@ impl Secrets {
         }
     }
 
-    fn credentials(&self, check: &'static str, request: Option<&Bytes>, answer: &Answer<'_>) {
+    fn credentials(&self, check: &'static str, request: Option<&Bytes>, answer: &RawAnswer) {
         if let Ok(TokenResponse { token, .. }) = serde_json::from_slice(&answer.body) {
             // All tokens of a server may begin alike; of a JWT it is the signature that makes it one.
             let last = token.rsplit('.').next().unwrap_or(&token);

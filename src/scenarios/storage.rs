@@ -3,18 +3,18 @@
 //! The search takes place once, after all other checks, and every check here judges a part of what it found. Where nothing
 //! is found of what the server must store either, it was the wrong place to look, and nothing is said.
 
+mod evidence;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use tokio::sync::OnceCell;
-
-use super::check::{CheckInfo, checks};
+use self::evidence::Missing;
+pub use self::evidence::{Evidence, Storage};
+use super::check::checks;
 use super::zero_knowledge::lifecycle;
-use super::{Ctx, Finding, Outcome, Stop};
-use crate::scan::{self, Class, Hit, Place, Progress, Role, Secret, Source};
+use super::{CheckInfo, Ctx, Finding, Outcome, Stop};
+use crate::scan::{self, Class, Hit, Place, Progress, Role, Source};
 
 checks! {
     "storage/no-accounts", Must, "§10", [ZERO_KNOWLEDGE], no_accounts,
@@ -30,42 +30,6 @@ checks! {
         "No nonce that has bought a token is in storage or logs", phase = Storage;
     "storage/drops-replaced", Hardening, "§6", [REPLACED_IS_DROPPED], drops_replaced,
         "What a removal has replaced is stored no more", phase = Storage;
-}
-
-/// What the server keeps, as far as it is at hand, and what came of searching it.
-#[derive(Default)]
-pub struct Storage {
-    sources: Vec<Source>,
-    save: Option<PathBuf>,
-    limit: Duration,
-    evidence: OnceCell<Result<Arc<Evidence>, Missing>>,
-}
-
-impl Storage {
-    /// What to search, where to write what was looked for, and a bound on the search.
-    pub fn new(sources: Vec<Source>, save: Option<PathBuf>, limit: Duration) -> Self {
-        Self { sources, save, limit, evidence: OnceCell::new() }
-    }
-}
-
-/// Why there is nothing to judge.
-#[derive(Clone)]
-enum Missing {
-    /// Nobody asked for it.
-    Unasked(String),
-    /// Something of ours failed.
-    Failed(String),
-}
-
-/// What was searched, for what, and what was found.
-#[derive(Debug)]
-pub struct Evidence {
-    /// What was looked for; positions are tags.
-    pub secrets: Vec<Secret>,
-    /// Where.
-    pub sources: Vec<Source>,
-    /// What was found.
-    pub outcome: scan::Outcome,
 }
 
 /// What a check here looks at.

@@ -1,7 +1,8 @@
 //! Two deployments that share nothing (SPEC §3): what one of them has issued is worth nothing at the other.
 
+use super::call::Place;
 use super::check::checks;
-use super::context::{Place, Site, to_set_up};
+use super::context::{Site, to_set_up};
 use super::{Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
 

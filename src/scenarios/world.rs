@@ -13,19 +13,10 @@ use tokio::time::Instant;
 use super::limits::Limits;
 use super::recording::{Caller, Recording};
 use super::storage::Storage;
-use super::{Answers, Auth, Hosting, Logins, Refusals, Register, SealedTexts, Secrets};
+use super::{Abort, Answers, Auth, Hosting, Logins, Refusals, Register, SealedTexts, Secrets};
 use crate::client::{Exchange, Header, Mask, Transport, TransportError};
 use crate::ground::lock;
 use crate::requirements::Revision;
-
-/// Why a run can't go on.
-#[derive(Clone, Debug)]
-pub struct Abort {
-    /// One sentence: what is wrong with the target.
-    pub reason: String,
-    /// What to try.
-    pub advice: String,
-}
 
 /// Answers that are missing for more reasons than one odd request's.
 const MANY_LOST: u64 = 5;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Ctx, Member, Operation, Outcome, Stop};
-use super::{Scene, json_request};
+use super::Scene;
 use crate::client::{RawRequest, Repo, random};
 use crate::codec::base64;
+use crate::scenarios::json_request;
 
 /// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
 pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {

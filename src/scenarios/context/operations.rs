@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::super::answer::Answer;
+use super::super::answer::{Answer, Provoked};
 use super::super::limits::Kind;
 use super::super::world::turns::is_busy_for_who_knows;
-use super::super::{Finding, Stop};
+use super::super::{Auth, Call, Finding, Member, Stop};
+use super::Ctx;
 use super::record::prepare;
-use super::{Auth, Call, Ctx, Member, Provoked};
 use crate::client::{Exchange, Profile, Transport, TransportError};
 use crate::wire::Operation;
 use crate::wire::{
@@ -34,7 +34,12 @@ impl Ctx {
     /// token
     pub async fn token(&self, request: &TokenRequest) -> Result<Answer<'_>, Stop> {
         let answer = self.perform(Operation::Token, "", &Auth::None, request).await?;
-        self.world.seen.logins.note(request, &answer);
+        let logins = &self.world.seen.logins;
+        if !answer.is_success() {
+            logins.refused(request);
+        } else if let Ok(granted) = answer.message() {
+            logins.granted(request, granted, &answer.headers);
+        }
         Ok(answer)
     }
 

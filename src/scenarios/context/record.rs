@@ -9,8 +9,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::super::answer::{Answer, NO_OPERATION, parse_json};
+use super::super::call::{LazyJson, Place};
 use super::super::recording::{Caller, repo_in_path};
-use super::{Auth, Call, Ctx, LazyJson, Place, REMEMBERED, lock};
+use super::super::{Auth, Call};
+use super::{Ctx, REMEMBERED, lock};
 use crate::client::{Exchange, Profile, RawAnswer, RawRequest, RecordedBody, RecordedCall, Transport, TransportError};
 use crate::ground::shown;
 use crate::requirements::Revision;
@@ -89,6 +91,13 @@ impl Ctx {
             self.world.note_lost_answer(self.check.id, &exchange);
         }
         self.note_known(call, result.as_ref().ok());
+        if let Ok(raw) = &result {
+            self.world.seen.secrets.exchange(self.check.id, call.operation, request.body.as_ref(), raw);
+            if !raw.status.is_success() {
+                let caller = self.world.caller(call.auth);
+                self.world.seen.refusals.answered(self.check.id, caller, request, raw, &exchange);
+            }
+        }
         let result = result.map(|raw| {
             if raw.marked && raw.status.is_success() {
                 self.world.seen.answers.byte_order_mark(self.check.id, &exchange);
@@ -109,12 +118,8 @@ impl Ctx {
                 body: raw.body,
             };
             self.observe(&answer, call.validated);
-            if !answer.is_success() {
-                self.world.seen.refusals.answered(self.check.id, self.world.caller(call.auth), request, &answer);
-            }
             answer
         });
-        self.world.seen.secrets.exchange(self.check.id, request.body.as_ref(), result.as_ref().ok());
         (exchange, result)
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{Answer, Finding, Stop};
-use super::{Ctx, Member, lock};
+use super::super::{Answer, Finding, Member, Stop};
+use super::{Ctx, lock};
 use crate::client::{Identity, Repo};
 use crate::codec::base64;
 use crate::scan::Class;

@@ -3,39 +3,14 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::super::{Answer, Operation, Stop};
-use super::{Auth, Call, Ctx, Member};
-use crate::client::{Identity, Profile};
+use super::super::call::Place;
+use super::super::{Answer, Auth, Call, Member, Operation, Stop};
+use super::Ctx;
+use crate::client::Identity;
 use crate::wire::{
     ChallengeRequest, ChallengeResponse, CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest,
     PushRequest, TokenRequest, TokenResponse,
 };
-
-/// Where a request goes, if there is more than one place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
-    /// Where the check's requests go.
-    #[default]
-    Usual,
-    /// A process of the deployment; 0 is the target itself.
-    Process(usize),
-    /// The server by one of its profiles, where both are judged.
-    Profile(Profile),
-    /// Another deployment.
-    Stranger,
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Usual | Self::Process(0) => f.write_str("the server"),
-            Self::Process(1) => f.write_str("the replica"),
-            Self::Process(number) => write!(f, "replica {number}"),
-            Self::Profile(profile) => write!(f, "the {} profile", profile.title()),
-            Self::Stranger => f.write_str("the stranger"),
-        }
-    }
-}
 
 /// A check's context at one place.
 #[derive(Clone, Copy)]

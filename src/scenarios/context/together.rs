@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::time::Instant;
 
-use super::super::Answer;
-use super::{Call, Ctx};
+use super::super::{Answer, Call};
+use super::Ctx;
 use crate::client::{Exchange, RawAnswer, RawRequest, Together, Transport, TransportError};
 
 /// What came of a request, when it was let go, and when it ended.

@@ -3,15 +3,14 @@
 //! All checks here judge the same crashes. Writers have a repository each and write one thing after the other, so that what must
 //! be there is known but for the write that the crash met: that one is there as a whole or not at all.
 
+mod evidence;
 mod rounds;
 mod writer;
 
-use std::sync::Arc;
-
-use tokio::sync::OnceCell;
-
+pub use self::evidence::Crashes;
+use self::evidence::{Broken, Evidence, Missing};
 use super::check::checks;
-use super::{Ctx, Finding, Outcome, Stop};
+use super::{Ctx, Outcome, Stop};
 
 checks! {
     "crash/acknowledged-writes-are-there", Hardening, "§10", [CRASH_KEEPS], acknowledged,
@@ -26,53 +25,6 @@ checks! {
         "Who was removed before a crash is no member after it", phase = Crash, needs = Command;
     "crash/history-is-linearizable", Hardening, "§10", [CRASH_KEEPS, CRASH_WHOLE], history,
         "Everything that clients did before and after a crash has an order that explains every answer", phase = Crash, needs = Command;
-}
-
-/// What a crash can break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Broken {
-    Acknowledged,
-    Whole,
-    Versions,
-    Nonces,
-    Members,
-    History,
-}
-
-/// What came of all crashes.
-#[derive(Debug, Default)]
-pub struct Evidence {
-    rounds: u32,
-    /// Writes that were acknowledged, and writes that a crash met.
-    acknowledged: usize,
-    met: usize,
-    /// Nonces that were tried again.
-    nonces: usize,
-    found: Vec<(Broken, Finding)>,
-}
-
-/// The crashes of a run, which take place once.
-pub type Crashes = OnceCell<Result<Arc<Evidence>, Missing>>;
-
-/// Why there is nothing to judge.
-#[derive(Clone, Debug)]
-pub enum Missing {
-    /// The server keeps nothing, or can't be killed.
-    NotApplicable(String),
-    /// It was tried, and tells nothing.
-    NotJudged(String),
-    /// Something of ours failed.
-    SetupFailed(Box<Finding>),
-}
-
-impl From<Stop> for Missing {
-    fn from(stop: Stop) -> Self {
-        match stop {
-            Stop::Skip(super::Omission::NotApplicable, reason) => Self::NotApplicable(reason),
-            Stop::Skip(_, reason) => Self::NotJudged(reason),
-            Stop::Violation(finding) | Stop::SetupFailed(finding) => Self::SetupFailed(finding),
-        }
-    }
 }
 
 async fn judge(cx: &Ctx, broken: Broken) -> Outcome {

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::super::histories::{Player, stays_out};
 use super::super::hosting::Host;
-use super::super::{Ctx, Member, Stop};
+use super::super::{Ctx, Finding, Member, Stop};
+use super::evidence::{Broken, Evidence, Missing};
 use super::writer::Writer;
-use super::{Broken, Evidence, Missing};
 use crate::client::{Identity, Repo};
 use crate::history::{self, Op, Verdict};
 use crate::model::Answer;
@@ -91,7 +91,7 @@ async fn keeps_anything(cx: &Ctx, host: &Host) -> Result<(), Missing> {
 async fn again(cx: &Ctx, host: &Host) -> Result<(), Missing> {
     cx.world.forget();
     host.up_again().await.map_err(|abort| {
-        Missing::SetupFailed(Box::new(super::Finding {
+        Missing::SetupFailed(Box::new(Finding {
             expected: "the server starts again after it was ended".into(),
             observed: abort.reason,
             exchange: None,
@@ -185,7 +185,7 @@ async fn look_at_all(cx: &Ctx, everybody: Vec<Member>, shared: &Repo, evidence: 
         let lines: Vec<String> = counterexample.text(&history).lines().map(str::to_owned).collect();
         let shown: String = lines.join("; ").chars().take(SHOWN).collect();
         let expected = "an order of all that was done before and after the crash that explains every answer";
-        let finding = super::Finding {
+        let finding = Finding {
             expected: expected.into(),
             observed: format!("of {} operations, these have none: {shown}", history.ops.len()),
             exchange: None,

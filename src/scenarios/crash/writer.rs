@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::state::{compare_envelope, compare_manifest};
-use super::super::{Ctx, Member, Stop};
-use super::Broken;
+use super::super::{Ctx, Finding, Member, Stop};
+use super::evidence::Broken;
 use crate::client::{Identity, Repo};
 use crate::wire::{EncryptedEnvelope, PullResponse, PushResponse, VaultManifest};
 
@@ -117,7 +117,7 @@ impl Writer {
     ///
     /// # Errors
     /// The server doesn't answer; or what a crash breaks, as the inner error.
-    pub async fn look(&mut self, cx: &Ctx) -> Result<Result<(), (Broken, super::Finding)>, Stop> {
+    pub async fn look(&mut self, cx: &Ctx) -> Result<Result<(), (Broken, Finding)>, Stop> {
         let pending = self.pending.take();
         let Some(newest) = self.states.last().or(pending.as_ref()).cloned() else { return Ok(Ok(())) };
         let mut answer = cx.pull(&self.alice, &newest.pull_request(newest.version() + 1000)).await?;
@@ -153,7 +153,7 @@ impl Writer {
     }
 
     /// bob, if he was removed.
-    async fn stay_out(&self, cx: &Ctx) -> Result<Result<(), (Broken, super::Finding)>, Stop> {
+    async fn stay_out(&self, cx: &Ctx) -> Result<Result<(), (Broken, Finding)>, Stop> {
         let Some(repo) = self.states.last().filter(|repo| repo.manifest.member(&self.bob.id).is_none()) else {
             return Ok(Ok(()));
         };

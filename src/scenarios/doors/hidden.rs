@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::by_hand::{HandMade, exchange};
 use super::{Auth, Ctx, Finding, Operation, Outcome, Scene, Stop};
 use crate::client::Exchange;
-use crate::scenarios::context::ANSWER_LIMIT;
+use crate::scenarios::call::ANSWER_LIMIT;
 
 /// How long each answer may take; where a server waits for more, nothing will come.
 const PATIENCE: Duration = Duration::from_millis(700);

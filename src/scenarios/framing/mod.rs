@@ -13,8 +13,9 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::by_hand::{HandMade, exchange, wait_before_again};
+use super::call::ANSWER_LIMIT;
 use super::check::checks;
-use super::context::{ANSWER_LIMIT, to_set_up};
+use super::context::to_set_up;
 use super::{Auth, Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{RawAnswer, RawConnection, Repo, TransportError};
 

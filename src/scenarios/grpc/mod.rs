@@ -14,8 +14,8 @@ use http::HeaderValue;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::call::ANSWER_LIMIT;
 use super::check::checks;
-use super::context::ANSWER_LIMIT;
 use super::{Ctx, Finding, Member, Operation, Outcome, Stop};
 use crate::client::{Exchange, GrpcAnswer, GrpcCall, RawRequest, RecordedBody, RecordedCall, TransportError};
 use crate::wire::proto::Method;

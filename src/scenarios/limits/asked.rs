@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::scenarios::call::LazyJson;
 use crate::scenarios::recording::Caller;
-use crate::scenarios::{Call, LazyJson, Operation};
+use crate::scenarios::{Call, Operation};
 
 /// The smallest integer that a double can't tell from its neighbour.
 const UNSAFE: u64 = 1 << 53;
