@@ -1,6 +1,7 @@
 //! Judging by bends: going on, reading, refusing.
 
 use super::evidence::{Evidence, Judgement, finding};
+use super::rules::requests::names_nobody;
 use super::run::Ran;
 use super::subject::Exit;
 use super::vault::{Bend, Kind, Op, Record};
@@ -8,9 +9,15 @@ use super::vault::{Bend, Kind, Op, Record};
 /// Why nothing can be said about a program that fails as it is.
 const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent (see the other checks, and -v)";
 
+/// Why nothing can be said about a run whose requests name nothing that there is.
+const NAMES_NOBODY: &str = "an id in a path doesn't arrive in the program's run (see client-request/ids)";
+
 /// The client goes on as if nothing were bent.
 pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     let Some(honest) = evidence.run(Bend::Honest) else { return Judgement::NotExercised(FAILS_ANYWAY.into()) };
+    if !evidence.works() && names_nobody(honest) {
+        return Judgement::NotExercised(NAMES_NOBODY.into());
+    }
     if !evidence.works() {
         // Each variant is as right as the usual way: a client that works with one of them only has a taste of its own.
         let mut works = bends.iter().filter(|bend| evidence.run(**bend).is_some_and(|ran| ran.exit == Exit::Code(0)));
@@ -34,8 +41,13 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             _ => true,
         };
         let Some(ran) = evidence.run(bend).filter(|_| needed) else { continue };
+        let goes_on = evidence.goes_on(bend) == Some(true);
+        // Ids differ from run to run.
+        if !goes_on && names_nobody(ran) {
+            continue;
+        }
         tried += 1;
-        if evidence.goes_on(bend) != Some(true) {
+        if !goes_on {
             let expected = format!("the client goes on as usual when {}", bend.what());
             let last = ran.at_vault().last();
             let how = if ran.exit == honest.exit { evidence.otherwise(ran) } else { ran.exit.to_string() };

@@ -126,7 +126,13 @@ pub(in super::super) fn ids(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "request", "no operation on a repository is asked for", ids_of)
 }
 
-fn ids_of(ran: &super::Ran, record: &Record) -> Outcome {
+/// Whether a request was refused because its path names no repository or member that there is: that it fails there says nothing of
+/// what else was unusual in the run.
+pub(in super::super) fn names_nobody(ran: &Ran) -> bool {
+    ran.at_vault().any(|record| !record.is_done() && matches!(ids_of(ran, record), Some(Err(_))))
+}
+
+fn ids_of(ran: &Ran, record: &Record) -> Outcome {
     let path = record.target.split('?').next().unwrap_or_default();
     if record.op == Op::Other {
         // A known member id (raw, with its slashes) where one segment is expected.
