@@ -8,13 +8,14 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::table::*;
 use super::tools::lock;
 use crate::server::edge::Edge;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::{Store, Tx};
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -41,8 +42,6 @@ fn taken(body: Bytes, place: &str, names: &[&str]) -> (Bytes, Value, Map<String,
     let body = if found.is_empty() { body } else { request.to_string().into() };
     (body, request, found)
 }
-
-shared!(Assigning: edge, vault);
 
 impl Edge for Assigning {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -77,57 +76,101 @@ impl VaultRules for Assigning {
     }
 }
 
-faults! {
-    "push-assigns-columns" breaks PUSH_APPLIES: "A push that brings members, schemeId, keyEpoch or payloadVersion along sets them." => { is assigning(Route::Push) }
-    "add-assigns-columns" breaks ADD_RECORDS: "An addMember that brings members, schemeId, keyEpoch or payloadVersion along sets them." => { is assigning(Route::AddMember) }
-    "removal-assigns-columns" breaks REMOVE_REPLACES: "A removeMember that brings members, schemeId or payloadVersion along sets them." => { is assigning(Route::RemoveMember) }
-    "member-names-its-repository" breaks PUSH_SCOPE: "A member that addMember brings is put into the repository whose id stands in it." => {
-        state { named: Mutex<HashMap<String, String>> }
-        edge {
-            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                if route != Route::AddMember { return Ok(body); }
-                let (body, request, found) = taken(body, "/member", &["repoId"]);
-                if let (Some(here), Some(there)) = (request["repoId"].as_str(), found.get("repoId").and_then(Value::as_str)) {
-                    lock(&self.named).insert(here.to_owned(), there.to_owned());
-                }
-                Ok(body)
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "push-assigns-columns",
+        &PUSH_APPLIES,
+        "A push that brings members, schemeId, keyEpoch or payloadVersion along sets them.",
+        || edge_and_vault(assigning(Route::Push)),
+    ),
+    fault(
+        "add-assigns-columns",
+        &ADD_RECORDS,
+        "An addMember that brings members, schemeId, keyEpoch or payloadVersion along sets them.",
+        || edge_and_vault(assigning(Route::AddMember)),
+    ),
+    fault(
+        "removal-assigns-columns",
+        &REMOVE_REPLACES,
+        "A removeMember that brings members, schemeId or payloadVersion along sets them.",
+        || edge_and_vault(assigning(Route::RemoveMember)),
+    ),
+    fault(
+        "member-names-its-repository",
+        &PUSH_SCOPE,
+        "A member that addMember brings is put into the repository whose id stands in it.",
+        || edge_and_vault(MemberNamesItsRepository::default()),
+    ),
+    fault(
+        "login-names-its-subject",
+        &SUBJECT_IS_CALLER,
+        "A token request that brings a `sub` along gets a token for it.",
+        || edge_and_identity(LoginNamesItsSubject::default()),
+    ),
+];
+
+#[derive(Default)]
+struct MemberNamesItsRepository {
+    named: Mutex<HashMap<String, String>>,
+}
+
+impl Edge for MemberNamesItsRepository {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != Route::AddMember {
+            return Ok(body);
         }
-        vault {
-            fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, _: &Repo) -> rusqlite::Result<()> {
-                let there = lock(&self.named).remove(&visit.repo_id);
-                if let (Some(there), Call::Add(request)) = (there, &visit.call)
-                    && let Some(before) = tx.load(&there)?
-                {
-                    let mut next = before.clone();
-                    next.manifest.members.push(request.member.clone());
-                    tx.update(&before, &next)?;
-                }
-                Ok(())
-            }
+        let (body, request, found) = taken(body, "/member", &["repoId"]);
+        if let (Some(here), Some(there)) = (request["repoId"].as_str(), found.get("repoId").and_then(Value::as_str)) {
+            lock(&self.named).insert(here.to_owned(), there.to_owned());
         }
+        Ok(body)
     }
-    "login-names-its-subject" breaks SUBJECT_IS_CALLER: "A token request that brings a `sub` along gets a token for it." => {
-        state { named: Mutex<HashMap<String, String>> }
-        edge {
-            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                if route != Route::Token { return Ok(body); }
-                let (body, request, found) = taken(body, "", &["sub"]);
-                if let (Some(nonce), Some(subject)) = (request["nonce"].as_str(), found.get("sub").and_then(Value::as_str)) {
-                    lock(&self.named).insert(nonce.to_owned(), subject.trim_start_matches("key:").to_owned());
-                }
-                Ok(body)
-            }
+}
+
+impl VaultRules for MemberNamesItsRepository {
+    fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, _: &Repo) -> rusqlite::Result<()> {
+        let there = lock(&self.named).remove(&visit.repo_id);
+        if let (Some(there), Call::Add(request)) = (there, &visit.call)
+            && let Some(before) = tx.load(&there)?
+        {
+            let mut next = before.clone();
+            next.manifest.members.push(request.member.clone());
+            tx.update(&before, &next)?;
         }
-        identity {
-            fn redeem<'a>(&'a self, authority: &'a Authority, request: &'a TokenRequest) -> Later<'a, Result<TokenResponse, Refusal>> {
-                let named = lock(&self.named).remove(&request.nonce);
-                let answer = redemption::redeem(self, authority, request);
-                Box::pin(ready(match (answer, named) {
-                    (Ok(_), Some(subject)) => redemption::grant(self, authority, &subject),
-                    (answer, _) => answer,
-                }))
-            }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct LoginNamesItsSubject {
+    named: Mutex<HashMap<String, String>>,
+}
+
+impl Edge for LoginNamesItsSubject {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if route != Route::Token {
+            return Ok(body);
         }
+        let (body, request, found) = taken(body, "", &["sub"]);
+        if let (Some(nonce), Some(subject)) = (request["nonce"].as_str(), found.get("sub").and_then(Value::as_str)) {
+            lock(&self.named).insert(nonce.to_owned(), subject.trim_start_matches("key:").to_owned());
+        }
+        Ok(body)
+    }
+}
+
+impl IdentityRules for LoginNamesItsSubject {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        let named = lock(&self.named).remove(&request.nonce);
+        let answer = redemption::redeem(self, authority, request);
+        Box::pin(ready(match (answer, named) {
+            (Ok(_), Some(subject)) => redemption::grant(self, authority, &subject),
+            (answer, _) => answer,
+        }))
     }
 }

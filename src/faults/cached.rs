@@ -5,6 +5,7 @@ use std::future::ready;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::table::*;
 use super::tools::lock;
 use crate::codec::{base64, signature};
 use crate::server::redemption::{self, Authority};
@@ -25,8 +26,6 @@ struct Cache {
 fn cache(name: fn(&[u8; 32], &[u8], &str) -> String) -> Cache {
     Cache { right: Mutex::default(), name }
 }
-
-shared!(Cache: identity);
 
 impl IdentityRules for Cache {
     fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
@@ -55,88 +54,144 @@ impl IdentityRules for Cache {
     }
 }
 
-faults! {
-    "signature-cached-by-key" breaks SIGNATURE_VERIFIED: "Whoever has logged in once isn't verified again." => {
-        is cache(|key, _, _| base64::encode(key))
-    }
-    "signature-of-regulars-unchecked" breaks SIGNATURE_VERIFIED: "Whoever has logged in ten times isn't verified again." => {
-        state { logins: Mutex<HashMap<[u8; 32], u32>> }
-        identity {
-            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
-                let mut logins = lock(&self.logins);
-                let done = logins.entry(*key).or_default();
-                if *done >= 10 {
-                    return true;
-                }
-                let holds = holds(key, nonce, signature);
-                *done += u32::from(holds);
-                holds
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("signature-cached-by-key", &SIGNATURE_VERIFIED, "Whoever has logged in once isn't verified again.", || {
+        identity(cache(|key, _, _| base64::encode(key)))
+    }),
+    fault(
+        "signature-of-regulars-unchecked",
+        &SIGNATURE_VERIFIED,
+        "Whoever has logged in ten times isn't verified again.",
+        || identity(SignatureOfRegularsUnchecked::default()),
+    ),
+    fault(
+        "signature-cached-without-message",
+        &SIGNATURE_VERIFIED,
+        "Verifications are cached by key and signature, without the message.",
+        || identity(cache(|key, _, signature| format!("{}{signature}", base64::encode(key)))),
+    ),
+    fault(
+        "signature-cached-without-key",
+        &SIGNATURE_VERIFIED,
+        "Verifications are cached by message and signature, without the key.",
+        || identity(cache(|_, nonce, signature| format!("{}{signature}", base64::encode(nonce)))),
+    ),
+    fault("signature-cached-by-nonce", &SIGNATURE_VERIFIED, "Verifications are cached by nonce.", || {
+        identity(cache(|_, nonce, _| base64::encode(nonce)))
+    }),
+    fault("signature-cached-by-itself", &SIGNATURE_VERIFIED, "Verifications are cached by signature.", || {
+        identity(cache(|_, _, signature| signature.to_owned()))
+    }),
+    fault(
+        "signature-cached-by-key-and-length",
+        &SIGNATURE_VERIFIED,
+        "Verifications are cached by key and the length of the signature.",
+        || identity(cache(|key, _, signature| format!("{}{}", base64::encode(key), signature.len()))),
+    ),
+    fault(
+        "signature-compared-with-last",
+        &SIGNATURE_VERIFIED,
+        "A signature that begins like the last one of the same key passes.",
+        || identity(SignatureComparedWithLast::default()),
+    ),
+    fault(
+        "signature-outcome-left-over",
+        &SIGNATURE_VERIFIED,
+        "The outcome of a verification is kept in a field, which a wrong signature of another length than 64 doesn't \
+         set.",
+        || identity(SignatureOutcomeLeftOver::default()),
+    ),
+    fault(
+        "signature-outcome-of-before",
+        &SIGNATURE_VERIFIED,
+        "The first wrong signature after a right one passes.",
+        || identity(SignatureOutcomeOfBefore::default()),
+    ),
+    fault(
+        "login-refused-once-failed",
+        &NONCE_REDEEMABLE,
+        "A key whose signature was wrong once is remembered as one that is wrong.",
+        || identity(LoginRefusedOnceFailed::default()),
+    ),
+];
+
+#[derive(Default)]
+struct SignatureOfRegularsUnchecked {
+    logins: Mutex<HashMap<[u8; 32], u32>>,
+}
+
+impl IdentityRules for SignatureOfRegularsUnchecked {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        let mut logins = lock(&self.logins);
+        let done = logins.entry(*key).or_default();
+        if *done >= 10 {
+            return true;
         }
+        let holds = holds(key, nonce, signature);
+        *done += u32::from(holds);
+        holds
     }
-    "signature-cached-without-message" breaks SIGNATURE_VERIFIED: "Verifications are cached by key and signature, without the message." => {
-        is cache(|key, _, signature| format!("{}{signature}", base64::encode(key)))
-    }
-    "signature-cached-without-key" breaks SIGNATURE_VERIFIED: "Verifications are cached by message and signature, without the key." => {
-        is cache(|_, nonce, signature| format!("{}{signature}", base64::encode(nonce)))
-    }
-    "signature-cached-by-nonce" breaks SIGNATURE_VERIFIED: "Verifications are cached by nonce." => {
-        is cache(|_, nonce, _| base64::encode(nonce))
-    }
-    "signature-cached-by-itself" breaks SIGNATURE_VERIFIED: "Verifications are cached by signature." => {
-        is cache(|_, _, signature| signature.to_owned())
-    }
-    "signature-cached-by-key-and-length" breaks SIGNATURE_VERIFIED: "Verifications are cached by key and the length of the signature." => {
-        is cache(|key, _, signature| format!("{}{}", base64::encode(key), signature.len()))
-    }
-    "signature-compared-with-last" breaks SIGNATURE_VERIFIED: "A signature that begins like the last one of the same key passes." => {
-        state { last: Mutex<HashMap<[u8; 32], String>> }
-        identity {
-            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
-                let mut last = lock(&self.last);
-                let start: String = signature.chars().take(16).collect();
-                if last.get(key).is_some_and(|last| last.starts_with(&start) && start.len() == 16) {
-                    return true;
-                }
-                let holds = holds(key, nonce, signature);
-                if holds {
-                    last.insert(*key, signature.to_owned());
-                }
-                holds
-            }
+}
+
+#[derive(Default)]
+struct SignatureComparedWithLast {
+    last: Mutex<HashMap<[u8; 32], String>>,
+}
+
+impl IdentityRules for SignatureComparedWithLast {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        let mut last = lock(&self.last);
+        let start: String = signature.chars().take(16).collect();
+        if last.get(key).is_some_and(|last| last.starts_with(&start) && start.len() == 16) {
+            return true;
         }
-    }
-    "signature-outcome-left-over" breaks SIGNATURE_VERIFIED: "The outcome of a verification is kept in a field, which a wrong signature of another length than 64 doesn't set." => {
-        state { outcome: AtomicBool }
-        identity {
-            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
-                if base64::decode_array::<64>(signature).is_ok() {
-                    self.outcome.store(holds(key, nonce, signature), Ordering::Relaxed);
-                }
-                self.outcome.load(Ordering::Relaxed)
-            }
+        let holds = holds(key, nonce, signature);
+        if holds {
+            last.insert(*key, signature.to_owned());
         }
+        holds
     }
-    "signature-outcome-of-before" breaks SIGNATURE_VERIFIED: "The first wrong signature after a right one passes." => {
-        state { outcome: AtomicBool }
-        identity {
-            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
-                let holds = holds(key, nonce, signature);
-                self.outcome.swap(holds, Ordering::Relaxed) || holds
-            }
+}
+
+#[derive(Default)]
+struct SignatureOutcomeLeftOver {
+    outcome: AtomicBool,
+}
+
+impl IdentityRules for SignatureOutcomeLeftOver {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        if base64::decode_array::<64>(signature).is_ok() {
+            self.outcome.store(holds(key, nonce, signature), Ordering::Relaxed);
         }
+        self.outcome.load(Ordering::Relaxed)
     }
-    "login-refused-once-failed" breaks NONCE_REDEEMABLE: "A key whose signature was wrong once is remembered as one that is wrong." => {
-        state { failed: Mutex<HashSet<[u8; 32]>> }
-        identity {
-            fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
-                let holds = base64::decode(signature).is_ok_and(|bytes| signature::verify(key, nonce, &bytes).is_ok());
-                let mut failed = lock(&self.failed);
-                if !holds {
-                    failed.insert(*key);
-                }
-                holds && !failed.contains(key)
-            }
+}
+
+#[derive(Default)]
+struct SignatureOutcomeOfBefore {
+    outcome: AtomicBool,
+}
+
+impl IdentityRules for SignatureOutcomeOfBefore {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        let holds = holds(key, nonce, signature);
+        self.outcome.swap(holds, Ordering::Relaxed) || holds
+    }
+}
+
+#[derive(Default)]
+struct LoginRefusedOnceFailed {
+    failed: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl IdentityRules for LoginRefusedOnceFailed {
+    fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
+        let holds = base64::decode(signature).is_ok_and(|bytes| signature::verify(key, nonce, &bytes).is_ok());
+        let mut failed = lock(&self.failed);
+        if !holds {
+            failed.insert(*key);
         }
+        holds && !failed.contains(key)
     }
 }

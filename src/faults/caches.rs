@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use serde_json::{Map, Value};
 
+use super::table::*;
 use super::tools::{is_in, lock};
 use crate::codec::jwt::Jwt;
 use crate::server::edge::Edge;
@@ -19,7 +20,7 @@ use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{VaultRules, conformant};
+use crate::server::rules::{IdentityRules, VaultRules, conformant};
 use crate::wire::MemberEntry;
 
 /// Repository, member and, where each operation has a cache of its own, operation.
@@ -53,8 +54,6 @@ fn positive(routes: &'static [Route], each: bool, emptied: Emptied) -> Positive 
 }
 
 const EVERY: &[Route] = &[Route::Pull, Route::Push, Route::AddMember, Route::RemoveMember, Route::FetchMemberKey];
-
-shared!(Positive: vault);
 
 impl VaultRules for Positive {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
@@ -106,8 +105,6 @@ fn negative(routes: &'static [Route], forgets: bool) -> Negative {
     Negative { routes, forgets, refused: Mutex::default() }
 }
 
-shared!(Negative: vault);
-
 impl VaultRules for Negative {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let key = (repo.manifest.repo_id.clone(), visit.caller.clone(), Some(visit.route));
@@ -147,8 +144,6 @@ fn fetching(misses: bool, emptied: &'static [Route]) -> Fetching {
     Fetching { misses, emptied, cache: Mutex::default() }
 }
 
-shared!(Fetching: vault);
-
 impl VaultRules for Fetching {
     fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
         let mut cache = lock(&self.cache);
@@ -182,8 +177,6 @@ struct Shared {
 fn shared(first: bool, part: fn(&mut MemberEntry, &MemberEntry)) -> Shared {
     Shared { part, first, members: Mutex::default() }
 }
-
-shared!(Shared: vault);
 
 impl VaultRules for Shared {
     fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
@@ -219,8 +212,6 @@ const KEPT: Duration = Duration::from_secs(2);
 #[derive(Default)]
 struct CacheInFront(Mutex<HashMap<String, (HeaderValue, Instant)>>);
 
-shared!(CacheInFront: edge);
-
 impl Edge for CacheInFront {
     fn arrival(&self, request: &mut Request<Incoming>) {
         if request.method() != Method::GET {
@@ -244,94 +235,248 @@ impl Edge for CacheInFront {
     }
 }
 
-faults! {
-    "cache-in-front" breaks TOKEN_REQUIRED: "A cache in front keeps what fetchMemberKey has told a member for two seconds, for whoever asks next." => {
-        is CacheInFront::default()
-    }
-    "rights-cached-until-named" breaks REMOVE_REVOKES: "Rights are cached, and only the id that a removal names is forgotten." => { is positive(EVERY, false, Emptied::Name) }
-    "rights-cached-past-push" breaks PUSH_ROTATES: "Rights are cached, and a push that leaves members out doesn't empty the cache." => { is positive(EVERY, false, Emptied::Removal) }
-    "rights-cached-past-roster" breaks REMOVE_REVOKES: "Rights are cached, and a removal forgets the one it names but not those whom its roster leaves out." => { is positive(EVERY, false, Emptied::Push) }
-    "rights-cached-past-self-removal" breaks REMOVE_REVOKES: "Rights are cached, and who removes himself isn't forgotten." => { is positive(EVERY, false, Emptied::Others) }
-    "pull-right-cached-past-push" breaks PUSH_ROTATES: "Who has pulled goes on pulling after a push has left him out." => { is positive(&[Route::Pull], true, Emptied::Removal) }
-    "push-right-cached-past-push" breaks PUSH_ROTATES: "Who has pushed goes on pushing after a push has left him out." => { is positive(&[Route::Push], true, Emptied::Removal) }
-    "add-right-cached-past-push" breaks PUSH_ROTATES: "Who has added somebody goes on adding after a push has left him out." => { is positive(&[Route::AddMember], true, Emptied::Removal) }
-    "remove-right-cached-past-push" breaks PUSH_ROTATES: "Who has removed somebody goes on removing after a push has left him out." => { is positive(&[Route::RemoveMember], true, Emptied::Name) }
-    "fetch-right-cached-past-push" breaks PUSH_ROTATES: "Who has fetched a key goes on fetching after a push has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::Removal) }
-    "pull-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pulled goes on pulling after a removal's roster has left him out." => { is positive(&[Route::Pull], true, Emptied::Name) }
-    "push-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has pushed goes on pushing after a removal's roster has left him out." => { is positive(&[Route::Push], true, Emptied::Name) }
-    "fetch-right-cached-past-roster" breaks REMOVE_REVOKES: "Who has fetched a key goes on fetching after a removal's roster has left him out." => { is positive(&[Route::FetchMemberKey], true, Emptied::Name) }
-    "add-right-cached-past-self-removal" breaks REMOVE_REVOKES: "Who has added somebody goes on adding after he has removed himself." => { is positive(&[Route::AddMember], true, Emptied::Others) }
-    "refusals-cached" breaks ADD_RECORDS: "Who was refused an operation is refused it for good." => { is negative(EVERY, false) }
-    "refused-push-cached" breaks ADD_RECORDS: "Whose push was refused can't push when he has become a member." => { is negative(&[Route::Push], false) }
-    "refused-add-cached" breaks ADD_RECORDS: "Whose addMember was refused can't add anybody when he has become a member." => { is negative(&[Route::AddMember], false) }
-    "refused-remove-cached" breaks ADD_RECORDS: "Whose removeMember was refused can't remove anybody when he has become a member." => { is negative(&[Route::RemoveMember], false) }
-    "refused-fetch-cached" breaks ADD_RECORDS: "Whose fetchMemberKey was refused can't fetch when he has become a member." => { is negative(&[Route::FetchMemberKey], false) }
-    "refusals-cached-past-rotation" breaks PUSH_ROTATES: "Who was refused stays so when a push brings him in; only addMember helps." => { is negative(EVERY, true) }
-    "fetched-key-cached-past-removal" breaks REMOVE_DROPS: "A member's entry that was fetched once is given after the member's removal." => { is fetching(false, &[Route::AddMember, Route::Push]) }
-    "fetched-key-cached-past-push" breaks PUSH_ROTATES: "A member's entry that was fetched once is given after a push has replaced it." => { is fetching(false, &[Route::AddMember, Route::RemoveMember]) }
-    "fetched-key-cached-past-add" breaks FETCH_ENTRY: "A member who was fetched before he was added isn't found afterwards." => { is fetching(true, &[Route::Push, Route::RemoveMember]) }
-    "unknown-repository-cached" breaks CREATE_RETURNS: "A repository that was asked for before it was created isn't found afterwards." => {
-        state { unknown: Mutex<HashSet<String>> }
-        vault {
-            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-                let mut unknown = lock(&self.unknown);
-                if visit.route != Route::CreateRepo && (state.is_none() || unknown.contains(&visit.repo_id)) {
-                    unknown.insert(visit.repo_id.clone());
-                    return Outcome::refuse(Refusal::not_found("no such repository"));
-                }
-                drop(unknown);
-                operations::transition(self, visit, state)
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "cache-in-front",
+        &TOKEN_REQUIRED,
+        "A cache in front keeps what fetchMemberKey has told a member for two seconds, for whoever asks next.",
+        || edge(CacheInFront::default()),
+    ),
+    fault(
+        "rights-cached-until-named",
+        &REMOVE_REVOKES,
+        "Rights are cached, and only the id that a removal names is forgotten.",
+        || vault(positive(EVERY, false, Emptied::Name)),
+    ),
+    fault(
+        "rights-cached-past-push",
+        &PUSH_ROTATES,
+        "Rights are cached, and a push that leaves members out doesn't empty the cache.",
+        || vault(positive(EVERY, false, Emptied::Removal)),
+    ),
+    fault(
+        "rights-cached-past-roster",
+        &REMOVE_REVOKES,
+        "Rights are cached, and a removal forgets the one it names but not those whom its roster leaves out.",
+        || vault(positive(EVERY, false, Emptied::Push)),
+    ),
+    fault(
+        "rights-cached-past-self-removal",
+        &REMOVE_REVOKES,
+        "Rights are cached, and who removes himself isn't forgotten.",
+        || vault(positive(EVERY, false, Emptied::Others)),
+    ),
+    fault(
+        "pull-right-cached-past-push",
+        &PUSH_ROTATES,
+        "Who has pulled goes on pulling after a push has left him out.",
+        || vault(positive(&[Route::Pull], true, Emptied::Removal)),
+    ),
+    fault(
+        "push-right-cached-past-push",
+        &PUSH_ROTATES,
+        "Who has pushed goes on pushing after a push has left him out.",
+        || vault(positive(&[Route::Push], true, Emptied::Removal)),
+    ),
+    fault(
+        "add-right-cached-past-push",
+        &PUSH_ROTATES,
+        "Who has added somebody goes on adding after a push has left him out.",
+        || vault(positive(&[Route::AddMember], true, Emptied::Removal)),
+    ),
+    fault(
+        "remove-right-cached-past-push",
+        &PUSH_ROTATES,
+        "Who has removed somebody goes on removing after a push has left him out.",
+        || vault(positive(&[Route::RemoveMember], true, Emptied::Name)),
+    ),
+    fault(
+        "fetch-right-cached-past-push",
+        &PUSH_ROTATES,
+        "Who has fetched a key goes on fetching after a push has left him out.",
+        || vault(positive(&[Route::FetchMemberKey], true, Emptied::Removal)),
+    ),
+    fault(
+        "pull-right-cached-past-roster",
+        &REMOVE_REVOKES,
+        "Who has pulled goes on pulling after a removal's roster has left him out.",
+        || vault(positive(&[Route::Pull], true, Emptied::Name)),
+    ),
+    fault(
+        "push-right-cached-past-roster",
+        &REMOVE_REVOKES,
+        "Who has pushed goes on pushing after a removal's roster has left him out.",
+        || vault(positive(&[Route::Push], true, Emptied::Name)),
+    ),
+    fault(
+        "fetch-right-cached-past-roster",
+        &REMOVE_REVOKES,
+        "Who has fetched a key goes on fetching after a removal's roster has left him out.",
+        || vault(positive(&[Route::FetchMemberKey], true, Emptied::Name)),
+    ),
+    fault(
+        "add-right-cached-past-self-removal",
+        &REMOVE_REVOKES,
+        "Who has added somebody goes on adding after he has removed himself.",
+        || vault(positive(&[Route::AddMember], true, Emptied::Others)),
+    ),
+    fault("refusals-cached", &ADD_RECORDS, "Who was refused an operation is refused it for good.", || {
+        vault(negative(EVERY, false))
+    }),
+    fault(
+        "refused-push-cached",
+        &ADD_RECORDS,
+        "Whose push was refused can't push when he has become a member.",
+        || vault(negative(&[Route::Push], false)),
+    ),
+    fault(
+        "refused-add-cached",
+        &ADD_RECORDS,
+        "Whose addMember was refused can't add anybody when he has become a member.",
+        || vault(negative(&[Route::AddMember], false)),
+    ),
+    fault(
+        "refused-remove-cached",
+        &ADD_RECORDS,
+        "Whose removeMember was refused can't remove anybody when he has become a member.",
+        || vault(negative(&[Route::RemoveMember], false)),
+    ),
+    fault(
+        "refused-fetch-cached",
+        &ADD_RECORDS,
+        "Whose fetchMemberKey was refused can't fetch when he has become a member.",
+        || vault(negative(&[Route::FetchMemberKey], false)),
+    ),
+    fault(
+        "refusals-cached-past-rotation",
+        &PUSH_ROTATES,
+        "Who was refused stays so when a push brings him in; only addMember helps.",
+        || vault(negative(EVERY, true)),
+    ),
+    fault(
+        "fetched-key-cached-past-removal",
+        &REMOVE_DROPS,
+        "A member's entry that was fetched once is given after the member's removal.",
+        || vault(fetching(false, &[Route::AddMember, Route::Push])),
+    ),
+    fault(
+        "fetched-key-cached-past-push",
+        &PUSH_ROTATES,
+        "A member's entry that was fetched once is given after a push has replaced it.",
+        || vault(fetching(false, &[Route::AddMember, Route::RemoveMember])),
+    ),
+    fault(
+        "fetched-key-cached-past-add",
+        &FETCH_ENTRY,
+        "A member who was fetched before he was added isn't found afterwards.",
+        || vault(fetching(true, &[Route::Push, Route::RemoveMember])),
+    ),
+    fault(
+        "unknown-repository-cached",
+        &CREATE_RETURNS,
+        "A repository that was asked for before it was created isn't found afterwards.",
+        || vault(UnknownRepositoryCached::default()),
+    ),
+    fault(
+        "rights-in-the-token",
+        &REMOVE_REVOKES,
+        "A token lists its member's repositories, and opens them as long as it lives.",
+        || identity_and_vault(RightsInTheToken::default()),
+    ),
+    fault(
+        "x25519-key-of-last-repository",
+        &STORED_VERBATIM,
+        "A member's X25519 key is kept once, as the last repository has it.",
+        || vault(shared(false, |entry, known| entry.x25519_public_key.clone_from(&known.x25519_public_key))),
+    ),
+    fault(
+        "x25519-key-of-first-repository",
+        &STORED_VERBATIM,
+        "A member's X25519 key is kept once, as the first repository had it.",
+        || vault(shared(true, |entry, known| entry.x25519_public_key.clone_from(&known.x25519_public_key))),
+    ),
+    fault(
+        "binding-of-last-repository",
+        &BINDING_OPAQUE,
+        "A member's binding signature is kept once, as the last repository has it.",
+        || vault(shared(false, |entry, known| entry.key_binding_sig.clone_from(&known.key_binding_sig))),
+    ),
+    fault(
+        "wrapped-key-of-last-repository",
+        &STORED_VERBATIM,
+        "A member's wrapped key is kept once, as the last repository has it.",
+        || vault(shared(false, |entry, known| entry.wrapped_data_key.clone_from(&known.wrapped_data_key))),
+    ),
+    fault(
+        "epoch-of-last-repository",
+        &STORED_VERBATIM,
+        "A member's key epoch is kept once, as the last repository has it.",
+        || vault(shared(false, |entry, known| entry.key_epoch = known.key_epoch)),
+    ),
+];
+
+#[derive(Default)]
+struct UnknownRepositoryCached {
+    unknown: Mutex<HashSet<String>>,
+}
+
+impl VaultRules for UnknownRepositoryCached {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        let mut unknown = lock(&self.unknown);
+        if visit.route != Route::CreateRepo && (state.is_none() || unknown.contains(&visit.repo_id)) {
+            unknown.insert(visit.repo_id.clone());
+            return Outcome::refuse(Refusal::not_found("no such repository"));
         }
+        drop(unknown);
+        operations::transition(self, visit, state)
     }
-    "rights-in-the-token" breaks REMOVE_REVOKES: "A token lists its member's repositories, and opens them as long as it lives." => {
-        state { of_members: Mutex<HashMap<String, HashSet<String>>>, told: Mutex<HashMap<String, HashSet<String>>> }
-        identity {
-            fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
-                let repos = lock(&self.of_members).get(member).cloned().unwrap_or_default();
-                lock(&self.told).insert(jti.clone(), repos);
-                conformant::claims(issuer, member, issued, expires, jti)
-            }
-            fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
-                let caller = conformant::authenticate(self, authority, parts)?;
-                let token = self.bearer(parts).and_then(|token| Jwt::parse(&token).ok());
-                let jti = token.and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
-                let repos = jti.and_then(|jti| lock(&self.told).get(&jti).cloned()).unwrap_or_default();
-                // What this token lists, for the rest of the request.
-                lock(&self.told).insert(caller.clone(), repos);
-                Ok(caller)
-            }
+}
+
+#[derive(Default)]
+struct RightsInTheToken {
+    of_members: Mutex<HashMap<String, HashSet<String>>>,
+    told: Mutex<HashMap<String, HashSet<String>>>,
+}
+
+impl IdentityRules for RightsInTheToken {
+    fn claims(&self, issuer: &str, member: &str, issued: i64, expires: i64, jti: String) -> Map<String, Value> {
+        let repos = lock(&self.of_members).get(member).cloned().unwrap_or_default();
+        lock(&self.told).insert(jti.clone(), repos);
+        conformant::claims(issuer, member, issued, expires, jti)
+    }
+
+    fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
+        let caller = conformant::authenticate(self, authority, parts)?;
+        let token = self.bearer(parts).and_then(|token| Jwt::parse(&token).ok());
+        let jti = token.and_then(|token| Some(token.claims.get("jti")?.as_str()?.to_owned()));
+        let repos = jti.and_then(|jti| lock(&self.told).get(&jti).cloned()).unwrap_or_default();
+        // What this token lists, for the rest of the request.
+        lock(&self.told).insert(caller.clone(), repos);
+        Ok(caller)
+    }
+}
+
+impl VaultRules for RightsInTheToken {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let listed = lock(&self.told).get(&visit.caller).is_some_and(|repos| repos.contains(&repo.manifest.repo_id));
+        listed || is_in(repo, &visit.caller)
+    }
+
+    fn committed(
+        &self,
+        _: &crate::server::store::Tx<'_>,
+        _: &Visit,
+        _: Option<&Repo>,
+        next: &Repo,
+    ) -> rusqlite::Result<()> {
+        let (mut members, id) = (lock(&self.of_members), &next.manifest.repo_id);
+        for repos in members.values_mut() {
+            repos.remove(id);
         }
-        vault {
-            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-                let listed = lock(&self.told).get(&visit.caller).is_some_and(|repos| repos.contains(&repo.manifest.repo_id));
-                listed || is_in(repo, &visit.caller)
-            }
-            fn committed(&self, _: &crate::server::store::Tx<'_>, _: &Visit, _: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
-                let (mut members, id) = (lock(&self.of_members), &next.manifest.repo_id);
-                for repos in members.values_mut() {
-                    repos.remove(id);
-                }
-                for entry in &next.manifest.members {
-                    members.entry(entry.ed25519_public_key.clone()).or_default().insert(id.clone());
-                }
-                Ok(())
-            }
+        for entry in &next.manifest.members {
+            members.entry(entry.ed25519_public_key.clone()).or_default().insert(id.clone());
         }
-    }
-    "x25519-key-of-last-repository" breaks STORED_VERBATIM: "A member's X25519 key is kept once, as the last repository has it." => {
-        is shared(false, |entry, known| entry.x25519_public_key.clone_from(&known.x25519_public_key))
-    }
-    "x25519-key-of-first-repository" breaks STORED_VERBATIM: "A member's X25519 key is kept once, as the first repository had it." => {
-        is shared(true, |entry, known| entry.x25519_public_key.clone_from(&known.x25519_public_key))
-    }
-    "binding-of-last-repository" breaks BINDING_OPAQUE: "A member's binding signature is kept once, as the last repository has it." => {
-        is shared(false, |entry, known| entry.key_binding_sig.clone_from(&known.key_binding_sig))
-    }
-    "wrapped-key-of-last-repository" breaks STORED_VERBATIM: "A member's wrapped key is kept once, as the last repository has it." => {
-        is shared(false, |entry, known| entry.wrapped_data_key.clone_from(&known.wrapped_data_key))
-    }
-    "epoch-of-last-repository" breaks STORED_VERBATIM: "A member's key epoch is kept once, as the last repository has it." => {
-        is shared(false, |entry, known| entry.key_epoch = known.key_epoch)
+        Ok(())
     }
 }

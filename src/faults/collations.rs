@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::table::*;
 use super::tools::lock;
 use crate::server::repo::Repo;
 use crate::server::route::Route;
@@ -19,8 +20,6 @@ struct Collating {
 fn collating(key: fn(&str) -> String) -> Collating {
     Collating { key, first: Mutex::default() }
 }
-
-shared!(Collating: vault);
 
 impl VaultRules for Collating {
     fn repo_key<'a>(&self, id: &'a str) -> Cow<'a, str> {
@@ -38,8 +37,6 @@ struct Matching {
 fn matching(matches: fn(&str, &str) -> bool) -> Matching {
     Matching { matches, ids: Mutex::default() }
 }
-
-shared!(Matching: vault);
 
 impl VaultRules for Matching {
     fn repo_key<'a>(&self, id: &'a str) -> Cow<'a, str> {
@@ -65,8 +62,6 @@ impl VaultRules for Matching {
 
 /// A server whose rosters know members by something less than their id.
 struct Members(fn(&str) -> String);
-
-shared!(Members: vault);
 
 impl VaultRules for Members {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
@@ -182,62 +177,182 @@ fn is_beyond(c: char) -> bool {
     c > '\u{ffff}'
 }
 
-faults! {
-    "ids-of-digits-are-numbers" breaks CREATE_IDS_EXACT: "Zeros at the beginning of a repository id of digits don't count." => {
-        is collating(|id| match id.parse::<u64>() {
-            Ok(number) if id.bytes().all(|byte| byte.is_ascii_digit()) => number.to_string(),
-            _ => id.to_owned(),
-        })
-    }
-    "ids-without-accents" breaks CREATE_IDS_EXACT: "Accents in a repository id don't count, as in a collation called _ai." => { is collating(without_accents) }
-    "ids-composed" breaks CREATE_IDS_EXACT: "Repository ids are looked up in Unicode's composed form (NFC)." => { is collating(composed) }
-    "ids-expanded" breaks CREATE_IDS_EXACT: "ß is ss, æ is ae and a ligature its letters in a repository id." => { is collating(expanded) }
-    "ids-of-one-width" breaks CREATE_IDS_EXACT: "Full-width characters in a repository id are their usual ones." => { is collating(narrow) }
-    "ids-without-invisible" breaks CREATE_IDS_EXACT: "Characters without width in a repository id don't count." => { is collating(visible) }
-    "ids-digits-by-value" breaks CREATE_IDS_EXACT: "All digits of one value are one in a repository id." => { is collating(digits) }
-    "ids-kana-by-sound" breaks CREATE_IDS_EXACT: "Hiragana and katakana are one in a repository id." => { is collating(kana) }
-    "ids-lower-cased-in-turkish" breaks CREATE_IDS_EXACT: "Dotted and dotless i are one letter in a repository id." => {
-        is collating(|id| id.replace(['ı', 'İ', 'I'], "i"))
-    }
-    "ids-folded-in-greek" breaks CREATE_IDS_EXACT: "The two small sigmas, and the Kelvin sign and k, are one in a repository id." => {
-        is collating(|id| id.replace(['ς', 'Σ'], "σ").replace('\u{212a}', "k").replace('ſ', "s"))
-    }
-    "ids-folded-in-cyrillic" breaks CREATE_IDS_EXACT: "Case doesn't count in a repository id outside ASCII." => {
-        is collating(|id| id.chars().flat_map(|c| if c.is_ascii() { vec![c] } else { c.to_lowercase().collect() }).collect())
-    }
-    "ids-beyond-bmp-are-one" breaks CREATE_IDS_EXACT: "All characters beyond the basic plane weigh the same in a repository id." => {
-        is collating(|id| id.replace(is_beyond, "\u{fffd}"))
-    }
-    "ids-end-at-nul" breaks CREATE_IDS_EXACT: "A repository id ends at its first NUL." => {
-        is collating(|id| id.split('\0').next().unwrap_or_default().to_owned())
-    }
-    "ids-without-trailing-blanks" breaks CREATE_IDS_EXACT: "Blanks at the end of a repository id don't count, as in a CHAR column." => {
-        is collating(|id| id.trim_end_matches(' ').to_owned())
-    }
-    "ids-without-trailing-dot" breaks CREATE_IDS_EXACT: "A dot at the end of a repository id doesn't count, as in a file name on Windows." => {
-        is collating(|id| id.trim_end_matches('.').to_owned())
-    }
-    "ids-without-trailing-line-end" breaks CREATE_IDS_EXACT: "A line end at the end of a repository id doesn't count." => {
-        is collating(|id| id.trim_end_matches(['\r', '\n', '\t']).to_owned())
-    }
-    "ids-without-braces" breaks CREATE_IDS_EXACT: "Braces around a repository id and urn:uuid: before it don't count, as when a UUID is parsed." => {
-        is collating(|id| id.trim_start_matches("urn:uuid:").trim_start_matches('{').trim_end_matches('}').to_owned())
-    }
-    "ids-with-one-kind-of-slash" breaks CREATE_IDS_EXACT: "Slash and backslash are one in a repository id." => { is collating(|id| id.replace('\\', "/")) }
-    "ids-with-single-slashes" breaks CREATE_IDS_EXACT: "Slashes in a row are one in a repository id." => { is collating(|id| id.replace("//", "/")) }
-    "ids-of-one-base64" breaks CREATE_IDS_EXACT: "The two alphabets of base64 are one in a repository id." => { is collating(|id| id.replace('+', "-").replace('/', "_")) }
-    "ids-without-trailing-slash" breaks CREATE_IDS_EXACT: "A slash at the end of a repository id doesn't count." => { is collating(|id| id.trim_end_matches('/').to_owned()) }
-    "ids-with-plus-as-blank" breaks CREATE_IDS_EXACT: "Plus and blank are one in a repository id, as in a form." => { is collating(|id| id.replace('+', " ")) }
-    "ids-without-entities" breaks CREATE_IDS_EXACT: "HTML entities in a repository id are what they stand for." => { is collating(|id| id.replace("&lt;", "<").replace("&amp;", "&")) }
-    "ids-without-padding" breaks CREATE_IDS_EXACT: "Equals signs at the end of a repository id don't count." => { is collating(|id| id.trim_end_matches('=').to_owned()) }
-    "ids-by-java-hash" breaks CREATE_IDS_EXACT: "Repositories are found by the hash of their id, and hashes that collide aren't told apart." => { is collating(java_hash) }
-    "ids-as-numbers" breaks CREATE_IDS_EXACT: "A repository id that reads as a number is one, so 1e3 is 1000." => { is collating(as_number) }
-    "ids-cut-at-48" breaks CREATE_IDS_EXACT: "Only the first 48 characters of a repository id count." => { is collating(|id| id.chars().take(48).collect()) }
-    "ids-cut-at-191" breaks CREATE_IDS_EXACT: "Only the first 191 characters of a repository id count, as in an index of MySQL." => { is collating(|id| id.chars().take(191).collect()) }
-    "ids-cut-at-255" breaks CREATE_IDS_EXACT: "Only the first 255 characters of a repository id count." => { is collating(|id| id.chars().take(255).collect()) }
-    "ids-match-like" breaks CREATE_IDS_EXACT: "An underscore or percent sign in an id that is asked for matches others, as in LIKE." => { is matching(like) }
-    "ids-match-glob" breaks CREATE_IDS_EXACT: "A question mark or asterisk in an id that is asked for matches others, as in a file name pattern." => { is matching(glob) }
-    "member-ids-case-folded" breaks ADD_RECORDS: "Member ids that differ only in case are one member." => { is Members(str::to_lowercase) }
-    "member-ids-cut-at-42" breaks ADD_RECORDS: "Member ids that differ only in their last digits are one member." => { is Members(|id| id.chars().take(42).collect()) }
-    "member-ids-without-punctuation" breaks ADD_RECORDS: "Plus and slash in a member id are one." => { is Members(|id| id.replace('+', "/")) }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "ids-of-digits-are-numbers",
+        &CREATE_IDS_EXACT,
+        "Zeros at the beginning of a repository id of digits don't count.",
+        || {
+            vault(collating(|id| match id.parse::<u64>() {
+                Ok(number) if id.bytes().all(|byte| byte.is_ascii_digit()) => number.to_string(),
+                _ => id.to_owned(),
+            }))
+        },
+    ),
+    fault(
+        "ids-without-accents",
+        &CREATE_IDS_EXACT,
+        "Accents in a repository id don't count, as in a collation called _ai.",
+        || vault(collating(without_accents)),
+    ),
+    fault("ids-composed", &CREATE_IDS_EXACT, "Repository ids are looked up in Unicode's composed form (NFC).", || {
+        vault(collating(composed))
+    }),
+    fault(
+        "ids-expanded",
+        &CREATE_IDS_EXACT,
+        "ß is ss, æ is ae and a ligature its letters in a repository id.",
+        || vault(collating(expanded)),
+    ),
+    fault(
+        "ids-of-one-width",
+        &CREATE_IDS_EXACT,
+        "Full-width characters in a repository id are their usual ones.",
+        || vault(collating(narrow)),
+    ),
+    fault(
+        "ids-without-invisible",
+        &CREATE_IDS_EXACT,
+        "Characters without width in a repository id don't count.",
+        || vault(collating(visible)),
+    ),
+    fault("ids-digits-by-value", &CREATE_IDS_EXACT, "All digits of one value are one in a repository id.", || {
+        vault(collating(digits))
+    }),
+    fault("ids-kana-by-sound", &CREATE_IDS_EXACT, "Hiragana and katakana are one in a repository id.", || {
+        vault(collating(kana))
+    }),
+    fault(
+        "ids-lower-cased-in-turkish",
+        &CREATE_IDS_EXACT,
+        "Dotted and dotless i are one letter in a repository id.",
+        || vault(collating(|id| id.replace(['ı', 'İ', 'I'], "i"))),
+    ),
+    fault(
+        "ids-folded-in-greek",
+        &CREATE_IDS_EXACT,
+        "The two small sigmas, and the Kelvin sign and k, are one in a repository id.",
+        || vault(collating(|id| id.replace(['ς', 'Σ'], "σ").replace('\u{212a}', "k").replace('ſ', "s"))),
+    ),
+    fault("ids-folded-in-cyrillic", &CREATE_IDS_EXACT, "Case doesn't count in a repository id outside ASCII.", || {
+        vault(collating(|id| {
+            id.chars().flat_map(|c| if c.is_ascii() { vec![c] } else { c.to_lowercase().collect() }).collect()
+        }))
+    }),
+    fault(
+        "ids-beyond-bmp-are-one",
+        &CREATE_IDS_EXACT,
+        "All characters beyond the basic plane weigh the same in a repository id.",
+        || vault(collating(|id| id.replace(is_beyond, "\u{fffd}"))),
+    ),
+    fault("ids-end-at-nul", &CREATE_IDS_EXACT, "A repository id ends at its first NUL.", || {
+        vault(collating(|id| id.split('\0').next().unwrap_or_default().to_owned()))
+    }),
+    fault(
+        "ids-without-trailing-blanks",
+        &CREATE_IDS_EXACT,
+        "Blanks at the end of a repository id don't count, as in a CHAR column.",
+        || vault(collating(|id| id.trim_end_matches(' ').to_owned())),
+    ),
+    fault(
+        "ids-without-trailing-dot",
+        &CREATE_IDS_EXACT,
+        "A dot at the end of a repository id doesn't count, as in a file name on Windows.",
+        || vault(collating(|id| id.trim_end_matches('.').to_owned())),
+    ),
+    fault(
+        "ids-without-trailing-line-end",
+        &CREATE_IDS_EXACT,
+        "A line end at the end of a repository id doesn't count.",
+        || vault(collating(|id| id.trim_end_matches(['\r', '\n', '\t']).to_owned())),
+    ),
+    fault(
+        "ids-without-braces",
+        &CREATE_IDS_EXACT,
+        "Braces around a repository id and urn:uuid: before it don't count, as when a UUID is parsed.",
+        || {
+            vault(collating(|id| {
+                id.trim_start_matches("urn:uuid:").trim_start_matches('{').trim_end_matches('}').to_owned()
+            }))
+        },
+    ),
+    fault("ids-with-one-kind-of-slash", &CREATE_IDS_EXACT, "Slash and backslash are one in a repository id.", || {
+        vault(collating(|id| id.replace('\\', "/")))
+    }),
+    fault("ids-with-single-slashes", &CREATE_IDS_EXACT, "Slashes in a row are one in a repository id.", || {
+        vault(collating(|id| id.replace("//", "/")))
+    }),
+    fault("ids-of-one-base64", &CREATE_IDS_EXACT, "The two alphabets of base64 are one in a repository id.", || {
+        vault(collating(|id| id.replace('+', "-").replace('/', "_")))
+    }),
+    fault(
+        "ids-without-trailing-slash",
+        &CREATE_IDS_EXACT,
+        "A slash at the end of a repository id doesn't count.",
+        || vault(collating(|id| id.trim_end_matches('/').to_owned())),
+    ),
+    fault(
+        "ids-with-plus-as-blank",
+        &CREATE_IDS_EXACT,
+        "Plus and blank are one in a repository id, as in a form.",
+        || vault(collating(|id| id.replace('+', " "))),
+    ),
+    fault(
+        "ids-without-entities",
+        &CREATE_IDS_EXACT,
+        "HTML entities in a repository id are what they stand for.",
+        || vault(collating(|id| id.replace("&lt;", "<").replace("&amp;", "&"))),
+    ),
+    fault("ids-without-padding", &CREATE_IDS_EXACT, "Equals signs at the end of a repository id don't count.", || {
+        vault(collating(|id| id.trim_end_matches('=').to_owned()))
+    }),
+    fault(
+        "ids-by-java-hash",
+        &CREATE_IDS_EXACT,
+        "Repositories are found by the hash of their id, and hashes that collide aren't told apart.",
+        || vault(collating(java_hash)),
+    ),
+    fault(
+        "ids-as-numbers",
+        &CREATE_IDS_EXACT,
+        "A repository id that reads as a number is one, so 1e3 is 1000.",
+        || vault(collating(as_number)),
+    ),
+    fault("ids-cut-at-48", &CREATE_IDS_EXACT, "Only the first 48 characters of a repository id count.", || {
+        vault(collating(|id| id.chars().take(48).collect()))
+    }),
+    fault(
+        "ids-cut-at-191",
+        &CREATE_IDS_EXACT,
+        "Only the first 191 characters of a repository id count, as in an index of MySQL.",
+        || vault(collating(|id| id.chars().take(191).collect())),
+    ),
+    fault("ids-cut-at-255", &CREATE_IDS_EXACT, "Only the first 255 characters of a repository id count.", || {
+        vault(collating(|id| id.chars().take(255).collect()))
+    }),
+    fault(
+        "ids-match-like",
+        &CREATE_IDS_EXACT,
+        "An underscore or percent sign in an id that is asked for matches others, as in LIKE.",
+        || vault(matching(like)),
+    ),
+    fault(
+        "ids-match-glob",
+        &CREATE_IDS_EXACT,
+        "A question mark or asterisk in an id that is asked for matches others, as in a file name pattern.",
+        || vault(matching(glob)),
+    ),
+    fault("member-ids-case-folded", &ADD_RECORDS, "Member ids that differ only in case are one member.", || {
+        vault(Members(str::to_lowercase))
+    }),
+    fault(
+        "member-ids-cut-at-42",
+        &ADD_RECORDS,
+        "Member ids that differ only in their last digits are one member.",
+        || vault(Members(|id| id.chars().take(42).collect())),
+    ),
+    fault("member-ids-without-punctuation", &ADD_RECORDS, "Plus and slash in a member id are one.", || {
+        vault(Members(|id| id.replace('+', "/")))
+    }),
+];

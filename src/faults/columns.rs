@@ -1,5 +1,6 @@
 //! Columns that are too short for what is stored in them, or that make something else of it (SPEC §4).
 
+use super::table::*;
 use super::tools::lock;
 use crate::codec::base64;
 use crate::server::refusal::Refusal;
@@ -11,8 +12,6 @@ use crate::wire::WrappedKey;
 /// A server that changes one kind of text when it is stored.
 struct Column(fn(&mut Repo));
 
-shared!(Column: vault);
-
 impl VaultRules for Column {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         (self.0)(&mut next);
@@ -22,8 +21,6 @@ impl VaultRules for Column {
 
 /// A server that changes one kind of text where one operation stores it.
 struct ColumnOf(Route, fn(&mut Repo));
-
-shared!(ColumnOf: vault);
 
 impl VaultRules for ColumnOf {
     fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
@@ -79,8 +76,6 @@ fn without_beginning(mut bytes: Vec<u8>) -> Vec<u8> {
 /// A server that takes binding signatures of any length, as the schema has them.
 struct Bindings(fn(&mut String));
 
-shared!(Bindings: vault);
-
 impl VaultRules for Bindings {
     fn shape(&self, call: &Call) -> Result<(), Refusal> {
         let mut call = call.clone();
@@ -108,8 +103,6 @@ impl VaultRules for Bindings {
 /// What is longer than a column is an error of the database, and nobody catches that.
 struct TooLong(fn(&Call) -> Option<&str>);
 
-shared!(TooLong: vault);
-
 impl VaultRules for TooLong {
     fn shape(&self, call: &Call) -> Result<(), Refusal> {
         if (self.0)(call).is_some_and(|text| text.len() > 255) {
@@ -119,134 +112,352 @@ impl VaultRules for TooLong {
     }
 }
 
-faults! {
-    "repo-id-over-255-is-500" breaks STORED_VERBATIM: "An id of more than 255 characters is an error of the database: 500." => {
-        is TooLong(|call| match call {
-            Call::Create(request) => Some(&request.manifest.repo_id),
-            _ => None,
-        })
-    }
-    "wrapped-scheme-over-255-is-500" breaks STORED_VERBATIM: "A wrapped key's schemeId of more than 255 characters is an error of the database: 500." => {
-        is TooLong(|call| match call {
-            Call::Push(request) => {
-                let members = request.rotated_members.as_deref().unwrap_or_default().iter();
-                members.map(|entry| entry.wrapped_data_key.scheme_id.as_str()).max_by_key(|text| text.len())
-            }
-            _ => None,
-        })
-    }
-    "repo-id-cut-at-255" breaks STORED_VERBATIM: "Repository ids are served up to their 255th character." => { is Column(|repo| cut(&mut repo.manifest.repo_id, 255)) }
-    "envelope-repo-id-cut-at-64" breaks STORED_VERBATIM: "The repository id of an envelope is served up to its 64th character." => { is Column(|repo| cut(&mut repo.envelope.repo_id, 64)) }
-    "manifest-scheme-cut-at-32" breaks STORED_VERBATIM: "The schemeId of a manifest is cut off after 32 characters." => { is Column(|repo| cut(&mut repo.manifest.scheme_id, 32)) }
-    "manifest-scheme-cut-at-255" breaks STORED_VERBATIM: "The schemeId of a manifest is cut off after 255 characters." => { is Column(|repo| cut(&mut repo.manifest.scheme_id, 255)) }
-    "wrapped-scheme-cut-at-32" breaks STORED_VERBATIM: "The schemeId of a wrapped key is cut off after 32 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.scheme_id, 32))) }
-    "wrapped-scheme-cut-at-100" breaks STORED_VERBATIM: "The schemeId of a wrapped key is cut off after 100 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.scheme_id, 100))) }
-    "wrapped-ciphertext-cut-at-128" breaks STORED_VERBATIM: "The ciphertext of a wrapped key is cut off after 128 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 128))) }
-    "wrapped-ciphertext-cut-at-512" breaks STORED_VERBATIM: "The ciphertext of a wrapped key is cut off after 512 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 512))) }
-    "wrapped-ciphertext-cut-at-64k" breaks STORED_VERBATIM: "The ciphertext of a wrapped key is cut off after 65,535 characters." => { is Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 65_535))) }
-    "ciphertext-of-4096-loses-last" breaks STORED_VERBATIM: "A ciphertext that fills a buffer of 4,096 characters to the end loses its last four." => {
-        is Column(|repo| if repo.envelope.ciphertext.len() == 4096 { repo.envelope.ciphertext.truncate(4092); })
-    }
-    "ciphertext-of-65536-loses-last" breaks STORED_VERBATIM: "A ciphertext that fills a buffer of 65,536 characters to the end loses its last four." => {
-        is Column(|repo| if repo.envelope.ciphertext.len() == 65_536 { repo.envelope.ciphertext.truncate(65_532); })
-    }
-    "ciphertext-loses-last-zeros" breaks STORED_VERBATIM: "Zero bytes at the end of a ciphertext are lost, as in a BINARY column." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(0))) }
-    "ciphertext-loses-first-zeros" breaks STORED_VERBATIM: "Zero bytes at the beginning of a ciphertext are lost, as of a number." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_beginning)) }
-    "ciphertext-loses-last-blanks" breaks STORED_VERBATIM: "Blanks at the end of a ciphertext are lost, as in a CHAR column." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(b' '))) }
-    "ciphertext-loses-line-end" breaks STORED_VERBATIM: "A line end at the end of a ciphertext is lost." => { is Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(b'\n'))) }
-    "iv-loses-last-zeros" breaks STORED_VERBATIM: "Zero bytes at the end of an IV are lost." => { is Column(|repo| bytes(&mut repo.envelope.iv, without_end(0))) }
-    "wrapped-iv-loses-first-zeros" breaks STORED_VERBATIM: "Zero bytes at the beginning of a wrapped key's IV are lost." => { is Column(|repo| keys(repo, |key| bytes(&mut key.iv, without_beginning))) }
-    "wrapped-ciphertext-ends-at-zero" breaks STORED_VERBATIM: "The ciphertext of a wrapped key ends at its first zero byte." => {
-        is Column(|repo| keys(repo, |key| bytes(&mut key.ciphertext, |bytes| bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())))
-    }
-    "ephemeral-key-loses-last-zeros" breaks STORED_VERBATIM: "Zero bytes at the end of an ephemeral key are lost." => { is Column(|repo| keys(repo, |key| bytes(&mut key.ephemeral_public_key, without_end(0)))) }
-    "x25519-key-loses-last-blanks" breaks STORED_VERBATIM: "Blanks at the end of an X25519 key are lost." => {
-        is Column(|repo| repo.manifest.members.iter_mut().for_each(|entry| bytes(&mut entry.x25519_public_key, without_end(b' '))))
-    }
-    "scheme-trimmed" breaks STORED_VERBATIM: "White space at the ends of a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.trim().to_owned())) }
-    "scheme-lower-cased" breaks STORED_VERBATIM: "A schemeId that isn't known is stored in lower case." => {
-        is Column(|repo| schemes(repo, |text| if text.starts_with("X25519-HKDF") { text.to_owned() } else { text.to_lowercase() }))
-    }
-    "scheme-ends-at-nul" breaks STORED_VERBATIM: "A schemeId ends at its first NUL." => { is Column(|repo| schemes(repo, |text| text.split('\0').next().unwrap_or_default().to_owned())) }
-    "scheme-without-emoji" breaks STORED_VERBATIM: "A character of four bytes in a schemeId becomes a question mark, as in MySQL's old utf8." => {
-        is Column(|repo| schemes(repo, |text| text.replace(|c| c > '\u{ffff}', "?")))
-    }
-    "scheme-in-latin-1" breaks STORED_VERBATIM: "A character outside Latin-1 in a schemeId becomes a question mark." => {
-        is Column(|repo| schemes(repo, |text| text.replace(|c| c > '\u{ff}', "?")))
-    }
-    "scheme-composed" breaks STORED_VERBATIM: "A schemeId is stored in Unicode's composed form (NFC)." => { is Column(|repo| schemes(repo, |text| text.replace("e\u{301}", "é"))) }
-    "scheme-html-escaped" breaks STORED_VERBATIM: "A schemeId is stored with the escapes of HTML." => {
-        is Column(|repo| schemes(repo, html_escaped))
-    }
-    "scheme-quotes-doubled" breaks STORED_VERBATIM: "Quotes in a schemeId come back doubled, as SQL escapes them." => { is Column(|repo| schemes(repo, |text| text.replace('\'', "''"))) }
-    "scheme-backslash-lost" breaks STORED_VERBATIM: "A backslash in a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.replace('\\', ""))) }
-    "scheme-line-ends-unified" breaks STORED_VERBATIM: "Line ends in a schemeId become single line feeds." => { is Column(|repo| schemes(repo, |text| text.replace("\r\n", "\n"))) }
-    "scheme-without-bom" breaks STORED_VERBATIM: "A byte order mark at the beginning of a schemeId is lost." => { is Column(|repo| schemes(repo, |text| text.trim_start_matches('\u{feff}').to_owned())) }
-    "scheme-as-number" breaks STORED_VERBATIM: "A schemeId that reads as a number comes back as one, so 1e3 is 1000." => {
-        is Column(|repo| schemes(repo, |text| text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string())))
-    }
-    "scheme-null-is-empty" breaks STORED_VERBATIM: "The schemeId null comes back empty." => { is Column(|repo| schemes(repo, |text| if text == "null" { String::new() } else { text.to_owned() })) }
-    "scheme-empty-is-default" breaks STORED_VERBATIM: "An empty schemeId comes back as the usual one." => {
-        is Column(|repo| schemes(repo, |text| if text.is_empty() { crate::codec::key_wrap::SCHEME_ID.to_owned() } else { text.to_owned() }))
-    }
-    "scheme-percent-decoded" breaks STORED_VERBATIM: "Percent escapes in a schemeId are decoded." => { is Column(|repo| schemes(repo, |text| text.replace("%41", "A").replace("%25", "%"))) }
-    "scheme-plus-is-space" breaks STORED_VERBATIM: "A plus in a schemeId becomes a space." => { is Column(|repo| schemes(repo, |text| text.replace('+', " "))) }
-    "added-scheme-html-escaped" breaks STORED_VERBATIM: "addMember stores the schemeId of a wrapped key with the escapes of HTML." => {
-        is ColumnOf(Route::AddMember, |repo| keys(repo, |key| key.scheme_id = html_escaped(&key.scheme_id)))
-    }
-    "added-scheme-trimmed" breaks STORED_VERBATIM: "addMember trims the schemeId of a wrapped key." => {
-        is ColumnOf(Route::AddMember, |repo| keys(repo, |key| key.scheme_id = key.scheme_id.trim().to_owned()))
-    }
-    "added-wrapped-ciphertext-cut-at-512" breaks STORED_VERBATIM: "addMember cuts the ciphertext of a wrapped key off after 512 characters." => {
-        is ColumnOf(Route::AddMember, |repo| keys(repo, |key| cut(&mut key.ciphertext, 512)))
-    }
-    "added-binding-loses-last-zeros" breaks BINDING_OPAQUE: "addMember loses zero bytes at the end of a binding signature." => {
-        is ColumnOf(Route::AddMember, |repo| {
-            let sigs = repo.manifest.members.iter_mut().filter_map(|entry| entry.key_binding_sig.as_mut());
-            sigs.for_each(|sig| bytes(sig, without_end(0)));
-        })
-    }
-    "removal-scheme-ends-at-nul" breaks STORED_VERBATIM: "removeMember stores the schemeId of a wrapped key up to its first NUL." => {
-        is ColumnOf(Route::RemoveMember, |repo| keys(repo, |key| {
-            key.scheme_id = key.scheme_id.split('\0').next().unwrap_or_default().to_owned();
-        }))
-    }
-    "removal-scheme-cut-at-255" breaks STORED_VERBATIM: "removeMember cuts the schemeId of a wrapped key off after 255 characters." => {
-        is ColumnOf(Route::RemoveMember, |repo| keys(repo, |key| cut(&mut key.scheme_id, 255)))
-    }
-    "removal-ciphertext-loses-line-end" breaks STORED_VERBATIM: "removeMember loses a line end at the end of a ciphertext." => {
-        is ColumnOf(Route::RemoveMember, |repo| bytes(&mut repo.envelope.ciphertext, without_end(b'\n')))
-    }
-    "removal-ciphertext-cut-at-64k" breaks STORED_VERBATIM: "removeMember cuts a ciphertext off after 65,535 characters." => {
-        is ColumnOf(Route::RemoveMember, |repo| cut(&mut repo.envelope.ciphertext, 65_535))
-    }
-    "created-iv-loses-last-zeros" breaks STORED_VERBATIM: "createRepo loses zero bytes at the end of an IV." => {
-        is ColumnOf(Route::CreateRepo, |repo| bytes(&mut repo.envelope.iv, without_end(0)))
-    }
-    "created-ciphertext-cut-at-4096" breaks STORED_VERBATIM: "createRepo cuts a ciphertext off after 4,096 characters." => {
-        is ColumnOf(Route::CreateRepo, |repo| cut(&mut repo.envelope.ciphertext, 4096))
-    }
-    "created-wrapped-scheme-quotes-doubled" breaks STORED_VERBATIM: "createRepo doubles the double quotes in the schemeId of a wrapped key." => {
-        is ColumnOf(Route::CreateRepo, |repo| keys(repo, |key| key.scheme_id = key.scheme_id.replace('"', "\"\"")))
-    }
-    "created-wrapped-ciphertext-cut-at-255" breaks STORED_VERBATIM: "createRepo cuts the ciphertext of a wrapped key off after 255 characters." => {
-        is ColumnOf(Route::CreateRepo, |repo| keys(repo, |key| cut(&mut key.ciphertext, 255)))
-    }
-    "binding-cut-at-128" breaks BINDING_OPAQUE: "Binding signatures may be longer than 64 bytes, and are cut off after 128 characters." => { is Bindings(|sig| cut(sig, 128)) }
-    "binding-cut-at-255" breaks BINDING_OPAQUE: "Binding signatures may be longer than 64 bytes, and are cut off after 255 characters." => { is Bindings(|sig| cut(sig, 255)) }
-    "binding-empty-is-absent" breaks BINDING_OPAQUE: "A binding signature that isn't 64 bytes long is dropped." => {
-        state { dropped: std::sync::Mutex<usize> }
-        vault {
-            fn shape(&self, call: &Call) -> Result<(), Refusal> { Bindings(|_| {}).shape(call) }
-            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                for entry in &mut next.manifest.members {
-                    if entry.key_binding_sig.as_ref().is_some_and(|sig| sig.len() != 88) {
-                        entry.key_binding_sig = None;
-                        *lock(&self.dropped) += 1;
-                    }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "repo-id-over-255-is-500",
+        &STORED_VERBATIM,
+        "An id of more than 255 characters is an error of the database: 500.",
+        || {
+            vault(TooLong(|call| match call {
+                Call::Create(request) => Some(&request.manifest.repo_id),
+                _ => None,
+            }))
+        },
+    ),
+    fault(
+        "wrapped-scheme-over-255-is-500",
+        &STORED_VERBATIM,
+        "A wrapped key's schemeId of more than 255 characters is an error of the database: 500.",
+        || {
+            vault(TooLong(|call| match call {
+                Call::Push(request) => {
+                    let members = request.rotated_members.as_deref().unwrap_or_default().iter();
+                    members.map(|entry| entry.wrapped_data_key.scheme_id.as_str()).max_by_key(|text| text.len())
                 }
-                next
+                _ => None,
+            }))
+        },
+    ),
+    fault("repo-id-cut-at-255", &STORED_VERBATIM, "Repository ids are served up to their 255th character.", || {
+        vault(Column(|repo| cut(&mut repo.manifest.repo_id, 255)))
+    }),
+    fault(
+        "envelope-repo-id-cut-at-64",
+        &STORED_VERBATIM,
+        "The repository id of an envelope is served up to its 64th character.",
+        || vault(Column(|repo| cut(&mut repo.envelope.repo_id, 64))),
+    ),
+    fault(
+        "manifest-scheme-cut-at-32",
+        &STORED_VERBATIM,
+        "The schemeId of a manifest is cut off after 32 characters.",
+        || vault(Column(|repo| cut(&mut repo.manifest.scheme_id, 32))),
+    ),
+    fault(
+        "manifest-scheme-cut-at-255",
+        &STORED_VERBATIM,
+        "The schemeId of a manifest is cut off after 255 characters.",
+        || vault(Column(|repo| cut(&mut repo.manifest.scheme_id, 255))),
+    ),
+    fault(
+        "wrapped-scheme-cut-at-32",
+        &STORED_VERBATIM,
+        "The schemeId of a wrapped key is cut off after 32 characters.",
+        || vault(Column(|repo| keys(repo, |key| cut(&mut key.scheme_id, 32)))),
+    ),
+    fault(
+        "wrapped-scheme-cut-at-100",
+        &STORED_VERBATIM,
+        "The schemeId of a wrapped key is cut off after 100 characters.",
+        || vault(Column(|repo| keys(repo, |key| cut(&mut key.scheme_id, 100)))),
+    ),
+    fault(
+        "wrapped-ciphertext-cut-at-128",
+        &STORED_VERBATIM,
+        "The ciphertext of a wrapped key is cut off after 128 characters.",
+        || vault(Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 128)))),
+    ),
+    fault(
+        "wrapped-ciphertext-cut-at-512",
+        &STORED_VERBATIM,
+        "The ciphertext of a wrapped key is cut off after 512 characters.",
+        || vault(Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 512)))),
+    ),
+    fault(
+        "wrapped-ciphertext-cut-at-64k",
+        &STORED_VERBATIM,
+        "The ciphertext of a wrapped key is cut off after 65,535 characters.",
+        || vault(Column(|repo| keys(repo, |key| cut(&mut key.ciphertext, 65_535)))),
+    ),
+    fault(
+        "ciphertext-of-4096-loses-last",
+        &STORED_VERBATIM,
+        "A ciphertext that fills a buffer of 4,096 characters to the end loses its last four.",
+        || {
+            vault(Column(|repo| {
+                if repo.envelope.ciphertext.len() == 4096 {
+                    repo.envelope.ciphertext.truncate(4092);
+                }
+            }))
+        },
+    ),
+    fault(
+        "ciphertext-of-65536-loses-last",
+        &STORED_VERBATIM,
+        "A ciphertext that fills a buffer of 65,536 characters to the end loses its last four.",
+        || {
+            vault(Column(|repo| {
+                if repo.envelope.ciphertext.len() == 65_536 {
+                    repo.envelope.ciphertext.truncate(65_532);
+                }
+            }))
+        },
+    ),
+    fault(
+        "ciphertext-loses-last-zeros",
+        &STORED_VERBATIM,
+        "Zero bytes at the end of a ciphertext are lost, as in a BINARY column.",
+        || vault(Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(0)))),
+    ),
+    fault(
+        "ciphertext-loses-first-zeros",
+        &STORED_VERBATIM,
+        "Zero bytes at the beginning of a ciphertext are lost, as of a number.",
+        || vault(Column(|repo| bytes(&mut repo.envelope.ciphertext, without_beginning))),
+    ),
+    fault(
+        "ciphertext-loses-last-blanks",
+        &STORED_VERBATIM,
+        "Blanks at the end of a ciphertext are lost, as in a CHAR column.",
+        || vault(Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(b' ')))),
+    ),
+    fault("ciphertext-loses-line-end", &STORED_VERBATIM, "A line end at the end of a ciphertext is lost.", || {
+        vault(Column(|repo| bytes(&mut repo.envelope.ciphertext, without_end(b'\n'))))
+    }),
+    fault("iv-loses-last-zeros", &STORED_VERBATIM, "Zero bytes at the end of an IV are lost.", || {
+        vault(Column(|repo| bytes(&mut repo.envelope.iv, without_end(0))))
+    }),
+    fault(
+        "wrapped-iv-loses-first-zeros",
+        &STORED_VERBATIM,
+        "Zero bytes at the beginning of a wrapped key's IV are lost.",
+        || vault(Column(|repo| keys(repo, |key| bytes(&mut key.iv, without_beginning)))),
+    ),
+    fault(
+        "wrapped-ciphertext-ends-at-zero",
+        &STORED_VERBATIM,
+        "The ciphertext of a wrapped key ends at its first zero byte.",
+        || {
+            vault(Column(|repo| {
+                keys(repo, |key| {
+                    bytes(&mut key.ciphertext, |bytes| {
+                        bytes.split(|byte| *byte == 0).next().unwrap_or_default().to_vec()
+                    })
+                })
+            }))
+        },
+    ),
+    fault(
+        "ephemeral-key-loses-last-zeros",
+        &STORED_VERBATIM,
+        "Zero bytes at the end of an ephemeral key are lost.",
+        || vault(Column(|repo| keys(repo, |key| bytes(&mut key.ephemeral_public_key, without_end(0))))),
+    ),
+    fault("x25519-key-loses-last-blanks", &STORED_VERBATIM, "Blanks at the end of an X25519 key are lost.", || {
+        vault(Column(|repo| {
+            repo.manifest.members.iter_mut().for_each(|entry| bytes(&mut entry.x25519_public_key, without_end(b' ')))
+        }))
+    }),
+    fault("scheme-trimmed", &STORED_VERBATIM, "White space at the ends of a schemeId is lost.", || {
+        vault(Column(|repo| schemes(repo, |text| text.trim().to_owned())))
+    }),
+    fault("scheme-lower-cased", &STORED_VERBATIM, "A schemeId that isn't known is stored in lower case.", || {
+        vault(Column(|repo| {
+            schemes(repo, |text| if text.starts_with("X25519-HKDF") { text.to_owned() } else { text.to_lowercase() })
+        }))
+    }),
+    fault("scheme-ends-at-nul", &STORED_VERBATIM, "A schemeId ends at its first NUL.", || {
+        vault(Column(|repo| schemes(repo, |text| text.split('\0').next().unwrap_or_default().to_owned())))
+    }),
+    fault(
+        "scheme-without-emoji",
+        &STORED_VERBATIM,
+        "A character of four bytes in a schemeId becomes a question mark, as in MySQL's old utf8.",
+        || vault(Column(|repo| schemes(repo, |text| text.replace(|c| c > '\u{ffff}', "?")))),
+    ),
+    fault(
+        "scheme-in-latin-1",
+        &STORED_VERBATIM,
+        "A character outside Latin-1 in a schemeId becomes a question mark.",
+        || vault(Column(|repo| schemes(repo, |text| text.replace(|c| c > '\u{ff}', "?")))),
+    ),
+    fault("scheme-composed", &STORED_VERBATIM, "A schemeId is stored in Unicode's composed form (NFC).", || {
+        vault(Column(|repo| schemes(repo, |text| text.replace("e\u{301}", "é"))))
+    }),
+    fault("scheme-html-escaped", &STORED_VERBATIM, "A schemeId is stored with the escapes of HTML.", || {
+        vault(Column(|repo| schemes(repo, html_escaped)))
+    }),
+    fault(
+        "scheme-quotes-doubled",
+        &STORED_VERBATIM,
+        "Quotes in a schemeId come back doubled, as SQL escapes them.",
+        || vault(Column(|repo| schemes(repo, |text| text.replace('\'', "''")))),
+    ),
+    fault("scheme-backslash-lost", &STORED_VERBATIM, "A backslash in a schemeId is lost.", || {
+        vault(Column(|repo| schemes(repo, |text| text.replace('\\', ""))))
+    }),
+    fault("scheme-line-ends-unified", &STORED_VERBATIM, "Line ends in a schemeId become single line feeds.", || {
+        vault(Column(|repo| schemes(repo, |text| text.replace("\r\n", "\n"))))
+    }),
+    fault("scheme-without-bom", &STORED_VERBATIM, "A byte order mark at the beginning of a schemeId is lost.", || {
+        vault(Column(|repo| schemes(repo, |text| text.trim_start_matches('\u{feff}').to_owned())))
+    }),
+    fault(
+        "scheme-as-number",
+        &STORED_VERBATIM,
+        "A schemeId that reads as a number comes back as one, so 1e3 is 1000.",
+        || {
+            vault(Column(|repo| {
+                schemes(repo, |text| text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string()))
+            }))
+        },
+    ),
+    fault("scheme-null-is-empty", &STORED_VERBATIM, "The schemeId null comes back empty.", || {
+        vault(Column(|repo| schemes(repo, |text| if text == "null" { String::new() } else { text.to_owned() })))
+    }),
+    fault("scheme-empty-is-default", &STORED_VERBATIM, "An empty schemeId comes back as the usual one.", || {
+        vault(Column(|repo| {
+            schemes(
+                repo,
+                |text| if text.is_empty() { crate::codec::key_wrap::SCHEME_ID.to_owned() } else { text.to_owned() },
+            )
+        }))
+    }),
+    fault("scheme-percent-decoded", &STORED_VERBATIM, "Percent escapes in a schemeId are decoded.", || {
+        vault(Column(|repo| schemes(repo, |text| text.replace("%41", "A").replace("%25", "%"))))
+    }),
+    fault("scheme-plus-is-space", &STORED_VERBATIM, "A plus in a schemeId becomes a space.", || {
+        vault(Column(|repo| schemes(repo, |text| text.replace('+', " "))))
+    }),
+    fault(
+        "added-scheme-html-escaped",
+        &STORED_VERBATIM,
+        "addMember stores the schemeId of a wrapped key with the escapes of HTML.",
+        || vault(ColumnOf(Route::AddMember, |repo| keys(repo, |key| key.scheme_id = html_escaped(&key.scheme_id)))),
+    ),
+    fault("added-scheme-trimmed", &STORED_VERBATIM, "addMember trims the schemeId of a wrapped key.", || {
+        vault(ColumnOf(Route::AddMember, |repo| keys(repo, |key| key.scheme_id = key.scheme_id.trim().to_owned())))
+    }),
+    fault(
+        "added-wrapped-ciphertext-cut-at-512",
+        &STORED_VERBATIM,
+        "addMember cuts the ciphertext of a wrapped key off after 512 characters.",
+        || vault(ColumnOf(Route::AddMember, |repo| keys(repo, |key| cut(&mut key.ciphertext, 512)))),
+    ),
+    fault(
+        "added-binding-loses-last-zeros",
+        &BINDING_OPAQUE,
+        "addMember loses zero bytes at the end of a binding signature.",
+        || {
+            vault(ColumnOf(Route::AddMember, |repo| {
+                let sigs = repo.manifest.members.iter_mut().filter_map(|entry| entry.key_binding_sig.as_mut());
+                sigs.for_each(|sig| bytes(sig, without_end(0)));
+            }))
+        },
+    ),
+    fault(
+        "removal-scheme-ends-at-nul",
+        &STORED_VERBATIM,
+        "removeMember stores the schemeId of a wrapped key up to its first NUL.",
+        || {
+            vault(ColumnOf(Route::RemoveMember, |repo| {
+                keys(repo, |key| {
+                    key.scheme_id = key.scheme_id.split('\0').next().unwrap_or_default().to_owned();
+                })
+            }))
+        },
+    ),
+    fault(
+        "removal-scheme-cut-at-255",
+        &STORED_VERBATIM,
+        "removeMember cuts the schemeId of a wrapped key off after 255 characters.",
+        || vault(ColumnOf(Route::RemoveMember, |repo| keys(repo, |key| cut(&mut key.scheme_id, 255)))),
+    ),
+    fault(
+        "removal-ciphertext-loses-line-end",
+        &STORED_VERBATIM,
+        "removeMember loses a line end at the end of a ciphertext.",
+        || vault(ColumnOf(Route::RemoveMember, |repo| bytes(&mut repo.envelope.ciphertext, without_end(b'\n')))),
+    ),
+    fault(
+        "removal-ciphertext-cut-at-64k",
+        &STORED_VERBATIM,
+        "removeMember cuts a ciphertext off after 65,535 characters.",
+        || vault(ColumnOf(Route::RemoveMember, |repo| cut(&mut repo.envelope.ciphertext, 65_535))),
+    ),
+    fault("created-iv-loses-last-zeros", &STORED_VERBATIM, "createRepo loses zero bytes at the end of an IV.", || {
+        vault(ColumnOf(Route::CreateRepo, |repo| bytes(&mut repo.envelope.iv, without_end(0))))
+    }),
+    fault(
+        "created-ciphertext-cut-at-4096",
+        &STORED_VERBATIM,
+        "createRepo cuts a ciphertext off after 4,096 characters.",
+        || vault(ColumnOf(Route::CreateRepo, |repo| cut(&mut repo.envelope.ciphertext, 4096))),
+    ),
+    fault(
+        "created-wrapped-scheme-quotes-doubled",
+        &STORED_VERBATIM,
+        "createRepo doubles the double quotes in the schemeId of a wrapped key.",
+        || {
+            vault(ColumnOf(Route::CreateRepo, |repo| {
+                keys(repo, |key| key.scheme_id = key.scheme_id.replace('"', "\"\""))
+            }))
+        },
+    ),
+    fault(
+        "created-wrapped-ciphertext-cut-at-255",
+        &STORED_VERBATIM,
+        "createRepo cuts the ciphertext of a wrapped key off after 255 characters.",
+        || vault(ColumnOf(Route::CreateRepo, |repo| keys(repo, |key| cut(&mut key.ciphertext, 255)))),
+    ),
+    fault(
+        "binding-cut-at-128",
+        &BINDING_OPAQUE,
+        "Binding signatures may be longer than 64 bytes, and are cut off after 128 characters.",
+        || vault(Bindings(|sig| cut(sig, 128))),
+    ),
+    fault(
+        "binding-cut-at-255",
+        &BINDING_OPAQUE,
+        "Binding signatures may be longer than 64 bytes, and are cut off after 255 characters.",
+        || vault(Bindings(|sig| cut(sig, 255))),
+    ),
+    fault(
+        "binding-empty-is-absent",
+        &BINDING_OPAQUE,
+        "A binding signature that isn't 64 bytes long is dropped.",
+        || vault(BindingEmptyIsAbsent::default()),
+    ),
+];
+
+#[derive(Default)]
+struct BindingEmptyIsAbsent {
+    dropped: std::sync::Mutex<usize>,
+}
+
+impl VaultRules for BindingEmptyIsAbsent {
+    fn shape(&self, call: &Call) -> Result<(), Refusal> {
+        Bindings(|_| {}).shape(call)
+    }
+
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        for entry in &mut next.manifest.members {
+            if entry.key_binding_sig.as_ref().is_some_and(|sig| sig.len() != 88) {
+                entry.key_binding_sig = None;
+                *lock(&self.dropped) += 1;
             }
         }
+        next
     }
 }

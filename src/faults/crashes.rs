@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use axum::http::request::Parts;
 use bytes::Bytes;
 
+use super::table::*;
 use super::tools::{gap, lock};
+use crate::server::edge::Edge;
 use crate::server::nonces::Nonces;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 
 /// How long a write waits to be stored, at the least.
@@ -32,8 +34,6 @@ impl WritesLater {
         Self { routes, waiting: Mutex::default() }
     }
 }
-
-shared!(WritesLater: vault);
 
 impl VaultRules for WritesLater {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
@@ -73,8 +73,6 @@ impl TwoTransactions {
     }
 }
 
-shared!(TwoTransactions: vault);
-
 impl VaultRules for TwoTransactions {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
         Box::pin(async move {
@@ -95,46 +93,86 @@ impl VaultRules for TwoTransactions {
     }
 }
 
-faults! {
-    [Crash] "crash-loses-pushes" breaks CRASH_KEEPS: "A push is acknowledged before it is stored." => { is WritesLater::of(&[Route::Push]) }
-    [Crash] "crash-loses-creations" breaks CRASH_KEEPS: "A creation is acknowledged before it is stored." => { is WritesLater::of(&[Route::CreateRepo]) }
-    [Crash] "crash-loses-additions" breaks CRASH_KEEPS: "An addition is acknowledged before it is stored." => { is WritesLater::of(&[Route::AddMember]) }
-    [Crash] "crash-loses-removals" breaks CRASH_KEEPS: "A removal is acknowledged before it is stored." => { is WritesLater::of(&[Route::RemoveMember]) }
-    [Crash] "crash-between-roster-and-envelope" breaks CRASH_WHOLE: "A rotating push stores roster and envelope in two transactions." => {
-        is TwoTransactions::of(Route::Push, |before, next| {
-            let mut between = before.clone();
-            between.manifest.members.clone_from(&next.manifest.members);
-            between
-        })
-    }
-    [Crash] "crash-between-envelope-and-roster" breaks CRASH_WHOLE: "A removal stores envelope and roster in two transactions." => {
-        is TwoTransactions::of(Route::RemoveMember, |before, next| {
-            let mut between = next.clone();
-            between.manifest.members.clone_from(&before.manifest.members);
-            between
-        })
-    }
-    [Crash] "crash-before-the-epoch" breaks CRASH_WHOLE: "A removal sets the epoch in a transaction of its own." => {
-        is TwoTransactions::of(Route::RemoveMember, |before, next| {
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("crash-loses-pushes", &CRASH_KEEPS, "A push is acknowledged before it is stored.", || {
+        vault(WritesLater::of(&[Route::Push]))
+    })
+    .kind(Crash),
+    fault("crash-loses-creations", &CRASH_KEEPS, "A creation is acknowledged before it is stored.", || {
+        vault(WritesLater::of(&[Route::CreateRepo]))
+    })
+    .kind(Crash),
+    fault("crash-loses-additions", &CRASH_KEEPS, "An addition is acknowledged before it is stored.", || {
+        vault(WritesLater::of(&[Route::AddMember]))
+    })
+    .kind(Crash),
+    fault("crash-loses-removals", &CRASH_KEEPS, "A removal is acknowledged before it is stored.", || {
+        vault(WritesLater::of(&[Route::RemoveMember]))
+    })
+    .kind(Crash),
+    fault(
+        "crash-between-roster-and-envelope",
+        &CRASH_WHOLE,
+        "A rotating push stores roster and envelope in two transactions.",
+        || {
+            vault(TwoTransactions::of(Route::Push, |before, next| {
+                let mut between = before.clone();
+                between.manifest.members.clone_from(&next.manifest.members);
+                between
+            }))
+        },
+    )
+    .kind(Crash),
+    fault(
+        "crash-between-envelope-and-roster",
+        &CRASH_WHOLE,
+        "A removal stores envelope and roster in two transactions.",
+        || {
+            vault(TwoTransactions::of(Route::RemoveMember, |before, next| {
+                let mut between = next.clone();
+                between.manifest.members.clone_from(&before.manifest.members);
+                between
+            }))
+        },
+    )
+    .kind(Crash),
+    fault("crash-before-the-epoch", &CRASH_WHOLE, "A removal sets the epoch in a transaction of its own.", || {
+        vault(TwoTransactions::of(Route::RemoveMember, |before, next| {
             let mut between = next.clone();
             between.manifest.key_epoch = before.manifest.key_epoch;
             between
-        })
-    }
-    [Crash] "crash-on-deep-nesting" breaks BAD_INPUT: "Deep nesting overflows the stack, which ends the process." => {
-        edge {
-            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                if body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 20_000 {
-                    std::process::abort();
-                }
-                Ok(body)
-            }
+        }))
+    })
+    .kind(Crash),
+    fault("crash-on-deep-nesting", &BAD_INPUT, "Deep nesting overflows the stack, which ends the process.", || {
+        edge(CrashOnDeepNesting)
+    })
+    .kind(Crash),
+    fault("crash-forgets-spent-nonces", &CRASH_KEEPS, "That a nonce was used is kept in memory only.", || {
+        identity(CrashForgetsSpentNonces::default())
+    })
+    .kind(Crash),
+];
+
+struct CrashOnDeepNesting;
+
+impl Edge for CrashOnDeepNesting {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 20_000 {
+            std::process::abort();
         }
+        Ok(body)
     }
-    [Crash] "crash-forgets-spent-nonces" breaks CRASH_KEEPS: "That a nonce was used is kept in memory only." => {
-        state { spent: Mutex<HashSet<Vec<u8>>> }
-        identity {
-            fn spend(&self, _: &Nonces, nonce: &[u8]) -> bool { lock(&self.spent).insert(nonce.to_vec()) }
-        }
+}
+
+#[derive(Default)]
+struct CrashForgetsSpentNonces {
+    spent: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl IdentityRules for CrashForgetsSpentNonces {
+    fn spend(&self, _: &Nonces, nonce: &[u8]) -> bool {
+        lock(&self.spent).insert(nonce.to_vec())
     }
 }

@@ -8,12 +8,15 @@ use axum::http::{Response, StatusCode};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::table::*;
 use super::tools::{edit, is_in, is_refused, lock, refuse_and};
 use crate::codec::base64;
+use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
+use crate::server::rules::VaultRules;
 use crate::server::store::Tx;
 use crate::wire::{CreateRepoRequest, MemberEntry, VaultManifest};
 
@@ -30,337 +33,543 @@ fn is_alone(members: &[MemberEntry], caller: &str) -> bool {
     matches!(members, [only] if only.ed25519_public_key == caller)
 }
 
-faults! {
-    "plus-is-a-blank-in-the-caller" breaks NO_ACCOUNT: "A plus in the caller's id is read as a blank, so that he isn't the sole member." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-                !caller.contains('+') && is_alone(members, caller)
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "plus-is-a-blank-in-the-caller",
+        &NO_ACCOUNT,
+        "A plus in the caller's id is read as a blank, so that he isn't the sole member.",
+        || vault(PlusIsABlankInTheCaller),
+    ),
+    fault("some-keys-may-not-create", &CREATE_RETURNS, "Every second key may create no repository.", || {
+        vault(SomeKeysMayNotCreate)
+    }),
+    fault("create-empty-roster", &CREATE_SOLE_MEMBER, "A repository without any member can be created.", || {
+        vault(CreateEmptyRoster)
+    }),
+    fault("create-among-others", &CREATE_SOLE_MEMBER, "It is enough that the caller is among the members.", || {
+        vault(CreateAmongOthers)
+    }),
+    fault("create-first-of-several", &CREATE_SOLE_MEMBER, "Only the first member is compared with the caller.", || {
+        vault(CreateFirstOfSeveral)
+    }),
+    fault("create-last-of-several", &CREATE_SOLE_MEMBER, "Only the last member is compared with the caller.", || {
+        vault(CreateLastOfSeveral)
+    }),
+    fault(
+        "create-for-somebody-else",
+        &CREATE_SOLE_MEMBER,
+        "The members are counted, but not compared with the caller.",
+        || vault(CreateForSomebodyElse),
+    ),
+    fault("create-any-roster", &CREATE_SOLE_MEMBER, "The roster of a new repository isn't looked at.", || {
+        vault(CreateAnyRoster)
+    }),
+    fault(
+        "create-takes-first-only",
+        &CREATE_SOLE_MEMBER,
+        "A roster of several is accepted, and cut down to the caller in silence.",
+        || vault(CreateTakesFirstOnly),
+    ),
+    fault(
+        "create-stored-then-refused",
+        &CREATE_SOLE_MEMBER,
+        "A creation is stored before its roster is checked.",
+        || vault(CreateStoredThenRefused),
+    ),
+    fault(
+        "create-refused-takes-id",
+        &CREATE_SOLE_MEMBER,
+        "The id of a refused creation can't be used any more.",
+        || vault(CreateRefusedTakesId::default()),
+    ),
+    fault("duplicate-overwrites", &CREATE_DUPLICATE, "A second createRepo replaces the first repository.", || {
+        vault(DuplicateOverwrites)
+    }),
+    fault(
+        "duplicate-by-owner-overwrites",
+        &CREATE_DUPLICATE,
+        "A member may create the repository again, which replaces it.",
+        || vault(DuplicateByOwnerOverwrites),
+    ),
+    fault(
+        "duplicate-by-stranger-overwrites",
+        &CREATE_DUPLICATE,
+        "Ids are unique per owner only: a stranger's createRepo replaces the repository.",
+        || vault(DuplicateByStrangerOverwrites),
+    ),
+    fault(
+        "duplicate-is-ok",
+        &CREATE_DUPLICATE,
+        "A second createRepo by a member is answered with the first repository.",
+        || vault(DuplicateIsOk),
+    ),
+    fault(
+        "duplicate-ok-but-ignored",
+        &CREATE_DUPLICATE,
+        "A second createRepo is answered as if it had worked (INSERT OR IGNORE).",
+        || vault(DuplicateOkButIgnored),
+    ),
+    fault(
+        "duplicate-409-but-overwrites",
+        &CREATE_DUPLICATE,
+        "A second createRepo is refused after it has replaced the first.",
+        || vault(Duplicate409ButOverwrites),
+    ),
+    fault(
+        "duplicate-409-but-envelope",
+        &CREATE_DUPLICATE,
+        "A second createRepo is refused after its envelope was stored.",
+        || vault(Duplicate409ButEnvelope),
+    ),
+    fault(
+        "duplicate-409-but-joins",
+        &CREATE_DUPLICATE,
+        "A second createRepo by a stranger is refused, but makes him a member.",
+        || vault(Duplicate409ButJoins),
+    ),
+    fault("duplicate-500", &CREATE_DUPLICATE, "The database refuses a duplicate, and nobody catches that.", || {
+        vault(Duplicate500)
+    }),
+    fault("duplicate-is-400", &STATUS_DUPLICATE, "A duplicate id is answered with 400.", || vault(DuplicateIs400)),
+    fault("create-not-stored", &CREATE_RETURNS, "createRepo answers, and stores nothing.", || vault(CreateNotStored)),
+    fault("create-loses-payload", &CREATE_RETURNS, "The first payload is stored as an empty one.", || {
+        vault(CreateLosesPayload)
+    }),
+    fault(
+        "create-version-starts-at-one",
+        &CREATE_RETURNS,
+        "The payload version starts at 1, whatever the manifest says.",
+        || vault(CreateVersionStartsAtOne),
+    ),
+    fault(
+        "create-epoch-starts-at-zero",
+        &CREATE_RETURNS,
+        "The key epoch starts at 0, whatever the manifest says.",
+        || vault(CreateEpochStartsAtZero),
+    ),
+    fault("create-member-epoch-lost", &CREATE_RETURNS, "The first member's key epoch is stored as 0.", || {
+        vault(CreateMemberEpochLost)
+    }),
+    fault(
+        "create-scheme-of-its-own",
+        &CREATE_RETURNS,
+        "The scheme of a new repository is the server's default, not the client's.",
+        || vault(CreateSchemeOfItsOwn),
+    ),
+    fault("create-answers-empty-object", &CREATE_RETURNS, "createRepo answers with an empty object.", || {
+        edge(CreateAnswersEmptyObject)
+    }),
+    fault("create-answers-nothing", &CREATE_RETURNS, "createRepo answers with 204 and no manifest.", || {
+        edge(CreateAnswersNothing)
+    }),
+    fault("create-answers-id-only", &CREATE_RETURNS, "createRepo answers with the repository id alone.", || {
+        edge(CreateAnswersIdOnly)
+    }),
+    fault(
+        "create-foreign-envelope",
+        &CREATE_CONSISTENT,
+        "The envelope of a new repository may name another one.",
+        || vault(CreateForeignEnvelope),
+    ),
+    fault(
+        "create-scope-envelope",
+        &PUSH_SCOPE,
+        "The first envelope is stored with the repository that it names, whoever creates another.",
+        || vault(CreateScopeEnvelope),
+    ),
+    fault(
+        "create-versions-disagree",
+        &CREATE_CONSISTENT,
+        "Manifest and envelope of a new repository may be of different versions.",
+        || vault(CreateVersionsDisagree),
+    ),
+    fault(
+        "create-epochs-disagree",
+        &CREATE_CONSISTENT,
+        "Manifest and envelope of a new repository may be of different epochs.",
+        || vault(CreateEpochsDisagree),
+    ),
+    fault("retried-create-is-ok", &RETRY_WRITES, "The very same createRepo again is answered with 200.", || {
+        vault(RetriedCreateIsOk)
+    }),
+];
+
+struct PlusIsABlankInTheCaller;
+
+impl VaultRules for PlusIsABlankInTheCaller {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        !caller.contains('+') && is_alone(members, caller)
+    }
+}
+
+struct SomeKeysMayNotCreate;
+
+impl VaultRules for SomeKeysMayNotCreate {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        !caller.as_bytes().first().is_some_and(|first| first.is_multiple_of(2)) && is_alone(members, caller)
+    }
+}
+
+struct CreateEmptyRoster;
+
+impl VaultRules for CreateEmptyRoster {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        members.len() < 2 && ids(members).all(|id| id == caller)
+    }
+
+    fn creation_agrees(&self, _: &CreateRepoRequest) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+struct CreateAmongOthers;
+
+impl VaultRules for CreateAmongOthers {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        ids(members).any(|id| id == caller)
+    }
+}
+
+struct CreateFirstOfSeveral;
+
+impl VaultRules for CreateFirstOfSeveral {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        ids(members).next() == Some(caller)
+    }
+}
+
+struct CreateLastOfSeveral;
+
+impl VaultRules for CreateLastOfSeveral {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
+        ids(members).last() == Some(caller)
+    }
+}
+
+struct CreateForSomebodyElse;
+
+impl VaultRules for CreateForSomebodyElse {
+    fn sole_member_is_caller(&self, members: &[MemberEntry], _: &str) -> bool {
+        members.len() == 1
+    }
+}
+
+struct CreateAnyRoster;
+
+impl VaultRules for CreateAnyRoster {
+    fn sole_member_is_caller(&self, _: &[MemberEntry], _: &str) -> bool {
+        true
+    }
+
+    fn creation_agrees(&self, _: &CreateRepoRequest) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+struct CreateTakesFirstOnly;
+
+impl VaultRules for CreateTakesFirstOnly {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let mut request = request.clone();
+        request.manifest.members.retain(|entry| entry.ed25519_public_key == visit.caller);
+        operations::create(self, visit, existing, &request)
+    }
+}
+
+struct CreateStoredThenRefused;
+
+impl VaultRules for CreateStoredThenRefused {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, existing, request);
+        match outcome.answer {
+            Err(refusal) if refusal.status == StatusCode::FORBIDDEN && existing.is_none() => {
+                refuse_and(refusal, operations::fresh(request))
             }
+            answer => Outcome { answer, next: outcome.next },
         }
     }
-    "some-keys-may-not-create" breaks CREATE_RETURNS: "Every second key may create no repository." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-                !caller.as_bytes().first().is_some_and(|first| first.is_multiple_of(2))
-                    && is_alone(members, caller)
-            }
+}
+
+#[derive(Default)]
+struct CreateRefusedTakesId {
+    burnt: Mutex<HashSet<String>>,
+}
+
+impl VaultRules for CreateRefusedTakesId {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let id = &request.manifest.repo_id;
+        if lock(&self.burnt).contains(id) {
+            return Outcome::refuse(Refusal::duplicate_repo());
+        }
+        let outcome = operations::create(self, visit, existing, request);
+        if is_refused(&outcome, StatusCode::FORBIDDEN) && existing.is_none() {
+            lock(&self.burnt).insert(id.clone());
+        }
+        outcome
+    }
+}
+
+struct DuplicateOverwrites;
+
+impl VaultRules for DuplicateOverwrites {
+    fn create(&self, visit: &Visit, _: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        operations::create(self, visit, None, request)
+    }
+}
+
+struct DuplicateByOwnerOverwrites;
+
+impl VaultRules for DuplicateByOwnerOverwrites {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let existing = existing.filter(|repo| !is_in(repo, &visit.caller));
+        operations::create(self, visit, existing, request)
+    }
+}
+
+struct DuplicateByStrangerOverwrites;
+
+impl VaultRules for DuplicateByStrangerOverwrites {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let existing = existing.filter(|repo| is_in(repo, &visit.caller));
+        operations::create(self, visit, existing, request)
+    }
+}
+
+struct DuplicateIsOk;
+
+impl VaultRules for DuplicateIsOk {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        match existing.filter(|repo| is_in(repo, &visit.caller)) {
+            Some(repo) => Outcome::read(repo.manifest.clone()),
+            None => operations::create(self, visit, existing, request),
         }
     }
-    "create-empty-roster" breaks CREATE_SOLE_MEMBER: "A repository without any member can be created." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-                members.len() < 2 && ids(members).all(|id| id == caller)
+}
+
+struct DuplicateOkButIgnored;
+
+impl VaultRules for DuplicateOkButIgnored {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, None, request);
+        Outcome { next: outcome.next.filter(|_| existing.is_none()), ..outcome }
+    }
+}
+
+struct Duplicate409ButOverwrites;
+
+impl VaultRules for Duplicate409ButOverwrites {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, existing, request);
+        let next = if is_refused(&outcome, StatusCode::CONFLICT) { overwrite(request).next } else { outcome.next };
+        Outcome { answer: outcome.answer, next }
+    }
+}
+
+struct Duplicate409ButEnvelope;
+
+impl VaultRules for Duplicate409ButEnvelope {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, existing, request);
+        match (existing, outcome) {
+            (Some(repo), Outcome { answer: Err(refusal), .. }) if refusal.status == StatusCode::CONFLICT => {
+                refuse_and(refusal, Repo { envelope: request.initial_envelope.clone(), ..repo.clone() })
             }
-            fn creation_agrees(&self, _: &CreateRepoRequest) -> Result<(), Refusal> { Ok(()) }
+            (_, outcome) => outcome,
         }
     }
-    "create-among-others" breaks CREATE_SOLE_MEMBER: "It is enough that the caller is among the members." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-                ids(members).any(|id| id == caller)
+}
+
+struct Duplicate409ButJoins;
+
+impl VaultRules for Duplicate409ButJoins {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, existing, request);
+        match (existing, outcome) {
+            (Some(repo), Outcome { answer: Err(refusal), .. })
+                if refusal.status == StatusCode::CONFLICT && !is_in(repo, &visit.caller) =>
+            {
+                let mut next = repo.clone();
+                next.manifest.members.extend(request.manifest.members.iter().cloned());
+                refuse_and(refusal, next)
             }
+            (_, outcome) => outcome,
         }
     }
-    "create-first-of-several" breaks CREATE_SOLE_MEMBER: "Only the first member is compared with the caller." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-                ids(members).next() == Some(caller)
-            }
+}
+
+struct Duplicate500;
+
+impl VaultRules for Duplicate500 {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, existing, request);
+        if is_refused(&outcome, StatusCode::CONFLICT) {
+            return Outcome::refuse(Refusal::internal("UNIQUE constraint failed: repos.id"));
         }
+        outcome
     }
-    "create-last-of-several" breaks CREATE_SOLE_MEMBER: "Only the last member is compared with the caller." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], caller: &str) -> bool {
-                ids(members).last() == Some(caller)
-            }
+}
+
+struct DuplicateIs400;
+
+impl VaultRules for DuplicateIs400 {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::create(self, visit, existing, request);
+        if is_refused(&outcome, StatusCode::CONFLICT) {
+            return Outcome::refuse(Refusal::bad_request("the repository exists"));
         }
+        outcome
     }
-    "create-for-somebody-else" breaks CREATE_SOLE_MEMBER: "The members are counted, but not compared with the caller." => {
-        vault {
-            fn sole_member_is_caller(&self, members: &[MemberEntry], _: &str) -> bool { members.len() == 1 }
+}
+
+struct CreateNotStored;
+
+impl VaultRules for CreateNotStored {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        Outcome { next: None, ..operations::create(self, visit, existing, request) }
+    }
+}
+
+struct CreateLosesPayload;
+
+impl VaultRules for CreateLosesPayload {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route == Route::CreateRepo {
+            next.envelope.ciphertext = base64::encode(&[0; 16]);
         }
+        next
     }
-    "create-any-roster" breaks CREATE_SOLE_MEMBER: "The roster of a new repository isn't looked at." => {
-        vault {
-            fn sole_member_is_caller(&self, _: &[MemberEntry], _: &str) -> bool { true }
-            fn creation_agrees(&self, _: &CreateRepoRequest) -> Result<(), Refusal> { Ok(()) }
+}
+
+struct CreateVersionStartsAtOne;
+
+impl VaultRules for CreateVersionStartsAtOne {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route == Route::CreateRepo {
+            next.manifest.payload_version = 1;
         }
+        next
     }
-    "create-takes-first-only" breaks CREATE_SOLE_MEMBER: "A roster of several is accepted, and cut down to the caller in silence." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let mut request = request.clone();
-                request.manifest.members.retain(|entry| entry.ed25519_public_key == visit.caller);
-                operations::create(self, visit, existing, &request)
-            }
+}
+
+struct CreateEpochStartsAtZero;
+
+impl VaultRules for CreateEpochStartsAtZero {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route == Route::CreateRepo {
+            next.manifest.key_epoch = 0;
         }
+        next
     }
-    "create-stored-then-refused" breaks CREATE_SOLE_MEMBER: "A creation is stored before its roster is checked." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, existing, request);
-                match outcome.answer {
-                    Err(refusal) if refusal.status == StatusCode::FORBIDDEN && existing.is_none() => {
-                        refuse_and(refusal, operations::fresh(request))
-                    }
-                    answer => Outcome { answer, next: outcome.next },
-                }
-            }
+}
+
+struct CreateMemberEpochLost;
+
+impl VaultRules for CreateMemberEpochLost {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route == Route::CreateRepo {
+            next.manifest.members.iter_mut().for_each(|entry| entry.key_epoch = 0);
         }
+        next
     }
-    "create-refused-takes-id" breaks CREATE_SOLE_MEMBER: "The id of a refused creation can't be used any more." => {
-        state { burnt: Mutex<HashSet<String>> }
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let id = &request.manifest.repo_id;
-                if lock(&self.burnt).contains(id) {
-                    return Outcome::refuse(Refusal::duplicate_repo());
-                }
-                let outcome = operations::create(self, visit, existing, request);
-                if is_refused(&outcome, StatusCode::FORBIDDEN) && existing.is_none() {
-                    lock(&self.burnt).insert(id.clone());
-                }
-                outcome
-            }
+}
+
+struct CreateSchemeOfItsOwn;
+
+impl VaultRules for CreateSchemeOfItsOwn {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        next.manifest.scheme_id = "default".into();
+        next
+    }
+}
+
+struct CreateAnswersEmptyObject;
+
+impl Edge for CreateAnswersEmptyObject {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route == Route::CreateRepo { edit(response, |answer| *answer = json!({})) } else { response }
+    }
+}
+
+struct CreateAnswersNothing;
+
+impl Edge for CreateAnswersNothing {
+    fn response(&self, route: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+        if route == Route::CreateRepo && response.status().is_success() {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            *response.body_mut() = Bytes::new();
         }
+        response
     }
-    "duplicate-overwrites" breaks CREATE_DUPLICATE: "A second createRepo replaces the first repository." => {
-        vault {
-            fn create(&self, visit: &Visit, _: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                operations::create(self, visit, None, request)
-            }
+}
+
+struct CreateAnswersIdOnly;
+
+impl Edge for CreateAnswersIdOnly {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let id_only = |answer: &mut Value| *answer = json!({ "repoId": answer["repoId"] });
+        if route == Route::CreateRepo { edit(response, id_only) } else { response }
+    }
+}
+
+struct CreateForeignEnvelope;
+
+impl VaultRules for CreateForeignEnvelope {
+    fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
+        let mut request = request.clone();
+        request.initial_envelope.repo_id.clone_from(&request.manifest.repo_id);
+        operations::creation_agrees(&request)
+    }
+}
+
+struct CreateScopeEnvelope;
+
+impl VaultRules for CreateScopeEnvelope {
+    fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
+        let mut request = request.clone();
+        request.initial_envelope.repo_id.clone_from(&request.manifest.repo_id);
+        operations::creation_agrees(&request)
+    }
+
+    fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
+        let named = &next.envelope.repo_id;
+        let creates = matches!(visit.call, Call::Create(_)) && *named != next.manifest.repo_id;
+        if creates && let Some(other) = tx.load(named)? {
+            tx.put(&Repo { envelope: next.envelope.clone(), ..other })?;
         }
+        Ok(())
     }
-    "duplicate-by-owner-overwrites" breaks CREATE_DUPLICATE: "A member may create the repository again, which replaces it." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let existing = existing.filter(|repo| !is_in(repo, &visit.caller));
-                operations::create(self, visit, existing, request)
-            }
-        }
+}
+
+struct CreateVersionsDisagree;
+
+impl VaultRules for CreateVersionsDisagree {
+    fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
+        let mut request = request.clone();
+        request.initial_envelope.payload_version = request.manifest.payload_version;
+        operations::creation_agrees(&request)
     }
-    "duplicate-by-stranger-overwrites" breaks CREATE_DUPLICATE: "Ids are unique per owner only: a stranger's createRepo replaces the repository." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let existing = existing.filter(|repo| is_in(repo, &visit.caller));
-                operations::create(self, visit, existing, request)
-            }
-        }
+}
+
+struct CreateEpochsDisagree;
+
+impl VaultRules for CreateEpochsDisagree {
+    fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
+        let mut request = request.clone();
+        request.initial_envelope.key_epoch = request.manifest.key_epoch;
+        operations::creation_agrees(&request)
     }
-    "duplicate-is-ok" breaks CREATE_DUPLICATE: "A second createRepo by a member is answered with the first repository." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                match existing.filter(|repo| is_in(repo, &visit.caller)) {
-                    Some(repo) => Outcome::read(repo.manifest.clone()),
-                    None => operations::create(self, visit, existing, request),
-                }
+}
+
+struct RetriedCreateIsOk;
+
+impl VaultRules for RetriedCreateIsOk {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        match (&visit.call, state) {
+            (Call::Create(request), Some(repo)) if repo.manifest == request.manifest => {
+                Outcome::read(Answer::Manifest(repo.manifest.clone()))
             }
-        }
-    }
-    "duplicate-ok-but-ignored" breaks CREATE_DUPLICATE: "A second createRepo is answered as if it had worked (INSERT OR IGNORE)." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, None, request);
-                Outcome { next: outcome.next.filter(|_| existing.is_none()), ..outcome }
-            }
-        }
-    }
-    "duplicate-409-but-overwrites" breaks CREATE_DUPLICATE: "A second createRepo is refused after it has replaced the first." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, existing, request);
-                let next = if is_refused(&outcome, StatusCode::CONFLICT) { overwrite(request).next } else { outcome.next };
-                Outcome { answer: outcome.answer, next }
-            }
-        }
-    }
-    "duplicate-409-but-envelope" breaks CREATE_DUPLICATE: "A second createRepo is refused after its envelope was stored." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, existing, request);
-                match (existing, outcome) {
-                    (Some(repo), Outcome { answer: Err(refusal), .. }) if refusal.status == StatusCode::CONFLICT => {
-                        refuse_and(refusal, Repo { envelope: request.initial_envelope.clone(), ..repo.clone() })
-                    }
-                    (_, outcome) => outcome,
-                }
-            }
-        }
-    }
-    "duplicate-409-but-joins" breaks CREATE_DUPLICATE: "A second createRepo by a stranger is refused, but makes him a member." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, existing, request);
-                match (existing, outcome) {
-                    (Some(repo), Outcome { answer: Err(refusal), .. })
-                        if refusal.status == StatusCode::CONFLICT && !is_in(repo, &visit.caller) =>
-                    {
-                        let mut next = repo.clone();
-                        next.manifest.members.extend(request.manifest.members.iter().cloned());
-                        refuse_and(refusal, next)
-                    }
-                    (_, outcome) => outcome,
-                }
-            }
-        }
-    }
-    "duplicate-500" breaks CREATE_DUPLICATE: "The database refuses a duplicate, and nobody catches that." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, existing, request);
-                if is_refused(&outcome, StatusCode::CONFLICT) {
-                    return Outcome::refuse(Refusal::internal("UNIQUE constraint failed: repos.id"));
-                }
-                outcome
-            }
-        }
-    }
-    "duplicate-is-400" breaks STATUS_DUPLICATE: "A duplicate id is answered with 400." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::create(self, visit, existing, request);
-                if is_refused(&outcome, StatusCode::CONFLICT) {
-                    return Outcome::refuse(Refusal::bad_request("the repository exists"));
-                }
-                outcome
-            }
-        }
-    }
-    "create-not-stored" breaks CREATE_RETURNS: "createRepo answers, and stores nothing." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                Outcome { next: None, ..operations::create(self, visit, existing, request) }
-            }
-        }
-    }
-    "create-loses-payload" breaks CREATE_RETURNS: "The first payload is stored as an empty one." => {
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                if route == Route::CreateRepo {
-                    next.envelope.ciphertext = base64::encode(&[0; 16]);
-                }
-                next
-            }
-        }
-    }
-    "create-version-starts-at-one" breaks CREATE_RETURNS: "The payload version starts at 1, whatever the manifest says." => {
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                if route == Route::CreateRepo {
-                    next.manifest.payload_version = 1;
-                }
-                next
-            }
-        }
-    }
-    "create-epoch-starts-at-zero" breaks CREATE_RETURNS: "The key epoch starts at 0, whatever the manifest says." => {
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                if route == Route::CreateRepo {
-                    next.manifest.key_epoch = 0;
-                }
-                next
-            }
-        }
-    }
-    "create-member-epoch-lost" breaks CREATE_RETURNS: "The first member's key epoch is stored as 0." => {
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                if route == Route::CreateRepo {
-                    next.manifest.members.iter_mut().for_each(|entry| entry.key_epoch = 0);
-                }
-                next
-            }
-        }
-    }
-    "create-scheme-of-its-own" breaks CREATE_RETURNS: "The scheme of a new repository is the server's default, not the client's." => {
-        vault {
-            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                next.manifest.scheme_id = "default".into();
-                next
-            }
-        }
-    }
-    "create-answers-empty-object" breaks CREATE_RETURNS: "createRepo answers with an empty object." => {
-        edge {
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route == Route::CreateRepo { edit(response, |answer| *answer = json!({})) } else { response }
-            }
-        }
-    }
-    "create-answers-nothing" breaks CREATE_RETURNS: "createRepo answers with 204 and no manifest." => {
-        edge {
-            fn response(&self, route: Route, _: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
-                if route == Route::CreateRepo && response.status().is_success() {
-                    *response.status_mut() = StatusCode::NO_CONTENT;
-                    *response.body_mut() = Bytes::new();
-                }
-                response
-            }
-        }
-    }
-    "create-answers-id-only" breaks CREATE_RETURNS: "createRepo answers with the repository id alone." => {
-        edge {
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                let id_only = |answer: &mut Value| *answer = json!({ "repoId": answer["repoId"] });
-                if route == Route::CreateRepo { edit(response, id_only) } else { response }
-            }
-        }
-    }
-    "create-foreign-envelope" breaks CREATE_CONSISTENT: "The envelope of a new repository may name another one." => {
-        vault {
-            fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
-                let mut request = request.clone();
-                request.initial_envelope.repo_id.clone_from(&request.manifest.repo_id);
-                operations::creation_agrees(&request)
-            }
-        }
-    }
-    "create-scope-envelope" breaks PUSH_SCOPE: "The first envelope is stored with the repository that it names, whoever creates another." => {
-        vault {
-            fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
-                let mut request = request.clone();
-                request.initial_envelope.repo_id.clone_from(&request.manifest.repo_id);
-                operations::creation_agrees(&request)
-            }
-            fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
-                let named = &next.envelope.repo_id;
-                let creates = matches!(visit.call, Call::Create(_)) && *named != next.manifest.repo_id;
-                if creates && let Some(other) = tx.load(named)? {
-                    tx.put(&Repo { envelope: next.envelope.clone(), ..other })?;
-                }
-                Ok(())
-            }
-        }
-    }
-    "create-versions-disagree" breaks CREATE_CONSISTENT: "Manifest and envelope of a new repository may be of different versions." => {
-        vault {
-            fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
-                let mut request = request.clone();
-                request.initial_envelope.payload_version = request.manifest.payload_version;
-                operations::creation_agrees(&request)
-            }
-        }
-    }
-    "create-epochs-disagree" breaks CREATE_CONSISTENT: "Manifest and envelope of a new repository may be of different epochs." => {
-        vault {
-            fn creation_agrees(&self, request: &CreateRepoRequest) -> Result<(), Refusal> {
-                let mut request = request.clone();
-                request.initial_envelope.key_epoch = request.manifest.key_epoch;
-                operations::creation_agrees(&request)
-            }
-        }
-    }
-    "retried-create-is-ok" breaks RETRY_WRITES: "The very same createRepo again is answered with 200." => {
-        vault {
-            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-                match (&visit.call, state) {
-                    (Call::Create(request), Some(repo)) if repo.manifest == request.manifest => {
-                        Outcome::read(Answer::Manifest(repo.manifest.clone()))
-                    }
-                    _ => operations::transition(self, visit, state),
-                }
-            }
+            _ => operations::transition(self, visit, state),
         }
     }
 }

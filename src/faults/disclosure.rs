@@ -12,6 +12,7 @@ use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::table::*;
 use super::tools::{edit_any, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
@@ -47,8 +48,6 @@ const SHOWN: usize = 12;
 fn page(at: fn(&str) -> bool, text: fn(&Known, &Parts) -> String) -> Page {
     Page { at, token: false, text, known: Mutex::default() }
 }
-
-shared!(Page: vault, edge);
 
 impl VaultRules for Page {
     fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
@@ -162,184 +161,388 @@ fn with_detail(response: Response<Bytes>, detail: &str) -> Response<Bytes> {
     edit_any(response, |error| error["detail"] = json!(detail))
 }
 
-faults! {
-    "duplicate-tells-manifest" breaks NOTHING_GIVEN_AWAY: "Who asks for an id that is taken is told the manifest of its repository." => {
-        vault {
-            fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-                match existing {
-                    Some(repo) => {
-                        let mut refusal = Refusal::duplicate_repo();
-                        refusal.detail = json!(repo.manifest).to_string().into();
-                        Outcome::refuse(refusal)
-                    }
-                    None => operations::create(self, visit, existing, request),
-                }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "duplicate-tells-manifest",
+        &NOTHING_GIVEN_AWAY,
+        "Who asks for an id that is taken is told the manifest of its repository.",
+        || vault(DuplicateTellsManifest),
+    ),
+    fault("list-for-anybody", &NOTHING_GIVEN_AWAY, "GET /v1/repos lists all repositories to anybody.", || {
+        edge_and_vault(page(|path| path == "/v1/repos", ids))
+    }),
+    fault(
+        "list-for-strangers",
+        &NOTHING_GIVEN_AWAY,
+        "GET /v1/repos lists all repositories to everybody with a token.",
+        || edge_and_vault(Page { token: true, ..page(|path| path == "/v1/repos", ids) }),
+    ),
+    fault("list-behind-a-slash", &NOTHING_GIVEN_AWAY, "GET /v1/repos/ gives all manifests to anybody.", || {
+        edge_and_vault(page(|path| path == "/v1/repos/", manifests))
+    }),
+    fault(
+        "list-by-member",
+        &NOTHING_GIVEN_AWAY,
+        "GET /v1/repos?member= tells everybody with a token where somebody is a member.",
+        || edge_and_vault(Page { token: true, ..page(|path| path == "/v1/repos", of_member) }),
+    ),
+    fault("list-of-members", &NOTHING_GIVEN_AWAY, "GET /v1/members names everybody.", || {
+        edge_and_vault(page(|path| path == "/v1/members", everybody))
+    }),
+    fault(
+        "manifest-for-strangers",
+        &NOTHING_GIVEN_AWAY,
+        "GET /v1/repos/{repoId} gives the manifest to everybody with a token.",
+        || edge_and_vault(Page { token: true, ..page(repo_path, named) }),
+    ),
+    fault(
+        "roster-for-anybody",
+        &NOTHING_GIVEN_AWAY,
+        "GET /v1/repos/{repoId}/members gives the roster to anybody.",
+        || edge_and_vault(page(|path| path.ends_with("/members"), named)),
+    ),
+    fault("metrics-name-repositories", &NOTHING_GIVEN_AWAY, "/metrics has a label for each repository.", || {
+        edge_and_vault(page(|path| path == "/metrics", labelled))
+    }),
+    fault("heapdump-holds-tokens", &NOTHING_GIVEN_AWAY, "/actuator/heapdump gives everybody's tokens away.", || {
+        edge_and_vault(page(
+            |path| path == "/actuator/heapdump",
+            |known, _| format!("JAVA PROFILE 1.0.2 {}", known.tokens.join("\n")),
+        ))
+    }),
+    fault("debug-state", &NOTHING_GIVEN_AWAY, "/debug/vars shows all that is in memory.", || {
+        edge_and_vault(page(|path| path == "/debug/vars", manifests))
+    }),
+    fault("metrics-for-anybody", &DISCRETION, "/metrics is for anybody.", || {
+        edge_and_vault(page(|path| path == "/metrics", counted))
+    }),
+    fault("pprof-for-anybody", &DISCRETION, "/debug/pprof/ is for anybody.", || {
+        edge_and_vault(page(
+            |path| path == "/debug/pprof/",
+            |_, _| "<html>/debug/pprof/ profiles: 12 goroutine 3 heap</html>".into(),
+        ))
+    }),
+    fault("environment-for-anybody", &DISCRETION, "/actuator/env is for anybody.", || {
+        edge_and_vault(page(
+            |path| path == "/actuator/env",
+            |_, _| r#"{"propertySources":[{"name":"systemEnvironment"}]}"#.into(),
+        ))
+    }),
+    fault("dotenv-served", &DISCRETION, "/.env is served as a file.", || {
+        edge_and_vault(page(|path| path == "/.env", |_, _| "DATABASE_URL=postgres://vault:secret@db/vault\n".into()))
+    }),
+    fault("git-served", &DISCRETION, "/.git/config is served as a file.", || {
+        edge_and_vault(page(|path| path == "/.git/config", |_, _| "[core]\n\trepositoryformatversion = 0\n".into()))
+    }),
+    fault(
+        "server-status-shows-requests",
+        &NOTHING_GIVEN_AWAY,
+        "/server-status shows the last dozen requests to anybody.",
+        || edge_and_vault(page(|path| path == "/server-status", last_requests)),
+    ),
+    fault(
+        "exchanges-for-anybody",
+        &NOTHING_GIVEN_AWAY,
+        "/actuator/httptrace shows the last dozen requests to anybody.",
+        || edge_and_vault(page(|path| path == "/actuator/httptrace", last_requests)),
+    ),
+    fault(
+        "strangers-told-who-is-no-member",
+        &NOTHING_GIVEN_AWAY,
+        "A stranger's fetchMemberKey is 403 for a member and 404 for another.",
+        || vault(StrangersToldWhoIsNoMember),
+    ),
+    fault(
+        "strangers-told-whom-to-remove",
+        &NOTHING_GIVEN_AWAY,
+        "A stranger's removeMember is 403 for a member and 404 for another.",
+        || vault(StrangersToldWhomToRemove),
+    ),
+    fault(
+        "unknown-repository-did-you-mean",
+        &NOTHING_GIVEN_AWAY,
+        "The 404 of an unknown repository names the one whose id is nearest.",
+        || vault(UnknownRepositoryDidYouMean::default()),
+    ),
+    fault("trace-echoes-token", &DISCRETION, "TRACE is answered with the request, Authorization and all.", || {
+        edge(TraceEchoesToken)
+    }),
+    fault("unknown-path-shown-as-html", &DISCRETION, "The page for an unknown path shows it, not escaped.", || {
+        edge(UnknownPathShownAsHtml)
+    }),
+    fault(
+        "errors-with-trace-in-header",
+        &DISCRETION,
+        "A malformed body is answered with a header that says where in the program it was noticed.",
+        || edge(ErrorsWithTraceInHeader),
+    ),
+    fault(
+        "quote-in-id-shows-query",
+        &DISCRETION,
+        "A member id with a quote in it is answered with the query that it breaks.",
+        || edge(QuoteInIdShowsQuery),
+    ),
+    fault("errors-with-stack-trace", &DISCRETION, "A malformed body is answered with a stack trace.", || {
+        edge(ErrorsWithStackTrace)
+    }),
+    fault("errors-with-python-trace", &DISCRETION, "An unknown route is answered with a traceback.", || {
+        edge(ErrorsWithPythonTrace)
+    }),
+    fault("errors-name-database", &DISCRETION, "What the database says of a duplicate is handed on.", || {
+        edge(ErrorsNameDatabase)
+    }),
+    fault("errors-echo-token", &DISCRETION, "A refusal quotes the token that it refuses.", || edge(ErrorsEchoToken)),
+    fault("cached-publicly", &DISCRETION, "fetchMemberKey may be kept by every cache on the way.", || {
+        edge(CachedPublicly)
+    }),
+    fault("cached-by-proxies", &DISCRETION, "pull tells shared caches to keep it for a minute.", || {
+        edge(CachedByProxies)
+    }),
+    fault(
+        "any-origin-with-credentials",
+        &DISCRETION,
+        "Every web site may read the answers to its visitors' requests.",
+        || edge(AnyOriginWithCredentials),
+    ),
+    fault(
+        "null-origin-with-credentials",
+        &DISCRETION,
+        "Documents of the origin null may read the answers, credentials included.",
+        || edge(NullOriginWithCredentials),
+    ),
+    fault("addresses-of-forwarded-host", &DISCRETION, "Discovery's issuerJwksUrl is made of X-Forwarded-Host.", || {
+        edge(AddressesOfForwardedHost)
+    }),
+];
+
+struct DuplicateTellsManifest;
+
+impl VaultRules for DuplicateTellsManifest {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+        match existing {
+            Some(repo) => {
+                let mut refusal = Refusal::duplicate_repo();
+                refusal.detail = json!(repo.manifest).to_string().into();
+                Outcome::refuse(refusal)
             }
+            None => operations::create(self, visit, existing, request),
         }
     }
-    "list-for-anybody" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos lists all repositories to anybody." => { is page(|path| path == "/v1/repos", ids) }
-    "list-for-strangers" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos lists all repositories to everybody with a token." => { is Page { token: true, ..page(|path| path == "/v1/repos", ids) } }
-    "list-behind-a-slash" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos/ gives all manifests to anybody." => { is page(|path| path == "/v1/repos/", manifests) }
-    "list-by-member" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos?member= tells everybody with a token where somebody is a member." => { is Page { token: true, ..page(|path| path == "/v1/repos", of_member) } }
-    "list-of-members" breaks NOTHING_GIVEN_AWAY: "GET /v1/members names everybody." => { is page(|path| path == "/v1/members", everybody) }
-    "manifest-for-strangers" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos/{repoId} gives the manifest to everybody with a token." => { is Page { token: true, ..page(repo_path, named) } }
-    "roster-for-anybody" breaks NOTHING_GIVEN_AWAY: "GET /v1/repos/{repoId}/members gives the roster to anybody." => { is page(|path| path.ends_with("/members"), named) }
-    "metrics-name-repositories" breaks NOTHING_GIVEN_AWAY: "/metrics has a label for each repository." => { is page(|path| path == "/metrics", labelled) }
-    "heapdump-holds-tokens" breaks NOTHING_GIVEN_AWAY: "/actuator/heapdump gives everybody's tokens away." => { is page(|path| path == "/actuator/heapdump", |known, _| format!("JAVA PROFILE 1.0.2 {}", known.tokens.join("\n"))) }
-    "debug-state" breaks NOTHING_GIVEN_AWAY: "/debug/vars shows all that is in memory." => { is page(|path| path == "/debug/vars", manifests) }
-    "metrics-for-anybody" breaks DISCRETION: "/metrics is for anybody." => { is page(|path| path == "/metrics", counted) }
-    "pprof-for-anybody" breaks DISCRETION: "/debug/pprof/ is for anybody." => { is page(|path| path == "/debug/pprof/", |_, _| "<html>/debug/pprof/ profiles: 12 goroutine 3 heap</html>".into()) }
-    "environment-for-anybody" breaks DISCRETION: "/actuator/env is for anybody." => { is page(|path| path == "/actuator/env", |_, _| r#"{"propertySources":[{"name":"systemEnvironment"}]}"#.into()) }
-    "dotenv-served" breaks DISCRETION: "/.env is served as a file." => { is page(|path| path == "/.env", |_, _| "DATABASE_URL=postgres://vault:secret@db/vault\n".into()) }
-    "git-served" breaks DISCRETION: "/.git/config is served as a file." => { is page(|path| path == "/.git/config", |_, _| "[core]\n\trepositoryformatversion = 0\n".into()) }
-    "server-status-shows-requests" breaks NOTHING_GIVEN_AWAY: "/server-status shows the last dozen requests to anybody." => { is page(|path| path == "/server-status", last_requests) }
-    "exchanges-for-anybody" breaks NOTHING_GIVEN_AWAY: "/actuator/httptrace shows the last dozen requests to anybody." => { is page(|path| path == "/actuator/httptrace", last_requests) }
-    "strangers-told-who-is-no-member" breaks NOTHING_GIVEN_AWAY: "A stranger's fetchMemberKey is 403 for a member and 404 for another." => {
-        vault {
-            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-                match (&visit.call, state) {
-                    (Call::Fetch(id), Some(repo)) if repo.manifest.member(id).is_none() => Outcome::refuse(Refusal::not_found("no such member")),
-                    _ => operations::transition(self, visit, state),
-                }
+}
+
+struct StrangersToldWhoIsNoMember;
+
+impl VaultRules for StrangersToldWhoIsNoMember {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        match (&visit.call, state) {
+            (Call::Fetch(id), Some(repo)) if repo.manifest.member(id).is_none() => {
+                Outcome::refuse(Refusal::not_found("no such member"))
             }
+            _ => operations::transition(self, visit, state),
         }
     }
-    "strangers-told-whom-to-remove" breaks NOTHING_GIVEN_AWAY: "A stranger's removeMember is 403 for a member and 404 for another." => {
-        vault {
-            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-                match (&visit.call, state) {
-                    (Call::Remove(request), Some(repo)) if repo.manifest.member(&visit.caller).is_none() && repo.manifest.member(&request.removed_member_id).is_none() => {
-                        Outcome::refuse(Refusal::not_found("no such member"))
-                    }
-                    _ => operations::transition(self, visit, state),
-                }
+}
+
+struct StrangersToldWhomToRemove;
+
+impl VaultRules for StrangersToldWhomToRemove {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        match (&visit.call, state) {
+            (Call::Remove(request), Some(repo))
+                if repo.manifest.member(&visit.caller).is_none()
+                    && repo.manifest.member(&request.removed_member_id).is_none() =>
+            {
+                Outcome::refuse(Refusal::not_found("no such member"))
             }
+            _ => operations::transition(self, visit, state),
         }
     }
-    "unknown-repository-did-you-mean" breaks NOTHING_GIVEN_AWAY: "The 404 of an unknown repository names the one whose id is nearest." => {
-        state { known: Mutex<Vec<String>> }
-        vault {
-            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-                let mut known = lock(&self.known);
-                if let (Call::Create(request), true) = (&visit.call, known.len() < REMEMBERED) {
-                    known.push(request.manifest.repo_id.clone());
-                }
-                let mut outcome = operations::transition(self, visit, state);
-                if let (Err(refusal), None, Some(near)) = (&mut outcome.answer, state, nearest(&known, &visit.repo_id)) {
-                    refusal.detail = format!("no such repository; did you mean {near}?").into();
-                }
-                outcome
-            }
+}
+
+#[derive(Default)]
+struct UnknownRepositoryDidYouMean {
+    known: Mutex<Vec<String>>,
+}
+
+impl VaultRules for UnknownRepositoryDidYouMean {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        let mut known = lock(&self.known);
+        if let (Call::Create(request), true) = (&visit.call, known.len() < REMEMBERED) {
+            known.push(request.manifest.repo_id.clone());
         }
+        let mut outcome = operations::transition(self, visit, state);
+        if let (Err(refusal), None, Some(near)) = (&mut outcome.answer, state, nearest(&known, &visit.repo_id)) {
+            refusal.detail = format!("no such repository; did you mean {near}?").into();
+        }
+        outcome
     }
-    "trace-echoes-token" breaks DISCRETION: "TRACE is answered with the request, Authorization and all." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if parts.method != Method::TRACE { return response; }
-                Response::new(Bytes::from(format!("TRACE {}\r\n{:?}", parts.uri, parts.headers)))
-            }
+}
+
+struct TraceEchoesToken;
+
+impl Edge for TraceEchoesToken {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if parts.method != Method::TRACE {
+            return response;
         }
+        Response::new(Bytes::from(format!("TRACE {}\r\n{:?}", parts.uri, parts.headers)))
     }
-    "unknown-path-shown-as-html" breaks DISCRETION: "The page for an unknown path shows it, not escaped." => {
-        edge {
-            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::Unknown { return response; }
-                let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned();
-                let page = response.map(|_| Bytes::from(format!("<h1>Not found: {path}</h1>")));
-                headers_with(page, &[(CONTENT_TYPE, HeaderValue::from_static("text/html"))])
-            }
+}
+
+struct UnknownPathShownAsHtml;
+
+impl Edge for UnknownPathShownAsHtml {
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::Unknown {
+            return response;
         }
+        let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy().into_owned();
+        let page = response.map(|_| Bytes::from(format!("<h1>Not found: {path}</h1>")));
+        headers_with(page, &[(CONTENT_TYPE, HeaderValue::from_static("text/html"))])
     }
-    "errors-with-trace-in-header" breaks DISCRETION: "A malformed body is answered with a header that says where in the program it was noticed." => {
-        edge {
-            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if response.status() != StatusCode::BAD_REQUEST { return response; }
-                let name = axum::http::HeaderName::from_static("x-debug-exception");
-                headers_with(response, &[(name, HeaderValue::from_static("ValidationError at /srv/app/vault/views.py:88 in push"))])
-            }
+}
+
+struct ErrorsWithTraceInHeader;
+
+impl Edge for ErrorsWithTraceInHeader {
+    fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if response.status() != StatusCode::BAD_REQUEST {
+            return response;
         }
+        let name = axum::http::HeaderName::from_static("x-debug-exception");
+        headers_with(
+            response,
+            &[(name, HeaderValue::from_static("ValidationError at /srv/app/vault/views.py:88 in push"))],
+        )
     }
-    "quote-in-id-shows-query" breaks DISCRETION: "A member id with a quote in it is answered with the query that it breaks." => {
-        edge {
-            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy();
-                if route != Route::FetchMemberKey || !path.contains('\'') { return response; }
-                with_detail(response, "unrecognized token: \"'\": SELECT * FROM members WHERE id = ?")
-            }
+}
+
+struct QuoteInIdShowsQuery;
+
+impl Edge for QuoteInIdShowsQuery {
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+        if route != Route::FetchMemberKey || !path.contains('\'') {
+            return response;
         }
+        with_detail(response, "unrecognized token: \"'\": SELECT * FROM members WHERE id = ?")
     }
-    "errors-with-stack-trace" breaks DISCRETION: "A malformed body is answered with a stack trace." => {
-        edge {
-            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if response.status() != StatusCode::BAD_REQUEST { return response; }
-                with_detail(response, "SyntaxError: Unexpected token\n    at JSON.parse (<anonymous>)\n    at parse (/srv/vault/node_modules/body-parser/lib/types/json.js:92:19)")
-            }
+}
+
+struct ErrorsWithStackTrace;
+
+impl Edge for ErrorsWithStackTrace {
+    fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if response.status() != StatusCode::BAD_REQUEST {
+            return response;
         }
+        with_detail(
+            response,
+            "SyntaxError: Unexpected token\n    at JSON.parse (<anonymous>)\n    at parse (/srv/vault/node_modules/body-parser/lib/types/json.js:92:19)",
+        )
     }
-    "errors-with-python-trace" breaks DISCRETION: "An unknown route is answered with a traceback." => {
-        edge {
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::Unknown { return response; }
-                with_detail(response, "Traceback (most recent call last):\n  File \"/srv/vault/app.py\", line 12, in route\nKeyError")
-            }
+}
+
+struct ErrorsWithPythonTrace;
+
+impl Edge for ErrorsWithPythonTrace {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::Unknown {
+            return response;
         }
+        with_detail(
+            response,
+            "Traceback (most recent call last):\n  File \"/srv/vault/app.py\", line 12, in route\nKeyError",
+        )
     }
-    "errors-name-database" breaks DISCRETION: "What the database says of a duplicate is handed on." => {
-        edge {
-            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if response.status() != StatusCode::CONFLICT { return response; }
-                with_detail(response, "SQLITE_CONSTRAINT_PRIMARYKEY: UNIQUE constraint failed: repos.id")
-            }
+}
+
+struct ErrorsNameDatabase;
+
+impl Edge for ErrorsNameDatabase {
+    fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if response.status() != StatusCode::CONFLICT {
+            return response;
         }
+        with_detail(response, "SQLITE_CONSTRAINT_PRIMARYKEY: UNIQUE constraint failed: repos.id")
     }
-    "errors-echo-token" breaks DISCRETION: "A refusal quotes the token that it refuses." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-                if response.status() != StatusCode::FORBIDDEN { return response; }
-                with_detail(response, &format!("not allowed with {token}"))
-            }
+}
+
+struct ErrorsEchoToken;
+
+impl Edge for ErrorsEchoToken {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let token = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if response.status() != StatusCode::FORBIDDEN {
+            return response;
         }
+        with_detail(response, &format!("not allowed with {token}"))
     }
-    "cached-publicly" breaks DISCRETION: "fetchMemberKey may be kept by every cache on the way." => {
-        edge {
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::FetchMemberKey { return response; }
-                headers_with(response, &[(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))])
-            }
+}
+
+struct CachedPublicly;
+
+impl Edge for CachedPublicly {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::FetchMemberKey {
+            return response;
         }
+        headers_with(response, &[(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))])
     }
-    "cached-by-proxies" breaks DISCRETION: "pull tells shared caches to keep it for a minute." => {
-        edge {
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::Pull { return response; }
-                headers_with(response, &[(CACHE_CONTROL, HeaderValue::from_static("s-maxage=60"))])
-            }
+}
+
+struct CachedByProxies;
+
+impl Edge for CachedByProxies {
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::Pull {
+            return response;
         }
+        headers_with(response, &[(CACHE_CONTROL, HeaderValue::from_static("s-maxage=60"))])
     }
-    "any-origin-with-credentials" breaks DISCRETION: "Every web site may read the answers to its visitors' requests." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                let Some(origin) = parts.headers.get(ORIGIN).cloned() else { return response };
-                headers_with(response, &[(ACCESS_CONTROL_ALLOW_ORIGIN, origin), (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"))])
-            }
-        }
+}
+
+struct AnyOriginWithCredentials;
+
+impl Edge for AnyOriginWithCredentials {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let Some(origin) = parts.headers.get(ORIGIN).cloned() else { return response };
+        headers_with(
+            response,
+            &[
+                (ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+                (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
+            ],
+        )
     }
-    "null-origin-with-credentials" breaks DISCRETION: "Documents of the origin null may read the answers, credentials included." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                let origin = HeaderValue::from_static("null");
-                if parts.headers.get(ORIGIN) != Some(&origin) { return response; }
-                headers_with(response, &[(ACCESS_CONTROL_ALLOW_ORIGIN, origin), (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"))])
-            }
+}
+
+struct NullOriginWithCredentials;
+
+impl Edge for NullOriginWithCredentials {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let origin = HeaderValue::from_static("null");
+        if parts.headers.get(ORIGIN) != Some(&origin) {
+            return response;
         }
+        headers_with(
+            response,
+            &[
+                (ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+                (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
+            ],
+        )
     }
-    "addresses-of-forwarded-host" breaks DISCRETION: "Discovery's issuerJwksUrl is made of X-Forwarded-Host." => {
-        edge {
-            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::Discovery { return response; }
-                edit_any(response, |answer| from_forwarded_host(answer, parts))
-            }
+}
+
+struct AddressesOfForwardedHost;
+
+impl Edge for AddressesOfForwardedHost {
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::Discovery {
+            return response;
         }
+        edit_any(response, |answer| from_forwarded_host(answer, parts))
     }
 }

@@ -59,8 +59,6 @@ impl Door {
 #[derive(Clone, Copy)]
 struct Through;
 
-shared!(Door: edge, identity, vault);
-
 impl Edge for Door {
     fn arrival(&self, request: &mut Request<Incoming>) {
         let through = match self.fold {

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 
+use super::table::*;
 use super::tools::lock;
 use crate::server::edge::Edge;
 use crate::server::repo::Repo;
@@ -36,8 +37,6 @@ fn page(status: StatusCode, text: &'static str) -> Response<Bytes> {
 /// A server that answers some refused requests in another way.
 struct Instead(fn(Route, &Parts, StatusCode) -> Option<Response<Bytes>>);
 
-shared!(Instead: edge);
-
 impl Edge for Instead {
     fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         (self.0)(route, parts, response.status()).unwrap_or(response)
@@ -54,8 +53,6 @@ struct Conditional {
 fn conditional(header: HeaderName, token: bool) -> Conditional {
     Conditional { header, token, there: Mutex::default() }
 }
-
-shared!(Conditional: vault, edge);
 
 impl VaultRules for Conditional {
     fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
@@ -78,59 +75,104 @@ impl Edge for Conditional {
     }
 }
 
-faults! {
-    "basic-without-user-500" breaks STATUS_TOKEN: "A Basic authorization that is no user and password makes the server stumble." => {
-        is Instead(|_, parts, status| {
-            let basic = says(parts, &AUTHORIZATION).starts_with("Basic");
-            (basic && status == StatusCode::UNAUTHORIZED).then(|| bare(StatusCode::INTERNAL_SERVER_ERROR))
-        })
-    }
-    "bearer-without-token-500" breaks STATUS_TOKEN: "`Bearer` with nothing behind it makes the server stumble." => {
-        is Instead(|_, parts, status| {
-            let empty = says(parts, &AUTHORIZATION).trim() == "Bearer";
-            (empty && status == StatusCode::UNAUTHORIZED).then(|| bare(StatusCode::INTERNAL_SERVER_ERROR))
-        })
-    }
-    "sent-to-login-page" breaks STATUS_TOKEN: "Who has no token and doesn't ask for JSON is sent to a login page." => {
-        is Instead(|_, parts, status| {
-            (status == StatusCode::UNAUTHORIZED && !says(parts, &ACCEPT).contains("json")).then(|| {
-                let mut response = page(StatusCode::FOUND, "<html>Redirecting to /login</html>");
-                response.headers_mut().insert(LOCATION, HeaderValue::from_static("/login"));
-                response
-            })
-        })
-    }
-    "application-page-for-browsers" breaks STATUS_TOKEN: "A browser without a token gets the page of the application, 200." => {
-        is Instead(|_, parts, status| {
-            let browser = parts.method == Method::GET && says(parts, &ACCEPT).contains("text/html");
-            (browser && status == StatusCode::UNAUTHORIZED).then(|| page(StatusCode::OK, "<!doctype html><div id=app></div>"))
-        })
-    }
-    "precondition-before-token" breaks STATUS_TOKEN: "If-None-Match is answered before the token is looked at." => { is conditional(IF_NONE_MATCH, false) }
-    "precondition-before-membership" breaks STATUS_STRANGER: "If-Modified-Since is answered before membership is looked at." => { is conditional(IF_MODIFIED_SINCE, true) }
-    "range-from-open-cache" breaks STATUS_TOKEN: "A request for a part of an entry is answered from a cache that asks for no token." => {
-        state { kept: Mutex<HashMap<String, Bytes>> }
-        edge {
-            fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::FetchMemberKey { return response; }
-                let (mut kept, path) = (lock(&self.kept), parts.uri.path().to_owned());
-                if response.status() == StatusCode::OK {
-                    kept.insert(path.clone(), response.body().clone());
-                }
-                match kept.get(&path).filter(|_| parts.headers.contains_key(RANGE)) {
-                    Some(body) => bare(StatusCode::PARTIAL_CONTENT).map(|_| body.clone()),
-                    None => response,
-                }
-            }
-        }
-    }
-    "strange-accept-500" breaks BAD_INPUT: "An Accept that can't be parsed makes the server stumble." => {
-        is Instead(|_, parts, _| says(parts, &ACCEPT).contains(";;").then(|| bare(StatusCode::INTERNAL_SERVER_ERROR)))
-    }
-    "range-500" breaks BAD_INPUT: "A request for a part of an entry makes the server stumble." => {
-        is Instead(|_, parts, _| {
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "basic-without-user-500",
+        &STATUS_TOKEN,
+        "A Basic authorization that is no user and password makes the server stumble.",
+        || {
+            edge(Instead(|_, parts, status| {
+                let basic = says(parts, &AUTHORIZATION).starts_with("Basic");
+                (basic && status == StatusCode::UNAUTHORIZED).then(|| bare(StatusCode::INTERNAL_SERVER_ERROR))
+            }))
+        },
+    ),
+    fault(
+        "bearer-without-token-500",
+        &STATUS_TOKEN,
+        "`Bearer` with nothing behind it makes the server stumble.",
+        || {
+            edge(Instead(|_, parts, status| {
+                let empty = says(parts, &AUTHORIZATION).trim() == "Bearer";
+                (empty && status == StatusCode::UNAUTHORIZED).then(|| bare(StatusCode::INTERNAL_SERVER_ERROR))
+            }))
+        },
+    ),
+    fault(
+        "sent-to-login-page",
+        &STATUS_TOKEN,
+        "Who has no token and doesn't ask for JSON is sent to a login page.",
+        || {
+            edge(Instead(|_, parts, status| {
+                (status == StatusCode::UNAUTHORIZED && !says(parts, &ACCEPT).contains("json")).then(|| {
+                    let mut response = page(StatusCode::FOUND, "<html>Redirecting to /login</html>");
+                    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/login"));
+                    response
+                })
+            }))
+        },
+    ),
+    fault(
+        "application-page-for-browsers",
+        &STATUS_TOKEN,
+        "A browser without a token gets the page of the application, 200.",
+        || {
+            edge(Instead(|_, parts, status| {
+                let browser = parts.method == Method::GET && says(parts, &ACCEPT).contains("text/html");
+                (browser && status == StatusCode::UNAUTHORIZED)
+                    .then(|| page(StatusCode::OK, "<!doctype html><div id=app></div>"))
+            }))
+        },
+    ),
+    fault(
+        "precondition-before-token",
+        &STATUS_TOKEN,
+        "If-None-Match is answered before the token is looked at.",
+        || edge_and_vault(conditional(IF_NONE_MATCH, false)),
+    ),
+    fault(
+        "precondition-before-membership",
+        &STATUS_STRANGER,
+        "If-Modified-Since is answered before membership is looked at.",
+        || edge_and_vault(conditional(IF_MODIFIED_SINCE, true)),
+    ),
+    fault(
+        "range-from-open-cache",
+        &STATUS_TOKEN,
+        "A request for a part of an entry is answered from a cache that asks for no token.",
+        || edge(RangeFromOpenCache::default()),
+    ),
+    fault("strange-accept-500", &BAD_INPUT, "An Accept that can't be parsed makes the server stumble.", || {
+        edge(Instead(|_, parts, _| {
+            says(parts, &ACCEPT).contains(";;").then(|| bare(StatusCode::INTERNAL_SERVER_ERROR))
+        }))
+    }),
+    fault("range-500", &BAD_INPUT, "A request for a part of an entry makes the server stumble.", || {
+        edge(Instead(|_, parts, _| {
             let part = parts.method == Method::GET && parts.headers.contains_key(RANGE);
             part.then(|| bare(StatusCode::INTERNAL_SERVER_ERROR))
-        })
+        }))
+    }),
+];
+
+#[derive(Default)]
+struct RangeFromOpenCache {
+    kept: Mutex<HashMap<String, Bytes>>,
+}
+
+impl Edge for RangeFromOpenCache {
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::FetchMemberKey {
+            return response;
+        }
+        let (mut kept, path) = (lock(&self.kept), parts.uri.path().to_owned());
+        if response.status() == StatusCode::OK {
+            kept.insert(path.clone(), response.body().clone());
+        }
+        match kept.get(&path).filter(|_| parts.headers.contains_key(RANGE)) {
+            Some(body) => bare(StatusCode::PARTIAL_CONTENT).map(|_| body.clone()),
+            None => response,
+        }
     }
 }

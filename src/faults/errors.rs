@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::table::*;
 use super::tools::{edit_any, with_status};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
@@ -15,8 +16,6 @@ use crate::server::route::Route;
 
 /// A server that has another body for errors, of one status or of all.
 struct ErrorBody(Option<StatusCode>, fn(&mut Value));
-
-shared!(ErrorBody: edge);
 
 impl Edge for ErrorBody {
     fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
@@ -30,8 +29,6 @@ impl Edge for ErrorBody {
 
 /// A server whose errors of some status aren't JSON.
 struct Text(Option<StatusCode>, &'static str, &'static str);
-
-shared!(Text: edge);
 
 impl Edge for Text {
     fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
@@ -48,8 +45,6 @@ impl Edge for Text {
 /// A server that takes no more than 2 MiB, and says so in its own way.
 struct Oversize(fn(Response<Bytes>) -> Response<Bytes>);
 
-shared!(Oversize: edge);
-
 impl Edge for Oversize {
     fn max_body(&self, _: usize) -> usize {
         2 << 20
@@ -62,8 +57,6 @@ impl Edge for Oversize {
 
 /// A server that refuses every 40th request for coming too soon.
 struct RateLimit(AtomicU64, Option<&'static str>);
-
-shared!(RateLimit: edge);
 
 impl Edge for RateLimit {
     fn head(&self, _: Route, _: &mut Parts) -> Result<(), Refusal> {
@@ -81,31 +74,76 @@ impl Edge for RateLimit {
     }
 }
 
-faults! {
-    "errors-empty" breaks ERROR_OBJECT: "Errors have no body." => { is Text(None, "application/json", "") }
-    "errors-plain-text" breaks ERROR_OBJECT: "Errors are plain text." => { is Text(None, "text/plain", "request failed") }
-    "errors-html" breaks ERROR_OBJECT: "Errors are HTML." => { is Text(None, "text/html", "<h1>Error</h1>") }
-    "errors-401-empty" breaks ERROR_OBJECT: "The 401 of the authentication layer has no body." => { is Text(Some(StatusCode::UNAUTHORIZED), "text/plain", "") }
-    "errors-404-plain-text" breaks ERROR_OBJECT: "The 404 of the framework is plain text." => { is Text(Some(StatusCode::NOT_FOUND), "text/plain", "404 page not found") }
-    "errors-405-plain-text" breaks ERROR_OBJECT: "The 405 of the framework is plain text." => { is Text(Some(StatusCode::METHOD_NOT_ALLOWED), "text/plain", "Method Not Allowed") }
-    "errors-400-plain-text" breaks ERROR_OBJECT: "The 400 of the JSON reader is plain text." => { is Text(Some(StatusCode::BAD_REQUEST), "text/plain", "Bad Request") }
-    "errors-409-empty" breaks ERROR_OBJECT: "The 409 has an empty object for a body." => { is ErrorBody(Some(StatusCode::CONFLICT), |error| *error = json!({})) }
-    "errors-message" breaks ERROR_OBJECT: "The text of an error is in message, not in error." => { is ErrorBody(None, |error| *error = json!({ "message": error["error"] })) }
-    "errors-nested" breaks ERROR_OBJECT: "error is an object." => { is ErrorBody(None, |error| *error = json!({ "error": { "code": error["code"], "message": error["error"] } })) }
-    "errors-upper-case-code" breaks ERROR_OBJECT: "Codes are in upper case." => { is ErrorBody(None, |error| error["code"] = json!(error["code"].as_str().unwrap_or_default().to_uppercase())) }
-    "errors-own-code" breaks ERROR_OBJECT: "A stranger's code is one that the revision doesn't know." => { is ErrorBody(Some(StatusCode::FORBIDDEN), |error| error["code"] = json!("not_a_member")) }
-    "errors-numeric-code" breaks ERROR_OBJECT: "The code is the number of the status." => { is ErrorBody(None, |error| error["code"] = json!(400)) }
-    "errors-with-path" breaks ERROR_OBJECT: "Errors have members timestamp and path, a framework's default." => { is ErrorBody(None, |error| { error["timestamp"] = json!(0); error["path"] = json!("/") }) }
-    "errors-detail-list" breaks ERROR_OBJECT: "The detail of a 400 is a list of findings." => { is ErrorBody(Some(StatusCode::BAD_REQUEST), |error| error["detail"] = json!([{ "loc": ["body"], "msg": error["detail"] }])) }
-    "oversize-is-400" breaks LIMITS: "A body that is too large is answered with 400." => { is Oversize(|response| with_status(response, StatusCode::BAD_REQUEST)) }
-    "oversize-is-500" breaks LIMITS: "A body that is too large ends in an internal error." => { is Oversize(|response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
-    "oversize-is-bad-request" breaks LIMITS: "A body that is too large is answered with 413 and the code bad_request." => { is Oversize(|response| edit_any(response, |error| error["code"] = json!("bad_request"))) }
-    "oversize-is-conflict" breaks LIMITS: "A body that is too large is answered with a conflict." => {
-        is Oversize(|response| {
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("errors-empty", &ERROR_OBJECT, "Errors have no body.", || edge(Text(None, "application/json", ""))),
+    fault("errors-plain-text", &ERROR_OBJECT, "Errors are plain text.", || {
+        edge(Text(None, "text/plain", "request failed"))
+    }),
+    fault("errors-html", &ERROR_OBJECT, "Errors are HTML.", || edge(Text(None, "text/html", "<h1>Error</h1>"))),
+    fault("errors-401-empty", &ERROR_OBJECT, "The 401 of the authentication layer has no body.", || {
+        edge(Text(Some(StatusCode::UNAUTHORIZED), "text/plain", ""))
+    }),
+    fault("errors-404-plain-text", &ERROR_OBJECT, "The 404 of the framework is plain text.", || {
+        edge(Text(Some(StatusCode::NOT_FOUND), "text/plain", "404 page not found"))
+    }),
+    fault("errors-405-plain-text", &ERROR_OBJECT, "The 405 of the framework is plain text.", || {
+        edge(Text(Some(StatusCode::METHOD_NOT_ALLOWED), "text/plain", "Method Not Allowed"))
+    }),
+    fault("errors-400-plain-text", &ERROR_OBJECT, "The 400 of the JSON reader is plain text.", || {
+        edge(Text(Some(StatusCode::BAD_REQUEST), "text/plain", "Bad Request"))
+    }),
+    fault("errors-409-empty", &ERROR_OBJECT, "The 409 has an empty object for a body.", || {
+        edge(ErrorBody(Some(StatusCode::CONFLICT), |error| *error = json!({})))
+    }),
+    fault("errors-message", &ERROR_OBJECT, "The text of an error is in message, not in error.", || {
+        edge(ErrorBody(None, |error| *error = json!({ "message": error["error"] })))
+    }),
+    fault("errors-nested", &ERROR_OBJECT, "error is an object.", || {
+        edge(ErrorBody(None, |error| *error = json!({ "error": { "code": error["code"], "message": error["error"] } })))
+    }),
+    fault("errors-upper-case-code", &ERROR_OBJECT, "Codes are in upper case.", || {
+        edge(ErrorBody(None, |error| error["code"] = json!(error["code"].as_str().unwrap_or_default().to_uppercase())))
+    }),
+    fault("errors-own-code", &ERROR_OBJECT, "A stranger's code is one that the revision doesn't know.", || {
+        edge(ErrorBody(Some(StatusCode::FORBIDDEN), |error| error["code"] = json!("not_a_member")))
+    }),
+    fault("errors-numeric-code", &ERROR_OBJECT, "The code is the number of the status.", || {
+        edge(ErrorBody(None, |error| error["code"] = json!(400)))
+    }),
+    fault("errors-with-path", &ERROR_OBJECT, "Errors have members timestamp and path, a framework's default.", || {
+        edge(ErrorBody(None, |error| {
+            error["timestamp"] = json!(0);
+            error["path"] = json!("/")
+        }))
+    }),
+    fault("errors-detail-list", &ERROR_OBJECT, "The detail of a 400 is a list of findings.", || {
+        edge(ErrorBody(Some(StatusCode::BAD_REQUEST), |error| {
+            error["detail"] = json!([{ "loc": ["body"], "msg": error["detail"] }])
+        }))
+    }),
+    fault("oversize-is-400", &LIMITS, "A body that is too large is answered with 400.", || {
+        edge(Oversize(|response| with_status(response, StatusCode::BAD_REQUEST)))
+    }),
+    fault("oversize-is-500", &LIMITS, "A body that is too large ends in an internal error.", || {
+        edge(Oversize(|response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)))
+    }),
+    fault(
+        "oversize-is-bad-request",
+        &LIMITS,
+        "A body that is too large is answered with 413 and the code bad_request.",
+        || edge(Oversize(|response| edit_any(response, |error| error["code"] = json!("bad_request")))),
+    ),
+    fault("oversize-is-conflict", &LIMITS, "A body that is too large is answered with a conflict.", || {
+        edge(Oversize(|response| {
             let conflict = json!({ "accepted": false, "payloadVersion": 0, "keyEpoch": 0, "conflict": true });
             with_status(edit_any(response, |error| *error = conflict), StatusCode::OK)
-        })
-    }
-    "rate-limit-without-retry-after" breaks LIMITS: "A rate limit doesn't say when to come back." => { is RateLimit(AtomicU64::new(0), None) }
-    "rate-limit-retry-after-words" breaks LIMITS: "A rate limit says to come back soon, in words." => { is RateLimit(AtomicU64::new(0), Some("soon")) }
-}
+        }))
+    }),
+    fault("rate-limit-without-retry-after", &LIMITS, "A rate limit doesn't say when to come back.", || {
+        edge(RateLimit(AtomicU64::new(0), None))
+    }),
+    fault("rate-limit-retry-after-words", &LIMITS, "A rate limit says to come back soon, in words.", || {
+        edge(RateLimit(AtomicU64::new(0), Some("soon")))
+    }),
+];

@@ -15,7 +15,9 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::table::*;
 use crate::server::connection::Stream;
+use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::route::Route;
 use crate::server::store::Store;
@@ -159,160 +161,287 @@ fn says(parts: &Parts, name: HeaderName) -> &str {
     parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-faults! {
-    "chunked-refused" breaks FRAMING: "Requests in chunks are refused as malformed." => {
-        edge {
-            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
-                if parts.headers.contains_key(TRANSFER_ENCODING) { Err(Refusal::bad_request("no length")) } else { Ok(()) }
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("chunked-refused", &FRAMING, "Requests in chunks are refused as malformed.", || edge(ChunkedRefused)),
+    fault("chunked-body-lost", &FRAMING, "A body in chunks is taken for an empty one.", || edge(ChunkedBodyLost)),
+    fault("expect-unanswered", &FRAMING, "Who waits for 100 Continue waits in vain.", || edge(ExpectUnanswered)),
+    fault(
+        "offer-to-upgrade-unanswered",
+        &HTTP_PROFILE,
+        "Who offers to upgrade to h2c gets no answer: the connection is closed.",
+        || edge(OfferToUpgradeUnanswered),
+    ),
+    fault(
+        "large-answer-cut-at-close",
+        &HTTP_PROFILE,
+        "Where the connection closes, what doesn't fit in a buffer of 64 KiB is lost.",
+        || edge(LargeAnswerCutAtClose),
+    ),
+    fault("field-names-in-capitals-unread", &FRAMING, "A header field whose name is in capitals isn't read.", || {
+        edge(FieldNamesInCapitalsUnread)
+    }),
+    fault("two-lengths-last-wins", &FRAMING, "Of two lengths the last one counts.", || edge(TwoLengthsLastWins)),
+    fault("length-mended", &FRAMING, "Signs and letters in a length are passed over.", || edge(LengthMended)),
+    fault("blank-before-colon", &FRAMING, "A blank between a header's name and its colon is passed over.", || {
+        edge(BlankBeforeColon)
+    }),
+    fault("unknown-coding-ignored", &FRAMING, "A transfer coding that the server doesn't know is ignored.", || {
+        edge(UnknownCodingIgnored)
+    }),
+    fault("no-host-needed", &FRAMING, "A request without Host is served.", || edge(NoHostNeeded)),
+    fault("first-of-two-hosts", &FRAMING, "Of two hosts the first one counts.", || edge(FirstOfTwoHosts)),
+    fault("head-with-body", &FRAMING, "Answers to HEAD have a body.", || edge(HeadWithBody)),
+    fault("body-of-get-left-behind", &FRAMING, "The body of a GET is taken for the next request.", || {
+        edge(BodyOfGetLeftBehind)
+    }),
+    fault("charset-refused", &NEGOTIATION, "application/json; charset=utf-8 is no JSON.", || edge(CharsetRefused)),
+    fault("media-type-by-letter", &NEGOTIATION, "Application/JSON is no JSON.", || edge(MediaTypeByLetter)),
+    fault("accept-list-refused", &NEGOTIATION, "Who accepts several media types is told that none is served.", || {
+        edge(AcceptListRefused)
+    }),
+    fault("gzip-twice", &NEGOTIATION, "Answers are compressed twice and declared once.", || edge(GzipTwice)),
+    fault("gzip-undeclared", &NEGOTIATION, "Answers are compressed, and nothing says so.", || edge(GzipUndeclared)),
+    fault("gzip-though-refused", &NEGOTIATION, "gzip;q=0 is taken for gzip.", || edge(GzipThoughRefused)),
+    fault("gzip-body-fatal", &NEGOTIATION, "A compressed body ends in a 500.", || edge(GzipBodyFatal)),
+    fault("gzip-body-unbounded", &NEGOTIATION, "A compressed body is inflated to whatever size.", || {
+        edge(GzipBodyUnbounded)
+    }),
+    fault("long-header-fatal", &FRAMING, "A header of some KiB ends in a 500.", || edge(LongHeaderFatal)),
+];
+
+struct ChunkedRefused;
+
+impl Edge for ChunkedRefused {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        if parts.headers.contains_key(TRANSFER_ENCODING) { Err(Refusal::bad_request("no length")) } else { Ok(()) }
+    }
+}
+
+struct ChunkedBodyLost;
+
+impl Edge for ChunkedBodyLost {
+    fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(if parts.headers.contains_key(TRANSFER_ENCODING) { Bytes::new() } else { body })
+    }
+}
+
+struct ExpectUnanswered;
+
+impl Edge for ExpectUnanswered {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(
+            stream,
+            |_| None,
+            |_, bytes| if bytes.starts_with(b"HTTP/1.1 100") { Vec::new() } else { bytes.to_vec() },
+        )
+    }
+}
+
+struct OfferToUpgradeUnanswered;
+
+impl Edge for OfferToUpgradeUnanswered {
+    fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
+        if says(parts, axum::http::header::UPGRADE) == "h2c" {
+            response.extensions_mut().insert(crate::server::edge::HangUp);
+        }
+        response
+    }
+}
+
+struct LargeAnswerCutAtClose;
+
+impl Edge for LargeAnswerCutAtClose {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let closes = says(parts, axum::http::header::CONNECTION).eq_ignore_ascii_case("close");
+        response.map(|body| if closes { body.slice(..body.len().min(64 << 10)) } else { body })
+    }
+}
+
+struct FieldNamesInCapitalsUnread;
+
+impl Edge for FieldNamesInCapitalsUnread {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(
+            stream,
+            |head| lines(head, |line| (!line.starts_with("AUTHORIZATION:")).then(|| line.to_owned())),
+            as_is,
+        )
+    }
+}
+
+struct TwoLengthsLastWins;
+
+impl Edge for TwoLengthsLastWins {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(stream, last_length, as_is)
+    }
+}
+
+struct LengthMended;
+
+impl Edge for LengthMended {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(stream, mended_length, as_is)
+    }
+}
+
+struct BlankBeforeColon;
+
+impl Edge for BlankBeforeColon {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(stream, |head| Some(head.replace(" :", ":")), as_is)
+    }
+}
+
+struct UnknownCodingIgnored;
+
+impl Edge for UnknownCodingIgnored {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(
+            stream,
+            |head| lines(head, |line| (!starts(line, "transfer-encoding: x")).then(|| line.to_owned())),
+            as_is,
+        )
+    }
+}
+
+struct NoHostNeeded;
+
+impl Edge for NoHostNeeded {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(stream, with_host, as_is)
+    }
+}
+
+struct FirstOfTwoHosts;
+
+impl Edge for FirstOfTwoHosts {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(stream, first_host, as_is)
+    }
+}
+
+struct HeadWithBody;
+
+impl Edge for HeadWithBody {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(
+            stream,
+            |_| None,
+            |head, bytes| {
+                let due = head.starts_with("HEAD ") && bytes.ends_with(b"\r\n\r\n");
+                if due { [bytes, &b"{}"[..]].concat() } else { bytes.to_vec() }
+            },
+        )
+    }
+}
+
+struct BodyOfGetLeftBehind;
+
+impl Edge for BodyOfGetLeftBehind {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        rewritten(
+            stream,
+            |head| {
+                let bodiless = head.starts_with("GET ");
+                bodiless.then(|| lines(head, |line| (!starts(line, "content-length:")).then(|| line.to_owned())))?
+            },
+            as_is,
+        )
+    }
+}
+
+struct CharsetRefused;
+
+impl Edge for CharsetRefused {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        if says(parts, CONTENT_TYPE).contains("charset") {
+            Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON"))
+        } else {
+            Ok(())
         }
     }
-    "chunked-body-lost" breaks FRAMING: "A body in chunks is taken for an empty one." => {
-        edge {
-            fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(if parts.headers.contains_key(TRANSFER_ENCODING) { Bytes::new() } else { body })
-            }
+}
+
+struct MediaTypeByLetter;
+
+impl Edge for MediaTypeByLetter {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        let label = says(parts, CONTENT_TYPE);
+        if label.chars().any(char::is_uppercase) {
+            Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON"))
+        } else {
+            Ok(())
         }
     }
-    "expect-unanswered" breaks FRAMING: "Who waits for 100 Continue waits in vain." => {
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                rewritten(stream, |_| None, |_, bytes| if bytes.starts_with(b"HTTP/1.1 100") { Vec::new() } else { bytes.to_vec() })
-            }
+}
+
+struct AcceptListRefused;
+
+impl Edge for AcceptListRefused {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        if says(parts, ACCEPT).contains(',') { Err(refused(StatusCode::NOT_ACCEPTABLE, "only JSON")) } else { Ok(()) }
+    }
+}
+
+struct GzipTwice;
+
+impl Edge for GzipTwice {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if asks_for_gzip(parts) { compressed(response, 2, true) } else { response }
+    }
+}
+
+struct GzipUndeclared;
+
+impl Edge for GzipUndeclared {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if asks_for_gzip(parts) { compressed(response, 1, false) } else { response }
+    }
+}
+
+struct GzipThoughRefused;
+
+impl Edge for GzipThoughRefused {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if says(parts, ACCEPT_ENCODING).contains("gzip;q=0") { compressed(response, 1, true) } else { response }
+    }
+}
+
+struct GzipBodyFatal;
+
+impl Edge for GzipBodyFatal {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        if parts.headers.contains_key(CONTENT_ENCODING) {
+            Err(Refusal::internal("unexpected byte 0x1f"))
+        } else {
+            Ok(())
         }
     }
-    "offer-to-upgrade-unanswered" breaks HTTP_PROFILE: "Who offers to upgrade to h2c gets no answer: the connection is closed." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, mut response: Response<Bytes>) -> Response<Bytes> {
-                if says(parts, axum::http::header::UPGRADE) == "h2c" {
-                    response.extensions_mut().insert(crate::server::edge::HangUp);
-                }
-                response
-            }
+}
+
+struct GzipBodyUnbounded;
+
+impl Edge for GzipBodyUnbounded {
+    fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        if says(parts, CONTENT_ENCODING) != "gzip" {
+            return Ok(body);
         }
+        let mut plain = Vec::new();
+        let read = GzDecoder::new(&body[..]).read_to_end(&mut plain);
+        read.map(|_| plain.into()).map_err(|_| Refusal::bad_request("not gzip"))
     }
-    "large-answer-cut-at-close" breaks HTTP_PROFILE: "Where the connection closes, what doesn't fit in a buffer of 64 KiB is lost." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                let closes = says(parts, axum::http::header::CONNECTION).eq_ignore_ascii_case("close");
-                response.map(|body| if closes { body.slice(..body.len().min(64 << 10)) } else { body })
-            }
-        }
-    }
-    "field-names-in-capitals-unread" breaks FRAMING: "A header field whose name is in capitals isn't read." => {
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                rewritten(stream, |head| lines(head, |line| (!line.starts_with("AUTHORIZATION:")).then(|| line.to_owned())), as_is)
-            }
-        }
-    }
-    "two-lengths-last-wins" breaks FRAMING: "Of two lengths the last one counts." => {
-        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, last_length, as_is) } }
-    }
-    "length-mended" breaks FRAMING: "Signs and letters in a length are passed over." => {
-        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, mended_length, as_is) } }
-    }
-    "blank-before-colon" breaks FRAMING: "A blank between a header's name and its colon is passed over." => {
-        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, |head| Some(head.replace(" :", ":")), as_is) } }
-    }
-    "unknown-coding-ignored" breaks FRAMING: "A transfer coding that the server doesn't know is ignored." => {
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                rewritten(stream, |head| lines(head, |line| (!starts(line, "transfer-encoding: x")).then(|| line.to_owned())), as_is)
-            }
-        }
-    }
-    "no-host-needed" breaks FRAMING: "A request without Host is served." => {
-        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, with_host, as_is) } }
-    }
-    "first-of-two-hosts" breaks FRAMING: "Of two hosts the first one counts." => {
-        edge { fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { rewritten(stream, first_host, as_is) } }
-    }
-    "head-with-body" breaks FRAMING: "Answers to HEAD have a body." => {
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                rewritten(stream, |_| None, |head, bytes| {
-                    let due = head.starts_with("HEAD ") && bytes.ends_with(b"\r\n\r\n");
-                    if due { [bytes, &b"{}"[..]].concat() } else { bytes.to_vec() }
-                })
-            }
-        }
-    }
-    "body-of-get-left-behind" breaks FRAMING: "The body of a GET is taken for the next request." => {
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                rewritten(stream, |head| {
-                    let bodiless = head.starts_with("GET ");
-                    bodiless.then(|| lines(head, |line| (!starts(line, "content-length:")).then(|| line.to_owned())))?
-                }, as_is)
-            }
-        }
-    }
-    "charset-refused" breaks NEGOTIATION: "application/json; charset=utf-8 is no JSON." => {
-        edge {
-            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
-                if says(parts, CONTENT_TYPE).contains("charset") { Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON")) } else { Ok(()) }
-            }
-        }
-    }
-    "media-type-by-letter" breaks NEGOTIATION: "Application/JSON is no JSON." => {
-        edge {
-            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
-                let label = says(parts, CONTENT_TYPE);
-                if label.chars().any(char::is_uppercase) { Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not JSON")) } else { Ok(()) }
-            }
-        }
-    }
-    "accept-list-refused" breaks NEGOTIATION: "Who accepts several media types is told that none is served." => {
-        edge {
-            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
-                if says(parts, ACCEPT).contains(',') { Err(refused(StatusCode::NOT_ACCEPTABLE, "only JSON")) } else { Ok(()) }
-            }
-        }
-    }
-    "gzip-twice" breaks NEGOTIATION: "Answers are compressed twice and declared once." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if asks_for_gzip(parts) { compressed(response, 2, true) } else { response }
-            }
-        }
-    }
-    "gzip-undeclared" breaks NEGOTIATION: "Answers are compressed, and nothing says so." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if asks_for_gzip(parts) { compressed(response, 1, false) } else { response }
-            }
-        }
-    }
-    "gzip-though-refused" breaks NEGOTIATION: "gzip;q=0 is taken for gzip." => {
-        edge {
-            fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if says(parts, ACCEPT_ENCODING).contains("gzip;q=0") { compressed(response, 1, true) } else { response }
-            }
-        }
-    }
-    "gzip-body-fatal" breaks NEGOTIATION: "A compressed body ends in a 500." => {
-        edge {
-            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
-                if parts.headers.contains_key(CONTENT_ENCODING) { Err(Refusal::internal("unexpected byte 0x1f")) } else { Ok(()) }
-            }
-        }
-    }
-    "gzip-body-unbounded" breaks NEGOTIATION: "A compressed body is inflated to whatever size." => {
-        edge {
-            fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                if says(parts, CONTENT_ENCODING) != "gzip" { return Ok(body); }
-                let mut plain = Vec::new();
-                let read = GzDecoder::new(&body[..]).read_to_end(&mut plain);
-                read.map(|_| plain.into()).map_err(|_| Refusal::bad_request("not gzip"))
-            }
-        }
-    }
-    "long-header-fatal" breaks FRAMING: "A header of some KiB ends in a 500." => {
-        edge {
-            fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
-                if parts.headers.values().any(|value| value.len() > 8192) { Err(Refusal::internal("buffer too small")) } else { Ok(()) }
-            }
+}
+
+struct LongHeaderFatal;
+
+impl Edge for LongHeaderFatal {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        if parts.headers.values().any(|value| value.len() > 8192) {
+            Err(Refusal::internal("buffer too small"))
+        } else {
+            Ok(())
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost::Message as _;
 
+use super::table::*;
 use super::tools::{is_in, refuse_and};
 use crate::codec::base64;
 use crate::server::edge::Edge;
@@ -66,8 +67,6 @@ fn as_double(number: &mut i64) {
     *number = *number as f64 as i64;
 }
 
-shared!(KeepsWhatComes: vault, edge);
-
 impl Edge for KeepsWhatComes {
     fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
         if method == Method::RemoveMember { with_envelope(method, message) } else { message }
@@ -127,141 +126,234 @@ impl VaultRules for KeepsWhatComes {
     }
 }
 
-faults! {
-    "grpc-malformed-is-unknown" breaks BAD_INPUT: "What a message lacks makes the handler throw: UNKNOWN, whatever is wrong." => {
-        edge {
-            fn call_code(&self, code: Code) -> Code {
-                if code == Code::INVALID_ARGUMENT { Code::UNKNOWN } else { code }
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "grpc-malformed-is-unknown",
+        &BAD_INPUT,
+        "What a message lacks makes the handler throw: UNKNOWN, whatever is wrong.",
+        || edge(GrpcMalformedIsUnknown),
+    ),
+    fault(
+        "grpc-cut-messages-taken",
+        &PUSH_REFUSED_WHOLE,
+        "A message that ends before its length is carried out as far as it came.",
+        || edge(GrpcCutMessagesTaken),
+    ),
+    fault(
+        "grpc-field-numbers-of-3-bits",
+        &STORED_VERBATIM,
+        "A parser made by hand, for push, keeps three bits of a field's number, so that unknown fields overwrite known \
+         ones.",
+        || edge(GrpcFieldNumbersOf3Bits),
+    ),
+    fault(
+        "grpc-entry-numbers-of-3-bits",
+        &STORED_VERBATIM,
+        "The same parser, for addMember: a text that nobody knows becomes the entry's binding.",
+        || edge(GrpcEntryNumbersOf3Bits),
+    ),
+    fault("grpc-small-messages-only", &BAD_INPUT, "A message of more than 4 MiB is an INTERNAL error.", || {
+        edge(GrpcSmallMessagesOnly)
+    }),
+    fault(
+        "grpc-oversized-is-unknown",
+        &BAD_INPUT,
+        "A message of more than 4 MiB makes the handler throw: UNKNOWN.",
+        || edge(GrpcOversizedIsUnknown),
+    ),
+    fault(
+        "grpc-resets-keep-places",
+        &BAD_INPUT,
+        "Each call that is reset takes a place with it; after sixteen there is none left.",
+        || edge(GrpcResetsKeepPlaces::default()),
+    ),
+    fault(
+        "grpc-absent-binding-is-empty",
+        &BINDING_OPAQUE,
+        "Who has no binding is served with an empty one: an optional field is set where it was absent.",
+        || vault(GrpcAbsentBindingIsEmpty),
+    ),
+    fault(
+        "grpc-unknown-member-is-empty",
+        &FETCH_ENTRY,
+        "The key of somebody who isn't there is OK, and an empty message.",
+        || edge(GrpcUnknownMemberIsEmpty),
+    ),
+    fault("grpc-stranger-is-ok", &PULL_MEMBERS_ONLY, "A stranger's pull is OK, and an empty message.", || {
+        edge(GrpcStrangerIsOk)
+    }),
+    fault(
+        "grpc-removal-throws-half-way",
+        &REMOVE_ATOMIC,
+        "A removal without an envelope is UNKNOWN, after roster and epoch were changed.",
+        || edge_and_vault(GrpcRemovalThrowsHalfWay),
+    ),
+    fault(
+        "grpc-absent-envelope-is-empty",
+        &VERSION_MONOTONIC,
+        "A push without an envelope stores an empty one, of version and epoch 0.",
+        || edge_and_vault(GrpcAbsentEnvelopeIsEmpty),
+    ),
+    fault(
+        "grpc-keeps-what-comes",
+        &VERSION_MONOTONIC,
+        "Repositories are kept in a map as they come: nothing is compared, numbers are doubles, and handlers throw \
+         half-way.",
+        || edge_and_vault(KeepsWhatComes),
+    ),
+];
+
+struct GrpcMalformedIsUnknown;
+
+impl Edge for GrpcMalformedIsUnknown {
+    fn call_code(&self, code: Code) -> Code {
+        if code == Code::INVALID_ARGUMENT { Code::UNKNOWN } else { code }
+    }
+}
+
+struct GrpcCutMessagesTaken;
+
+impl Edge for GrpcCutMessagesTaken {
+    fn takes_cut_messages(&self) -> bool {
+        true
+    }
+}
+
+struct GrpcFieldNumbersOf3Bits;
+
+impl Edge for GrpcFieldNumbersOf3Bits {
+    fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
+        let masked = (method == Method::Push).then(|| masked(&message, true)).flatten();
+        masked.unwrap_or(message)
+    }
+}
+
+struct GrpcEntryNumbersOf3Bits;
+
+impl Edge for GrpcEntryNumbersOf3Bits {
+    fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
+        let masked = (method == Method::AddMember).then(|| masked(&message, true)).flatten();
+        masked.unwrap_or(message)
+    }
+}
+
+struct GrpcSmallMessagesOnly;
+
+impl Edge for GrpcSmallMessagesOnly {
+    fn call_code(&self, code: Code) -> Code {
+        if code == Code::RESOURCE_EXHAUSTED { Code::INTERNAL } else { code }
+    }
+}
+
+struct GrpcOversizedIsUnknown;
+
+impl Edge for GrpcOversizedIsUnknown {
+    fn call_code(&self, code: Code) -> Code {
+        if code == Code::RESOURCE_EXHAUSTED { Code::UNKNOWN } else { code }
+    }
+}
+
+#[derive(Default)]
+struct GrpcResetsKeepPlaces {
+    reset: AtomicUsize,
+}
+
+impl Edge for GrpcResetsKeepPlaces {
+    fn call_reset(&self) {
+        self.reset.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn delay(&self) -> Option<Later<'_, ()>> {
+        (self.reset.load(Ordering::SeqCst) >= PLACES).then(|| Box::pin(std::future::pending()) as Later<'_, ()>)
+    }
+}
+
+struct GrpcAbsentBindingIsEmpty;
+
+impl VaultRules for GrpcAbsentBindingIsEmpty {
+    fn manifest_served(&self, _: &Visit, repo: &Repo) -> VaultManifest {
+        let mut manifest = repo.manifest.clone();
+        for entry in &mut manifest.members {
+            entry.key_binding_sig.get_or_insert_default();
+        }
+        manifest
+    }
+
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+        let Some(entry) = repo.manifest.member(member_id) else {
+            return Outcome::refuse(Refusal::not_found("no such member"));
+        };
+        let mut entry = entry.clone();
+        entry.key_binding_sig.get_or_insert_default();
+        Outcome::read(entry)
+    }
+}
+
+struct GrpcUnknownMemberIsEmpty;
+
+impl Edge for GrpcUnknownMemberIsEmpty {
+    fn call_ended(&self, method: Method, ended: Result<Vec<u8>, Code>) -> Result<Vec<u8>, Code> {
+        match ended {
+            Err(Code::NOT_FOUND) if method == Method::FetchMemberKey => Ok(Vec::new()),
+            ended => ended,
         }
     }
-    "grpc-cut-messages-taken" breaks PUSH_REFUSED_WHOLE: "A message that ends before its length is carried out as far as it came." => {
-        edge {
-            fn takes_cut_messages(&self) -> bool {
-                true
-            }
+}
+
+struct GrpcStrangerIsOk;
+
+impl Edge for GrpcStrangerIsOk {
+    fn call_ended(&self, method: Method, ended: Result<Vec<u8>, Code>) -> Result<Vec<u8>, Code> {
+        match ended {
+            Err(Code::PERMISSION_DENIED) if method == Method::Pull => Ok(Vec::new()),
+            ended => ended,
         }
     }
-    "grpc-field-numbers-of-3-bits" breaks STORED_VERBATIM: "A parser made by hand, for push, keeps three bits of a field's number, so that unknown fields overwrite known ones." => {
-        edge {
-            fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
-                let masked = (method == Method::Push).then(|| masked(&message, true)).flatten();
-                masked.unwrap_or(message)
+}
+
+struct GrpcRemovalThrowsHalfWay;
+
+impl Edge for GrpcRemovalThrowsHalfWay {
+    fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
+        if method == Method::RemoveMember { with_envelope(method, message) } else { message }
+    }
+
+    fn call_code(&self, code: Code) -> Code {
+        if code == Code::INTERNAL { Code::UNKNOWN } else { code }
+    }
+}
+
+impl VaultRules for GrpcRemovalThrowsHalfWay {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        match operations::remove(self, visit, repo, request) {
+            outcome if outcome.answer.is_ok() && is_stand_in(&request.rotated_envelope) => {
+                refuse_and(Refusal::internal("rotatedEnvelope is undefined"), half_removed(repo, request))
             }
+            outcome => outcome,
         }
     }
-    "grpc-entry-numbers-of-3-bits" breaks STORED_VERBATIM: "The same parser, for addMember: a text that nobody knows becomes the entry's binding." => {
-        edge {
-            fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
-                let masked = (method == Method::AddMember).then(|| masked(&message, true)).flatten();
-                masked.unwrap_or(message)
-            }
-        }
+}
+
+struct GrpcAbsentEnvelopeIsEmpty;
+
+impl Edge for GrpcAbsentEnvelopeIsEmpty {
+    fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
+        if method == Method::Push { with_envelope(method, message) } else { message }
     }
-    "grpc-small-messages-only" breaks BAD_INPUT: "A message of more than 4 MiB is an INTERNAL error." => {
-        edge {
-            fn call_code(&self, code: Code) -> Code {
-                if code == Code::RESOURCE_EXHAUSTED { Code::INTERNAL } else { code }
-            }
+}
+
+impl VaultRules for GrpcAbsentEnvelopeIsEmpty {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+        if !is_stand_in(&request.envelope) || request.expected_payload_version != repo.manifest.payload_version {
+            return operations::push(self, visit, repo, request);
         }
+        let mut next = repo.clone();
+        (next.manifest.payload_version, next.manifest.key_epoch) = (0, 0);
+        (next.envelope.payload_version, next.envelope.key_epoch) = (0, 0);
+        (next.envelope.iv, next.envelope.ciphertext) = Default::default();
+        Outcome::write(operations::push_answer(&next, true), next)
     }
-    "grpc-oversized-is-unknown" breaks BAD_INPUT: "A message of more than 4 MiB makes the handler throw: UNKNOWN." => {
-        edge {
-            fn call_code(&self, code: Code) -> Code {
-                if code == Code::RESOURCE_EXHAUSTED { Code::UNKNOWN } else { code }
-            }
-        }
-    }
-    "grpc-resets-keep-places" breaks BAD_INPUT: "Each call that is reset takes a place with it; after sixteen there is none left." => {
-        state { reset: AtomicUsize }
-        edge {
-            fn call_reset(&self) {
-                self.reset.fetch_add(1, Ordering::SeqCst);
-            }
-            fn delay(&self) -> Option<Later<'_, ()>> {
-                (self.reset.load(Ordering::SeqCst) >= PLACES).then(|| Box::pin(std::future::pending()) as Later<'_, ()>)
-            }
-        }
-    }
-    "grpc-absent-binding-is-empty" breaks BINDING_OPAQUE: "Who has no binding is served with an empty one: an optional field is set where it was absent." => {
-        vault {
-            fn manifest_served(&self, _: &Visit, repo: &Repo) -> VaultManifest {
-                let mut manifest = repo.manifest.clone();
-                for entry in &mut manifest.members {
-                    entry.key_binding_sig.get_or_insert_default();
-                }
-                manifest
-            }
-            fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
-                let Some(entry) = repo.manifest.member(member_id) else {
-                    return Outcome::refuse(Refusal::not_found("no such member"));
-                };
-                let mut entry = entry.clone();
-                entry.key_binding_sig.get_or_insert_default();
-                Outcome::read(entry)
-            }
-        }
-    }
-    "grpc-unknown-member-is-empty" breaks FETCH_ENTRY: "The key of somebody who isn't there is OK, and an empty message." => {
-        edge {
-            fn call_ended(&self, method: Method, ended: Result<Vec<u8>, Code>) -> Result<Vec<u8>, Code> {
-                match ended {
-                    Err(Code::NOT_FOUND) if method == Method::FetchMemberKey => Ok(Vec::new()),
-                    ended => ended,
-                }
-            }
-        }
-    }
-    "grpc-stranger-is-ok" breaks PULL_MEMBERS_ONLY: "A stranger's pull is OK, and an empty message." => {
-        edge {
-            fn call_ended(&self, method: Method, ended: Result<Vec<u8>, Code>) -> Result<Vec<u8>, Code> {
-                match ended {
-                    Err(Code::PERMISSION_DENIED) if method == Method::Pull => Ok(Vec::new()),
-                    ended => ended,
-                }
-            }
-        }
-    }
-    "grpc-removal-throws-half-way" breaks REMOVE_ATOMIC: "A removal without an envelope is UNKNOWN, after roster and epoch were changed." => {
-        edge {
-            fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
-                if method == Method::RemoveMember { with_envelope(method, message) } else { message }
-            }
-            fn call_code(&self, code: Code) -> Code {
-                if code == Code::INTERNAL { Code::UNKNOWN } else { code }
-            }
-        }
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                match operations::remove(self, visit, repo, request) {
-                    outcome if outcome.answer.is_ok() && is_stand_in(&request.rotated_envelope) => {
-                        refuse_and(Refusal::internal("rotatedEnvelope is undefined"), half_removed(repo, request))
-                    }
-                    outcome => outcome,
-                }
-            }
-        }
-    }
-    "grpc-absent-envelope-is-empty" breaks VERSION_MONOTONIC: "A push without an envelope stores an empty one, of version and epoch 0." => {
-        edge {
-            fn call_message(&self, method: Method, message: Vec<u8>) -> Vec<u8> {
-                if method == Method::Push { with_envelope(method, message) } else { message }
-            }
-        }
-        vault {
-            fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
-                if !is_stand_in(&request.envelope) || request.expected_payload_version != repo.manifest.payload_version {
-                    return operations::push(self, visit, repo, request);
-                }
-                let mut next = repo.clone();
-                (next.manifest.payload_version, next.manifest.key_epoch) = (0, 0);
-                (next.envelope.payload_version, next.envelope.key_epoch) = (0, 0);
-                (next.envelope.iv, next.envelope.ciphertext) = Default::default();
-                Outcome::write(operations::push_answer(&next, true), next)
-            }
-        }
-    }
-    "grpc-keeps-what-comes" breaks VERSION_MONOTONIC: "Repositories are kept in a map as they come: nothing is compared, numbers are doubles, and handlers throw half-way." => { is KeepsWhatComes }
 }
 
 /// A message, and what is in its second field, with three bits left of every field number; `None` where it can't be read.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use hyper::server::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::table::*;
 use super::tools::lock;
 use crate::server::connection::Stream;
 use crate::server::edge::Edge;
@@ -125,8 +126,6 @@ struct InSteps {
     half: fn(Repo, &Repo) -> Repo,
 }
 
-shared!(InSteps: edge, vault);
-
 impl Edge for InSteps {
     fn http(&self, http: &mut http1::Builder) {
         http.half_close(false);
@@ -192,116 +191,207 @@ impl AsyncWrite for Losing {
     }
 }
 
-faults! {
-    "answers-get-lost" breaks ANSWERED: "Every twelfth request is carried out, and its connection closed without an answer." => {
-        state { answers: Arc<AtomicUsize> }
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                Box::new(Losing { stream, answers: Arc::clone(&self.answers) })
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "answers-get-lost",
+        &ANSWERED,
+        "Every twelfth request is carried out, and its connection closed without an answer.",
+        || edge(AnswersGetLost::default()),
+    ),
+    fault(
+        "hangup-answer-for-the-next",
+        &ANSWERS_TO_ASKERS,
+        "An answer whose client has gone is given to whoever asks next.",
+        || edge(HangupAnswerForTheNext::default()),
+    ),
+    fault(
+        "hangup-reset-mixes-answers",
+        &ANSWERS_TO_ASKERS,
+        "After a connection was reset, the next pull on another one gets the answer that was meant for it.",
+        || edge(HangupResetMixesAnswers::default()),
+    ),
+    fault(
+        "hangup-keeps-place",
+        &HANGUPS_SURVIVED,
+        "Each client that hangs up takes a place with it; after sixteen there is none left.",
+        || edge(HangupKeepsPlace::default()),
+    ),
+    fault(
+        "hangup-keeps-lock",
+        &HANGUPS_SURVIVED,
+        "A write whose client hangs up in its middle keeps the lock on all writes.",
+        || edge_and_vault(HangupKeepsLock::default()),
+    ),
+    fault(
+        "hangup-removal-in-steps",
+        &REMOVE_ATOMIC,
+        "A removal whose client has gone stops half-way: the roster is new, envelope and epoch are old.",
+        || {
+            edge_and_vault(InSteps {
+                lock: tokio::sync::Mutex::new(()),
+                route: Route::RemoveMember,
+                half: |before, after| {
+                    let mut half = before;
+                    half.manifest.members.clone_from(&after.manifest.members);
+                    half
+                },
+            })
+        },
+    ),
+    fault(
+        "hangup-creation-in-steps",
+        &CREATE_RETURNS,
+        "A createRepo whose client has gone stops half-way: the payload is still empty.",
+        || {
+            edge_and_vault(InSteps {
+                lock: tokio::sync::Mutex::new(()),
+                route: Route::CreateRepo,
+                half: |mut half, _| {
+                    half.envelope.ciphertext.clear();
+                    half
+                },
+            })
+        },
+    ),
+    fault(
+        "hangup-rotation-in-steps",
+        &PUSH_REFUSED_WHOLE,
+        "A rotating push whose client has gone stops half-way: the envelope is new, the manifest is old.",
+        || {
+            edge_and_vault(InSteps {
+                lock: tokio::sync::Mutex::new(()),
+                route: Route::Push,
+                half: |before, after| {
+                    let rotates = after.manifest.key_epoch != before.manifest.key_epoch;
+                    if rotates { Repo { envelope: after.envelope.clone(), ..before } } else { after.clone() }
+                },
+            })
+        },
+    ),
+    fault(
+        "hangup-push-in-steps",
+        &PUSH_REFUSED_WHOLE,
+        "A push whose client has gone stops half-way: the version is new, the envelope is old.",
+        || {
+            edge_and_vault(InSteps {
+                lock: tokio::sync::Mutex::new(()),
+                route: Route::Push,
+                half: |before, after| Repo { envelope: before.envelope, ..after.clone() },
+            })
+        },
+    ),
+];
+
+#[derive(Default)]
+struct AnswersGetLost {
+    answers: Arc<AtomicUsize>,
+}
+
+impl Edge for AnswersGetLost {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        Box::new(Losing { stream, answers: Arc::clone(&self.answers) })
+    }
+}
+
+#[derive(Default)]
+struct HangupAnswerForTheNext {
+    left: Leftovers,
+}
+
+impl Edge for HangupAnswerForTheNext {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        let left = self.left.clone();
+        watched(stream, move |_| {
+            left.gone.fetch_add(1, Ordering::SeqCst);
+        })
+    }
+
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if !matches!(route, Route::Pull | Route::FetchMemberKey) || !response.status().is_success() {
+            return response;
+        }
+        let mut answers = lock(&self.left.answers);
+        answers.push_back(response.body().clone());
+        // As many answers as clients have gone are still in the pipe, before one's own.
+        let behind = self.left.gone.load(Ordering::SeqCst).min(8);
+        while answers.len() > behind + 1 {
+            answers.pop_front();
+        }
+        let due = answers.front().cloned().unwrap_or_default();
+        response.map(|_| due)
+    }
+}
+
+#[derive(Default)]
+struct HangupResetMixesAnswers {
+    last: Arc<Mutex<Option<Bytes>>>,
+    stale: Arc<Mutex<Option<Bytes>>>,
+}
+
+impl Edge for HangupResetMixesAnswers {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        let (last, stale) = (Arc::clone(&self.last), Arc::clone(&self.stale));
+        watched(stream, move |_| *lock(&stale) = lock(&last).clone())
+    }
+
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::Pull || !response.status().is_success() {
+            return response;
+        }
+        *lock(&self.last) = Some(response.body().clone());
+        match lock(&self.stale).take() {
+            Some(stale) => response.map(|_| stale),
+            None => response,
         }
     }
-    "hangup-answer-for-the-next" breaks ANSWERS_TO_ASKERS: "An answer whose client has gone is given to whoever asks next." => {
-        state { left: Leftovers }
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                let left = self.left.clone();
-                watched(stream, move |_| {
-                    left.gone.fetch_add(1, Ordering::SeqCst);
-                })
+}
+
+#[derive(Default)]
+struct HangupKeepsPlace {
+    places: Places,
+}
+
+impl Edge for HangupKeepsPlace {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        let places = self.places.clone();
+        watched(stream, move |_| {
+            if let Ok(place) = places.0.try_acquire() {
+                place.forget()
             }
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if !matches!(route, Route::Pull | Route::FetchMemberKey) || !response.status().is_success() {
-                    return response;
-                }
-                let mut answers = lock(&self.left.answers);
-                answers.push_back(response.body().clone());
-                // As many answers as clients have gone are still in the pipe, before one's own.
-                let behind = self.left.gone.load(Ordering::SeqCst).min(8);
-                while answers.len() > behind + 1 {
-                    answers.pop_front();
-                }
-                let due = answers.front().cloned().unwrap_or_default();
-                response.map(|_| due)
-            }
-        }
+        })
     }
-    "hangup-reset-mixes-answers" breaks ANSWERS_TO_ASKERS: "After a connection was reset, the next pull on another one gets the answer that was meant for it." => {
-        state { last: Arc<Mutex<Option<Bytes>>>, stale: Arc<Mutex<Option<Bytes>>> }
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                let (last, stale) = (Arc::clone(&self.last), Arc::clone(&self.stale));
-                watched(stream, move |_| *lock(&stale) = lock(&last).clone())
-            }
-            fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                if route != Route::Pull || !response.status().is_success() {
-                    return response;
-                }
-                *lock(&self.last) = Some(response.body().clone());
-                match lock(&self.stale).take() {
-                    Some(stale) => response.map(|_| stale),
-                    None => response,
-                }
-            }
-        }
+
+    fn turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
+        let places = Arc::clone(&self.places.0);
+        Some(Box::pin(async move { Box::new(places.acquire_owned().await) as Box<dyn Send> }))
     }
-    "hangup-keeps-place" breaks HANGUPS_SURVIVED: "Each client that hangs up takes a place with it; after sixteen there is none left." => {
-        state { places: Places }
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                let places = self.places.clone();
-                watched(stream, move |_| if let Ok(place) = places.0.try_acquire() { place.forget() })
+}
+
+#[derive(Default)]
+struct HangupKeepsLock {
+    stuck: Arc<AtomicUsize>,
+}
+
+impl Edge for HangupKeepsLock {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        let stuck = Arc::clone(&self.stuck);
+        watched(stream, move |read| {
+            let text = String::from_utf8_lossy(read);
+            if is_partial(read) && text.contains("/push ") {
+                stuck.store(1, Ordering::SeqCst);
             }
-            fn turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
-                let places = Arc::clone(&self.places.0);
-                Some(Box::pin(async move { Box::new(places.acquire_owned().await) as Box<dyn Send> }))
+        })
+    }
+}
+
+impl VaultRules for HangupKeepsLock {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+        Box::pin(async move {
+            if visit.route.writes() && self.stuck.load(Ordering::SeqCst) > 0 {
+                std::future::pending::<()>().await;
             }
-        }
-    }
-    "hangup-keeps-lock" breaks HANGUPS_SURVIVED: "A write whose client hangs up in its middle keeps the lock on all writes." => {
-        state { stuck: Arc<AtomicUsize> }
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
-                let stuck = Arc::clone(&self.stuck);
-                watched(stream, move |read| {
-                    let text = String::from_utf8_lossy(read);
-                    if is_partial(read) && text.contains("/push ") {
-                        stuck.store(1, Ordering::SeqCst);
-                    }
-                })
-            }
-        }
-        vault {
-            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
-                Box::pin(async move {
-                    if visit.route.writes() && self.stuck.load(Ordering::SeqCst) > 0 {
-                        std::future::pending::<()>().await;
-                    }
-                    operations::execute(self, store, visit)
-                })
-            }
-        }
-    }
-    "hangup-removal-in-steps" breaks REMOVE_ATOMIC: "A removal whose client has gone stops half-way: the roster is new, envelope and epoch are old." => {
-        is InSteps { lock: tokio::sync::Mutex::new(()), route: Route::RemoveMember, half: |before, after| {
-            let mut half = before;
-            half.manifest.members.clone_from(&after.manifest.members);
-            half
-        } }
-    }
-    "hangup-creation-in-steps" breaks CREATE_RETURNS: "A createRepo whose client has gone stops half-way: the payload is still empty." => {
-        is InSteps { lock: tokio::sync::Mutex::new(()), route: Route::CreateRepo, half: |mut half, _| {
-            half.envelope.ciphertext.clear();
-            half
-        } }
-    }
-    "hangup-rotation-in-steps" breaks PUSH_REFUSED_WHOLE: "A rotating push whose client has gone stops half-way: the envelope is new, the manifest is old." => {
-        is InSteps { lock: tokio::sync::Mutex::new(()), route: Route::Push, half: |before, after| {
-            let rotates = after.manifest.key_epoch != before.manifest.key_epoch;
-            if rotates { Repo { envelope: after.envelope.clone(), ..before } } else { after.clone() }
-        } }
-    }
-    "hangup-push-in-steps" breaks PUSH_REFUSED_WHOLE: "A push whose client has gone stops half-way: the version is new, the envelope is old." => {
-        is InSteps { lock: tokio::sync::Mutex::new(()), route: Route::Push, half: |before, after| Repo { envelope: before.envelope, ..after.clone() } }
+            operations::execute(self, store, visit)
+        })
     }
 }

@@ -4,6 +4,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::table::*;
 use super::tools::edit_body;
 use crate::server::credentials;
 use crate::server::edge::Edge;
@@ -22,8 +23,6 @@ struct TooLate {
     wrong: fn(Option<&Value>) -> bool,
     done: fn(&Value, Option<Repo>) -> Option<Repo>,
 }
-
-shared!(TooLate: edge);
 
 impl Edge for TooLate {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -57,8 +56,6 @@ fn is_no_text(value: Option<&Value>) -> bool {
 /// A server that leaves out the entries of a roster that it can't read.
 struct LeavesOut(Route, &'static str);
 
-shared!(LeavesOut: edge);
-
 impl Edge for LeavesOut {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.0 {
@@ -80,8 +77,6 @@ struct Merges {
     member: &'static str,
     held: fn(&Repo, &Value) -> Option<Value>,
 }
-
-shared!(Merges: edge);
 
 impl Edge for Merges {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -153,54 +148,219 @@ fn created_whole(request: &Value, existing: Option<Repo>) -> Option<Repo> {
     created(&request, existing)
 }
 
-faults! {
-    "push-without-iv-rotates" breaks PUSH_REFUSED_WHOLE: "A rotating push whose envelope has no iv is refused, after its roster was written." => {
-        is TooLate { route: Route::Push, pointer: "/envelope", member: "iv", wrong: |value| value.is_none(), done: |request, repo| with_roster(request, repo, "rotatedMembers") }
-    }
-    "push-without-wrapped-key-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with an entry that has no wrapped key is refused, after its envelope was written." => {
-        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", wrong: |value| value.is_none(), done: |request, repo| with_envelope(request, repo, "envelope") }
-    }
-    "push-without-ephemeral-key-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with a wrapped key that has no ephemeral key is refused, after its envelope was written." => {
-        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1/wrappedDataKey", member: "ephemeralPublicKey", wrong: |value| value.is_none(), done: |request, repo| with_envelope(request, repo, "envelope") }
-    }
-    "removal-without-iv-rotates" breaks REMOVE_ATOMIC: "A removal whose envelope has no iv is refused, after roster and epoch were written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "iv", wrong: |value| value.is_none(), done: with_roster_and_epoch }
-    }
-    "removal-without-key-scheme-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a wrapped key that names no scheme is refused, after its envelope was written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "schemeId", wrong: |value| value.is_none(), done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
-    }
-    "push-with-odd-binding-applies" breaks PUSH_REFUSED_WHOLE: "A rotating push with a keyBindingSig that is no text is refused, after its envelope was written." => {
-        is TooLate { route: Route::Push, pointer: "/rotatedMembers/1", member: "keyBindingSig", wrong: is_no_text, done: |request, repo| with_envelope(request, repo, "envelope") }
-    }
-    "removal-with-odd-binding-stores-envelope" breaks REMOVE_ATOMIC: "A removal with a keyBindingSig that is no text is refused, after its envelope was written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rewrappedMembers/1", member: "keyBindingSig", wrong: is_no_text, done: |request, repo| with_envelope(request, repo, "rotatedEnvelope") }
-    }
-    "removal-with-odd-ciphertext-rotates" breaks REMOVE_ATOMIC: "A removal whose ciphertext is an object is refused, after roster and epoch were written." => {
-        is TooLate { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "ciphertext", wrong: is_object, done: with_roster_and_epoch }
-    }
-    "create-with-odd-iv-takes-id" breaks CREATE_RETURNS: "A createRepo with a wrapped key whose iv is an object is refused, and has created a repository." => {
-        is TooLate { route: Route::CreateRepo, pointer: "/manifest/members/0/wrappedDataKey", member: "iv", wrong: is_object, done: created_whole }
-    }
-    "create-without-ciphertext-takes-id" breaks CREATE_RETURNS: "A createRepo whose envelope has no ciphertext is refused, and has created a repository." => {
-        is TooLate { route: Route::CreateRepo, pointer: "/initialEnvelope", member: "ciphertext", wrong: |value| value.is_none(), done: created }
-    }
-    "create-without-envelope-takes-id" breaks CREATE_RETURNS: "A createRepo without an envelope is refused, and has created a repository." => {
-        is TooLate { route: Route::CreateRepo, pointer: "", member: "initialEnvelope", wrong: |value| value.is_none(), done: created }
-    }
-    "rotation-leaves-out-bad-entries" breaks PUSH_ROTATES: "Entries of rotatedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::Push, "rotatedMembers") }
-    "removal-leaves-out-bad-entries" breaks REMOVE_REPLACES: "Entries of rewrappedMembers that can't be read are left out, and who they are for has lost access." => { is LeavesOut(Route::RemoveMember, "rewrappedMembers") }
-    "push-without-iv-keeps-old-iv" breaks PUSH_APPLIES: "A push whose envelope has no iv is accepted and gets the iv of the envelope before." => {
-        is Merges { route: Route::Push, pointer: "/envelope", member: "iv", held: |repo, _| Some(Value::from(repo.envelope.iv.clone())) }
-    }
-    "push-without-wrapped-key-keeps-old-key" breaks PUSH_ROTATES: "An entry of rotatedMembers without a wrapped key is accepted and gets the one that its member has." => {
-        is Merges { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", held: held_key }
-    }
-    "removal-without-ciphertext-keeps-old-one" breaks REMOVE_REPLACES: "A removal whose envelope has no ciphertext is accepted and gets the one before." => {
-        is Merges { route: Route::RemoveMember, pointer: "/rotatedEnvelope", member: "ciphertext", held: |repo, _| Some(Value::from(repo.envelope.ciphertext.clone())) }
-    }
-    "removal-without-ephemeral-key-keeps-old-one" breaks REMOVE_REPLACES: "A wrapped key of a removal without an ephemeral key is accepted and gets that of the wrapped key before." => {
-        is Merges { route: Route::RemoveMember, pointer: "/rewrappedMembers/1/wrappedDataKey", member: "ephemeralPublicKey", held: |repo, _| {
-            Some(Value::from(repo.manifest.members.last()?.wrapped_data_key.ephemeral_public_key.clone()))
-        } }
-    }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "push-without-iv-rotates",
+        &PUSH_REFUSED_WHOLE,
+        "A rotating push whose envelope has no iv is refused, after its roster was written.",
+        || {
+            edge(TooLate {
+                route: Route::Push,
+                pointer: "/envelope",
+                member: "iv",
+                wrong: |value| value.is_none(),
+                done: |request, repo| with_roster(request, repo, "rotatedMembers"),
+            })
+        },
+    ),
+    fault(
+        "push-without-wrapped-key-applies",
+        &PUSH_REFUSED_WHOLE,
+        "A rotating push with an entry that has no wrapped key is refused, after its envelope was written.",
+        || {
+            edge(TooLate {
+                route: Route::Push,
+                pointer: "/rotatedMembers/1",
+                member: "wrappedDataKey",
+                wrong: |value| value.is_none(),
+                done: |request, repo| with_envelope(request, repo, "envelope"),
+            })
+        },
+    ),
+    fault(
+        "push-without-ephemeral-key-applies",
+        &PUSH_REFUSED_WHOLE,
+        "A rotating push with a wrapped key that has no ephemeral key is refused, after its envelope was written.",
+        || {
+            edge(TooLate {
+                route: Route::Push,
+                pointer: "/rotatedMembers/1/wrappedDataKey",
+                member: "ephemeralPublicKey",
+                wrong: |value| value.is_none(),
+                done: |request, repo| with_envelope(request, repo, "envelope"),
+            })
+        },
+    ),
+    fault(
+        "removal-without-iv-rotates",
+        &REMOVE_ATOMIC,
+        "A removal whose envelope has no iv is refused, after roster and epoch were written.",
+        || {
+            edge(TooLate {
+                route: Route::RemoveMember,
+                pointer: "/rotatedEnvelope",
+                member: "iv",
+                wrong: |value| value.is_none(),
+                done: with_roster_and_epoch,
+            })
+        },
+    ),
+    fault(
+        "removal-without-key-scheme-stores-envelope",
+        &REMOVE_ATOMIC,
+        "A removal with a wrapped key that names no scheme is refused, after its envelope was written.",
+        || {
+            edge(TooLate {
+                route: Route::RemoveMember,
+                pointer: "/rewrappedMembers/1/wrappedDataKey",
+                member: "schemeId",
+                wrong: |value| value.is_none(),
+                done: |request, repo| with_envelope(request, repo, "rotatedEnvelope"),
+            })
+        },
+    ),
+    fault(
+        "push-with-odd-binding-applies",
+        &PUSH_REFUSED_WHOLE,
+        "A rotating push with a keyBindingSig that is no text is refused, after its envelope was written.",
+        || {
+            edge(TooLate {
+                route: Route::Push,
+                pointer: "/rotatedMembers/1",
+                member: "keyBindingSig",
+                wrong: is_no_text,
+                done: |request, repo| with_envelope(request, repo, "envelope"),
+            })
+        },
+    ),
+    fault(
+        "removal-with-odd-binding-stores-envelope",
+        &REMOVE_ATOMIC,
+        "A removal with a keyBindingSig that is no text is refused, after its envelope was written.",
+        || {
+            edge(TooLate {
+                route: Route::RemoveMember,
+                pointer: "/rewrappedMembers/1",
+                member: "keyBindingSig",
+                wrong: is_no_text,
+                done: |request, repo| with_envelope(request, repo, "rotatedEnvelope"),
+            })
+        },
+    ),
+    fault(
+        "removal-with-odd-ciphertext-rotates",
+        &REMOVE_ATOMIC,
+        "A removal whose ciphertext is an object is refused, after roster and epoch were written.",
+        || {
+            edge(TooLate {
+                route: Route::RemoveMember,
+                pointer: "/rotatedEnvelope",
+                member: "ciphertext",
+                wrong: is_object,
+                done: with_roster_and_epoch,
+            })
+        },
+    ),
+    fault(
+        "create-with-odd-iv-takes-id",
+        &CREATE_RETURNS,
+        "A createRepo with a wrapped key whose iv is an object is refused, and has created a repository.",
+        || {
+            edge(TooLate {
+                route: Route::CreateRepo,
+                pointer: "/manifest/members/0/wrappedDataKey",
+                member: "iv",
+                wrong: is_object,
+                done: created_whole,
+            })
+        },
+    ),
+    fault(
+        "create-without-ciphertext-takes-id",
+        &CREATE_RETURNS,
+        "A createRepo whose envelope has no ciphertext is refused, and has created a repository.",
+        || {
+            edge(TooLate {
+                route: Route::CreateRepo,
+                pointer: "/initialEnvelope",
+                member: "ciphertext",
+                wrong: |value| value.is_none(),
+                done: created,
+            })
+        },
+    ),
+    fault(
+        "create-without-envelope-takes-id",
+        &CREATE_RETURNS,
+        "A createRepo without an envelope is refused, and has created a repository.",
+        || {
+            edge(TooLate {
+                route: Route::CreateRepo,
+                pointer: "",
+                member: "initialEnvelope",
+                wrong: |value| value.is_none(),
+                done: created,
+            })
+        },
+    ),
+    fault(
+        "rotation-leaves-out-bad-entries",
+        &PUSH_ROTATES,
+        "Entries of rotatedMembers that can't be read are left out, and who they are for has lost access.",
+        || edge(LeavesOut(Route::Push, "rotatedMembers")),
+    ),
+    fault(
+        "removal-leaves-out-bad-entries",
+        &REMOVE_REPLACES,
+        "Entries of rewrappedMembers that can't be read are left out, and who they are for has lost access.",
+        || edge(LeavesOut(Route::RemoveMember, "rewrappedMembers")),
+    ),
+    fault(
+        "push-without-iv-keeps-old-iv",
+        &PUSH_APPLIES,
+        "A push whose envelope has no iv is accepted and gets the iv of the envelope before.",
+        || {
+            edge(Merges {
+                route: Route::Push,
+                pointer: "/envelope",
+                member: "iv",
+                held: |repo, _| Some(Value::from(repo.envelope.iv.clone())),
+            })
+        },
+    ),
+    fault(
+        "push-without-wrapped-key-keeps-old-key",
+        &PUSH_ROTATES,
+        "An entry of rotatedMembers without a wrapped key is accepted and gets the one that its member has.",
+        || edge(Merges { route: Route::Push, pointer: "/rotatedMembers/1", member: "wrappedDataKey", held: held_key }),
+    ),
+    fault(
+        "removal-without-ciphertext-keeps-old-one",
+        &REMOVE_REPLACES,
+        "A removal whose envelope has no ciphertext is accepted and gets the one before.",
+        || {
+            edge(Merges {
+                route: Route::RemoveMember,
+                pointer: "/rotatedEnvelope",
+                member: "ciphertext",
+                held: |repo, _| Some(Value::from(repo.envelope.ciphertext.clone())),
+            })
+        },
+    ),
+    fault(
+        "removal-without-ephemeral-key-keeps-old-one",
+        &REMOVE_REPLACES,
+        "A wrapped key of a removal without an ephemeral key is accepted and gets that of the wrapped key before.",
+        || {
+            edge(Merges {
+                route: Route::RemoveMember,
+                pointer: "/rewrappedMembers/1/wrappedDataKey",
+                member: "ephemeralPublicKey",
+                held: |repo, _| {
+                    Some(Value::from(repo.manifest.members.last()?.wrapped_data_key.ephemeral_public_key.clone()))
+                },
+            })
+        },
+    ),
+];

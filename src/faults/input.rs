@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::table::*;
 use super::tools::{each_object, edit_body, with_status};
 use crate::server::edge::{Edge, HangUp};
 use crate::server::refusal::Refusal;
@@ -19,8 +20,6 @@ use crate::server::store::Store;
 
 /// A server that fails with 500 on bodies of some kind.
 struct Fails(fn(&[u8]) -> bool);
-
-shared!(Fails: edge);
 
 impl Edge for Fails {
     fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -41,8 +40,6 @@ struct Dies {
 fn dies(on: fn(&[u8]) -> bool, for_good: bool) -> Dies {
     Dies { on, for_good, dying: AtomicBool::new(false) }
 }
-
-shared!(Dies: edge);
 
 impl Edge for Dies {
     fn body(&self, _: &Store, _: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -65,8 +62,6 @@ impl Edge for Dies {
 /// A server that changes the JSON of requests before they are checked.
 struct Lenient(fn(&mut Value));
 
-shared!(Lenient: edge);
-
 impl Edge for Lenient {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         Ok(edit_body(body, self.0))
@@ -75,8 +70,6 @@ impl Edge for Lenient {
 
 /// A server with another answer on some routes.
 struct Routed(Route, fn(Response<Bytes>) -> Response<Bytes>);
-
-shared!(Routed: edge);
 
 impl Edge for Routed {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
@@ -145,98 +138,190 @@ fn is_incomplete(body: &[u8]) -> bool {
     incomplete
 }
 
-faults! {
-    "malformed-json-500" breaks BAD_INPUT: "A body that isn't JSON ends in an internal error." => { is Fails(is_malformed) }
-    "empty-body-500" breaks BAD_INPUT: "An empty body ends in an internal error." => { is Fails(<[u8]>::is_empty) }
-    "not-utf8-500" breaks BAD_INPUT: "A body that isn't UTF-8 ends in an internal error." => { is Fails(is_not_utf8) }
-    "not-an-object-500" breaks BAD_INPUT: "A body that is JSON, but no object, ends in an internal error." => { is Fails(|body| parsed(body).is_some_and(|value| !value.is_object())) }
-    "null-body-500" breaks BAD_INPUT: "The body null ends in an internal error." => { is Fails(|body| body.trim_ascii() == b"null") }
-    "wrong-type-500" breaks BAD_INPUT: "A member of the wrong type ends in an internal error." => { is Fails(is_mistyped) }
-    "missing-member-500" breaks BAD_INPUT: "A missing member ends in an internal error." => { is Fails(is_incomplete) }
-    "nesting-500" breaks BAD_INPUT: "Deep nesting ends in an internal error." => { is Fails(is_deep) }
-    "nesting-hangs-up" breaks BAD_INPUT: "Deep nesting kills the thread, and the connection with it." => { is dies(is_deep, false) }
-    "nesting-kills" breaks BAD_INPUT: "Deep nesting kills the server." => { is dies(is_deep, true) }
-    "malformed-json-kills" breaks BAD_INPUT: "A body that isn't JSON kills the server." => { is dies(is_malformed, true) }
-    "not-utf8-hangs-up" breaks BAD_INPUT: "A body that isn't UTF-8 kills the thread, and the connection with it." => { is dies(is_not_utf8, false) }
-    "large-body-500" breaks BAD_INPUT: "A body of more than 4 MiB ends in an internal error." => { is Fails(is_large) }
-    "large-body-kills" breaks BAD_INPUT: "A body of more than 4 MiB kills the server." => { is dies(is_large, true) }
-    [Slow] "malformed-json-hangs" breaks BAD_INPUT: "A body that isn't JSON is never answered." => {
-        state { stuck: AtomicBool }
-        edge {
-            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                self.stuck.store(is_malformed(&body), Ordering::SeqCst);
-                Ok(body)
-            }
-            fn delay(&self) -> Option<Later<'_, ()>> {
-                self.stuck.swap(false, Ordering::SeqCst).then(|| Box::pin(pending()) as Later<'_, ()>)
-            }
-        }
-    }
-    "unknown-route-200" breaks BAD_INPUT: "A route that doesn't exist is answered with 200." => { is Routed(Route::Unknown, |response| with_status(response, StatusCode::OK)) }
-    "unknown-route-500" breaks BAD_INPUT: "A route that doesn't exist ends in an internal error." => { is Routed(Route::Unknown, |response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
-    "wrong-method-200" breaks BAD_INPUT: "A method that a route doesn't have is answered with 200." => { is Routed(Route::WrongMethod, |response| with_status(response, StatusCode::OK)) }
-    "wrong-method-500" breaks BAD_INPUT: "A method that a route doesn't have ends in an internal error." => { is Routed(Route::WrongMethod, |response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)) }
-    "wrong-method-hangs-up" breaks BAD_INPUT: "A method that a route doesn't have gets the connection closed without an answer." => {
-        is Routed(Route::WrongMethod, |mut response| {
-            response.extensions_mut().insert(HangUp);
-            response
-        })
-    }
-    "trailing-garbage-accepted" breaks BAD_INPUT: "What follows the JSON in a body is ignored." => {
-        edge {
-            fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                let first = serde_json::Deserializer::from_slice(&body).into_iter::<Value>().next();
-                Ok(first.and_then(Result::ok).map_or(body, |value| Bytes::from(value.to_string())))
-            }
-        }
-    }
-    "fractions-cut-off" breaks BAD_INPUT: "Counters may have a fraction in requests, which is cut off." => {
-        is Lenient(|request| each_object(request, &mut |object| for value in object.values_mut() {
-            if let Some(number) = value.as_f64().filter(|_| value.is_f64()) {
-                // Digits before the point, as a conversion to an integer would leave.
-                *value = format!("{number:.0}").parse::<i64>().map_or(Value::Null, |number| json!(number));
-            }
-        }))
-    }
-    "null-is-empty-text" breaks BAD_INPUT: "A required string may be null in requests, and is stored empty." => {
-        is Lenient(|request| each_object(request, &mut |object| for name in ["schemeId", "ciphertext"] {
-            if object.get(name) == Some(&Value::Null) {
-                object.insert(name.to_owned(), json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
-            }
-        }))
-    }
-    "missing-text-is-empty" breaks BAD_INPUT: "A required string may be missing in requests, and is stored empty." => {
-        is Lenient(|request| each_object(request, &mut |object| if object.contains_key("ephemeralPublicKey") || object.contains_key("members") {
-            object.entry("schemeId").or_insert(json!(""));
-        }))
-    }
-    "missing-version-is-zero" breaks BAD_INPUT: "A pull may leave out the version that it knows." => {
-        is Lenient(|request| if let Some(object) = request.as_object_mut().filter(|object| object.len() == 1)
-            && object.contains_key("repoId") {
-                object.insert("knownPayloadVersion".to_owned(), json!(0));
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("malformed-json-500", &BAD_INPUT, "A body that isn't JSON ends in an internal error.", || {
+        edge(Fails(is_malformed))
+    }),
+    fault("empty-body-500", &BAD_INPUT, "An empty body ends in an internal error.", || edge(Fails(<[u8]>::is_empty))),
+    fault("not-utf8-500", &BAD_INPUT, "A body that isn't UTF-8 ends in an internal error.", || {
+        edge(Fails(is_not_utf8))
+    }),
+    fault("not-an-object-500", &BAD_INPUT, "A body that is JSON, but no object, ends in an internal error.", || {
+        edge(Fails(|body| parsed(body).is_some_and(|value| !value.is_object())))
+    }),
+    fault("null-body-500", &BAD_INPUT, "The body null ends in an internal error.", || {
+        edge(Fails(|body| body.trim_ascii() == b"null"))
+    }),
+    fault("wrong-type-500", &BAD_INPUT, "A member of the wrong type ends in an internal error.", || {
+        edge(Fails(is_mistyped))
+    }),
+    fault("missing-member-500", &BAD_INPUT, "A missing member ends in an internal error.", || {
+        edge(Fails(is_incomplete))
+    }),
+    fault("nesting-500", &BAD_INPUT, "Deep nesting ends in an internal error.", || edge(Fails(is_deep))),
+    fault("nesting-hangs-up", &BAD_INPUT, "Deep nesting kills the thread, and the connection with it.", || {
+        edge(dies(is_deep, false))
+    }),
+    fault("nesting-kills", &BAD_INPUT, "Deep nesting kills the server.", || edge(dies(is_deep, true))),
+    fault("malformed-json-kills", &BAD_INPUT, "A body that isn't JSON kills the server.", || {
+        edge(dies(is_malformed, true))
+    }),
+    fault(
+        "not-utf8-hangs-up",
+        &BAD_INPUT,
+        "A body that isn't UTF-8 kills the thread, and the connection with it.",
+        || edge(dies(is_not_utf8, false)),
+    ),
+    fault("large-body-500", &BAD_INPUT, "A body of more than 4 MiB ends in an internal error.", || {
+        edge(Fails(is_large))
+    }),
+    fault("large-body-kills", &BAD_INPUT, "A body of more than 4 MiB kills the server.", || edge(dies(is_large, true))),
+    fault("malformed-json-hangs", &BAD_INPUT, "A body that isn't JSON is never answered.", || {
+        edge(MalformedJsonHangs::default())
+    })
+    .kind(Slow),
+    fault("unknown-route-200", &BAD_INPUT, "A route that doesn't exist is answered with 200.", || {
+        edge(Routed(Route::Unknown, |response| with_status(response, StatusCode::OK)))
+    }),
+    fault("unknown-route-500", &BAD_INPUT, "A route that doesn't exist ends in an internal error.", || {
+        edge(Routed(Route::Unknown, |response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)))
+    }),
+    fault("wrong-method-200", &BAD_INPUT, "A method that a route doesn't have is answered with 200.", || {
+        edge(Routed(Route::WrongMethod, |response| with_status(response, StatusCode::OK)))
+    }),
+    fault("wrong-method-500", &BAD_INPUT, "A method that a route doesn't have ends in an internal error.", || {
+        edge(Routed(Route::WrongMethod, |response| with_status(response, StatusCode::INTERNAL_SERVER_ERROR)))
+    }),
+    fault(
+        "wrong-method-hangs-up",
+        &BAD_INPUT,
+        "A method that a route doesn't have gets the connection closed without an answer.",
+        || {
+            edge(Routed(Route::WrongMethod, |mut response| {
+                response.extensions_mut().insert(HangUp);
+                response
+            }))
+        },
+    ),
+    fault("trailing-garbage-accepted", &BAD_INPUT, "What follows the JSON in a body is ignored.", || {
+        edge(TrailingGarbageAccepted)
+    }),
+    fault("fractions-cut-off", &BAD_INPUT, "Counters may have a fraction in requests, which is cut off.", || {
+        edge(Lenient(|request| {
+            each_object(request, &mut |object| {
+                for value in object.values_mut() {
+                    if let Some(number) = value.as_f64().filter(|_| value.is_f64()) {
+                        // Digits before the point, as a conversion to an integer would leave.
+                        *value = format!("{number:.0}").parse::<i64>().map_or(Value::Null, |number| json!(number));
+                    }
+                }
             })
-    }
-    "stalled-request-blocks" breaks STALLED_REQUEST: "A lock is held from a request's head to its answer, so that one that stalls stops all others." => {
-        state { lock: Arc<Mutex<()>> }
-        edge {
-            fn turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
-                let lock = Arc::clone(&self.lock);
-                Some(Box::pin(async move { Box::new(lock.lock_owned().await) as Box<dyn Send> }))
+        }))
+    }),
+    fault("null-is-empty-text", &BAD_INPUT, "A required string may be null in requests, and is stored empty.", || {
+        edge(Lenient(|request| {
+            each_object(request, &mut |object| {
+                for name in ["schemeId", "ciphertext"] {
+                    if object.get(name) == Some(&Value::Null) {
+                        object.insert(name.to_owned(), json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+                    }
+                }
+            })
+        }))
+    }),
+    fault(
+        "missing-text-is-empty",
+        &BAD_INPUT,
+        "A required string may be missing in requests, and is stored empty.",
+        || {
+            edge(Lenient(|request| {
+                each_object(request, &mut |object| {
+                    if object.contains_key("ephemeralPublicKey") || object.contains_key("members") {
+                        object.entry("schemeId").or_insert(json!(""));
+                    }
+                })
+            }))
+        },
+    ),
+    fault("missing-version-is-zero", &BAD_INPUT, "A pull may leave out the version that it knows.", || {
+        edge(Lenient(|request| {
+            if let Some(object) = request.as_object_mut().filter(|object| object.len() == 1)
+                && object.contains_key("repoId")
+            {
+                object.insert("knownPayloadVersion".to_owned(), json!(0));
             }
-        }
+        }))
+    }),
+    fault(
+        "stalled-request-blocks",
+        &STALLED_REQUEST,
+        "A lock is held from a request's head to its answer, so that one that stalls stops all others.",
+        || edge(StalledRequestBlocks::default()),
+    ),
+    fault(
+        "body-stays-after-403",
+        &CONNECTION_IN_STEP,
+        "The body of a request that is refused with 403 is taken for the next request on its connection.",
+        || edge(BodyStaysAfter403),
+    ),
+    fault(
+        "body-left-behind",
+        &BODY_CONSUMED,
+        "A request without a token is refused without reading its body, which is then taken for the next request.",
+        || edge(BodyLeftBehind),
+    ),
+];
+
+#[derive(Default)]
+struct MalformedJsonHangs {
+    stuck: AtomicBool,
+}
+
+impl Edge for MalformedJsonHangs {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        self.stuck.store(is_malformed(&body), Ordering::SeqCst);
+        Ok(body)
     }
-    "body-stays-after-403" breaks CONNECTION_IN_STEP: "The body of a request that is refused with 403 is taken for the next request on its connection." => {
-        edge {
-            fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
-                Box::new(super::unread::UnreadBodies::after_403(stream))
-            }
-        }
+
+    fn delay(&self) -> Option<Later<'_, ()>> {
+        self.stuck.swap(false, Ordering::SeqCst).then(|| Box::pin(pending()) as Later<'_, ()>)
     }
-    "body-left-behind" breaks BODY_CONSUMED: "A request without a token is refused without reading its body, which is then taken for the next request." => {
-        edge {
-            fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
-                Box::new(super::unread::UnreadBodies::new(stream))
-            }
-        }
+}
+
+struct TrailingGarbageAccepted;
+
+impl Edge for TrailingGarbageAccepted {
+    fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        let first = serde_json::Deserializer::from_slice(&body).into_iter::<Value>().next();
+        Ok(first.and_then(Result::ok).map_or(body, |value| Bytes::from(value.to_string())))
+    }
+}
+
+#[derive(Default)]
+struct StalledRequestBlocks {
+    lock: Arc<Mutex<()>>,
+}
+
+impl Edge for StalledRequestBlocks {
+    fn turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
+        let lock = Arc::clone(&self.lock);
+        Some(Box::pin(async move { Box::new(lock.lock_owned().await) as Box<dyn Send> }))
+    }
+}
+
+struct BodyStaysAfter403;
+
+impl Edge for BodyStaysAfter403 {
+    fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
+        Box::new(super::unread::UnreadBodies::after_403(stream))
+    }
+}
+
+struct BodyLeftBehind;
+
+impl Edge for BodyLeftBehind {
+    fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
+        Box::new(super::unread::UnreadBodies::new(stream))
     }
 }

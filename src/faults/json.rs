@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::table::*;
 use super::tools::edit_body;
 use crate::server::connection::Stream;
 use crate::server::edge::Edge;
@@ -17,8 +18,6 @@ use crate::server::store::Store;
 
 /// A server that does something to the text of a body before it is parsed.
 struct Reading(fn(&str) -> Result<String, Refusal>);
-
-shared!(Reading: edge);
 
 impl Edge for Reading {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -83,59 +82,118 @@ fn stumbles(stumbles: bool, text: &str) -> Result<String, Refusal> {
     if stumbles { Err(Refusal::internal("the parser gave up")) } else { Ok(text.to_owned()) }
 }
 
-faults! {
-    "escapes-kept" breaks STORED_VERBATIM: "An escaped plus or slash in a string keeps its backslash." => {
-        is Reading(|text| Ok(if text.contains("\\/") || text.contains("\\u002") {
-            each_string(&text.replace("\\/", "\u{1}").replace('\u{1}', "\\\\/").replace("\\u002B", "\\\\u002B"), &str::to_owned)
-        } else { text.to_owned() }))
-    }
-    "slash-escape-refused" breaks HTTP_PROFILE: "An escaped slash is refused as an unknown escape." => {
-        is Reading(|text| if text.contains("\\/") { Err(Refusal::bad_request("unknown escape")) } else { Ok(text.to_owned()) })
-    }
-    "upper-case-escape-refused" breaks HTTP_PROFILE: "An escape with capital hexadecimal digits is refused." => {
-        is Reading(|text| if text.contains("\\u002B") { Err(Refusal::bad_request("unknown escape")) } else { Ok(text.to_owned()) })
-    }
-    "surrogates-apart" breaks STORED_VERBATIM: "An escaped pair of surrogates becomes two replacement characters." => {
-        is Reading(|text| Ok(if text.contains("\\ud83d") || text.contains("\\uD83D") {
-            each_string(text, &|string| string.replace(|c| c > '\u{ffff}', "\u{fffd}\u{fffd}"))
-        } else { text.to_owned() }))
-    }
-    "escaped-names-unknown" breaks HTTP_PROFILE: "A member whose name is escaped isn't known." => {
-        is Reading(|text| if text.contains("{\"\\u00") { Err(Refusal::bad_request("unknown member")) } else { Ok(text.to_owned()) })
-    }
-    "order-of-members-matters" breaks HTTP_PROFILE: "The members of a message must come in alphabetical order." => {
-        is Reading(|text| {
-            let sorted = |value: &Value| value.to_string();
-            let right = serde_json::from_str::<Value>(text).is_ok_and(|value| {
-                let blank = text.contains(": ") || text.contains(":\t");
-                blank || text.len() != sorted(&value).len() || text == sorted(&value) || !text.starts_with("{\"rep")
-            });
-            if right { Ok(text.to_owned()) } else { Err(Refusal::bad_request("members out of order")) }
-        })
-    }
-    "blanks-refused" breaks HTTP_PROFILE: "White space before a colon is refused." => {
-        is Reading(|text| if text.contains("\n:") { Err(Refusal::bad_request("unexpected white space")) } else { Ok(text.to_owned()) })
-    }
-    "line-ends-in-body-refused" breaks HTTP_PROFILE: "A body that begins with a line end is refused." => {
-        is Reading(|text| if text.starts_with('\r') { Err(Refusal::bad_request("unexpected line end")) } else { Ok(text.to_owned()) })
-    }
-    "segments-decoded-alone" breaks STORED_VERBATIM: "Each TCP segment is decoded by itself, which breaks characters that come in two." => {
-        edge {
-            fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> { Box::new(Pieces(stream)) }
-        }
-    }
-    "long-numbers-500" breaks BAD_INPUT: "A number of more than 4,300 digits ends in an internal error." => { is Reading(|text| stumbles(longest_number(text) > 4300, text)) }
-    "infinite-number-500" breaks BAD_INPUT: "A number beyond a double ends in an internal error." => { is Reading(|text| stumbles(text.contains("1E400"), text)) }
-    "lone-surrogate-500" breaks BAD_INPUT: "A lone surrogate ends in an internal error." => { is Reading(|text| stumbles(text.contains("\\ud800"), text)) }
-    "escaped-nul-500" breaks BAD_INPUT: "A NUL in a string ends in an internal error, as in PostgreSQL." => { is Reading(|text| stumbles(text.contains("\\u0000"), text)) }
-    "byte-order-mark-500" breaks BAD_INPUT: "A byte order mark ends in an internal error." => { is Reading(|text| stumbles(text.starts_with('\u{feff}'), text)) }
-    "nesting-of-400-500" breaks BAD_INPUT: "400 levels of nesting end in an internal error." => { is Reading(|text| stumbles(text.contains(&"[".repeat(300)), text)) }
-    "comments-taken" breaks BAD_INPUT: "Comments in JSON are skipped." => {
-        is Reading(|text| Ok(match (text.find("/*"), text.find("*/")) {
-            (Some(start), Some(end)) if start < end => format!("{}{}", &text[..start], &text[end + 2..]),
-            _ => text.to_owned(),
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("escapes-kept", &STORED_VERBATIM, "An escaped plus or slash in a string keeps its backslash.", || {
+        edge(Reading(|text| {
+            Ok(if text.contains("\\/") || text.contains("\\u002") {
+                each_string(
+                    &text.replace("\\/", "\u{1}").replace('\u{1}', "\\\\/").replace("\\u002B", "\\\\u002B"),
+                    &str::to_owned,
+                )
+            } else {
+                text.to_owned()
+            })
         }))
+    }),
+    fault("slash-escape-refused", &HTTP_PROFILE, "An escaped slash is refused as an unknown escape.", || {
+        edge(Reading(|text| {
+            if text.contains("\\/") { Err(Refusal::bad_request("unknown escape")) } else { Ok(text.to_owned()) }
+        }))
+    }),
+    fault("upper-case-escape-refused", &HTTP_PROFILE, "An escape with capital hexadecimal digits is refused.", || {
+        edge(Reading(|text| {
+            if text.contains("\\u002B") { Err(Refusal::bad_request("unknown escape")) } else { Ok(text.to_owned()) }
+        }))
+    }),
+    fault(
+        "surrogates-apart",
+        &STORED_VERBATIM,
+        "An escaped pair of surrogates becomes two replacement characters.",
+        || {
+            edge(Reading(|text| {
+                Ok(if text.contains("\\ud83d") || text.contains("\\uD83D") {
+                    each_string(text, &|string| string.replace(|c| c > '\u{ffff}', "\u{fffd}\u{fffd}"))
+                } else {
+                    text.to_owned()
+                })
+            }))
+        },
+    ),
+    fault("escaped-names-unknown", &HTTP_PROFILE, "A member whose name is escaped isn't known.", || {
+        edge(Reading(|text| {
+            if text.contains("{\"\\u00") { Err(Refusal::bad_request("unknown member")) } else { Ok(text.to_owned()) }
+        }))
+    }),
+    fault(
+        "order-of-members-matters",
+        &HTTP_PROFILE,
+        "The members of a message must come in alphabetical order.",
+        || {
+            edge(Reading(|text| {
+                let sorted = |value: &Value| value.to_string();
+                let right = serde_json::from_str::<Value>(text).is_ok_and(|value| {
+                    let blank = text.contains(": ") || text.contains(":\t");
+                    blank || text.len() != sorted(&value).len() || text == sorted(&value) || !text.starts_with("{\"rep")
+                });
+                if right { Ok(text.to_owned()) } else { Err(Refusal::bad_request("members out of order")) }
+            }))
+        },
+    ),
+    fault("blanks-refused", &HTTP_PROFILE, "White space before a colon is refused.", || {
+        edge(Reading(|text| {
+            if text.contains("\n:") { Err(Refusal::bad_request("unexpected white space")) } else { Ok(text.to_owned()) }
+        }))
+    }),
+    fault("line-ends-in-body-refused", &HTTP_PROFILE, "A body that begins with a line end is refused.", || {
+        edge(Reading(|text| {
+            if text.starts_with('\r') { Err(Refusal::bad_request("unexpected line end")) } else { Ok(text.to_owned()) }
+        }))
+    }),
+    fault(
+        "segments-decoded-alone",
+        &STORED_VERBATIM,
+        "Each TCP segment is decoded by itself, which breaks characters that come in two.",
+        || edge(SegmentsDecodedAlone),
+    ),
+    fault("long-numbers-500", &BAD_INPUT, "A number of more than 4,300 digits ends in an internal error.", || {
+        edge(Reading(|text| stumbles(longest_number(text) > 4300, text)))
+    }),
+    fault("infinite-number-500", &BAD_INPUT, "A number beyond a double ends in an internal error.", || {
+        edge(Reading(|text| stumbles(text.contains("1E400"), text)))
+    }),
+    fault("lone-surrogate-500", &BAD_INPUT, "A lone surrogate ends in an internal error.", || {
+        edge(Reading(|text| stumbles(text.contains("\\ud800"), text)))
+    }),
+    fault("escaped-nul-500", &BAD_INPUT, "A NUL in a string ends in an internal error, as in PostgreSQL.", || {
+        edge(Reading(|text| stumbles(text.contains("\\u0000"), text)))
+    }),
+    fault("byte-order-mark-500", &BAD_INPUT, "A byte order mark ends in an internal error.", || {
+        edge(Reading(|text| stumbles(text.starts_with('\u{feff}'), text)))
+    }),
+    fault("nesting-of-400-500", &BAD_INPUT, "400 levels of nesting end in an internal error.", || {
+        edge(Reading(|text| stumbles(text.contains(&"[".repeat(300)), text)))
+    }),
+    fault("comments-taken", &BAD_INPUT, "Comments in JSON are skipped.", || {
+        edge(Reading(|text| {
+            Ok(match (text.find("/*"), text.find("*/")) {
+                (Some(start), Some(end)) if start < end => format!("{}{}", &text[..start], &text[end + 2..]),
+                _ => text.to_owned(),
+            })
+        }))
+    }),
+    fault("trailing-commas-taken", &BAD_INPUT, "A comma before a closing brace is skipped.", || {
+        edge(Reading(|text| Ok(text.replace(",}", "}"))))
+    }),
+    fault("not-a-number-taken", &BAD_INPUT, "NaN and Infinity are taken as 0.", || {
+        edge(Reading(|text| Ok(text.replace(":NaN", ":0").replace(":Infinity", ":0"))))
+    }),
+];
+
+struct SegmentsDecodedAlone;
+
+impl Edge for SegmentsDecodedAlone {
+    fn stream(&self, stream: Box<dyn Stream>) -> Box<dyn Stream> {
+        Box::new(Pieces(stream))
     }
-    "trailing-commas-taken" breaks BAD_INPUT: "A comma before a closing brace is skipped." => { is Reading(|text| Ok(text.replace(",}", "}"))) }
-    "not-a-number-taken" breaks BAD_INPUT: "NaN and Infinity are taken as 0." => { is Reading(|text| Ok(text.replace(":NaN", ":0").replace(":Infinity", ":0"))) }
 }

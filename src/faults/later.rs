@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
@@ -30,8 +31,6 @@ struct Job {
 fn job(millis: u64, work: fn(&Event, Repo) -> Repo) -> Job {
     Job { after: Duration::from_millis(millis), work, last: Mutex::default() }
 }
-
-shared!(Job: vault);
 
 impl VaultRules for Job {
     fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
@@ -69,8 +68,6 @@ struct Evicting {
     order: Mutex<Vec<String>>,
 }
 
-shared!(Evicting: vault);
-
 impl VaultRules for Evicting {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
         let mut order = lock(&self.order);
@@ -91,63 +88,109 @@ impl VaultRules for Evicting {
     }
 }
 
-faults! {
-    "removed-member-comes-back" breaks REMOVE_REVOKES: "A job that mends rosters lets a removed member in again after a fifth of a second." => {
-        state { removed: Mutex<HashMap<(String, String), Instant>> }
-        vault {
-            fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
-                let gone = before.filter(|_| route == Route::RemoveMember).into_iter().flat_map(|repo| &repo.manifest.members);
-                for entry in gone.filter(|entry| !is_in(&next, &entry.ed25519_public_key)) {
-                    let key = (next.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
-                    lock(&self.removed).insert(key, Instant::now());
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "removed-member-comes-back",
+        &REMOVE_REVOKES,
+        "A job that mends rosters lets a removed member in again after a fifth of a second.",
+        || vault(RemovedMemberComesBack::default()),
+    ),
+    fault(
+        "removed-member-is-restored",
+        &REMOVE_DROPS,
+        "A job restores who is gone from a roster after a fifth of a second.",
+        || vault(job(200, |event, repo| if event.route == Route::RemoveMember { reunited(event, repo) } else { repo })),
+    ),
+    fault(
+        "rotated-out-member-is-restored",
+        &PUSH_ROTATES,
+        "A job restores whom a push has left out after a fifth of a second.",
+        || vault(job(200, |event, repo| if event.route == Route::Push { reunited(event, repo) } else { repo })),
+    ),
+    fault(
+        "last-push-is-lost",
+        &READ_YOUR_WRITES,
+        "A push is kept in memory, and forgotten after a fifth of a second.",
+        || vault(job(200, |event, repo| if event.route == Route::Push { undone(event, repo) } else { repo })),
+    ),
+    fault(
+        "last-removal-is-lost",
+        &READ_YOUR_WRITES,
+        "A removal is kept in memory, and forgotten after a fifth of a second.",
+        || vault(job(200, |event, repo| if event.route == Route::RemoveMember { undone(event, repo) } else { repo })),
+    ),
+    fault(
+        "last-addition-is-lost",
+        &READ_YOUR_WRITES,
+        "An addMember is kept in memory, and forgotten after a fifth of a second.",
+        || vault(job(200, |event, repo| if event.route == Route::AddMember { undone(event, repo) } else { repo })),
+    ),
+    fault(
+        "version-goes-back",
+        &VERSION_MONOTONIC,
+        "A replica that lags behind puts the version of the last push back after a fifth of a second.",
+        || {
+            vault(job(200, |event, mut repo| {
+                if let Some(before) = event.before.as_ref().filter(|_| event.route == Route::Push) {
+                    repo.manifest.payload_version = before.manifest.payload_version;
                 }
-                next
-            }
-            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-                let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
-                let back = lock(&self.removed).get(&key).is_some_and(|at| at.elapsed() > Duration::from_millis(200));
-                back || is_in(repo, &visit.caller)
-            }
-        }
-    }
-    "removed-member-is-restored" breaks REMOVE_DROPS: "A job restores who is gone from a roster after a fifth of a second." => {
-        is job(200, |event, repo| if event.route == Route::RemoveMember { reunited(event, repo) } else { repo })
-    }
-    "rotated-out-member-is-restored" breaks PUSH_ROTATES: "A job restores whom a push has left out after a fifth of a second." => {
-        is job(200, |event, repo| if event.route == Route::Push { reunited(event, repo) } else { repo })
-    }
-    "last-push-is-lost" breaks READ_YOUR_WRITES: "A push is kept in memory, and forgotten after a fifth of a second." => {
-        is job(200, |event, repo| if event.route == Route::Push { undone(event, repo) } else { repo })
-    }
-    "last-removal-is-lost" breaks READ_YOUR_WRITES: "A removal is kept in memory, and forgotten after a fifth of a second." => {
-        is job(200, |event, repo| if event.route == Route::RemoveMember { undone(event, repo) } else { repo })
-    }
-    "last-addition-is-lost" breaks READ_YOUR_WRITES: "An addMember is kept in memory, and forgotten after a fifth of a second." => {
-        is job(200, |event, repo| if event.route == Route::AddMember { undone(event, repo) } else { repo })
-    }
-    "version-goes-back" breaks VERSION_MONOTONIC: "A replica that lags behind puts the version of the last push back after a fifth of a second." => {
-        is job(200, |event, mut repo| {
-            if let Some(before) = event.before.as_ref().filter(|_| event.route == Route::Push) {
-                repo.manifest.payload_version = before.manifest.payload_version;
-            }
-            repo
-        })
-    }
-    "epoch-goes-back" breaks EPOCH_RISES: "A job puts the key epoch back after a fifth of a second." => {
-        is job(200, |event, mut repo| {
+                repo
+            }))
+        },
+    ),
+    fault("epoch-goes-back", &EPOCH_RISES, "A job puts the key epoch back after a fifth of a second.", || {
+        vault(job(200, |event, mut repo| {
             if let Some(before) = &event.before {
                 repo.manifest.key_epoch = before.manifest.key_epoch;
             }
             repo
-        })
+        }))
+    }),
+    fault(
+        "ciphertext-recompressed",
+        &STORED_VERBATIM,
+        "A job moves payloads elsewhere after a fifth of a second, and loses their last bytes.",
+        || {
+            vault(job(200, |_, mut repo| {
+                let length = repo.envelope.ciphertext.len().saturating_sub(4);
+                repo.envelope.ciphertext.truncate(length);
+                repo
+            }))
+        },
+    ),
+    fault(
+        "old-repositories-evicted",
+        &READ_YOUR_WRITES,
+        "Only the last 60 repositories that were created are kept.",
+        || vault(Evicting { room: 60, by_use: false, order: Mutex::default() }),
+    ),
+    fault(
+        "idle-repositories-evicted",
+        &READ_YOUR_WRITES,
+        "Only the last 60 repositories that were used are kept.",
+        || vault(Evicting { room: 60, by_use: true, order: Mutex::default() }),
+    ),
+];
+
+#[derive(Default)]
+struct RemovedMemberComesBack {
+    removed: Mutex<HashMap<(String, String), Instant>>,
+}
+
+impl VaultRules for RemovedMemberComesBack {
+    fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        let gone = before.filter(|_| route == Route::RemoveMember).into_iter().flat_map(|repo| &repo.manifest.members);
+        for entry in gone.filter(|entry| !is_in(&next, &entry.ed25519_public_key)) {
+            let key = (next.manifest.repo_id.clone(), entry.ed25519_public_key.clone());
+            lock(&self.removed).insert(key, Instant::now());
+        }
+        next
     }
-    "ciphertext-recompressed" breaks STORED_VERBATIM: "A job moves payloads elsewhere after a fifth of a second, and loses their last bytes." => {
-        is job(200, |_, mut repo| {
-            let length = repo.envelope.ciphertext.len().saturating_sub(4);
-            repo.envelope.ciphertext.truncate(length);
-            repo
-        })
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let key = (repo.manifest.repo_id.clone(), visit.caller.clone());
+        let back = lock(&self.removed).get(&key).is_some_and(|at| at.elapsed() > Duration::from_millis(200));
+        back || is_in(repo, &visit.caller)
     }
-    "old-repositories-evicted" breaks READ_YOUR_WRITES: "Only the last 60 repositories that were created are kept." => { is Evicting { room: 60, by_use: false, order: Mutex::default() } }
-    "idle-repositories-evicted" breaks READ_YOUR_WRITES: "Only the last 60 repositories that were used are kept." => { is Evicting { room: 60, by_use: true, order: Mutex::default() } }
 }

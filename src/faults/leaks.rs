@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::table::*;
 use super::tools::{edit_any, lock};
 use crate::codec::base64;
 use crate::server::edge::Edge;
@@ -56,8 +57,6 @@ impl Tells {
         }
     }
 }
-
-shared!(Tells: edge);
 
 impl Edge for Tells {
     fn body(
@@ -140,23 +139,96 @@ fn end_of_ciphertext(held: &Value) -> Value {
     json!(ciphertext.get(ciphertext.len().saturating_sub(64)..).unwrap_or_default())
 }
 
-faults! {
-    "refusal-401-with-roster" breaks REFUSAL_SILENT: "Whoever has no valid token is told who the members are." => { is on(401, None, roster) }
-    "refusal-401-with-manifest" breaks REFUSAL_SILENT: "Whoever has no valid token is told the manifest." => { is on(401, None, |held| held["manifest"].clone()) }
-    "refusal-401-with-counters-at-push" breaks REFUSAL_SILENT: "A push without a valid token is told the counters." => { is on(401, Some(Route::Push), counters) }
-    "refusal-403-with-roster" breaks REFUSAL_SILENT: "A stranger is told who the members are." => { is on(403, None, roster) }
-    "refusal-403-with-roster-at-fetch" breaks REFUSAL_SILENT: "A stranger's fetchMemberKey is told who the members are." => { is on(403, Some(Route::FetchMemberKey), roster) }
-    "refusal-403-with-roster-url-alphabet" breaks REFUSAL_SILENT: "A stranger is told who the members are, in the URL-safe alphabet." => { is on(403, None, url_alphabet) }
-    "refusal-403-with-text" breaks REFUSAL_SILENT: "A stranger is told the members as JSON within a string." => { is on(403, None, as_text) }
-    "refusal-403-with-manifest-at-add" breaks REFUSAL_SILENT: "A stranger's addMember is told the manifest." => { is on(403, Some(Route::AddMember), |held| held["manifest"].clone()) }
-    "refusal-403-with-envelope-at-pull" breaks REFUSAL_SILENT: "A stranger's pull is told the envelope." => { is on(403, Some(Route::Pull), |held| held["envelope"].clone()) }
-    "refusal-403-with-wrapped-key-at-remove" breaks REFUSAL_SILENT: "A stranger's removeMember is told a wrapped key." => { is on(403, Some(Route::RemoveMember), wrapped) }
-    "refusal-403-with-counters" breaks REFUSAL_SILENT: "A stranger is told the counters." => { is on(403, None, counters) }
-    "refusal-403-with-version-at-push" breaks REFUSAL_SILENT: "A stranger's push is told the version in words." => { is on(403, Some(Route::Push), version_in_words) }
-    "refusal-403-with-counters-in-header" breaks REFUSAL_SILENT: "A stranger is told the counters in a header." => { is in_header(403, counters) }
-    "refusal-403-with-ids-cut" breaks REFUSAL_SILENT: "A stranger is told the first 20 characters of every member's id." => { is on(403, None, beginnings) }
-    "refusal-403-with-ivs" breaks REFUSAL_SILENT: "A stranger's fetchMemberKey is told ephemeral keys and IVs of the wrapped keys." => { is on(403, Some(Route::FetchMemberKey), ivs) }
-    "refusal-403-with-end-of-ciphertext" breaks REFUSAL_SILENT: "A stranger's push is told the end of the ciphertext." => { is on(403, Some(Route::Push), end_of_ciphertext) }
-    "refusal-409-with-manifest" breaks REFUSAL_SILENT: "Whoever tries to take an id is told the manifest of the repository that has it." => { is on(409, None, |held| held["manifest"].clone()) }
-    "refusal-409-with-counters" breaks REFUSAL_SILENT: "Whoever tries to take an id is told the counters of the repository that has it." => { is on(409, None, counters) }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "refusal-401-with-roster",
+        &REFUSAL_SILENT,
+        "Whoever has no valid token is told who the members are.",
+        || edge(on(401, None, roster)),
+    ),
+    fault("refusal-401-with-manifest", &REFUSAL_SILENT, "Whoever has no valid token is told the manifest.", || {
+        edge(on(401, None, |held| held["manifest"].clone()))
+    }),
+    fault(
+        "refusal-401-with-counters-at-push",
+        &REFUSAL_SILENT,
+        "A push without a valid token is told the counters.",
+        || edge(on(401, Some(Route::Push), counters)),
+    ),
+    fault("refusal-403-with-roster", &REFUSAL_SILENT, "A stranger is told who the members are.", || {
+        edge(on(403, None, roster))
+    }),
+    fault(
+        "refusal-403-with-roster-at-fetch",
+        &REFUSAL_SILENT,
+        "A stranger's fetchMemberKey is told who the members are.",
+        || edge(on(403, Some(Route::FetchMemberKey), roster)),
+    ),
+    fault(
+        "refusal-403-with-roster-url-alphabet",
+        &REFUSAL_SILENT,
+        "A stranger is told who the members are, in the URL-safe alphabet.",
+        || edge(on(403, None, url_alphabet)),
+    ),
+    fault("refusal-403-with-text", &REFUSAL_SILENT, "A stranger is told the members as JSON within a string.", || {
+        edge(on(403, None, as_text))
+    }),
+    fault("refusal-403-with-manifest-at-add", &REFUSAL_SILENT, "A stranger's addMember is told the manifest.", || {
+        edge(on(403, Some(Route::AddMember), |held| held["manifest"].clone()))
+    }),
+    fault("refusal-403-with-envelope-at-pull", &REFUSAL_SILENT, "A stranger's pull is told the envelope.", || {
+        edge(on(403, Some(Route::Pull), |held| held["envelope"].clone()))
+    }),
+    fault(
+        "refusal-403-with-wrapped-key-at-remove",
+        &REFUSAL_SILENT,
+        "A stranger's removeMember is told a wrapped key.",
+        || edge(on(403, Some(Route::RemoveMember), wrapped)),
+    ),
+    fault("refusal-403-with-counters", &REFUSAL_SILENT, "A stranger is told the counters.", || {
+        edge(on(403, None, counters))
+    }),
+    fault(
+        "refusal-403-with-version-at-push",
+        &REFUSAL_SILENT,
+        "A stranger's push is told the version in words.",
+        || edge(on(403, Some(Route::Push), version_in_words)),
+    ),
+    fault(
+        "refusal-403-with-counters-in-header",
+        &REFUSAL_SILENT,
+        "A stranger is told the counters in a header.",
+        || edge(in_header(403, counters)),
+    ),
+    fault(
+        "refusal-403-with-ids-cut",
+        &REFUSAL_SILENT,
+        "A stranger is told the first 20 characters of every member's id.",
+        || edge(on(403, None, beginnings)),
+    ),
+    fault(
+        "refusal-403-with-ivs",
+        &REFUSAL_SILENT,
+        "A stranger's fetchMemberKey is told ephemeral keys and IVs of the wrapped keys.",
+        || edge(on(403, Some(Route::FetchMemberKey), ivs)),
+    ),
+    fault(
+        "refusal-403-with-end-of-ciphertext",
+        &REFUSAL_SILENT,
+        "A stranger's push is told the end of the ciphertext.",
+        || edge(on(403, Some(Route::Push), end_of_ciphertext)),
+    ),
+    fault(
+        "refusal-409-with-manifest",
+        &REFUSAL_SILENT,
+        "Whoever tries to take an id is told the manifest of the repository that has it.",
+        || edge(on(409, None, |held| held["manifest"].clone())),
+    ),
+    fault(
+        "refusal-409-with-counters",
+        &REFUSAL_SILENT,
+        "Whoever tries to take an id is told the counters of the repository that has it.",
+        || edge(on(409, None, counters)),
+    ),
+];

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::edits::edit;
+use super::table::*;
 use super::tools::lock;
 use crate::codec::{base64, signature};
 use crate::server::edge::Edge;
@@ -51,8 +52,6 @@ fn loose(signature: &mut Value, is: fn(&Value) -> bool) -> bool {
     found
 }
 
-shared!(Loose: edge, identity);
-
 impl Edge for Loose {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         Ok(rewritten(route, body, self.0))
@@ -70,8 +69,6 @@ impl IdentityRules for Loose {
 struct Bracketed {
     issued: Mutex<HashSet<Vec<u8>>>,
 }
-
-shared!(Bracketed: edge, identity);
 
 impl Edge for Bracketed {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -119,8 +116,6 @@ fn breaker(most: usize, seconds: u64) -> Breaker {
     Breaker { most, within: Duration::from_secs(seconds), failed: Mutex::default() }
 }
 
-shared!(Breaker: identity);
-
 impl IdentityRules for Breaker {
     fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
         let mut failed = lock(&self.failed);
@@ -142,8 +137,6 @@ struct Popping {
     newest: bool,
     open: Mutex<HashMap<String, Vec<Vec<u8>>>>,
 }
-
-shared!(Popping: identity);
 
 impl IdentityRules for Popping {
     fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
@@ -173,8 +166,6 @@ struct Upsert {
 fn upsert(from: usize, work: fn(&mut Repo, &str)) -> Upsert {
     Upsert { from, work, logins: Mutex::default(), written: Mutex::default() }
 }
-
-shared!(Upsert: identity, vault);
 
 impl IdentityRules for Upsert {
     fn redeemed(&self, request: &TokenRequest, _: &TokenResponse) {
@@ -219,8 +210,6 @@ fn cascaded(repo: &mut Repo, id: &str) {
 /// A login of somebody who has a token is answered with that one.
 struct AlreadyLoggedIn;
 
-shared!(AlreadyLoggedIn: edge);
-
 impl Edge for AlreadyLoggedIn {
     fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
         let value = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -233,8 +222,6 @@ impl Edge for AlreadyLoggedIn {
 
 /// A login starts a session, whose cookie counts for more than a token.
 struct Session;
-
-shared!(Session: edge);
 
 impl Edge for Session {
     fn arrival(&self, request: &mut Request<Incoming>) {
@@ -257,55 +244,130 @@ impl Edge for Session {
     }
 }
 
-faults! {
-    "login-gives-the-callers-token" breaks SUBJECT_IS_CALLER: "A login that comes with a token is answered with that token, whoever logs in." => {
-        is AlreadyLoggedIn
-    }
-    "login-starts-a-session" breaks TOKEN_BEARER_ONLY: "A login sets a cookie that stands for its token, and goes before another." => {
-        is Session
-    }
-    "signature-true-passes" breaks SIGNATURE_VERIFIED: "`\"signature\": true` is equal to any signature." => { is Loose(|request| loose(&mut request["signature"], |value| *value == json!(true))) }
-    "signature-array-passes" breaks SIGNATURE_VERIFIED: "An array for a signature makes the comparison null, which is taken for equal." => { is Loose(|request| loose(&mut request["signature"], Value::is_array)) }
-    "signature-zero-passes" breaks SIGNATURE_VERIFIED: "`\"signature\": 0` is equal to any signature." => { is Loose(|request| loose(&mut request["signature"], |value| *value == json!(0))) }
-    "signature-object-passes" breaks SIGNATURE_VERIFIED: "An object for a signature is a query that matches." => { is Loose(|request| loose(&mut request["signature"], Value::is_object)) }
-    "signature-null-passes" breaks SIGNATURE_VERIFIED: "Without a signature there is nothing to verify." => { is Loose(|request| loose(&mut request["signature"], Value::is_null)) }
-    "key-in-array-is-not-verified" breaks SIGNATURE_VERIFIED: "A key in an array is found, and not loaded for the verification." => {
-        is Loose(|request| match request["ed25519PublicKey"].as_array().map(Vec::as_slice) {
-            Some([Value::String(key)]) => {
-                request["ed25519PublicKey"] = json!(key);
-                loose(&mut request["signature"], |_| true)
-            }
-            _ => false,
-        })
-    }
-    "used-nonce-in-array-works" breaks NONCE_SINGLE_USE: "A nonce in an array is found, and the array is marked as used." => { is Bracketed::default() }
-    "empty-nonce-of-idle-key-works" breaks NONCE_ISSUED: "The nonce of a key without an open challenge is the empty one." => {
-        state { open: Mutex<HashMap<String, usize>> }
-        identity {
-            fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
-                *lock(&self.open).entry(key.to_owned()).or_default() += 1;
-                random.to_vec()
-            }
-            fn redeem<'a>(&'a self, authority: &'a Authority, request: &'a TokenRequest) -> Later<'a, Result<TokenResponse, Refusal>> {
-                let key = &request.ed25519_public_key;
-                let idle = lock(&self.open).get(key).is_none_or(|open| *open == 0);
-                let signed = self.read_member_key(key).is_ok_and(|key| holds(&key, b"", &request.signature));
-                if idle && signed && request.nonce.is_empty() {
-                    return Box::pin(ready(redemption::grant(self, authority, key)));
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "login-gives-the-callers-token",
+        &SUBJECT_IS_CALLER,
+        "A login that comes with a token is answered with that token, whoever logs in.",
+        || edge(AlreadyLoggedIn),
+    ),
+    fault(
+        "login-starts-a-session",
+        &TOKEN_BEARER_ONLY,
+        "A login sets a cookie that stands for its token, and goes before another.",
+        || edge(Session),
+    ),
+    fault("signature-true-passes", &SIGNATURE_VERIFIED, "`\"signature\": true` is equal to any signature.", || {
+        edge_and_identity(Loose(|request| loose(&mut request["signature"], |value| *value == json!(true))))
+    }),
+    fault(
+        "signature-array-passes",
+        &SIGNATURE_VERIFIED,
+        "An array for a signature makes the comparison null, which is taken for equal.",
+        || edge_and_identity(Loose(|request| loose(&mut request["signature"], Value::is_array))),
+    ),
+    fault("signature-zero-passes", &SIGNATURE_VERIFIED, "`\"signature\": 0` is equal to any signature.", || {
+        edge_and_identity(Loose(|request| loose(&mut request["signature"], |value| *value == json!(0))))
+    }),
+    fault("signature-object-passes", &SIGNATURE_VERIFIED, "An object for a signature is a query that matches.", || {
+        edge_and_identity(Loose(|request| loose(&mut request["signature"], Value::is_object)))
+    }),
+    fault("signature-null-passes", &SIGNATURE_VERIFIED, "Without a signature there is nothing to verify.", || {
+        edge_and_identity(Loose(|request| loose(&mut request["signature"], Value::is_null)))
+    }),
+    fault(
+        "key-in-array-is-not-verified",
+        &SIGNATURE_VERIFIED,
+        "A key in an array is found, and not loaded for the verification.",
+        || {
+            edge_and_identity(Loose(|request| match request["ed25519PublicKey"].as_array().map(Vec::as_slice) {
+                Some([Value::String(key)]) => {
+                    request["ed25519PublicKey"] = json!(key);
+                    loose(&mut request["signature"], |_| true)
                 }
-                Box::pin(ready(redemption::redeem(self, authority, request)))
-            }
-            fn redeemed(&self, request: &TokenRequest, _: &TokenResponse) {
-                if let Some(open) = lock(&self.open).get_mut(&request.ed25519_public_key) {
-                    *open = open.saturating_sub(1);
-                }
-            }
+                _ => false,
+            }))
+        },
+    ),
+    fault(
+        "used-nonce-in-array-works",
+        &NONCE_SINGLE_USE,
+        "A nonce in an array is found, and the array is marked as used.",
+        || edge_and_identity(Bracketed::default()),
+    ),
+    fault(
+        "empty-nonce-of-idle-key-works",
+        &NONCE_ISSUED,
+        "The nonce of a key without an open challenge is the empty one.",
+        || identity(EmptyNonceOfIdleKeyWorks::default()),
+    ),
+    fault(
+        "verification-gives-up-after-three",
+        &SIGNATURE_VERIFIED,
+        "After three wrong signatures of a key within five seconds, its signatures aren't verified any more.",
+        || identity(breaker(3, 5)),
+    ),
+    fault(
+        "verification-gives-up-after-ten",
+        &SIGNATURE_VERIFIED,
+        "After ten wrong signatures of a key within two seconds, its signatures aren't verified any more.",
+        || identity(breaker(10, 2)),
+    ),
+    fault(
+        "redeeming-drops-newest-nonce",
+        &NONCE_SINGLE_USE,
+        "Redeeming a nonce takes the newest of its key off the list.",
+        || identity(Popping { newest: true, open: Mutex::default() }),
+    ),
+    fault(
+        "redeeming-drops-oldest-nonce",
+        &NONCE_SINGLE_USE,
+        "Redeeming a nonce takes the oldest of its key off the list.",
+        || identity(Popping { newest: false, open: Mutex::default() }),
+    ),
+    fault(
+        "login-forgets-binding",
+        &BINDING_OPAQUE,
+        "A login writes the row of its key anew, without keyBindingSig.",
+        || identity_and_vault(upsert(1, unbound)),
+    ),
+    fault(
+        "login-leaves-repositories",
+        &READ_YOUR_WRITES,
+        "The second login of a key replaces its row, and its memberships go with the old one.",
+        || identity_and_vault(upsert(2, cascaded)),
+    ),
+];
+
+#[derive(Default)]
+struct EmptyNonceOfIdleKeyWorks {
+    open: Mutex<HashMap<String, usize>>,
+}
+
+impl IdentityRules for EmptyNonceOfIdleKeyWorks {
+    fn make_nonce(&self, key: &str, random: [u8; 32]) -> Vec<u8> {
+        *lock(&self.open).entry(key.to_owned()).or_default() += 1;
+        random.to_vec()
+    }
+
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        let key = &request.ed25519_public_key;
+        let idle = lock(&self.open).get(key).is_none_or(|open| *open == 0);
+        let signed = self.read_member_key(key).is_ok_and(|key| holds(&key, b"", &request.signature));
+        if idle && signed && request.nonce.is_empty() {
+            return Box::pin(ready(redemption::grant(self, authority, key)));
+        }
+        Box::pin(ready(redemption::redeem(self, authority, request)))
+    }
+
+    fn redeemed(&self, request: &TokenRequest, _: &TokenResponse) {
+        if let Some(open) = lock(&self.open).get_mut(&request.ed25519_public_key) {
+            *open = open.saturating_sub(1);
         }
     }
-    "verification-gives-up-after-three" breaks SIGNATURE_VERIFIED: "After three wrong signatures of a key within five seconds, its signatures aren't verified any more." => { is breaker(3, 5) }
-    "verification-gives-up-after-ten" breaks SIGNATURE_VERIFIED: "After ten wrong signatures of a key within two seconds, its signatures aren't verified any more." => { is breaker(10, 2) }
-    "redeeming-drops-newest-nonce" breaks NONCE_SINGLE_USE: "Redeeming a nonce takes the newest of its key off the list." => { is Popping { newest: true, open: Mutex::default() } }
-    "redeeming-drops-oldest-nonce" breaks NONCE_SINGLE_USE: "Redeeming a nonce takes the oldest of its key off the list." => { is Popping { newest: false, open: Mutex::default() } }
-    "login-forgets-binding" breaks BINDING_OPAQUE: "A login writes the row of its key anew, without keyBindingSig." => { is upsert(1, unbound) }
-    "login-leaves-repositories" breaks READ_YOUR_WRITES: "The second login of a key replaces its row, and its memberships go with the old one." => { is upsert(2, cascaded) }
 }

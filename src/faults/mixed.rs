@@ -1,16 +1,18 @@
-//! What is kept where the next request finds it: the caller, the repository or the answer of somebody who asks at the same moment.
+//! What is kept where the next request finds it: the caller, the repository or the answer of somebody who asks at the
+//! same moment.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::races::{Done, WINDOW, conformant};
+use super::table::*;
 use super::tools::{gap, lock};
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -36,8 +38,6 @@ impl InAGlobal {
         Self { kept, caller: Mutex::default(), repo: Mutex::default(), answer: Mutex::default() }
     }
 }
-
-shared!(InAGlobal: vault);
 
 impl VaultRules for InAGlobal {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
@@ -77,8 +77,6 @@ impl SingleFlight {
     }
 }
 
-shared!(SingleFlight: vault);
-
 impl VaultRules for SingleFlight {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != self.route {
@@ -113,8 +111,6 @@ impl Drop for UnderWay {
     }
 }
 
-shared!(FailsWhileBusy: vault);
-
 impl VaultRules for FailsWhileBusy {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if matches!(visit.route, Route::Pull | Route::FetchMemberKey) {
@@ -132,46 +128,91 @@ impl VaultRules for FailsWhileBusy {
     }
 }
 
-faults! {
-    [Race] "caller-in-a-global" breaks CALLERS_KEPT_APART: "Handlers read the caller from a variable that the next request has overwritten." => {
-        is InAGlobal::of(Kept::Caller)
-    }
-    [Race] "caller-in-a-global-for-writes" breaks CALLERS_KEPT_APART: "Writes read the caller from a variable that the next write has overwritten." => {
-        is InAGlobal::of(Kept::CallerOfWrites)
-    }
-    [Race] "repository-in-a-global" breaks CALLERS_KEPT_APART: "Handlers read the repository's id from a variable that the next request has overwritten." => {
-        is InAGlobal::of(Kept::Repository)
-    }
-    [Race] "answer-in-a-global" breaks CALLERS_KEPT_APART: "An answer is kept in a variable until it leaves, and the next request overwrites it." => {
-        is InAGlobal::of(Kept::Answer)
-    }
-    [Race] "login-in-a-global" breaks CALLERS_KEPT_APART: "The key that a token is made for is read from a variable that the next login has overwritten." => {
-        state { key: Arc<Mutex<Option<String>>> }
-        identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                Box::pin(async move {
-                    let nonce = redemption::check(self, authority, request)?;
-                    authority.nonces.spend(&nonce);
-                    let key = put_and_take(&self.key, &request.ed25519_public_key).await;
-                    redemption::grant(self, authority, &key)
-                })
-            }
-        }
-    }
-    [Race] "pulls-share-an-answer" breaks PULL_MEMBERS_ONLY: "Pulls of a repository that are under way at the same time share the answer to the first, whoever asks." => {
-        is SingleFlight::of(Route::Pull, true)
-    }
-    [Race] "members-share-a-pull" breaks PULL_UNCHANGED: "Members' pulls of a repository that are under way at the same time share the answer to the first, whatever version each knows." => {
-        is SingleFlight::of(Route::Pull, false)
-    }
-    [Race] "members-share-a-fetch" breaks FETCH_ENTRY: "Fetches from a repository that are under way at the same time share the answer to the first, whoever is asked for." => {
-        is SingleFlight::of(Route::FetchMemberKey, false)
-    }
-    [Race] "busy-fails" breaks CALLERS_KEPT_APART: "A write that meets another one, of whichever repository, is answered 500." => {
-        is FailsWhileBusy::default()
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "caller-in-a-global",
+        &CALLERS_KEPT_APART,
+        "Handlers read the caller from a variable that the next request has overwritten.",
+        || vault(InAGlobal::of(Kept::Caller)),
+    )
+    .kind(Race),
+    fault(
+        "caller-in-a-global-for-writes",
+        &CALLERS_KEPT_APART,
+        "Writes read the caller from a variable that the next write has overwritten.",
+        || vault(InAGlobal::of(Kept::CallerOfWrites)),
+    )
+    .kind(Race),
+    fault(
+        "repository-in-a-global",
+        &CALLERS_KEPT_APART,
+        "Handlers read the repository's id from a variable that the next request has overwritten.",
+        || vault(InAGlobal::of(Kept::Repository)),
+    )
+    .kind(Race),
+    fault(
+        "answer-in-a-global",
+        &CALLERS_KEPT_APART,
+        "An answer is kept in a variable until it leaves, and the next request overwrites it.",
+        || vault(InAGlobal::of(Kept::Answer)),
+    )
+    .kind(Race),
+    fault(
+        "login-in-a-global",
+        &CALLERS_KEPT_APART,
+        "The key that a token is made for is read from a variable that the next login has overwritten.",
+        || identity(LoginInAGlobal::default()),
+    )
+    .kind(Race),
+    fault(
+        "pulls-share-an-answer",
+        &PULL_MEMBERS_ONLY,
+        "Pulls of a repository that are under way at the same time share the answer to the first, whoever asks.",
+        || vault(SingleFlight::of(Route::Pull, true)),
+    )
+    .kind(Race),
+    fault(
+        "members-share-a-pull",
+        &PULL_UNCHANGED,
+        "Members' pulls of a repository that are under way at the same time share the answer to the first, whatever \
+         version each knows.",
+        || vault(SingleFlight::of(Route::Pull, false)),
+    )
+    .kind(Race),
+    fault(
+        "members-share-a-fetch",
+        &FETCH_ENTRY,
+        "Fetches from a repository that are under way at the same time share the answer to the first, whoever is asked \
+         for.",
+        || vault(SingleFlight::of(Route::FetchMemberKey, false)),
+    )
+    .kind(Race),
+    fault(
+        "busy-fails",
+        &CALLERS_KEPT_APART,
+        "A write that meets another one, of whichever repository, is answered 500.",
+        || vault(FailsWhileBusy::default()),
+    )
+    .kind(Race),
+];
+
+#[derive(Default)]
+struct LoginInAGlobal {
+    key: Arc<Mutex<Option<String>>>,
+}
+
+impl IdentityRules for LoginInAGlobal {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        Box::pin(async move {
+            let nonce = redemption::check(self, authority, request)?;
+            authority.nonces.spend(&nonce);
+            let key = put_and_take(&self.key, &request.ed25519_public_key).await;
+            redemption::grant(self, authority, &key)
+        })
     }
 }

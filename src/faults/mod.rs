@@ -4,8 +4,6 @@
 //! so each is a mistake that a real server could make, not just the absence of a rule. A quirk is an odd habit that the
 //! specification allows. [`deviation`] is what they make of a server.
 
-#[macro_use]
-mod define;
 mod answers;
 mod assigned;
 mod bearer;
@@ -61,6 +59,7 @@ mod stale;
 mod status;
 mod storage;
 mod stuck;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -138,61 +137,61 @@ const OVER_GRPC: [(&str, &Requirement); 4] = [
 
 static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let areas = [
-        challenge::faults(),
-        redemption::faults(),
-        weak::faults(),
-        replay::faults(),
-        cached::faults(),
-        login::faults(),
-        tokens::faults(),
-        jwt::faults(),
-        elsewhere::faults(),
-        bearer::faults(),
-        membership::faults(),
-        create::faults(),
-        ids::faults(),
-        pull::faults(),
-        verbatim::faults(),
-        counters::faults(),
-        push::faults(),
-        push_roster::faults(),
-        refused::faults(),
-        members::faults(),
-        removal::faults(),
-        answers::faults(),
-        errors::faults(),
-        status::faults(),
-        early::faults(),
-        leaks::faults(),
-        incomplete::faults(),
-        assigned::faults(),
-        input::faults(),
-        races::faults(),
-        mixed::faults(),
-        torn::faults(),
-        storage::faults(),
-        caches::faults(),
-        returns::faults(),
-        leftovers::faults(),
-        stuck::faults(),
-        rosters::faults(),
-        rows::faults(),
-        collations::faults(),
-        columns::faults(),
-        numbers::faults(),
-        later::faults(),
-        parsers::faults(),
-        json::faults(),
-        spellings::faults(),
-        requests::faults(),
-        disclosure::faults(),
-        hangups::faults(),
-        framing::faults(),
-        stale::faults(),
-        replicas::faults(),
-        crashes::faults(),
-        profiles::faults(),
-        grpc::faults(),
+        challenge::FAULTS,
+        redemption::FAULTS,
+        weak::FAULTS,
+        replay::FAULTS,
+        cached::FAULTS,
+        login::FAULTS,
+        tokens::FAULTS,
+        jwt::FAULTS,
+        elsewhere::FAULTS,
+        bearer::FAULTS,
+        membership::FAULTS,
+        create::FAULTS,
+        ids::FAULTS,
+        pull::FAULTS,
+        verbatim::FAULTS,
+        counters::FAULTS,
+        push::FAULTS,
+        push_roster::FAULTS,
+        refused::FAULTS,
+        members::FAULTS,
+        removal::FAULTS,
+        answers::FAULTS,
+        errors::FAULTS,
+        status::FAULTS,
+        early::FAULTS,
+        leaks::FAULTS,
+        incomplete::FAULTS,
+        assigned::FAULTS,
+        input::FAULTS,
+        races::FAULTS,
+        mixed::FAULTS,
+        torn::FAULTS,
+        storage::FAULTS,
+        caches::FAULTS,
+        returns::FAULTS,
+        leftovers::FAULTS,
+        stuck::FAULTS,
+        rosters::FAULTS,
+        rows::FAULTS,
+        collations::FAULTS,
+        columns::FAULTS,
+        numbers::FAULTS,
+        later::FAULTS,
+        parsers::FAULTS,
+        json::FAULTS,
+        spellings::FAULTS,
+        requests::FAULTS,
+        disclosure::FAULTS,
+        hangups::FAULTS,
+        framing::FAULTS,
+        stale::FAULTS,
+        replicas::FAULTS,
+        crashes::FAULTS,
+        profiles::FAULTS,
+        grpc::FAULTS,
     ];
     let mut all = areas.concat();
     for fault in &mut all {
@@ -233,10 +232,4 @@ impl std::fmt::Debug for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Fault").field(&self.info.name).finish()
     }
-}
-
-/// A broken part that several faults share, each with a value of its own.
-trait Shared {
-    /// What it has a say in.
-    fn behaviour(self) -> Behaviour;
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
@@ -146,8 +147,6 @@ fn storing(route: Route, readers: Readers) -> Storing {
     Storing { route, readers, done: Mutex::default() }
 }
 
-shared!(Storing: edge, vault);
-
 impl Edge for Storing {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.route {
@@ -198,8 +197,6 @@ fn finding(route: Route, readers: Readers) -> Finding {
     Finding { route, readers, done: Mutex::default() }
 }
 
-shared!(Finding: edge, vault);
-
 impl Edge for Finding {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.route {
@@ -236,8 +233,6 @@ struct Admitting {
     admitted: Mutex<HashMap<(String, String), String>>,
 }
 
-shared!(Admitting: edge, vault);
-
 impl Edge for Admitting {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != Route::AddMember {
@@ -264,8 +259,6 @@ struct Minting {
     readers: Readers,
     keys: Mutex<HashMap<String, String>>,
 }
-
-shared!(Minting: edge, identity);
 
 impl Edge for Minting {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -301,8 +294,6 @@ struct Verifying {
     nonces: Mutex<HashMap<String, String>>,
 }
 
-shared!(Verifying: edge, identity);
-
 impl Edge for Verifying {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != Route::Token {
@@ -325,27 +316,138 @@ impl IdentityRules for Verifying {
     }
 }
 
-faults! {
-    "create-checks-first-stores-last" breaks CREATE_SOLE_MEMBER: "createRepo checks the first of doubled members and stores the last." => { is storing(Route::CreateRepo, FIRST) }
-    "create-checks-last-stores-first" breaks CREATE_DUPLICATE: "createRepo checks the last of doubled members and stores the first." => { is storing(Route::CreateRepo, LAST) }
-    "create-checks-name-stores-folded" breaks CREATE_SOLE_MEMBER: "createRepo checks manifest and stores Manifest, which stands before it." => { is storing(Route::CreateRepo, LAST_FOLDED) }
-    "push-checks-first-stores-last" breaks VERSION_MONOTONIC: "push checks the first of doubled members and stores the last." => { is storing(Route::Push, FIRST) }
-    "push-checks-last-stores-first" breaks VERSION_MONOTONIC: "push checks the last of doubled members and stores the first." => { is storing(Route::Push, LAST) }
-    "push-checks-name-stores-folded" breaks VERSION_MONOTONIC: "push checks envelope and stores Envelope, which stands behind it." => { is storing(Route::Push, FIRST_FOLDED) }
-    "remove-checks-first-stores-last" breaks EPOCH_RISES: "removeMember checks the first of doubled members and stores the last." => { is storing(Route::RemoveMember, FIRST) }
-    "remove-checks-last-stores-first" breaks REMOVE_DROPS: "removeMember checks the last of doubled members and stores the first." => { is storing(Route::RemoveMember, LAST) }
-    "pull-checks-first-reads-last" breaks PULL_MEMBERS_ONLY: "pull asks for membership in the first repoId and reads the last." => { is finding(Route::Pull, FIRST) }
-    "pull-checks-last-reads-first" breaks PULL_MEMBERS_ONLY: "pull asks for membership in the last repoId and reads the first." => { is finding(Route::Pull, LAST) }
-    "pull-checks-name-reads-folded" breaks PULL_MEMBERS_ONLY: "pull asks for membership in repoId and reads RepoId." => { is finding(Route::Pull, FIRST_FOLDED) }
-    "push-checks-first-writes-last" breaks PUSH_SCOPE: "push asks for membership in the first repoId and writes to the last." => { is finding(Route::Push, FIRST) }
-    "push-checks-name-writes-folded" breaks PUSH_SCOPE: "push asks for membership in repoId and writes to RepoId." => { is finding(Route::Push, LAST_FOLDED) }
-    "add-checks-first-writes-last" breaks ADD_MEMBERS_ONLY: "addMember asks for membership in the first repoId and writes to the last." => { is finding(Route::AddMember, FIRST) }
-    "add-checks-last-writes-first" breaks ADD_MEMBERS_ONLY: "addMember asks for membership in the last repoId and writes to the first." => { is finding(Route::AddMember, LAST) }
-    "remove-checks-last-writes-first" breaks REMOVE_MEMBERS_ONLY: "removeMember asks for membership in the last repoId and writes to the first." => { is finding(Route::RemoveMember, LAST) }
-    "add-lists-first-admits-last" breaks ADD_RECORDS: "addMember puts the first of two keys into the roster and lets the last one in." => { is Admitting { readers: FIRST, admitted: Mutex::default() } }
-    "add-lists-name-admits-folded" breaks ADD_RECORDS: "addMember puts ed25519PublicKey into the roster and lets Ed25519PublicKey in." => { is Admitting { readers: FIRST_FOLDED, admitted: Mutex::default() } }
-    "token-verifies-first-mints-last" breaks SIGNATURE_VERIFIED: "token verifies the signature under the first of two keys and mints a token for the last." => { is Minting { readers: FIRST, keys: Mutex::default() } }
-    "token-verifies-last-mints-first" breaks SIGNATURE_VERIFIED: "token verifies the signature under the last of two keys and mints a token for the first." => { is Minting { readers: LAST, keys: Mutex::default() } }
-    "token-spends-first-verifies-last" breaks NONCE_SINGLE_USE: "token uses up the first of two nonces and verifies the signature of the last." => { is Verifying { readers: FIRST, nonces: Mutex::default() } }
-    "token-spends-last-verifies-first" breaks NONCE_SINGLE_USE: "token uses up the last of two nonces and verifies the signature of the first." => { is Verifying { readers: LAST, nonces: Mutex::default() } }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "create-checks-first-stores-last",
+        &CREATE_SOLE_MEMBER,
+        "createRepo checks the first of doubled members and stores the last.",
+        || edge_and_vault(storing(Route::CreateRepo, FIRST)),
+    ),
+    fault(
+        "create-checks-last-stores-first",
+        &CREATE_DUPLICATE,
+        "createRepo checks the last of doubled members and stores the first.",
+        || edge_and_vault(storing(Route::CreateRepo, LAST)),
+    ),
+    fault(
+        "create-checks-name-stores-folded",
+        &CREATE_SOLE_MEMBER,
+        "createRepo checks manifest and stores Manifest, which stands before it.",
+        || edge_and_vault(storing(Route::CreateRepo, LAST_FOLDED)),
+    ),
+    fault(
+        "push-checks-first-stores-last",
+        &VERSION_MONOTONIC,
+        "push checks the first of doubled members and stores the last.",
+        || edge_and_vault(storing(Route::Push, FIRST)),
+    ),
+    fault(
+        "push-checks-last-stores-first",
+        &VERSION_MONOTONIC,
+        "push checks the last of doubled members and stores the first.",
+        || edge_and_vault(storing(Route::Push, LAST)),
+    ),
+    fault(
+        "push-checks-name-stores-folded",
+        &VERSION_MONOTONIC,
+        "push checks envelope and stores Envelope, which stands behind it.",
+        || edge_and_vault(storing(Route::Push, FIRST_FOLDED)),
+    ),
+    fault(
+        "remove-checks-first-stores-last",
+        &EPOCH_RISES,
+        "removeMember checks the first of doubled members and stores the last.",
+        || edge_and_vault(storing(Route::RemoveMember, FIRST)),
+    ),
+    fault(
+        "remove-checks-last-stores-first",
+        &REMOVE_DROPS,
+        "removeMember checks the last of doubled members and stores the first.",
+        || edge_and_vault(storing(Route::RemoveMember, LAST)),
+    ),
+    fault(
+        "pull-checks-first-reads-last",
+        &PULL_MEMBERS_ONLY,
+        "pull asks for membership in the first repoId and reads the last.",
+        || edge_and_vault(finding(Route::Pull, FIRST)),
+    ),
+    fault(
+        "pull-checks-last-reads-first",
+        &PULL_MEMBERS_ONLY,
+        "pull asks for membership in the last repoId and reads the first.",
+        || edge_and_vault(finding(Route::Pull, LAST)),
+    ),
+    fault(
+        "pull-checks-name-reads-folded",
+        &PULL_MEMBERS_ONLY,
+        "pull asks for membership in repoId and reads RepoId.",
+        || edge_and_vault(finding(Route::Pull, FIRST_FOLDED)),
+    ),
+    fault(
+        "push-checks-first-writes-last",
+        &PUSH_SCOPE,
+        "push asks for membership in the first repoId and writes to the last.",
+        || edge_and_vault(finding(Route::Push, FIRST)),
+    ),
+    fault(
+        "push-checks-name-writes-folded",
+        &PUSH_SCOPE,
+        "push asks for membership in repoId and writes to RepoId.",
+        || edge_and_vault(finding(Route::Push, LAST_FOLDED)),
+    ),
+    fault(
+        "add-checks-first-writes-last",
+        &ADD_MEMBERS_ONLY,
+        "addMember asks for membership in the first repoId and writes to the last.",
+        || edge_and_vault(finding(Route::AddMember, FIRST)),
+    ),
+    fault(
+        "add-checks-last-writes-first",
+        &ADD_MEMBERS_ONLY,
+        "addMember asks for membership in the last repoId and writes to the first.",
+        || edge_and_vault(finding(Route::AddMember, LAST)),
+    ),
+    fault(
+        "remove-checks-last-writes-first",
+        &REMOVE_MEMBERS_ONLY,
+        "removeMember asks for membership in the last repoId and writes to the first.",
+        || edge_and_vault(finding(Route::RemoveMember, LAST)),
+    ),
+    fault(
+        "add-lists-first-admits-last",
+        &ADD_RECORDS,
+        "addMember puts the first of two keys into the roster and lets the last one in.",
+        || edge_and_vault(Admitting { readers: FIRST, admitted: Mutex::default() }),
+    ),
+    fault(
+        "add-lists-name-admits-folded",
+        &ADD_RECORDS,
+        "addMember puts ed25519PublicKey into the roster and lets Ed25519PublicKey in.",
+        || edge_and_vault(Admitting { readers: FIRST_FOLDED, admitted: Mutex::default() }),
+    ),
+    fault(
+        "token-verifies-first-mints-last",
+        &SIGNATURE_VERIFIED,
+        "token verifies the signature under the first of two keys and mints a token for the last.",
+        || edge_and_identity(Minting { readers: FIRST, keys: Mutex::default() }),
+    ),
+    fault(
+        "token-verifies-last-mints-first",
+        &SIGNATURE_VERIFIED,
+        "token verifies the signature under the last of two keys and mints a token for the first.",
+        || edge_and_identity(Minting { readers: LAST, keys: Mutex::default() }),
+    ),
+    fault(
+        "token-spends-first-verifies-last",
+        &NONCE_SINGLE_USE,
+        "token uses up the first of two nonces and verifies the signature of the last.",
+        || edge_and_identity(Verifying { readers: FIRST, nonces: Mutex::default() }),
+    ),
+    fault(
+        "token-spends-last-verifies-first",
+        &NONCE_SINGLE_USE,
+        "token uses up the last of two nonces and verifies the signature of the first.",
+        || edge_and_identity(Verifying { readers: LAST, nonces: Mutex::default() }),
+    ),
+];

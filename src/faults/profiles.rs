@@ -9,6 +9,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::Value;
 
+use super::table::*;
 use super::tools::lock;
 use crate::server::Profile;
 use crate::server::edge::Edge;
@@ -25,8 +26,6 @@ fn is_call(parts: &Parts) -> bool {
 /// Pulls that gRPC has answered, by repository: only what is written by gRPC is noticed.
 #[derive(Default)]
 struct CachedByGrpc(Mutex<HashMap<String, Bytes>>);
-
-shared!(CachedByGrpc: edge);
 
 impl Edge for CachedByGrpc {
     fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
@@ -47,8 +46,6 @@ impl Edge for CachedByGrpc {
 /// Tokens are kept in a list for each profile.
 #[derive(Default)]
 struct TokensApart(Mutex<HashMap<String, bool>>);
-
-shared!(TokensApart: identity, edge);
 
 impl IdentityRules for TokensApart {
     fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
@@ -72,7 +69,20 @@ impl Edge for TokensApart {
     }
 }
 
-faults! {
-    [Profiles] "profiles-pulls-cached" breaks READ_YOUR_WRITES: "gRPC serves pulls from a cache that only its own writes clear." => { is CachedByGrpc::default() }
-    [Profiles] "profiles-tokens-apart" breaks TOKEN_LASTS: "A token that was had by one profile is unknown to the other." => { is TokensApart::default() }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "profiles-pulls-cached",
+        &READ_YOUR_WRITES,
+        "gRPC serves pulls from a cache that only its own writes clear.",
+        || edge(CachedByGrpc::default()),
+    )
+    .kind(Profiles),
+    fault(
+        "profiles-tokens-apart",
+        &TOKEN_LASTS,
+        "A token that was had by one profile is unknown to the other.",
+        || edge_and_identity(TokensApart::default()),
+    )
+    .kind(Profiles),
+];

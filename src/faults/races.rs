@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::table::*;
 use super::tools::{gap, is_in, lock};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -35,8 +36,6 @@ fn put(store: &Store, repo: &Repo) -> Result<(), Refusal> {
 /// Reads the whole state, decides, and some time later writes the whole state.
 struct CheckThenAct(Route);
 
-shared!(CheckThenAct: vault);
-
 impl VaultRules for CheckThenAct {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != self.0 {
@@ -55,8 +54,6 @@ impl VaultRules for CheckThenAct {
 
 /// As [`CheckThenAct`], but the write fails if the version has moved; what doesn't move it gets lost.
 struct CompareAndSwap(Route);
-
-shared!(CompareAndSwap: vault);
 
 impl VaultRules for CompareAndSwap {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
@@ -87,8 +84,6 @@ struct TwoSteps {
     between: fn(&Repo, &Repo) -> Repo,
 }
 
-shared!(TwoSteps: vault);
-
 impl VaultRules for TwoSteps {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         let rotates = !matches!(&visit.call, Call::Push(request) if request.rotated_members.is_none());
@@ -116,8 +111,6 @@ impl VaultRules for TwoSteps {
 /// Asks whether the caller is a member when the head of a request is there, and not again when its body is.
 struct EarlyAuthority(Route);
 
-shared!(EarlyAuthority: vault);
-
 impl VaultRules for EarlyAuthority {
     fn on_headers(&self, store: &Store, route: Route, repo_id: Option<&str>, caller: &str) -> Option<bool> {
         let repo = load(store, repo_id.filter(|_| route == self.0)?).ok()??;
@@ -136,8 +129,6 @@ impl VaultRules for EarlyAuthority {
 /// Asks whether the caller is a member in one transaction, and acts in another.
 struct AuthorityThenAct(Route);
 
-shared!(AuthorityThenAct: vault);
-
 impl VaultRules for AuthorityThenAct {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         if visit.route != self.0 {
@@ -155,193 +146,354 @@ impl VaultRules for AuthorityThenAct {
     }
 }
 
-faults! {
-    [Race] "race-nonce" breaks NONCE_SINGLE_USE: "A nonce is checked, and taken out of use a little later." => {
-        identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                Box::pin(async move {
-                    let nonce = redemption::check(self, authority, request)?;
-                    gap(WINDOW).await;
-                    authority.nonces.spend(&nonce);
-                    redemption::grant(self, authority, &request.ed25519_public_key)
-                })
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("race-nonce", &NONCE_SINGLE_USE, "A nonce is checked, and taken out of use a little later.", || {
+        identity(RaceNonce)
+    })
+    .kind(Race),
+    fault("race-create", &CREATE_DUPLICATE, "Whether an id is free is checked a little before it is taken.", || {
+        vault(CheckThenAct(Route::CreateRepo))
+    })
+    .kind(Race),
+    fault(
+        "race-push",
+        &WRITES_SERIALIZED,
+        "The expected version is checked a little before the push is stored.",
+        || vault(CheckThenAct(Route::Push)),
+    )
+    .kind(Race),
+    fault(
+        "race-push-loses-members",
+        &WRITES_SERIALIZED,
+        "A push writes back a roster that it has read a little earlier.",
+        || vault(CompareAndSwap(Route::Push)),
+    )
+    .kind(Race),
+    fault("race-add", &ADD_RECORDS, "addMember writes back a roster that it has read a little earlier.", || {
+        vault(CheckThenAct(Route::AddMember))
+    })
+    .kind(Race),
+    fault(
+        "race-add-compare-and-swap",
+        &ADD_RECORDS,
+        "addMember writes back a roster if the version hasn't moved, which other additions don't move.",
+        || vault(CompareAndSwap(Route::AddMember)),
+    )
+    .kind(Race),
+    fault(
+        "race-remove",
+        &WRITES_SERIALIZED,
+        "removeMember writes back a state that it has read a little earlier.",
+        || vault(CheckThenAct(Route::RemoveMember)),
+    )
+    .kind(Race),
+    fault(
+        "race-rotation-envelope-first",
+        &SNAPSHOT_READS,
+        "A rotating push stores the envelope a little before the roster.",
+        || {
+            vault(TwoSteps {
+                route: Route::Push,
+                between: |before, next| {
+                    let mut between = next.clone();
+                    between.manifest.members.clone_from(&before.manifest.members);
+                    between
+                },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-rotation-roster-first",
+        &SNAPSHOT_READS,
+        "A rotating push stores the roster a little before the envelope.",
+        || {
+            vault(TwoSteps {
+                route: Route::Push,
+                between: |before, next| {
+                    let mut between = before.clone();
+                    between.manifest.members.clone_from(&next.manifest.members);
+                    between
+                },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-rotation-roster-cleared",
+        &SNAPSHOT_READS,
+        "A rotating push clears the roster a little before it fills it.",
+        || {
+            vault(TwoSteps {
+                route: Route::Push,
+                between: |_, next| {
+                    let mut between = next.clone();
+                    between.manifest.members.clear();
+                    between
+                },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-removal-roster-first",
+        &REMOVE_ATOMIC,
+        "removeMember stores the roster a little before envelope and epoch.",
+        || {
+            vault(TwoSteps {
+                route: Route::RemoveMember,
+                between: |before, next| {
+                    let mut between = before.clone();
+                    between.manifest.members.clone_from(&next.manifest.members);
+                    between
+                },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-removal-envelope-first",
+        &REMOVE_ATOMIC,
+        "removeMember stores the envelope a little before roster and epoch.",
+        || {
+            vault(TwoSteps {
+                route: Route::RemoveMember,
+                between: |before, next| Repo { envelope: next.envelope.clone(), ..before.clone() },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-removal-epoch-last",
+        &REMOVE_ATOMIC,
+        "removeMember sets the manifest's epoch a little after everything else.",
+        || {
+            vault(TwoSteps {
+                route: Route::RemoveMember,
+                between: |before, next| {
+                    let mut between = next.clone();
+                    between.manifest.key_epoch = before.manifest.key_epoch;
+                    between
+                },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-removal-drops-first",
+        &REMOVE_ATOMIC,
+        "removeMember drops the member a little before it rotates.",
+        || {
+            vault(TwoSteps {
+                route: Route::RemoveMember,
+                between: |before, next| {
+                    let mut between = before.clone();
+                    between.manifest.members.retain(|entry| is_in(next, &entry.ed25519_public_key));
+                    between
+                },
+            })
+        },
+    )
+    .kind(Race),
+    fault(
+        "race-conflict-visible",
+        &SNAPSHOT_READS,
+        "A push is stored, and taken back a little later if its expectation was wrong.",
+        || vault(RaceConflictVisible),
+    )
+    .kind(Race),
+    fault(
+        "race-answer-read-later",
+        &WRITES_SERIALIZED,
+        "An accepted push is answered with the counters as they are a little later.",
+        || vault(RaceAnswerReadLater),
+    )
+    .kind(Race),
+    fault(
+        "race-lagging-replica",
+        &SNAPSHOT_READS,
+        "Every other pull goes to a replica that is up to half a millisecond behind.",
+        || vault(RaceLaggingReplica::default()),
+    )
+    .kind(Race),
+    fault(
+        "race-early-authority-pull",
+        &EFFECT_AUTHORITY,
+        "A pull's authority is checked when its head arrives.",
+        || vault(EarlyAuthority(Route::Pull)),
+    )
+    .kind(Race),
+    fault(
+        "race-early-authority-push",
+        &EFFECT_AUTHORITY,
+        "A push's authority is checked when its head arrives.",
+        || vault(EarlyAuthority(Route::Push)),
+    )
+    .kind(Race),
+    fault(
+        "race-early-authority-add",
+        &EFFECT_AUTHORITY,
+        "An addMember's authority is checked when its head arrives.",
+        || vault(EarlyAuthority(Route::AddMember)),
+    )
+    .kind(Race),
+    fault(
+        "race-early-authority-remove",
+        &EFFECT_AUTHORITY,
+        "A removeMember's authority is checked when its head arrives.",
+        || vault(EarlyAuthority(Route::RemoveMember)),
+    )
+    .kind(Race),
+    fault(
+        "race-authority-then-push",
+        &EFFECT_AUTHORITY,
+        "A push's authority is checked in a transaction of its own.",
+        || vault(AuthorityThenAct(Route::Push)),
+    )
+    .kind(Race),
+    fault(
+        "race-authority-then-add",
+        &EFFECT_AUTHORITY,
+        "An addMember's authority is checked in a transaction of its own.",
+        || vault(AuthorityThenAct(Route::AddMember)),
+    )
+    .kind(Race),
+    fault(
+        "race-add-checked-earlier",
+        &WRITES_SERIALIZED,
+        "addMember is checked against a state of a little earlier, and appended to the current one.",
+        || vault(RaceAddCheckedEarlier),
+    )
+    .kind(Race),
+    fault(
+        "race-add-checked-earlier-in-long-rosters",
+        &WRITES_SERIALIZED,
+        "From eight members on, an addition is made to a roster of a little earlier.",
+        || vault(RaceAddCheckedEarlierInLongRosters),
+    )
+    .kind(Race),
+];
+
+struct RaceNonce;
+
+impl IdentityRules for RaceNonce {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        Box::pin(async move {
+            let nonce = redemption::check(self, authority, request)?;
+            gap(WINDOW).await;
+            authority.nonces.spend(&nonce);
+            redemption::grant(self, authority, &request.ed25519_public_key)
+        })
+    }
+}
+
+struct RaceConflictVisible;
+
+impl VaultRules for RaceConflictVisible {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        let Call::Push(request) = &visit.call else { return conformant(self, store, visit) };
+        Box::pin(async move {
+            let Some(before) = load(store, &visit.repo_id)? else { return operations::execute(self, store, visit) };
+            let stale =
+                is_in(&before, &visit.caller) && request.expected_payload_version != before.manifest.payload_version;
+            if !stale {
+                return operations::execute(self, store, visit);
             }
+            put(store, &operations::pushed(&before, request))?;
+            gap(WINDOW).await;
+            put(store, &before)?;
+            operations::transition(self, visit, Some(&before)).answer
+        })
+    }
+}
+
+struct RaceAnswerReadLater;
+
+impl VaultRules for RaceAnswerReadLater {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        let done = operations::execute(self, store, visit);
+        let Ok(Answer::Push(answer)) = &done else { return Box::pin(std::future::ready(done)) };
+        let accepted = answer.accepted;
+        Box::pin(async move {
+            gap(WINDOW).await;
+            let Some(repo) = load(store, &visit.repo_id)? else { return done };
+            Ok(Answer::Push(operations::push_answer(&repo, accepted)))
+        })
+    }
+}
+
+#[derive(Default)]
+struct RaceLaggingReplica {
+    behind: Mutex<HashMap<String, (Instant, Repo)>>,
+    turn: Mutex<bool>,
+}
+
+impl VaultRules for RaceLaggingReplica {
+    fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        if let Some(before) = before {
+            lock(&self.behind).insert(next.manifest.repo_id.clone(), (Instant::now(), before.clone()));
+        }
+        next
+    }
+
+    fn loaded(&self, route: Route, repo: Repo) -> Repo {
+        if route != Route::Pull {
+            return repo;
+        }
+        let mut turn = lock(&self.turn);
+        *turn = !*turn;
+        if *turn {
+            return repo;
+        }
+        match lock(&self.behind).get(&repo.manifest.repo_id) {
+            Some((at, before)) if at.elapsed() < Duration::from_micros(500) => before.clone(),
+            _ => repo,
         }
     }
-    [Race] "race-create" breaks CREATE_DUPLICATE: "Whether an id is free is checked a little before it is taken." => { is CheckThenAct(Route::CreateRepo) }
-    [Race] "race-push" breaks WRITES_SERIALIZED: "The expected version is checked a little before the push is stored." => { is CheckThenAct(Route::Push) }
-    [Race] "race-push-loses-members" breaks WRITES_SERIALIZED: "A push writes back a roster that it has read a little earlier." => { is CompareAndSwap(Route::Push) }
-    [Race] "race-add" breaks ADD_RECORDS: "addMember writes back a roster that it has read a little earlier." => { is CheckThenAct(Route::AddMember) }
-    [Race] "race-add-compare-and-swap" breaks ADD_RECORDS: "addMember writes back a roster if the version hasn't moved, which other additions don't move." => { is CompareAndSwap(Route::AddMember) }
-    [Race] "race-remove" breaks WRITES_SERIALIZED: "removeMember writes back a state that it has read a little earlier." => { is CheckThenAct(Route::RemoveMember) }
-    [Race] "race-rotation-envelope-first" breaks SNAPSHOT_READS: "A rotating push stores the envelope a little before the roster." => {
-        is TwoSteps {
-            route: Route::Push,
-            between: |before, next| {
-                let mut between = next.clone();
-                between.manifest.members.clone_from(&before.manifest.members);
-                between
-            },
-        }
-    }
-    [Race] "race-rotation-roster-first" breaks SNAPSHOT_READS: "A rotating push stores the roster a little before the envelope." => {
-        is TwoSteps {
-            route: Route::Push,
-            between: |before, next| {
-                let mut between = before.clone();
-                between.manifest.members.clone_from(&next.manifest.members);
-                between
-            },
-        }
-    }
-    [Race] "race-rotation-roster-cleared" breaks SNAPSHOT_READS: "A rotating push clears the roster a little before it fills it." => {
-        is TwoSteps {
-            route: Route::Push,
-            between: |_, next| {
-                let mut between = next.clone();
-                between.manifest.members.clear();
-                between
-            },
-        }
-    }
-    [Race] "race-removal-roster-first" breaks REMOVE_ATOMIC: "removeMember stores the roster a little before envelope and epoch." => {
-        is TwoSteps {
-            route: Route::RemoveMember,
-            between: |before, next| {
-                let mut between = before.clone();
-                between.manifest.members.clone_from(&next.manifest.members);
-                between
-            },
-        }
-    }
-    [Race] "race-removal-envelope-first" breaks REMOVE_ATOMIC: "removeMember stores the envelope a little before roster and epoch." => {
-        is TwoSteps { route: Route::RemoveMember, between: |before, next| Repo { envelope: next.envelope.clone(), ..before.clone() } }
-    }
-    [Race] "race-removal-epoch-last" breaks REMOVE_ATOMIC: "removeMember sets the manifest's epoch a little after everything else." => {
-        is TwoSteps {
-            route: Route::RemoveMember,
-            between: |before, next| {
-                let mut between = next.clone();
-                between.manifest.key_epoch = before.manifest.key_epoch;
-                between
-            },
-        }
-    }
-    [Race] "race-removal-drops-first" breaks REMOVE_ATOMIC: "removeMember drops the member a little before it rotates." => {
-        is TwoSteps {
-            route: Route::RemoveMember,
-            between: |before, next| {
-                let mut between = before.clone();
-                between.manifest.members.retain(|entry| is_in(next, &entry.ed25519_public_key));
-                between
-            },
-        }
-    }
-    [Race] "race-conflict-visible" breaks SNAPSHOT_READS: "A push is stored, and taken back a little later if its expectation was wrong." => {
-        vault {
-            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-                let Call::Push(request) = &visit.call else { return conformant(self, store, visit) };
-                Box::pin(async move {
-                    let Some(before) = load(store, &visit.repo_id)? else { return operations::execute(self, store, visit) };
-                    let stale = is_in(&before, &visit.caller)
-                        && request.expected_payload_version != before.manifest.payload_version;
-                    if !stale {
-                        return operations::execute(self, store, visit);
-                    }
-                    put(store, &operations::pushed(&before, request))?;
-                    gap(WINDOW).await;
-                    put(store, &before)?;
-                    operations::transition(self, visit, Some(&before)).answer
-                })
+}
+
+struct RaceAddCheckedEarlier;
+
+impl VaultRules for RaceAddCheckedEarlier {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        let Call::Add(request) = &visit.call else { return conformant(self, store, visit) };
+        Box::pin(async move {
+            let before = load(store, &visit.repo_id)?;
+            let outcome = operations::transition(self, visit, before.as_ref());
+            if outcome.next.is_none() {
+                return outcome.answer;
             }
-        }
+            gap(WINDOW).await;
+            store.write(|tx| {
+                let Some(mut now) = tx.load(&visit.repo_id)? else { return Ok(outcome.answer) };
+                now.manifest.members.push(request.member.clone());
+                tx.put(&now)?;
+                Ok::<_, Refusal>(Ok(Answer::Manifest(now.manifest)))
+            })?
+        })
     }
-    [Race] "race-answer-read-later" breaks WRITES_SERIALIZED: "An accepted push is answered with the counters as they are a little later." => {
-        vault {
-            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-                let done = operations::execute(self, store, visit);
-                let Ok(Answer::Push(answer)) = &done else { return Box::pin(std::future::ready(done)) };
-                let accepted = answer.accepted;
-                Box::pin(async move {
-                    gap(WINDOW).await;
-                    let Some(repo) = load(store, &visit.repo_id)? else { return done };
-                    Ok(Answer::Push(operations::push_answer(&repo, accepted)))
-                })
-            }
+}
+
+struct RaceAddCheckedEarlierInLongRosters;
+
+impl VaultRules for RaceAddCheckedEarlierInLongRosters {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        if !matches!(visit.call, Call::Add(_)) {
+            return conformant(self, store, visit);
         }
-    }
-    [Race] "race-lagging-replica" breaks SNAPSHOT_READS: "Every other pull goes to a replica that is up to half a millisecond behind." => {
-        state { behind: Mutex<HashMap<String, (Instant, Repo)>>, turn: Mutex<bool> }
-        vault {
-            fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
-                if let Some(before) = before {
-                    lock(&self.behind).insert(next.manifest.repo_id.clone(), (Instant::now(), before.clone()));
-                }
-                next
-            }
-            fn loaded(&self, route: Route, repo: Repo) -> Repo {
-                if route != Route::Pull {
-                    return repo;
-                }
-                let mut turn = lock(&self.turn);
-                *turn = !*turn;
-                if *turn {
-                    return repo;
-                }
-                match lock(&self.behind).get(&repo.manifest.repo_id) {
-                    Some((at, before)) if at.elapsed() < Duration::from_micros(500) => before.clone(),
-                    _ => repo,
-                }
-            }
-        }
-    }
-    [Race] "race-early-authority-pull" breaks EFFECT_AUTHORITY: "A pull's authority is checked when its head arrives." => { is EarlyAuthority(Route::Pull) }
-    [Race] "race-early-authority-push" breaks EFFECT_AUTHORITY: "A push's authority is checked when its head arrives." => { is EarlyAuthority(Route::Push) }
-    [Race] "race-early-authority-add" breaks EFFECT_AUTHORITY: "An addMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::AddMember) }
-    [Race] "race-early-authority-remove" breaks EFFECT_AUTHORITY: "A removeMember's authority is checked when its head arrives." => { is EarlyAuthority(Route::RemoveMember) }
-    [Race] "race-authority-then-push" breaks EFFECT_AUTHORITY: "A push's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::Push) }
-    [Race] "race-authority-then-add" breaks EFFECT_AUTHORITY: "An addMember's authority is checked in a transaction of its own." => { is AuthorityThenAct(Route::AddMember) }
-    [Race] "race-add-checked-earlier" breaks WRITES_SERIALIZED: "addMember is checked against a state of a little earlier, and appended to the current one." => {
-        vault {
-            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-                let Call::Add(request) = &visit.call else { return conformant(self, store, visit) };
-                Box::pin(async move {
-                    let before = load(store, &visit.repo_id)?;
-                    let outcome = operations::transition(self, visit, before.as_ref());
-                    if outcome.next.is_none() {
-                        return outcome.answer;
-                    }
-                    gap(WINDOW).await;
-                    store.write(|tx| {
-                        let Some(mut now) = tx.load(&visit.repo_id)? else { return Ok(outcome.answer) };
-                        now.manifest.members.push(request.member.clone());
-                        tx.put(&now)?;
-                        Ok::<_, Refusal>(Ok(Answer::Manifest(now.manifest)))
-                    })?
-                })
-            }
-        }
-    }
-    [Race] "race-add-checked-earlier-in-long-rosters" breaks WRITES_SERIALIZED: "From eight members on, an addition is made to a roster of a little earlier." => {
-        vault {
-            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-                if !matches!(visit.call, Call::Add(_)) {
-                    return conformant(self, store, visit);
-                }
-                Box::pin(async move {
-                    let outcome = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref());
-                    let Some(next) = outcome.next.filter(|next| next.manifest.members.len() > 8) else {
-                        return operations::execute(self, store, visit);
-                    };
-                    gap(WINDOW).await;
-                    put(store, &next)?;
-                    outcome.answer
-                })
-            }
-        }
+        Box::pin(async move {
+            let outcome = operations::transition(self, visit, load(store, &visit.repo_id)?.as_ref());
+            let Some(next) = outcome.next.filter(|next| next.manifest.members.len() > 8) else {
+                return operations::execute(self, store, visit);
+            };
+            gap(WINDOW).await;
+            put(store, &next)?;
+            outcome.answer
+        })
     }
 }

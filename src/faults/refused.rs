@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::edits::edit;
+use super::table::*;
 use super::tools::{edit_body, is_refused, lock, refuse_and};
 use crate::server::credentials;
 use crate::server::edge::Edge;
@@ -26,8 +27,6 @@ use crate::wire::{
 /// A push that is refused with 400, and what it leaves behind.
 struct Push(fn(&PushRequest, &mut Repo));
 
-shared!(Push: vault);
-
 impl VaultRules for Push {
     fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
@@ -37,8 +36,6 @@ impl VaultRules for Push {
 
 /// A removal that is refused with 400, and what it leaves behind.
 struct Removal(fn(&MemberRemoveRequest, &mut Repo));
-
-shared!(Removal: vault);
 
 impl VaultRules for Removal {
     fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
@@ -54,8 +51,6 @@ struct StepByStep {
     missing: &'static str,
     done: fn(&Value, &mut Repo),
 }
-
-shared!(StepByStep: edge);
 
 impl Edge for StepByStep {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -81,8 +76,6 @@ impl Edge for StepByStep {
 /// An addition inserts the member first and his wrapped key then: where that one is missing, half of the entry stays.
 #[derive(Default)]
 struct HalfEntries(Mutex<HashMap<String, Value>>);
-
-shared!(HalfEntries: edge);
 
 fn repo_segment(parts: &Parts) -> String {
     parts.uri.path().split('/').nth(3).unwrap_or_default().to_owned()
@@ -116,8 +109,6 @@ impl Edge for HalfEntries {
 
 /// A server that fills in what a request lacks, and goes on.
 struct FillIn(Route, &'static str, fn() -> Value);
-
-shared!(FillIn: edge);
 
 impl Edge for FillIn {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -186,167 +177,294 @@ fn roster_or_none_holds(members: &[MemberEntry], epoch: i64) -> Result<(), Refus
     if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
 }
 
-faults! {
-    "refused-add-leaves-half" breaks ADD_RECORDS: "An addMember without a wrapped key is refused, and leaves the member without one in the roster." => {
-        is HalfEntries::default()
-    }
-    "refused-push-stores-envelope" breaks PUSH_REFUSED_WHOLE: "A push is stored before its envelope is checked." => {
-        is Push(|request, next| next.envelope = request.envelope.clone())
-    }
-    "refused-push-moves-version" breaks PUSH_REFUSED_WHOLE: "The version is set before the envelope is checked." => {
-        is Push(|request, next| next.manifest.payload_version = request.envelope.payload_version)
-    }
-    "refused-push-counts" breaks PUSH_REFUSED_WHOLE: "The version is raised before the envelope is checked." => {
-        is Push(|_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1))
-    }
-    "refused-push-replaces-roster" breaks PUSH_REFUSED_WHOLE: "The roster is replaced before the envelope is checked." => {
-        is Push(|request, next| if let Some(members) = request.rotated_members.as_ref().filter(|members| !members.is_empty()) {
-            next.manifest.members.clone_from(members);
-        })
-    }
-    "push-without-envelope-moves-version" breaks PUSH_REFUSED_WHOLE: "A push without an envelope raises the version before it fails." => {
-        is StepByStep {
-            route: Route::Push,
-            missing: "envelope",
-            done: |_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1),
-        }
-    }
-    "push-without-envelope-rotates" breaks PUSH_REFUSED_WHOLE: "A push without an envelope replaces the roster before it fails." => {
-        is StepByStep {
-            route: Route::Push,
-            missing: "envelope",
-            done: |request, next| next.manifest.members = read(&request["rotatedMembers"]).unwrap_or(next.manifest.members.clone()),
-        }
-    }
-    "push-without-envelope-empties" breaks PUSH_REFUSED_WHOLE: "A push without an envelope empties the ciphertext before it fails." => {
-        is StepByStep { route: Route::Push, missing: "envelope", done: |_, next| next.envelope.ciphertext.clear() }
-    }
-    "push-without-expectation-stores" breaks PUSH_REFUSED_WHOLE: "A push without an expectation stores the envelope before it fails." => {
-        is StepByStep {
-            route: Route::Push,
-            missing: "expectedPayloadVersion",
-            done: |request, next| store_envelope(next, read(&request["envelope"])),
-        }
-    }
-    "push-expectation-defaults-to-zero" breaks BAD_INPUT: "A push without an expectation expects 0." => {
-        is FillIn(Route::Push, "expectedPayloadVersion", || json!(0))
-    }
-    "refused-add-is-stored" breaks ADD_RECORDS: "An addMember that is answered with 400 has added the member." => {
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::add(self, visit, repo, request);
-                leave(outcome, repo, |next| next.manifest.members.push(request.member.clone()))
-            }
-        }
-    }
-    "refused-remove-drops" breaks REMOVE_ATOMIC: "The member is dropped before the rest of a removal is checked." => {
-        is Removal(|request, next| drop_member(next, &request.removed_member_id))
-    }
-    "refused-remove-replaces-roster" breaks REMOVE_ATOMIC: "The roster is replaced before the envelope of a removal is checked." => {
-        is Removal(|request, next| if !request.rewrapped_members.is_empty() {
-            next.manifest.members.clone_from(&request.rewrapped_members);
-        })
-    }
-    "refused-remove-raises-epoch" breaks REMOVE_ATOMIC: "The epoch is set before the envelope of a removal is checked." => {
-        is Removal(|request, next| next.manifest.key_epoch = request.new_key_epoch)
-    }
-    "refused-remove-stores-envelope" breaks REMOVE_ATOMIC: "The envelope is stored before the epoch of a removal is checked." => {
-        is Removal(|request, next| store_envelope(next, Some(request.rotated_envelope.clone())))
-    }
-    "unknown-removal-still-rotates" breaks REMOVE_ATOMIC: "Removing a stranger is answered with 404 after everything else was done." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::remove(self, visit, repo, request);
-                if is_refused(&outcome, StatusCode::NOT_FOUND) {
-                    return Outcome { next: Some(operations::removed(repo, request, Vec::new())), ..outcome };
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "refused-add-leaves-half",
+        &ADD_RECORDS,
+        "An addMember without a wrapped key is refused, and leaves the member without one in the roster.",
+        || edge(HalfEntries::default()),
+    ),
+    fault(
+        "refused-push-stores-envelope",
+        &PUSH_REFUSED_WHOLE,
+        "A push is stored before its envelope is checked.",
+        || vault(Push(|request, next| next.envelope = request.envelope.clone())),
+    ),
+    fault(
+        "refused-push-moves-version",
+        &PUSH_REFUSED_WHOLE,
+        "The version is set before the envelope is checked.",
+        || vault(Push(|request, next| next.manifest.payload_version = request.envelope.payload_version)),
+    ),
+    fault("refused-push-counts", &PUSH_REFUSED_WHOLE, "The version is raised before the envelope is checked.", || {
+        vault(Push(|_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1)))
+    }),
+    fault(
+        "refused-push-replaces-roster",
+        &PUSH_REFUSED_WHOLE,
+        "The roster is replaced before the envelope is checked.",
+        || {
+            vault(Push(|request, next| {
+                if let Some(members) = request.rotated_members.as_ref().filter(|members| !members.is_empty()) {
+                    next.manifest.members.clone_from(members);
                 }
-                outcome
-            }
-        }
-    }
-    "remove-without-envelope-drops" breaks REMOVE_ATOMIC: "A removal without an envelope drops the member before it fails." => {
-        is StepByStep { route: Route::RemoveMember, missing: "rotatedEnvelope", done: drop_named }
-    }
-    "remove-without-envelope-raises-epoch" breaks REMOVE_ATOMIC: "A removal without an envelope raises the epoch before it fails." => {
-        is StepByStep {
-            route: Route::RemoveMember,
-            missing: "rotatedEnvelope",
-            done: |request, next| next.manifest.key_epoch = request["newKeyEpoch"].as_i64().unwrap_or(next.manifest.key_epoch),
-        }
-    }
-    "remove-without-roster-drops" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers drops the member before it fails." => {
-        is StepByStep { route: Route::RemoveMember, missing: "rewrappedMembers", done: drop_named }
-    }
-    "remove-without-roster-stores-envelope" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers stores the envelope before it fails." => {
-        is StepByStep {
-            route: Route::RemoveMember,
-            missing: "rewrappedMembers",
-            done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
-        }
-    }
-    "remove-without-epoch-replaces-roster" breaks REMOVE_ATOMIC: "A removal without newKeyEpoch replaces the roster before it fails." => {
-        is StepByStep {
-            route: Route::RemoveMember,
-            missing: "newKeyEpoch",
-            done: |request, next| {
-                let members: Option<Vec<MemberEntry>> = read(&request["rewrappedMembers"]);
-                next.manifest.members = members.unwrap_or(next.manifest.members.clone());
-            },
-        }
-    }
-    "remove-without-id-rotates" breaks REMOVE_ATOMIC: "A removal without removedMemberId stores the envelope before it fails." => {
-        is StepByStep {
-            route: Route::RemoveMember,
-            missing: "removedMemberId",
-            done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
-        }
-    }
-    "remove-epoch-defaults-to-zero" breaks EPOCH_RISES: "A removal without newKeyEpoch sets the epoch to 0." => {
-        edge {
-            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(FillIn(Route::RemoveMember, "newKeyEpoch", || json!(0)).filled(route, body))
-            }
-        }
-        vault {
-            fn epoch_advances(&self, new: i64, current: i64) -> bool { new == 0 || new > current }
-            fn rotated_epoch_holds(&self, envelope_epoch: i64, new_epoch: i64) -> bool {
-                new_epoch == 0 || envelope_epoch == new_epoch
-            }
-            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                if epoch == 0 { Ok(()) } else { operations::roster_holds(members, epoch) }
-            }
-        }
-    }
-    "remove-roster-absent-is-empty" breaks REMOVE_CONSISTENT: "A removal without rewrappedMembers leaves nobody, as one with none." => {
-        edge {
-            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(NO_ROSTER.filled(route, body))
-            }
-        }
-        vault {
-            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                roster_or_none_holds(members, epoch)
-            }
-        }
-    }
-    "remove-roster-defaults-to-rest" breaks REMOVE_ATOMIC: "A removal without rewrappedMembers keeps the others with their old wrapped keys." => {
-        edge {
-            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(NO_ROSTER.filled(route, body))
-            }
-        }
-        vault {
-            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                roster_or_none_holds(members, epoch)
-            }
-            fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
-                let mut next = operations::removed(repo, request, digest);
-                if request.rewrapped_members.is_empty() {
-                    next.manifest.members.clone_from(&repo.manifest.members);
-                    drop_member(&mut next, &request.removed_member_id);
+            }))
+        },
+    ),
+    fault(
+        "push-without-envelope-moves-version",
+        &PUSH_REFUSED_WHOLE,
+        "A push without an envelope raises the version before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::Push,
+                missing: "envelope",
+                done: |_, next| next.manifest.payload_version = next.manifest.payload_version.saturating_add(1),
+            })
+        },
+    ),
+    fault(
+        "push-without-envelope-rotates",
+        &PUSH_REFUSED_WHOLE,
+        "A push without an envelope replaces the roster before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::Push,
+                missing: "envelope",
+                done: |request, next| {
+                    next.manifest.members = read(&request["rotatedMembers"]).unwrap_or(next.manifest.members.clone())
+                },
+            })
+        },
+    ),
+    fault(
+        "push-without-envelope-empties",
+        &PUSH_REFUSED_WHOLE,
+        "A push without an envelope empties the ciphertext before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::Push,
+                missing: "envelope",
+                done: |_, next| next.envelope.ciphertext.clear(),
+            })
+        },
+    ),
+    fault(
+        "push-without-expectation-stores",
+        &PUSH_REFUSED_WHOLE,
+        "A push without an expectation stores the envelope before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::Push,
+                missing: "expectedPayloadVersion",
+                done: |request, next| store_envelope(next, read(&request["envelope"])),
+            })
+        },
+    ),
+    fault("push-expectation-defaults-to-zero", &BAD_INPUT, "A push without an expectation expects 0.", || {
+        edge(FillIn(Route::Push, "expectedPayloadVersion", || json!(0)))
+    }),
+    fault(
+        "refused-add-is-stored",
+        &ADD_RECORDS,
+        "An addMember that is answered with 400 has added the member.",
+        || vault(RefusedAddIsStored),
+    ),
+    fault(
+        "refused-remove-drops",
+        &REMOVE_ATOMIC,
+        "The member is dropped before the rest of a removal is checked.",
+        || vault(Removal(|request, next| drop_member(next, &request.removed_member_id))),
+    ),
+    fault(
+        "refused-remove-replaces-roster",
+        &REMOVE_ATOMIC,
+        "The roster is replaced before the envelope of a removal is checked.",
+        || {
+            vault(Removal(|request, next| {
+                if !request.rewrapped_members.is_empty() {
+                    next.manifest.members.clone_from(&request.rewrapped_members);
                 }
-                next
-            }
+            }))
+        },
+    ),
+    fault(
+        "refused-remove-raises-epoch",
+        &REMOVE_ATOMIC,
+        "The epoch is set before the envelope of a removal is checked.",
+        || vault(Removal(|request, next| next.manifest.key_epoch = request.new_key_epoch)),
+    ),
+    fault(
+        "refused-remove-stores-envelope",
+        &REMOVE_ATOMIC,
+        "The envelope is stored before the epoch of a removal is checked.",
+        || vault(Removal(|request, next| store_envelope(next, Some(request.rotated_envelope.clone())))),
+    ),
+    fault(
+        "unknown-removal-still-rotates",
+        &REMOVE_ATOMIC,
+        "Removing a stranger is answered with 404 after everything else was done.",
+        || vault(UnknownRemovalStillRotates),
+    ),
+    fault(
+        "remove-without-envelope-drops",
+        &REMOVE_ATOMIC,
+        "A removal without an envelope drops the member before it fails.",
+        || edge(StepByStep { route: Route::RemoveMember, missing: "rotatedEnvelope", done: drop_named }),
+    ),
+    fault(
+        "remove-without-envelope-raises-epoch",
+        &REMOVE_ATOMIC,
+        "A removal without an envelope raises the epoch before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::RemoveMember,
+                missing: "rotatedEnvelope",
+                done: |request, next| {
+                    next.manifest.key_epoch = request["newKeyEpoch"].as_i64().unwrap_or(next.manifest.key_epoch)
+                },
+            })
+        },
+    ),
+    fault(
+        "remove-without-roster-drops",
+        &REMOVE_ATOMIC,
+        "A removal without rewrappedMembers drops the member before it fails.",
+        || edge(StepByStep { route: Route::RemoveMember, missing: "rewrappedMembers", done: drop_named }),
+    ),
+    fault(
+        "remove-without-roster-stores-envelope",
+        &REMOVE_ATOMIC,
+        "A removal without rewrappedMembers stores the envelope before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::RemoveMember,
+                missing: "rewrappedMembers",
+                done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
+            })
+        },
+    ),
+    fault(
+        "remove-without-epoch-replaces-roster",
+        &REMOVE_ATOMIC,
+        "A removal without newKeyEpoch replaces the roster before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::RemoveMember,
+                missing: "newKeyEpoch",
+                done: |request, next| {
+                    let members: Option<Vec<MemberEntry>> = read(&request["rewrappedMembers"]);
+                    next.manifest.members = members.unwrap_or(next.manifest.members.clone());
+                },
+            })
+        },
+    ),
+    fault(
+        "remove-without-id-rotates",
+        &REMOVE_ATOMIC,
+        "A removal without removedMemberId stores the envelope before it fails.",
+        || {
+            edge(StepByStep {
+                route: Route::RemoveMember,
+                missing: "removedMemberId",
+                done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
+            })
+        },
+    ),
+    fault("remove-epoch-defaults-to-zero", &EPOCH_RISES, "A removal without newKeyEpoch sets the epoch to 0.", || {
+        edge_and_vault(RemoveEpochDefaultsToZero)
+    }),
+    fault(
+        "remove-roster-absent-is-empty",
+        &REMOVE_CONSISTENT,
+        "A removal without rewrappedMembers leaves nobody, as one with none.",
+        || edge_and_vault(RemoveRosterAbsentIsEmpty),
+    ),
+    fault(
+        "remove-roster-defaults-to-rest",
+        &REMOVE_ATOMIC,
+        "A removal without rewrappedMembers keeps the others with their old wrapped keys.",
+        || edge_and_vault(RemoveRosterDefaultsToRest),
+    ),
+];
+
+struct RefusedAddIsStored;
+
+impl VaultRules for RefusedAddIsStored {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::add(self, visit, repo, request);
+        leave(outcome, repo, |next| next.manifest.members.push(request.member.clone()))
+    }
+}
+
+struct UnknownRemovalStillRotates;
+
+impl VaultRules for UnknownRemovalStillRotates {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::remove(self, visit, repo, request);
+        if is_refused(&outcome, StatusCode::NOT_FOUND) {
+            return Outcome { next: Some(operations::removed(repo, request, Vec::new())), ..outcome };
         }
+        outcome
+    }
+}
+
+struct RemoveEpochDefaultsToZero;
+
+impl Edge for RemoveEpochDefaultsToZero {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(FillIn(Route::RemoveMember, "newKeyEpoch", || json!(0)).filled(route, body))
+    }
+}
+
+impl VaultRules for RemoveEpochDefaultsToZero {
+    fn epoch_advances(&self, new: i64, current: i64) -> bool {
+        new == 0 || new > current
+    }
+
+    fn rotated_epoch_holds(&self, envelope_epoch: i64, new_epoch: i64) -> bool {
+        new_epoch == 0 || envelope_epoch == new_epoch
+    }
+
+    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+        if epoch == 0 { Ok(()) } else { operations::roster_holds(members, epoch) }
+    }
+}
+
+struct RemoveRosterAbsentIsEmpty;
+
+impl Edge for RemoveRosterAbsentIsEmpty {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(NO_ROSTER.filled(route, body))
+    }
+}
+
+impl VaultRules for RemoveRosterAbsentIsEmpty {
+    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+        roster_or_none_holds(members, epoch)
+    }
+}
+
+struct RemoveRosterDefaultsToRest;
+
+impl Edge for RemoveRosterDefaultsToRest {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(NO_ROSTER.filled(route, body))
+    }
+}
+
+impl VaultRules for RemoveRosterDefaultsToRest {
+    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+        roster_or_none_holds(members, epoch)
+    }
+
+    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        let mut next = operations::removed(repo, request, digest);
+        if request.rewrapped_members.is_empty() {
+            next.manifest.members.clone_from(&repo.manifest.members);
+            drop_member(&mut next, &request.removed_member_id);
+        }
+        next
     }
 }

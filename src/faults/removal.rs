@@ -5,8 +5,10 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::table::*;
 use super::tools::{edit_body, entry_mut, is_in, is_refused};
 use crate::codec::base64;
+use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
@@ -18,8 +20,6 @@ use crate::wire::{MemberEntry, MemberRemoveRequest, VaultManifest};
 /// What is stored after a removal, changed.
 struct Removed(fn(&Repo, &MemberRemoveRequest, &mut Repo));
 
-shared!(Removed: vault);
-
 impl VaultRules for Removed {
     fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
         let mut next = operations::removed(repo, request, digest);
@@ -30,8 +30,6 @@ impl VaultRules for Removed {
 
 /// As [`Removed`], with a roster that may name the removed member.
 struct Trusting(fn(&Repo, &MemberRemoveRequest, &mut Repo));
-
-shared!(Trusting: vault);
 
 impl VaultRules for Trusting {
     fn removed_is_absent(&self, _: &[MemberEntry], _: &str) -> bool {
@@ -79,8 +77,6 @@ fn named_leniently(request: &mut Value) {
 /// Whoever removes somebody stays, whatever the new roster says.
 struct KeepsCaller;
 
-shared!(KeepsCaller: vault);
-
 impl VaultRules for KeepsCaller {
     fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
         let mut request = request.clone();
@@ -93,234 +89,431 @@ impl VaultRules for KeepsCaller {
     }
 }
 
-faults! {
-    "removal-keeps-caller" breaks REMOVE_REPLACES: "Who removes somebody stays a member, also where the new roster doesn't name it." => { is KeepsCaller }
-    "removal-in-any-case" breaks REMOVE_REPLACES: "A removal drops from the new roster whoever has the removed id in another letter case." => {
-        vault {
-            fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
-                let mut next = operations::removed(repo, request, digest);
-                next.manifest.members.retain(|entry| !entry.ed25519_public_key.eq_ignore_ascii_case(&request.removed_member_id));
-                next
-            }
-        }
-    }
-    "removal-finds-in-any-case" breaks REMOVE_UNKNOWN: "A removal finds the member whom it names in any letter case." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let mut request = request.clone();
-                let mut members = repo.manifest.members.iter().map(|entry| &entry.ed25519_public_key);
-                if let Some(id) = members.find(|id| id.eq_ignore_ascii_case(&request.removed_member_id)) {
-                    request.removed_member_id.clone_from(id);
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "removal-keeps-caller",
+        &REMOVE_REPLACES,
+        "Who removes somebody stays a member, also where the new roster doesn't name it.",
+        || vault(KeepsCaller),
+    ),
+    fault(
+        "removal-in-any-case",
+        &REMOVE_REPLACES,
+        "A removal drops from the new roster whoever has the removed id in another letter case.",
+        || vault(RemovalInAnyCase),
+    ),
+    fault(
+        "removal-finds-in-any-case",
+        &REMOVE_UNKNOWN,
+        "A removal finds the member whom it names in any letter case.",
+        || vault(RemovalFindsInAnyCase),
+    ),
+    fault(
+        "rotation-unique-in-any-case",
+        &PUSH_ROTATES,
+        "Of roster entries whose ids differ in letter case only, a rotating push keeps the first.",
+        || vault(RotationUniqueInAnyCase),
+    ),
+    fault("remove-trusts-roster", &REMOVE_DROPS, "The removed member stays if rewrappedMembers names it.", || {
+        vault(Trusting(|_, _, _| ()))
+    }),
+    fault("remove-keeps-member", &REMOVE_DROPS, "The removed member's old entry stays, next to the new ones.", || {
+        vault(Removed(|repo, request, next| {
+            next.manifest.members.extend(repo.manifest.member(&request.removed_member_id).cloned())
+        }))
+    }),
+    fault(
+        "remove-drops-nobody",
+        &REMOVE_DROPS,
+        "The others get their new wrapped keys, and nobody is dropped.",
+        || {
+            vault(Removed(|repo, request, next| {
+                next.manifest.members = refreshed(&repo.manifest.members, &request.rewrapped_members)
+            }))
+        },
+    ),
+    fault(
+        "remove-drops-first",
+        &REMOVE_REPLACES,
+        "The first of the others is dropped as well, once there are several.",
+        || {
+            vault(Removed(|_, _, next| {
+                if next.manifest.members.len() > 1 {
+                    next.manifest.members.remove(0);
                 }
-                operations::remove(self, visit, repo, &request)
-            }
-        }
-    }
-    "rotation-unique-in-any-case" breaks PUSH_ROTATES: "Of roster entries whose ids differ in letter case only, a rotating push keeps the first." => {
-        vault {
-            fn pushed(&self, repo: &Repo, request: &crate::wire::PushRequest) -> Repo {
-                let mut next = operations::pushed(repo, request);
-                let mut seen = std::collections::HashSet::new();
-                next.manifest.members.retain(|entry| seen.insert(entry.ed25519_public_key.to_lowercase()));
-                next
-            }
-        }
-    }
-    "remove-trusts-roster" breaks REMOVE_DROPS: "The removed member stays if rewrappedMembers names it." => { is Trusting(|_, _, _| ()) }
-    "remove-keeps-member" breaks REMOVE_DROPS: "The removed member's old entry stays, next to the new ones." => {
-        is Removed(|repo, request, next| next.manifest.members.extend(repo.manifest.member(&request.removed_member_id).cloned()))
-    }
-    "remove-drops-nobody" breaks REMOVE_DROPS: "The others get their new wrapped keys, and nobody is dropped." => {
-        is Removed(|repo, request, next| next.manifest.members = refreshed(&repo.manifest.members, &request.rewrapped_members))
-    }
-    "remove-drops-first" breaks REMOVE_REPLACES: "The first of the others is dropped as well, once there are several." => {
-        is Removed(|_, _, next| if next.manifest.members.len() > 1 { next.manifest.members.remove(0); })
-    }
-    "remove-drops-last" breaks REMOVE_REPLACES: "The last of the others is dropped as well, once there are several." => {
-        is Removed(|_, _, next| if next.manifest.members.len() > 1 { next.manifest.members.pop(); })
-    }
-    "remove-keeps-wrapped-keys" breaks REMOVE_REPLACES: "The member is dropped, and the others keep their old entries." => {
-        is Removed(|repo, request, next| next.manifest.members = rest(repo, request))
-    }
-    "remove-merges-roster" breaks REMOVE_REPLACES: "rewrappedMembers is merged into the rest; who isn't named stays with an old wrapped key." => {
-        is Removed(|repo, request, next| next.manifest.members = refreshed(&rest(repo, request), &request.rewrapped_members))
-    }
-    "remove-keeps-member-epochs" breaks REMOVE_REPLACES: "The new entries keep the old key epochs." => {
-        is Removed(|repo, _, next| for entry in &repo.manifest.members {
-            if let Some(there) = entry_mut(&mut next.manifest.members, &entry.ed25519_public_key) {
-                there.key_epoch = entry.key_epoch;
-            }
-        })
-    }
-    "remove-rewraps-caller-only" breaks REMOVE_REPLACES: "Only the first of the new entries is stored; the others keep their old ones." => {
-        is Removed(|repo, request, next| {
-            let first = &request.rewrapped_members[..request.rewrapped_members.len().min(1)];
-            next.manifest.members = refreshed(&rest(repo, request), first);
-        })
-    }
-    "remove-keeps-envelope" breaks OLD_KEYS_USELESS: "The old envelope stays, for which the removed member has the key." => {
-        is Removed(|repo, _, next| next.envelope.clone_from(&repo.envelope))
-    }
-    "remove-keeps-ciphertext" breaks REMOVE_REPLACES: "The envelope's header is the rotated one, IV and ciphertext are the old ones." => {
-        is Removed(|repo, _, next| {
-            next.envelope.iv.clone_from(&repo.envelope.iv);
-            next.envelope.ciphertext.clone_from(&repo.envelope.ciphertext);
-        })
-    }
-    "remove-keeps-iv" breaks REMOVE_REPLACES: "The rotated envelope is stored with the old IV." => { is Removed(|repo, _, next| next.envelope.iv.clone_from(&repo.envelope.iv)) }
-    "remove-keeps-version" breaks REMOVE_REPLACES: "The manifest keeps the old payload version." => {
-        is Removed(|repo, _, next| next.manifest.payload_version = repo.manifest.payload_version)
-    }
-    "remove-keeps-epoch" breaks EPOCH_RISES: "The manifest keeps the old key epoch." => { is Removed(|repo, _, next| next.manifest.key_epoch = repo.manifest.key_epoch) }
-    "remove-counts-epoch" breaks REMOVE_REPLACES: "The epoch is raised by one, whatever newKeyEpoch says." => {
-        is Removed(|repo, _, next| next.manifest.key_epoch = repo.manifest.key_epoch.saturating_add(1))
-    }
-    "remove-not-stored" breaks REMOVE_REPLACES: "removeMember answers, and stores nothing." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                Outcome { next: None, ..operations::remove(self, visit, repo, request) }
-            }
-        }
-    }
-    "remove-answers-old-manifest" breaks REMOVE_REPLACES: "removeMember answers with the manifest before it." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                operations::remove(self, visit, repo, request).map(|_| repo.manifest.clone())
-            }
-        }
-    }
-    "remove-same-epoch" breaks EPOCH_RISES: "The new epoch may be the old one." => {
-        vault {
-            fn epoch_advances(&self, new: i64, current: i64) -> bool { new >= current }
-        }
-    }
-    "remove-any-epoch" breaks EPOCH_RISES: "The new epoch may be any." => {
-        vault {
-            fn epoch_advances(&self, _: i64, _: i64) -> bool { true }
-        }
-    }
-    "remove-epoch-just-different" breaks EPOCH_RISES: "The new epoch must be another than the old one, but may be lower." => {
-        vault {
-            fn epoch_advances(&self, new: i64, current: i64) -> bool { new != current }
-        }
-    }
-    "remove-same-version" breaks VERSION_MONOTONIC: "The rotated envelope may be of the current version." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let mut before = repo.clone();
-                if request.rotated_envelope.payload_version == repo.manifest.payload_version {
-                    before.manifest.payload_version = repo.manifest.payload_version.saturating_sub(1);
+            }))
+        },
+    ),
+    fault(
+        "remove-drops-last",
+        &REMOVE_REPLACES,
+        "The last of the others is dropped as well, once there are several.",
+        || {
+            vault(Removed(|_, _, next| {
+                if next.manifest.members.len() > 1 {
+                    next.manifest.members.pop();
                 }
-                operations::remove(self, visit, &before, request)
-            }
-        }
-    }
-    "remove-any-version" breaks VERSION_MONOTONIC: "The rotated envelope may be of any version." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let mut before = repo.clone();
-                before.manifest.payload_version = i64::MIN;
-                operations::remove(self, visit, &before, request)
-            }
-        }
-    }
-    "remove-version-ignored" breaks VERSION_MONOTONIC: "An envelope of a lower version is stored, and the manifest keeps the higher one." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let mut before = repo.clone();
-                before.manifest.payload_version = i64::MIN;
-                let mut outcome = operations::remove(self, visit, &before, request);
-                let highest = repo.manifest.payload_version.max(request.rotated_envelope.payload_version);
-                outcome.next.iter_mut().for_each(|next| next.manifest.payload_version = highest);
-                outcome.map(|manifest| VaultManifest { payload_version: highest, ..manifest })
-            }
-        }
-    }
-    "remove-epochs-disagree" breaks REMOVE_CONSISTENT: "The rotated envelope may be of another epoch than newKeyEpoch." => {
-        vault {
-            fn rotated_epoch_holds(&self, _: i64, _: i64) -> bool { true }
-        }
-    }
-    "remove-epoch-from-envelope" breaks REMOVE_CONSISTENT: "The epoch is taken from the rotated envelope; newKeyEpoch isn't looked at." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let mut request = request.clone();
-                request.new_key_epoch = request.rotated_envelope.key_epoch;
-                operations::remove(self, visit, repo, &request)
-            }
-            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                let epoch = members.first().map_or(epoch, |entry| entry.key_epoch);
-                operations::roster_holds(members, epoch)
-            }
-        }
-    }
-    "remove-empties-roster" breaks REMOVE_CONSISTENT: "An empty rewrappedMembers is accepted." => {
-        vault {
-            fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-                if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
-            }
-        }
-    }
-    "remove-foreign-envelope" breaks REMOVE_CONSISTENT: "The rotated envelope may name another repository." => {
-        vault {
-            fn envelope_belongs(&self, _: &str, _: &str) -> bool { true }
-        }
-    }
-    "remove-other-roster-refused" breaks REMOVE_ANY_ROSTER: "A removal takes nobody in and leaves nobody else out." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let expected = repo.manifest.members.len().saturating_sub(1);
-                let known = |entry: &MemberEntry| is_in(repo, &entry.ed25519_public_key);
-                if request.rewrapped_members.len() != expected || !request.rewrapped_members.iter().all(known) {
-                    return Outcome::refuse(Refusal::bad_request("rewrappedMembers isn't the roster without the removed member"));
+            }))
+        },
+    ),
+    fault(
+        "remove-keeps-wrapped-keys",
+        &REMOVE_REPLACES,
+        "The member is dropped, and the others keep their old entries.",
+        || vault(Removed(|repo, request, next| next.manifest.members = rest(repo, request))),
+    ),
+    fault(
+        "remove-merges-roster",
+        &REMOVE_REPLACES,
+        "rewrappedMembers is merged into the rest; who isn't named stays with an old wrapped key.",
+        || {
+            vault(Removed(|repo, request, next| {
+                next.manifest.members = refreshed(&rest(repo, request), &request.rewrapped_members)
+            }))
+        },
+    ),
+    fault("remove-keeps-member-epochs", &REMOVE_REPLACES, "The new entries keep the old key epochs.", || {
+        vault(Removed(|repo, _, next| {
+            for entry in &repo.manifest.members {
+                if let Some(there) = entry_mut(&mut next.manifest.members, &entry.ed25519_public_key) {
+                    there.key_epoch = entry.key_epoch;
                 }
-                operations::remove(self, visit, repo, request)
             }
-        }
+        }))
+    }),
+    fault(
+        "remove-rewraps-caller-only",
+        &REMOVE_REPLACES,
+        "Only the first of the new entries is stored; the others keep their old ones.",
+        || {
+            vault(Removed(|repo, request, next| {
+                let first = &request.rewrapped_members[..request.rewrapped_members.len().min(1)];
+                next.manifest.members = refreshed(&rest(repo, request), first);
+            }))
+        },
+    ),
+    fault(
+        "remove-keeps-envelope",
+        &OLD_KEYS_USELESS,
+        "The old envelope stays, for which the removed member has the key.",
+        || vault(Removed(|repo, _, next| next.envelope.clone_from(&repo.envelope))),
+    ),
+    fault(
+        "remove-keeps-ciphertext",
+        &REMOVE_REPLACES,
+        "The envelope's header is the rotated one, IV and ciphertext are the old ones.",
+        || {
+            vault(Removed(|repo, _, next| {
+                next.envelope.iv.clone_from(&repo.envelope.iv);
+                next.envelope.ciphertext.clone_from(&repo.envelope.ciphertext);
+            }))
+        },
+    ),
+    fault("remove-keeps-iv", &REMOVE_REPLACES, "The rotated envelope is stored with the old IV.", || {
+        vault(Removed(|repo, _, next| next.envelope.iv.clone_from(&repo.envelope.iv)))
+    }),
+    fault("remove-keeps-version", &REMOVE_REPLACES, "The manifest keeps the old payload version.", || {
+        vault(Removed(|repo, _, next| next.manifest.payload_version = repo.manifest.payload_version))
+    }),
+    fault("remove-keeps-epoch", &EPOCH_RISES, "The manifest keeps the old key epoch.", || {
+        vault(Removed(|repo, _, next| next.manifest.key_epoch = repo.manifest.key_epoch))
+    }),
+    fault("remove-counts-epoch", &REMOVE_REPLACES, "The epoch is raised by one, whatever newKeyEpoch says.", || {
+        vault(Removed(|repo, _, next| next.manifest.key_epoch = repo.manifest.key_epoch.saturating_add(1)))
+    }),
+    fault("remove-not-stored", &REMOVE_REPLACES, "removeMember answers, and stores nothing.", || {
+        vault(RemoveNotStored)
+    }),
+    fault("remove-answers-old-manifest", &REMOVE_REPLACES, "removeMember answers with the manifest before it.", || {
+        vault(RemoveAnswersOldManifest)
+    }),
+    fault("remove-same-epoch", &EPOCH_RISES, "The new epoch may be the old one.", || vault(RemoveSameEpoch)),
+    fault("remove-any-epoch", &EPOCH_RISES, "The new epoch may be any.", || vault(RemoveAnyEpoch)),
+    fault(
+        "remove-epoch-just-different",
+        &EPOCH_RISES,
+        "The new epoch must be another than the old one, but may be lower.",
+        || vault(RemoveEpochJustDifferent),
+    ),
+    fault("remove-same-version", &VERSION_MONOTONIC, "The rotated envelope may be of the current version.", || {
+        vault(RemoveSameVersion)
+    }),
+    fault("remove-any-version", &VERSION_MONOTONIC, "The rotated envelope may be of any version.", || {
+        vault(RemoveAnyVersion)
+    }),
+    fault(
+        "remove-version-ignored",
+        &VERSION_MONOTONIC,
+        "An envelope of a lower version is stored, and the manifest keeps the higher one.",
+        || vault(RemoveVersionIgnored),
+    ),
+    fault(
+        "remove-epochs-disagree",
+        &REMOVE_CONSISTENT,
+        "The rotated envelope may be of another epoch than newKeyEpoch.",
+        || vault(RemoveEpochsDisagree),
+    ),
+    fault(
+        "remove-epoch-from-envelope",
+        &REMOVE_CONSISTENT,
+        "The epoch is taken from the rotated envelope; newKeyEpoch isn't looked at.",
+        || vault(RemoveEpochFromEnvelope),
+    ),
+    fault("remove-empties-roster", &REMOVE_CONSISTENT, "An empty rewrappedMembers is accepted.", || {
+        vault(RemoveEmptiesRoster)
+    }),
+    fault("remove-foreign-envelope", &REMOVE_CONSISTENT, "The rotated envelope may name another repository.", || {
+        vault(RemoveForeignEnvelope)
+    }),
+    fault(
+        "remove-other-roster-refused",
+        &REMOVE_ANY_ROSTER,
+        "A removal takes nobody in and leaves nobody else out.",
+        || vault(RemoveOtherRosterRefused),
+    ),
+    fault("remove-unknown-is-ok", &STATUS_UNKNOWN, "Removing somebody who isn't a member rotates as usual.", || {
+        vault(RemoveUnknownIsOk)
+    }),
+    fault(
+        "remove-reads-ids-leniently",
+        &REMOVE_UNKNOWN,
+        "Whom a removal names is read leniently: other spellings of a member's id remove it.",
+        || edge(RemoveReadsIdsLeniently),
+    ),
+    fault(
+        "remove-unknown-is-400",
+        &STATUS_UNKNOWN,
+        "Removing somebody who isn't a member is answered with 400.",
+        || vault(RemoveUnknownIs400),
+    ),
+    fault(
+        "remove-unknown-is-nothing",
+        &STATUS_UNKNOWN,
+        "Removing somebody who isn't a member is answered with 200, and does nothing.",
+        || vault(RemoveUnknownIsNothing),
+    ),
+    fault(
+        "remove-again-raises-epoch",
+        &RETRY_REMOVE,
+        "A removal that is sent again raises the epoch once more.",
+        || vault(RemoveAgainRaisesEpoch),
+    ),
+];
+
+struct RemovalInAnyCase;
+
+impl VaultRules for RemovalInAnyCase {
+    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        let mut next = operations::removed(repo, request, digest);
+        next.manifest
+            .members
+            .retain(|entry| !entry.ed25519_public_key.eq_ignore_ascii_case(&request.removed_member_id));
+        next
     }
-    "remove-unknown-is-ok" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member rotates as usual." => {
-        vault {
-            fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool { true }
+}
+
+struct RemovalFindsInAnyCase;
+
+impl VaultRules for RemovalFindsInAnyCase {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut request = request.clone();
+        let mut members = repo.manifest.members.iter().map(|entry| &entry.ed25519_public_key);
+        if let Some(id) = members.find(|id| id.eq_ignore_ascii_case(&request.removed_member_id)) {
+            request.removed_member_id.clone_from(id);
         }
+        operations::remove(self, visit, repo, &request)
     }
-    "remove-reads-ids-leniently" breaks REMOVE_UNKNOWN: "Whom a removal names is read leniently: other spellings of a member's id remove it." => {
-        edge {
-            fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-                Ok(if route == Route::RemoveMember { edit_body(body, named_leniently) } else { body })
-            }
-        }
+}
+
+struct RotationUniqueInAnyCase;
+
+impl VaultRules for RotationUniqueInAnyCase {
+    fn pushed(&self, repo: &Repo, request: &crate::wire::PushRequest) -> Repo {
+        let mut next = operations::pushed(repo, request);
+        let mut seen = std::collections::HashSet::new();
+        next.manifest.members.retain(|entry| seen.insert(entry.ed25519_public_key.to_lowercase()));
+        next
     }
-    "remove-unknown-is-400" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member is answered with 400." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                let outcome = operations::remove(self, visit, repo, request);
-                if is_refused(&outcome, StatusCode::NOT_FOUND) {
-                    return Outcome::refuse(Refusal::bad_request("no such member"));
-                }
-                outcome
-            }
-        }
+}
+
+struct RemoveNotStored;
+
+impl VaultRules for RemoveNotStored {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        Outcome { next: None, ..operations::remove(self, visit, repo, request) }
     }
-    "remove-unknown-is-nothing" breaks STATUS_UNKNOWN: "Removing somebody who isn't a member is answered with 200, and does nothing." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                if !is_in(repo, &request.removed_member_id) {
-                    return Outcome::read(repo.manifest.clone());
-                }
-                operations::remove(self, visit, repo, request)
-            }
-        }
+}
+
+struct RemoveAnswersOldManifest;
+
+impl VaultRules for RemoveAnswersOldManifest {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        operations::remove(self, visit, repo, request).map(|_| repo.manifest.clone())
     }
-    "remove-again-raises-epoch" breaks RETRY_REMOVE: "A removal that is sent again raises the epoch once more." => {
-        vault {
-            fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-                if is_repeated(repo, request) {
-                    let mut next = repo.clone();
-                    next.manifest.key_epoch = next.manifest.key_epoch.saturating_add(1);
-                    return Outcome::write(next.manifest.clone(), next);
-                }
-                operations::remove(self, visit, repo, request)
-            }
+}
+
+struct RemoveSameEpoch;
+
+impl VaultRules for RemoveSameEpoch {
+    fn epoch_advances(&self, new: i64, current: i64) -> bool {
+        new >= current
+    }
+}
+
+struct RemoveAnyEpoch;
+
+impl VaultRules for RemoveAnyEpoch {
+    fn epoch_advances(&self, _: i64, _: i64) -> bool {
+        true
+    }
+}
+
+struct RemoveEpochJustDifferent;
+
+impl VaultRules for RemoveEpochJustDifferent {
+    fn epoch_advances(&self, new: i64, current: i64) -> bool {
+        new != current
+    }
+}
+
+struct RemoveSameVersion;
+
+impl VaultRules for RemoveSameVersion {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut before = repo.clone();
+        if request.rotated_envelope.payload_version == repo.manifest.payload_version {
+            before.manifest.payload_version = repo.manifest.payload_version.saturating_sub(1);
         }
+        operations::remove(self, visit, &before, request)
+    }
+}
+
+struct RemoveAnyVersion;
+
+impl VaultRules for RemoveAnyVersion {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut before = repo.clone();
+        before.manifest.payload_version = i64::MIN;
+        operations::remove(self, visit, &before, request)
+    }
+}
+
+struct RemoveVersionIgnored;
+
+impl VaultRules for RemoveVersionIgnored {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut before = repo.clone();
+        before.manifest.payload_version = i64::MIN;
+        let mut outcome = operations::remove(self, visit, &before, request);
+        let highest = repo.manifest.payload_version.max(request.rotated_envelope.payload_version);
+        outcome.next.iter_mut().for_each(|next| next.manifest.payload_version = highest);
+        outcome.map(|manifest| VaultManifest { payload_version: highest, ..manifest })
+    }
+}
+
+struct RemoveEpochsDisagree;
+
+impl VaultRules for RemoveEpochsDisagree {
+    fn rotated_epoch_holds(&self, _: i64, _: i64) -> bool {
+        true
+    }
+}
+
+struct RemoveEpochFromEnvelope;
+
+impl VaultRules for RemoveEpochFromEnvelope {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let mut request = request.clone();
+        request.new_key_epoch = request.rotated_envelope.key_epoch;
+        operations::remove(self, visit, repo, &request)
+    }
+
+    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+        let epoch = members.first().map_or(epoch, |entry| entry.key_epoch);
+        operations::roster_holds(members, epoch)
+    }
+}
+
+struct RemoveEmptiesRoster;
+
+impl VaultRules for RemoveEmptiesRoster {
+    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
+        if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
+    }
+}
+
+struct RemoveForeignEnvelope;
+
+impl VaultRules for RemoveForeignEnvelope {
+    fn envelope_belongs(&self, _: &str, _: &str) -> bool {
+        true
+    }
+}
+
+struct RemoveOtherRosterRefused;
+
+impl VaultRules for RemoveOtherRosterRefused {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let expected = repo.manifest.members.len().saturating_sub(1);
+        let known = |entry: &MemberEntry| is_in(repo, &entry.ed25519_public_key);
+        if request.rewrapped_members.len() != expected || !request.rewrapped_members.iter().all(known) {
+            return Outcome::refuse(Refusal::bad_request(
+                "rewrappedMembers isn't the roster without the removed member",
+            ));
+        }
+        operations::remove(self, visit, repo, request)
+    }
+}
+
+struct RemoveUnknownIsOk;
+
+impl VaultRules for RemoveUnknownIsOk {
+    fn removal_is_of_member(&self, _: &Repo, _: &str) -> bool {
+        true
+    }
+}
+
+struct RemoveReadsIdsLeniently;
+
+impl Edge for RemoveReadsIdsLeniently {
+    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
+        Ok(if route == Route::RemoveMember { edit_body(body, named_leniently) } else { body })
+    }
+}
+
+struct RemoveUnknownIs400;
+
+impl VaultRules for RemoveUnknownIs400 {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::remove(self, visit, repo, request);
+        if is_refused(&outcome, StatusCode::NOT_FOUND) {
+            return Outcome::refuse(Refusal::bad_request("no such member"));
+        }
+        outcome
+    }
+}
+
+struct RemoveUnknownIsNothing;
+
+impl VaultRules for RemoveUnknownIsNothing {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        if !is_in(repo, &request.removed_member_id) {
+            return Outcome::read(repo.manifest.clone());
+        }
+        operations::remove(self, visit, repo, request)
+    }
+}
+
+struct RemoveAgainRaisesEpoch;
+
+impl VaultRules for RemoveAgainRaisesEpoch {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+        if is_repeated(repo, request) {
+            let mut next = repo.clone();
+            next.manifest.key_epoch = next.manifest.key_epoch.saturating_add(1);
+            return Outcome::write(next.manifest.clone(), next);
+        }
+        operations::remove(self, visit, repo, request)
     }
 }

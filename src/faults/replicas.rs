@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::table::*;
 use super::tools::{gap, is_in, lock};
 use crate::server::issuer::Issuer;
 use crate::server::nonces::Nonces;
@@ -15,7 +16,7 @@ use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
@@ -36,8 +37,6 @@ impl Cache {
         Self { routes, believed, seen: Mutex::default() }
     }
 }
-
-shared!(Cache: vault);
 
 impl VaultRules for Cache {
     fn loaded(&self, route: Route, repo: Repo) -> Repo {
@@ -72,131 +71,227 @@ fn seal(half: &[u8]) -> [u8; 16] {
     std::array::from_fn(|at| digest[at])
 }
 
-faults! {
-    [Replica] "replica-nonces-in-memory" breaks NONCE_REDEEMABLE: "Nonces are kept in the memory of the process that issues them." => {
-        identity {
-            fn shares_nonces(&self) -> bool { false }
-        }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "replica-nonces-in-memory",
+        &NONCE_REDEEMABLE,
+        "Nonces are kept in the memory of the process that issues them.",
+        || identity(ReplicaNoncesInMemory),
+    )
+    .kind(Replica),
+    fault(
+        "replica-spent-in-memory",
+        &NONCE_SINGLE_USE,
+        "That a nonce was used is kept in the memory of the process that took it.",
+        || identity(ReplicaSpentInMemory::default()),
+    )
+    .kind(Replica),
+    fault(
+        "replica-spends-later",
+        &NONCE_SINGLE_USE,
+        "A nonce is taken out of use for the other processes a little after it was checked.",
+        || identity(ReplicaSpendsLater::default()),
+    )
+    .kind(Replica),
+    fault(
+        "replica-tokens-of-its-own",
+        &TOKEN_LASTS,
+        "Each process knows only the tokens that it has issued itself.",
+        || identity(ReplicaTokensOfItsOwn),
+    )
+    .kind(Replica),
+    fault("replica-caches-membership", &REMOVE_REVOKES, "Who is a member is believed for a second.", || {
+        vault(ReplicaCachesMembership::default())
+    })
+    .kind(Replica),
+    fault(
+        "replica-caches-repositories",
+        &READ_YOUR_WRITES,
+        "Repositories are read from a cache that is up to a second old.",
+        || vault(Cache::of(&[Route::Pull, Route::FetchMemberKey], BELIEVED)),
+    )
+    .kind(Replica),
+    fault(
+        "replica-polls-every-50ms",
+        &READ_YOUR_WRITES,
+        "Pulls see the writes of other processes up to 50 ms later.",
+        || vault(Cache::of(&[Route::Pull], Duration::from_millis(50))),
+    )
+    .kind(Replica),
+    fault(
+        "replica-fetches-from-cache",
+        &READ_YOUR_WRITES,
+        "Keys of members are fetched from a cache that is up to a second old.",
+        || vault(Cache::of(&[Route::FetchMemberKey], BELIEVED)),
+    )
+    .kind(Replica),
+    fault(
+        "replica-caches-versions",
+        &PUSH_GATED,
+        "A push is compared with a version that is up to a second old.",
+        || vault(Cache::of(&[Route::Push], BELIEVED)),
+    )
+    .kind(Replica),
+    fault(
+        "replica-locks-in-process",
+        &WRITES_SERIALIZED,
+        "Writes wait for each other in their own process only.",
+        || vault(ReplicaLocksInProcess::default()),
+    )
+    .kind(Replica),
+    fault(
+        "stranger-shares-its-key",
+        &TOKEN_LOCAL,
+        "Every deployment signs tokens with the key that stands in the source.",
+        || identity(StrangerSharesItsKey),
+    )
+    .kind(Stranger),
+    fault(
+        "stranger-shares-its-nonces",
+        &NONCE_ISSUED,
+        "Nonces are sealed with a secret that stands in the source, and worth a token wherever the seal holds.",
+        || identity(StrangerSharesItsNonces::default()),
+    )
+    .kind(Stranger),
+];
+
+struct ReplicaNoncesInMemory;
+
+impl IdentityRules for ReplicaNoncesInMemory {
+    fn shares_nonces(&self) -> bool {
+        false
     }
-    [Replica] "replica-spent-in-memory" breaks NONCE_SINGLE_USE: "That a nonce was used is kept in the memory of the process that took it." => {
-        state { spent: Mutex<HashSet<Vec<u8>>> }
-        identity {
-            fn spend(&self, _: &Nonces, nonce: &[u8]) -> bool { lock(&self.spent).insert(nonce.to_vec()) }
-        }
+}
+
+#[derive(Default)]
+struct ReplicaSpentInMemory {
+    spent: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl IdentityRules for ReplicaSpentInMemory {
+    fn spend(&self, _: &Nonces, nonce: &[u8]) -> bool {
+        lock(&self.spent).insert(nonce.to_vec())
     }
-    [Replica] "replica-spends-later" breaks NONCE_SINGLE_USE: "A nonce is taken out of use for the other processes a little after it was checked." => {
-        state { taken: Mutex<HashSet<Vec<u8>>> }
-        identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                Box::pin(async move {
-                    let nonce = redemption::check(self, authority, request)?;
-                    if !lock(&self.taken).insert(nonce.clone()) {
-                        return Err(Refusal::unauthorized("the nonce can't be redeemed"));
-                    }
-                    gap(WINDOW).await;
-                    authority.nonces.spend(&nonce);
-                    redemption::grant(self, authority, &request.ed25519_public_key)
-                })
+}
+
+#[derive(Default)]
+struct ReplicaSpendsLater {
+    taken: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl IdentityRules for ReplicaSpendsLater {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        Box::pin(async move {
+            let nonce = redemption::check(self, authority, request)?;
+            if !lock(&self.taken).insert(nonce.clone()) {
+                return Err(Refusal::unauthorized("the nonce can't be redeemed"));
             }
+            gap(WINDOW).await;
+            authority.nonces.spend(&nonce);
+            redemption::grant(self, authority, &request.ed25519_public_key)
+        })
+    }
+}
+
+struct ReplicaTokensOfItsOwn;
+
+impl IdentityRules for ReplicaTokensOfItsOwn {
+    fn verify_token(&self, _: &Issuer, _: &str, _: i64) -> Result<String, Refusal> {
+        Err(Refusal::unauthorized("the token isn't one of ours"))
+    }
+}
+
+#[derive(Default)]
+struct ReplicaCachesMembership {
+    members: Mutex<HashMap<(String, String), Instant>>,
+}
+
+impl VaultRules for ReplicaCachesMembership {
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let mut members = lock(&self.members);
+        let key = (visit.repo_id.clone(), visit.caller.clone());
+        if members.get(&key).is_some_and(|since| since.elapsed() < BELIEVED) {
+            return true;
         }
-    }
-    [Replica] "replica-tokens-of-its-own" breaks TOKEN_LASTS: "Each process knows only the tokens that it has issued itself." => {
-        identity {
-            fn verify_token(&self, _: &Issuer, _: &str, _: i64) -> Result<String, Refusal> {
-                Err(Refusal::unauthorized("the token isn't one of ours"))
-            }
+        let is_member = is_in(repo, &visit.caller);
+        if is_member {
+            members.insert(key, Instant::now());
         }
+        is_member
     }
-    [Replica] "replica-caches-membership" breaks REMOVE_REVOKES: "Who is a member is believed for a second." => {
-        state { members: Mutex<HashMap<(String, String), Instant>> }
-        vault {
-            fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-                let mut members = lock(&self.members);
-                let key = (visit.repo_id.clone(), visit.caller.clone());
-                if members.get(&key).is_some_and(|since| since.elapsed() < BELIEVED) {
-                    return true;
-                }
-                let is_member = is_in(repo, &visit.caller);
-                if is_member {
-                    members.insert(key, Instant::now());
-                }
-                is_member
+
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        // What this process writes, it knows.
+        lock(&self.members).retain(|(repo, _), _| *repo != next.manifest.repo_id);
+        next
+    }
+}
+
+#[derive(Default)]
+struct ReplicaLocksInProcess {
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl VaultRules for ReplicaLocksInProcess {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+        Box::pin(async move {
+            if !visit.route.writes() {
+                return operations::execute(self, store, visit);
             }
-            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
-                // What this process writes, it knows.
-                lock(&self.members).retain(|(repo, _), _| *repo != next.manifest.repo_id);
-                next
+            let _mine = self.writing.lock().await;
+            let before = store.read(|tx| Ok::<_, Refusal>(tx.load(&visit.repo_id)?))?;
+            let outcome = operations::transition(self, visit, before.as_ref());
+            if let Some(next) = outcome.next {
+                gap(WINDOW).await;
+                store.write(|tx| Ok::<_, Refusal>(tx.put(&next)?))?;
             }
-        }
+            outcome.answer
+        })
     }
-    [Replica] "replica-caches-repositories" breaks READ_YOUR_WRITES: "Repositories are read from a cache that is up to a second old." => {
-        is Cache::of(&[Route::Pull, Route::FetchMemberKey], BELIEVED)
+}
+
+struct StrangerSharesItsKey;
+
+impl IdentityRules for StrangerSharesItsKey {
+    fn signing_seed(&self) -> Option<[u8; 32]> {
+        Some(BAKED_IN)
     }
-    [Replica] "replica-polls-every-50ms" breaks READ_YOUR_WRITES: "Pulls see the writes of other processes up to 50 ms later." => {
-        is Cache::of(&[Route::Pull], Duration::from_millis(50))
+}
+
+#[derive(Default)]
+struct StrangerSharesItsNonces {
+    spent: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl IdentityRules for StrangerSharesItsNonces {
+    fn make_nonce(&self, _: &str, random: [u8; 32]) -> Vec<u8> {
+        let half = &random[..16];
+        [half, &seal(half)].concat()
     }
-    [Replica] "replica-fetches-from-cache" breaks READ_YOUR_WRITES: "Keys of members are fetched from a cache that is up to a second old." => {
-        is Cache::of(&[Route::FetchMemberKey], BELIEVED)
-    }
-    [Replica] "replica-caches-versions" breaks PUSH_GATED: "A push is compared with a version that is up to a second old." => {
-        is Cache::of(&[Route::Push], BELIEVED)
-    }
-    [Replica] "replica-locks-in-process" breaks WRITES_SERIALIZED: "Writes wait for each other in their own process only." => {
-        state { writing: tokio::sync::Mutex<()> }
-        vault {
-            fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
-                Box::pin(async move {
-                    if !visit.route.writes() {
-                        return operations::execute(self, store, visit);
-                    }
-                    let _mine = self.writing.lock().await;
-                    let before = store.read(|tx| Ok::<_, Refusal>(tx.load(&visit.repo_id)?))?;
-                    let outcome = operations::transition(self, visit, before.as_ref());
-                    if let Some(next) = outcome.next {
-                        gap(WINDOW).await;
-                        store.write(|tx| Ok::<_, Refusal>(tx.put(&next)?))?;
-                    }
-                    outcome.answer
-                })
+
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        Box::pin(async move {
+            let Some(nonce) = self.read_nonce(&request.nonce).filter(|nonce| nonce.len() == 32) else {
+                return redemption::redeem(self, authority, request);
+            };
+            let sealed = nonce[16..] == seal(&nonce[..16]) && authority.nonces.find(&nonce).is_none();
+            if !sealed || !lock(&self.spent).insert(nonce.clone()) {
+                return redemption::redeem(self, authority, request);
             }
-        }
-    }
-    [Stranger] "stranger-shares-its-key" breaks TOKEN_LOCAL: "Every deployment signs tokens with the key that stands in the source." => {
-        identity {
-            fn signing_seed(&self) -> Option<[u8; 32]> { Some(BAKED_IN) }
-        }
-    }
-    [Stranger] "stranger-shares-its-nonces" breaks NONCE_ISSUED: "Nonces are sealed with a secret that stands in the source, and worth a token wherever the seal holds." => {
-        state { spent: Mutex<HashSet<Vec<u8>>> }
-        identity {
-            fn make_nonce(&self, _: &str, random: [u8; 32]) -> Vec<u8> {
-                let half = &random[..16];
-                [half, &seal(half)].concat()
+            let key = self.read_member_key(&request.ed25519_public_key)?;
+            if !self.nonce_signature_holds(&key, &request.nonce, &nonce, &request.signature) {
+                return Err(Refusal::unauthorized("the signature doesn't verify"));
             }
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                Box::pin(async move {
-                    let Some(nonce) = self.read_nonce(&request.nonce).filter(|nonce| nonce.len() == 32) else {
-                        return redemption::redeem(self, authority, request);
-                    };
-                    let sealed = nonce[16..] == seal(&nonce[..16]) && authority.nonces.find(&nonce).is_none();
-                    if !sealed || !lock(&self.spent).insert(nonce.clone()) {
-                        return redemption::redeem(self, authority, request);
-                    }
-                    let key = self.read_member_key(&request.ed25519_public_key)?;
-                    if !self.nonce_signature_holds(&key, &request.nonce, &nonce, &request.signature) {
-                        return Err(Refusal::unauthorized("the signature doesn't verify"));
-                    }
-                    redemption::grant(self, authority, &request.ed25519_public_key)
-                })
-            }
-        }
+            redemption::grant(self, authority, &request.ed25519_public_key)
+        })
     }
 }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::door::{Door, set_path, without_dots};
+use super::table::*;
 use super::tools::lock;
 use crate::server::connection::Stream;
 use crate::server::edge::Edge;
@@ -102,8 +103,6 @@ fn named_in_query(request: &mut Arrival) -> bool {
 /// The filter goes by `Content-Length`, the server behind it by chunks.
 struct Hidden(Door);
 
-shared!(Hidden: identity, vault, edge);
-
 impl IdentityRules for Hidden {
     fn authenticate(&self, authority: &Authority, route: Route, parts: &Parts) -> Result<String, Refusal> {
         self.0.authenticate(authority, route, parts)
@@ -179,67 +178,205 @@ impl AsyncWrite for Passing {
     }
 }
 
-faults! {
-    "door-get-for-post" breaks NO_SIDE_DOOR: "GET is served like POST, and the filter guards POST." => { is Door::request(|request| by_method(request, &["GET"])) }
-    "door-put-and-patch" breaks NO_SIDE_DOOR: "PUT and PATCH are served like POST, unguarded." => { is Door::request(|request| by_method(request, &["PUT", "PATCH"])) }
-    "door-delete-for-remove" breaks NO_SIDE_DOOR: "DELETE removes a member, and nobody asks whose wish it is." => { is Door::request(|request| by_method(request, &["DELETE"])).to(Route::RemoveMember) }
-    "door-head-acts" breaks NO_SIDE_DOOR: "HEAD does what POST does, without a token." => { is Door::request(|request| by_method(request, &["HEAD"])) }
-    "door-options-acts" breaks NO_SIDE_DOOR: "OPTIONS needs no token, and reaches the handlers." => { is Door::request(|request| by_method(request, &["OPTIONS"])) }
-    "door-lower-case-method" breaks NO_SIDE_DOOR: "post is POST to the router and nothing to the filter." => { is Door::request(|request| by_method(request, &["post", "get"])) }
-    "door-made-up-method" breaks NO_SIDE_DOOR: "A method that nobody knows is passed by the filter and served like POST." => { is Door::request(|request| request.method().as_str().len() > 7 && served_as_usual(request)) }
-    "door-method-override" breaks NO_SIDE_DOOR: "X-HTTP-Method-Override is applied after the filter has looked." => { is Door::request(overridden_by_header) }
-    "door-method-in-query" breaks NO_SIDE_DOOR: "_method in the query is applied after the filter has looked." => { is Door::request(overridden_by_query) }
-    "door-claimed-preflight" breaks NO_SIDE_DOOR: "The filter believes X-HTTP-Method-Override: OPTIONS, the router doesn't." => { is Door::request(claims_to_be_preflight) }
-    "door-original-url-routes" breaks NO_SIDE_DOOR: "X-Original-URL replaces the path after the filter has looked." => { is Door::request(|request| target_in_header(request, &["x-original-url", "x-rewrite-url"])) }
-    "door-forwarded-uri-routes" breaks NO_SIDE_DOOR: "X-Forwarded-Uri replaces the path after the filter has looked." => { is Door::request(|request| target_in_header(request, &["x-forwarded-uri", "x-forwarded-path"])) }
-    "door-original-url-filters" breaks NO_SIDE_DOOR: "The filter looks at X-Original-URL instead of the path." => { is Door::request(|request| public_by_header(request, &["x-original-url", "x-rewrite-url"])) }
-    "door-forwarded-prefix-filters" breaks NO_SIDE_DOOR: "The filter puts X-Forwarded-Prefix before the path, and finds it public." => { is Door::request(|request| public_by_header(request, &["x-forwarded-prefix", "x-forwarded-uri"])) }
-    "door-subrequest" breaks NO_SIDE_DOOR: "A request that says it is a subrequest of the filter isn't filtered." => { is Door::request(|request| says(request, "x-middleware-subrequest").is_some()) }
-    "door-forwarded-for-local" breaks NO_SIDE_DOOR: "X-Forwarded-For: 127.0.0.1 is trusted." => { is Door::request(|request| is_local(request, &["x-forwarded-for"])) }
-    "door-real-ip-local" breaks NO_SIDE_DOOR: "X-Real-IP: 127.0.0.1 is trusted." => { is Door::request(|request| is_local(request, &["x-real-ip", "x-client-ip", "true-client-ip"])) }
-    "door-forwarded-local-pull" breaks NO_SIDE_DOOR: "Forwarded: for=127.0.0.1 may pull." => { is Door::request(|request| is_local(request, &["forwarded"])).to(Route::Pull) }
-    "door-host-localhost" breaks NO_SIDE_DOOR: "Whoever asks for the host localhost is the health check." => { is Door::request(|request| says(request, HOST.as_str()) == Some("localhost")) }
-    "door-without-host" breaks NO_SIDE_DOOR: "A request without a Host comes from the machine itself." => { is Door::request(without_host) }
-    "door-requested-method" breaks NO_SIDE_DOOR: "Whatever has Access-Control-Request-Method is a preflight to the filter." => { is Door::request(|request| says(request, "access-control-request-method").is_some()) }
-    "door-internal-header" breaks NO_SIDE_DOOR: "X-Internal-Request is believed." => { is Door::request(|request| says(request, "x-internal-request").is_some()) }
-    "door-old-version" breaks NO_SIDE_DOOR: "Requests of HTTP/1.0 come from the load balancer, and are trusted." => { is Door::request(|request| request.version() == Version::HTTP_10) }
-    "door-upgrade" breaks NO_SIDE_DOOR: "A request that asks for an upgrade is passed on unfiltered." => { is Door::request(|request| request.headers().contains_key(UPGRADE)) }
-    "door-form-body" breaks NO_SIDE_DOOR: "The filter guards JSON, the handlers take anything." => { is Door::request(|request| is_form(request, &["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])) }
-    "door-text-body-stranger" breaks NO_SIDE_DOOR: "A body labelled as text isn't held to the membership." => { is Door::request(|request| is_form(request, &["text/plain"])).for_strangers() }
-    "door-debug-query" breaks NO_SIDE_DOOR: "?debug=true opens every operation." => { is Door::request(|request| request.uri().query().is_some_and(|query| query.contains("debug=true"))) }
-    "door-public-in-query" breaks NO_SIDE_DOOR: "The filter looks for public paths anywhere in the target." => { is Door::request(|request| request.uri().query().is_some_and(|query| query.contains("/.well-known/avp"))) }
-    "door-absolute-form" breaks NO_SIDE_DOOR: "A request whose target is a whole URL is passed by the filter." => { is Door::request(|request| request.uri().scheme().is_some()) }
-    "carried-by-dots" breaks NO_SIDE_DOOR: "Membership is looked up for the first repository in the path, and dots lead to another." => { is Door::path(led_away).for_strangers() }
-    "carried-by-query" breaks NO_SIDE_DOOR: "Membership is looked up for the repository that the query names." => { is Door::request(named_in_query).for_strangers() }
-    "carried-by-header" breaks NO_SIDE_DOOR: "Membership is looked up for the repository that X-Repo-Id names." => { is Door::request(|request| says(request, "x-repo-id").is_some()).for_strangers() }
-    "carried-by-created-id" breaks NO_SIDE_DOOR: "Repositories are files, and dots in a new id lead to another one's file." => {
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                if route == Route::CreateRepo && next.manifest.repo_id.contains("/") {
-                    let last = next.manifest.repo_id.rsplit('/').find(|part| !part.is_empty() && *part != ".");
-                    next.manifest.repo_id = last.unwrap_or_default().to_owned();
-                }
-                next
-            }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("door-get-for-post", &NO_SIDE_DOOR, "GET is served like POST, and the filter guards POST.", || {
+        all_three(Door::request(|request| by_method(request, &["GET"])))
+    }),
+    fault("door-put-and-patch", &NO_SIDE_DOOR, "PUT and PATCH are served like POST, unguarded.", || {
+        all_three(Door::request(|request| by_method(request, &["PUT", "PATCH"])))
+    }),
+    fault(
+        "door-delete-for-remove",
+        &NO_SIDE_DOOR,
+        "DELETE removes a member, and nobody asks whose wish it is.",
+        || all_three(Door::request(|request| by_method(request, &["DELETE"])).to(Route::RemoveMember)),
+    ),
+    fault("door-head-acts", &NO_SIDE_DOOR, "HEAD does what POST does, without a token.", || {
+        all_three(Door::request(|request| by_method(request, &["HEAD"])))
+    }),
+    fault("door-options-acts", &NO_SIDE_DOOR, "OPTIONS needs no token, and reaches the handlers.", || {
+        all_three(Door::request(|request| by_method(request, &["OPTIONS"])))
+    }),
+    fault("door-lower-case-method", &NO_SIDE_DOOR, "post is POST to the router and nothing to the filter.", || {
+        all_three(Door::request(|request| by_method(request, &["post", "get"])))
+    }),
+    fault(
+        "door-made-up-method",
+        &NO_SIDE_DOOR,
+        "A method that nobody knows is passed by the filter and served like POST.",
+        || all_three(Door::request(|request| request.method().as_str().len() > 7 && served_as_usual(request))),
+    ),
+    fault(
+        "door-method-override",
+        &NO_SIDE_DOOR,
+        "X-HTTP-Method-Override is applied after the filter has looked.",
+        || all_three(Door::request(overridden_by_header)),
+    ),
+    fault(
+        "door-method-in-query",
+        &NO_SIDE_DOOR,
+        "_method in the query is applied after the filter has looked.",
+        || all_three(Door::request(overridden_by_query)),
+    ),
+    fault(
+        "door-claimed-preflight",
+        &NO_SIDE_DOOR,
+        "The filter believes X-HTTP-Method-Override: OPTIONS, the router doesn't.",
+        || all_three(Door::request(claims_to_be_preflight)),
+    ),
+    fault(
+        "door-original-url-routes",
+        &NO_SIDE_DOOR,
+        "X-Original-URL replaces the path after the filter has looked.",
+        || all_three(Door::request(|request| target_in_header(request, &["x-original-url", "x-rewrite-url"]))),
+    ),
+    fault(
+        "door-forwarded-uri-routes",
+        &NO_SIDE_DOOR,
+        "X-Forwarded-Uri replaces the path after the filter has looked.",
+        || all_three(Door::request(|request| target_in_header(request, &["x-forwarded-uri", "x-forwarded-path"]))),
+    ),
+    fault(
+        "door-original-url-filters",
+        &NO_SIDE_DOOR,
+        "The filter looks at X-Original-URL instead of the path.",
+        || all_three(Door::request(|request| public_by_header(request, &["x-original-url", "x-rewrite-url"]))),
+    ),
+    fault(
+        "door-forwarded-prefix-filters",
+        &NO_SIDE_DOOR,
+        "The filter puts X-Forwarded-Prefix before the path, and finds it public.",
+        || all_three(Door::request(|request| public_by_header(request, &["x-forwarded-prefix", "x-forwarded-uri"]))),
+    ),
+    fault(
+        "door-subrequest",
+        &NO_SIDE_DOOR,
+        "A request that says it is a subrequest of the filter isn't filtered.",
+        || all_three(Door::request(|request| says(request, "x-middleware-subrequest").is_some())),
+    ),
+    fault("door-forwarded-for-local", &NO_SIDE_DOOR, "X-Forwarded-For: 127.0.0.1 is trusted.", || {
+        all_three(Door::request(|request| is_local(request, &["x-forwarded-for"])))
+    }),
+    fault("door-real-ip-local", &NO_SIDE_DOOR, "X-Real-IP: 127.0.0.1 is trusted.", || {
+        all_three(Door::request(|request| is_local(request, &["x-real-ip", "x-client-ip", "true-client-ip"])))
+    }),
+    fault("door-forwarded-local-pull", &NO_SIDE_DOOR, "Forwarded: for=127.0.0.1 may pull.", || {
+        all_three(Door::request(|request| is_local(request, &["forwarded"])).to(Route::Pull))
+    }),
+    fault("door-host-localhost", &NO_SIDE_DOOR, "Whoever asks for the host localhost is the health check.", || {
+        all_three(Door::request(|request| says(request, HOST.as_str()) == Some("localhost")))
+    }),
+    fault("door-without-host", &NO_SIDE_DOOR, "A request without a Host comes from the machine itself.", || {
+        all_three(Door::request(without_host))
+    }),
+    fault(
+        "door-requested-method",
+        &NO_SIDE_DOOR,
+        "Whatever has Access-Control-Request-Method is a preflight to the filter.",
+        || all_three(Door::request(|request| says(request, "access-control-request-method").is_some())),
+    ),
+    fault("door-internal-header", &NO_SIDE_DOOR, "X-Internal-Request is believed.", || {
+        all_three(Door::request(|request| says(request, "x-internal-request").is_some()))
+    }),
+    fault(
+        "door-old-version",
+        &NO_SIDE_DOOR,
+        "Requests of HTTP/1.0 come from the load balancer, and are trusted.",
+        || all_three(Door::request(|request| request.version() == Version::HTTP_10)),
+    ),
+    fault("door-upgrade", &NO_SIDE_DOOR, "A request that asks for an upgrade is passed on unfiltered.", || {
+        all_three(Door::request(|request| request.headers().contains_key(UPGRADE)))
+    }),
+    fault("door-form-body", &NO_SIDE_DOOR, "The filter guards JSON, the handlers take anything.", || {
+        all_three(Door::request(|request| {
+            is_form(request, &["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
+        }))
+    }),
+    fault("door-text-body-stranger", &NO_SIDE_DOOR, "A body labelled as text isn't held to the membership.", || {
+        all_three(Door::request(|request| is_form(request, &["text/plain"])).for_strangers())
+    }),
+    fault("door-debug-query", &NO_SIDE_DOOR, "?debug=true opens every operation.", || {
+        all_three(Door::request(|request| request.uri().query().is_some_and(|query| query.contains("debug=true"))))
+    }),
+    fault("door-public-in-query", &NO_SIDE_DOOR, "The filter looks for public paths anywhere in the target.", || {
+        all_three(Door::request(|request| {
+            request.uri().query().is_some_and(|query| query.contains("/.well-known/avp"))
+        }))
+    }),
+    fault(
+        "door-absolute-form",
+        &NO_SIDE_DOOR,
+        "A request whose target is a whole URL is passed by the filter.",
+        || all_three(Door::request(|request| request.uri().scheme().is_some())),
+    ),
+    fault(
+        "carried-by-dots",
+        &NO_SIDE_DOOR,
+        "Membership is looked up for the first repository in the path, and dots lead to another.",
+        || all_three(Door::path(led_away).for_strangers()),
+    ),
+    fault(
+        "carried-by-query",
+        &NO_SIDE_DOOR,
+        "Membership is looked up for the repository that the query names.",
+        || all_three(Door::request(named_in_query).for_strangers()),
+    ),
+    fault(
+        "carried-by-header",
+        &NO_SIDE_DOOR,
+        "Membership is looked up for the repository that X-Repo-Id names.",
+        || all_three(Door::request(|request| says(request, "x-repo-id").is_some()).for_strangers()),
+    ),
+    fault(
+        "carried-by-created-id",
+        &NO_SIDE_DOOR,
+        "Repositories are files, and dots in a new id lead to another one's file.",
+        || vault(CarriedByCreatedId),
+    ),
+    fault(
+        "carried-in-a-body",
+        &NO_SIDE_DOOR,
+        "What follows the last chunk within Content-Length has passed the filter already.",
+        || all_three(Hidden(Door::request(|request| says(request, "x-passed").is_some()))),
+    ),
+    fault(
+        "carried-by-connection",
+        &NO_SIDE_DOOR,
+        "Who was somebody on a connection stays that on it, token or not.",
+        || identity(CarriedByConnection::default()),
+    ),
+];
+
+struct CarriedByCreatedId;
+
+impl VaultRules for CarriedByCreatedId {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        if route == Route::CreateRepo && next.manifest.repo_id.contains("/") {
+            let last = next.manifest.repo_id.rsplit('/').find(|part| !part.is_empty() && *part != ".");
+            next.manifest.repo_id = last.unwrap_or_default().to_owned();
         }
+        next
     }
-    "carried-in-a-body" breaks NO_SIDE_DOOR: "What follows the last chunk within Content-Length has passed the filter already." => { is Hidden(Door::request(|request| says(request, "x-passed").is_some())) }
-    "carried-by-connection" breaks NO_SIDE_DOOR: "Who was somebody on a connection stays that on it, token or not." => {
-        state { known: Mutex<HashMap<Option<tokio::task::Id>, String>> }
-        identity {
-            fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
-                // A connection is a task.
-                let connection = tokio::task::try_id();
-                if !parts.headers.contains_key(AUTHORIZATION)
-                    && let Some(member) = lock(&self.known).get(&connection)
-                {
-                    return Ok(member.clone());
-                }
-                let token = self.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
-                let member = self.member_of_token(authority, &token)?;
-                lock(&self.known).insert(connection, member.clone());
-                Ok(member)
-            }
+}
+
+#[derive(Default)]
+struct CarriedByConnection {
+    known: Mutex<HashMap<Option<tokio::task::Id>, String>>,
+}
+
+impl IdentityRules for CarriedByConnection {
+    fn authenticate(&self, authority: &Authority, _: Route, parts: &Parts) -> Result<String, Refusal> {
+        // A connection is a task.
+        let connection = tokio::task::try_id();
+        if !parts.headers.contains_key(AUTHORIZATION)
+            && let Some(member) = lock(&self.known).get(&connection)
+        {
+            return Ok(member.clone());
         }
+        let token = self.bearer(parts).ok_or(Refusal::unauthorized("no bearer token"))?;
+        let member = self.member_of_token(authority, &token)?;
+        lock(&self.known).insert(connection, member.clone());
+        Ok(member)
     }
 }

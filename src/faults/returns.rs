@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
+use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::redemption;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::VaultRules;
+use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
 
 /// The repository after an addMember of who is a member already, with another entry than he has: `merge` makes one of the old and the sent one.
@@ -60,8 +61,6 @@ fn counted(by: Route) -> Counted {
     Counted { by, grants: Mutex::default() }
 }
 
-shared!(Counted: vault);
-
 impl VaultRules for Counted {
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
@@ -97,8 +96,6 @@ struct Buried {
 fn buried(lost: fn(&Call, &str) -> bool, back: &'static [Route]) -> Buried {
     Buried { lost, back, gone: Mutex::default() }
 }
-
-shared!(Buried: vault);
 
 impl VaultRules for Buried {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
@@ -165,204 +162,338 @@ impl Orphans {
 
 const NO_USER: &str = "no such user";
 
-faults! {
-    "additions-counted" breaks REMOVE_REVOKES: "Grants are counted: who was added twice has to be removed twice." => { is counted(Route::RemoveMember) }
-    "additions-counted-at-push" breaks PUSH_ROTATES: "Grants are counted: who was added twice has to be left out by rotatedMembers twice." => {
-        is counted(Route::Push)
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "additions-counted",
+        &REMOVE_REVOKES,
+        "Grants are counted: who was added twice has to be removed twice.",
+        || vault(counted(Route::RemoveMember)),
+    ),
+    fault(
+        "additions-counted-at-push",
+        &PUSH_ROTATES,
+        "Grants are counted: who was added twice has to be left out by rotatedMembers twice.",
+        || vault(counted(Route::Push)),
+    ),
+    fault(
+        "removed-then-rotated-in-is-refused",
+        &PUSH_ROTATES,
+        "Who was removed stays refused if rotatedMembers brings him back.",
+        || vault(buried(is_named, &[Route::Push])),
+    ),
+    fault(
+        "rotated-out-then-added-is-refused",
+        &ADD_RECORDS,
+        "Who was left out by rotatedMembers stays refused when he is added again.",
+        || vault(buried(is_rotated_out, &[Route::AddMember])),
+    ),
+    fault(
+        "left-out-then-added-is-refused",
+        &ADD_RECORDS,
+        "Whom another's removal left out stays refused when he is added again.",
+        || vault(buried(is_left_out, &[Route::AddMember])),
+    ),
+    fault(
+        "rotated-out-then-rotated-in-is-refused",
+        &PUSH_ROTATES,
+        "Who was left out by rotatedMembers stays refused if rotatedMembers brings him back.",
+        || vault(buried(is_rotated_out, &[Route::Push])),
+    ),
+    fault(
+        "rotated-out-then-added-cannot-be-removed",
+        &REMOVE_REVOKES,
+        "Who was left out by rotatedMembers and added again isn't found when he is to be removed: 404.",
+        || vault(RotatedOutThenAddedCannotBeRemoved::default()),
+    ),
+    fault(
+        "rewrap-at-the-same-epoch-ignored",
+        &PUSH_ROTATES,
+        "rotatedMembers with the same ids at the same epoch is taken for no rotation.",
+        || vault(RewrapAtTheSameEpochIgnored),
+    ),
+    fault(
+        "x25519-key-once-in-rotated-members",
+        &PUSH_ROTATES,
+        "Of entries of rotatedMembers that share an X25519 key only the last is kept.",
+        || vault(X25519KeyOnceInRotatedMembers),
+    ),
+    fault(
+        "x25519-key-once-in-rewrapped-members",
+        &REMOVE_REPLACES,
+        "Of entries of rewrappedMembers that share an X25519 key only the last is kept.",
+        || vault(X25519KeyOnceInRewrappedMembers),
+    ),
+    fault(
+        "nobody-adds-without-the-creator",
+        &ADD_ANY_MEMBER,
+        "Once the creator is removed, nobody is there to approve an addMember: 403.",
+        || vault(NobodyAddsWithoutTheCreator::default()),
+    ),
+    fault(
+        "addition-again-500",
+        &ADD_RECORDS,
+        "An addMember that changes nothing is taken for one that failed: 500.",
+        || vault(AdditionAgain500),
+    ),
+    fault(
+        "addition-again-answered-only",
+        &ADD_RECORDS,
+        "An addMember of a member with another wrapped key is answered as if it were stored, and isn't.",
+        || vault(AdditionAgainAnsweredOnly),
+    ),
+    fault(
+        "addition-again-keeps-the-binding",
+        &STORED_VERBATIM,
+        "An addMember of a member replaces what is there, but an absent binding leaves the one of the old key \
+         (COALESCE).",
+        || vault(AdditionAgainKeepsTheBinding),
+    ),
+    fault(
+        "addition-again-takes-the-key-only",
+        &STORED_VERBATIM,
+        "An addMember of a member takes over the X25519 key and leaves the wrapped key.",
+        || vault(AdditionAgainTakesTheKeyOnly),
+    ),
+    fault("epochs-compared-as-texts", &INT64, "New epochs are compared as texts: 10 isn't above 9.", || {
+        vault(EpochsComparedAsTexts)
+    }),
+    fault(
+        "logins-of-one-key-at-once-500",
+        &NONCE_REDEEMABLE,
+        "Two logins of one key at the same moment break a constraint, and the server with it.",
+        || identity(LoginsOfOneKeyAtOnce500::default()),
+    ),
+    fault(
+        "unknown-keys-cannot-be-added",
+        &NO_ACCOUNT,
+        "Who has never logged in is no user, and can't be added: 404.",
+        || identity_and_vault(UnknownKeysCannotBeAdded::default()),
+    ),
+    fault(
+        "login-ends-with-last-repository",
+        &NO_ACCOUNT,
+        "Who is in no repository any more is a user that doesn't exist: he can't log in.",
+        || identity_and_vault(LoginEndsWithLastRepository::default()),
+    ),
+    fault(
+        "token-ends-with-last-repository",
+        &NO_ACCOUNT,
+        "The tokens of who is in no repository any more are unknown, and so are his later ones.",
+        || vault(TokenEndsWithLastRepository::default()),
+    ),
+];
+
+#[derive(Default)]
+struct RotatedOutThenAddedCannotBeRemoved {
+    gone: Mutex<HashSet<Place>>,
+}
+
+impl VaultRules for RotatedOutThenAddedCannotBeRemoved {
+    fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        if let (Route::Push, Some(before)) = (route, before) {
+            lock(&self.gone).extend(ids(before).difference(&ids(&next)).map(|id| place(before, id)));
+        }
+        next
     }
-    "removed-then-rotated-in-is-refused" breaks PUSH_ROTATES: "Who was removed stays refused if rotatedMembers brings him back." => {
-        is buried(is_named, &[Route::Push])
+
+    fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
+        is_in(repo, removed) && !lock(&self.gone).contains(&place(repo, removed))
     }
-    "rotated-out-then-added-is-refused" breaks ADD_RECORDS: "Who was left out by rotatedMembers stays refused when he is added again." => {
-        is buried(is_rotated_out, &[Route::AddMember])
+}
+
+struct RewrapAtTheSameEpochIgnored;
+
+impl VaultRules for RewrapAtTheSameEpochIgnored {
+    fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
+        let mut next = operations::pushed(repo, request);
+        if next.manifest.key_epoch == repo.manifest.key_epoch && ids(&next) == ids(repo) {
+            next.manifest.members.clone_from(&repo.manifest.members);
+        }
+        next
     }
-    "left-out-then-added-is-refused" breaks ADD_RECORDS: "Whom another's removal left out stays refused when he is added again." => {
-        is buried(is_left_out, &[Route::AddMember])
+}
+
+struct X25519KeyOnceInRotatedMembers;
+
+impl VaultRules for X25519KeyOnceInRotatedMembers {
+    fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
+        let mut next = operations::pushed(repo, request);
+        if request.rotated_members.is_some() {
+            next.manifest.members = once_per_key(&next.manifest.members);
+        }
+        next
     }
-    "rotated-out-then-rotated-in-is-refused" breaks PUSH_ROTATES: "Who was left out by rotatedMembers stays refused if rotatedMembers brings him back." => {
-        is buried(is_rotated_out, &[Route::Push])
+}
+
+struct X25519KeyOnceInRewrappedMembers;
+
+impl VaultRules for X25519KeyOnceInRewrappedMembers {
+    fn removed(&self, repo: &Repo, request: &crate::wire::MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        let mut next = operations::removed(repo, request, digest);
+        next.manifest.members = once_per_key(&next.manifest.members);
+        next
     }
-    "rotated-out-then-added-cannot-be-removed" breaks REMOVE_REVOKES: "Who was left out by rotatedMembers and added again isn't found when he is to be removed: 404." => {
-        state { gone: Mutex<HashSet<Place>> }
-        vault {
-            fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
-                if let (Route::Push, Some(before)) = (route, before) {
-                    lock(&self.gone).extend(ids(before).difference(&ids(&next)).map(|id| place(before, id)));
-                }
-                next
-            }
-            fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
-                is_in(repo, removed) && !lock(&self.gone).contains(&place(repo, removed))
-            }
+}
+
+#[derive(Default)]
+struct NobodyAddsWithoutTheCreator {
+    creators: Mutex<HashMap<String, String>>,
+}
+
+impl VaultRules for NobodyAddsWithoutTheCreator {
+    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        if let (Route::CreateRepo, [creator]) = (route, next.manifest.members.as_slice()) {
+            lock(&self.creators).insert(next.manifest.repo_id.clone(), creator.ed25519_public_key.clone());
+        }
+        next
+    }
+
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let creator = lock(&self.creators).get(&repo.manifest.repo_id).cloned();
+        if creator.is_some_and(|creator| !is_in(repo, &creator)) {
+            return Outcome::refuse(Refusal::forbidden("no owner to approve"));
+        }
+        operations::add(self, visit, repo, request)
+    }
+}
+
+struct AdditionAgain500;
+
+impl VaultRules for AdditionAgain500 {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        if repo.manifest.member(&request.member.ed25519_public_key) == Some(&request.member) {
+            return Outcome::refuse(Refusal::internal("0 rows affected"));
+        }
+        operations::add(self, visit, repo, request)
+    }
+}
+
+struct AdditionAgainAnsweredOnly;
+
+impl VaultRules for AdditionAgainAnsweredOnly {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        match entered_again(repo, request, |_, sent| sent.clone()) {
+            Some(next) => Outcome::read(self.manifest_served(visit, &next)),
+            None => operations::add(self, visit, repo, request),
         }
     }
-    "rewrap-at-the-same-epoch-ignored" breaks PUSH_ROTATES: "rotatedMembers with the same ids at the same epoch is taken for no rotation." => {
-        vault {
-            fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
-                let mut next = operations::pushed(repo, request);
-                if next.manifest.key_epoch == repo.manifest.key_epoch && ids(&next) == ids(repo) {
-                    next.manifest.members.clone_from(&repo.manifest.members);
-                }
-                next
-            }
-        }
+}
+
+struct AdditionAgainKeepsTheBinding;
+
+impl VaultRules for AdditionAgainKeepsTheBinding {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let merged = entered_again(repo, request, |there, sent| MemberEntry {
+            key_binding_sig: sent.key_binding_sig.clone().or_else(|| there.key_binding_sig.clone()),
+            ..sent.clone()
+        });
+        written_or_added(self, visit, repo, request, merged)
     }
-    "x25519-key-once-in-rotated-members" breaks PUSH_ROTATES: "Of entries of rotatedMembers that share an X25519 key only the last is kept." => {
-        vault {
-            fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
-                let mut next = operations::pushed(repo, request);
-                if request.rotated_members.is_some() {
-                    next.manifest.members = once_per_key(&next.manifest.members);
-                }
-                next
-            }
-        }
+}
+
+struct AdditionAgainTakesTheKeyOnly;
+
+impl VaultRules for AdditionAgainTakesTheKeyOnly {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let merged = entered_again(repo, request, |there, sent| MemberEntry {
+            x25519_public_key: sent.x25519_public_key.clone(),
+            ..there.clone()
+        });
+        written_or_added(self, visit, repo, request, merged)
     }
-    "x25519-key-once-in-rewrapped-members" breaks REMOVE_REPLACES: "Of entries of rewrappedMembers that share an X25519 key only the last is kept." => {
-        vault {
-            fn removed(&self, repo: &Repo, request: &crate::wire::MemberRemoveRequest, digest: Vec<u8>) -> Repo {
-                let mut next = operations::removed(repo, request, digest);
-                next.manifest.members = once_per_key(&next.manifest.members);
-                next
-            }
-        }
+}
+
+struct EpochsComparedAsTexts;
+
+impl VaultRules for EpochsComparedAsTexts {
+    fn epoch_advances(&self, new: i64, current: i64) -> bool {
+        new.to_string() > current.to_string()
     }
-    "nobody-adds-without-the-creator" breaks ADD_ANY_MEMBER: "Once the creator is removed, nobody is there to approve an addMember: 403." => {
-        state { creators: Mutex<HashMap<String, String>> }
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
-                if let (Route::CreateRepo, [creator]) = (route, next.manifest.members.as_slice()) {
-                    lock(&self.creators).insert(next.manifest.repo_id.clone(), creator.ed25519_public_key.clone());
-                }
-                next
+}
+
+#[derive(Default)]
+struct LoginsOfOneKeyAtOnce500 {
+    under_way: Mutex<HashSet<String>>,
+}
+
+impl IdentityRules for LoginsOfOneKeyAtOnce500 {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a redemption::Authority,
+        request: &'a crate::wire::TokenRequest,
+    ) -> crate::server::rules::Later<'a, Result<crate::wire::TokenResponse, Refusal>> {
+        Box::pin(async move {
+            let key = request.ed25519_public_key.clone();
+            if !lock(&self.under_way).insert(key.clone()) {
+                return Err(Refusal::internal("UNIQUE constraint failed: sessions.key"));
             }
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                let creator = lock(&self.creators).get(&repo.manifest.repo_id).cloned();
-                if creator.is_some_and(|creator| !is_in(repo, &creator)) {
-                    return Outcome::refuse(Refusal::forbidden("no owner to approve"));
-                }
-                operations::add(self, visit, repo, request)
-            }
-        }
+            super::tools::gap(4000).await;
+            lock(&self.under_way).remove(&key);
+            redemption::redeem(self, authority, request)
+        })
     }
-    "addition-again-500" breaks ADD_RECORDS: "An addMember that changes nothing is taken for one that failed: 500." => {
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                if repo.manifest.member(&request.member.ed25519_public_key) == Some(&request.member) {
-                    return Outcome::refuse(Refusal::internal("0 rows affected"));
-                }
-                operations::add(self, visit, repo, request)
-            }
-        }
+}
+
+#[derive(Default)]
+struct UnknownKeysCannotBeAdded {
+    users: Mutex<HashSet<String>>,
+}
+
+impl IdentityRules for UnknownKeysCannotBeAdded {
+    fn redeemed(&self, request: &crate::wire::TokenRequest, _: &crate::wire::TokenResponse) {
+        lock(&self.users).insert(request.ed25519_public_key.clone());
     }
-    "addition-again-answered-only" breaks ADD_RECORDS: "An addMember of a member with another wrapped key is answered as if it were stored, and isn't." => {
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                match entered_again(repo, request, |_, sent| sent.clone()) {
-                    Some(next) => Outcome::read(self.manifest_served(visit, &next)),
-                    None => operations::add(self, visit, repo, request),
-                }
-            }
+}
+
+impl VaultRules for UnknownKeysCannotBeAdded {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        if !lock(&self.users).contains(&request.member.ed25519_public_key) {
+            return Outcome::refuse(Refusal::not_found(NO_USER));
         }
+        operations::add(self, visit, repo, request)
     }
-    "addition-again-keeps-the-binding" breaks STORED_VERBATIM: "An addMember of a member replaces what is there, but an absent binding leaves the one of the old key (COALESCE)." => {
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                let merged = entered_again(repo, request, |there, sent| MemberEntry {
-                    key_binding_sig: sent.key_binding_sig.clone().or_else(|| there.key_binding_sig.clone()),
-                    ..sent.clone()
-                });
-                written_or_added(self, visit, repo, request, merged)
-            }
-        }
+}
+
+#[derive(Default)]
+struct LoginEndsWithLastRepository {
+    orphans: Orphans,
+}
+
+impl IdentityRules for LoginEndsWithLastRepository {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a redemption::Authority,
+        request: &'a crate::wire::TokenRequest,
+    ) -> crate::server::rules::Later<'a, Result<crate::wire::TokenResponse, Refusal>> {
+        let refused = self.orphans.has(&request.ed25519_public_key);
+        let granted = || redemption::redeem(self, authority, request);
+        Box::pin(std::future::ready(if refused { Err(Refusal::unauthorized(NO_USER)) } else { granted() }))
     }
-    "addition-again-takes-the-key-only" breaks STORED_VERBATIM: "An addMember of a member takes over the X25519 key and leaves the wrapped key." => {
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                let merged = entered_again(repo, request, |there, sent| MemberEntry {
-                    x25519_public_key: sent.x25519_public_key.clone(),
-                    ..there.clone()
-                });
-                written_or_added(self, visit, repo, request, merged)
-            }
-        }
+}
+
+impl VaultRules for LoginEndsWithLastRepository {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        self.orphans.note(&next);
+        next
     }
-    "epochs-compared-as-texts" breaks INT64: "New epochs are compared as texts: 10 isn't above 9." => {
-        vault {
-            fn epoch_advances(&self, new: i64, current: i64) -> bool {
-                new.to_string() > current.to_string()
-            }
+}
+
+#[derive(Default)]
+struct TokenEndsWithLastRepository {
+    orphans: Orphans,
+}
+
+impl VaultRules for TokenEndsWithLastRepository {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+        if self.orphans.has(&visit.caller) {
+            return Outcome::refuse(Refusal::unauthorized(NO_USER));
         }
+        operations::transition(self, visit, state)
     }
-    "logins-of-one-key-at-once-500" breaks NONCE_REDEEMABLE: "Two logins of one key at the same moment break a constraint, and the server with it." => {
-        state { under_way: Mutex<HashSet<String>> }
-        identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a redemption::Authority,
-                request: &'a crate::wire::TokenRequest,
-            ) -> crate::server::rules::Later<'a, Result<crate::wire::TokenResponse, Refusal>> {
-                Box::pin(async move {
-                    let key = request.ed25519_public_key.clone();
-                    if !lock(&self.under_way).insert(key.clone()) {
-                        return Err(Refusal::internal("UNIQUE constraint failed: sessions.key"));
-                    }
-                    super::tools::gap(4000).await;
-                    lock(&self.under_way).remove(&key);
-                    redemption::redeem(self, authority, request)
-                })
-            }
-        }
-    }
-    "unknown-keys-cannot-be-added" breaks NO_ACCOUNT: "Who has never logged in is no user, and can't be added: 404." => {
-        state { users: Mutex<HashSet<String>> }
-        identity {
-            fn redeemed(&self, request: &crate::wire::TokenRequest, _: &crate::wire::TokenResponse) {
-                lock(&self.users).insert(request.ed25519_public_key.clone());
-            }
-        }
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                if !lock(&self.users).contains(&request.member.ed25519_public_key) {
-                    return Outcome::refuse(Refusal::not_found(NO_USER));
-                }
-                operations::add(self, visit, repo, request)
-            }
-        }
-    }
-    "login-ends-with-last-repository" breaks NO_ACCOUNT: "Who is in no repository any more is a user that doesn't exist: he can't log in." => {
-        state { orphans: Orphans }
-        identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a redemption::Authority,
-                request: &'a crate::wire::TokenRequest,
-            ) -> crate::server::rules::Later<'a, Result<crate::wire::TokenResponse, Refusal>> {
-                let refused = self.orphans.has(&request.ed25519_public_key);
-                let granted = || redemption::redeem(self, authority, request);
-                Box::pin(std::future::ready(if refused { Err(Refusal::unauthorized(NO_USER)) } else { granted() }))
-            }
-        }
-        vault {
-            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
-                self.orphans.note(&next);
-                next
-            }
-        }
-    }
-    "token-ends-with-last-repository" breaks NO_ACCOUNT: "The tokens of who is in no repository any more are unknown, and so are his later ones." => {
-        state { orphans: Orphans }
-        vault {
-            fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
-                if self.orphans.has(&visit.caller) {
-                    return Outcome::refuse(Refusal::unauthorized(NO_USER));
-                }
-                operations::transition(self, visit, state)
-            }
-            fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
-                self.orphans.note(&next);
-                next
-            }
-        }
+
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        self.orphans.note(&next);
+        next
     }
 }

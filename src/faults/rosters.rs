@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::table::*;
 use super::tools::{edit, manifest};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
@@ -15,8 +16,6 @@ use crate::wire::MemberEntry;
 
 /// A server that serves only the beginning of a roster.
 struct Page(Option<Route>, usize);
-
-shared!(Page: edge);
 
 impl Edge for Page {
     fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
@@ -36,8 +35,6 @@ impl Edge for Page {
 /// A server that stores only the beginning of a roster.
 struct Batch(fn(&mut Vec<MemberEntry>));
 
-shared!(Batch: vault);
-
 impl VaultRules for Batch {
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
         (self.0)(&mut next.manifest.members);
@@ -52,8 +49,6 @@ struct Search {
     asked: bool,
     first: usize,
 }
-
-shared!(Search: vault);
 
 impl VaultRules for Search {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
@@ -70,48 +65,96 @@ impl VaultRules for Search {
     }
 }
 
-faults! {
-    "roster-served-up-to-50" breaks STORED_VERBATIM: "Manifests show the first 50 members." => { is Page(None, 50) }
-    "roster-served-up-to-100" breaks STORED_VERBATIM: "Manifests show the first 100 members." => { is Page(None, 100) }
-    "roster-pulled-up-to-200" breaks STORED_VERBATIM: "A pull shows the first 200 members." => { is Page(Some(Route::Pull), 200) }
-    "roster-read-up-to-a-mib" breaks STORED_VERBATIM: "Members are read in pages of one MiB, and only the first page is read." => {
-        edge {
-            fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
-                edit(response, |answer| {
-                    manifest(answer, |manifest| {
-                        if let Some(Value::Array(members)) = manifest.get_mut("members") {
-                            let mut room = 1 << 20;
-                            members.retain(|entry| {
-                                room -= i64::try_from(entry.to_string().len()).unwrap_or(i64::MAX);
-                                room > 0
-                            });
-                        }
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("roster-served-up-to-50", &STORED_VERBATIM, "Manifests show the first 50 members.", || edge(Page(None, 50))),
+    fault("roster-served-up-to-100", &STORED_VERBATIM, "Manifests show the first 100 members.", || {
+        edge(Page(None, 100))
+    }),
+    fault("roster-pulled-up-to-200", &STORED_VERBATIM, "A pull shows the first 200 members.", || {
+        edge(Page(Some(Route::Pull), 200))
+    }),
+    fault(
+        "roster-read-up-to-a-mib",
+        &STORED_VERBATIM,
+        "Members are read in pages of one MiB, and only the first page is read.",
+        || edge(RosterReadUpToAMib),
+    ),
+    fault("roster-stored-up-to-255", &PUSH_ROTATES, "The first 255 members of a roster are stored.", || {
+        vault(Batch(|members| members.truncate(255)))
+    }),
+    fault(
+        "roster-stored-in-whole-batches",
+        &PUSH_ROTATES,
+        "Long rosters are stored in batches of 64, and the last, incomplete one is lost.",
+        || {
+            vault(Batch(|members| {
+                if members.len() > 64 {
+                    members.truncate(members.len() / 64 * 64)
+                }
+            }))
+        },
+    ),
+    fault(
+        "roster-position-in-a-byte",
+        &PUSH_ROTATES,
+        "The position in a roster is a byte, so the 257th member takes the place of the first.",
+        || {
+            vault(Batch(|members| {
+                for position in 256..members.len() {
+                    members[position % 256] = members[position].clone();
+                }
+                members.truncate(256);
+            }))
+        },
+    ),
+    fault("roster-of-101-loses-last", &ADD_RECORDS, "The 101st member that is added replaces the 100th.", || {
+        vault(Batch(|members| {
+            if members.len() == 101 {
+                members.remove(99);
+            }
+        }))
+    }),
+    fault("rights-of-first-64", &PUSH_APPLIES, "Only the first 64 members may push.", || {
+        vault(Search { routes: &[Route::Push], asked: false, first: 64 })
+    }),
+    fault("rights-of-first-100", &PULL_CURRENT, "Only the first 100 members may pull.", || {
+        vault(Search { routes: &[Route::Pull], asked: false, first: 100 })
+    }),
+    fault("rights-of-first-255", &PUSH_APPLIES, "Only the first 255 members may push.", || {
+        vault(Search { routes: &[Route::Push], asked: false, first: 255 })
+    }),
+    fault("add-right-of-first-100", &ADD_RECORDS, "Only the first 100 members may add others.", || {
+        vault(Search { routes: &[Route::AddMember], asked: false, first: 100 })
+    }),
+    fault("remove-right-of-first-100", &REMOVE_REPLACES, "Only the first 100 members may remove others.", || {
+        vault(Search { routes: &[Route::RemoveMember], asked: false, first: 100 })
+    }),
+    fault("fetch-finds-first-100", &FETCH_ENTRY, "fetchMemberKey looks among the first 100 members.", || {
+        vault(Search { routes: &[], asked: true, first: 100 })
+    }),
+    fault("fetch-finds-first-10", &FETCH_ENTRY, "fetchMemberKey looks among the first 10 members.", || {
+        vault(Search { routes: &[], asked: true, first: 10 })
+    }),
+    fault("fetch-finds-first-256", &FETCH_ENTRY, "fetchMemberKey looks among the first 256 members.", || {
+        vault(Search { routes: &[], asked: true, first: 256 })
+    }),
+];
+
+struct RosterReadUpToAMib;
+
+impl Edge for RosterReadUpToAMib {
+    fn response(&self, _: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        edit(response, |answer| {
+            manifest(answer, |manifest| {
+                if let Some(Value::Array(members)) = manifest.get_mut("members") {
+                    let mut room = 1 << 20;
+                    members.retain(|entry| {
+                        room -= i64::try_from(entry.to_string().len()).unwrap_or(i64::MAX);
+                        room > 0
                     });
-                })
-            }
-        }
-    }
-    "roster-stored-up-to-255" breaks PUSH_ROTATES: "The first 255 members of a roster are stored." => { is Batch(|members| members.truncate(255)) }
-    "roster-stored-in-whole-batches" breaks PUSH_ROTATES: "Long rosters are stored in batches of 64, and the last, incomplete one is lost." => {
-        is Batch(|members| if members.len() > 64 { members.truncate(members.len() / 64 * 64) })
-    }
-    "roster-position-in-a-byte" breaks PUSH_ROTATES: "The position in a roster is a byte, so the 257th member takes the place of the first." => {
-        is Batch(|members| {
-            for position in 256..members.len() {
-                members[position % 256] = members[position].clone();
-            }
-            members.truncate(256);
+                }
+            });
         })
     }
-    "roster-of-101-loses-last" breaks ADD_RECORDS: "The 101st member that is added replaces the 100th." => {
-        is Batch(|members| if members.len() == 101 { members.remove(99); })
-    }
-    "rights-of-first-64" breaks PUSH_APPLIES: "Only the first 64 members may push." => { is Search { routes: &[Route::Push], asked: false, first: 64 } }
-    "rights-of-first-100" breaks PULL_CURRENT: "Only the first 100 members may pull." => { is Search { routes: &[Route::Pull], asked: false, first: 100 } }
-    "rights-of-first-255" breaks PUSH_APPLIES: "Only the first 255 members may push." => { is Search { routes: &[Route::Push], asked: false, first: 255 } }
-    "add-right-of-first-100" breaks ADD_RECORDS: "Only the first 100 members may add others." => { is Search { routes: &[Route::AddMember], asked: false, first: 100 } }
-    "remove-right-of-first-100" breaks REMOVE_REPLACES: "Only the first 100 members may remove others." => { is Search { routes: &[Route::RemoveMember], asked: false, first: 100 } }
-    "fetch-finds-first-100" breaks FETCH_ENTRY: "fetchMemberKey looks among the first 100 members." => { is Search { routes: &[], asked: true, first: 100 } }
-    "fetch-finds-first-10" breaks FETCH_ENTRY: "fetchMemberKey looks among the first 10 members." => { is Search { routes: &[], asked: true, first: 10 } }
-    "fetch-finds-first-256" breaks FETCH_ENTRY: "fetchMemberKey looks among the first 256 members." => { is Search { routes: &[], asked: true, first: 256 } }
 }

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use super::races::{Done, WINDOW, conformant};
+use super::table::*;
 use super::tools::{gap, lock};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::server::route::Route;
-use crate::server::rules::{Later, VaultRules};
+use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{
     EncryptedEnvelope, MemberAddRequest, MemberEntry, PushRequest, PushResponse, TokenRequest, TokenResponse,
@@ -39,8 +40,6 @@ impl Homes {
 
 /// A push of what is there already changes nothing: it isn't stored, and answered with the version that there is.
 struct SameIsNothing;
-
-shared!(SameIsNothing: vault);
 
 impl VaultRules for SameIsNothing {
     fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
@@ -83,8 +82,6 @@ impl Rows {
 #[derive(Default)]
 struct NewMembers(Rows);
 
-shared!(NewMembers: vault);
-
 impl VaultRules for NewMembers {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         Box::pin(async move {
@@ -98,139 +95,228 @@ impl VaultRules for NewMembers {
     }
 }
 
-faults! {
-    "same-envelope-is-no-push" breaks PUSH_APPLIES: "A push of the current IV and ciphertext is answered as accepted, with the old version, and not stored." => {
-        is SameIsNothing
-    }
-    [Race] "first-logins-conflict" breaks NONCE_REDEEMABLE: "Of two first logins of a key at the same moment one is answered with 409." => {
-        state { rows: Rows }
-        identity {
-            fn redeem<'a>(
-                &'a self,
-                authority: &'a Authority,
-                request: &'a TokenRequest,
-            ) -> Later<'a, Result<TokenResponse, Refusal>> {
-                Box::pin(async move {
-                    let nonce = redemption::check(self, authority, request)?;
-                    authority.nonces.spend(&nonce);
-                    if !self.rows.insert(&request.ed25519_public_key).await {
-                        return Err(Refusal::duplicate_repo());
-                    }
-                    redemption::grant(self, authority, &request.ed25519_public_key)
-                })
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "same-envelope-is-no-push",
+        &PUSH_APPLIES,
+        "A push of the current IV and ciphertext is answered as accepted, with the old version, and not stored.",
+        || vault(SameIsNothing),
+    ),
+    fault(
+        "first-logins-conflict",
+        &NONCE_REDEEMABLE,
+        "Of two first logins of a key at the same moment one is answered with 409.",
+        || identity(FirstLoginsConflict::default()),
+    )
+    .kind(Race),
+    fault(
+        "new-members-conflict",
+        &CALLERS_KEPT_APART,
+        "Of two additions of a member whom the server has never seen one is answered with 409.",
+        || vault(NewMembers::default()),
+    )
+    .kind(Race),
+    fault(
+        "member-of-one-repository",
+        &ADD_RECORDS,
+        "Who was added to a repository can't be added to another (409).",
+        || vault(MemberOfOneRepository::default()),
+    ),
+    fault(
+        "x25519-key-is-the-member",
+        &ADD_RECORDS,
+        "Who is added with a member's X25519 key takes that member's place.",
+        || vault(X25519KeyIsTheMember),
+    ),
+    fault(
+        "x25519-key-twice-500",
+        &ADD_RECORDS,
+        "Who is added with a member's X25519 key breaks a constraint, and the server with it.",
+        || vault(X25519KeyTwice500),
+    ),
+    fault(
+        "rosters-interned",
+        &ADD_RECORDS,
+        "Equal rosters are kept once, and addMember changes what is kept: repositories of equal rosters share it.",
+        || vault(RostersInterned::default()),
+    ),
+    fault(
+        "iv-of-the-same-ciphertext",
+        &STORED_VERBATIM,
+        "Envelopes are kept once per ciphertext, with the IV of the first.",
+        || vault(IvOfTheSameCiphertext::default()),
+    ),
+    fault(
+        "ciphertext-of-the-same-iv",
+        &STORED_VERBATIM,
+        "Envelopes are kept once per IV, with the ciphertext of the first.",
+        || vault(CiphertextOfTheSameIv::default()),
+    ),
+    fault(
+        "wrapped-keys-by-ciphertext",
+        &STORED_VERBATIM,
+        "Wrapped keys are kept once per ciphertext, with IV and ephemeral key of the first.",
+        || vault(WrappedKeysByCiphertext::default()),
+    ),
+    fault(
+        "wrapped-keys-by-ephemeral-key",
+        &STORED_VERBATIM,
+        "In a roster, wrapped keys are kept once per ephemeral key.",
+        || vault(WrappedKeysByEphemeralKey),
+    ),
+];
+
+#[derive(Default)]
+struct FirstLoginsConflict {
+    rows: Rows,
+}
+
+impl IdentityRules for FirstLoginsConflict {
+    fn redeem<'a>(
+        &'a self,
+        authority: &'a Authority,
+        request: &'a TokenRequest,
+    ) -> Later<'a, Result<TokenResponse, Refusal>> {
+        Box::pin(async move {
+            let nonce = redemption::check(self, authority, request)?;
+            authority.nonces.spend(&nonce);
+            if !self.rows.insert(&request.ed25519_public_key).await {
+                return Err(Refusal::duplicate_repo());
             }
+            redemption::grant(self, authority, &request.ed25519_public_key)
+        })
+    }
+}
+
+#[derive(Default)]
+struct MemberOfOneRepository {
+    homes: Homes,
+}
+
+impl VaultRules for MemberOfOneRepository {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        if self.homes.is_elsewhere(repo, &request.member.ed25519_public_key) {
+            return Outcome::refuse(Refusal {
+                status: axum::http::StatusCode::CONFLICT,
+                ..Refusal::internal("member exists")
+            });
+        }
+        operations::add(self, visit, repo, request)
+    }
+}
+
+struct X25519KeyIsTheMember;
+
+impl VaultRules for X25519KeyIsTheMember {
+    fn added(&self, repo: &Repo, entry: &crate::wire::MemberEntry) -> Repo {
+        let mut next = repo.clone();
+        next.manifest.members.retain(|other| other.x25519_public_key != entry.x25519_public_key);
+        next.manifest.members.push(entry.clone());
+        next.last_removal = None;
+        next
+    }
+}
+
+struct X25519KeyTwice500;
+
+impl VaultRules for X25519KeyTwice500 {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        match with_key(repo, request) {
+            Some(_) => Outcome::refuse(Refusal::internal("UNIQUE constraint failed")),
+            None => operations::add(self, visit, repo, request),
         }
     }
-    [Race] "new-members-conflict" breaks CALLERS_KEPT_APART: "Of two additions of a member whom the server has never seen one is answered with 409." => {
-        is NewMembers::default()
-    }
-    "member-of-one-repository" breaks ADD_RECORDS: "Who was added to a repository can't be added to another (409)." => {
-        state { homes: Homes }
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                if self.homes.is_elsewhere(repo, &request.member.ed25519_public_key) {
-                    return Outcome::refuse(Refusal { status: axum::http::StatusCode::CONFLICT, ..Refusal::internal("member exists") });
+}
+
+#[derive(Default)]
+struct RostersInterned {
+    with: Mutex<HashMap<String, Vec<(String, MemberEntry)>>>,
+    of: Mutex<HashMap<String, String>>,
+}
+
+impl VaultRules for RostersInterned {
+    fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        let id = next.manifest.repo_id.clone();
+        match (route, next.manifest.members.as_slice()) {
+            (Route::CreateRepo, [only]) => {
+                lock(&self.of).insert(id, only.wrapped_data_key.ciphertext.clone());
+            }
+            (Route::AddMember, [.., last]) => {
+                if let Some(of) = lock(&self.of).get(&id).cloned() {
+                    lock(&self.with).entry(of).or_default().push((id, last.clone()));
                 }
-                operations::add(self, visit, repo, request)
+            }
+            _ => {
+                lock(&self.of).remove(&id);
             }
         }
+        next
     }
-    "x25519-key-is-the-member" breaks ADD_RECORDS: "Who is added with a member's X25519 key takes that member's place." => {
-        vault {
-            fn added(&self, repo: &Repo, entry: &crate::wire::MemberEntry) -> Repo {
-                let mut next = repo.clone();
-                next.manifest.members.retain(|other| other.x25519_public_key != entry.x25519_public_key);
-                next.manifest.members.push(entry.clone());
-                next.last_removal = None;
-                next
+
+    fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
+        let Some(of) = lock(&self.of).get(&repo.manifest.repo_id).cloned() else { return repo };
+        for (id, entry) in lock(&self.with).get(&of).into_iter().flatten() {
+            if *id != repo.manifest.repo_id {
+                repo.manifest.members.push(entry.clone());
             }
         }
+        repo
     }
-    "x25519-key-twice-500" breaks ADD_RECORDS: "Who is added with a member's X25519 key breaks a constraint, and the server with it." => {
-        vault {
-            fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-                match with_key(repo, request) {
-                    Some(_) => Outcome::refuse(Refusal::internal("UNIQUE constraint failed")),
-                    None => operations::add(self, visit, repo, request),
-                }
-            }
-        }
+}
+
+#[derive(Default)]
+struct IvOfTheSameCiphertext {
+    ivs: Mutex<HashMap<String, String>>,
+}
+
+impl VaultRules for IvOfTheSameCiphertext {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        let EncryptedEnvelope { iv, ciphertext, .. } = &mut next.envelope;
+        iv.clone_from(lock(&self.ivs).entry(ciphertext.clone()).or_insert_with(|| iv.clone()));
+        next
     }
-    "rosters-interned" breaks ADD_RECORDS: "Equal rosters are kept once, and addMember changes what is kept: repositories of equal rosters share it." => {
-        state { with: Mutex<HashMap<String, Vec<(String, MemberEntry)>>>, of: Mutex<HashMap<String, String>> }
-        vault {
-            fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
-                let id = next.manifest.repo_id.clone();
-                match (route, next.manifest.members.as_slice()) {
-                    (Route::CreateRepo, [only]) => {
-                        lock(&self.of).insert(id, only.wrapped_data_key.ciphertext.clone());
-                    }
-                    (Route::AddMember, [.., last]) => {
-                        if let Some(of) = lock(&self.of).get(&id).cloned() {
-                            lock(&self.with).entry(of).or_default().push((id, last.clone()));
-                        }
-                    }
-                    _ => {
-                        lock(&self.of).remove(&id);
-                    }
-                }
-                next
-            }
-            fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
-                let Some(of) = lock(&self.of).get(&repo.manifest.repo_id).cloned() else { return repo };
-                for (id, entry) in lock(&self.with).get(&of).into_iter().flatten() {
-                    if *id != repo.manifest.repo_id {
-                        repo.manifest.members.push(entry.clone());
-                    }
-                }
-                repo
-            }
-        }
+}
+
+#[derive(Default)]
+struct CiphertextOfTheSameIv {
+    texts: Mutex<HashMap<(String, String), String>>,
+}
+
+impl VaultRules for CiphertextOfTheSameIv {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        let EncryptedEnvelope { repo_id, iv, ciphertext, .. } = &mut next.envelope;
+        let key = (repo_id.clone(), iv.clone());
+        ciphertext.clone_from(lock(&self.texts).entry(key).or_insert_with(|| ciphertext.clone()));
+        next
     }
-    "iv-of-the-same-ciphertext" breaks STORED_VERBATIM: "Envelopes are kept once per ciphertext, with the IV of the first." => {
-        state { ivs: Mutex<HashMap<String, String>> }
-        vault {
-            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                let EncryptedEnvelope { iv, ciphertext, .. } = &mut next.envelope;
-                iv.clone_from(lock(&self.ivs).entry(ciphertext.clone()).or_insert_with(|| iv.clone()));
-                next
-            }
+}
+
+#[derive(Default)]
+struct WrappedKeysByCiphertext {
+    keys: Mutex<HashMap<String, WrappedKey>>,
+}
+
+impl VaultRules for WrappedKeysByCiphertext {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        let mut keys = lock(&self.keys);
+        for entry in &mut next.manifest.members {
+            let own = &mut entry.wrapped_data_key;
+            *own = keys.entry(own.ciphertext.clone()).or_insert_with(|| own.clone()).clone();
         }
+        next
     }
-    "ciphertext-of-the-same-iv" breaks STORED_VERBATIM: "Envelopes are kept once per IV, with the ciphertext of the first." => {
-        state { texts: Mutex<HashMap<(String, String), String>> }
-        vault {
-            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                let EncryptedEnvelope { repo_id, iv, ciphertext, .. } = &mut next.envelope;
-                let key = (repo_id.clone(), iv.clone());
-                ciphertext.clone_from(lock(&self.texts).entry(key).or_insert_with(|| ciphertext.clone()));
-                next
-            }
+}
+
+struct WrappedKeysByEphemeralKey;
+
+impl VaultRules for WrappedKeysByEphemeralKey {
+    fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        let mut keys: HashMap<String, WrappedKey> = HashMap::new();
+        for entry in &mut next.manifest.members {
+            let own = &mut entry.wrapped_data_key;
+            *own = keys.entry(own.ephemeral_public_key.clone()).or_insert_with(|| own.clone()).clone();
         }
-    }
-    "wrapped-keys-by-ciphertext" breaks STORED_VERBATIM: "Wrapped keys are kept once per ciphertext, with IV and ephemeral key of the first." => {
-        state { keys: Mutex<HashMap<String, WrappedKey>> }
-        vault {
-            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                let mut keys = lock(&self.keys);
-                for entry in &mut next.manifest.members {
-                    let own = &mut entry.wrapped_data_key;
-                    *own = keys.entry(own.ciphertext.clone()).or_insert_with(|| own.clone()).clone();
-                }
-                next
-            }
-        }
-    }
-    "wrapped-keys-by-ephemeral-key" breaks STORED_VERBATIM: "In a roster, wrapped keys are kept once per ephemeral key." => {
-        vault {
-            fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
-                let mut keys: HashMap<String, WrappedKey> = HashMap::new();
-                for entry in &mut next.manifest.members {
-                    let own = &mut entry.wrapped_data_key;
-                    *own = keys.entry(own.ephemeral_public_key.clone()).or_insert_with(|| own.clone()).clone();
-                }
-                next
-            }
-        }
+        next
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::table::*;
 use super::tools::lock;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
@@ -36,8 +37,6 @@ impl Remembered {
         seen
     }
 }
-
-shared!(Remembered: vault);
 
 impl VaultRules for Remembered {
     fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
@@ -84,8 +83,6 @@ fn roster(seen: &mut Repo, last: &Repo) {
 /// The repository has the epoch of whoever came last.
 struct Follows;
 
-shared!(Follows: vault);
-
 impl VaultRules for Follows {
     fn added_epoch_holds(&self, _: i64, _: i64) -> bool {
         true
@@ -104,8 +101,6 @@ struct AboveEntry {
     /// The caller's entry, or that of who is removed.
     callers: bool,
 }
-
-shared!(AboveEntry: vault);
 
 impl VaultRules for AboveEntry {
     fn push_epoch_holds(&self, epoch: i64, current: i64, _: bool) -> bool {
@@ -130,8 +125,6 @@ impl VaultRules for AboveEntry {
 #[derive(Default)]
 struct LastPushed(Mutex<HashMap<String, i64>>);
 
-shared!(LastPushed: vault);
-
 impl VaultRules for LastPushed {
     fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
         if route == Route::Push {
@@ -150,8 +143,6 @@ impl VaultRules for LastPushed {
 /// A push is held to the state before anybody asks who pushes.
 struct LooksFirst;
 
-shared!(LooksFirst: vault);
-
 impl VaultRules for LooksFirst {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
         match (&visit.call, state) {
@@ -166,8 +157,6 @@ impl VaultRules for LooksFirst {
 /// Another entry for a member is written to every row.
 struct Everywhere;
 
-shared!(Everywhere: vault);
-
 impl VaultRules for Everywhere {
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
         if repo.manifest.member(&request.member.ed25519_public_key).is_none() {
@@ -181,29 +170,78 @@ impl VaultRules for Everywhere {
     }
 }
 
-faults! {
-    "strangers-push-tells-version" breaks STATUS_STRANGER: "A push of a version that isn't above the current one is 400, also to strangers." => { is LooksFirst }
-    "conflict-tells-epoch-of-last-push" breaks PUSH_CONFLICT: "A conflict tells the epoch that the last push had, also where a removal has raised it." => { is LastPushed::default() }
-    "second-addition-rewraps-everybody" breaks ADD_RECORDS: "An addMember for a member who is there gives everybody its wrapped key." => { is Everywhere }
-    "removal-epoch-above-callers-entry" breaks EPOCH_RISES: "A removal's epoch is compared with that of the caller's entry, which a push without a roster doesn't raise." => { is AboveEntry { callers: true } }
-    "removal-epoch-above-removed-entry" breaks EPOCH_RISES: "A removal's epoch is compared with that of the entry it removes, which a push without a roster doesn't raise." => { is AboveEntry { callers: false } }
-    "addition-raises-epoch-to-entrys" breaks ADD_RECORDS: "An entry of a later epoch takes the epoch of the repository with it." => { is Follows }
-    "removal-epoch-above-last-removal" breaks EPOCH_RISES: "A removal's epoch is compared with that of the last removal: a push in between may have raised it." => {
-        is remembered(Route::RemoveMember, &[Route::RemoveMember], epoch)
-    }
-    "removal-version-above-last-push" breaks VERSION_MONOTONIC: "A removal's version is compared with that of the last push, and not of another removal." => {
-        is remembered(Route::RemoveMember, &[Route::Push], version)
-    }
-    "push-version-above-last-push" breaks VERSION_MONOTONIC: "A push's version is compared with that of the last push, also where a removal has raised it." => {
-        is remembered(Route::Push, &[Route::Push], version)
-    }
-    "addition-keeps-epoch-of-last-addition" breaks ADD_RECORDS: "An addMember writes the epoch that the manifest had at the last addMember." => {
-        is remembered(Route::AddMember, &[Route::AddMember], epoch)
-    }
-    "addition-keeps-version-of-last-addition" breaks ADD_RECORDS: "An addMember writes the version that the manifest had at the last addMember." => {
-        is remembered(Route::AddMember, &[Route::AddMember], version)
-    }
-    "addition-to-roster-before-rotation" breaks PUSH_ROTATES: "An addMember adds to a roster that no push has renewed." => {
-        is remembered(Route::AddMember, &[Route::AddMember, Route::RemoveMember], roster)
-    }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "strangers-push-tells-version",
+        &STATUS_STRANGER,
+        "A push of a version that isn't above the current one is 400, also to strangers.",
+        || vault(LooksFirst),
+    ),
+    fault(
+        "conflict-tells-epoch-of-last-push",
+        &PUSH_CONFLICT,
+        "A conflict tells the epoch that the last push had, also where a removal has raised it.",
+        || vault(LastPushed::default()),
+    ),
+    fault(
+        "second-addition-rewraps-everybody",
+        &ADD_RECORDS,
+        "An addMember for a member who is there gives everybody its wrapped key.",
+        || vault(Everywhere),
+    ),
+    fault(
+        "removal-epoch-above-callers-entry",
+        &EPOCH_RISES,
+        "A removal's epoch is compared with that of the caller's entry, which a push without a roster doesn't raise.",
+        || vault(AboveEntry { callers: true }),
+    ),
+    fault(
+        "removal-epoch-above-removed-entry",
+        &EPOCH_RISES,
+        "A removal's epoch is compared with that of the entry it removes, which a push without a roster doesn't raise.",
+        || vault(AboveEntry { callers: false }),
+    ),
+    fault(
+        "addition-raises-epoch-to-entrys",
+        &ADD_RECORDS,
+        "An entry of a later epoch takes the epoch of the repository with it.",
+        || vault(Follows),
+    ),
+    fault(
+        "removal-epoch-above-last-removal",
+        &EPOCH_RISES,
+        "A removal's epoch is compared with that of the last removal: a push in between may have raised it.",
+        || vault(remembered(Route::RemoveMember, &[Route::RemoveMember], epoch)),
+    ),
+    fault(
+        "removal-version-above-last-push",
+        &VERSION_MONOTONIC,
+        "A removal's version is compared with that of the last push, and not of another removal.",
+        || vault(remembered(Route::RemoveMember, &[Route::Push], version)),
+    ),
+    fault(
+        "push-version-above-last-push",
+        &VERSION_MONOTONIC,
+        "A push's version is compared with that of the last push, also where a removal has raised it.",
+        || vault(remembered(Route::Push, &[Route::Push], version)),
+    ),
+    fault(
+        "addition-keeps-epoch-of-last-addition",
+        &ADD_RECORDS,
+        "An addMember writes the epoch that the manifest had at the last addMember.",
+        || vault(remembered(Route::AddMember, &[Route::AddMember], epoch)),
+    ),
+    fault(
+        "addition-keeps-version-of-last-addition",
+        &ADD_RECORDS,
+        "An addMember writes the version that the manifest had at the last addMember.",
+        || vault(remembered(Route::AddMember, &[Route::AddMember], version)),
+    ),
+    fault(
+        "addition-to-roster-before-rotation",
+        &PUSH_ROTATES,
+        "An addMember adds to a roster that no push has renewed.",
+        || vault(remembered(Route::AddMember, &[Route::AddMember, Route::RemoveMember], roster)),
+    ),
+];

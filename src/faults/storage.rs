@@ -9,6 +9,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use serde_json::Value;
 
+use super::table::*;
 use super::tools::{lock, take_unknown};
 use crate::codec::{DataKey, base64, envelope};
 use crate::ground::hex;
@@ -30,8 +31,6 @@ fn keep(tx: &Tx<'_>, what: &str, value: &[u8]) -> rusqlite::Result<()> {
 /// A server that keeps unknown members of requests, in some form.
 struct KeepsUnknown(fn(&Value) -> Vec<u8>);
 
-shared!(KeepsUnknown: edge);
-
 impl Edge for KeepsUnknown {
     fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let Ok(mut request) = serde_json::from_slice(&body) else { return Ok(body) };
@@ -47,8 +46,6 @@ impl Edge for KeepsUnknown {
 /// A server that keeps something of every request.
 struct KeepsRequests(fn(Route, &Parts, &Bytes) -> Option<Vec<u8>>);
 
-shared!(KeepsRequests: edge);
-
 impl Edge for KeepsRequests {
     fn body(&self, store: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if let Some(value) = (self.0)(route, parts, &body) {
@@ -60,8 +57,6 @@ impl Edge for KeepsRequests {
 
 /// A server that logs something of every request.
 struct Logs(fn(Route, &Parts, &Bytes) -> Option<Vec<u8>>);
-
-shared!(Logs: edge);
 
 impl Edge for Logs {
     fn body(&self, _: &Store, route: Route, parts: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -90,8 +85,6 @@ impl Decrypts {
     }
 }
 
-shared!(Decrypts: edge);
-
 impl Edge for Decrypts {
     fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         let request = serde_json::from_slice(&body).unwrap_or_default();
@@ -104,8 +97,6 @@ impl Edge for Decrypts {
 
 /// A server that archives requests, many of them compressed together.
 struct Archives(Mutex<Vec<u8>>);
-
-shared!(Archives: edge);
 
 impl Edge for Archives {
     fn body(&self, store: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -142,8 +133,6 @@ fn gzipped(_: Route, _: &Parts, body: &Bytes) -> Option<Vec<u8>> {
 /// A server that keeps something of the states that a write replaces.
 struct KeepsHistory(fn(&Repo, &Repo) -> Option<Vec<u8>>);
 
-shared!(KeepsHistory: vault);
-
 impl VaultRules for KeepsHistory {
     fn committed(&self, tx: &Tx<'_>, _: &Visit, before: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
         match before.and_then(|before| (self.0)(before, next)) {
@@ -175,36 +164,103 @@ fn texts(value: &Value) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-faults! {
-    [Storage] "logs-request-bodies" breaks NO_SECRET_ECHO: "Request bodies are logged." => { is Logs(whole) }
-    [Storage] "logs-bodies-compressed" breaks NO_SECRET_ECHO: "Request bodies are logged, each in gzip and base64." => { is Logs(gzipped) }
-    [Storage] "logs-tokens" breaks CREDENTIALS_NOT_KEPT: "Bearer tokens are logged." => { is Logs(token) }
-    [Storage] "logs-nonces" breaks CREDENTIALS_NOT_KEPT: "Signed nonces are logged." => { is Logs(sign_in) }
-    [Storage] "keeps-request-bodies" breaks NO_SECRET_ECHO: "Request bodies are kept in an audit table." => { is KeepsRequests(whole) }
-    [Storage] "archives-requests" breaks NO_SECRET_ECHO: "Request bodies are archived in the database, compressed together." => { is Archives(Mutex::default()) }
-    [Storage] "keeps-decrypted-payloads" breaks ZERO_KNOWLEDGE: "A data key that comes with a request is used to keep the payload in the clear." => { is Decrypts }
-    [Storage] "keeps-tokens" breaks CREDENTIALS_NOT_KEPT: "Bearer tokens are kept in the database." => { is KeepsRequests(token) }
-    [Storage] "keeps-nonces" breaks CREDENTIALS_NOT_KEPT: "Signed nonces are kept in the database." => { is KeepsRequests(sign_in) }
-    [Storage] "keeps-unknown-members" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept as they came." => { is KeepsUnknown(|unknown| unknown.to_string().into_bytes()) }
-    [Storage] "keeps-unknown-members-in-base64" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in base64." => { is KeepsUnknown(|unknown| base64::encode(unknown.to_string().as_bytes()).into_bytes()) }
-    [Storage] "keeps-unknown-members-in-hex" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in hexadecimal." => { is KeepsUnknown(|unknown| hex::encode(texts(unknown).as_bytes()).into_bytes()) }
-    [Storage] "keeps-unknown-members-in-utf16" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are kept in UTF-16." => {
-        is KeepsUnknown(|unknown| texts(unknown).encode_utf16().flat_map(u16::to_le_bytes).collect())
-    }
-    [Storage] "keeps-decoded-secrets" breaks NO_SECRET_ECHO: "Members of requests that nobody knows are decoded, and the raw bytes kept." => {
-        is KeepsUnknown(|unknown| {
-            let values = unknown.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
-            values.flat_map(|text| base64::decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())).collect()
-        })
-    }
-    [Storage] "keeps-old-envelopes" breaks REPLACED_IS_DROPPED: "Envelopes of earlier epochs are kept in a table of their own." => {
-        is KeepsHistory(|before, next| {
-            (before.envelope.key_epoch < next.envelope.key_epoch).then(|| serde_json::to_vec(&before.envelope).unwrap_or_default())
-        })
-    }
-    [Storage] "keeps-removed-members" breaks REPLACED_IS_DROPPED: "Wrapped keys of removed members are kept in a table of their own." => {
-        is KeepsHistory(|before, next| {
-            (before.manifest.members.len() > next.manifest.members.len()).then(|| serde_json::to_vec(&before.manifest).unwrap_or_default())
-        })
-    }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("logs-request-bodies", &NO_SECRET_ECHO, "Request bodies are logged.", || edge(Logs(whole))).kind(Storage),
+    fault("logs-bodies-compressed", &NO_SECRET_ECHO, "Request bodies are logged, each in gzip and base64.", || {
+        edge(Logs(gzipped))
+    })
+    .kind(Storage),
+    fault("logs-tokens", &CREDENTIALS_NOT_KEPT, "Bearer tokens are logged.", || edge(Logs(token))).kind(Storage),
+    fault("logs-nonces", &CREDENTIALS_NOT_KEPT, "Signed nonces are logged.", || edge(Logs(sign_in))).kind(Storage),
+    fault("keeps-request-bodies", &NO_SECRET_ECHO, "Request bodies are kept in an audit table.", || {
+        edge(KeepsRequests(whole))
+    })
+    .kind(Storage),
+    fault(
+        "archives-requests",
+        &NO_SECRET_ECHO,
+        "Request bodies are archived in the database, compressed together.",
+        || edge(Archives(Mutex::default())),
+    )
+    .kind(Storage),
+    fault(
+        "keeps-decrypted-payloads",
+        &ZERO_KNOWLEDGE,
+        "A data key that comes with a request is used to keep the payload in the clear.",
+        || edge(Decrypts),
+    )
+    .kind(Storage),
+    fault("keeps-tokens", &CREDENTIALS_NOT_KEPT, "Bearer tokens are kept in the database.", || {
+        edge(KeepsRequests(token))
+    })
+    .kind(Storage),
+    fault("keeps-nonces", &CREDENTIALS_NOT_KEPT, "Signed nonces are kept in the database.", || {
+        edge(KeepsRequests(sign_in))
+    })
+    .kind(Storage),
+    fault(
+        "keeps-unknown-members",
+        &NO_SECRET_ECHO,
+        "Members of requests that nobody knows are kept as they came.",
+        || edge(KeepsUnknown(|unknown| unknown.to_string().into_bytes())),
+    )
+    .kind(Storage),
+    fault(
+        "keeps-unknown-members-in-base64",
+        &NO_SECRET_ECHO,
+        "Members of requests that nobody knows are kept in base64.",
+        || edge(KeepsUnknown(|unknown| base64::encode(unknown.to_string().as_bytes()).into_bytes())),
+    )
+    .kind(Storage),
+    fault(
+        "keeps-unknown-members-in-hex",
+        &NO_SECRET_ECHO,
+        "Members of requests that nobody knows are kept in hexadecimal.",
+        || edge(KeepsUnknown(|unknown| hex::encode(texts(unknown).as_bytes()).into_bytes())),
+    )
+    .kind(Storage),
+    fault(
+        "keeps-unknown-members-in-utf16",
+        &NO_SECRET_ECHO,
+        "Members of requests that nobody knows are kept in UTF-16.",
+        || edge(KeepsUnknown(|unknown| texts(unknown).encode_utf16().flat_map(u16::to_le_bytes).collect())),
+    )
+    .kind(Storage),
+    fault(
+        "keeps-decoded-secrets",
+        &NO_SECRET_ECHO,
+        "Members of requests that nobody knows are decoded, and the raw bytes kept.",
+        || {
+            edge(KeepsUnknown(|unknown| {
+                let values = unknown.as_object().into_iter().flatten().filter_map(|(_, value)| value.as_str());
+                values.flat_map(|text| base64::decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())).collect()
+            }))
+        },
+    )
+    .kind(Storage),
+    fault(
+        "keeps-old-envelopes",
+        &REPLACED_IS_DROPPED,
+        "Envelopes of earlier epochs are kept in a table of their own.",
+        || {
+            vault(KeepsHistory(|before, next| {
+                (before.envelope.key_epoch < next.envelope.key_epoch)
+                    .then(|| serde_json::to_vec(&before.envelope).unwrap_or_default())
+            }))
+        },
+    )
+    .kind(Storage),
+    fault(
+        "keeps-removed-members",
+        &REPLACED_IS_DROPPED,
+        "Wrapped keys of removed members are kept in a table of their own.",
+        || {
+            vault(KeepsHistory(|before, next| {
+                (before.manifest.members.len() > next.manifest.members.len())
+                    .then(|| serde_json::to_vec(&before.manifest).unwrap_or_default())
+            }))
+        },
+    )
+    .kind(Storage),
+];

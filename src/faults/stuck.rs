@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use axum::http::StatusCode;
 
 use super::races::{Done, conformant};
+use super::table::*;
 use super::tools::lock;
 use crate::server::refusal::Refusal;
 use crate::server::repo::Visit;
@@ -26,8 +27,6 @@ impl KeepsLock {
     }
 }
 
-shared!(KeepsLock: vault);
-
 impl VaultRules for KeepsLock {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         Box::pin(async move {
@@ -44,17 +43,30 @@ impl VaultRules for KeepsLock {
     }
 }
 
-faults! {
-    "duplicate-keeps-lock" breaks PUSH_APPLIES: "A createRepo whose id is taken keeps the repository's lock, and every later write there fails." => {
-        is KeepsLock::of(Route::CreateRepo, StatusCode::CONFLICT)
-    }
-    "unknown-removal-keeps-lock" breaks PUSH_APPLIES: "A removal of somebody who isn't in the roster keeps the repository's lock, and other writes there fail." => {
-        is KeepsLock::of(Route::RemoveMember, StatusCode::NOT_FOUND)
-    }
-    "stranger-keeps-lock" breaks PUSH_APPLIES: "An addMember by a stranger keeps the repository's lock, and other writes there fail." => {
-        is KeepsLock::of(Route::AddMember, StatusCode::FORBIDDEN)
-    }
-    "unknown-member-keeps-lock" breaks PUSH_APPLIES: "A fetch of a member who isn't there keeps the repository's lock, and writes there fail." => {
-        is KeepsLock::of(Route::FetchMemberKey, StatusCode::NOT_FOUND)
-    }
-}
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "duplicate-keeps-lock",
+        &PUSH_APPLIES,
+        "A createRepo whose id is taken keeps the repository's lock, and every later write there fails.",
+        || vault(KeepsLock::of(Route::CreateRepo, StatusCode::CONFLICT)),
+    ),
+    fault(
+        "unknown-removal-keeps-lock",
+        &PUSH_APPLIES,
+        "A removal of somebody who isn't in the roster keeps the repository's lock, and other writes there fail.",
+        || vault(KeepsLock::of(Route::RemoveMember, StatusCode::NOT_FOUND)),
+    ),
+    fault(
+        "stranger-keeps-lock",
+        &PUSH_APPLIES,
+        "An addMember by a stranger keeps the repository's lock, and other writes there fail.",
+        || vault(KeepsLock::of(Route::AddMember, StatusCode::FORBIDDEN)),
+    ),
+    fault(
+        "unknown-member-keeps-lock",
+        &PUSH_APPLIES,
+        "A fetch of a member who isn't there keeps the repository's lock, and writes there fail.",
+        || vault(KeepsLock::of(Route::FetchMemberKey, StatusCode::NOT_FOUND)),
+    ),
+];

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use bytes::Bytes;
 
 use super::races::{Done, WINDOW, conformant, load};
+use super::table::*;
 use super::tools::gap;
 use crate::server::edge::Edge;
 use crate::server::operations;
@@ -19,8 +20,6 @@ use crate::server::store::Store;
 
 /// Reads the state of an operation twice, and mixes the two.
 struct TornRead(Route, fn(Repo, Repo) -> Repo);
-
-shared!(TornRead: vault);
 
 impl VaultRules for TornRead {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
@@ -43,8 +42,6 @@ const LARGE: usize = 2 << 20;
 /// While a large body is handled, which keeps the interpreter busy, a pull is put aside between its two reads.
 #[derive(Default)]
 struct TornWhenBusy(AtomicUsize);
-
-shared!(TornWhenBusy: edge, vault);
 
 impl Edge for TornWhenBusy {
     fn body(&self, _: &Store, _: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -81,24 +78,44 @@ impl VaultRules for TornWhenBusy {
     }
 }
 
-faults! {
-    [Race] "race-pull-old-manifest" breaks SNAPSHOT_READS: "A pull reads the manifest a little before the envelope." => { is TornRead(Route::Pull, |first, second| Repo { manifest: first.manifest, ..second }) }
-    [Race] "race-pull-old-manifest-when-busy" breaks SNAPSHOT_READS: "A pull reads the manifest before the envelope, which shows only while large bodies keep the server busy." => { is TornWhenBusy::default() }
-    [Race] "race-pull-old-envelope" breaks SNAPSHOT_READS: "A pull reads the envelope a little before the manifest." => { is TornRead(Route::Pull, |first, second| Repo { envelope: first.envelope, ..second }) }
-    [Race] "race-pull-old-roster" breaks SNAPSHOT_READS: "A pull reads the roster a little before the rest." => {
-        is TornRead(Route::Pull, |first, mut second| {
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault("race-pull-old-manifest", &SNAPSHOT_READS, "A pull reads the manifest a little before the envelope.", || {
+        vault(TornRead(Route::Pull, |first, second| Repo { manifest: first.manifest, ..second }))
+    })
+    .kind(Race),
+    fault(
+        "race-pull-old-manifest-when-busy",
+        &SNAPSHOT_READS,
+        "A pull reads the manifest before the envelope, which shows only while large bodies keep the server busy.",
+        || edge_and_vault(TornWhenBusy::default()),
+    )
+    .kind(Race),
+    fault("race-pull-old-envelope", &SNAPSHOT_READS, "A pull reads the envelope a little before the manifest.", || {
+        vault(TornRead(Route::Pull, |first, second| Repo { envelope: first.envelope, ..second }))
+    })
+    .kind(Race),
+    fault("race-pull-old-roster", &SNAPSHOT_READS, "A pull reads the roster a little before the rest.", || {
+        vault(TornRead(Route::Pull, |first, mut second| {
             second.manifest.members = first.manifest.members;
             second
-        })
-    }
-    [Race] "race-fetch-old-wrapped-key" breaks SNAPSHOT_READS: "fetchMemberKey reads the wrapped key a little before the rest of the entry." => {
-        is TornRead(Route::FetchMemberKey, |first, mut second| {
-            for entry in &mut second.manifest.members {
-                if let Some(old) = first.manifest.member(&entry.ed25519_public_key) {
-                    entry.wrapped_data_key = old.wrapped_data_key.clone();
+        }))
+    })
+    .kind(Race),
+    fault(
+        "race-fetch-old-wrapped-key",
+        &SNAPSHOT_READS,
+        "fetchMemberKey reads the wrapped key a little before the rest of the entry.",
+        || {
+            vault(TornRead(Route::FetchMemberKey, |first, mut second| {
+                for entry in &mut second.manifest.members {
+                    if let Some(old) = first.manifest.member(&entry.ed25519_public_key) {
+                        entry.wrapped_data_key = old.wrapped_data_key.clone();
+                    }
                 }
-            }
-            second
-        })
-    }
-}
+                second
+            }))
+        },
+    )
+    .kind(Race),
+];
