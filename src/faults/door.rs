@@ -1,4 +1,5 @@
-//! What doors beside the door have in common: the filter that authorises and the router that serves see different requests.
+//! What doors beside the door have in common: the filter that authorises and the router that serves see different
+//! requests.
 
 use axum::http::Request;
 use axum::http::request::Parts;

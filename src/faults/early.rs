@@ -1,5 +1,5 @@
-//! Answers that come before anybody asks who wants to know: caches, preconditions, pages for browsers, schemes that aren't understood
-//! (SPEC §6, RFC 9110 §13.2.1).
+//! Answers that come before anybody asks who wants to know: caches, preconditions, pages for browsers, schemes that
+//! aren't understood (SPEC §6, RFC 9110 §13.2.1).
 
 use std::collections::HashMap;
 use std::sync::Mutex;

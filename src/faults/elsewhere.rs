@@ -1,4 +1,5 @@
-//! Callers that are told elsewhere than by a bearer token, tokens that follow from others, and tokens that don't last (SPEC §3).
+//! Callers that are told elsewhere than by a bearer token, tokens that follow from others, and tokens that don't last
+//! (SPEC §3).
 
 use std::collections::{HashMap, VecDeque};
 use std::future::ready;
@@ -28,7 +29,8 @@ use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{TokenRequest, TokenResponse};
 
-/// A server that takes the caller's name from a request where it finds one; `instead` tells whether it needs no token then.
+/// A server that takes the caller's name from a request where it finds one; `instead` tells whether it needs no token
+/// then.
 struct NamedBy {
     name: fn(&Parts) -> Option<String>,
     instead: bool,

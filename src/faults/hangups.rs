@@ -1,4 +1,5 @@
-//! What goes wrong when a client hangs up: half a write, somebody else's answer, locks and places that are never given back.
+//! What goes wrong when a client hangs up: half a write, somebody else's answer, locks and places that are never given
+//! back.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

@@ -14,8 +14,8 @@ use crate::server::route::Route;
 use crate::server::store::Store;
 use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
 
-/// A handler that writes what comes first and reads what comes last: the object at `pointer` has a member wrong, or lacks it, and the repository
-/// has changed before that is noticed.
+/// A handler that writes what comes first and reads what comes last: the object at `pointer` has a member wrong, or
+/// lacks it, and the repository has changed before that is noticed.
 struct TooLate {
     route: Route,
     pointer: &'static str,
@@ -69,8 +69,8 @@ impl Edge for LeavesOut {
     }
 }
 
-/// A server that updates the columns that were sent and leaves the others as they are: `member` of the object at `pointer`, if it is missing,
-/// is what the repository has in `held`.
+/// A server that updates the columns that were sent and leaves the others as they are: `member` of the object at
+/// `pointer`, if it is missing, is what the repository has in `held`.
 struct Merges {
     route: Route,
     pointer: &'static str,

@@ -1,5 +1,5 @@
-//! Right at once and wrong a moment later: background jobs, evictions, caches that lose what they should write (SPEC §6, §10).
-//! The jobs work when somebody looks, which nobody can tell from a job that works by itself.
+//! Right at once and wrong a moment later: background jobs, evictions, caches that lose what they should write (SPEC
+//! §6, §10). The jobs work when somebody looks, which nobody can tell from a job that works by itself.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! Refusals that say what only members may know (SPEC §6): helpful errors of a server that looks first and decides then.
+//! Refusals that say what only members may know (SPEC §6): helpful errors of a server that looks first and decides
+//! then.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,8 +15,8 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::route::Route;
 
-/// A server that explains refusals of one status with what it holds: `tell` makes an explanation of the last pull's answer (or
-/// what is known of it).
+/// A server that explains refusals of one status with what it holds: `tell` makes an explanation of the last pull's
+/// answer (or what is known of it).
 struct Tells {
     status: u16,
     route: Option<Route>,

@@ -1,28 +1,36 @@
 //! What the built-in server can do wrong (faults) or oddly ([`Quirk`]s).
 //!
-//! A fault is a deliberately broken server: it overrides one rule and leaves the others alone. Faults exist to measure the suite,
-//! so each is a mistake that a real server could make, not just the absence of a rule. A quirk is an odd habit that the
-//! specification allows. [`deviation`] is what they make of a server.
+//! A fault is a deliberately broken server: it overrides one rule and leaves the others alone. Faults exist to measure
+//! the suite, so each is a mistake that a real server could make, not just the absence of a rule. A quirk is an odd
+//! habit that the specification allows. [`deviation`] is what they make of a server.
 
+mod add_member;
 mod answers;
 mod assigned;
 mod bearer;
+mod bindings;
 mod cached;
 mod caches;
 mod challenge;
 mod collations;
 mod columns;
+mod columns_by_operation;
+mod comparisons;
 mod counters;
 mod crashes;
 mod create;
+mod created;
 mod disclosure;
 mod door;
 mod early;
 mod edits;
 mod elsewhere;
 mod errors;
+mod fetch_member_key;
+mod former_members;
 mod framing;
 mod grpc;
+mod grpc_messages;
 mod hangups;
 mod ids;
 mod incomplete;
@@ -33,27 +41,38 @@ mod later;
 mod leaks;
 mod leftovers;
 mod login;
-mod members;
 mod membership;
 mod mixed;
+mod negotiation;
+mod nonce_lookup;
 mod numbers;
 mod of_http;
+mod pages;
 mod parsers;
+mod per_member;
 mod profiles;
 mod pull;
+mod pulled;
 mod push;
+mod push_gate;
 mod push_roster;
 mod quirks;
+mod race_reads;
 mod races;
+mod readers;
 mod redemption;
 mod refused;
+mod refused_removal;
 mod removal;
+mod removal_checks;
+mod repeats;
 mod replay;
 mod replicas;
 mod requests;
 mod returns;
 mod rosters;
 mod rows;
+mod signatures;
 mod spellings;
 mod stale;
 mod status;
@@ -62,6 +81,7 @@ mod stuck;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token_sources;
 mod tokens;
 mod tools;
 mod torn;
@@ -138,26 +158,37 @@ const OVER_GRPC: [(&str, &Requirement); 4] = [
 static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
     let areas = [
         challenge::FAULTS,
+        signatures::FAULTS,
         redemption::FAULTS,
         weak::FAULTS,
         replay::FAULTS,
+        nonce_lookup::FAULTS,
         cached::FAULTS,
         login::FAULTS,
         tokens::FAULTS,
         jwt::FAULTS,
         elsewhere::FAULTS,
         bearer::FAULTS,
+        token_sources::FAULTS,
         membership::FAULTS,
+        former_members::FAULTS,
         create::FAULTS,
+        created::FAULTS,
         ids::FAULTS,
         pull::FAULTS,
+        pulled::FAULTS,
         verbatim::FAULTS,
+        bindings::FAULTS,
         counters::FAULTS,
+        push_gate::FAULTS,
         push::FAULTS,
         push_roster::FAULTS,
         refused::FAULTS,
-        members::FAULTS,
+        refused_removal::FAULTS,
+        add_member::FAULTS,
+        fetch_member_key::FAULTS,
         removal::FAULTS,
+        removal_checks::FAULTS,
         answers::FAULTS,
         errors::FAULTS,
         status::FAULTS,
@@ -167,30 +198,38 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         assigned::FAULTS,
         input::FAULTS,
         races::FAULTS,
+        race_reads::FAULTS,
         mixed::FAULTS,
         torn::FAULTS,
         storage::FAULTS,
         caches::FAULTS,
+        per_member::FAULTS,
         returns::FAULTS,
+        repeats::FAULTS,
         leftovers::FAULTS,
         stuck::FAULTS,
         rosters::FAULTS,
         rows::FAULTS,
         collations::FAULTS,
         columns::FAULTS,
+        columns_by_operation::FAULTS,
         numbers::FAULTS,
+        comparisons::FAULTS,
         later::FAULTS,
         parsers::FAULTS,
         json::FAULTS,
         spellings::FAULTS,
         requests::FAULTS,
+        pages::FAULTS,
         disclosure::FAULTS,
         hangups::FAULTS,
         framing::FAULTS,
+        negotiation::FAULTS,
         stale::FAULTS,
         replicas::FAULTS,
         crashes::FAULTS,
         profiles::FAULTS,
+        grpc_messages::FAULTS,
         grpc::FAULTS,
     ];
     let mut all = areas.concat();
@@ -220,8 +259,8 @@ impl Fault {
         &self.info
     }
 
-    /// The rule that it breaks in a profile, and its level. Over gRPC a handler that throws has refused (UNKNOWN, INTERNAL), so that what is
-    /// wrong with it is the code.
+    /// The rule that it breaks in a profile, and its level. Over gRPC a handler that throws has refused (UNKNOWN,
+    /// INTERNAL), so that what is wrong with it is the code.
     pub fn breaks(&self, profile: Profile) -> (&'static str, Level) {
         let other = OVER_GRPC.iter().find(|(name, _)| *name == self.info.name && profile == Profile::Grpc);
         other.map_or((self.info.requirement, self.info.level), |(_, rule)| (rule.id, rule.level))

@@ -1,4 +1,5 @@
-//! Faults that can't exist over gRPC, by what they go wrong with. What of them has a relative there is in [`super::grpc`].
+//! Faults that can't exist over gRPC, by what they go wrong with. What of them has a relative there is in
+//! [`super::grpc`].
 
 /// Their names.
 const NAMES: &[&[&str]] = &[

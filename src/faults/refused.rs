@@ -1,4 +1,4 @@
-//! Writes that are refused and leave something behind all the same (SPEC §6: as a whole or not at all).
+//! Writes that are refused and leave something behind all the same (SPEC §6).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::edits::edit;
 use super::table::*;
-use super::tools::{edit_body, is_refused, lock, refuse_and};
+use super::tools::{edit_body, lock, refuse_and};
 use crate::server::credentials;
 use crate::server::edge::Edge;
 use crate::server::operations;
@@ -20,9 +20,7 @@ use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
-use crate::wire::{
-    EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest,
-};
+use crate::wire::{EncryptedEnvelope, MemberAddRequest, PushRequest, PushResponse, VaultManifest};
 
 /// A push that is refused with 400, and what it leaves behind.
 struct Push(fn(&PushRequest, &mut Repo));
@@ -34,22 +32,12 @@ impl VaultRules for Push {
     }
 }
 
-/// A removal that is refused with 400, and what it leaves behind.
-struct Removal(fn(&MemberRemoveRequest, &mut Repo));
-
-impl VaultRules for Removal {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-        let outcome = operations::remove(self, visit, repo, request);
-        leave(outcome, repo, |next| (self.0)(request, next))
-    }
-}
-
 /// A request whose body lacks a member (or has it in the wrong type) does something to the repository before that is
 /// noticed: the handler works on untyped JSON, step by step.
-struct StepByStep {
-    route: Route,
-    missing: &'static str,
-    done: fn(&Value, &mut Repo),
+pub struct StepByStep {
+    pub route: Route,
+    pub missing: &'static str,
+    pub done: fn(&Value, &mut Repo),
 }
 
 impl Edge for StepByStep {
@@ -108,7 +96,7 @@ impl Edge for HalfEntries {
 }
 
 /// A server that fills in what a request lacks, and goes on.
-struct FillIn(Route, &'static str, fn() -> Value);
+pub struct FillIn(pub Route, pub &'static str, pub fn() -> Value);
 
 impl Edge for FillIn {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
@@ -117,7 +105,7 @@ impl Edge for FillIn {
 }
 
 impl FillIn {
-    fn filled(&self, route: Route, body: Bytes) -> Bytes {
+    pub fn filled(&self, route: Route, body: Bytes) -> Bytes {
         if route != self.0 {
             return body;
         }
@@ -139,7 +127,7 @@ fn right_type(name: &str, value: Option<&Value>) -> bool {
 }
 
 /// A state with something left in it, if the outcome is a 400.
-fn leave<T>(outcome: Outcome<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) -> Outcome<T> {
+pub fn leave<T>(outcome: Outcome<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) -> Outcome<T> {
     match outcome.answer {
         Err(refusal) if refusal.status == StatusCode::BAD_REQUEST => {
             let mut next = repo.clone();
@@ -150,31 +138,15 @@ fn leave<T>(outcome: Outcome<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) ->
     }
 }
 
-fn drop_member(repo: &mut Repo, id: &str) {
-    repo.manifest.members.retain(|entry| entry.ed25519_public_key != id);
-}
-
-fn drop_named(request: &Value, repo: &mut Repo) {
-    drop_member(repo, request["removedMemberId"].as_str().unwrap_or_default());
-}
-
-fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
+pub fn read<T: serde::de::DeserializeOwned>(value: &Value) -> Option<T> {
     serde_json::from_value(value.clone()).ok()
 }
 
-fn store_envelope(repo: &mut Repo, envelope: Option<EncryptedEnvelope>) {
+pub fn store_envelope(repo: &mut Repo, envelope: Option<EncryptedEnvelope>) {
     if let Some(envelope) = envelope {
         repo.manifest.payload_version = envelope.payload_version;
         repo.envelope = envelope;
     }
-}
-
-/// A removal without a roster has an empty one.
-const NO_ROSTER: FillIn = FillIn(Route::RemoveMember, "rewrappedMembers", || json!([]));
-
-/// An empty roster is as good as a right one.
-fn roster_or_none_holds(members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-    if members.is_empty() { Ok(()) } else { operations::roster_holds(members, epoch) }
 }
 
 /// The faults of this area.
@@ -271,122 +243,6 @@ pub(super) const FAULTS: &[Fault] = &[
         "An addMember that is answered with 400 has added the member.",
         || vault(RefusedAddIsStored),
     ),
-    fault(
-        "refused-remove-drops",
-        &REMOVE_ATOMIC,
-        "The member is dropped before the rest of a removal is checked.",
-        || vault(Removal(|request, next| drop_member(next, &request.removed_member_id))),
-    ),
-    fault(
-        "refused-remove-replaces-roster",
-        &REMOVE_ATOMIC,
-        "The roster is replaced before the envelope of a removal is checked.",
-        || {
-            vault(Removal(|request, next| {
-                if !request.rewrapped_members.is_empty() {
-                    next.manifest.members.clone_from(&request.rewrapped_members);
-                }
-            }))
-        },
-    ),
-    fault(
-        "refused-remove-raises-epoch",
-        &REMOVE_ATOMIC,
-        "The epoch is set before the envelope of a removal is checked.",
-        || vault(Removal(|request, next| next.manifest.key_epoch = request.new_key_epoch)),
-    ),
-    fault(
-        "refused-remove-stores-envelope",
-        &REMOVE_ATOMIC,
-        "The envelope is stored before the epoch of a removal is checked.",
-        || vault(Removal(|request, next| store_envelope(next, Some(request.rotated_envelope.clone())))),
-    ),
-    fault(
-        "unknown-removal-still-rotates",
-        &REMOVE_ATOMIC,
-        "Removing a stranger is answered with 404 after everything else was done.",
-        || vault(UnknownRemovalStillRotates),
-    ),
-    fault(
-        "remove-without-envelope-drops",
-        &REMOVE_ATOMIC,
-        "A removal without an envelope drops the member before it fails.",
-        || edge(StepByStep { route: Route::RemoveMember, missing: "rotatedEnvelope", done: drop_named }),
-    ),
-    fault(
-        "remove-without-envelope-raises-epoch",
-        &REMOVE_ATOMIC,
-        "A removal without an envelope raises the epoch before it fails.",
-        || {
-            edge(StepByStep {
-                route: Route::RemoveMember,
-                missing: "rotatedEnvelope",
-                done: |request, next| {
-                    next.manifest.key_epoch = request["newKeyEpoch"].as_i64().unwrap_or(next.manifest.key_epoch)
-                },
-            })
-        },
-    ),
-    fault(
-        "remove-without-roster-drops",
-        &REMOVE_ATOMIC,
-        "A removal without rewrappedMembers drops the member before it fails.",
-        || edge(StepByStep { route: Route::RemoveMember, missing: "rewrappedMembers", done: drop_named }),
-    ),
-    fault(
-        "remove-without-roster-stores-envelope",
-        &REMOVE_ATOMIC,
-        "A removal without rewrappedMembers stores the envelope before it fails.",
-        || {
-            edge(StepByStep {
-                route: Route::RemoveMember,
-                missing: "rewrappedMembers",
-                done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
-            })
-        },
-    ),
-    fault(
-        "remove-without-epoch-replaces-roster",
-        &REMOVE_ATOMIC,
-        "A removal without newKeyEpoch replaces the roster before it fails.",
-        || {
-            edge(StepByStep {
-                route: Route::RemoveMember,
-                missing: "newKeyEpoch",
-                done: |request, next| {
-                    let members: Option<Vec<MemberEntry>> = read(&request["rewrappedMembers"]);
-                    next.manifest.members = members.unwrap_or(next.manifest.members.clone());
-                },
-            })
-        },
-    ),
-    fault(
-        "remove-without-id-rotates",
-        &REMOVE_ATOMIC,
-        "A removal without removedMemberId stores the envelope before it fails.",
-        || {
-            edge(StepByStep {
-                route: Route::RemoveMember,
-                missing: "removedMemberId",
-                done: |request, next| store_envelope(next, read(&request["rotatedEnvelope"])),
-            })
-        },
-    ),
-    fault("remove-epoch-defaults-to-zero", &EPOCH_RISES, "A removal without newKeyEpoch sets the epoch to 0.", || {
-        edge_and_vault(RemoveEpochDefaultsToZero)
-    }),
-    fault(
-        "remove-roster-absent-is-empty",
-        &REMOVE_CONSISTENT,
-        "A removal without rewrappedMembers leaves nobody, as one with none.",
-        || edge_and_vault(RemoveRosterAbsentIsEmpty),
-    ),
-    fault(
-        "remove-roster-defaults-to-rest",
-        &REMOVE_ATOMIC,
-        "A removal without rewrappedMembers keeps the others with their old wrapped keys.",
-        || edge_and_vault(RemoveRosterDefaultsToRest),
-    ),
 ];
 
 struct RefusedAddIsStored;
@@ -395,76 +251,5 @@ impl VaultRules for RefusedAddIsStored {
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
         leave(outcome, repo, |next| next.manifest.members.push(request.member.clone()))
-    }
-}
-
-struct UnknownRemovalStillRotates;
-
-impl VaultRules for UnknownRemovalStillRotates {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-        let outcome = operations::remove(self, visit, repo, request);
-        if is_refused(&outcome, StatusCode::NOT_FOUND) {
-            return Outcome { next: Some(operations::removed(repo, request, Vec::new())), ..outcome };
-        }
-        outcome
-    }
-}
-
-struct RemoveEpochDefaultsToZero;
-
-impl Edge for RemoveEpochDefaultsToZero {
-    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        Ok(FillIn(Route::RemoveMember, "newKeyEpoch", || json!(0)).filled(route, body))
-    }
-}
-
-impl VaultRules for RemoveEpochDefaultsToZero {
-    fn epoch_advances(&self, new: i64, current: i64) -> bool {
-        new == 0 || new > current
-    }
-
-    fn rotated_epoch_holds(&self, envelope_epoch: i64, new_epoch: i64) -> bool {
-        new_epoch == 0 || envelope_epoch == new_epoch
-    }
-
-    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-        if epoch == 0 { Ok(()) } else { operations::roster_holds(members, epoch) }
-    }
-}
-
-struct RemoveRosterAbsentIsEmpty;
-
-impl Edge for RemoveRosterAbsentIsEmpty {
-    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        Ok(NO_ROSTER.filled(route, body))
-    }
-}
-
-impl VaultRules for RemoveRosterAbsentIsEmpty {
-    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-        roster_or_none_holds(members, epoch)
-    }
-}
-
-struct RemoveRosterDefaultsToRest;
-
-impl Edge for RemoveRosterDefaultsToRest {
-    fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
-        Ok(NO_ROSTER.filled(route, body))
-    }
-}
-
-impl VaultRules for RemoveRosterDefaultsToRest {
-    fn roster_holds(&self, members: &[MemberEntry], epoch: i64) -> Result<(), Refusal> {
-        roster_or_none_holds(members, epoch)
-    }
-
-    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
-        let mut next = operations::removed(repo, request, digest);
-        if request.rewrapped_members.is_empty() {
-            next.manifest.members.clone_from(&repo.manifest.members);
-            drop_member(&mut next, &request.removed_member_id);
-        }
-        next
     }
 }

@@ -1,5 +1,5 @@
-//! What is right in one process and wrong in two of the same deployment: what one of them keeps to itself, and the other doesn't
-//! hear of. And what two deployments share that should share nothing.
+//! What is right in one process and wrong in two of the same deployment: what one of them keeps to itself, and the
+//! other doesn't hear of. And what two deployments share that should share nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
-//! One row where there should be two: what is kept once per value, and constraints that nobody asked for (SPEC §4, §6).
+//! One row where there should be two: what is kept once per value, and constraints that nobody asked for (SPEC §4,
+//! §6).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;

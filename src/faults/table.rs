@@ -1,4 +1,7 @@
 //! How faults are written down: a row in the table of their area. Files of faults import all that is here.
+//!
+//! A fault that needs code of its own has a type below the table, which is named as the fault is and has only the
+//! methods that deviate.
 
 use std::sync::Arc;
 
@@ -22,14 +25,15 @@ pub const fn fault(
 
 impl Fault {
     /// The same fault, where seeing it takes more than requests one after the other.
-    pub const fn kind(mut self, kind: FaultKind) -> Self {
+    pub(super) const fn kind(mut self, kind: FaultKind) -> Self {
         self.info.kind = kind;
         self
     }
 }
 
-// A behaviour is made of one value, so that all its methods see the same state. It has only those traits that it deviates from: the
-// methods of the others, a copy for each of a thousand faults, were a quarter of all functions that the compiler made.
+// A behaviour is made of one value, so that all its methods see the same state. It has only those traits that it
+// deviates from: the methods of the others, a copy for each of a thousand faults, were a quarter of all functions that
+// the compiler made.
 
 /// Other rules of what somebody may do.
 pub fn vault(rules: impl VaultRules) -> Behaviour {

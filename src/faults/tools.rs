@@ -46,7 +46,8 @@ pub fn is_refused<T>(outcome: &Outcome<T>, status: StatusCode) -> bool {
     outcome.answer.as_ref().is_err_and(|refusal| refusal.status == status)
 }
 
-/// Lets other requests run for a while. Tokio's timer has a resolution of a millisecond, so short waits yield in a loop.
+/// Lets other requests run for a while. Tokio's timer has a resolution of a millisecond, so short waits yield in a
+/// loop.
 pub async fn gap(micros: u64) {
     let (started, window) = (Instant::now(), Duration::from_micros(micros));
     while started.elapsed() < window {

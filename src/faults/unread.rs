@@ -1,5 +1,5 @@
-//! A byte stream that makes HTTP believe that requests without a token have no body, so that it stays in the connection; or in which
-//! the body of a request is there again after it was refused.
+//! A byte stream that makes HTTP believe that requests without a token have no body, so that it stays in the
+//! connection; or in which the body of a request is there again after it was refused.
 
 use std::io;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! A server that looks into nothing of what it stores: what is missing or mistyped inside entries, envelopes and wrapped keys
-//! is kept, and served, as it came (SPEC §6 doesn't forbid it).
+//! A server that looks into nothing of what it stores: what is missing or mistyped inside entries, envelopes and
+//! wrapped keys is kept, and served, as it came (SPEC §6 doesn't forbid it).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -87,7 +87,8 @@ impl Edge for KeepsIncomplete {
     }
 }
 
-/// Keeps entries, envelopes, wrapped keys and manifests as the JSON that they came as, members that nobody knows included.
+/// Keeps entries, envelopes, wrapped keys and manifests as the JSON that they came as, members that nobody knows
+/// included.
 #[derive(Default)]
 pub struct KeepsUnknown {
     /// What came beside the members of a message, by those.

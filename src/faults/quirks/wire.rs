@@ -213,7 +213,8 @@ impl Edge for TruthCounts {
     }
 }
 
-/// The longest part of a path, in characters. A router refuses longer ones, whoever asks, and createRepo has none in its path.
+/// The longest part of a path, in characters. A router refuses longer ones, whoever asks, and createRepo has none in
+/// its path.
 struct PathParts(usize);
 
 impl Edge for PathParts {
