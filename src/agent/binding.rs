@@ -14,16 +14,16 @@ use crate::wire::{MemberEntry, MessageKind};
 impl Agent {
     /// The issuer's keys, if the deployment names an issuer.
     pub(super) async fn issuer_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
-        let shared = self.habits.has(Habit::IssuerShared);
+        let shared = self.habits.has(Habit::ISSUER_SHARED);
         if let Some(keys) = lock(&self.memory.issuer).clone().filter(|_| shared) {
             return Ok(Some(keys));
         }
         match self.fetched_keys(known).await {
-            Err(_) if self.habits.has(Habit::BindingFailsOpen) => Ok(None),
-            Err(error) if self.habits.has(Habit::IssuerStale) => {
+            Err(_) if self.habits.has(Habit::BINDING_FAILS_OPEN) => Ok(None),
+            Err(error) if self.habits.has(Habit::ISSUER_STALE) => {
                 lock(&self.memory.issuer).clone().ok_or(error).map(Some)
             }
-            Ok(Some(keys)) if self.habits.has(Habit::IssuerStale) => {
+            Ok(Some(keys)) if self.habits.has(Habit::ISSUER_STALE) => {
                 Ok(Some(lock(&self.memory.issuer).insert(keys).clone()))
             }
             Ok(Some(keys)) if shared => Ok(Some(lock(&self.memory.issuer).insert(keys).clone())),
@@ -33,7 +33,7 @@ impl Agent {
 
     /// The entry that a binding is looked for in: the one that is wrapped to.
     pub(super) async fn looked_at(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
-        if !self.habits.has(Habit::BindingOfFetched) {
+        if !self.habits.has(Habit::BINDING_OF_FETCHED) {
             return Ok(entry.clone());
         }
         self.fetched(known, entry).await
@@ -41,11 +41,11 @@ impl Agent {
 
     /// The entry that a client wraps to: the one that was verified.
     pub(super) async fn wrapped_to(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
-        if self.habits.has(Habit::WrapsLater) {
+        if self.habits.has(Habit::WRAPS_LATER) {
             let later = self.pull(known, -1).await?.manifest;
             return Ok(later.member(&entry.ed25519_public_key).unwrap_or(entry).clone());
         }
-        if !self.habits.has(Habit::BindingOfRoster) {
+        if !self.habits.has(Habit::BINDING_OF_ROSTER) {
             return Ok(entry.clone());
         }
         self.fetched(known, entry).await
@@ -63,17 +63,17 @@ impl Agent {
     }
 
     async fn fetched_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
-        let last = self.memory.issuers.get(&known.host).filter(|_| self.habits.has(Habit::IssuerOfLast));
+        let last = self.memory.issuers.get(&known.host).filter(|_| self.habits.has(Habit::ISSUER_OF_LAST));
         let Some(url) = last.or(known.issuer_jwks_url.as_ref()) else { return Ok(None) };
         let parsed = Url::parse(url).map_err(|error| AgentError::Refused(format!("issuerJwksUrl: {error}")))?;
         let origin = parsed.origin().ascii_serialization();
-        if let Some(keys) = lock(&self.memory.keys).get(&origin).filter(|_| self.habits.has(Habit::KeysByOrigin)) {
+        if let Some(keys) = lock(&self.memory.keys).get(&origin).filter(|_| self.habits.has(Habit::KEYS_BY_ORIGIN)) {
             return Ok(Some(keys.clone()));
         }
         let request =
             Request { method: Method::GET, url: parsed, token: self.session.any_token(), body: None, extra: None };
         let reply = self.session.http.send(request).await?;
-        if reply.status == 404 && self.habits.has(Habit::IssuerMissing) {
+        if reply.status == 404 && self.habits.has(Habit::ISSUER_MISSING) {
             return Ok(None);
         }
         if reply.status != 200 {
@@ -90,7 +90,7 @@ impl Agent {
         let usable: Vec<_> = all.iter().filter_map(key).collect();
         lock(&self.memory.keys).insert(origin, usable.clone());
         let foreign = usable.is_empty() && !all.is_empty();
-        Ok((!foreign || !self.habits.has(Habit::IssuerForeign)).then_some(usable))
+        Ok((!foreign || !self.habits.has(Habit::ISSUER_FOREIGN)).then_some(usable))
     }
 
     /// Whether a data key may be wrapped to a served entry.
@@ -100,41 +100,41 @@ impl Agent {
         issuer: Option<&[[u8; 32]]>,
         entry: &MemberEntry,
     ) -> Result<(), AgentError> {
-        let first =
-            self.habits.has(Habit::BindingNotFirst) && self.memory.creator.as_ref() == Some(&entry.ed25519_public_key);
+        let first = self.habits.has(Habit::BINDING_NOT_FIRST)
+            && self.memory.creator.as_ref() == Some(&entry.ed25519_public_key);
         let verified = first || self.memory.verified.contains(&entry.ed25519_public_key);
-        if self.habits.has(Habit::NoBinding) || verified {
+        if self.habits.has(Habit::NO_BINDING) || verified {
             return Ok(());
         }
         let (id, x25519) = (&entry.ed25519_public_key, &entry.x25519_public_key);
         if *id == self.state.keys.id() {
             let own = *x25519 == self.state.keys.x25519_public_key();
-            return if own || self.habits.has(Habit::BindingOwn) {
+            return if own || self.habits.has(Habit::BINDING_OWN) {
                 Ok(())
             } else {
                 Err(AgentError::refused("the server names another key for this client"))
             };
         }
         if let Some(told) = known.keys.get(id) {
-            return if told == x25519 || self.habits.has(Habit::BindingInvited) { Ok(()) } else { Err(changed(id)) };
+            return if told == x25519 || self.habits.has(Habit::BINDING_INVITED) { Ok(()) } else { Err(changed(id)) };
         }
         let Some(issuer) = issuer else { return Ok(()) };
         let Some(signature) = entry.key_binding_sig.as_deref() else {
             return if known.own_host { Ok(()) } else { Err(AgentError::Refused(format!("{id} has no key binding"))) };
         };
         let signature = base64::decode(signature).map_err(|error| AgentError::Refused(format!("{id}: {error}")));
-        if self.habits.has(Habit::BindingMalformed) && !signature.as_ref().is_ok_and(|bytes| bytes.len() == 64) {
+        if self.habits.has(Habit::BINDING_MALFORMED) && !signature.as_ref().is_ok_and(|bytes| bytes.len() == 64) {
             return Ok(());
         }
         let signature = signature?;
-        let (first, second) = if self.habits.has(Habit::BindingReversed) { (x25519, id) } else { (id, x25519) };
+        let (first, second) = if self.habits.has(Habit::BINDING_REVERSED) { (x25519, id) } else { (id, x25519) };
         let own = |id: &str| base64::decode_array::<32>(id).ok();
         let by_itself = || own(id).is_some_and(|key| key_binding::verify(&key, id, x25519, &signature).is_ok());
         let of_id = |key: &[u8; 32]| verify_text(key, id.as_bytes(), &signature).is_ok();
         let reversed = |key: &[u8; 32]| key_binding::verify(key, x25519, id, &signature).is_ok();
-        if self.habits.has(Habit::BindingSelfSigned) && by_itself()
-            || self.habits.has(Habit::BindingEither) && issuer.iter().any(reversed)
-            || self.habits.has(Habit::BindingOfId) && issuer.iter().any(of_id)
+        if self.habits.has(Habit::BINDING_SELF_SIGNED) && by_itself()
+            || self.habits.has(Habit::BINDING_EITHER) && issuer.iter().any(reversed)
+            || self.habits.has(Habit::BINDING_OF_ID) && issuer.iter().any(of_id)
         {
             return Ok(());
         }

@@ -56,35 +56,35 @@ fn aad(binding: &Binding<'_>, habits: &Habits) -> Vec<u8> {
     let with =
         |separator: &[u8], version: &[u8], epoch: &[u8]| [repo_id.as_bytes(), separator, version, epoch].concat();
     #[expect(clippy::cast_possible_truncation, reason = "that is what a fault is")]
-    match habits.0.first() {
-        Some(Habit::AadLittleEndian) => with(&[0x1f], &payload_version.to_le_bytes(), &key_epoch.to_le_bytes()),
-        Some(Habit::AadNoSeparator) => with(&[], &payload_version.to_be_bytes(), &key_epoch.to_be_bytes()),
-        Some(Habit::AadDecimal) => {
+    match habits.0.first().copied() {
+        Some(Habit::AAD_LITTLE_ENDIAN) => with(&[0x1f], &payload_version.to_le_bytes(), &key_epoch.to_le_bytes()),
+        Some(Habit::AAD_NO_SEPARATOR) => with(&[], &payload_version.to_be_bytes(), &key_epoch.to_be_bytes()),
+        Some(Habit::AAD_DECIMAL) => {
             with(&[0x1f], payload_version.to_string().as_bytes(), format!("|{key_epoch}").as_bytes())
         }
-        Some(Habit::AadNone) => Vec::new(),
-        Some(Habit::AadNoEpoch) => with(&[0x1f], &payload_version.to_be_bytes(), &[]),
-        Some(Habit::AadDouble) => {
+        Some(Habit::AAD_NONE) => Vec::new(),
+        Some(Habit::AAD_NO_EPOCH) => with(&[0x1f], &payload_version.to_be_bytes(), &[]),
+        Some(Habit::AAD_DOUBLE) => {
             let doubles = [payload_version, key_epoch].map(|counter| through_double(counter).to_be_bytes());
             with(&[0x1f], &doubles[0], &doubles[1])
         }
-        Some(Habit::AadNegative) => {
+        Some(Habit::AAD_NEGATIVE) => {
             let low = |value: i64| i64::from(value as u32).to_be_bytes();
             with(&[0x1f], &low(payload_version), &low(key_epoch))
         }
-        Some(Habit::IdCut) => {
+        Some(Habit::ID_CUT) => {
             let counters = [payload_version.to_be_bytes(), key_epoch.to_be_bytes()].concat();
             repo_id.bytes().take(64).chain([0x1f]).chain(counters).collect()
         }
-        Some(Habit::VersionZeroIsOne) => {
+        Some(Habit::VERSION_ZERO_IS_ONE) => {
             Binding { payload_version: payload_version.max(1), ..binding.clone() }.to_aad()
         }
-        Some(Habit::EpochZeroIsOne) => Binding { key_epoch: key_epoch.max(1), ..binding.clone() }.to_aad(),
-        Some(Habit::AadLowSigned) => {
+        Some(Habit::EPOCH_ZERO_IS_ONE) => Binding { key_epoch: key_epoch.max(1), ..binding.clone() }.to_aad(),
+        Some(Habit::AAD_LOW_SIGNED) => {
             let words = |value: i64| (value >> 32 << 32).wrapping_add(i64::from(value as i32)).to_be_bytes();
             with(&[0x1f], &words(payload_version), &words(key_epoch))
         }
-        Some(Habit::AadUtf16) => {
+        Some(Habit::AAD_UTF_16) => {
             let halves = repo_id.encode_utf16().flat_map(|unit| match unit {
                 // What UTF-8 would make of half a pair.
                 0xd800..=0xdfff => {
@@ -116,20 +116,20 @@ fn unchecked(key: &[u8; 32], iv: &[u8; IV_LEN], sealed: &[u8]) -> Zeroizing<Vec<
 
 /// Seals a payload under a fresh IV.
 pub(super) fn seal(key: &DataKey, binding: &Binding<'_>, plain: &[u8], habits: &Habits) -> EncryptedEnvelope {
-    let mut iv: [u8; IV_LEN] = if habits.has(Habit::SameIv) { [7; IV_LEN] } else { random() };
-    if habits.has(Habit::IvFromVersion) {
+    let mut iv: [u8; IV_LEN] = if habits.has(Habit::SAME_IV) { [7; IV_LEN] } else { random() };
+    if habits.has(Habit::IV_FROM_VERSION) {
         iv = [0; IV_LEN];
         iv[4..].copy_from_slice(&binding.payload_version.to_be_bytes());
     }
-    if habits.has(Habit::IvOfFour) {
+    if habits.has(Habit::IV_OF_FOUR) {
         iv = [binding.payload_version.to_be_bytes()[7] & 3; IV_LEN];
     }
     let mut ciphertext = gcm_seal(key.as_bytes(), &iv, &aad(binding, habits), plain);
-    if habits.has(Habit::PlainPayload) {
+    if habits.has(Habit::PLAIN_PAYLOAD) {
         ciphertext = [plain, &[0; TAG_LEN]].concat();
     }
     let mut iv = base64::encode(&iv);
-    if habits.has(Habit::LongIv) {
+    if habits.has(Habit::LONG_IV) {
         iv = base64::encode(&random::<16>());
     }
     EncryptedEnvelope {
@@ -144,10 +144,10 @@ pub(super) fn seal(key: &DataKey, binding: &Binding<'_>, plain: &[u8], habits: &
 /// Base64 as this client spells it.
 fn spelled(bytes: &[u8], habits: &Habits) -> String {
     let text = base64::encode(bytes);
-    if habits.has(Habit::UrlAlphabet) {
+    if habits.has(Habit::URL_ALPHABET) {
         return text.replace('+', "-").replace('/', "_");
     }
-    if habits.has(Habit::NoPadding) {
+    if habits.has(Habit::NO_PADDING) {
         return text.trim_end_matches('=').into();
     }
     text
@@ -166,7 +166,7 @@ pub(super) fn open(
     let iv = base64::decode_array(&envelope.iv).map_err(|error| AgentError::Refused(format!("iv: {error}")))?;
     let sealed =
         base64::decode(&envelope.ciphertext).map_err(|error| AgentError::Refused(format!("ciphertext: {error}")))?;
-    if habits.has(Habit::TagUnchecked) {
+    if habits.has(Habit::TAG_UNCHECKED) {
         return Ok(unchecked(key.as_bytes(), &iv, &sealed));
     }
     let mut tries = vec![aad(binding, habits)];
@@ -178,10 +178,10 @@ pub(super) fn open(
         }
         .to_aad()
     };
-    match habits.0.first() {
-        Some(Habit::AadFallback) => tries.push(Vec::new()),
-        Some(Habit::OlderVersions) => tries.extend([near(-1, 0), near(1, 0)]),
-        Some(Habit::OlderEpochs) => tries.extend([near(0, -1), near(0, 1)]),
+    match habits.0.first().copied() {
+        Some(Habit::AAD_FALLBACK) => tries.push(Vec::new()),
+        Some(Habit::OLDER_VERSIONS) => tries.extend([near(-1, 0), near(1, 0)]),
+        Some(Habit::OLDER_EPOCHS) => tries.extend([near(0, -1), near(0, 1)]),
         _ => {}
     }
     tries
@@ -198,22 +198,22 @@ pub(super) fn wrap(key: &DataKey, recipient: &str, habits: &Habits) -> Result<Wr
     let recipient =
         base64::decode_array(recipient).map_err(|error| AgentError::Refused(format!("x25519PublicKey: {error}")))?;
     let ephemeral: [u8; 32] = match () {
-        () if habits.has(Habit::SameEphemeral) => [9; 32],
-        () if habits.has(Habit::EphemeralOfKey) => {
+        () if habits.has(Habit::SAME_EPHEMERAL) => [9; 32],
+        () if habits.has(Habit::EPHEMERAL_OF_KEY) => {
             <Sha256 as sha2::Digest>::digest([&key.as_bytes()[..], &recipient[..]].concat()).into()
         }
         () => random(),
     };
-    let iv: [u8; IV_LEN] = if habits.has(Habit::WrapSameIv) { [5; IV_LEN] } else { random() };
+    let iv: [u8; IV_LEN] = if habits.has(Habit::WRAP_SAME_IV) { [5; IV_LEN] } else { random() };
     let mut wrapped = key_wrap::wrap(key, &recipient, &ephemeral, &iv).map_err(AgentError::refused)?;
     if let Some((kek, aad)) = other_kek(&ephemeral, &recipient, &wrapped.ephemeral_public_key, habits)? {
         wrapped.ciphertext = gcm_seal(&kek, &iv, &aad, key.as_bytes());
     }
-    if habits.has(Habit::PlainDataKey) {
+    if habits.has(Habit::PLAIN_DATA_KEY) {
         wrapped.ciphertext = [&key.as_bytes()[..], &[0; TAG_LEN]].concat();
     }
     let mut wrapped = WrappedKey::from(&wrapped);
-    if habits.has(Habit::SchemeUpper) {
+    if habits.has(Habit::SCHEME_UPPER) {
         wrapped.scheme_id = SCHEME_ID.to_uppercase();
     }
     Ok(wrapped)
@@ -233,19 +233,19 @@ fn other_kek(
     habits: &Habits,
 ) -> Result<Option<(Zeroizing<[u8; 32]>, Vec<u8>)>, AgentError> {
     let label = key_wrap::INFO.as_bytes();
-    let (salt, info, aad): (&[u8], &[u8], &[u8]) = match habits.0.first() {
-        Some(Habit::TrimsSecret) => (ephemeral, label, label),
-        Some(Habit::WrapNoAad) => (ephemeral, key_wrap::INFO.as_bytes(), &[]),
-        Some(Habit::WrapInfo) => (ephemeral, b"my-client/wrap", b"my-client/wrap"),
-        Some(Habit::WrapNoSalt) => (&[], key_wrap::INFO.as_bytes(), key_wrap::INFO.as_bytes()),
-        Some(Habit::WrapRawSecret) => (&[], &[], key_wrap::INFO.as_bytes()),
+    let (salt, info, aad): (&[u8], &[u8], &[u8]) = match habits.0.first().copied() {
+        Some(Habit::TRIMS_SECRET) => (ephemeral, label, label),
+        Some(Habit::WRAP_NO_AAD) => (ephemeral, key_wrap::INFO.as_bytes(), &[]),
+        Some(Habit::WRAP_INFO) => (ephemeral, b"my-client/wrap", b"my-client/wrap"),
+        Some(Habit::WRAP_NO_SALT) => (&[], key_wrap::INFO.as_bytes(), key_wrap::INFO.as_bytes()),
+        Some(Habit::WRAP_RAW_SECRET) => (&[], &[], key_wrap::INFO.as_bytes()),
         _ => return Ok(None),
     };
     let secret = key_wrap::shared_secret(private, public).map_err(AgentError::refused)?;
-    if habits.has(Habit::WrapRawSecret) {
+    if habits.has(Habit::WRAP_RAW_SECRET) {
         return Ok(Some((secret, aad.to_vec())));
     }
-    let start = secret.iter().take_while(|byte| **byte == 0 && habits.has(Habit::TrimsSecret)).count();
+    let start = secret.iter().take_while(|byte| **byte == 0 && habits.has(Habit::TRIMS_SECRET)).count();
     let mut kek = Zeroizing::new([0; 32]);
     let expanded = Hkdf::<Sha256>::new(Some(salt), &secret[start..]).expand(info, kek.as_mut());
     expanded.map_err(AgentError::refused)?;
@@ -259,9 +259,9 @@ fn other_kek(
 pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> Result<DataKey, AgentError> {
     let mut key = key.clone();
     let known = SCHEME_ID.trim_end_matches("v1");
-    if habits.has(Habit::WrapAnyScheme)
-        || habits.has(Habit::SchemeByPrefix) && key.scheme_id.starts_with(known)
-        || habits.has(Habit::SchemeUpper) && key.scheme_id.eq_ignore_ascii_case(SCHEME_ID)
+    if habits.has(Habit::WRAP_ANY_SCHEME)
+        || habits.has(Habit::SCHEME_BY_PREFIX) && key.scheme_id.starts_with(known)
+        || habits.has(Habit::SCHEME_UPPER) && key.scheme_id.eq_ignore_ascii_case(SCHEME_ID)
     {
         key.scheme_id = SCHEME_ID.into();
     }
@@ -272,7 +272,7 @@ pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> R
             .ok_or_else(|| AgentError::refused("the wrapped key isn't authentic"))?;
         return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
     }
-    if habits.has(Habit::WrapTagShort) && wrapped.ciphertext.len() > 32 {
+    if habits.has(Habit::WRAP_TAG_SHORT) && wrapped.ciphertext.len() > 32 {
         let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;
         let kek = key_wrap::key_encryption_key(&secret, &wrapped.ephemeral_public_key);
         let whole = [&wrapped.ciphertext[..32], &[0; TAG_LEN]].concat();
@@ -283,14 +283,14 @@ pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> R
             _ => Err(AgentError::refused("the wrapped key isn't authentic")),
         };
     }
-    if habits.has(Habit::WrapUnchecked) {
+    if habits.has(Habit::WRAP_UNCHECKED) {
         let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;
         let kek = key_wrap::key_encryption_key(&secret, &wrapped.ephemeral_public_key);
         let plain = unchecked(&kek, &wrapped.iv, &wrapped.ciphertext);
         return <[u8; 32]>::try_from(plain.as_slice()).map(DataKey::new).map_err(AgentError::refused);
     }
     let unwrapped = key_wrap::unwrap(&wrapped, private).map_err(AgentError::refused);
-    if habits.has(Habit::WrapInfoFallback) && unwrapped.is_err() {
+    if habits.has(Habit::WRAP_INFO_FALLBACK) && unwrapped.is_err() {
         let secret = key_wrap::shared_secret(private, &wrapped.ephemeral_public_key).map_err(AgentError::refused)?;
         let mut kek = Zeroizing::new([0; 32]);
         let expanded =
@@ -306,16 +306,16 @@ pub(super) fn unwrap(key: &WrappedKey, private: &[u8; 32], habits: &Habits) -> R
 /// What a faulty client makes a new data key of.
 pub(super) fn rotated(old: &DataKey, repo_id: &str, epoch: i64, habits: &Habits) -> Option<DataKey> {
     let mut key = [0; 32];
-    match habits.0.first() {
-        Some(Habit::DerivesDataKey) => {
+    match habits.0.first().copied() {
+        Some(Habit::DERIVES_DATA_KEY) => {
             let info = [b"rotate/", repo_id.as_bytes(), &epoch.to_be_bytes()].concat();
             Hkdf::<Sha256>::new(Some(b"avp"), old.as_bytes()).expand(&info, &mut key).ok()?;
         }
-        Some(Habit::HalfDataKey) => {
+        Some(Habit::HALF_DATA_KEY) => {
             key[..16].copy_from_slice(&old.as_bytes()[..16]);
             key[16..].copy_from_slice(&random::<16>());
         }
-        Some(Habit::HashesDataKey) => key = <Sha256 as sha2::Digest>::digest(old.as_bytes()).into(),
+        Some(Habit::HASHES_DATA_KEY) => key = <Sha256 as sha2::Digest>::digest(old.as_bytes()).into(),
         _ => return None,
     }
     Some(DataKey::new(key))

@@ -17,7 +17,7 @@ pub async fn demo(server: &str, connection: &Connection, habits: &Habits) -> Sho
     let mut lines = Vec::new();
     let outcome = tour(server, connection, habits, &mut lines).await;
     let status = match outcome {
-        Err(error) if !habits.has(Habit::IgnoresErrors) => {
+        Err(error) if !habits.has(Habit::IGNORES_ERRORS) => {
             lines.push(format!("error: {error}"));
             1
         }

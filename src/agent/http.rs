@@ -70,16 +70,16 @@ impl Http {
                 .tls_backend_preconfigured(tls)
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy();
-            if !habits.has(Habit::NeverGivesUp) {
+            if !habits.has(Habit::NEVER_GIVES_UP) {
                 builder = builder.timeout(connection.timeout.unwrap_or(PATIENCE));
             }
-            if habits.has(Habit::CertificateOnce) {
+            if habits.has(Habit::CERTIFICATE_ONCE) {
                 builder = builder.pool_max_idle_per_host(0);
             }
             builder.build().map_err(|error| AgentError::Usage(error.to_string()))
         };
-        let careless = habits.has(Habit::IssuerAnyCertificate) || habits.has(Habit::CertificateOnce);
-        let any = Habits([&habits.0[..], &[Habit::AnyCertificate]].concat());
+        let careless = habits.has(Habit::ISSUER_ANY_CERTIFICATE) || habits.has(Habit::CERTIFICATE_ONCE);
+        let any = Habits([&habits.0[..], &[Habit::ANY_CERTIFICATE]].concat());
         let careless = if careless { Some(build(&any)?) } else { None };
         let (sent, moved) = (AtomicU32::new(0), Mutex::default());
         Ok(Self { client: build(habits)?, careless, sent, moved, habits: habits.clone() })
@@ -99,14 +99,14 @@ impl Http {
             && let Some(onward) = self.onward(&request, &answer)
         {
             let has = |habit| self.habits.has(habit);
-            let goes_on = has(Habit::TokenSecondHop) || has(Habit::TokenThirdOrigin) || has(Habit::TokenAfterOwn);
+            let goes_on = has(Habit::TOKEN_SECOND_HOP) || has(Habit::TOKEN_THIRD_ORIGIN) || has(Habit::TOKEN_AFTER_OWN);
             let second = goes_on.then(|| Request { token: request.token.clone(), ..onward.clone() });
             answer = self.start(onward).await.map_err(failed)?;
             // From the new place to another, with what may have been taken off before.
             if let Some(second) = second
                 && let Some(location) = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok())
                 && let Ok(url) = second.url.join(location)
-                && (url.origin() == second.url.origin()) == has(Habit::TokenSecondHop)
+                && (url.origin() == second.url.origin()) == has(Habit::TOKEN_SECOND_HOP)
             {
                 answer = self.start(Request { url, ..second }).await.map_err(failed)?;
             }
@@ -121,16 +121,16 @@ impl Http {
             if body.len() > LONGEST_ANSWER {
                 return Err(AgentError::Transport(format!("{}: the answer is too long", authority(&url))));
             }
-            if self.habits.has(Habit::ChunksAsText) {
+            if self.habits.has(Habit::CHUNKS_AS_TEXT) {
                 let text = String::from_utf8_lossy(&chunk).into_owned();
                 body.truncate(body.len() - chunk.len());
                 body.extend_from_slice(text.as_bytes());
             }
-            if self.habits.has(Habit::FirstKilobytes) && body.len() > 64 << 10 {
+            if self.habits.has(Habit::FIRST_KILOBYTES) && body.len() > 64 << 10 {
                 body.truncate(64 << 10);
                 break;
             }
-            if self.habits.has(Habit::FirstChunk) {
+            if self.habits.has(Habit::FIRST_CHUNK) {
                 break;
             }
         }
@@ -146,17 +146,17 @@ impl Http {
             request.url = to.clone();
             request.url.set_path(&path);
         }
-        let later = self.sent.fetch_add(1, Ordering::Relaxed) > 0 && self.habits.has(Habit::CertificateOnce);
-        let issuer = self.habits.has(Habit::IssuerAnyCertificate) && request.url.path().ends_with("jwks.json");
+        let later = self.sent.fetch_add(1, Ordering::Relaxed) > 0 && self.habits.has(Habit::CERTIFICATE_ONCE);
+        let issuer = self.habits.has(Habit::ISSUER_ANY_CERTIFICATE) && request.url.path().ends_with("jwks.json");
         let client = self.careless.as_ref().filter(|_| later || issuer).unwrap_or(&self.client);
         let mut builder = client.request(request.method, request.url);
         if let Some(token) = &request.token {
-            let scheme = if self.habits.has(Habit::TokenScheme) { "Token" } else { "Bearer" };
+            let scheme = if self.habits.has(Habit::TOKEN_SCHEME) { "Token" } else { "Bearer" };
             builder = builder.header(AUTHORIZATION, format!("{scheme} {token}"));
-            if self.habits.has(Habit::TokenInHeader) {
+            if self.habits.has(Habit::TOKEN_IN_HEADER) {
                 builder = builder.header("x-access-token", token);
             }
-            if self.habits.has(Habit::TokenEncoded) {
+            if self.habits.has(Habit::TOKEN_ENCODED) {
                 builder = builder.header("x-trace", base64::encode(token.as_bytes()));
             }
         }
@@ -164,9 +164,9 @@ impl Http {
             builder = builder.header(name, value);
         }
         if let Some(body) = &request.body {
-            let label = if self.habits.has(Habit::NoContentType) { "text/plain" } else { "application/json" };
+            let label = if self.habits.has(Habit::NO_CONTENT_TYPE) { "text/plain" } else { "application/json" };
             builder = builder.header(CONTENT_TYPE, label);
-            builder = if self.habits.has(Habit::ChunkedRequests) {
+            builder = if self.habits.has(Habit::CHUNKED_REQUESTS) {
                 builder.body(reqwest::Body::wrap(Once(Some(bytes::Bytes::from(body.to_string())))))
             } else {
                 builder.body(body.to_string())
@@ -183,33 +183,33 @@ impl Http {
         let has = |habit| self.habits.has(habit);
         let same_name = url.host_str() == request.url.host_str();
         let origin = request.url.origin().ascii_serialization();
-        let keeps = has(Habit::TokenRelative) && target.starts_with('/')
-            || has(Habit::TokenPrefix) && target.starts_with(&origin)
-            || has(Habit::TokenToHttp) && same_name && (request.url.scheme(), url.scheme()) == ("https", "http");
-        if has(Habit::DiscoveryMoves) && request.url.path().ends_with("/avp") {
+        let keeps = has(Habit::TOKEN_RELATIVE) && target.starts_with('/')
+            || has(Habit::TOKEN_PREFIX) && target.starts_with(&origin)
+            || has(Habit::TOKEN_TO_HTTP) && same_name && (request.url.scheme(), url.scheme()) == ("https", "http");
+        if has(Habit::DISCOVERY_MOVES) && request.url.path().ends_with("/avp") {
             *lock(&self.moved) = Some((origin, url.clone()));
             return Some(Request { url, ..request.clone() });
         }
-        if has(Habit::FollowsChoices) && answer.status() == 300 {
+        if has(Habit::FOLLOWS_CHOICES) && answer.status() == 300 {
             return Some(Request { method: Method::GET, url, body: None, ..request.clone() });
         }
-        if has(Habit::RemembersMoved) && answer.status() == 308 {
+        if has(Habit::REMEMBERS_MOVED) && answer.status() == 308 {
             *lock(&self.moved) = Some((origin, url.clone()));
         }
         let as_get = Request { method: Method::GET, url: url.clone(), body: None, ..request.clone() };
         let as_is = Request { url, ..request.clone() };
         match keeps_method {
             _ if keeps => Some(if keeps_method { as_is } else { as_get }),
-            true if has(Habit::RemembersMoved) => Some(Request { token: None, ..as_is }),
-            _ if has(Habit::TokenAfterOwn) => (as_is.url.origin() == request.url.origin()).then_some(as_is),
-            _ if has(Habit::TokenSecondHop) || has(Habit::TokenThirdOrigin) => {
+            true if has(Habit::REMEMBERS_MOVED) => Some(Request { token: None, ..as_is }),
+            _ if has(Habit::TOKEN_AFTER_OWN) => (as_is.url.origin() == request.url.origin()).then_some(as_is),
+            _ if has(Habit::TOKEN_SECOND_HOP) || has(Habit::TOKEN_THIRD_ORIGIN) => {
                 Some(Request { token: None, ..if keeps_method { as_is } else { as_get } })
             }
-            true if has(Habit::TokenFollows307) => Some(as_is),
-            true if has(Habit::FollowsBare) => Some(Request { token: None, ..as_is }),
-            false if has(Habit::TokenFollows302) => Some(as_get),
-            _ if has(Habit::TokenFollowsPort) && same_name => Some(if keeps_method { as_is } else { as_get }),
-            _ if has(Habit::FollowsAsGet) => Some(Request { token: None, ..as_get }),
+            true if has(Habit::TOKEN_FOLLOWS_307) => Some(as_is),
+            true if has(Habit::FOLLOWS_BARE) => Some(Request { token: None, ..as_is }),
+            false if has(Habit::TOKEN_FOLLOWS_302) => Some(as_get),
+            _ if has(Habit::TOKEN_FOLLOWS_PORT) && same_name => Some(if keeps_method { as_is } else { as_get }),
+            _ if has(Habit::FOLLOWS_AS_GET) => Some(Request { token: None, ..as_get }),
             _ => None,
         }
     }
@@ -217,7 +217,7 @@ impl Http {
     /// What was created is looked at, wherever it is said to be.
     async fn look_at_created(&self, request: &Request, answer: &reqwest::Response) {
         let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        if self.habits.has(Habit::FollowsCreated)
+        if self.habits.has(Habit::FOLLOWS_CREATED)
             && answer.status() == 201
             && let Some(url) = location.and_then(|location| request.url.join(location).ok())
         {
@@ -229,10 +229,10 @@ impl Http {
     /// What only some clients ask of an answer.
     fn check_framing(&self, answer: &reqwest::Response) -> Result<(), AgentError> {
         let label = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if self.habits.has(Habit::NeedsContentType) && answer.status().is_success() && label != "application/json" {
+        if self.habits.has(Habit::NEEDS_CONTENT_TYPE) && answer.status().is_success() && label != "application/json" {
             return Err(AgentError::Transport(format!("the answer is {label}")));
         }
-        if self.habits.has(Habit::NeedsLength) && answer.content_length().is_none() {
+        if self.habits.has(Habit::NEEDS_LENGTH) && answer.content_length().is_none() {
             return Err(AgentError::Transport("the answer has no Content-Length".into()));
         }
         Ok(())

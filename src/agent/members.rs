@@ -23,7 +23,7 @@ impl Agent {
     /// Tokens as faulty clients spell them.
     fn spelled(&self, token: String, json: &str) -> String {
         match () {
-            () if self.habits.has(Habit::PaddedTokens) => {
+            () if self.habits.has(Habit::PADDED_TOKENS) => {
                 let padding = "=".repeat((4 - token.len() % 4) % 4);
                 // A token that needs no padding gets a blank in its JSON, so that it does.
                 if padding.is_empty() {
@@ -32,10 +32,10 @@ impl Agent {
                     token + &padding
                 }
             }
-            () if self.habits.has(Habit::SpacedTokens) => {
+            () if self.habits.has(Habit::SPACED_TOKENS) => {
                 base64::encode_url(json.replace(',', ", ").replace("\":", "\": ").as_bytes())
             }
-            () if self.habits.has(Habit::StandardLocator) => {
+            () if self.habits.has(Habit::STANDARD_LOCATOR) => {
                 base64::encode(json.as_bytes()).trim_end_matches('=').to_owned()
             }
             () => token,
@@ -51,11 +51,11 @@ impl Agent {
         request.keys().map_err(AgentError::refused)?;
         let mut known = self.state.current(repo);
         let Opened { manifest, mut key, .. } = self.open(&mut known).await?;
-        if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::InvitesOldKey)) {
+        if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::INVITES_OLD_KEY)) {
             key = first.key.clone();
         }
         let (id, mut x25519) = (request.ed25519_public_key, request.x25519_public_key);
-        if let Some(entry) = manifest.member(&id).filter(|_| self.habits.has(Habit::InvitesRosterKey)) {
+        if let Some(entry) = manifest.member(&id).filter(|_| self.habits.has(Habit::INVITES_ROSTER_KEY)) {
             x25519.clone_from(&entry.x25519_public_key);
         }
         if let Some(entry) = manifest.member(&id)
@@ -64,14 +64,14 @@ impl Agent {
             return Err(AgentError::Refused(format!("{id} is a member already, with another key")));
         }
         let mut member = self.entry(&key, &id, &x25519, manifest.key_epoch)?;
-        if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::InvitesFirstEpoch)) {
+        if let Some(first) = self.memory.first(&known).filter(|_| self.habits.has(Habit::INVITES_FIRST_EPOCH)) {
             member.key_epoch = first.manifest.key_epoch;
         }
-        if self.habits.has(Habit::InviteCached) {
+        if self.habits.has(Habit::INVITE_CACHED) {
             let fresh = member.wrapped_data_key.clone();
             member.wrapped_data_key = self.memory.invitations.entry(id.clone()).or_insert(fresh).clone();
         }
-        if self.habits.has(Habit::InvitesAtZero) {
+        if self.habits.has(Habit::INVITES_AT_ZERO) {
             member.key_epoch = 0;
         }
         let operation = Operation {
@@ -92,7 +92,7 @@ impl Agent {
             key_epoch: Some(manifest.key_epoch),
             issuer_jwks_url: known
                 .issuer_jwks_url
-                .or_else(|| self.habits.has(Habit::IssuerIsNull).then(|| "null".into())),
+                .or_else(|| self.habits.has(Habit::ISSUER_IS_NULL).then(|| "null".into())),
         };
         Ok(self.spelled(locator.encode(), &locator.to_json()))
     }
@@ -103,7 +103,7 @@ impl Agent {
     /// [`AgentError`]; [`AgentError::Refused`] when a key of somebody who stays can't be trusted.
     pub async fn remove(&mut self, repo: &Known, id: &str) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
-        self.memory.careless = self.habits.has(Habit::RemovesUnread);
+        self.memory.careless = self.habits.has(Habit::REMOVES_UNREAD);
         let mut opened = self.open(&mut known).await?;
         if opened.manifest.member(id).is_none() {
             return Err(AgentError::Usage(format!("{id} isn't a member")));
@@ -111,51 +111,51 @@ impl Agent {
         if let Some(first) = self.memory.first(&known) {
             let same_version = first.manifest.payload_version == opened.manifest.payload_version;
             let same_epoch = first.manifest.key_epoch == opened.manifest.key_epoch;
-            if self.habits.has(Habit::OldRoster) || same_version && self.habits.has(Habit::RosterOfVersion) {
+            if self.habits.has(Habit::OLD_ROSTER) || same_version && self.habits.has(Habit::ROSTER_OF_VERSION) {
                 opened.manifest.members.clone_from(&first.manifest.members);
             }
-            if self.habits.has(Habit::RosterUnion) {
+            if self.habits.has(Habit::ROSTER_UNION) {
                 let missing = |entry: &&MemberEntry| opened.manifest.member(&entry.ed25519_public_key).is_none();
                 let missing: Vec<_> = first.manifest.members.iter().filter(missing).cloned().collect();
                 opened.manifest.members.extend(missing);
             }
-            if self.habits.has(Habit::OldPayload) || same_epoch && self.habits.has(Habit::PayloadOfEpoch) {
+            if self.habits.has(Habit::OLD_PAYLOAD) || same_epoch && self.habits.has(Habit::PAYLOAD_OF_EPOCH) {
                 opened.payload = first.payload.clone();
             }
         }
-        if self.habits.has(Habit::RestoresRemoved) {
+        if self.habits.has(Habit::RESTORES_REMOVED) {
             let own = known.keys.contains_key(id);
             let entry = opened.manifest.member(id).filter(|_| own).cloned();
             opened.manifest.members.extend(std::mem::take(&mut self.memory.removed));
             self.memory.removed.extend(entry);
         }
-        if self.habits.has(Habit::RosterPage) {
+        if self.habits.has(Habit::ROSTER_PAGE) {
             opened.manifest.members.truncate(16);
         }
         let next = |value: i64| value.checked_add(1).ok_or_else(|| AgentError::refused("a counter is at its end"));
         let version = match () {
-            () if self.habits.has(Habit::RotationResets) => 1,
-            () if self.habits.has(Habit::RemovalKeepsVersion) => opened.manifest.payload_version,
-            () if self.habits.has(Habit::RemovalDouble) => {
+            () if self.habits.has(Habit::ROTATION_RESETS) => 1,
+            () if self.habits.has(Habit::REMOVAL_KEEPS_VERSION) => opened.manifest.payload_version,
+            () if self.habits.has(Habit::REMOVAL_DOUBLE) => {
                 crypto::through_double(next(opened.manifest.payload_version)?)
             }
             () => next(opened.manifest.payload_version)?,
         };
-        let later = self.memory.has_removed() && self.habits.has(Habit::KeepsLaterEpochs);
-        let epoch = if later || self.habits.has(Habit::KeepsEpoch) {
+        let later = self.memory.has_removed() && self.habits.has(Habit::KEEPS_LATER_EPOCHS);
+        let epoch = if later || self.habits.has(Habit::KEEPS_EPOCH) {
             opened.manifest.key_epoch
         } else {
             next(opened.manifest.key_epoch)?
         };
         let key = match () {
-            () if self.habits.has(Habit::KeepsDataKey) => opened.key.clone(),
-            () if self.habits.has(Habit::AloneKeepsKey) && opened.manifest.members.len() <= 2 => opened.key.clone(),
-            () if self.habits.has(Habit::HashesLater) => {
+            () if self.habits.has(Habit::KEEPS_DATA_KEY) => opened.key.clone(),
+            () if self.habits.has(Habit::ALONE_KEEPS_KEY) && opened.manifest.members.len() <= 2 => opened.key.clone(),
+            () if self.habits.has(Habit::HASHES_LATER) => {
                 let later = self.memory.memo.replace(opened.key.clone()).is_some();
                 let hash = <sha2::Sha256 as sha2::Digest>::digest(opened.key.as_bytes()).into();
                 DataKey::new(if later { hash } else { crypto::random() })
             }
-            () if self.habits.has(Habit::MemoKey) => {
+            () if self.habits.has(Habit::MEMO_KEY) => {
                 self.memory.memo.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
             }
             () => crypto::rotated(&opened.key, &known.repo_id, epoch, &self.habits)
@@ -165,7 +165,7 @@ impl Agent {
         self.memory.rewrites(&mut opened.payload, id, &self.habits);
         let text = payload::write(opened.payload.clone(), version, &self.habits);
         let empty = opened.payload["alts"].as_array().is_some_and(Vec::is_empty);
-        let sealing = if empty && self.habits.has(Habit::EmptyKeepsKey) { &opened.key } else { &key };
+        let sealing = if empty && self.habits.has(Habit::EMPTY_KEEPS_KEY) { &opened.key } else { &key };
         let request = MemberRemoveRequest {
             repo_id: known.repo_id.clone(),
             removed_member_id: id.into(),
@@ -173,7 +173,7 @@ impl Agent {
             rewrapped_members: members,
             new_key_epoch: epoch,
         };
-        if self.habits.has(Habit::RemovesByPush) {
+        if self.habits.has(Habit::REMOVES_BY_PUSH) {
             let push = PushRequest {
                 repo_id: request.repo_id,
                 envelope: request.rotated_envelope,
@@ -191,7 +191,7 @@ impl Agent {
             answer: MessageKind::VaultManifest,
         };
         let manifest: VaultManifest = self.session.call(&self.state.keys, &known.base, operation).await?;
-        if !self.habits.has(Habit::RestoresRemoved) {
+        if !self.habits.has(Habit::RESTORES_REMOVED) {
             known.keys.remove(id);
         }
         (known.version, known.epoch) = (Some(manifest.payload_version), Some(manifest.key_epoch));
@@ -209,40 +209,40 @@ impl Agent {
         epoch: i64,
     ) -> Result<Vec<MemberEntry>, AgentError> {
         let issuer = self.issuer_keys(known).await?;
-        let keeps_all = self.habits.has(Habit::KeepsRemoved);
+        let keeps_all = self.habits.has(Habit::KEEPS_REMOVED);
         let stays = |entry: &&MemberEntry| entry.ed25519_public_key != removed || keeps_all;
         let mut members = Vec::new();
         for (place, old) in manifest.members.iter().filter(stays).enumerate() {
             let looked_at = self.looked_at(known, old).await?;
-            if place < 3 || !self.habits.has(Habit::BindingFew) {
+            if place < 3 || !self.habits.has(Habit::BINDING_FEW) {
                 self.vouched(known, issuer.as_deref(), &looked_at)?;
             }
-            if self.habits.has(Habit::BindingById) {
+            if self.habits.has(Habit::BINDING_BY_ID) {
                 self.memory.verified.insert(old.ed25519_public_key.clone());
             }
             let own = old.ed25519_public_key == self.state.keys.id();
-            if self.habits.has(Habit::ForgetsMembers) && !own {
+            if self.habits.has(Habit::FORGETS_MEMBERS) && !own {
                 continue;
             }
-            if self.habits.has(Habit::KeepsWraps) && !own {
+            if self.habits.has(Habit::KEEPS_WRAPS) && !own {
                 members.push(MemberEntry { key_epoch: epoch, ..old.clone() });
                 continue;
             }
             let chosen = self.wrapped_to(known, old).await?;
             let mut entry = self.entry(key, &old.ed25519_public_key, &chosen.x25519_public_key, epoch)?;
             entry.key_binding_sig.clone_from(&old.key_binding_sig);
-            if self.habits.has(Habit::DropsBindings) {
+            if self.habits.has(Habit::DROPS_BINDINGS) {
                 entry.key_binding_sig = None;
             }
-            if self.habits.has(Habit::OldEntryEpoch) {
+            if self.habits.has(Habit::OLD_ENTRY_EPOCH) {
                 entry.key_epoch = manifest.key_epoch;
             }
-            if own && self.habits.has(Habit::TwiceInRoster) {
+            if own && self.habits.has(Habit::TWICE_IN_ROSTER) {
                 members.push(entry.clone());
             }
             members.push(entry);
         }
-        if self.habits.has(Habit::ShiftsBindings) {
+        if self.habits.has(Habit::SHIFTS_BINDINGS) {
             let mut bindings: Vec<_> = members.iter_mut().map(|entry| entry.key_binding_sig.take()).collect();
             let step = 1.min(bindings.len());
             bindings.rotate_left(step);

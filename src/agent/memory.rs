@@ -54,15 +54,15 @@ fn address(known: &Known) -> (String, String) {
 
 /// Habits that go by what was read first.
 const OF_THE_FIRST: [Habit; 9] = [
-    Habit::OldRoster,
-    Habit::OldPayload,
-    Habit::InvitesOldKey,
-    Habit::RosterUnion,
-    Habit::InvitesFirstEpoch,
-    Habit::PushesOldRoster,
-    Habit::RosterOfVersion,
-    Habit::PayloadOfEpoch,
-    Habit::RestoresEmptied,
+    Habit::OLD_ROSTER,
+    Habit::OLD_PAYLOAD,
+    Habit::INVITES_OLD_KEY,
+    Habit::ROSTER_UNION,
+    Habit::INVITES_FIRST_EPOCH,
+    Habit::PUSHES_OLD_ROSTER,
+    Habit::ROSTER_OF_VERSION,
+    Habit::PAYLOAD_OF_EPOCH,
+    Habit::RESTORES_EMPTIED,
 ];
 
 impl Memory {
@@ -72,7 +72,7 @@ impl Memory {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
         self.creator = opened.manifest.members.first().map(|entry| entry.ed25519_public_key.clone());
-        if habits.has(Habit::TriesOldKeys) && !self.ring.contains(&opened.key) {
+        if habits.has(Habit::TRIES_OLD_KEYS) && !self.ring.contains(&opened.key) {
             self.ring.push(opened.key.clone());
         }
     }
@@ -102,26 +102,26 @@ impl Memory {
     ) -> Option<Zeroizing<Vec<u8>>> {
         match () {
             () if !self.careless => None,
-            () if habits.has(Habit::UnreadIsEmpty) => Some(Zeroizing::new(br#"{"alts":[]}"#.to_vec())),
-            () if habits.has(Habit::ShortIsEmpty) => {
+            () if habits.has(Habit::UNREAD_IS_EMPTY) => Some(Zeroizing::new(br#"{"alts":[]}"#.to_vec())),
+            () if habits.has(Habit::SHORT_IS_EMPTY) => {
                 let short = crate::codec::base64::decode(&envelope.ciphertext).is_ok_and(|bytes| bytes.len() < 16);
                 short.then(|| Zeroizing::new(br#"{"alts":[]}"#.to_vec()))
             }
-            () => crypto::open(key, binding, envelope, &Habits(vec![Habit::TagUnchecked])).ok(),
+            () => crypto::open(key, binding, envelope, &Habits(vec![Habit::TAG_UNCHECKED])).ok(),
         }
     }
 
     /// What a client makes of a payload when it removes a member.
     pub fn rewrites(&mut self, payload: &mut Value, removed: &str, habits: &Habits) {
-        if habits.has(Habit::DropsUsedByRemoved)
+        if habits.has(Habit::DROPS_USED_BY_REMOVED)
             && let Some(accounts) = payload["alts"].as_array_mut()
         {
             accounts.retain(|account| account["lastUsedBy"] != removed);
         }
-        if habits.has(Habit::RotationForgets) {
+        if habits.has(Habit::ROTATION_FORGETS) {
             super::payload::forgets(payload);
         }
-        if habits.has(Habit::OwnLastPayload) {
+        if habits.has(Habit::OWN_LAST_PAYLOAD) {
             *payload = self.rotated.get_or_insert_with(|| payload.clone()).clone();
         }
     }
@@ -133,7 +133,7 @@ impl Memory {
 
     /// What was read at this version, of whatever repository.
     pub fn by_version(&mut self, version: i64, known: &Known, payload: Value, habits: &Habits) -> Value {
-        if !habits.has(Habit::CacheByVersion) {
+        if !habits.has(Habit::CACHE_BY_VERSION) {
             return payload;
         }
         let (id, first) = self.versions.entry(version).or_insert_with(|| (known.repo_id.clone(), payload.clone()));
@@ -144,15 +144,15 @@ impl Memory {
 /// Whether a client that has met a conflict leaves what it was to write.
 pub(super) fn leaves(pulled: &Value, account: &Value, habits: &Habits) -> bool {
     let present = pulled["alts"].as_array().into_iter().flatten().any(|other| other["uuid"] == account["uuid"]);
-    present && habits.has(Habit::SkipsPresent)
+    present && habits.has(Habit::SKIPS_PRESENT)
 }
 
 /// Merges what a client had made before a conflict into what it has pulled after it, as those do that don't apply a change again.
 pub(super) fn merge(pulled: &mut Value, earlier: &Value, habits: &Habits) {
-    if habits.has(Habit::ConflictForgets) {
+    if habits.has(Habit::CONFLICT_FORGETS) {
         super::payload::forgets(pulled);
     }
-    if habits.has(Habit::RestoresBans) {
+    if habits.has(Habit::RESTORES_BANS) {
         let before = earlier["alts"].as_array().into_iter().flatten();
         let bans: HashMap<&str, &Value> = before.filter_map(|old| Some((old["uuid"].as_str()?, &old["ban"]))).collect();
         for account in pulled["alts"].as_array_mut().into_iter().flatten() {
@@ -161,7 +161,7 @@ pub(super) fn merge(pulled: &mut Value, earlier: &Value, habits: &Habits) {
             }
         }
     }
-    let (mine_wins, resurrects) = (habits.has(Habit::MineWins), habits.has(Habit::Resurrects));
+    let (mine_wins, resurrects) = (habits.has(Habit::MINE_WINS), habits.has(Habit::RESURRECTS));
     if !mine_wins && !resurrects {
         return;
     }

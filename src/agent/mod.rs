@@ -83,7 +83,7 @@ impl Agent {
     /// [`AgentError`].
     pub async fn create(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
         let created = self.create_one(server, accounts).await?;
-        if self.habits.has(Habit::CreatesAnother) {
+        if self.habits.has(Habit::CREATES_ANOTHER) {
             self.create_one(server, Vec::new()).await?;
         }
         Ok(created)
@@ -92,8 +92,8 @@ impl Agent {
     async fn create_one(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
         let (base, issuer) = self.resolve(server).await?;
         let url = Url::parse(&base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
-        let version = i64::from(!self.habits.has(Habit::FromZero) && !self.habits.has(Habit::KnowsZero));
-        let first = i64::from(self.habits.has(Habit::EpochZeroIsOne));
+        let version = i64::from(!self.habits.has(Habit::FROM_ZERO) && !self.habits.has(Habit::KNOWS_ZERO));
+        let first = i64::from(self.habits.has(Habit::EPOCH_ZERO_IS_ONE));
         let mut known = Known {
             host: authority(&url),
             base,
@@ -113,12 +113,12 @@ impl Agent {
             key_epoch: first,
             payload_version: version,
             members: vec![self.own_entry(&key, first)?],
-            share_refresh_tokens: self.habits.has(Habit::Shares).then_some(true),
+            share_refresh_tokens: self.habits.has(Habit::SHARES).then_some(true),
         };
-        if self.habits.has(Habit::CreateDisagrees) {
+        if self.habits.has(Habit::CREATE_DISAGREES) {
             manifest.payload_version += 1;
         }
-        if self.habits.has(Habit::CreatesWithTwo) {
+        if self.habits.has(Habit::CREATES_WITH_TWO) {
             let other = Keys::generate();
             manifest.members.push(self.entry(&key, &other.id(), &other.x25519_public_key(), first)?);
         }
@@ -139,10 +139,10 @@ impl Agent {
     /// The data key of a new repository: a random one of its own.
     fn new_data_key(&mut self, repo_id: &str) -> DataKey {
         match () {
-            () if self.habits.has(Habit::OneDataKey) => {
+            () if self.habits.has(Habit::ONE_DATA_KEY) => {
                 self.memory.data_key.get_or_insert_with(|| DataKey::new(crypto::random())).clone()
             }
-            () if self.habits.has(Habit::DataKeyOfId) => {
+            () if self.habits.has(Habit::DATA_KEY_OF_ID) => {
                 DataKey::new(<sha2::Sha256 as sha2::Digest>::digest(repo_id.as_bytes()).into())
             }
             () => DataKey::new(crypto::random()),
@@ -166,20 +166,20 @@ impl Agent {
     pub async fn join(&mut self, locator: &str) -> Result<Known, AgentError> {
         let mut locator = RepoLocator::decode(locator).map_err(AgentError::refused)?;
         locator.repo_id = match locator.repo_id.parse::<u64>() {
-            _ if self.habits.has(Habit::LowersIds) => locator.repo_id.to_lowercase(),
-            _ if self.habits.has(Habit::IdTrimmed) => locator.repo_id.trim().to_owned(),
-            Ok(number) if self.habits.has(Habit::IdNumber) => number.to_string(),
+            _ if self.habits.has(Habit::LOWERS_IDS) => locator.repo_id.to_lowercase(),
+            _ if self.habits.has(Habit::ID_TRIMMED) => locator.repo_id.trim().to_owned(),
+            Ok(number) if self.habits.has(Habit::ID_NUMBER) => number.to_string(),
             _ => locator.repo_id,
         };
-        if self.habits.has(Habit::SchemeHint) && locator.scheme_id.as_ref().is_some_and(|scheme| scheme != SCHEME_ID) {
+        if self.habits.has(Habit::SCHEME_HINT) && locator.scheme_id.as_ref().is_some_and(|scheme| scheme != SCHEME_ID) {
             return Err(AgentError::refused("the locator names an unknown scheme"));
         }
-        if self.habits.has(Habit::ReposById)
+        if self.habits.has(Habit::REPOS_BY_ID)
             && let Some(known) = self.state.repos.iter().find(|known| known.repo_id == locator.repo_id)
         {
             return Ok(known.clone());
         }
-        if self.habits.has(Habit::NeedsIssuer) && locator.issuer_jwks_url.is_none() {
+        if self.habits.has(Habit::NEEDS_ISSUER) && locator.issuer_jwks_url.is_none() {
             return Err(AgentError::refused("the locator has no issuerJwksUrl"));
         }
         let scheme = if self.plain_http { "http" } else { "https" };
@@ -192,15 +192,15 @@ impl Agent {
             issuer_jwks_url: locator.issuer_jwks_url.or(discovered),
             own_host: self.own_host,
             version: None,
-            epoch: locator.key_epoch.filter(|_| self.habits.has(Habit::TrustsHints)),
+            epoch: locator.key_epoch.filter(|_| self.habits.has(Habit::TRUSTS_HINTS)),
             keys: Default::default(),
         };
         if let Some(issuer) = known.issuer_jwks_url.clone() {
             let first = self.memory.issuers.entry(known.host.clone()).or_insert_with(|| issuer.clone());
-            if self.habits.has(Habit::IssuerByHost) {
+            if self.habits.has(Habit::ISSUER_BY_HOST) {
                 known.issuer_jwks_url = Some(first.clone());
             }
-            if self.habits.has(Habit::IssuerOfLast) {
+            if self.habits.has(Habit::ISSUER_OF_LAST) {
                 *first = issuer;
             }
         }
@@ -222,7 +222,7 @@ impl Agent {
             None => server.to_owned(),
         };
         let url = self.session.url(&base, &[".well-known", "avp"])?;
-        let token = self.habits.has(Habit::DiscoveryWithToken).then(|| "known-token".to_owned());
+        let token = self.habits.has(Habit::DISCOVERY_WITH_TOKEN).then(|| "known-token".to_owned());
         let reply =
             self.session.http.send(Request { method: Method::GET, url, token, body: None, extra: None }).await?;
         if reply.status != 200 {
@@ -231,7 +231,7 @@ impl Agent {
         let Ok(found) = self.session.read::<Discovery>("discovery", MessageKind::Discovery, &reply) else {
             return Ok((base, None));
         };
-        let looked_at = if self.habits.has(Habit::FirstProfile) { 1 } else { found.profiles.len() };
+        let looked_at = if self.habits.has(Habit::FIRST_PROFILE) { 1 } else { found.profiles.len() };
         if found.profiles.iter().take(looked_at).any(|profile| profile == "http-json") {
             Ok((base, found.issuer_jwks_url))
         } else {
@@ -241,21 +241,21 @@ impl Agent {
 
     /// Pulls and opens a repository, and remembers its counters.
     async fn open(&mut self, known: &mut Known) -> Result<Opened, AgentError> {
-        if self.habits.has(Habit::PullsTwice) {
+        if self.habits.has(Habit::PULLS_TWICE) {
             self.pull(known, -1).await?;
         }
-        let mut pulled = self.pull(known, if self.habits.has(Habit::KnowsZero) { 0 } else { -1 }).await?;
-        if pulled.envelope.is_none() && self.habits.has(Habit::KnowsZero) {
+        let mut pulled = self.pull(known, if self.habits.has(Habit::KNOWS_ZERO) { 0 } else { -1 }).await?;
+        if pulled.envelope.is_none() && self.habits.has(Habit::KNOWS_ZERO) {
             pulled = self.pull(known, -1).await?;
         }
         let PullResponse { manifest, envelope, .. } = pulled;
         let envelope = envelope.ok_or_else(|| AgentError::refused("a pull at version −1 brought no envelope"))?;
         self.check_header(known, &manifest, &envelope)?;
         let id = self.state.keys.id();
-        let own = if self.habits.has(Habit::FirstIsMe) { manifest.members.first() } else { manifest.member(&id) };
+        let own = if self.habits.has(Habit::FIRST_IS_ME) { manifest.members.first() } else { manifest.member(&id) };
         let own = own.ok_or_else(|| AgentError::refused("this client isn't in the roster"))?;
         let key = crypto::unwrap(&own.wrapped_data_key, &self.state.keys.x25519, &self.habits)?;
-        let repo_id = if self.habits.has(Habit::AnyRepoId) { &envelope.repo_id } else { &known.repo_id };
+        let repo_id = if self.habits.has(Habit::ANY_REPO_ID) { &envelope.repo_id } else { &known.repo_id };
         let binding = Binding { repo_id, payload_version: envelope.payload_version, key_epoch: envelope.key_epoch };
         let text = match crypto::open(&key, &binding, &envelope, &self.habits) {
             Err(error) => {
@@ -295,15 +295,15 @@ impl Agent {
         envelope: &EncryptedEnvelope,
     ) -> Result<(), AgentError> {
         let ignores = |habit| self.habits.has(habit);
-        if (manifest.repo_id != known.repo_id || envelope.repo_id != known.repo_id) && !ignores(Habit::AnyRepoId) {
+        if (manifest.repo_id != known.repo_id || envelope.repo_id != known.repo_id) && !ignores(Habit::ANY_REPO_ID) {
             return Err(AgentError::refused("the answer is about another repository"));
         }
-        let own_scheme = manifest.scheme_id == SCHEME_ID || ignores(Habit::SchemeUpper);
-        if !own_scheme && !ignores(Habit::ManifestScheme) {
+        let own_scheme = manifest.scheme_id == SCHEME_ID || ignores(Habit::SCHEME_UPPER);
+        if !own_scheme && !ignores(Habit::MANIFEST_SCHEME) {
             return Err(AgentError::refused("the manifest names an unknown scheme"));
         }
         let agree = envelope.payload_version == manifest.payload_version && envelope.key_epoch == manifest.key_epoch;
-        if !agree && !ignores(Habit::HeaderUnchecked) {
+        if !agree && !ignores(Habit::HEADER_UNCHECKED) {
             return Err(AgentError::refused("envelope and manifest are of different versions"));
         }
         if known.version.is_some_and(|seen| manifest.payload_version < seen)
@@ -322,7 +322,7 @@ impl Agent {
         text: &Zeroizing<String>,
     ) -> EncryptedEnvelope {
         let binding = Binding { repo_id, payload_version: version, key_epoch: epoch };
-        if self.habits.has(Habit::Latin1) {
+        if self.habits.has(Habit::LATIN_1) {
             let letter = |c: char| u8::try_from(u32::from(c)).unwrap_or(b'?');
             return crypto::seal(key, &binding, &text.chars().map(letter).collect::<Vec<_>>(), &self.habits);
         }
@@ -341,9 +341,9 @@ impl Agent {
             x25519_public_key: x25519.into(),
             wrapped_data_key: crypto::wrap(key, x25519, &self.habits)?,
             key_epoch: epoch,
-            key_binding_sig: self.habits.has(Habit::BindingNullText).then(|| "null".into()),
+            key_binding_sig: self.habits.has(Habit::BINDING_NULL_TEXT).then(|| "null".into()),
         };
-        if self.habits.has(Habit::KeysAsDer)
+        if self.habits.has(Habit::KEYS_AS_DER)
             && let Ok(raw) = crate::codec::base64::decode(x25519)
         {
             let der = [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00][..], &raw].concat();
@@ -362,12 +362,12 @@ impl Agent {
     fn new_id(&self, authority: &str, accounts: &[Value]) -> String {
         let name = accounts.first().and_then(|account| account["username"].as_str()).unwrap_or("repo");
         match () {
-            () if self.habits.has(Habit::IdOfHost) => format!("{}.{}", authority.replace(':', "-"), uuid()),
-            () if self.habits.has(Habit::IdOfHostEncoded) => {
+            () if self.habits.has(Habit::ID_OF_HOST) => format!("{}.{}", authority.replace(':', "-"), uuid()),
+            () if self.habits.has(Habit::ID_OF_HOST_ENCODED) => {
                 format!("{}.{}", crate::codec::base64::encode_url(authority.as_bytes()), uuid())
             }
-            () if self.habits.has(Habit::IdIsUri) => format!("avp://{authority}/{}", uuid()),
-            () if self.habits.has(Habit::NameInId) => format!("{name}-{}", uuid()),
+            () if self.habits.has(Habit::ID_IS_URI) => format!("avp://{authority}/{}", uuid()),
+            () if self.habits.has(Habit::NAME_IN_ID) => format!("{name}-{}", uuid()),
             () => uuid(),
         }
     }

@@ -27,17 +27,17 @@ pub(super) fn forgets(payload: &mut Value) {
 pub(super) fn read(text: &[u8], version: i64, habits: &Habits) -> Result<Value, AgentError> {
     let mut payload: Value = serde_json::from_slice(text)
         .map_err(|error| AgentError::Refused(format!("the payload isn't JSON: {error}")))?;
-    if habits.has(Habit::PayloadDouble) {
+    if habits.has(Habit::PAYLOAD_DOUBLE) {
         through_double(&mut payload);
     }
     let accounts = payload["alts"].as_array().ok_or_else(|| AgentError::refused("the payload has no alts"))?;
-    if habits.has(Habit::NeedsProvenance) && accounts.iter().any(|account| !account["sourceClient"].is_string()) {
+    if habits.has(Habit::NEEDS_PROVENANCE) && accounts.iter().any(|account| !account["sourceClient"].is_string()) {
         return Err(AgentError::refused("an account has no sourceClient"));
     }
-    if habits.has(Habit::ThreeTypes) && accounts.iter().any(|account| account["type"] == "SESSION") {
+    if habits.has(Habit::THREE_TYPES) && accounts.iter().any(|account| account["type"] == "SESSION") {
         return Err(AgentError::refused("an account is of an unknown type"));
     }
-    if habits.has(Habit::TrustsStamp) && payload["payloadVersion"] != json!(version) {
+    if habits.has(Habit::TRUSTS_STAMP) && payload["payloadVersion"] != json!(version) {
         return Err(AgentError::refused("the payload is of another version"));
     }
     Ok(payload)
@@ -84,12 +84,12 @@ pub(super) fn put_at(payload: &mut Value, account: &Value, before: Option<usize>
 
 /// Adds an account, or replaces what is known of the one with its uuid.
 pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &Habits) {
-    if habits.has(Habit::DropsOthers) {
+    if habits.has(Habit::DROPS_OTHERS) {
         payload["alts"] = json!([]);
     }
     let Some(accounts) = payload["alts"].as_array_mut() else { return };
     let mut new = complete(account, member, habits);
-    let key = if habits.has(Habit::PutsByName) { "username" } else { "uuid" };
+    let key = if habits.has(Habit::PUTS_BY_NAME) { "username" } else { "uuid" };
     match accounts.iter_mut().find(|old| old[key] == account[key]) {
         Some(Value::Object(old)) => {
             if let Some(new) = new.as_object_mut() {
@@ -99,33 +99,33 @@ pub(super) fn put(payload: &mut Value, account: &Value, member: &str, habits: &H
         _ => accounts.push(new),
     }
     for account in accounts.iter_mut().filter_map(Value::as_object_mut) {
-        match habits.0.first() {
-            Some(Habit::DropsUnknown) => account.retain(|name, _| KNOWN.contains(&name.as_str())),
-            Some(Habit::BanForgets) => {
+        match habits.0.first().copied() {
+            Some(Habit::DROPS_UNKNOWN) => account.retain(|name, _| KNOWN.contains(&name.as_str())),
+            Some(Habit::BAN_FORGETS) => {
                 if let Some(ban) = account.get_mut("ban").and_then(Value::as_object_mut) {
                     ban.retain(|name, _| BAN.contains(&name.as_str()));
                 }
             }
-            Some(Habit::LosesBans) => drop(account.insert("ban".into(), Value::Null)),
-            Some(Habit::LosesRefreshTokens) => ["refreshToken", "expiresAt", "bans"].iter().for_each(|name| {
+            Some(Habit::LOSES_BANS) => drop(account.insert("ban".into(), Value::Null)),
+            Some(Habit::LOSES_REFRESH_TOKENS) => ["refreshToken", "expiresAt", "bans"].iter().for_each(|name| {
                 account.remove(*name);
             }),
             _ => {}
         }
     }
-    match habits.0.first() {
-        Some(Habit::AccountsPage) => accounts.drain(..accounts.len().saturating_sub(30)).for_each(drop),
-        Some(Habit::DropsUnprovenanced) => accounts.retain(|account| account["sourceClient"].is_string()),
-        Some(Habit::DropsTokenless) => accounts.retain(|account| account["accessToken"] != ""),
-        Some(Habit::TimesInSeconds) => accounts.iter_mut().for_each(|account| {
+    match habits.0.first().copied() {
+        Some(Habit::ACCOUNTS_PAGE) => accounts.drain(..accounts.len().saturating_sub(30)).for_each(drop),
+        Some(Habit::DROPS_UNPROVENANCED) => accounts.retain(|account| account["sourceClient"].is_string()),
+        Some(Habit::DROPS_TOKENLESS) => accounts.retain(|account| account["accessToken"] != ""),
+        Some(Habit::TIMES_IN_SECONDS) => accounts.iter_mut().for_each(|account| {
             if let Some(time) = account["lastUsed"].as_i64() {
                 account["lastUsed"] = (time / 1000 * 1000).into();
             }
         }),
-        Some(Habit::UsedByAll) => accounts.iter_mut().for_each(|account| account["lastUsedBy"] = member.into()),
+        Some(Habit::USED_BY_ALL) => accounts.iter_mut().for_each(|account| account["lastUsedBy"] = member.into()),
         _ => {}
     }
-    if habits.has(Habit::DropsUnknown)
+    if habits.has(Habit::DROPS_UNKNOWN)
         && let Some(members) = payload.as_object_mut()
     {
         members.retain(|name, _| name == "alts");
@@ -144,17 +144,17 @@ fn complete(account: &Value, member: &str, habits: &Habits) -> Value {
     if let Some(given) = account.as_object() {
         whole.extend(given.clone());
     }
-    if habits.has(Habit::NoProvenance) {
+    if habits.has(Habit::NO_PROVENANCE) {
         whole.remove("sourceClient");
         whole.remove("sourceUser");
     }
-    if habits.has(Habit::UsedByName) {
+    if habits.has(Habit::USED_BY_NAME) {
         whole.insert("lastUsedBy".into(), "alice".into());
     }
-    if habits.has(Habit::OldAccountsOnly) {
+    if habits.has(Habit::OLD_ACCOUNTS_ONLY) {
         whole.insert("sourceUser".into(), "".into());
     }
-    if habits.has(Habit::AccountsUnderOtherName) {
+    if habits.has(Habit::ACCOUNTS_UNDER_OTHER_NAME) {
         whole.insert("lastUsed".into(), "today".into());
     }
     Value::Object(whole)
@@ -163,13 +163,13 @@ fn complete(account: &Value, member: &str, habits: &Habits) -> Value {
 /// The plaintext at a version.
 pub(super) fn write(mut payload: Value, version: i64, habits: &Habits) -> Zeroizing<String> {
     payload["payloadVersion"] = version.into();
-    if habits.has(Habit::NoStamp)
+    if habits.has(Habit::NO_STAMP)
         && let Some(members) = payload.as_object_mut()
     {
         members.remove("payloadVersion");
     }
     let text = payload.to_string();
-    if habits.has(Habit::BasicPlane) {
+    if habits.has(Habit::BASIC_PLANE) {
         return Zeroizing::new(text.replace(|c: char| c > '\u{ffff}', "??"));
     }
     Zeroizing::new(text)

@@ -81,10 +81,10 @@ impl Session {
         let (mut logins, mut patience) = (0, 0);
         loop {
             let token = self.token(keys, base).await?;
-            if self.habits.has(Habit::TokenInUrl) {
+            if self.habits.has(Habit::TOKEN_IN_URL) {
                 url.set_query(Some(&format!("access_token={token}")));
             }
-            if self.habits.has(Habit::SeedInHex) {
+            if self.habits.has(Habit::SEED_IN_HEX) {
                 url.set_query(Some(&format!("install={}", crate::ground::hex::encode(keys.seed.as_ref()))));
             }
             if let Some(name) = &self.gossip {
@@ -93,7 +93,7 @@ impl Session {
             let mut body = operation.body.clone();
             if let Some(members) = body.as_mut() {
                 self.deform(members, &token);
-                if self.habits.has(Habit::IdEscapedInBody)
+                if self.habits.has(Habit::ID_ESCAPED_IN_BODY)
                     && let Some(id) = members.get("repoId").and_then(Value::as_str)
                 {
                     members["repoId"] = crate::wire::segment(id).to_string().into();
@@ -107,22 +107,22 @@ impl Session {
                 extra: self.extra(keys),
             };
             let reply = self.http.send(request).await?;
-            if reply.status >= 400 && self.habits.has(Habit::CrashReport) {
+            if reply.status >= 400 && self.habits.has(Habit::CRASH_REPORT) {
                 let url = self.url(base, &["v1", "crash"])?;
                 let report = json!({ "path": operation.path, "seed": base64::encode_url(keys.seed.as_ref()) });
                 let request = Request { method: Method::POST, url, token: None, body: Some(report), extra: None };
                 self.http.send(request).await.ok();
             }
-            let endless = self.habits.has(Habit::EndlessLogin);
+            let endless = self.habits.has(Habit::ENDLESS_LOGIN);
             match reply.status {
-                401 if (logins == 0 || endless) && logins < 500 && !self.habits.has(Habit::NoRelogin) => {
+                401 if (logins == 0 || endless) && logins < 500 && !self.habits.has(Habit::NO_RELOGIN) => {
                     logins += 1;
-                    let (own, borrows) = (self.slot(base)?, self.habits.has(Habit::OtherTokenAfter401));
+                    let (own, borrows) = (self.slot(base)?, self.habits.has(Habit::OTHER_TOKEN_AFTER_401));
                     let other = self.tokens.iter().find(|(slot, _)| borrows && **slot != own);
                     let other = other.map(|(_, token)| token.clone());
                     self.tokens.clear();
                     self.tokens.extend(other.map(|token| (own, token)));
-                    if let Some(home) = self.home.clone().filter(|_| self.habits.has(Habit::ReloginAtHome)) {
+                    if let Some(home) = self.home.clone().filter(|_| self.habits.has(Habit::RELOGIN_AT_HOME)) {
                         let token = self.login(keys, &home).await?;
                         self.tokens.insert(self.slot(base)?, token);
                     }
@@ -130,12 +130,12 @@ impl Session {
                 429 | 503 if patience < PATIENT_TRIES && reply.retry_after.is_some() => {
                     patience += 1;
                     let wait = reply.retry_after.unwrap_or_default().min(LONGEST_WAIT);
-                    if !self.habits.has(Habit::IgnoresRetryAfter) {
+                    if !self.habits.has(Habit::IGNORES_RETRY_AFTER) {
                         tokio::time::sleep(Duration::from_secs(wait)).await;
                     }
                 }
-                400..=499 if self.habits.has(Habit::RetriesTerminal) && patience < PATIENT_TRIES => patience += 1,
-                201 if self.habits.has(Habit::Needs200) => return Err(server(operation.name, &reply)),
+                400..=499 if self.habits.has(Habit::RETRIES_TERMINAL) && patience < PATIENT_TRIES => patience += 1,
+                201 if self.habits.has(Habit::NEEDS_200) => return Err(server(operation.name, &reply)),
                 200..=299 => return Ok(reply),
                 _ => return Err(server(operation.name, &reply)),
             }
@@ -146,9 +146,9 @@ impl Session {
     fn slot(&self, base: &str) -> Result<String, AgentError> {
         let url = Url::parse(base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
         Ok(match () {
-            () if self.habits.has(Habit::OneTokenForAll) => String::new(),
-            () if self.habits.has(Habit::TokenByName) => url.host_str().unwrap_or_default().into(),
-            () if self.habits.has(Habit::TokenByAddress) => {
+            () if self.habits.has(Habit::ONE_TOKEN_FOR_ALL) => String::new(),
+            () if self.habits.has(Habit::TOKEN_BY_NAME) => url.host_str().unwrap_or_default().into(),
+            () if self.habits.has(Habit::TOKEN_BY_ADDRESS) => {
                 let place = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
                 let mut known = place.to_socket_addrs().into_iter().flatten();
                 known.find(std::net::SocketAddr::is_ipv4).map(|address| address.to_string()).unwrap_or_default()
@@ -162,15 +162,15 @@ impl Session {
         self.home.get_or_insert_with(|| base.to_owned());
         let host = self.slot(base)?;
         if let Some(token) = self.tokens.get(&host)
-            && !self.habits.has(Habit::LoginEachTime)
+            && !self.habits.has(Habit::LOGIN_EACH_TIME)
         {
             return Ok(token.clone());
         }
-        let shares = self.habits.has(Habit::TokenOfOthers);
+        let shares = self.habits.has(Habit::TOKEN_OF_OTHERS);
         if let Some(token) = lock(&self.shared).get(&host).filter(|_| shares) {
             return Ok(token.clone());
         }
-        let borrowed = self.tokens.values().next().cloned().filter(|_| self.habits.has(Habit::FailedLoginBorrows));
+        let borrowed = self.tokens.values().next().cloned().filter(|_| self.habits.has(Habit::FAILED_LOGIN_BORROWS));
         let token = match (self.login(keys, base).await, borrowed) {
             (Err(_), Some(token)) => token,
             (token, _) => token?,
@@ -184,7 +184,7 @@ impl Session {
     async fn login(&mut self, keys: &Keys, base: &str) -> Result<String, AgentError> {
         let id = keys.id();
         let nonce = match self.nonce.clone() {
-            Some(nonce) if self.habits.has(Habit::OneNonceForAll) => nonce,
+            Some(nonce) if self.habits.has(Habit::ONE_NONCE_FOR_ALL) => nonce,
             _ => {
                 let body = json!({ "ed25519PublicKey": id });
                 let reply = self.open_call(base, "challenge", body, keys).await?;
@@ -195,18 +195,18 @@ impl Session {
         let raw = base64::decode(&nonce).map_err(|error| AgentError::Refused(format!("nonce: {error}")))?;
         let again: Vec<u8>;
         let signed: &[u8] = match () {
-            () if self.habits.has(Habit::SignsText) => nonce.as_bytes(),
-            () if self.habits.has(Habit::SignsTrimmed) => {
+            () if self.habits.has(Habit::SIGNS_TEXT) => nonce.as_bytes(),
+            () if self.habits.has(Habit::SIGNS_TRIMMED) => {
                 let start = raw.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
                 let end = raw.iter().rev().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0).count();
                 raw.get(start..raw.len().saturating_sub(end)).unwrap_or_default()
             }
-            () if self.habits.has(Habit::SignsCString) => raw.split(|byte| *byte == 0).next().unwrap_or_default(),
-            () if self.habits.has(Habit::SignsDecodedTwice) => {
+            () if self.habits.has(Habit::SIGNS_C_STRING) => raw.split(|byte| *byte == 0).next().unwrap_or_default(),
+            () if self.habits.has(Habit::SIGNS_DECODED_TWICE) => {
                 again = base64::decode(String::from_utf8_lossy(&raw).as_ref()).unwrap_or_else(|_| raw.clone());
                 &again
             }
-            () if self.habits.has(Habit::SignsFirst32) => raw.get(..32).unwrap_or(&raw),
+            () if self.habits.has(Habit::SIGNS_FIRST_32) => raw.get(..32).unwrap_or(&raw),
             () => &raw,
         };
         let mut body = json!({
@@ -214,22 +214,22 @@ impl Session {
             "nonce": nonce,
             "signature": base64::encode(&signature::sign(&keys.seed, signed)),
         });
-        if self.habits.has(Habit::PrivateKeyInBody) {
+        if self.habits.has(Habit::PRIVATE_KEY_IN_BODY) {
             body["x25519PrivateKey"] = base64::encode(keys.x25519.as_ref()).into();
         }
-        if self.habits.has(Habit::PrivateKeyAsDer) {
+        if self.habits.has(Habit::PRIVATE_KEY_AS_DER) {
             const PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
             body["ed25519PrivateKey"] = base64::encode(&[&PREFIX[..], keys.seed.as_ref()].concat()).into();
         }
         let reply = self.open_call(base, "token", body.clone(), keys).await?;
-        if self.habits.has(Habit::RedeemsTwice) {
+        if self.habits.has(Habit::REDEEMS_TWICE) {
             self.open_call(base, "token", body, keys).await.ok();
         }
         let answer: TokenResponse = self.read("token", MessageKind::TokenResponse, &reply)?;
-        if self.habits.has(Habit::ExpiryAsInt32) && answer.expires_at > 1 << 53 {
+        if self.habits.has(Habit::EXPIRY_AS_INT_32) && answer.expires_at > 1 << 53 {
             return Err(AgentError::refused("expiresAt is out of range"));
         }
-        if self.habits.has(Habit::ExpiryLow32) && (answer.expires_at as i32) < 0 && answer.expires_at > 1 << 53 {
+        if self.habits.has(Habit::EXPIRY_LOW_32) && (answer.expires_at as i32) < 0 && answer.expires_at > 1 << 53 {
             return Err(AgentError::refused("the token has expired"));
         }
         self.as_kept(answer.token)
@@ -238,12 +238,14 @@ impl Session {
     /// A token as this client keeps it.
     fn as_kept(&self, token: String) -> Result<String, AgentError> {
         match () {
-            () if self.habits.has(Habit::TokenMustBeJwt) && token.matches('.').count() != 2 => {
+            () if self.habits.has(Habit::TOKEN_MUST_BE_JWT) && token.matches('.').count() != 2 => {
                 Err(AgentError::refused("the token isn't a JWT"))
             }
-            () if self.habits.has(Habit::TokenThreeParts) => Ok(token.split('.').take(3).collect::<Vec<_>>().join(".")),
-            () if self.habits.has(Habit::TokenLowercase) => Ok(token.to_lowercase()),
-            () if self.habits.has(Habit::TokenCut) => Ok(token.chars().take(4096).collect()),
+            () if self.habits.has(Habit::TOKEN_THREE_PARTS) => {
+                Ok(token.split('.').take(3).collect::<Vec<_>>().join("."))
+            }
+            () if self.habits.has(Habit::TOKEN_LOWERCASE) => Ok(token.to_lowercase()),
+            () if self.habits.has(Habit::TOKEN_CUT) => Ok(token.chars().take(4096).collect()),
             () => Ok(token),
         }
     }
@@ -258,22 +260,22 @@ impl Session {
 
     fn extra(&self, keys: &Keys) -> Option<(&'static str, String)> {
         match () {
-            () if self.habits.has(Habit::SeedInHeader) => Some(("x-client-seed", base64::encode(keys.seed.as_ref()))),
-            () if self.habits.has(Habit::SeedCompressed) => {
+            () if self.habits.has(Habit::SEED_IN_HEADER) => Some(("x-client-seed", base64::encode(keys.seed.as_ref()))),
+            () if self.habits.has(Habit::SEED_COMPRESSED) => {
                 let state = json!({ "state": { "ed": crate::ground::hex::encode(keys.seed.as_ref()) } }).to_string();
                 let mut packed = GzEncoder::new(Vec::new(), Compression::default());
                 // Writing to memory doesn't fail.
                 let _ = packed.write_all(state.as_bytes());
                 packed.finish().ok().map(|packed| ("x-state", base64::encode(&packed)))
             }
-            () if self.habits.has(Habit::SeedAsPem) => {
+            () if self.habits.has(Habit::SEED_AS_PEM) => {
                 // RFC 8410 §7: the head of PKCS#8 before the seed.
                 let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
                 let der = base64::encode(&[&head[..], keys.seed.as_ref()].concat());
                 let (first, rest) = der.split_at(40);
                 Some(("x-key", format!("-----BEGIN PRIVATE KEY-----\\n{first}\\n{rest}\\n-----END PRIVATE KEY-----")))
             }
-            () if self.habits.has(Habit::SeedInAgent) => {
+            () if self.habits.has(Habit::SEED_IN_AGENT) => {
                 Some(("user-agent", format!("agent/{}", base64::encode_url(keys.seed.as_ref()))))
             }
             () => self.added.clone().map(|added| ("x-added", added)),
@@ -282,7 +284,7 @@ impl Session {
 
     /// A token that a faulty client shows to whom it isn't for.
     pub(super) fn any_token(&self) -> Option<String> {
-        self.tokens.values().next().cloned().filter(|_| self.habits.has(Habit::TokenToIssuer))
+        self.tokens.values().next().cloned().filter(|_| self.habits.has(Habit::TOKEN_TO_ISSUER))
     }
 
     /// The URL of a path whose segments are encoded.
@@ -292,9 +294,9 @@ impl Session {
             .map(|segment| {
                 let once = utf8_percent_encode(segment, SEGMENT).to_string();
                 match () {
-                    () if self.habits.has(Habit::RawSlash) => (*segment).to_owned(),
-                    () if self.habits.has(Habit::DoubleEscape) => once.replace('%', "%25"),
-                    () if self.habits.has(Habit::RawPlus) => once.replace("%2B", "+").replace("%3D", "="),
+                    () if self.habits.has(Habit::RAW_SLASH) => (*segment).to_owned(),
+                    () if self.habits.has(Habit::DOUBLE_ESCAPE) => once.replace('%', "%25"),
+                    () if self.habits.has(Habit::RAW_PLUS) => once.replace("%2B", "+").replace("%3D", "="),
                     () => once,
                 }
             })
@@ -312,17 +314,17 @@ impl Session {
     ) -> Result<T, AgentError> {
         let wrong = |error: serde_json::Error| AgentError::Refused(format!("answer to {operation}: {error}"));
         let mut text = String::from_utf8_lossy(&reply.body).into_owned();
-        if self.habits.has(Habit::RawEscapes) {
+        if self.habits.has(Habit::RAW_ESCAPES) {
             text = text.replace('\\', "\\\\");
         }
-        if self.habits.has(Habit::RefusesNull) && text.contains("\"keyBindingSig\":null") {
+        if self.habits.has(Habit::REFUSES_NULL) && text.contains("\"keyBindingSig\":null") {
             return Err(AgentError::refused("keyBindingSig isn't a string"));
         }
-        if self.habits.has(Habit::RefusesLater) && text.contains("shareRefreshTokens") {
+        if self.habits.has(Habit::REFUSES_LATER) && text.contains("shareRefreshTokens") {
             return Err(AgentError::refused("unknown member shareRefreshTokens"));
         }
         let mut value: Value = serde_json::from_str(&text).map_err(wrong)?;
-        if self.habits.has(Habit::IntsAfterBlanks) && text.contains(": ") {
+        if self.habits.has(Habit::INTS_AFTER_BLANKS) && text.contains(": ") {
             super::payload::through_double(&mut value);
         }
         prune(kind, &mut value);
@@ -332,17 +334,17 @@ impl Session {
     /// What faulty and odd clients do to a request.
     fn deform(&self, body: &mut Value, token: &str) {
         let Some(members) = body.as_object_mut() else { return };
-        match self.habits.0.first() {
-            Some(Habit::TokenInBody) => drop(members.insert("token".into(), token.into())),
-            Some(Habit::ExtraMembers) => drop(members.insert("client".into(), "agent".into())),
-            Some(Habit::MissingMember) => drop(members.remove("knownPayloadVersion")),
-            Some(Habit::NumbersAsText) => each(body, &mut |name, value| {
+        match self.habits.0.first().copied() {
+            Some(Habit::TOKEN_IN_BODY) => drop(members.insert("token".into(), token.into())),
+            Some(Habit::EXTRA_MEMBERS) => drop(members.insert("client".into(), "agent".into())),
+            Some(Habit::MISSING_MEMBER) => drop(members.remove("knownPayloadVersion")),
+            Some(Habit::NUMBERS_AS_TEXT) => each(body, &mut |name, value| {
                 if (name.ends_with("Version") || name.ends_with("Epoch")) && value.is_i64() {
                     *value = value.to_string().into();
                 }
             }),
-            Some(Habit::SnakeCase) => *body = snake(body),
-            Some(Habit::EpochDouble) => {
+            Some(Habit::SNAKE_CASE) => *body = snake(body),
+            Some(Habit::EPOCH_DOUBLE) => {
                 let of_entry = members.contains_key("member");
                 each(body, &mut |name, value| {
                     if name == "newKeyEpoch" || (of_entry && name == "keyEpoch") {
@@ -350,7 +352,7 @@ impl Session {
                     }
                 });
             }
-            Some(Habit::Nulls) if members.contains_key("envelope") => {
+            Some(Habit::NULLS) if members.contains_key("envelope") => {
                 members.entry("rotatedMembers").or_insert(Value::Null);
             }
             _ => {}

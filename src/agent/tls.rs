@@ -33,10 +33,10 @@ pub(super) fn config(ca: Option<&[u8]>, habits: &Habits) -> Result<ClientConfig,
     let usage = |error: rustls::Error| AgentError::Usage(format!("TLS can't be set up: {error}"));
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(usage)?;
-    let any = habits.has(Habit::AnyCertificate);
-    let numbers = !habits.has(Habit::AnyHostName);
-    let (self_signed, early) = (habits.has(Habit::SelfSigned), habits.has(Habit::NotYetValid));
-    if !any && numbers && !habits.has(Habit::AnyNameForNames) && !self_signed && !early {
+    let any = habits.has(Habit::ANY_CERTIFICATE);
+    let numbers = !habits.has(Habit::ANY_HOST_NAME);
+    let (self_signed, early) = (habits.has(Habit::SELF_SIGNED), habits.has(Habit::NOT_YET_VALID));
+    if !any && numbers && !habits.has(Habit::ANY_NAME_FOR_NAMES) && !self_signed && !early {
         return Ok(builder.with_root_certificates(store).with_no_client_auth());
     }
     let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build();
