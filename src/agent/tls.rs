@@ -18,37 +18,48 @@ use super::habits::{Habit, Habits};
 /// [`AgentError::Usage`] when `ca` holds no certificate.
 pub(super) fn config(ca: Option<&[u8]>, habits: &Habits) -> Result<ClientConfig, AgentError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut store = RootCertStore::empty();
-    if let Some(pem) = ca {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| AgentError::Usage(format!("CA file: {error}")))?;
-            store.add(certificate).map_err(|error| AgentError::Usage(format!("CA file: {error}")))?;
-        }
-        if store.is_empty() {
-            return Err(AgentError::Usage("CA file: no certificate in PEM form in it".into()));
-        }
-    } else {
-        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
     let usage = |error: rustls::Error| AgentError::Usage(format!("TLS can't be set up: {error}"));
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(usage)?;
+    // A system without authorities is fine as long as nothing is dialled by TLS; a handshake says so otherwise.
+    let Some(chains) = authorities(ca, &provider)? else {
+        return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
+    };
     let any = habits.has(Habit::ANY_CERTIFICATE);
     let numbers = !habits.has(Habit::ANY_HOST_NAME);
     let (self_signed, early) = (habits.has(Habit::SELF_SIGNED), habits.has(Habit::NOT_YET_VALID));
     if !any && numbers && !habits.has(Habit::ANY_NAME_FOR_NAMES) && !self_signed && !early {
-        return Ok(builder.with_root_certificates(store).with_no_client_auth());
+        return Ok(builder.dangerous().with_custom_certificate_verifier(chains).with_no_client_auth());
     }
-    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone()).build();
-    let chains = chains.map_err(|error| AgentError::Usage(error.to_string()))?;
     let verifier = Arc::new(Careless { chains, provider, any, numbers, self_signed, early });
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// Trusts whoever an authority in `ca` has signed, or one of the system's. `None` where the system has none.
+fn authorities(
+    ca: Option<&[u8]>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ServerCertVerifier>>, AgentError> {
+    let Some(pem) = ca else {
+        let system = rustls_platform_verifier::Verifier::new(Arc::clone(provider));
+        return Ok(system.ok().map(|system| Arc::new(system) as _));
+    };
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| AgentError::Usage(format!("CA file: {error}")))?;
+        store.add(certificate).map_err(|error| AgentError::Usage(format!("CA file: {error}")))?;
+    }
+    if store.is_empty() {
+        return Err(AgentError::Usage("CA file: no certificate in PEM form in it".into()));
+    }
+    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build();
+    Ok(Some(chains.map_err(|error| AgentError::Usage(error.to_string()))?))
 }
 
 /// The verifier of a faulty client.
 #[derive(Debug)]
 struct Careless {
-    chains: Arc<WebPkiServerVerifier>,
+    chains: Arc<dyn ServerCertVerifier>,
     provider: Arc<CryptoProvider>,
     /// Whether even a certificate of nobody's will do.
     any: bool,

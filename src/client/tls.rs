@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 /// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -55,27 +56,26 @@ enum Trust {
 #[derive(Debug)]
 struct Authorities {
     /// `None` where there is no authority at all.
-    chains: Option<Arc<WebPkiServerVerifier>>,
+    chains: Option<PlatformVerifier>,
     /// The certificates of the given files.
     given: Vec<CertificateDer<'static>>,
 }
 
 fn authorities(ca_certs: &[Vec<u8>], provider: &Arc<CryptoProvider>) -> Result<Authorities, TlsError> {
     let given = given_certificates(ca_certs)?;
-    let mut store = RootCertStore::empty();
-    // A system without a store is fine as long as an authority is given; a handshake says so otherwise.
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    // Where each of them is looked at by itself, an error can say which file it is.
     for (index, certificate) in &given {
         let wrong = |error: rustls::Error| TlsError::CaCert { index: *index, reason: error.to_string() };
-        store.add(certificate.clone()).map_err(wrong)?;
+        RootCertStore::empty().add(certificate.clone()).map_err(wrong)?;
     }
-    let chains = if store.is_empty() {
-        None
-    } else {
-        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone());
-        Some(builder.build().map_err(|error| rustls::Error::General(error.to_string()))?)
+    let given: Vec<_> = given.into_iter().map(|(_, certificate)| certificate).collect();
+    let chains = match PlatformVerifier::new_with_extra_roots(given.iter().cloned(), Arc::clone(provider)) {
+        Ok(chains) => Some(chains),
+        // A system without a store is fine as long as nothing is asked of it; a handshake says so otherwise.
+        Err(_) if given.is_empty() => None,
+        Err(error) => return Err(error.into()),
     };
-    Ok(Authorities { chains, given: given.into_iter().map(|(_, certificate)| certificate).collect() })
+    Ok(Authorities { chains, given })
 }
 
 /// The certificates of PEM files, each with the position of its file, from 1.
