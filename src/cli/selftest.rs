@@ -17,7 +17,9 @@ use crate::server;
 
 /// Servers judged at once where nobody says how many: a run of a few checks waits most of its time.
 const SERVERS: u16 = 8;
-/// Clients, or whole runs, judged at once.
+/// Clients judged at once: of the scenes that show a fault most wait for something.
+const CLIENTS: u16 = 6;
+/// Whole runs judged at once.
 const WHOLE_RUNS: u16 = 3;
 
 /// Options of `selftest`.
@@ -29,7 +31,7 @@ pub(super) struct SelftestArgs {
     /// Judge only the servers whose name has this in it; repeatable
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// Servers judged at once: 8, most of whose time is waiting, or 3 clients
+    /// Servers judged at once: 8, most of whose time is waiting, 6 clients, or 3 with --causes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
     /// Only tell whether all is as it should be, as a gate wants to know: of a fault no more than one check that catches it, first
@@ -154,7 +156,7 @@ fn clients(args: &SelftestArgs) -> Result<u8, UsageError> {
     }
     let runtime = super::runtime()?;
     let started = std::time::Instant::now();
-    let jobs = usize::from(args.jobs.unwrap_or(WHOLE_RUNS));
+    let jobs = usize::from(args.jobs.unwrap_or(if args.causes { WHOLE_RUNS } else { CLIENTS }));
     let trials = runtime.block_on(selftest::run_clients(&subjects, jobs, args.causes, |trial| {
         bar.inc(1);
         bar.set_message(trial.name);
