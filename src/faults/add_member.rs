@@ -44,6 +44,12 @@ pub fn entry(repo: &Repo, matches: impl Fn(&str) -> bool) -> Option<MemberEntry>
 
 /// The faults of this area.
 pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "entries-of-other-epochs-dont-count",
+        &ADD_RECORDS,
+        "Who is in the roster with an entry of another epoch than the manifest's is refused as a stranger.",
+        || vault(EntriesOfThisEpoch),
+    ),
     fault("add-not-stored", &ADD_RECORDS, "addMember answers, and stores nothing.", || vault(AddNotStored)),
     fault(
         "add-answers-old-manifest",
@@ -269,5 +275,18 @@ impl VaultRules for AddMisspelledId {
             }
             _ => crate::server::validate::call(call),
         }
+    }
+}
+
+struct EntriesOfThisEpoch;
+
+impl VaultRules for EntriesOfThisEpoch {
+    fn added_epoch_holds(&self, _: i64, _: i64) -> bool {
+        true
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let entry = repo.manifest.member(&visit.caller);
+        entry.is_some_and(|entry| entry.key_epoch == repo.manifest.key_epoch)
     }
 }

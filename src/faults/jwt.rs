@@ -81,6 +81,18 @@ fn fetched(url: &str) -> Option<[u8; 32]> {
     key_of(document.get("keys")?.get(0)?)
 }
 
+fn by_its_subject(token: &Jwt) -> bool {
+    let id = token.claims.get("sub").and_then(|sub| sub.as_str()?.strip_prefix("key:"));
+    let key = id.and_then(|id| <[u8; 32]>::try_from(base64::decode(id).ok()?).ok());
+    key.is_some_and(|key| signature::verify(&key, token.signing_input.as_bytes(), &token.signature).is_ok())
+}
+
+fn by_its_kid(token: &Jwt) -> bool {
+    let kid = token.header.get("kid").and_then(|kid| kid.as_str());
+    let key = kid.and_then(|kid| <[u8; 32]>::try_from(base64::decode_url(kid).ok()?).ok());
+    key.is_some_and(|key| signature::verify(&key, token.signing_input.as_bytes(), &token.signature).is_ok())
+}
+
 /// The faults of this area.
 pub(super) const FAULTS: &[Fault] = &[
     fault("token-alg-missing", &TOKEN_VERIFIED, "A token without alg needs no signature.", || {
@@ -119,6 +131,18 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("token-psychic", &TOKEN_VERIFIED, "An ECDSA signature of zeros passes.", || {
         identity(Believes(|_, token| alg(token) == "ES256" && token.signature.iter().all(|&byte| byte == 0)))
     }),
+    fault(
+        "token-signed-by-its-subject",
+        &TOKEN_VERIFIED,
+        "A token is verified with the key that its sub names: every member signs its own.",
+        || identity(Believes(|_, token| by_its_subject(token))),
+    ),
+    fault(
+        "token-signed-by-its-kid",
+        &TOKEN_VERIFIED,
+        "A token is verified with the key that its kid holds: every member signs its own.",
+        || identity(Believes(|_, token| by_its_kid(token))),
+    ),
     fault("token-hs256-key-bytes", &TOKEN_VERIFIED, "The bytes of the public key pass for an HS256 secret.", || {
         identity(Believes(|issuer, token| hs256(token, &issuer.public_key())))
     }),

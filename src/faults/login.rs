@@ -273,6 +273,18 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("signature-object-passes", &SIGNATURE_VERIFIED, "An object for a signature is a query that matches.", || {
         edge_and_identity(Loose(|request| loose(&mut request["signature"], Value::is_object)))
     }),
+    fault(
+        "signature-unreadable-passes",
+        &SIGNATURE_VERIFIED,
+        "Where the signature can't be decoded, the exception is caught, and the outcome is what it was set to before.",
+        || {
+            edge_and_identity(Loose(|request| {
+                loose(&mut request["signature"], |value| {
+                    value.as_str().is_some_and(|text| base64::decode(text).is_err())
+                })
+            }))
+        },
+    ),
     fault("signature-null-passes", &SIGNATURE_VERIFIED, "Without a signature there is nothing to verify.", || {
         edge_and_identity(Loose(|request| loose(&mut request["signature"], Value::is_null)))
     }),

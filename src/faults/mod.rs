@@ -29,6 +29,7 @@ mod errors;
 mod fetch_member_key;
 mod former_members;
 mod framing;
+mod ghosts;
 mod grpc;
 mod grpc_messages;
 mod hangups;
@@ -43,6 +44,7 @@ mod leftovers;
 mod login;
 mod membership;
 mod mixed;
+mod narrow;
 mod negotiation;
 mod nonce_lookup;
 mod numbers;
@@ -208,6 +210,8 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         repeats::FAULTS,
         leftovers::FAULTS,
         stuck::FAULTS,
+        narrow::FAULTS,
+        ghosts::FAULTS,
         rosters::FAULTS,
         rows::FAULTS,
         collations::FAULTS,

@@ -88,6 +88,18 @@ pub(super) const FAULTS: &[Fault] = &[
         vault(Pushed(|repo, _, next| next.manifest.payload_version = repo.manifest.payload_version))
     }),
     fault(
+        "rotating-push-counts-epochs",
+        &PUSH_APPLIES,
+        "A rotating push raises the manifest's epoch by one, whatever the envelope says.",
+        || {
+            vault(Pushed(|repo, request, next| {
+                if request.rotated_members.is_some() && next.manifest.key_epoch > repo.manifest.key_epoch {
+                    next.manifest.key_epoch = repo.manifest.key_epoch.saturating_add(1);
+                }
+            }))
+        },
+    ),
+    fault(
         "push-counts-by-one",
         &PUSH_APPLIES,
         "A push sets the manifest's version to the old one plus one, whatever the envelope says.",

@@ -194,6 +194,22 @@ async fn envelopes(cx: &Ctx) -> Outcome {
         let (iv, ciphertext) = (iv.clone(), ciphertext.clone());
         tally.note(format!("an envelope {what}"), pushed(cx, &alice, &mut repo, iv, ciphertext).await)?;
     }
+    // What finds a blob by its beginning or by its end finds one of these for another.
+    let long = |at: usize, byte: u8| {
+        let mut bytes = vec![7; 12 << 10];
+        bytes[at..at + 3].fill(byte);
+        base64::encode(&bytes)
+    };
+    for (what, at) in
+        [("its last bytes", (12 << 10) - 3), ("its first bytes", 0), ("some bytes in its middle", 6 << 10)]
+    {
+        for (byte, seed) in [(1, 11), (2, 12)] {
+            let outcome = pushed(cx, &alice, &mut repo, sealed(seed).0, long(at, byte)).await;
+            tally.note(format!("a long envelope that differs from another only in {what}"), outcome)?;
+        }
+        let outcome = pushed(cx, &alice, &mut other, sealed(13).0, long(at, 3)).await;
+        tally.note(format!("a long envelope that differs from another repository's only in {what}"), outcome)?;
+    }
     for (what, iv) in [("of another repository", &iv_1), ("of another repository, with an IV of its own", &sealed(3).0)]
     {
         let outcome = pushed(cx, &alice, &mut other, iv.clone(), text_1.clone()).await;

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::limits::Limit;
+use super::own_bindings::without_own_bindings;
 use super::{Ctx, Finding, Stop};
 use crate::client::{Exchange, GrpcStatus};
 use crate::wire::proto::Code;
@@ -127,6 +128,9 @@ impl Answer<'_> {
         let mut value = self.json().map_err(|reason| self.violation(format!("the body is a {named}"), reason))?;
         if let Some(kind) = kind {
             wire::prune(kind, &mut value);
+        }
+        if let Some(keys) = self.cx.world.manners.binds_by.get() {
+            without_own_bindings(&mut value, keys);
         }
         T::deserialize(value).map_err(|error| self.violation(format!("the body is a {named}"), format!("{error}")))
     }

@@ -305,8 +305,8 @@ impl Limits {
             }
         }
         let (times, created) = (self.times(&asked.who, operation), lock(&self.created).len() as u64);
-        let is_first_of_many = operation == Operation::CreateRepo && times == 0 && created >= MANY_REPOS;
-        if forbidden && is_first_of_many && self.is_well_meant(asked) {
+        let is_one_of_many = operation == Operation::CreateRepo && created >= MANY_REPOS;
+        if forbidden && is_one_of_many && self.is_well_meant(asked) {
             found.push(limit(Kind::Store, created + 1, false));
         }
         if (says && status != 413) || (forbidden && times > 0 && self.is_well_meant(asked)) {

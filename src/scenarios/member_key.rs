@@ -6,6 +6,7 @@ use super::members::added;
 use super::state::is_entry;
 use super::{Answer, Call, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::{Identity, Repo};
+use crate::codec::base64;
 use crate::wire::PushResponse;
 
 checks! {
@@ -168,8 +169,18 @@ async fn unknown_member(cx: &Ctx) -> Outcome {
     let repo = cx.repo_with(&alice, &[&bob]).await?;
     let elsewhere = cx.identity();
     cx.repo_with(&bob, &[&elsewhere]).await?;
+    // Other keys, which nobody has: a column may be too short for an id, and a library may look at a part of a point.
+    let other_key = |change: fn(&mut [u8; 32])| {
+        let mut key = bob.public_key();
+        change(&mut key);
+        base64::encode(&key)
+    };
     for (what, id) in [
-        ("an id that nobody has", cx.identity().id.as_str()),
+        ("a key that ends like no member's", other_key(|key| key[30] ^= 0x55).as_str()),
+        ("a key whose first 24 bytes are a member's", &other_key(|key| key[24..].reverse())),
+        ("a key that is a member's but for its highest bit", &other_key(|key| key[31] ^= 0x80)),
+        ("a key that is a member's but for its first byte", &other_key(|key| key[0] ^= 0x55)),
+        ("an id that nobody has", &cx.identity().id),
         ("the id of a member of another repository", &elsewhere.id),
         ("a member's id in other letter case", &swap_case(bob.id())),
         ("the beginning of a member's id", &bob.id()[..16]),

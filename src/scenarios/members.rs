@@ -9,7 +9,7 @@ use super::state::{compare_envelope, compare_manifest, is_entry};
 use super::{Answer, Ctx, Member, Operation, Outcome, Stop, push};
 use crate::client::{Identity, Repo};
 use crate::codec::base64;
-use crate::wire::{PullResponse, VaultManifest};
+use crate::wire::{MemberAddRequest, MemberEntry, PullResponse, VaultManifest};
 
 checks! {
     "add-member/records-entry", Must, "§6", [ADD_RECORDS, STORED_VERBATIM, BINDING_OPAQUE, READ_YOUR_WRITES], records_entry,
@@ -24,6 +24,8 @@ checks! {
         "addMember leaves version and epoch as they are, whichever write has set them: a rotating push, a removal, a push";
     "add-member/other-epoch-as-sent", Must, "§6", [ADD_RECORDS, STORED_VERBATIM], other_epoch_as_sent,
         "An entry of another epoch than the current one is refused or recorded as sent, never altered";
+    "add-member/invited-by-a-newcomer", Must, "§6", [ADD_RECORDS], invited_by_newcomer,
+        "Whoever a member who was added has brought in is a member like any other";
     "add-member/newcomer-invites", Should, "§6", [ADD_ANY_MEMBER], newcomer_invites,
         "A member who was added adds others";
     "add-member/non-member", Must, "§6", [ADD_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member_adds,
@@ -145,8 +147,8 @@ async fn leaves_counters(cx: &Ctx) -> Outcome {
 
 /// An invitation that was wrapped before a rotation comes late: a server that takes it takes it as it is.
 async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
-    let (bob, late) = (cx.identity(), cx.identity());
+    let (alice, late) = (cx.member().await?, cx.member().await?);
+    let bob = cx.identity();
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
     let request = repo.add_request(&late);
     cx.expel(&alice, &mut repo, &bob.id, &[&alice]).await?;
@@ -158,7 +160,11 @@ async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
     repo.apply_add(&request.member);
     added(&repo, &answer)?;
     cx.readable(&alice, &repo, "addMember of an entry of an earlier epoch").await?;
-    is_entry(&cx.fetch(&alice, repo.id(), &late.id).await?, &request.member)?;
+    is_entry(&cx.fetch(&alice, repo.id(), late.id()).await?, &request.member)?;
+    let answer = cx.pull(&late, &repo.pull_request(0)).await?;
+    answer.must(answer.is_success(), "who is in the roster may pull, whatever epoch its entry is at", || {
+        answer.summary()
+    })?;
     // Nor does an entry of a later one take the repository with it.
     let mut early = repo.add_request(&cx.identity());
     early.member.key_epoch = repo.epoch() + 6;
@@ -168,6 +174,14 @@ async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
         added(&repo, &answer)?;
     }
     cx.readable(&alice, &repo, "addMember of an entry of a later epoch").await
+}
+
+/// Whether newcomers may invite at all is another check's business.
+async fn invited_by_newcomer(cx: &Ctx) -> Outcome {
+    let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
+    let mut repo = cx.repo_with(&alice, &[&bob]).await?;
+    cx.enrol(&bob, &mut repo, &carol).await?;
+    cx.readable(&carol, &repo, "addMember by a member who was added").await
 }
 
 /// v1 policy: any member may invite.
@@ -190,6 +204,14 @@ async fn non_member_adds(cx: &Ctx) -> Outcome {
         answer.keeps_secret(&repo)?;
         cx.holds(&alice, &repo, "addMember by a stranger").await?;
     }
+    // Who is a member already, with the entry that is there and with another.
+    let known = repo.manifest.members[0].clone();
+    for member in [known.clone(), MemberEntry { x25519_public_key: mallory.x25519_public_key.clone(), ..known }] {
+        let answer = cx.add(&mallory, &MemberAddRequest { repo_id: repo.id().into(), member }).await?;
+        answer.refused("addMember of a member by a stranger", &[403])?;
+        answer.keeps_secret(&repo)?;
+    }
+    cx.holds(&alice, &repo, "addMember of a member by a stranger").await?;
     for reader in [&mallory, &bob] {
         let answer = cx.pull(reader, &repo.pull_request(0)).await?;
         answer.refused("a pull by who was added by a stranger", &[403])?;

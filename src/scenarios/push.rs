@@ -10,7 +10,7 @@ use super::elsewhere::BY_PATH;
 use super::state::differing;
 use super::{Answer, Ctx, Outcome, Stop};
 use crate::client::{Repo, VERSION_AT_CREATION, random};
-use crate::wire::PushResponse;
+use crate::wire::{PushRequest, PushResponse};
 
 checks! {
     "push/applies", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, STORED_VERBATIM], applies,
@@ -34,7 +34,7 @@ checks! {
     "push/gap-is-accepted", Should, "§6", [PUSH_GAP], gap_is_accepted,
         "The new version may be more than one above the old one";
     "push/gap-applies-as-sent", Must, "§6", [PUSH_APPLIES, VERSION_MONOTONIC], gap_applies_as_sent,
-        "A push that skips versions is refused, or sets the version that its envelope is at";
+        "A push that skips versions or epochs is refused, or sets the counters that its envelope is at";
     "push/non-member", Must, "§6", [PUSH_MEMBERS_ONLY, SUBJECT_IS_CALLER], non_member,
         "A stranger's push is refused and changes nothing";
     "push/unknown-repository", Must, "§6", [PUSH_MEMBERS_ONLY], unknown_repository,
@@ -105,6 +105,10 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
         let push = repo.push_request(&alice);
         applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
         repo.apply_push(&push);
+        // What is done after so many of them.
+        if [8, 10, 16, 25].iter().any(|step| (repo.version() - VERSION_AT_CREATION) % step == 0) {
+            cx.holds(&alice, &repo, "one of many pushes").await?;
+        }
         if Instant::now() > until && !cx.thorough() {
             break;
         }
@@ -279,7 +283,8 @@ async fn gap_is_accepted(cx: &Ctx) -> Outcome {
     cx.holds(&alice, &repo, "a push that skips versions").await
 }
 
-/// The version is the writer's to choose, and bound into the ciphertext: a server that counts by itself serves what nobody can read.
+/// Version and epoch are the writer's to choose, and bound into the ciphertext: a server that counts by itself serves what nobody can
+/// read.
 async fn gap_applies_as_sent(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut repo = cx.repo(&alice).await?;
@@ -291,7 +296,21 @@ async fn gap_applies_as_sent(cx: &Ctx) -> Outcome {
     } else {
         answer.refused_somehow("a push that skips versions, unless it is accepted,")?;
     }
-    cx.readable(&alice, &repo, "a push that skips versions").await
+    cx.readable(&alice, &repo, "a push that skips versions").await?;
+    for (what, versions, epochs) in [("epochs", 1, 6), ("versions", 5, 1)] {
+        let (version, epoch) = (repo.version() + versions, repo.epoch() + epochs);
+        let rotation = repo.rotation_to(&alice, &[&alice], version, epoch);
+        let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await?;
+        if answer.is_success() {
+            applied(&repo, &answer, version, epoch)?;
+            repo.apply_rotation(&rotation);
+            cx.watch(&repo);
+        } else {
+            answer.refused_somehow(&format!("a rotating push that skips {what}, unless it is accepted,"))?;
+        }
+        cx.readable(&alice, &repo, &format!("a rotating push that skips {what}")).await?;
+    }
+    Ok(())
 }
 
 /// 64 bytes of base64, to be stored as they are.
@@ -309,6 +328,9 @@ async fn non_member(cx: &Ctx) -> Outcome {
     let rotation = repo.rotation(&mallory, &[&alice, &mallory]);
     let answer = cx.push(&mallory, &repo.rotating_push(&rotation)).await?;
     answer.refused("a rotating push by a stranger", &[403])?;
+    // Nor does what is there already.
+    let same = PushRequest { envelope: repo.envelope.clone(), ..repo.push_request(&mallory) };
+    cx.push(&mallory, &same).await?.refused("a push of the current envelope by a stranger", &[403])?;
     // Neither does a wrong expectation get an answer with counters.
     let mut stale = repo.push_request(&mallory);
     stale.expected_payload_version = 0;

@@ -67,6 +67,8 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
         if !all_answered(&results) {
             break;
         }
+        // What was read before the push mustn't have been put into a cache behind it.
+        entry_of_one(&cx.fetch(alice, repo.id(), dave.id()).await?, dave.id(), &[&repo])?;
     }
     rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)))
 }

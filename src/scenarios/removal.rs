@@ -169,6 +169,9 @@ async fn any_member(cx: &Ctx) -> Outcome {
     cx.readable(&alice, &repo, "a removal by a member who was added").await?;
     let rotation = repo.rotation(&bob, &[&bob]);
     let answer = remove(cx, &bob, &repo, alice.id(), &rotation).await?;
+    answer.must(answer.status != 404, "a removal of the creator isn't answered as one of an unknown member", || {
+        answer.summary()
+    })?;
     if answer.is_refusal() {
         // A policy that keeps the creator in is no break of what a removal does, and worth a warning.
         cx.holds(&bob, &repo, "a refused removal of the creator").await?;
@@ -193,6 +196,8 @@ async fn itself(cx: &Ctx) -> Outcome {
     let answer = remove(cx, &bob, &repo, bob.id(), &rotation).await?;
     if !answer.is_success() {
         answer.refused_somehow("a member's removal of itself, unless it is accepted,")?;
+        let what = "a member's removal of itself isn't answered as one of an unknown member";
+        answer.must(answer.status != 404, what, || answer.summary())?;
         cx.remark(format!("a member's removal of itself is refused with {}", answer.status));
         return cx.readable(&bob, &repo, "a refused removal").await;
     }

@@ -4,6 +4,7 @@
 //! same token, so that whoever remembers the outcome gives it away.
 
 mod entries;
+mod named;
 mod nearly;
 mod sequences;
 
@@ -37,6 +38,8 @@ checks! {
         "fetchMemberKey gives the entry of now, whatever it gave a moment ago", phase = Alone;
     "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries::entries_stay,
         "What one repository says of a member stays in it";
+    "rights/refused-writes-bring-nobody-in", Must, "§6", [PULL_MEMBERS_ONLY, PUSH_REFUSED_WHOLE, FETCH_ENTRY], named::brings_nobody_in,
+        "Whom only a refused write names has no right, and nobody's entry is another one after it";
     "rights/nearly-a-member", Must, "§6",
         [PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY, ADD_MEMBERS_ONLY, REMOVE_MEMBERS_ONLY, FETCH_MEMBERS_ONLY, SUBJECT_IS_CALLER],
         nearly::check, "Whose id is only like a member's has no right";

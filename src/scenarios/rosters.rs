@@ -16,6 +16,8 @@ checks! {
         "Whoever stands last in a roster of more than a hundred adds and removes members";
     "rosters/large-one-is-whole", Must, "§6", [PUSH_ROTATES, STORED_VERBATIM, PULL_CURRENT], large_one,
         "A roster of a few members and some MiB is stored and served whole";
+    "rosters/entry-of-another-epoch", Must, "§6", [PUSH_ROTATES, REMOVE_REPLACES, STORED_VERBATIM], of_another_epoch,
+        "A roster in which one entry is of another epoch is refused, or stored and served whole";
     "rosters/ids-alike", Must, "§6", [ADD_RECORDS, FETCH_ENTRY, PUSH_ROTATES, REMOVE_REPLACES], ids_alike,
         "Member ids that differ only in case, in punctuation or at their end are different members";
 }
@@ -30,6 +32,36 @@ const LARGE_KEY: usize = 192 << 10;
 const POSITIONS: [usize; 16] = [2, 9, 10, 11, 50, 51, 64, 65, 99, 100, 101, 128, 129, 255, 256, 257];
 /// Positions whose members have a token: the first past each usual end.
 const ACTING: [usize; 6] = [11, 51, 65, 101, 129, 257];
+
+/// By a rotating push and by a removal: nobody is left out in silence.
+async fn of_another_epoch(cx: &Ctx) -> Outcome {
+    let alice = cx.member().await?;
+    let (bob, carol) = (cx.identity(), cx.identity());
+    for removes in [false, true] {
+        for step in [-1, 2] {
+            let mut repo = cx.repo_with(&alice, &[&bob, &carol]).await?;
+            let mut rotation = repo.rotation(&alice, &[&alice, &bob]);
+            rotation.members[1].key_epoch += step;
+            let what = format!(
+                "a {} whose roster has one entry of another epoch",
+                if removes { "removal" } else { "rotating push" }
+            );
+            let answer = if removes {
+                cx.remove(&alice, &repo.remove_request(&carol.id, &rotation)).await?
+            } else {
+                cx.push(&alice, &repo.rotating_push(&rotation)).await?
+            };
+            if answer.is_success() {
+                repo.apply_rotation(&rotation);
+                cx.watch(&repo);
+            } else {
+                answer.refused_somehow(&format!("{what}, unless it is carried out,"))?;
+            }
+            cx.holds(&alice, &repo, &what).await?;
+        }
+    }
+    Ok(())
+}
 
 /// An entry of somebody who only stands there: keys like any others, wrapped to nobody.
 fn bystander(cx: &Ctx, epoch: i64) -> MemberEntry {

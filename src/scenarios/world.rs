@@ -91,6 +91,8 @@ pub struct Manners {
     pub(super) apart: tokio::sync::OnceCell<Option<String>>,
     /// The issuer's Ed25519 keys, when a key set is known.
     pub issuer_keys: OnceLock<Vec<[u8; 32]>>,
+    /// Keys by which the server, as an identity provider, signs key bindings of its own for entries that come without one (SPEC §9).
+    pub(super) binds_by: OnceLock<Vec<[u8; 32]>>,
     /// Limits of the deployment.
     pub(super) limits: Limits,
     /// Set when authentication can't work at all, so that setting up a member fails at once.

@@ -46,7 +46,7 @@ const WARNED: [&str; 18] = [
 ];
 
 /// Habits of which a server has one.
-const ALTERNATIVES: [&[&str]; 11] = [
+const ALTERNATIVES: [&[&str]; 12] = [
     &["errors-empty", "errors-html", "errors-problem", "errors-quote-requests", "errors-text"],
     &["reject-400", "reject-422"],
     &["stranger-404", "unknown-repo-403"],
@@ -54,6 +54,7 @@ const ALTERNATIVES: [&[&str]; 11] = [
     &["pretty-json", "trailing-newline"],
     &["integers-with-fraction", "numbers-from-text"],
     &["opaque-tokens", "tokens-of-4-kib"],
+    &["bindings-of-its-own", "discovery-absent"],
     &[
         "bodies-of-1-mib",
         "bodies-of-100-kb",
@@ -101,6 +102,8 @@ pub(super) fn goes_with_all(quirk: &Quirk) -> bool {
             | "trailing-newline"
             | "integers-with-fraction"
             | "tokens-of-4-kib"
+            // Beside the absence of discovery nobody could verify them.
+            | "bindings-of-its-own"
     ) && !quirk.is_limit()
 }
 

@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use tracing::instrument::WithSubscriber as _;
 
 use self::translation::{translate, words};
-use super::connection::told_to_stop;
+use super::connection::{Stream, told_to_stop};
 use super::edge::HangUp;
 use super::http::App;
 use crate::wire::proto::{Code, Method, PREFIX, framed, prefix};
@@ -83,6 +83,7 @@ pub(super) async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop
     for turn in app.edges.iter().filter_map(|edge| edge.connection_turn()) {
         turns.push(turn.await);
     }
+    let stream = app.edges.iter().fold(Box::new(stream) as Box<dyn Stream>, |stream, edge| edge.stream(stream));
     let mut http = h2::server::Builder::new();
     http.max_concurrent_streams(MAX_CALLS).max_header_list_size(MAX_HEAD);
     http.initial_window_size(WINDOW).initial_connection_window_size(WINDOW);

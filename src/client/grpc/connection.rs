@@ -163,6 +163,8 @@ async fn send_data(mut stream: SendStream<Bytes>, mut data: Bytes, stop: Option<
     if let Some(Stop { barrier, after }) = stop {
         let rest = data.split_off(after.min(data.len()));
         send_part(&mut stream, data, false).await?;
+        // The driver has its turn before this waits: nothing is on its way otherwise.
+        tokio::task::yield_now().await;
         barrier.passed().await;
         data = rest;
     }

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::codec::{base64, key_binding, signature};
 use crate::faults::edits::{edit, edit_any, entries, manifest};
 use crate::server::edge::Edge;
 use crate::server::route::Route;
@@ -32,6 +33,25 @@ pub const ENVELOPE_NULL: Serving = Serving(|route, answer| {
 pub const BINDINGS_NULL: Serving = Serving(|_, answer| {
     entries(answer, |entry| {
         entry.entry("keyBindingSig").or_insert(Value::Null);
+    });
+});
+
+/// The seed of another key in the issuer's set.
+const BINDING_SEED: [u8; 32] = [0x42; 32];
+
+/// SPEC §9: an identity provider may publish key bindings.
+pub const BINDINGS_OF_ITS_OWN: Serving = Serving(|route, answer| {
+    if let Some(keys) = answer.get_mut("keys").and_then(Value::as_array_mut).filter(|_| route == Route::Jwks) {
+        let x = base64::encode_url(&signature::public_key(&BINDING_SEED));
+        keys.push(json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "bindings", "x": x }));
+    }
+    entries(answer, |entry| {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+        let message = key_binding::message(text("ed25519PublicKey"), text("x25519PublicKey"));
+        if entry.get("keyBindingSig").is_none_or(Value::is_null) {
+            let binding = base64::encode(&signature::sign(&BINDING_SEED, &message));
+            entry.insert("keyBindingSig".into(), binding.into());
+        }
     });
 });
 

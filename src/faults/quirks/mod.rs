@@ -44,6 +44,9 @@ const HABITS: &[Quirk] = &[
     quirk("envelope-null", "When nothing changed, the envelope is null instead of absent.", || {
         Arc::new(bodies::ENVELOPE_NULL)
     }),
+    quirk("bindings-of-its-own", "Who has no binding signature is served with one by the issuer's key set.", || {
+        Arc::new(bodies::BINDINGS_OF_ITS_OWN)
+    }),
     quirk("bindings-null", "Who has no binding signature is served with null.", || Arc::new(bodies::BINDINGS_NULL)),
     quirk("manifest-of-0.4", "Manifests say shareRefreshTokens: false when nobody set it.", || {
         Arc::new(bodies::SHARING_FALSE)
@@ -185,7 +188,9 @@ const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn
 }
 
 /// Habits of paths, HTTP frames and JSON texts, which nobody meets over gRPC.
-const OF_HTTP: [&str; 29] = [
+const OF_HTTP: [&str; 30] = [
+    // The key set is found by discovery, which gRPC hasn't.
+    "bindings-of-its-own",
     "chunked",
     "close-delimited",
     "closes-at-times",

@@ -200,6 +200,16 @@ async fn never_issued(cx: &Ctx) -> Outcome {
     for (what, nonce) in inventions {
         redeem(cx, &alice.id, &base64::encode(&nonce), &alice.sign(&nonce)).await?.refused(what, &[401])?;
     }
+    for text in ["*not base64*", "=", "A", "null", "undefined"] {
+        let bob = cx.identity();
+        let bytes = base64::decode(text).unwrap_or_default();
+        let answer = redeem(cx, &bob.id, text, &bob.sign(&bytes)).await?;
+        answer.must(
+            !answer.is_success(),
+            &format!("the text {text:?} in the place of a nonce buys no token"),
+            || answer.summary(),
+        )?;
+    }
     // An empty nonce may be what a key without an open challenge is thought to have.
     let (bob, carol) = (cx.identity(), cx.identity());
     spend(cx, &bob).await?;

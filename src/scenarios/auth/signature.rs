@@ -6,8 +6,9 @@ use super::{bytes_of, forged, redeem};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::scenarios::check::checks;
+use crate::scenarios::variants::Variants;
 use crate::scenarios::{Ctx, Outcome, Stop};
-use crate::wire::{ChallengeResponse, TokenResponse};
+use crate::wire::{ChallengeResponse, TokenRequest, TokenResponse};
 
 checks! {
     "auth/signature-over-raw-bytes", Must, "§3", [SIGNATURE_RAW], over_raw_bytes,
@@ -24,6 +25,8 @@ checks! {
         "An empty signature buys no token";
     "auth/signature-all-zero", Must, "§3", [SIGNATURE_VERIFIED], all_zero,
         "64 zero bytes, and 64 arbitrary ones, buy no token";
+    "auth/signature-unreadable", Must, "§3", [SIGNATURE_VERIFIED], unreadable,
+        "A text that no decoder reads as a signature buys no token";
     "auth/signature-length", Must, "§3", [SIGNATURE_VERIFIED], wrong_length,
         "A signature that is cut short or has bytes after its end buys no token";
     "auth/signature-bit-flipped", Must, "§3", [SIGNATURE_VERIFIED], bit_flipped,
@@ -129,6 +132,49 @@ async fn all_zero(cx: &Ctx) -> Outcome {
     forged(cx, "a signature of 64 zero bytes", |_, _| vec![0; 64]).await?;
     forged(cx, "a signature of 64 bytes of ones", |_, _| vec![0xff; 64]).await?;
     forged(cx, "a signature of 64 random bytes", |_, _| random::bytes::<64>().to_vec()).await
+}
+
+/// Where decoding or verifying throws, nothing is proven either.
+async fn unreadable(cx: &Ctx) -> Outcome {
+    let mut tally = Variants::default();
+    let long = "A".repeat(100_000);
+    for (what, text) in [
+        ("text that isn't base64", "*not base64*"),
+        ("two exclamation marks", "!!"),
+        ("an equals sign", "="),
+        ("one letter", "A"),
+        ("a blank", " "),
+        ("a letter outside ASCII", "é"),
+        ("the text null", "null"),
+        ("the text undefined", "undefined"),
+        ("100,000 letters", long.as_str()),
+    ] {
+        let alice = cx.identity();
+        let nonce = cx.nonce(&alice).await?;
+        let request = TokenRequest { ed25519_public_key: alice.id.clone(), nonce, signature: text.to_owned() };
+        let answer = cx.token(&request).await?;
+        // How it is refused is the business of auth/malformed-signature.
+        tally.note(
+            what,
+            answer.must(!answer.is_success(), "no token for a signature that isn't one", || answer.summary()),
+        )?;
+    }
+    // A key that was given for the signature, and one that is wrong only in one character.
+    for (what, spoil) in [("the key", None), ("a right signature with an asterisk in it", Some('*'))] {
+        let alice = cx.identity();
+        let nonce = cx.nonce(&alice).await?;
+        let mut request = cx.redeem(&alice, &nonce)?;
+        match spoil {
+            None => request.signature.clone_from(&alice.id),
+            Some(odd) => request.signature.replace_range(40..41, &odd.to_string()),
+        }
+        let answer = cx.token(&request).await?;
+        tally.note(
+            what,
+            answer.must(!answer.is_success(), "no token for a signature that isn't one", || answer.summary()),
+        )?;
+    }
+    tally.settle(cx)
 }
 
 /// The beginning of a right signature, and a right signature with more behind it or before it.

@@ -5,6 +5,7 @@
 //! in its answer; what changes one is seen by one look at the end, and looked for one by one only if there is something.
 
 mod hidden;
+mod keys;
 mod requests;
 mod scene;
 mod spellings;
@@ -32,6 +33,8 @@ checks! {
         "Whatever its headers claim, no request without a member's token does or tells anything";
     "doors/carried-authority", Must, "§6", [NO_SIDE_DOOR, PUSH_SCOPE], carried,
         "Membership of one repository isn't carried to another by path, query, header, id or connection";
+    "doors/idempotency-keys", Must, "§6", [NO_SIDE_DOOR], keys::check,
+        "An Idempotency-Key gives nobody the answer to another's request, or to another request";
     "doors/hidden-requests", Must, "§6", [NO_SIDE_DOOR], hidden::check,
         "No request hidden in another's body is carried out without a token of its own";
 }

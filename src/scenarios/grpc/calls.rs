@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{alive, call, make};
 use crate::client::Repo;
 use crate::scenarios::{Ctx, Finding, Member, Operation, Outcome, Stop};
+use crate::wire::MemberEntry;
 use crate::wire::proto::Code;
 
 /// How many calls are reset in a row.
@@ -81,6 +82,38 @@ async fn cancelled_creation(cx: &Ctx, alice: &Member, share: f64, pause: Duratio
     }
     cx.watch(&repo);
     cx.holds(alice, &repo, "createRepo that was cancelled").await
+}
+
+/// Calls that leave one after the other, on a connection that ends with the last of them.
+const LEAVING: usize = 4;
+
+/// alice's calls are given up, and mallory gets what is her own.
+pub(super) async fn answers(cx: &Ctx) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let (repo, own) = (cx.repo(&alice).await?, cx.repo(&mallory).await?);
+    let pull = call(cx, Operation::Pull, &alice, &json!(repo.pull_request(0)))?;
+    let leaving = vec![pull; LEAVING];
+    for pause in ROUNDS {
+        for share in [0.5, 1.0] {
+            // A server may end a connection that does nothing but this.
+            if let Err(error) =
+                cx.world.target.vault.cancel_by_hand(&leaving, share, pause, cx.world.target.vault.timeout()).await
+            {
+                cx.remark(format!("the server ended the connection: {}", cx.world.mask(error.to_string())));
+            }
+            for _ in 0..LEAVING {
+                cx.holds(&mallory, &own, "another member's calls were cancelled").await?;
+                let answer = cx.fetch(&mallory, own.id(), mallory.id()).await?;
+                let entry: MemberEntry = answer.accepted("fetchMemberKey by a member")?;
+                answer.must(
+                    entry.ed25519_public_key == mallory.id(),
+                    "fetchMemberKey gives the entry that was asked for after another member's calls were cancelled",
+                    || format!("the entry of {}", entry.ed25519_public_key),
+                )?;
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn large(cx: &Ctx) -> Outcome {

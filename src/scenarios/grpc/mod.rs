@@ -32,6 +32,8 @@ checks! {
         "Fields of a message that nobody knows are dropped, or refused: they change nothing that is known";
     "grpc/cancelled-writes", Must, "§6", [REMOVE_ATOMIC, PUSH_REFUSED_WHOLE, CREATE_RETURNS], calls::cancelled,
         "A write that is cancelled, or whose deadline is a millisecond, is carried out as a whole or not at all", phase = Alone;
+    "grpc/answers-to-who-asked", Must, "§6", [ANSWERS_TO_ASKERS], calls::answers,
+        "Nobody gets the answer to a call that was cancelled, or whose client is gone", phase = Dangerous;
     "grpc/large-messages", Hardening, "§6", [BAD_INPUT], calls::large,
         "A message that is too large is RESOURCE_EXHAUSTED, and the server goes on", phase = Dangerous;
     "grpc/reset-streams", Hardening, "§6", [BAD_INPUT], calls::resets,

@@ -1,8 +1,15 @@
 //! Tokens that are almost right: JWTs that choose how they are verified, and tokens that are longer or shorter than the real one.
 
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::forge::with;
 use super::tricks::{Ours, addresses, tricks};
 use super::{Stage, as_jwt, works};
-use crate::client::Bait;
+use crate::client::{Bait, Identity};
+use crate::codec::base64;
+use crate::codec::jwt::{self, Jwt};
+use crate::ground::hex;
 use crate::scenarios::check::checks;
 use crate::scenarios::discovery::{issuer_keys, listed_keys};
 use crate::scenarios::tally::Tally;
@@ -24,11 +31,39 @@ async fn jwt_tricks(cx: &Ctx) -> Outcome {
     let (ours, keys, set) = (Ours::new(), issuer_keys(cx).await, listed_keys(cx).await);
     let bait = bait(cx, &ours).await?;
     let mut tally = Tally::new(cx);
-    for (what, token) in tricks(&real, (&keys, &set), &ours, &bait.url(), cx.thorough()) {
+    let others = tricks(&real, (&keys, &set), &ours, &bait.url(), cx.thorough());
+    for (what, token) in by_subject(&real, &stage.alice.identity).into_iter().chain(others) {
         tally.attempt(what, stage.call(&Auth::Bearer(token))).await?;
     }
     tally.verdict("pull with a JWT that this issuer hasn't signed is refused")?;
     works(cx, &stage).await
+}
+
+/// The key that a member logs in with signs nonces, and no tokens: its owner would never have to log in again.
+fn by_subject(real: &Jwt, member: &Identity) -> Vec<(String, String)> {
+    let mut plain = with(&real.header, "alg", json!("EdDSA"));
+    plain.remove("kid");
+    let named = |kid: String| with(&plain, "kid", json!(kid));
+    let headers = [
+        ("", with(&real.header, "alg", json!("EdDSA"))),
+        (", without kid", plain.clone()),
+        (" and named by kid", named(member.id.clone())),
+        (" and named by kid as in sub", named(format!("key:{}", member.id))),
+        (" and named by kid (base64url)", named(base64::encode_url(&member.public_key()))),
+        (" and named by kid (hexadecimal)", named(hex::encode(&member.public_key()))),
+        (" and named by kid (thumbprint)", named(thumbprint(&member.public_key()))),
+    ];
+    let signed = |(how, header): (&str, Map<String, Value>)| {
+        let token = jwt::encode(&header, &real.claims, |input| member.sign(input).to_vec());
+        (format!("signed with the subject's own key{how}"), token)
+    };
+    headers.into_iter().map(signed).collect()
+}
+
+/// Of an Ed25519 key (RFC 7638, RFC 8037 §2).
+fn thumbprint(key: &[u8; 32]) -> String {
+    let x = base64::encode_url(key);
+    base64::encode_url(&Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
 }
 
 async fn bait(cx: &Ctx, ours: &Ours) -> Result<Bait, Stop> {

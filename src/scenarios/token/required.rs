@@ -9,7 +9,7 @@ use crate::scenarios::{Auth, Call, Ctx, Operation, Outcome};
 checks! {
     "token/create-requires-token", Must, "§3", [TOKEN_REQUIRED], create_requires,
         "createRepo without a token, or with garbage for one, is refused and creates nothing";
-    "token/pull-requires-token", Must, "§3", [TOKEN_REQUIRED], pull_requires,
+    "token/pull-requires-token", Must, "§3", [TOKEN_REQUIRED, ANSWERS_TO_ASKERS], pull_requires,
         "pull without a token, or with garbage for one, is refused";
     "token/push-requires-token", Must, "§3", [TOKEN_REQUIRED], push_requires,
         "push without a token, or with garbage for one, is refused and changes nothing";
@@ -17,7 +17,7 @@ checks! {
         "addMember without a token, or with garbage for one, is refused and changes nothing";
     "token/remove-requires-token", Must, "§3", [TOKEN_REQUIRED], remove_requires,
         "removeMember without a token, or with garbage for one, is refused and changes nothing";
-    "token/fetch-requires-token", Must, "§3", [TOKEN_REQUIRED], fetch_requires,
+    "token/fetch-requires-token", Must, "§3", [TOKEN_REQUIRED, ANSWERS_TO_ASKERS], fetch_requires,
         "fetchMemberKey without a token, or with garbage for one, is refused";
 
     "token/create-refuses-forged", Must, "§3", [TOKEN_VERIFIED, TOKEN_LOCAL], create_refuses_forged,

@@ -23,6 +23,10 @@ const LONG_WAITS: u32 = 20;
 const WAITS_IN_VAIN: u32 = 3;
 /// So many requests in a row are sent away before it is asked whether anybody gets through.
 const LIMITED_IN_A_ROW: u32 = 60;
+/// One request is sent away so often, with nobody else getting through, before the run is given up; and by a server that may still be
+/// starting.
+const LIMITED_TRIES: u32 = 10;
+const STARTING_TRIES: u32 = 30;
 /// Requests in a row without any answer, after which the target counts as gone.
 const UNANSWERED_LIMIT: u32 = 10;
 
@@ -195,7 +199,8 @@ impl World {
         };
         // Many in a row from everybody, or one request again and again with nobody else getting through.
         let in_a_row = self.course.limited.fetch_add(1, Ordering::Relaxed);
-        if in_a_row >= LIMITED_IN_A_ROW || (tries >= 10 && in_a_row >= 10) {
+        let patience = if status == 503 { STARTING_TRIES } else { LIMITED_TRIES };
+        if in_a_row >= LIMITED_IN_A_ROW || (tries >= patience && in_a_row >= patience) {
             self.give_up(
                 format!("the target answers every request with {status}, also after the wait it asks for"),
                 if status == 503 {
