@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Call, Outcome, Repo, Visit};
 use crate::server::rules::{VaultRules, conformant};
 use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
@@ -137,7 +137,7 @@ struct KnownMemberOpensAddition;
 impl VaultRules for KnownMemberOpensAddition {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let known = match &visit.call {
-            crate::server::repo::Call::Add(request) => is_in(repo, &request.member.ed25519_public_key),
+            Call::Add(request) => is_in(repo, &request.member.ed25519_public_key),
             _ => false,
         };
         known || is_in(repo, &visit.caller)
@@ -156,7 +156,7 @@ struct SameEnvelopeOpensPush;
 impl VaultRules for SameEnvelopeOpensPush {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let same = match &visit.call {
-            crate::server::repo::Call::Push(request) => request.envelope.ciphertext == repo.envelope.ciphertext,
+            Call::Push(request) => request.envelope.ciphertext == repo.envelope.ciphertext,
             _ => false,
         };
         same || is_in(repo, &visit.caller)

@@ -17,7 +17,7 @@ use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
-use crate::wire::{MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
+use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
 /// Which of two ids are one.
 type Same = fn(&str, &str) -> bool;
@@ -80,6 +80,12 @@ pub(super) const FAULTS: &[Fault] = &[
         &ADD_RECORDS,
         "Whoever wasn't added by the first member of the roster is in it, and refused.",
         || vault(InvitedByNewcomers::default()),
+    ),
+    fault(
+        "bindings-are-unique",
+        &BINDING_OPAQUE,
+        "A binding that is known from another repository breaks a constraint: its addition fails.",
+        || vault(BindingsAreUnique::default()),
     ),
     fault(
         "rotation-drops-other-epochs",
@@ -165,7 +171,7 @@ struct InvitedByNewcomers {
 }
 
 impl VaultRules for InvitedByNewcomers {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &crate::wire::MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
         let by_first = repo.manifest.members.first().is_some_and(|entry| entry.ed25519_public_key == visit.caller);
         if outcome.next.is_some() && !by_first {
@@ -178,6 +184,21 @@ impl VaultRules for InvitedByNewcomers {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let refused = lock(&self.refused).contains(&(repo.manifest.repo_id.clone(), visit.caller.clone()));
         is_in(repo, &visit.caller) && !refused
+    }
+}
+
+#[derive(Default)]
+struct BindingsAreUnique {
+    known: Mutex<HashSet<String>>,
+}
+
+impl VaultRules for BindingsAreUnique {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let binding = request.member.key_binding_sig.clone();
+        if binding.is_some_and(|binding| !lock(&self.known).insert(binding)) {
+            return Outcome::refuse(Refusal::internal("UNIQUE constraint failed"));
+        }
+        operations::add(self, visit, repo, request)
     }
 }
 

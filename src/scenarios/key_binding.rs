@@ -139,6 +139,15 @@ async fn added_again(cx: &Ctx, alice: &Member) -> Outcome {
     let answer = cx.add(alice, &request).await.map_err(to_set_up)?;
     answer.accepted::<VaultManifest>("addMember, to set the check up,").map_err(to_set_up)?;
     repo.apply_add(&request.member);
+    // The same signature in another repository, as the same keys have it.
+    let mut other = cx.repo(alice).await?;
+    let mut known = other.add_request(&bob);
+    known.member.key_binding_sig.clone_from(&request.member.key_binding_sig);
+    let answer = cx.add(alice, &known).await?;
+    let manifest = answer.accepted("addMember of somebody whose binding another repository has")?;
+    other.apply_add(&known.member);
+    served(cx, alice, &other, Some((&answer, manifest)), "addMember with a binding that another repository has")
+        .await?;
     cx.expel(alice, &mut repo, &bob.id, &[alice]).await?;
     let request = repo.add_request(&bob);
     let answer = cx.add(alice, &request).await?;

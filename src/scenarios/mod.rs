@@ -35,6 +35,7 @@ mod histories;
 pub(crate) mod hosting;
 mod incomplete;
 mod json_spellings;
+mod json_styles;
 mod key_binding;
 mod known;
 mod last_look;

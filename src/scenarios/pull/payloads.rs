@@ -16,11 +16,23 @@ fn payload(size: usize) -> Vec<u8> {
 pub(super) async fn small_payloads(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let empty = Repo::with_plaintext(&alice, &random::uuid(), 1, 0, Vec::new());
-    let mut repo = cx.create_repo(&alice, empty).await?;
-    cx.readable(&alice, &repo, "createRepo with an empty payload").await?;
+    cx.watch(&empty);
+    let answer = cx.create(&alice, &empty.create_request()).await?;
+    // No vault of accounts is empty to the last byte, and a server may know that.
+    let takes_none = answer.is_success();
+    let mut repo = if takes_none {
+        cx.readable(&alice, &empty, "createRepo with an empty payload").await?;
+        empty
+    } else {
+        answer.refused_somehow("createRepo with an empty payload, unless it is carried out,")?;
+        cx.repo(&alice).await?
+    };
     for size in [1, 15, 16, 17, 0, 255] {
         let request = repo.push_of(&payload(size), repo.version() + 1);
         let answer = cx.push(&alice, &request).await?;
+        if size == 0 && answer.is_refusal() && !takes_none {
+            continue;
+        }
         let applied: PushResponse = answer.accepted(&format!("a push of {size} bytes"))?;
         answer.must(applied.accepted, &format!("a push of {size} bytes applies"), || applied.to_string())?;
         repo.apply_push(&request);
