@@ -73,8 +73,8 @@ impl Play {
     /// What a 2xx has to be: JSON, by its label too, and of the schema.
     pub(super) fn is_in_shape(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Result<Option<Value>, Box<Found>> {
         let odd = matches!(prepared.judged, Judged::Malformed { .. } | Judged::Answered);
-        let stained = self.scene.slots.get(prepared.repo).is_some_and(|slot| slot.stained);
-        if (odd || stained) && !prepared.operation.is_authentication() {
+        let off_schema = self.scene.slots.get(prepared.repo).is_some_and(|slot| slot.off_schema);
+        if (odd || off_schema) && !prepared.operation.is_authentication() {
             return Ok(None);
         }
         let body = match serde_json::from_slice(&answer.body) {
@@ -114,7 +114,7 @@ impl Play {
         body: Option<Value>,
     ) -> Going {
         let repo = prepared.repo;
-        if self.scene.slots[repo].lost {
+        if self.scene.slots[repo].state_unknown {
             return Ok(());
         }
         let status = answer.status.as_u16();
@@ -136,7 +136,7 @@ impl Play {
         };
         let came = match read {
             Ok(came) => came,
-            Err(_) if lenient || self.scene.slots[repo].stained => return self.unsettle(prepared).await,
+            Err(_) if lenient || self.scene.slots[repo].off_schema => return self.unsettle(prepared).await,
             Err(error) => {
                 let rule = &rule::FIELD_NAMES;
                 return Err(self.found(Kind::Schema, rule, prepared, "the message", error.to_string()));
@@ -217,7 +217,7 @@ impl Play {
         if prepared.operation.changes_nothing() {
             return Ok(());
         }
-        self.scene.slots[repo].stained = true;
+        self.scene.slots[repo].off_schema = true;
         for by in 0..CAST.len() {
             let Some(token) = self.scene.actors[by].token.clone() else { continue };
             for known in [0, 1] {
@@ -227,7 +227,7 @@ impl Play {
                 }
             }
         }
-        self.scene.slots[repo].lost = true;
+        self.scene.slots[repo].state_unknown = true;
         Ok(())
     }
 
@@ -278,7 +278,10 @@ impl Play {
             return Ok(());
         }
         let members = [prepared.repo, body].map(|repo| self.scene.members(repo).contains(&prepared.by));
-        if !members.contains(&true) && !self.scene.slots[body].lost && !self.scene.slots[prepared.repo].lost {
+        if !members.contains(&true)
+            && !self.scene.slots[body].state_unknown
+            && !self.scene.slots[prepared.repo].state_unknown
+        {
             let observed = format!("status {} to a member of neither", answer.status.as_u16());
             return Err(self.found(Kind::Mismatch, &rule::PUSH_SCOPE, prepared, "a 4xx", observed));
         }

@@ -128,7 +128,7 @@ impl Play {
     /// Everybody pulls every repository and asks for every entry.
     async fn audit(&mut self) -> Going {
         for repo in 0..self.scene.slots.len() {
-            if self.scene.slots[repo].lost {
+            if self.scene.slots[repo].state_unknown {
                 continue;
             }
             let members = self.scene.members(repo);

@@ -38,9 +38,9 @@ pub(super) struct Slot {
     /// What the server should hold; `None` if it shouldn't exist.
     pub state: Option<State>,
     /// Nobody knows any more what the server holds: its answers aren't compared.
-    pub lost: bool,
+    pub state_unknown: bool,
     /// The server took something that breaks the schema and rightly gives it back.
-    pub stained: bool,
+    pub off_schema: bool,
 }
 
 /// Everything about a case under way.
@@ -66,7 +66,7 @@ impl Scene {
     /// Fresh identities and ids.
     pub(super) fn new(revision: Revision) -> Self {
         let actor = |_| Actor { identity: Identity::generate(), token: None, nonces: Vec::new() };
-        let slot = |_| Slot { id: random::uuid(), state: None, lost: false, stained: false };
+        let slot = |_| Slot { id: random::uuid(), state: None, state_unknown: false, off_schema: false };
         Self {
             actors: (0..CAST.len()).map(actor).collect(),
             slots: (0..REPOS).map(slot).collect(),
@@ -81,7 +81,7 @@ impl Scene {
     pub(super) fn name(&mut self, repo: usize, naming: Naming) {
         let other = self.slots[(repo + 1) % self.slots.len()].id.clone();
         let slot = &mut self.slots[repo];
-        if slot.state.is_some() || slot.lost {
+        if slot.state.is_some() || slot.state_unknown {
             return;
         }
         slot.id = match naming {

@@ -10,7 +10,6 @@ use crate::wire::PushRequest;
 /// A write that names somebody, and is refused.
 #[derive(Clone, Copy)]
 enum Refused {
-    MalformedAddition,
     AdditionByStranger,
     AdditionWithOtherKeys,
     StaleRotation,
@@ -18,10 +17,10 @@ enum Refused {
     RemovalToOldEpoch,
     RemovalToOldVersion,
     RemovalOfNobody,
+    MalformedAddition,
 }
 
 const TABLE: [(&str, Refused); 8] = [
-    ("an addMember that lacks an IV", Refused::MalformedAddition),
     ("an addMember by a stranger", Refused::AdditionByStranger),
     ("an addMember of a member with other keys", Refused::AdditionWithOtherKeys),
     ("a stale rotating push", Refused::StaleRotation),
@@ -29,6 +28,8 @@ const TABLE: [(&str, Refused); 8] = [
     ("a removeMember to an epoch that isn't higher", Refused::RemovalToOldEpoch),
     ("a removeMember to a version that isn't higher", Refused::RemovalToOldVersion),
     ("a removeMember of who isn't in the roster", Refused::RemovalOfNobody),
+    // The last, since what is answered from there on isn't held to the schema.
+    ("an addMember that lacks an IV", Refused::MalformedAddition),
 ];
 
 /// What keeps rights or entries beside the roster, for a quick look, may be written before a write is refused.
@@ -53,6 +54,7 @@ async fn changes_nobody(cx: &Ctx, alice: &Member, mallory: &Member, what: &str, 
         _ => answer.is_refusal(),
     };
     if !as_it_should {
+        cx.world.seen.known.lost(repo.id());
         return Err(Stop::not_applicable(format!("{what} isn't refused as it should be")));
     }
     let who = format!("somebody whom only {what} names");
@@ -84,6 +86,8 @@ impl Refused {
                 if let Some(key) = body.pointer_mut("/member/wrappedDataKey").and_then(|key| key.as_object_mut()) {
                     key.remove("iv");
                 }
+                // Where it is taken as it is, it is served so.
+                cx.provokes();
                 cx.perform(Operation::AddMember, repo.id(), &alice.auth(), &body).await
             }
             Self::AdditionByStranger => cx.add(mallory, &repo.add_request(eve)).await,
