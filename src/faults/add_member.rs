@@ -1,6 +1,6 @@
 //! addMember that records something else (SPEC §6, §10).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use axum::http::request::Parts;
@@ -141,6 +141,12 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("add-misspelled-id", &IDENTITY_CANONICAL, "addMember takes any text for a member id.", || {
         vault(AddMisspelledId)
     }),
+    fault(
+        "invited-by-newcomers-dont-count",
+        &ADD_RECORDS,
+        "Whoever wasn't added by the first member of the roster is in it, and refused.",
+        || vault(InvitedByNewcomers::default()),
+    ),
 ];
 
 struct AddNotStored;
@@ -288,5 +294,28 @@ impl VaultRules for EntriesOfThisEpoch {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let entry = repo.manifest.member(&visit.caller);
         entry.is_some_and(|entry| entry.key_epoch == repo.manifest.key_epoch)
+    }
+}
+
+#[derive(Default)]
+struct InvitedByNewcomers {
+    /// Repository and member.
+    refused: Mutex<HashSet<(String, String)>>,
+}
+
+impl VaultRules for InvitedByNewcomers {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let outcome = operations::add(self, visit, repo, request);
+        let by_first = repo.manifest.members.first().is_some_and(|entry| entry.ed25519_public_key == visit.caller);
+        if outcome.next.is_some() && !by_first {
+            let member = request.member.ed25519_public_key.clone();
+            lock(&self.refused).insert((repo.manifest.repo_id.clone(), member));
+        }
+        outcome
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let refused = lock(&self.refused).contains(&(repo.manifest.repo_id.clone(), visit.caller.clone()));
+        is_in(repo, &visit.caller) && !refused
     }
 }

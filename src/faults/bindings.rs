@@ -1,6 +1,6 @@
 //! Bindings and flags that get lost on one write path (SPEC §4, §9; revision 0.4).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 use super::table::*;
 use super::tools::{Object, entries, is_in, lock, manifest};
 use super::verbatim::{Serving, Storing, each_entry, in_entries, url_alphabet};
+use crate::server::operations;
+use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
-use crate::wire::{MemberEntry, VaultManifest};
+use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
 
 fn without_bindings(repo: &mut Repo) {
     each_entry(repo, |entry| entry.key_binding_sig = None);
@@ -158,6 +160,12 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("pull-binding-of-others-only", &BINDING_OPAQUE, "A pull hides the caller's own binding signature.", || {
         vault(PullBindingOfOthersOnly)
     }),
+    fault(
+        "bindings-are-unique",
+        &BINDING_OPAQUE,
+        "A binding that is known from another repository breaks a constraint: its addition fails.",
+        || vault(BindingsAreUnique::default()),
+    ),
 ];
 
 #[derive(Default)]
@@ -238,5 +246,20 @@ impl VaultRules for PullBindingOfOthersOnly {
             own.for_each(|entry| entry.key_binding_sig = None);
         }
         manifest
+    }
+}
+
+#[derive(Default)]
+struct BindingsAreUnique {
+    known: Mutex<HashSet<String>>,
+}
+
+impl VaultRules for BindingsAreUnique {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+        let binding = request.member.key_binding_sig.clone();
+        if binding.is_some_and(|binding| !lock(&self.known).insert(binding)) {
+            return Outcome::refuse(Refusal::internal("UNIQUE constraint failed"));
+        }
+        operations::add(self, visit, repo, request)
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::add_member::entry;
 use super::table::*;
 use super::tools::{edit, is_in, lock, with_status};
+use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
@@ -55,6 +56,30 @@ fn is_like(text: &str, pattern: &str) -> bool {
             text.chars().next().is_some_and(|t| (c == '_' || c == t) && is_like(&text[t.len_utf8()..], rest.as_str()))
         }
     }
+}
+
+/// Which of two ids are one.
+type Same = fn(&str, &str) -> bool;
+
+/// fetchMemberKey compares ids in a way of its own.
+struct Fetches(Same);
+
+impl VaultRules for Fetches {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+        let found = repo.manifest.members.iter().find(|entry| (self.0)(&entry.ed25519_public_key, member_id));
+        found
+            .map_or_else(|| Outcome::refuse(Refusal::not_found("no such member")), |entry| Outcome::read(entry.clone()))
+    }
+}
+
+/// Whether two ids are one key but for its highest bit.
+fn same_but_for_sign(one: &str, other: &str) -> bool {
+    let unsigned = |id: &str| {
+        let mut key = base64::decode(id).ok()?;
+        *key.last_mut()? &= 0x7f;
+        Some(key)
+    };
+    one == other || unsigned(one).is_some_and(|key| unsigned(other) == Some(key))
 }
 
 /// The faults of this area.
@@ -176,6 +201,18 @@ pub(super) const FAULTS: &[Fault] = &[
         &READ_YOUR_WRITES,
         "fetchMemberKey answers with what it first found, also after a rotation.",
         || vault(FetchCached::default()),
+    ),
+    fault(
+        "fetch-by-32-characters",
+        &FETCH_ENTRY,
+        "fetchMemberKey compares the first 32 characters of ids, as a column too short has them.",
+        || vault(Fetches(|one, other| one == other || one.get(..32).is_some_and(|part| other.get(..32) == Some(part)))),
+    ),
+    fault(
+        "fetch-without-sign",
+        &FETCH_ENTRY,
+        "fetchMemberKey compares keys without their highest bit, as a library does that compares one coordinate.",
+        || vault(Fetches(same_but_for_sign)),
     ),
 ];
 

@@ -4,10 +4,16 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::http::request::Parts;
+use axum::http::{Response, StatusCode};
+use bytes::Bytes;
 
 use super::races::{Done, WINDOW, conformant};
 use super::table::*;
 use super::tools::{gap, lock};
+use crate::server::edge::Edge;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Visit};
@@ -195,6 +201,18 @@ pub(super) const FAULTS: &[Fault] = &[
         || vault(FailsWhileBusy::default()),
     )
     .kind(Race),
+    fault(
+        "refused-fetch-is-kept-for-all",
+        &ANSWERS_TO_ASKERS,
+        "A 401 to a fetch is kept for half a second by its path, and given to whoever asks next.",
+        || edge(RefusedFetchIsKept::default()),
+    ),
+    fault(
+        "answers-by-idempotency-key",
+        &NO_SIDE_DOOR,
+        "Answers are kept by the Idempotency-Key alone, and given to whoever sends it again.",
+        || edge(AnswersByKey::default()),
+    ),
 ];
 
 #[derive(Default)]
@@ -214,5 +232,57 @@ impl IdentityRules for LoginInAGlobal {
             let key = put_and_take(&self.key, &request.ed25519_public_key).await;
             redemption::grant(self, authority, &key)
         })
+    }
+}
+
+/// How long a refusal is kept.
+const KEPT: Duration = Duration::from_millis(500);
+
+#[derive(Default)]
+struct RefusedFetchIsKept {
+    refused: Mutex<HashMap<String, Instant>>,
+}
+
+impl Edge for RefusedFetchIsKept {
+    fn head(&self, route: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        let since = lock(&self.refused).get(parts.uri.path()).copied();
+        if route == Route::FetchMemberKey && since.is_some_and(|since| since.elapsed() < KEPT) {
+            return Err(Refusal::unauthorized("kept"));
+        }
+        Ok(())
+    }
+
+    fn response(&self, route: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let mut refused = lock(&self.refused);
+        if route == Route::FetchMemberKey && response.status() == StatusCode::UNAUTHORIZED {
+            refused.entry(parts.uri.path().to_owned()).or_insert_with(Instant::now);
+        }
+        refused.retain(|_, since| since.elapsed() < KEPT);
+        response
+    }
+}
+
+#[derive(Default)]
+struct AnswersByKey {
+    kept: Mutex<HashMap<Vec<u8>, Bytes>>,
+}
+
+impl Edge for AnswersByKey {
+    fn response(&self, _: Route, parts: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        let Some(key) = parts.headers.get("idempotency-key") else { return response };
+        let mut kept = lock(&self.kept);
+        match kept.get(key.as_bytes()) {
+            Some(first) => {
+                let mut response = response.map(|_| first.clone());
+                *response.status_mut() = StatusCode::OK;
+                response
+            }
+            None => {
+                if response.status().is_success() {
+                    kept.insert(key.as_bytes().to_vec(), response.body().clone());
+                }
+                response
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ mod add_member;
 mod answers;
 mod assigned;
 mod bearer;
+mod beside_the_roster;
 mod bindings;
 mod cached;
 mod caches;
@@ -29,7 +30,6 @@ mod errors;
 mod fetch_member_key;
 mod former_members;
 mod framing;
-mod ghosts;
 mod grpc;
 mod grpc_messages;
 mod hangups;
@@ -38,13 +38,13 @@ mod incomplete;
 mod input;
 mod json;
 mod jwt;
+mod kept_locks;
 mod later;
 mod leaks;
 mod leftovers;
 mod login;
 mod membership;
 mod mixed;
-mod narrow;
 mod negotiation;
 mod nonce_lookup;
 mod numbers;
@@ -79,7 +79,6 @@ mod spellings;
 mod stale;
 mod status;
 mod storage;
-mod stuck;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -209,9 +208,8 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         returns::FAULTS,
         repeats::FAULTS,
         leftovers::FAULTS,
-        stuck::FAULTS,
-        narrow::FAULTS,
-        ghosts::FAULTS,
+        kept_locks::FAULTS,
+        beside_the_roster::FAULTS,
         rosters::FAULTS,
         rows::FAULTS,
         collations::FAULTS,

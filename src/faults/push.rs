@@ -1,7 +1,10 @@
 //! push that stores something else, versions that go nowhere, and writes to another repository (SPEC §6, §10).
 
+use std::collections::HashMap;
+use std::sync::Mutex;
+
 use super::table::*;
-use super::tools::is_in;
+use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
@@ -157,6 +160,18 @@ pub(super) const FAULTS: &[Fault] = &[
          names.",
         || vault(Scope { judged: in_path, written: in_rotated_envelope }),
     ),
+    fault(
+        "every-32nd-push-keeps-envelope",
+        &PUSH_APPLIES,
+        "Every 32nd push of a repository writes a snapshot, and the envelope of before under the new version.",
+        || vault(Every32ndPush::default()),
+    ),
+    fault(
+        "envelopes-by-beginning",
+        &STORED_VERBATIM,
+        "Ciphertexts are found by their first 4096 characters: what begins alike is one.",
+        || vault(EnvelopesByBeginning::default()),
+    ),
 ];
 
 struct PushNotStored;
@@ -223,5 +238,44 @@ struct PushGapRefused;
 impl VaultRules for PushGapRefused {
     fn version_advances(&self, new: i64, current: i64) -> bool {
         current.checked_add(1) == Some(new)
+    }
+}
+
+#[derive(Default)]
+struct Every32ndPush {
+    counts: Mutex<HashMap<String, u32>>,
+}
+
+impl VaultRules for Every32ndPush {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+        let mut outcome = operations::push(self, visit, repo, request);
+        if let Some(next) = &mut outcome.next {
+            let mut counts = lock(&self.counts);
+            let count = counts.entry(repo.manifest.repo_id.clone()).or_default();
+            *count += 1;
+            if count.is_multiple_of(32) {
+                next.envelope.ciphertext.clone_from(&repo.envelope.ciphertext);
+                next.envelope.iv.clone_from(&repo.envelope.iv);
+            }
+        }
+        outcome
+    }
+}
+
+#[derive(Default)]
+struct EnvelopesByBeginning {
+    known: Mutex<HashMap<String, String>>,
+}
+
+impl VaultRules for EnvelopesByBeginning {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+        let mut outcome = operations::push(self, visit, repo, request);
+        let beginning = request.envelope.ciphertext.get(..4096);
+        if let (Some(next), Some(beginning)) = (&mut outcome.next, beginning) {
+            let mut known = lock(&self.known);
+            let first = known.entry(beginning.to_owned()).or_insert_with(|| request.envelope.ciphertext.clone());
+            next.envelope.ciphertext.clone_from(first);
+        }
+        outcome
     }
 }

@@ -55,6 +55,13 @@ impl VaultRules for AuthorityThenAct {
 /// The faults of this area.
 pub(super) const FAULTS: &[Fault] = &[
     fault(
+        "race-fetch-kept-behind-a-write",
+        &SNAPSHOT_READS,
+        "fetchMemberKey keeps what it has read a little later, when a write may have emptied the cache already.",
+        || vault(FetchKeptBehindAWrite::default()),
+    )
+    .kind(Race),
+    fault(
         "race-conflict-visible",
         &SNAPSHOT_READS,
         "A push is stored, and taken back a little later if its expectation was wrong.",
@@ -235,6 +242,34 @@ impl VaultRules for RaceAddCheckedEarlierInLongRosters {
             gap(WINDOW).await;
             put(store, &next)?;
             outcome.answer
+        })
+    }
+}
+
+#[derive(Default)]
+struct FetchKeptBehindAWrite {
+    /// By repository and member.
+    kept: Mutex<HashMap<(String, String), Answer>>,
+}
+
+impl VaultRules for FetchKeptBehindAWrite {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
+        Box::pin(async move {
+            let Call::Fetch(member) = &visit.call else {
+                let answer = conformant(self, store, visit).await;
+                if visit.route.writes() {
+                    lock(&self.kept).retain(|(repo, _), _| *repo != visit.repo_id);
+                }
+                return answer;
+            };
+            let place = (visit.repo_id.clone(), member.clone());
+            let answer = conformant(self, store, visit).await?;
+            if let Some(kept) = lock(&self.kept).get(&place) {
+                return Ok(kept.clone());
+            }
+            gap(WINDOW).await;
+            lock(&self.kept).insert(place, answer.clone());
+            Ok(answer)
         })
     }
 }

@@ -74,6 +74,18 @@ impl VaultRules for CompareAndSwap {
     }
 }
 
+/// The roster of the next state, and everything else of the one before.
+fn roster_first(before: &Repo, next: &Repo) -> Repo {
+    let mut between = before.clone();
+    between.manifest.members.clone_from(&next.manifest.members);
+    between
+}
+
+/// The other way round.
+fn roster_last(before: &Repo, next: &Repo) -> Repo {
+    roster_first(next, before)
+}
+
 /// Commits a write in two steps: first a state in between, some time later the rest.
 struct TwoSteps {
     route: Route,
@@ -150,32 +162,14 @@ pub(super) const FAULTS: &[Fault] = &[
         "race-rotation-envelope-first",
         &SNAPSHOT_READS,
         "A rotating push stores the envelope a little before the roster.",
-        || {
-            vault(TwoSteps {
-                route: Route::Push,
-                between: |before, next| {
-                    let mut between = next.clone();
-                    between.manifest.members.clone_from(&before.manifest.members);
-                    between
-                },
-            })
-        },
+        || vault(TwoSteps { route: Route::Push, between: roster_last }),
     )
     .kind(Race),
     fault(
         "race-rotation-roster-first",
         &SNAPSHOT_READS,
         "A rotating push stores the roster a little before the envelope.",
-        || {
-            vault(TwoSteps {
-                route: Route::Push,
-                between: |before, next| {
-                    let mut between = before.clone();
-                    between.manifest.members.clone_from(&next.manifest.members);
-                    between
-                },
-            })
-        },
+        || vault(TwoSteps { route: Route::Push, between: roster_first }),
     )
     .kind(Race),
     fault(
@@ -198,16 +192,7 @@ pub(super) const FAULTS: &[Fault] = &[
         "race-removal-roster-first",
         &REMOVE_ATOMIC,
         "removeMember stores the roster a little before envelope and epoch.",
-        || {
-            vault(TwoSteps {
-                route: Route::RemoveMember,
-                between: |before, next| {
-                    let mut between = before.clone();
-                    between.manifest.members.clone_from(&next.manifest.members);
-                    between
-                },
-            })
-        },
+        || vault(TwoSteps { route: Route::RemoveMember, between: roster_first }),
     )
     .kind(Race),
     fault(

@@ -204,6 +204,12 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("remove-answers-old-manifest", &REMOVE_REPLACES, "removeMember answers with the manifest before it.", || {
         vault(RemoveAnswersOldManifest)
     }),
+    fault(
+        "first-member-cannot-go",
+        &REMOVE_REPLACES,
+        "Position 0 in the roster is taken for none: the removal of its first member is answered with 404.",
+        || vault(FirstMemberCannotGo),
+    ),
 ];
 
 struct RemovalInAnyCase;
@@ -255,5 +261,17 @@ struct RemoveAnswersOldManifest;
 impl VaultRules for RemoveAnswersOldManifest {
     fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
         operations::remove(self, visit, repo, request).map(|_| repo.manifest.clone())
+    }
+}
+
+struct FirstMemberCannotGo;
+
+impl VaultRules for FirstMemberCannotGo {
+    fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
+        repo.manifest
+            .members
+            .iter()
+            .position(|entry| entry.ed25519_public_key == removed)
+            .is_some_and(|place| place > 0)
     }
 }

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::table::*;
 use super::tools::{edit, manifest};
 use crate::server::edge::Edge;
+use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Outcome, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
-use crate::wire::MemberEntry;
+use crate::wire::{MemberEntry, MemberRemoveRequest, PushRequest};
 
 /// A server that serves only the beginning of a roster.
 struct Page(Option<Route>, usize);
@@ -139,6 +140,18 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("fetch-finds-first-256", &FETCH_ENTRY, "fetchMemberKey looks among the first 256 members.", || {
         vault(Search { routes: &[], asked: true, first: 256 })
     }),
+    fault(
+        "rotation-drops-other-epochs",
+        &PUSH_ROTATES,
+        "Entries of a rotating push that aren't of its epoch are left out in silence.",
+        || vault(RotationDropsOtherEpochs),
+    ),
+    fault(
+        "removal-drops-other-epochs",
+        &REMOVE_REPLACES,
+        "Entries of a removal's roster that aren't of its epoch are left out in silence.",
+        || vault(RemovalDropsOtherEpochs),
+    ),
 ];
 
 struct RosterReadUpToAMib;
@@ -156,5 +169,36 @@ impl Edge for RosterReadUpToAMib {
                 }
             });
         })
+    }
+}
+
+struct RotationDropsOtherEpochs;
+
+impl VaultRules for RotationDropsOtherEpochs {
+    fn roster_holds(&self, _: &[MemberEntry], _: i64) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn pushed(&self, repo: &Repo, request: &PushRequest) -> Repo {
+        let mut next = operations::pushed(repo, request);
+        let epoch = next.manifest.key_epoch;
+        if request.rotated_members.is_some() {
+            next.manifest.members.retain(|entry| entry.key_epoch == epoch);
+        }
+        next
+    }
+}
+
+struct RemovalDropsOtherEpochs;
+
+impl VaultRules for RemovalDropsOtherEpochs {
+    fn roster_holds(&self, _: &[MemberEntry], _: i64) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn removed(&self, repo: &Repo, request: &MemberRemoveRequest, digest: Vec<u8>) -> Repo {
+        let mut next = operations::removed(repo, request, digest);
+        next.manifest.members.retain(|entry| entry.key_epoch == request.new_key_epoch);
+        next
     }
 }

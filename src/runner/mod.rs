@@ -39,7 +39,7 @@ use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
 use crate::scenarios::{Abort, Check, Hosting, Phase, World};
 pub(crate) use dial::connect;
-pub(crate) use preflight::greet;
+pub(crate) use preflight::meet;
 pub(crate) use verdict::{Ending, Tally, of_results};
 
 /// What `run` calls for every event.
@@ -344,7 +344,7 @@ impl Run<'_> {
 /// Preflight, then the checks.
 async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig, events: mpsc::UnboundedSender<Event>) {
     let note = |text: String| drop(events.send(Event::Note(text)));
-    match preflight::greet(&world).await {
+    match preflight::meet(&world).await {
         Ok(notes) => notes.into_iter().for_each(note),
         Err(abort) => return world.give_up(abort.reason, &abort.advice),
     }

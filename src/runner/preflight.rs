@@ -11,7 +11,7 @@ use super::dial::{abort, unreachable};
 use super::pace::{Checks, Pace, is_serial};
 use crate::client::{Identity, Profile, clock};
 use crate::requirements::Level;
-use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Member, Stop, World};
+use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Stop, World};
 use crate::wire::Operation;
 use crate::wire::TokenResponse;
 use crate::wire::proto::Code;
@@ -57,11 +57,20 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
     };
     let waited = vault_is_up(&cx).await?;
     let notes = manners(world, &cx, &identity.id, token.as_deref()).await?;
-    if let Some(token) = token {
-        scenarios::learn_bindings(&cx, &Member { identity, token }).await;
-        world.abort().map_or(Ok(()), Err)?;
-    }
     Ok(waited.into_iter().chain(notes).collect())
+}
+
+/// As [`greet`], and learns whether the server adds key bindings of its own.
+///
+/// # Errors
+/// [`Abort`] when it can't be judged.
+pub async fn meet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
+    let notes = greet(world).await?;
+    let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    if let Ok(owner) = cx.member().await {
+        scenarios::learn_bindings(&cx, &owner).await;
+    }
+    world.abort().map_or(Ok(notes), Err)
 }
 
 /// How fast the run may be, by the latency of a few more requests.

@@ -140,11 +140,10 @@ async fn scheme_stays(cx: &Ctx) -> Outcome {
     }
     created(&repo, &answer).map_err(to_set_up)?;
     for newcomer in [&bob, &carol] {
-        let addition = repo.add_request(newcomer);
-        if cx.add(&alice, &addition).await?.is_refusal() {
-            return Err(Stop::not_judged("the server refuses entries of another scheme than their repository's"));
+        match cx.enrol(&alice, &mut repo, newcomer).await {
+            Err(Stop::SetupFailed(_)) => return Err(Stop::not_judged("entries of the usual scheme aren't taken here")),
+            added => added?,
         }
-        repo.apply_add(&addition.member);
     }
     cx.holds(&alice, &repo, "an addMember to a repository of another scheme").await?;
     cx.advance(&alice, &mut repo).await?;

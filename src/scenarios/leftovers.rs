@@ -4,11 +4,12 @@
 use super::check::checks;
 use super::context::to_set_up;
 use super::push::{applied, conflicts, not_accepted};
+use super::refused_requests::{self, Cast, Refused};
 use super::removal::remove_rightly;
 use super::variants::Variants;
-use super::{Answer, Ctx, Member, Operation, Outcome, Stop};
-use crate::client::{Identity, Repo};
-use crate::wire::{PushRequest, VaultManifest};
+use super::{Ctx, Member, Operation, Outcome, Stop};
+use crate::client::Identity;
+use crate::wire::VaultManifest;
 
 checks! {
     "push/refused-comes-with-no-later-write", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED, STORED_VERBATIM], nothing_later,
@@ -70,109 +71,30 @@ async fn followed(cx: &Ctx, alice: &Member, what: &str, (rotates, stale): (bool,
     cx.holds(alice, &repo, &format!("{} that followed {what}", next.name())).await
 }
 
-/// What is refused in a repository.
-#[derive(Clone, Copy)]
-enum Refused {
-    CreationByMember,
-    CreationByStranger,
-    PullByStranger,
-    PushByStranger,
-    StalePush,
-    PushWithoutEnvelope,
-    AdditionByStranger,
-    AdditionWithoutMember,
-    RemovalByStranger,
-    RemovalOfNobody,
-    RemovalToOldEpoch,
-    FetchByStranger,
-    FetchOfNobody,
-}
-
-const REFUSALS: [(&str, Refused); 13] = [
-    ("a createRepo of its id by a member", Refused::CreationByMember),
-    ("a createRepo of its id by a stranger", Refused::CreationByStranger),
-    ("a pull by a stranger", Refused::PullByStranger),
-    ("a push by a stranger", Refused::PushByStranger),
-    ("a stale push", Refused::StalePush),
-    ("a push without an envelope", Refused::PushWithoutEnvelope),
-    ("an addMember by a stranger", Refused::AdditionByStranger),
-    ("an addMember without a member", Refused::AdditionWithoutMember),
-    ("a removeMember by a stranger", Refused::RemovalByStranger),
-    ("a removeMember of who isn't in the roster", Refused::RemovalOfNobody),
-    ("a removeMember to an epoch that isn't higher", Refused::RemovalToOldEpoch),
-    ("a fetchMemberKey by a stranger", Refused::FetchByStranger),
-    ("a fetchMemberKey of who isn't in the roster", Refused::FetchOfNobody),
-];
-
 /// A lock or a transaction that a refusal doesn't end shows in what is written next.
 async fn after_any_refusal(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let (bob, eve) = (cx.identity(), cx.identity());
+    let cast = Cast { alice: &alice, bob: &bob, mallory: &mallory, eve: &eve };
     let mut tally = Variants::default();
-    for (what, refused) in REFUSALS {
-        tally.note(format!("after {what}"), writes_go_on(cx, &alice, &mallory, what, refused).await)?;
+    for (what, refused) in refused_requests::ALL {
+        tally.note(format!("after {what}"), writes_go_on(cx, &cast, what, refused).await)?;
     }
     tally.settle(cx)
 }
 
-async fn writes_go_on(cx: &Ctx, alice: &Member, mallory: &Member, what: &str, refused: Refused) -> Outcome {
-    let mut repo = cx.repo(alice).await?;
-    let answer = refused.sent(cx, alice, mallory, &repo).await?;
-    let conflict = matches!(refused, Refused::StalePush) && answer.is_success();
-    if !conflict && !answer.is_refusal() {
+async fn writes_go_on(cx: &Ctx, cast: &Cast<'_>, what: &str, refused: Refused) -> Outcome {
+    let alice = cast.alice;
+    let mut repo = cx.repo_with(alice, &[cast.bob]).await?;
+    if !refused.was(&repo, &refused.sent(cx, cast, &repo).await?) {
+        cx.world.seen.known.lost(repo.id());
         return Err(Stop::not_applicable(format!("{what} isn't refused as it should be")));
     }
     let push = repo.push_request(alice);
-    let pushed = cx.push(alice, &push).await?;
-    applied(&repo, &pushed, push.envelope.payload_version, repo.epoch())?;
+    applied(&repo, &cx.push(alice, &push).await?, push.envelope.payload_version, repo.epoch())?;
     repo.apply_push(&push);
-    let addition = repo.add_request(&cx.identity());
-    let added = cx.add(alice, &addition).await?;
+    let added = cx.add(alice, &repo.add_request(&cx.identity())).await?;
     added.accepted::<VaultManifest>("addMember by a member").map(drop)
-}
-
-impl Refused {
-    async fn sent<'c>(self, cx: &'c Ctx, alice: &Member, mallory: &Member, repo: &Repo) -> Result<Answer<'c>, Stop> {
-        let nobody = cx.identity();
-        let removal = || repo.rotation(alice, &[alice]);
-        match self {
-            Self::CreationByMember => cx.create(alice, &Repo::with_id(alice, repo.id()).create_request()).await,
-            Self::CreationByStranger => cx.create(mallory, &Repo::with_id(mallory, repo.id()).create_request()).await,
-            Self::PullByStranger => cx.pull(mallory, &repo.pull_request(0)).await,
-            Self::PushByStranger => cx.push(mallory, &repo.push_request(mallory)).await,
-            Self::StalePush => {
-                let stale = PushRequest { expected_payload_version: repo.version() - 1, ..repo.push_request(alice) };
-                cx.push(alice, &stale).await
-            }
-            Self::PushWithoutEnvelope => incomplete(cx, Operation::Push, alice, repo, &repo.push_request(alice)).await,
-            Self::AdditionByStranger => cx.add(mallory, &repo.add_request(&nobody)).await,
-            Self::AdditionWithoutMember => {
-                incomplete(cx, Operation::AddMember, alice, repo, &repo.add_request(&nobody)).await
-            }
-            Self::RemovalByStranger => cx.remove(mallory, &repo.remove_request(alice.id(), &removal())).await,
-            Self::RemovalOfNobody => cx.remove(alice, &repo.remove_request(&nobody.id, &removal())).await,
-            Self::RemovalToOldEpoch => {
-                let removal = repo.rotation_to(alice, &[alice], repo.version() + 1, repo.epoch());
-                cx.remove(alice, &repo.remove_request(&nobody.id, &removal)).await
-            }
-            Self::FetchByStranger => cx.fetch(mallory, repo.id(), alice.id()).await,
-            Self::FetchOfNobody => cx.fetch(alice, repo.id(), &nobody.id).await,
-        }
-    }
-}
-
-/// A request that lacks what it is there for.
-async fn incomplete<'c>(
-    cx: &'c Ctx,
-    operation: Operation,
-    by: &Member,
-    repo: &Repo,
-    request: &impl serde::Serialize,
-) -> Result<Answer<'c>, Stop> {
-    let mut body = serde_json::to_value(request).unwrap_or_default();
-    if let Some(members) = body.as_object_mut() {
-        members.retain(|name, _| !matches!(name.as_str(), "envelope" | "member"));
-    }
-    cx.perform(operation, repo.id(), &by.auth(), &body).await
 }
 
 /// Refusals of each kind.

@@ -56,6 +56,7 @@ mod races;
 mod readers;
 mod recording;
 mod refusals;
+mod refused_requests;
 mod removal;
 mod removal_refused;
 mod replica;

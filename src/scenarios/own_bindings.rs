@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::World;
 use crate::codec::{base64, key_binding};
 
 /// Leaves out the key bindings that the server has signed itself: this suite sends none that verify. One that is the server's own and
@@ -26,9 +27,12 @@ pub(super) fn without_own_bindings(value: &mut Value, keys: &[[u8; 32]]) {
     }
 }
 
-/// The same for the body of an answer; one that isn't JSON stays as it is.
-pub(super) fn body_without_own_bindings(body: &Bytes, keys: &[[u8; 32]]) -> Bytes {
-    let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
-    without_own_bindings(&mut value, keys);
-    value.to_string().into()
+impl World {
+    /// The body of an answer as it says what is stored: without the server's own bindings. One that isn't JSON stays as it is.
+    pub(crate) fn as_stored(&self, body: &Bytes) -> Bytes {
+        let Some(keys) = self.manners.binds_by.get() else { return body.clone() };
+        let Ok(mut value) = serde_json::from_slice(body) else { return body.clone() };
+        without_own_bindings(&mut value, keys);
+        value.to_string().into()
+    }
 }

@@ -41,15 +41,17 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
         let rotation = repo.rotation(alice, &staying);
         let before = repo.clone();
         let pull = body(&repo.pull_request(0));
-        // Every third of them asks for the entry of one who stays.
-        let read = |number: usize| match number % 3 {
-            2 => Call::operation(Operation::FetchMemberKey, repo.id(), dave.id(), &auths[0], None),
-            _ => Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()),
+        // The window opens when the push is being served, so most of the readers come behind it at first.
+        let place = crowd(cx) * (rounds.done as usize % 4).max(1) / 4;
+        // Every third of them asks for the entry of one who stays. In every other round all who come before the push ask for another one's,
+        // and none after it: what has been read before, and is kept after it, is the last that is kept.
+        let early = !rounds.done.is_multiple_of(2);
+        let asked_for = if early { &scene.bob.id } else { dave.id() };
+        let read = |number: usize| match if early { number < place } else { number % 3 == 2 } {
+            true => Call::operation(Operation::FetchMemberKey, repo.id(), asked_for, &auths[0], None),
+            false => Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()),
         };
         let mut calls: Vec<_> = (0..crowd(cx)).map(read).collect();
-        // The window opens when the push is being served, so most of the readers come behind it at first. What a reader puts into a cache
-        // shows where more of them come before it.
-        let place = crowd(cx) * (rounds.done as usize % 4).max(1) / 4;
         calls.insert(place, push_call(&repo, &auths[0], &repo.rotating_push(&rotation)));
         repo.apply_rotation(&rotation);
         let results = cx.send_together(&calls).await;
@@ -62,7 +64,7 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
                         response.to_string()
                     })?;
                 }
-                Some(Operation::FetchMemberKey) => entry_of_one(answer, dave.id(), &[&before, &repo])?,
+                Some(Operation::FetchMemberKey) => entry_of_one(answer, asked_for, &[&before, &repo])?,
                 _ => one_of(answer, &[&before, &repo])?,
             }
         }
@@ -70,7 +72,7 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
             break;
         }
         // What was read before the push mustn't have been put into a cache behind it.
-        entry_of_one(&cx.fetch(alice, repo.id(), dave.id()).await?, dave.id(), &[&repo])?;
+        entry_of_one(&cx.fetch(alice, repo.id(), asked_for).await?, asked_for, &[&repo])?;
     }
     rounds.remark(cx, &format!("{} pulls around a rotating push", crowd(cx)))
 }

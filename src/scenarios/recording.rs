@@ -9,9 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::own_bindings::body_without_own_bindings;
 use super::{Call, Operation};
-use crate::client::RawAnswer;
 use crate::ground::lock;
 use crate::history::{Done, History, Op};
 use crate::model::{self, Answer, Symbols};
@@ -65,15 +63,12 @@ impl Recording {
         call: &Call<'_>,
         caller: Caller,
         (started, ended): (Instant, Instant),
-        answer: Option<&RawAnswer>,
-        binds_by: Option<&Vec<[u8; 32]>>,
+        answer: Option<(u16, Bytes)>,
     ) {
         let Some(operation) = call.operation.filter(|operation| Operation::VAULT.contains(operation)) else { return };
         let nanos = |moment: Instant| {
             u64::try_from(moment.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX)
         };
-        // A copy, but where the server has its own say in the entries.
-        let read = |body: &Bytes| binds_by.map_or_else(|| body.clone(), |keys| body_without_own_bindings(body, keys));
         let note = Note {
             operation,
             path: call.path.clone(),
@@ -81,7 +76,7 @@ impl Recording {
             body: call.body.clone(),
             start: nanos(started),
             end: nanos(ended),
-            answer: answer.map(|answer| (answer.status.as_u16(), read(&answer.body))),
+            answer,
         };
         let length = note.body.as_ref().map_or(0, Bytes::len) + note.answer.as_ref().map_or(0, |(_, body)| body.len());
         self.length.fetch_add(length + size_of::<Note>(), Ordering::Relaxed);

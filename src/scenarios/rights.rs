@@ -39,7 +39,7 @@ checks! {
     "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries::entries_stay,
         "What one repository says of a member stays in it";
     "rights/refused-writes-bring-nobody-in", Must, "§6", [PULL_MEMBERS_ONLY, PUSH_REFUSED_WHOLE, FETCH_ENTRY], named::brings_nobody_in,
-        "Whom only a refused write names has no right, and nobody's entry is another one after it";
+        "Whom only a refused request names has no right, and nobody's entry is another one after it";
     "rights/nearly-a-member", Must, "§6",
         [PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY, ADD_MEMBERS_ONLY, REMOVE_MEMBERS_ONLY, FETCH_MEMBERS_ONLY, SUBJECT_IS_CALLER],
         nearly::check, "Whose id is only like a member's has no right";

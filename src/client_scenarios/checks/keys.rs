@@ -4,8 +4,25 @@ use super::{ClientCheck, check};
 use crate::client_scenarios::bends::{bears, reads, reads_others, refuses};
 use crate::client_scenarios::rules::{login, payloads, requests, sealed};
 use crate::client_scenarios::scenes;
-use crate::client_scenarios::vault::Bend::*;
+use crate::client_scenarios::vault::Bend::{self, *};
 use crate::requirements::{Level::*, *};
+
+/// A payload as §4 has it, payloads that nobody reads, and ways that no specification has, by which a client reads only its own kind.
+const RIGHT_AND_OWN_WAYS: &[Bend] = &[
+    Rotated,
+    RotatedGarbage,
+    GarbagePayload,
+    GarbageWrap,
+    AadNone,
+    AadLittleEndian,
+    AadDecimal,
+    AadNoSeparator,
+    AadNoEpoch,
+    WrapNoAad,
+    WrapLabel,
+    WrapNoSalt,
+    WrapRawSecret,
+];
 
 /// The checks of these sections.
 pub(super) static CHECKS: &[ClientCheck] = &[
@@ -98,44 +115,10 @@ pub(super) static CHECKS: &[ClientCheck] = &[
         .runs(&[TokenRevoked, NoTokenValid], login::logs_in_anew),
     check("client-read/what-others-seal", Must, "§4", &[&CLIENT_AAD])
         .title("What another member has sealed is read")
-        .runs(
-            &[
-                Rotated,
-                RotatedGarbage,
-                GarbagePayload,
-                GarbageWrap,
-                AadNone,
-                AadLittleEndian,
-                AadDecimal,
-                AadNoSeparator,
-                AadNoEpoch,
-                WrapNoAad,
-                WrapLabel,
-                WrapNoSalt,
-                WrapRawSecret,
-            ],
-            |evidence, _| reads_others(evidence, false),
-        ),
+        .runs(RIGHT_AND_OWN_WAYS, |evidence, _| reads_others(evidence, false)),
     check("client-read/what-others-wrap", Must, "§4", &[&CLIENT_WRAP])
         .title("A data key that another member has wrapped is unwrapped")
-        .runs(
-            &[
-                Rotated,
-                RotatedGarbage,
-                GarbagePayload,
-                GarbageWrap,
-                AadNone,
-                AadLittleEndian,
-                AadDecimal,
-                AadNoSeparator,
-                AadNoEpoch,
-                WrapNoAad,
-                WrapLabel,
-                WrapNoSalt,
-                WrapRawSecret,
-            ],
-            |evidence, _| reads_others(evidence, true),
-        ),
+        .runs(RIGHT_AND_OWN_WAYS, |evidence, _| reads_others(evidence, true)),
     check("client-read/wrap-any-secret", Must, "§4", &[&CLIENT_WRAP])
         .title("A shared secret with a zero byte at its end is 32 bytes as any other")
         .runs(&[Rotated, RotatedGarbage, GarbagePayload, GarbageWrap, SecretZero, SecretZeroEnd], reads),

@@ -16,7 +16,7 @@ use super::play::{Behaviour, Played, play};
 use super::shrink::shrink;
 use crate::ground::Choices;
 use crate::ground::lock;
-use crate::runner::{RunConfig, connect, greet};
+use crate::runner::{self, RunConfig, connect};
 use crate::scenarios::{Abort, World};
 
 /// Time between two looks at how far it is.
@@ -240,7 +240,7 @@ async fn meet(config: &RunConfig, seed: u64) -> Result<Arc<World>, Abort> {
     let (vault, idp) = connect(config).await?;
     let headers: Vec<_> = config.headers.iter().chain(&config.idp_headers).cloned().collect();
     let world = Arc::new(World::new(vault, idp, config.spec, seed, &headers));
-    greet(&world).await?;
+    runner::meet(&world).await?;
     Ok(world)
 }
 

@@ -77,7 +77,7 @@ impl Play {
         if (odd || off_schema) && !prepared.operation.is_authentication() {
             return Ok(None);
         }
-        let body = match serde_json::from_slice(&answer.body) {
+        let body = match serde_json::from_slice(&self.world.as_stored(&answer.body)) {
             Ok(body) => body,
             Err(error) => {
                 let observed = format!("a body that isn't JSON: {error}");
@@ -132,7 +132,7 @@ impl Play {
         let symbols = &mut self.scene.symbols;
         let read = match body {
             Some(body) => model::read_body(symbols, &call.operation, body),
-            None => model::read_answer(symbols, &call.operation, status, &answer.body),
+            None => model::read_answer(symbols, &call.operation, status, &self.world.as_stored(&answer.body)),
         };
         let came = match read {
             Ok(came) => came,
@@ -255,7 +255,7 @@ impl Play {
             let observed = format!("status {}", answer.status.as_u16());
             return Err(self.found(Kind::ServerError, &rule::PULL_CURRENT, &pull, "no 5xx", observed));
         }
-        let mut body = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let mut body = serde_json::from_slice(&self.world.as_stored(&answer.body)).unwrap_or_default();
         crate::wire::prune(MessageKind::PullResponse, &mut body);
         let Ok(PullResponse { manifest, envelope: Some(envelope), .. }) = serde_json::from_value(body) else {
             return Ok(None);

@@ -136,46 +136,30 @@ async fn all_zero(cx: &Ctx) -> Outcome {
 
 /// Where decoding or verifying throws, nothing is proven either.
 async fn unreadable(cx: &Ctx) -> Outcome {
+    let texts = ["*not base64*", "!!", "=", "A", " ", "é", "null", "undefined"];
+    let mut spoilt: Vec<(String, Spoil)> = Vec::new();
+    for text in texts {
+        spoilt.push((format!("the text {text:?}"), Box::new(move |_| text.to_owned())));
+    }
+    spoilt.push(("100,000 letters".into(), Box::new(|_| "A".repeat(100_000))));
+    spoilt.push(("the key".into(), Box::new(|request| request.ed25519_public_key.clone())));
+    let with_asterisk = |request: &TokenRequest| format!("{}*{}", &request.signature[..40], &request.signature[41..]);
+    spoilt.push(("a right signature with an asterisk in it".into(), Box::new(with_asterisk)));
     let mut tally = Variants::default();
-    let long = "A".repeat(100_000);
-    for (what, text) in [
-        ("text that isn't base64", "*not base64*"),
-        ("two exclamation marks", "!!"),
-        ("an equals sign", "="),
-        ("one letter", "A"),
-        ("a blank", " "),
-        ("a letter outside ASCII", "é"),
-        ("the text null", "null"),
-        ("the text undefined", "undefined"),
-        ("100,000 letters", long.as_str()),
-    ] {
+    for (what, spoil) in spoilt {
         let alice = cx.identity();
-        let nonce = cx.nonce(&alice).await?;
-        let request = TokenRequest { ed25519_public_key: alice.id.clone(), nonce, signature: text.to_owned() };
+        let mut request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
+        request.signature = spoil(&request);
         let answer = cx.token(&request).await?;
         // How it is refused is the business of auth/malformed-signature.
-        tally.note(
-            what,
-            answer.must(!answer.is_success(), "no token for a signature that isn't one", || answer.summary()),
-        )?;
-    }
-    // A key that was given for the signature, and one that is wrong only in one character.
-    for (what, spoil) in [("the key", None), ("a right signature with an asterisk in it", Some('*'))] {
-        let alice = cx.identity();
-        let nonce = cx.nonce(&alice).await?;
-        let mut request = cx.redeem(&alice, &nonce)?;
-        match spoil {
-            None => request.signature.clone_from(&alice.id),
-            Some(odd) => request.signature.replace_range(40..41, &odd.to_string()),
-        }
-        let answer = cx.token(&request).await?;
-        tally.note(
-            what,
-            answer.must(!answer.is_success(), "no token for a signature that isn't one", || answer.summary()),
-        )?;
+        let bought = answer.must(!answer.is_success(), "no token for a signature that isn't one", || answer.summary());
+        tally.note(what, bought)?;
     }
     tally.settle(cx)
 }
+
+/// What stands in the place of the right signature.
+type Spoil = Box<dyn Fn(&TokenRequest) -> String + Send>;
 
 /// The beginning of a right signature, and a right signature with more behind it or before it.
 async fn wrong_length(cx: &Ctx) -> Outcome {

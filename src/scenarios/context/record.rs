@@ -79,8 +79,8 @@ impl Ctx {
         let exchange = Arc::new(self.record(call, prepared, &result, took));
         let request = &prepared.request;
         for recording in self.recording.get().into_iter().chain(self.world.recording_of(self.check.id)) {
-            let (caller, binds_by) = (self.world.caller(call.auth), self.world.manners.binds_by.get());
-            recording.note(call, caller, (started, ended), result.as_ref().ok(), binds_by);
+            let answer = result.as_ref().ok().map(|raw| (raw.status.as_u16(), self.world.as_stored(&raw.body)));
+            recording.note(call, self.world.caller(call.auth), (started, ended), answer);
         }
         self.remember(&exchange);
         if result.as_ref().is_err_and(TransportError::is_idle_close) {
