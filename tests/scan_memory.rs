@@ -1,11 +1,12 @@
 //! A scan takes less than 64 MiB, whatever it is given. Alone in its process, as it looks at the memory of all of it.
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::time::Duration;
 
 use avp_conform::client::random;
-use avp_conform::scan::{Class, Progress, Role, Secret, Source, scan, searcher};
+use avp_conform::scan::{Class, Hit, Progress, Role, Secret, Source, scan, searcher};
 
 const BOUND: u64 = 64 << 10;
 
@@ -61,8 +62,10 @@ fn many_compressed_members_take_little_memory() {
         (scanning.join().unwrap(), peak)
     });
     let taken = peak.saturating_sub(before);
-    assert_eq!(outcome.hits.len(), 3, "{:?}", outcome.remarks);
-    assert!(outcome.hits.iter().all(|hit| hit.sighting.layers == ["zstd"; 3]));
+    // Noise may happen to look like another encoding, so that a file may show the key in one more guise.
+    let is_innermost = |hit: &&Hit| hit.sighting.layers == ["zstd"; 3] && hit.sighting.whole;
+    let files: BTreeSet<_> = outcome.hits.iter().filter(is_innermost).map(|hit| &hit.source).collect();
+    assert_eq!(files.len(), 3, "{:?} {:?}", outcome.hits, outcome.remarks);
     assert!(taken < BOUND, "{taken} KiB");
     eprintln!("{taken} KiB");
 }

@@ -108,6 +108,23 @@ impl Windows {
 /// Secret, form, encodings, and table and column.
 pub(super) type Guise = (u32, &'static str, Vec<&'static str>, Option<(String, String)>);
 
+/// The same guise without undoing escapes.
+fn without_escapes((tag, form, layers, value): &Guise) -> Option<Guise> {
+    let without: Vec<_> = layers.iter().copied().filter(|layer| *layer != "escapes").collect();
+    (without.len() < layers.len()).then(|| (*tag, *form, without, value.clone()))
+}
+
+/// The guises in which the same digits are found without being decoded.
+fn without_decoding((tag, form, layers, value): &Guise) -> Vec<Guise> {
+    let forms: &[_] = match layers.last() {
+        Some(&"base64") if *form == "raw" => &["base64", "base64url"],
+        Some(&"hex") if *form == "raw" => &["hex"],
+        _ => &[],
+    };
+    let around = |form: &&'static str| (*tag, *form, layers[..layers.len() - 1].to_vec(), value.clone());
+    forms.iter().map(around).collect()
+}
+
 /// What the streams of one source share.
 pub(super) struct Job {
     searcher: Arc<Searcher>,
@@ -168,15 +185,14 @@ impl Job {
         *self.value.borrow_mut() = value;
     }
 
-    /// What was found so far. What is near an escape is seen twice, with and without undoing it; once is enough.
+    /// What was found so far. What is near an escape is seen twice, with and without undoing it, and so is what stands among
+    /// base64 or hex digits that are worth decoding; once is enough.
     pub fn take(&self) -> Vec<Sighting> {
         let all = std::mem::take(&mut *self.sightings.borrow_mut());
-        let is_seen_without = |(tag, form, layers, value): &Guise| {
-            let mut without = layers.clone();
-            without.retain(|layer| *layer != "escapes");
-            without.len() < layers.len() && all.contains_key(&(*tag, *form, without, value.clone()))
-        };
-        let once = all.iter().filter(|(guise, _)| !is_seen_without(guise));
+        let once = all.iter().filter(|(guise, sighting)| {
+            let mut others = without_escapes(guise).into_iter().chain(without_decoding(guise));
+            !others.any(|other| all.get(&other).is_some_and(|other| other.whole || !sighting.whole))
+        });
         once.map(|(_, sighting)| sighting.clone()).collect()
     }
 

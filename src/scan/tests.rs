@@ -113,6 +113,22 @@ fn utf16_escapes_and_wrapped_lines() {
 }
 
 #[test]
+fn digits_that_are_worth_decoding_are_told_once() {
+    let key: [u8; 32] = random::bytes();
+    let look = looking_for(&key);
+    // With text around it, base64 and hex are decoded, too, and the key is in them as it is.
+    let inside = [&b"some text, "[..], &key, b", and some more of it"].concat();
+    for encoding in [text_hex as Encoding, text_base64] {
+        for around in [|bytes: &[u8]| bytes.to_vec(), gzip] {
+            let found = look.at(&around(&encoding(&inside)));
+            assert!(found.iter().any(|seen| seen.whole));
+            let is_decoded = |seen: &&Sighting| matches!(seen.layers.last(), Some(&"hex" | &"base64"));
+            assert_eq!(found.iter().find(is_decoded), None);
+        }
+    }
+}
+
+#[test]
 fn parts_over_many_blocks() {
     let key: [u8; 32] = random::bytes();
     let look = looking_for(&key);
