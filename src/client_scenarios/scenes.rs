@@ -72,9 +72,9 @@ impl From<std::io::Error> for Stop {
     }
 }
 
-type Outcome = Result<String, Stop>;
+type SceneOutcome = Result<String, Stop>;
 
-fn judged(outcome: Outcome) -> Judgement {
+fn judged(outcome: SceneOutcome) -> Judgement {
     match outcome {
         Ok(remark) => Judgement::Holds(remark),
         Err(Stop::Violation(finding)) => Judgement::Broken(vec![finding]),
@@ -148,7 +148,7 @@ scenes! {
     locators => spelled;
 }
 
-async fn ids(talker: &mut Talker<'_>) -> Outcome {
+async fn ids(talker: &mut Talker<'_>) -> SceneOutcome {
     House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
     let mut tried = 0;
     for id in ["team/alts", "a b+c", "50%2F50", "q??????x=1#~~~~~~y", "é-ключ"] {
@@ -184,7 +184,7 @@ fn names_itself(house: &House) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn keeps(talker: &mut Talker<'_>) -> Outcome {
+async fn keeps(talker: &mut Talker<'_>) -> SceneOutcome {
     put(talker, Site::of(PLAIN_ID)).await?;
     for payload in [Bend::BigTimes, Bend::ManyAccounts, Bend::OddAccounts, Bend::NoProvenance, Bend::SparseAccounts] {
         match put(talker, Site { payload, ..Site::of(PLAIN_ID) }).await {
@@ -202,14 +202,14 @@ async fn keeps(talker: &mut Talker<'_>) -> Outcome {
     Ok("8 payloads".into())
 }
 
-async fn reapplies(talker: &mut Talker<'_>) -> Outcome {
+async fn reapplies(talker: &mut Talker<'_>) -> SceneOutcome {
     put(talker, Site { bend: Bend::ConflictFirst, ..Site::of(PLAIN_ID) }).await?;
     put(talker, Site { bend: Bend::ConflictEdits, ..Site::of(PLAIN_ID) }).await?;
     put(talker, Site { bend: Bend::ConflictTwice, ..Site::of(PLAIN_ID) }).await?;
     put(talker, Site { bend: Bend::ConflictAlways, ..Site::of(PLAIN_ID) }).await
 }
 
-async fn spelled(talker: &mut Talker<'_>) -> Outcome {
+async fn spelled(talker: &mut Talker<'_>) -> SceneOutcome {
     let cases: [(&'static str, fn(&mut Value)); 4] = [
         ("a locator without schemeId, keyEpoch and issuerJwksUrl is enough", |locator| {
             ["schemeId", "keyEpoch", "issuerJwksUrl"].iter().for_each(|name| {
@@ -232,7 +232,7 @@ async fn spelled(talker: &mut Talker<'_>) -> Outcome {
     Ok("4 locators".into())
 }
 
-async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> Outcome {
+async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> SceneOutcome {
     let house = House::at(talker, site, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     let mut new = account("new");

@@ -14,7 +14,7 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
@@ -152,15 +152,15 @@ pub(super) const FAULTS: &[Fault] = &[
 struct AddNotStored;
 
 impl VaultRules for AddNotStored {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
-        Outcome { next: None, ..operations::add(self, visit, repo, request) }
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
+        Decision { next: None, ..operations::add(self, visit, repo, request) }
     }
 }
 
 struct AddAnswersOldManifest;
 
 impl VaultRules for AddAnswersOldManifest {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         operations::add(self, visit, repo, request).map(|_| repo.manifest.clone())
     }
 }
@@ -206,10 +206,10 @@ impl VaultRules for AddPending {
 struct AddTwiceDoubles;
 
 impl VaultRules for AddTwiceDoubles {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if is_in(repo, &request.member.ed25519_public_key) {
             let next = self.added(repo, &request.member);
-            return Outcome::write(next.manifest.clone(), next);
+            return Decision::write(next.manifest.clone(), next);
         }
         operations::add(self, visit, repo, request)
     }
@@ -218,9 +218,9 @@ impl VaultRules for AddTwiceDoubles {
 struct AddAgainRefused;
 
 impl VaultRules for AddAgainRefused {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if is_in(repo, &request.member.ed25519_public_key) {
-            return Outcome::refuse(Refusal { status: StatusCode::CONFLICT, ..Refusal::bad_request("is there") });
+            return Decision::refuse(Refusal { status: StatusCode::CONFLICT, ..Refusal::bad_request("is there") });
         }
         operations::add(self, visit, repo, request)
     }
@@ -229,12 +229,12 @@ impl VaultRules for AddAgainRefused {
 struct AddAgainResetsEpoch;
 
 impl VaultRules for AddAgainResetsEpoch {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if is_in(repo, &request.member.ed25519_public_key) {
             let mut next = repo.clone();
             next.manifest.members.retain(|entry| entry.ed25519_public_key != request.member.ed25519_public_key);
             next.manifest.members.push(MemberEntry { key_epoch: 0, ..request.member.clone() });
-            return Outcome::write(next.manifest.clone(), next);
+            return Decision::write(next.manifest.clone(), next);
         }
         operations::add(self, visit, repo, request)
     }
@@ -243,11 +243,11 @@ impl VaultRules for AddAgainResetsEpoch {
 struct AddAgainRewrappedDoubles;
 
 impl VaultRules for AddAgainRewrappedDoubles {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let there = repo.manifest.member(&request.member.ed25519_public_key);
         if there.is_some_and(|there| there.wrapped_data_key != request.member.wrapped_data_key) {
             let next = self.added(repo, &request.member);
-            return Outcome::write(next.manifest.clone(), next);
+            return Decision::write(next.manifest.clone(), next);
         }
         operations::add(self, visit, repo, request)
     }
@@ -256,14 +256,14 @@ impl VaultRules for AddAgainRewrappedDoubles {
 struct AddRekeys;
 
 impl VaultRules for AddRekeys {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let entry = &request.member;
         let there = repo.manifest.member(&entry.ed25519_public_key);
         if there.is_some_and(|there| there.x25519_public_key != entry.x25519_public_key) {
             let mut next = repo.clone();
             next.manifest.members.retain(|other| other.ed25519_public_key != entry.ed25519_public_key);
             next.manifest.members.push(entry.clone());
-            return Outcome::write(next.manifest.clone(), next);
+            return Decision::write(next.manifest.clone(), next);
         }
         operations::add(self, visit, repo, request)
     }
@@ -304,7 +304,7 @@ struct InvitedByNewcomers {
 }
 
 impl VaultRules for InvitedByNewcomers {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
         let by_first = repo.manifest.members.first().is_some_and(|entry| entry.ed25519_public_key == visit.caller);
         if outcome.next.is_some() && !by_first {

@@ -9,7 +9,7 @@ use super::tools::{NOBODY, entitled};
 use crate::server::operations;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 
@@ -27,7 +27,7 @@ impl IdentityRules for Unguarded {
 }
 
 impl VaultRules for Unguarded {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         if visit.caller == NOBODY {
             return operations::transition(self, &entitled(visit, state), state);
         }
@@ -50,7 +50,7 @@ impl IdentityRules for Credulous {
 }
 
 impl VaultRules for Credulous {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         if visit.caller == NOBODY {
             return operations::transition(self, &entitled(visit, state), state);
         }
@@ -92,8 +92,8 @@ fn anybody(rules: &dyn crate::server::rules::IdentityRules, authority: &Authorit
     caller.and_then(Result::ok).unwrap_or_else(|| NOBODY.to_owned())
 }
 
-fn unauthorized<T>() -> Outcome<T> {
-    Outcome::refuse(Refusal::unauthorized("no valid token"))
+fn unauthorized<T>() -> Decision<T> {
+    Decision::refuse(Refusal::unauthorized("no valid token"))
 }
 
 /// The faults of this area.
@@ -191,12 +191,12 @@ impl IdentityRules for Unauthenticated401ButDone {
 }
 
 impl VaultRules for Unauthenticated401ButDone {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         if visit.caller != NOBODY {
             return operations::transition(self, visit, state);
         }
         let done = operations::transition(self, &entitled(visit, state), state);
-        Outcome { next: done.next, ..unauthorized() }
+        Decision { next: done.next, ..unauthorized() }
     }
 }
 
@@ -209,7 +209,7 @@ impl IdentityRules for Unauthenticated404 {
 }
 
 impl VaultRules for Unauthenticated404 {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         match state {
             Some(_) if visit.caller == NOBODY => unauthorized(),
             None if visit.caller == NOBODY && visit.route == Route::CreateRepo => unauthorized(),
@@ -230,9 +230,9 @@ impl IdentityRules for Unauthenticated409 {
 }
 
 impl VaultRules for Unauthenticated409 {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         match state {
-            Some(_) if visit.caller == NOBODY => Outcome::refuse(Refusal::duplicate_repo()),
+            Some(_) if visit.caller == NOBODY => Decision::refuse(Refusal::duplicate_repo()),
             None if visit.caller == NOBODY => unauthorized(),
             _ => operations::transition(self, visit, state),
         }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
-use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Visit};
 use crate::server::rules::{VaultRules, conformant};
 use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
@@ -73,7 +73,7 @@ struct ConflictingRosterGetsIn {
 }
 
 impl VaultRules for ConflictingRosterGetsIn {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         if outcome.answer.as_ref().is_ok_and(|answer| answer.conflict) {
             self.table.write(repo, request.rotated_members.as_deref().unwrap_or_default());
@@ -92,7 +92,7 @@ struct RefusedRemovalLetsIn {
 }
 
 impl VaultRules for RefusedRemovalLetsIn {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let outcome = operations::remove(self, visit, repo, request);
         if outcome.answer.is_err() {
             self.table.write(repo, &request.rewrapped_members);
@@ -111,7 +111,7 @@ struct ConflictingEntriesAreFetched {
 }
 
 impl VaultRules for ConflictingEntriesAreFetched {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         let mut entries = lock(&self.entries);
         if outcome.next.is_some() {
@@ -123,7 +123,7 @@ impl VaultRules for ConflictingEntriesAreFetched {
         outcome
     }
 
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let mut outcome = conformant::fetch(repo, member_id);
         if let (Ok(served), Some(other)) = (&mut outcome.answer, lock(&self.entries).get(&place(repo, member_id))) {
             served.clone_from(other);
@@ -143,11 +143,11 @@ impl VaultRules for KnownMemberOpensAddition {
         known || is_in(repo, &visit.caller)
     }
 
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if is_in(repo, &visit.caller) {
             return operations::add(self, visit, repo, request);
         }
-        Outcome::read(repo.manifest.clone())
+        Decision::read(repo.manifest.clone())
     }
 }
 
@@ -162,10 +162,10 @@ impl VaultRules for SameEnvelopeOpensPush {
         same || is_in(repo, &visit.caller)
     }
 
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         if is_in(repo, &visit.caller) {
             return operations::push(self, visit, repo, request);
         }
-        Outcome::read(operations::push_answer(repo, false))
+        Decision::read(operations::push_answer(repo, false))
     }
 }

@@ -10,7 +10,7 @@ use super::tools::{Object, entries, is_in, lock, manifest};
 use super::verbatim::{Serving, Storing, each_entry, in_entries, url_alphabet};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
@@ -225,14 +225,14 @@ impl VaultRules for X25519KeptOnRotation {
 struct FetchOtherX25519;
 
 impl VaultRules for FetchOtherX25519 {
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let Some(entry) = repo.manifest.member(member_id) else {
-            return Outcome::refuse(crate::server::refusal::Refusal::not_found("no such member"));
+            return Decision::refuse(crate::server::refusal::Refusal::not_found("no such member"));
         };
         let other = repo.manifest.members.iter().find(|other| other.ed25519_public_key != member_id);
         let mut entry = entry.clone();
         entry.x25519_public_key.clone_from(&other.unwrap_or(&entry.clone()).x25519_public_key);
-        Outcome::read(entry)
+        Decision::read(entry)
     }
 }
 
@@ -255,10 +255,10 @@ struct BindingsAreUnique {
 }
 
 impl VaultRules for BindingsAreUnique {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let binding = request.member.key_binding_sig.clone();
         if binding.is_some_and(|binding| !lock(&self.known).insert(binding)) {
-            return Outcome::refuse(Refusal::internal("UNIQUE constraint failed"));
+            return Decision::refuse(Refusal::internal("UNIQUE constraint failed"));
         }
         operations::add(self, visit, repo, request)
     }

@@ -16,7 +16,7 @@ use super::tools::{is_in, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::MemberEntry;
@@ -143,7 +143,7 @@ fn fetching(misses: bool, emptied: &'static [Route]) -> Fetching {
 }
 
 impl VaultRules for Fetching {
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let mut cache = lock(&self.cache);
         let key = (repo.manifest.repo_id.clone(), member_id.to_owned());
         let found = cache.get(&key).cloned().unwrap_or_else(|| {
@@ -153,7 +153,7 @@ impl VaultRules for Fetching {
             }
             entry
         });
-        found.map_or_else(|| Outcome::refuse(Refusal::not_found("no such member")), Outcome::read)
+        found.map_or_else(|| Decision::refuse(Refusal::not_found("no such member")), Decision::read)
     }
 
     fn stored(&self, route: Route, _: Option<&Repo>, next: Repo) -> Repo {
@@ -345,11 +345,11 @@ struct UnknownRepositoryCached {
 }
 
 impl VaultRules for UnknownRepositoryCached {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         let mut unknown = lock(&self.unknown);
         if visit.route != Route::CreateRepo && (state.is_none() || unknown.contains(&visit.repo_id)) {
             unknown.insert(visit.repo_id.clone());
-            return Outcome::refuse(Refusal::not_found("no such repository"));
+            return Decision::refuse(Refusal::not_found("no such repository"));
         }
         drop(unknown);
         operations::transition(self, visit, state)

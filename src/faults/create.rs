@@ -9,7 +9,7 @@ use super::table::*;
 use super::tools::{is_in, is_refused, lock, refuse_and};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::rules::VaultRules;
 use crate::wire::{CreateRepoRequest, MemberEntry, VaultManifest};
 
@@ -18,8 +18,8 @@ fn ids(members: &[MemberEntry]) -> impl Iterator<Item = &str> {
 }
 
 /// Creates over whatever is there.
-fn overwrite(request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-    Outcome::write(request.manifest.clone(), operations::fresh(request))
+fn overwrite(request: &CreateRepoRequest) -> Decision<VaultManifest> {
+    Decision::write(request.manifest.clone(), operations::fresh(request))
 }
 
 fn is_alone(members: &[MemberEntry], caller: &str) -> bool {
@@ -202,7 +202,7 @@ impl VaultRules for CreateAnyRoster {
 struct CreateTakesFirstOnly;
 
 impl VaultRules for CreateTakesFirstOnly {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let mut request = request.clone();
         request.manifest.members.retain(|entry| entry.ed25519_public_key == visit.caller);
         operations::create(self, visit, existing, &request)
@@ -212,13 +212,13 @@ impl VaultRules for CreateTakesFirstOnly {
 struct CreateStoredThenRefused;
 
 impl VaultRules for CreateStoredThenRefused {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, existing, request);
         match outcome.answer {
             Err(refusal) if refusal.status == StatusCode::FORBIDDEN && existing.is_none() => {
                 refuse_and(refusal, operations::fresh(request))
             }
-            answer => Outcome { answer, next: outcome.next },
+            answer => Decision { answer, next: outcome.next },
         }
     }
 }
@@ -229,10 +229,10 @@ struct CreateRefusedTakesId {
 }
 
 impl VaultRules for CreateRefusedTakesId {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let id = &request.manifest.repo_id;
         if lock(&self.burnt).contains(id) {
-            return Outcome::refuse(Refusal::duplicate_repo());
+            return Decision::refuse(Refusal::duplicate_repo());
         }
         let outcome = operations::create(self, visit, existing, request);
         if is_refused(&outcome, StatusCode::FORBIDDEN) && existing.is_none() {
@@ -245,7 +245,7 @@ impl VaultRules for CreateRefusedTakesId {
 struct DuplicateOverwrites;
 
 impl VaultRules for DuplicateOverwrites {
-    fn create(&self, visit: &Visit, _: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, _: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         operations::create(self, visit, None, request)
     }
 }
@@ -253,7 +253,7 @@ impl VaultRules for DuplicateOverwrites {
 struct DuplicateByOwnerOverwrites;
 
 impl VaultRules for DuplicateByOwnerOverwrites {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let existing = existing.filter(|repo| !is_in(repo, &visit.caller));
         operations::create(self, visit, existing, request)
     }
@@ -262,7 +262,7 @@ impl VaultRules for DuplicateByOwnerOverwrites {
 struct DuplicateByStrangerOverwrites;
 
 impl VaultRules for DuplicateByStrangerOverwrites {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let existing = existing.filter(|repo| is_in(repo, &visit.caller));
         operations::create(self, visit, existing, request)
     }
@@ -271,9 +271,9 @@ impl VaultRules for DuplicateByStrangerOverwrites {
 struct DuplicateIsOk;
 
 impl VaultRules for DuplicateIsOk {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         match existing.filter(|repo| is_in(repo, &visit.caller)) {
-            Some(repo) => Outcome::read(repo.manifest.clone()),
+            Some(repo) => Decision::read(repo.manifest.clone()),
             None => operations::create(self, visit, existing, request),
         }
     }
@@ -282,29 +282,29 @@ impl VaultRules for DuplicateIsOk {
 struct DuplicateOkButIgnored;
 
 impl VaultRules for DuplicateOkButIgnored {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, None, request);
-        Outcome { next: outcome.next.filter(|_| existing.is_none()), ..outcome }
+        Decision { next: outcome.next.filter(|_| existing.is_none()), ..outcome }
     }
 }
 
 struct Duplicate409ButOverwrites;
 
 impl VaultRules for Duplicate409ButOverwrites {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, existing, request);
         let next = if is_refused(&outcome, StatusCode::CONFLICT) { overwrite(request).next } else { outcome.next };
-        Outcome { answer: outcome.answer, next }
+        Decision { answer: outcome.answer, next }
     }
 }
 
 struct Duplicate409ButEnvelope;
 
 impl VaultRules for Duplicate409ButEnvelope {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, existing, request);
         match (existing, outcome) {
-            (Some(repo), Outcome { answer: Err(refusal), .. }) if refusal.status == StatusCode::CONFLICT => {
+            (Some(repo), Decision { answer: Err(refusal), .. }) if refusal.status == StatusCode::CONFLICT => {
                 refuse_and(refusal, Repo { envelope: request.initial_envelope.clone(), ..repo.clone() })
             }
             (_, outcome) => outcome,
@@ -315,10 +315,10 @@ impl VaultRules for Duplicate409ButEnvelope {
 struct Duplicate409ButJoins;
 
 impl VaultRules for Duplicate409ButJoins {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, existing, request);
         match (existing, outcome) {
-            (Some(repo), Outcome { answer: Err(refusal), .. })
+            (Some(repo), Decision { answer: Err(refusal), .. })
                 if refusal.status == StatusCode::CONFLICT && !is_in(repo, &visit.caller) =>
             {
                 let mut next = repo.clone();
@@ -333,10 +333,10 @@ impl VaultRules for Duplicate409ButJoins {
 struct Duplicate500;
 
 impl VaultRules for Duplicate500 {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, existing, request);
         if is_refused(&outcome, StatusCode::CONFLICT) {
-            return Outcome::refuse(Refusal::internal("UNIQUE constraint failed: repos.id"));
+            return Decision::refuse(Refusal::internal("UNIQUE constraint failed: repos.id"));
         }
         outcome
     }
@@ -345,10 +345,10 @@ impl VaultRules for Duplicate500 {
 struct DuplicateIs400;
 
 impl VaultRules for DuplicateIs400 {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         let outcome = operations::create(self, visit, existing, request);
         if is_refused(&outcome, StatusCode::CONFLICT) {
-            return Outcome::refuse(Refusal::bad_request("the repository exists"));
+            return Decision::refuse(Refusal::bad_request("the repository exists"));
         }
         outcome
     }

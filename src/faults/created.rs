@@ -11,7 +11,7 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Tx;
@@ -85,8 +85,8 @@ pub(super) const FAULTS: &[Fault] = &[
 struct CreateNotStored;
 
 impl VaultRules for CreateNotStored {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
-        Outcome { next: None, ..operations::create(self, visit, existing, request) }
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
+        Decision { next: None, ..operations::create(self, visit, existing, request) }
     }
 }
 
@@ -224,10 +224,10 @@ impl VaultRules for CreateEpochsDisagree {
 struct RetriedCreateIsOk;
 
 impl VaultRules for RetriedCreateIsOk {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         match (&visit.call, state) {
             (Call::Create(request), Some(repo)) if repo.manifest == request.manifest => {
-                Outcome::read(Answer::Manifest(repo.manifest.clone()))
+                Decision::read(Answer::Manifest(repo.manifest.clone()))
             }
             _ => operations::transition(self, visit, state),
         }

@@ -14,7 +14,7 @@ use super::tools::{edit, is_in, lock, with_status};
 use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::MemberEntry;
@@ -23,10 +23,10 @@ use crate::wire::MemberEntry;
 struct Find(fn(&Visit, &Repo, &str) -> Option<MemberEntry>);
 
 impl VaultRules for Find {
-    fn fetch(&self, visit: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, visit: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         match (self.0)(visit, repo, member_id) {
-            Some(entry) => Outcome::read(entry),
-            None => Outcome::refuse(Refusal::not_found("no such member")),
+            Some(entry) => Decision::read(entry),
+            None => Decision::refuse(Refusal::not_found("no such member")),
         }
     }
 }
@@ -65,10 +65,12 @@ type Same = fn(&str, &str) -> bool;
 struct Fetches(Same);
 
 impl VaultRules for Fetches {
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let found = repo.manifest.members.iter().find(|entry| (self.0)(&entry.ed25519_public_key, member_id));
-        found
-            .map_or_else(|| Outcome::refuse(Refusal::not_found("no such member")), |entry| Outcome::read(entry.clone()))
+        found.map_or_else(
+            || Decision::refuse(Refusal::not_found("no such member")),
+            |entry| Decision::read(entry.clone()),
+        )
     }
 }
 
@@ -240,10 +242,10 @@ impl VaultRules for FetchFromAnyRepo {
         next
     }
 
-    fn fetch(&self, _: &Visit, _: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, _: &Repo, member_id: &str) -> Decision<MemberEntry> {
         match lock(&self.first).get(member_id) {
-            Some(entry) => Outcome::read(entry.clone()),
-            None => Outcome::refuse(Refusal::not_found("no such member")),
+            Some(entry) => Decision::read(entry.clone()),
+            None => Decision::refuse(Refusal::not_found("no such member")),
         }
     }
 }
@@ -262,10 +264,10 @@ impl VaultRules for FetchRemoved {
         next
     }
 
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         match lock(&self.ever).get(&(repo.manifest.repo_id.clone(), member_id.to_owned())) {
-            Some(entry) => Outcome::read(entry.clone()),
-            None => Outcome::refuse(Refusal::not_found("no such member")),
+            Some(entry) => Decision::read(entry.clone()),
+            None => Decision::refuse(Refusal::not_found("no such member")),
         }
     }
 }
@@ -276,11 +278,11 @@ struct FetchCached {
 }
 
 impl VaultRules for FetchCached {
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let Some(entry) = repo.manifest.member(member_id) else {
-            return Outcome::refuse(Refusal::not_found("no such member"));
+            return Decision::refuse(Refusal::not_found("no such member"));
         };
         let key = (repo.manifest.repo_id.clone(), member_id.to_owned());
-        Outcome::read(lock(&self.cache).entry(key).or_insert_with(|| entry.clone()).clone())
+        Decision::read(lock(&self.cache).entry(key).or_insert_with(|| entry.clone()).clone())
     }
 }

@@ -9,7 +9,7 @@ use super::tools::{is_in, refuse_and};
 use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{Later, VaultRules};
 use crate::server::{operations, validate};
@@ -118,7 +118,7 @@ impl VaultRules for KeepsWhatComes {
         true
     }
 
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         if is_stand_in(&request.rotated_envelope) && is_in(repo, &request.removed_member_id) {
             return refuse_and(Refusal::internal("envelope is undefined"), half_removed(repo, request));
         }
@@ -196,13 +196,13 @@ impl VaultRules for GrpcAbsentBindingIsEmpty {
         manifest
     }
 
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let Some(entry) = repo.manifest.member(member_id) else {
-            return Outcome::refuse(Refusal::not_found("no such member"));
+            return Decision::refuse(Refusal::not_found("no such member"));
         };
         let mut entry = entry.clone();
         entry.key_binding_sig.get_or_insert_default();
-        Outcome::read(entry)
+        Decision::read(entry)
     }
 }
 
@@ -241,7 +241,7 @@ impl Edge for GrpcRemovalThrowsHalfWay {
 }
 
 impl VaultRules for GrpcRemovalThrowsHalfWay {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         match operations::remove(self, visit, repo, request) {
             outcome if outcome.answer.is_ok() && is_stand_in(&request.rotated_envelope) => {
                 refuse_and(Refusal::internal("rotatedEnvelope is undefined"), half_removed(repo, request))
@@ -260,7 +260,7 @@ impl Edge for GrpcAbsentEnvelopeIsEmpty {
 }
 
 impl VaultRules for GrpcAbsentEnvelopeIsEmpty {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         if !is_stand_in(&request.envelope) || request.expected_payload_version != repo.manifest.payload_version {
             return operations::push(self, visit, repo, request);
         }
@@ -268,6 +268,6 @@ impl VaultRules for GrpcAbsentEnvelopeIsEmpty {
         (next.manifest.payload_version, next.manifest.key_epoch) = (0, 0);
         (next.envelope.payload_version, next.envelope.key_epoch) = (0, 0);
         (next.envelope.iv, next.envelope.ciphertext) = Default::default();
-        Outcome::write(operations::push_answer(&next, true), next)
+        Decision::write(operations::push_answer(&next, true), next)
     }
 }

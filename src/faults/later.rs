@@ -9,7 +9,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -69,7 +69,7 @@ struct Evicting {
 }
 
 impl VaultRules for Evicting {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         let mut order = lock(&self.order);
         let known = order.iter().position(|id| *id == visit.repo_id);
         let there = order.iter().rev().take(self.room).any(|id| *id == visit.repo_id);
@@ -82,7 +82,7 @@ impl VaultRules for Evicting {
         }
         drop(order);
         if visit.route != Route::CreateRepo && state.is_some() && !there {
-            return Outcome::refuse(Refusal::not_found("no such repository"));
+            return Decision::refuse(Refusal::not_found("no such repository"));
         }
         operations::transition(self, visit, state)
     }

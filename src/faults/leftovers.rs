@@ -9,7 +9,7 @@ use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::wire::{
@@ -90,7 +90,7 @@ struct RefusedRosterComesLater {
 }
 
 impl VaultRules for RefusedRosterComesLater {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut outcome = operations::push(self, visit, repo, request);
         let id = &repo.manifest.repo_id;
         match (&mut outcome.next, &request.rotated_members) {
@@ -112,7 +112,7 @@ struct ConflictingEnvelopeComesLater {
 }
 
 impl VaultRules for ConflictingEnvelopeComesLater {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         let mut dirty = lock(&self.dirty);
         match outcome.next {
@@ -138,13 +138,13 @@ struct ConflictsUseUpAPool {
 }
 
 impl VaultRules for ConflictsUseUpAPool {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         let mut kept = lock(&self.kept);
         let kept = kept.entry(repo.manifest.repo_id.clone()).or_default();
         *kept += usize::from(outcome.answer.as_ref().is_ok_and(|answer| answer.conflict));
         let right = outcome.answer.as_ref().is_ok_and(|answer| answer.accepted);
-        if *kept > 20 && right { Outcome::refuse(Refusal::internal("no connection within 5 s")) } else { outcome }
+        if *kept > 20 && right { Decision::refuse(Refusal::internal("no connection within 5 s")) } else { outcome }
     }
 }
 
@@ -154,10 +154,10 @@ struct AdditionsAnsweredFromMemory {
 }
 
 impl VaultRules for AdditionsAnsweredFromMemory {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let key = format!("{}/{}", request.repo_id, request.member.wrapped_data_key.ciphertext);
         if !lock(&self.done).insert(key) && !is_in(repo, &request.member.ed25519_public_key) {
-            return Outcome::read(repo.manifest.clone());
+            return Decision::read(repo.manifest.clone());
         }
         operations::add(self, visit, repo, request)
     }
@@ -170,7 +170,7 @@ impl VaultRules for AdditionsAnsweredFromMemory {
 struct RotationFromZeroPasses;
 
 impl VaultRules for RotationFromZeroPasses {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut request = request.clone();
         if request.rotated_members.is_some() && request.expected_payload_version == 0 {
             request.expected_payload_version = repo.manifest.payload_version;
@@ -182,10 +182,10 @@ impl VaultRules for RotationFromZeroPasses {
 struct RemovalVersionAsDouble;
 
 impl VaultRules for RemovalVersionAsDouble {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let [new, current] = [request.rotated_envelope.payload_version, repo.manifest.payload_version];
         if new > current && new as f64 <= current as f64 {
-            return Outcome::refuse(Refusal::bad_request("the envelope's payloadVersion isn't above the current one"));
+            return Decision::refuse(Refusal::bad_request("the envelope's payloadVersion isn't above the current one"));
         }
         operations::remove(self, visit, repo, request)
     }
@@ -219,15 +219,15 @@ impl VaultRules for FetchByJoinedKey {
         next
     }
 
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         if let Some(entry) = repo.manifest.member(member_id) {
-            return Outcome::read(entry.clone());
+            return Decision::read(entry.clone());
         }
         let own = repo.manifest.member(member_id.rsplit('/').next().unwrap_or_default()).is_some();
         let found = lock(&self.entries).get(&format!("{}/{member_id}", repo.manifest.repo_id)).cloned();
         match found.filter(|_| !own && member_id.contains('/') && member_id.starts_with("y/")) {
-            Some(entry) => Outcome::read(entry),
-            None => Outcome::refuse(Refusal::not_found("no such member")),
+            Some(entry) => Decision::read(entry),
+            None => Decision::refuse(Refusal::not_found("no such member")),
         }
     }
 }
@@ -238,14 +238,14 @@ struct FetchByRememberedPlace {
 }
 
 impl VaultRules for FetchByRememberedPlace {
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let members = &repo.manifest.members;
         let Some(now) = members.iter().position(|entry| entry.ed25519_public_key == member_id) else {
-            return Outcome::refuse(Refusal::not_found("no such member"));
+            return Decision::refuse(Refusal::not_found("no such member"));
         };
         let key = (repo.manifest.repo_id.clone(), member_id.to_owned());
         let place = *lock(&self.places).entry(key).or_insert(now);
-        Outcome::read(members[place.min(members.len() - 1)].clone())
+        Decision::read(members[place.min(members.len() - 1)].clone())
     }
 }
 

@@ -14,7 +14,7 @@ use super::tools::lock;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{CreateRepoRequest, VaultManifest};
@@ -226,12 +226,12 @@ pub(super) const FAULTS: &[Fault] = &[
 struct DuplicateTellsManifest;
 
 impl VaultRules for DuplicateTellsManifest {
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         match existing {
             Some(repo) => {
                 let mut refusal = Refusal::duplicate_repo();
                 refusal.detail = json!(repo.manifest).to_string().into();
-                Outcome::refuse(refusal)
+                Decision::refuse(refusal)
             }
             None => operations::create(self, visit, existing, request),
         }

@@ -12,7 +12,7 @@ use super::table::*;
 use super::tools::{edit, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse};
@@ -24,7 +24,7 @@ pub fn changed(
     repo: &Repo,
     request: &PullRequest,
     change: impl FnOnce(&mut PullResponse),
-) -> Outcome<PullResponse> {
+) -> Decision<PullResponse> {
     let mut outcome = operations::pull(rules, visit, repo, request);
     if let Ok(answer) = &mut outcome.answer {
         change(answer);
@@ -123,9 +123,9 @@ impl VaultRules for HistoryOf50 {
         next
     }
 
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         if lock(&self.pushes).get(&repo.manifest.repo_id).is_some_and(|count| *count > 50) {
-            return Outcome::refuse(crate::server::refusal::Refusal::internal("NoneType has no attribute ciphertext"));
+            return Decision::refuse(crate::server::refusal::Refusal::internal("NoneType has no attribute ciphertext"));
         }
         operations::pull(self, visit, repo, request)
     }
@@ -148,7 +148,7 @@ impl VaultRules for LatestVersionAsText {
         next
     }
 
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| {
             let all = lock(&self.pushed).get(&repo.manifest.repo_id).cloned().unwrap_or_default();
             let latest = all.into_iter().max_by_key(|envelope| envelope.payload_version.to_string());
@@ -178,7 +178,7 @@ impl VaultRules for PullMinusTwoIsUnchanged {
 struct PullUnchangedInverted;
 
 impl VaultRules for PullUnchangedInverted {
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| answer.unchanged = !answer.unchanged)
     }
 }
@@ -198,7 +198,7 @@ impl Edge for PullUnchangedWithoutManifest {
 struct PullUnchangedWithoutRoster;
 
 impl VaultRules for PullUnchangedWithoutRoster {
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| {
             if answer.unchanged {
                 answer.manifest.members.clear();
@@ -224,7 +224,7 @@ impl Edge for PullUnchangedIs304 {
 struct PullUnchangedSendsEnvelope;
 
 impl VaultRules for PullUnchangedSendsEnvelope {
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| answer.envelope = Some(repo.envelope.clone()))
     }
 }
@@ -256,7 +256,7 @@ impl VaultRules for PullUnchangedOneBehind {
 struct PullUnchangedByEpoch;
 
 impl VaultRules for PullUnchangedByEpoch {
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| {
             answer.unchanged = request.known_payload_version == repo.manifest.key_epoch;
             answer.envelope = (!answer.unchanged).then(|| repo.envelope.clone());
@@ -267,7 +267,7 @@ impl VaultRules for PullUnchangedByEpoch {
 struct PullNewerWithoutEnvelope;
 
 impl VaultRules for PullNewerWithoutEnvelope {
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| {
             answer.envelope.take_if(|_| request.known_payload_version > repo.manifest.payload_version);
         })

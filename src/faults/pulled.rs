@@ -7,7 +7,7 @@ use super::pull::changed;
 use super::table::*;
 use super::tools::lock;
 use crate::server::operations;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest, WrappedKey};
@@ -82,7 +82,7 @@ pub(super) const FAULTS: &[Fault] = &[
 struct PullNeverEnvelope;
 
 impl VaultRules for PullNeverEnvelope {
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| answer.envelope = None)
     }
 }
@@ -98,7 +98,7 @@ impl VaultRules for PullFirstEnvelope {
         next
     }
 
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         let first = lock(&self.first).get(&repo.manifest.repo_id).cloned();
         changed(self, visit, repo, request, |answer| {
             answer.envelope = answer.envelope.take().map(|envelope| first.unwrap_or(envelope));
@@ -119,7 +119,7 @@ impl VaultRules for PullPreviousEnvelope {
         next
     }
 
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         let previous = lock(&self.previous).get(&repo.manifest.repo_id).cloned();
         changed(self, visit, repo, request, |answer| {
             answer.envelope = answer.envelope.take().map(|envelope| previous.unwrap_or(envelope));
@@ -168,11 +168,11 @@ struct PullCachedByVersion {
 }
 
 impl VaultRules for PullCachedByVersion {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         let outcome = operations::transition(self, visit, state);
         let (Call::Pull(request), Ok(answer)) = (&visit.call, &outcome.answer) else { return outcome };
         let key = (visit.repo_id.clone(), visit.caller.clone(), request.known_payload_version);
-        Outcome::read(lock(&self.cache).entry(key).or_insert_with(|| answer.clone()).clone())
+        Decision::read(lock(&self.cache).entry(key).or_insert_with(|| answer.clone()).clone())
     }
 }
 
@@ -266,7 +266,7 @@ impl VaultRules for WrappedKeysByMemberAlone {
         next
     }
 
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         changed(self, visit, repo, request, |answer| {
             for entry in &mut answer.manifest.members {
                 if let Some(last) = lock(&self.last).get(&entry.ed25519_public_key) {
@@ -288,7 +288,7 @@ impl VaultRules for PullEnvelopeOfOtherRepo {
         next
     }
 
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         let last = lock(&self.last).clone();
         changed(self, visit, repo, request, |answer| {
             answer.envelope = answer.envelope.take().map(|envelope| last.unwrap_or(envelope));

@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{PushRequest, PushResponse};
@@ -16,7 +16,7 @@ use crate::wire::{PushRequest, PushResponse};
 struct Pushed(fn(&Repo, &PushRequest, &mut Repo));
 
 impl VaultRules for Pushed {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut outcome = operations::push(self, visit, repo, request);
         if let Some(next) = &mut outcome.next {
             (self.0)(repo, request, next);
@@ -177,15 +177,15 @@ pub(super) const FAULTS: &[Fault] = &[
 struct PushNotStored;
 
 impl VaultRules for PushNotStored {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
-        Outcome { next: None, ..operations::push(self, visit, repo, request) }
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
+        Decision { next: None, ..operations::push(self, visit, repo, request) }
     }
 }
 
 struct AcceptedOldVersion;
 
 impl VaultRules for AcceptedOldVersion {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         operations::push(self, visit, repo, request)
             .map(|answer| PushResponse { payload_version: repo.manifest.payload_version, ..answer })
     }
@@ -194,7 +194,7 @@ impl VaultRules for AcceptedOldVersion {
 struct AcceptedOldEpoch;
 
 impl VaultRules for AcceptedOldEpoch {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         operations::push(self, visit, repo, request)
             .map(|answer| PushResponse { key_epoch: repo.manifest.key_epoch, ..answer })
     }
@@ -219,7 +219,7 @@ impl VaultRules for PushAnyVersion {
 struct PushRotationAnyVersion;
 
 impl VaultRules for PushRotationAnyVersion {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         if request.rotated_members.is_some()
             && outcome.answer.is_err()
@@ -227,7 +227,7 @@ impl VaultRules for PushRotationAnyVersion {
             && request.envelope.payload_version <= repo.manifest.payload_version
         {
             let next = operations::pushed(repo, request);
-            return Outcome::write(operations::push_answer(&next, true), next);
+            return Decision::write(operations::push_answer(&next, true), next);
         }
         outcome
     }
@@ -247,7 +247,7 @@ struct Every32ndPush {
 }
 
 impl VaultRules for Every32ndPush {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut outcome = operations::push(self, visit, repo, request);
         if let Some(next) = &mut outcome.next {
             let mut counts = lock(&self.counts);
@@ -268,7 +268,7 @@ struct EnvelopesByBeginning {
 }
 
 impl VaultRules for EnvelopesByBeginning {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut outcome = operations::push(self, visit, repo, request);
         let beginning = request.envelope.ciphertext.get(..4096);
         if let (Some(next), Some(beginning)) = (&mut outcome.next, beginning) {

@@ -10,7 +10,7 @@ use super::tools::{edit, edit_body, with_status};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -38,10 +38,10 @@ impl VaultRules for Conflict {
 struct LeakyConflict(fn(&Repo, &PushRequest) -> Repo);
 
 impl VaultRules for LeakyConflict {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         if outcome.answer.as_ref().is_ok_and(|answer| answer.conflict) {
-            return Outcome { next: Some((self.0)(repo, request)), ..outcome };
+            return Decision { next: Some((self.0)(repo, request)), ..outcome };
         }
         outcome
     }
@@ -205,14 +205,14 @@ pub(super) const FAULTS: &[Fault] = &[
 struct LargePushTwice;
 
 impl VaultRules for LargePushTwice {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let first = operations::push(self, visit, repo, request);
         match first.next {
             Some(next) if request.envelope.ciphertext.len() > 8192 => {
                 let answer = operations::push(self, visit, &next, request).answer;
-                Outcome { answer, next: Some(next) }
+                Decision { answer, next: Some(next) }
             }
-            next => Outcome { next, ..first },
+            next => Decision { next, ..first },
         }
     }
 }
@@ -228,7 +228,7 @@ impl VaultRules for ConflictAsLastPulled {
         visit: &Visit,
         repo: &Repo,
         request: &crate::wire::PullRequest,
-    ) -> Outcome<crate::wire::PullResponse> {
+    ) -> Decision<crate::wire::PullResponse> {
         let counters = (repo.manifest.payload_version, repo.manifest.key_epoch);
         super::tools::lock(&self.seen).insert(repo.manifest.repo_id.clone(), counters);
         operations::pull(self, visit, repo, request)
@@ -245,7 +245,7 @@ impl VaultRules for ConflictAsLastPulled {
 struct PushGateOnEnvelope;
 
 impl VaultRules for PushGateOnEnvelope {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut request = request.clone();
         request.expected_payload_version = request.envelope.payload_version.saturating_sub(1);
         operations::push(self, visit, repo, &request)
@@ -255,7 +255,7 @@ impl VaultRules for PushGateOnEnvelope {
 struct PushGateOffOnRotation;
 
 impl VaultRules for PushGateOffOnRotation {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut request = request.clone();
         if request.rotated_members.is_some() {
             request.expected_payload_version = repo.manifest.payload_version;
@@ -285,9 +285,9 @@ impl VaultRules for PushGateOptional {
 struct PushRetryAccepted;
 
 impl VaultRules for PushRetryAccepted {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         if repo.envelope == request.envelope {
-            return Outcome::read(operations::push_answer(repo, true));
+            return Decision::read(operations::push_answer(repo, true));
         }
         operations::push(self, visit, repo, request)
     }
@@ -373,9 +373,9 @@ impl Edge for ConflictWithoutCounters {
 struct FutureExpectationIs400;
 
 impl VaultRules for FutureExpectationIs400 {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         if request.expected_payload_version > repo.manifest.payload_version {
-            return Outcome::refuse(Refusal::bad_request("expectedPayloadVersion lies in the future"));
+            return Decision::refuse(Refusal::bad_request("expectedPayloadVersion lies in the future"));
         }
         operations::push(self, visit, repo, request)
     }

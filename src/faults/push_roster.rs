@@ -9,7 +9,7 @@ use super::tools::{edit_body, entry_mut, is_in};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -371,7 +371,7 @@ impl VaultRules for RotationKeepsAuthor {
         true
     }
 
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let mut request = request.clone();
         let key_epoch = request.envelope.key_epoch;
         let own = repo.manifest.member(&visit.caller).map(|own| MemberEntry { key_epoch, ..own.clone() });

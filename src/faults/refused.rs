@@ -16,7 +16,7 @@ use crate::server::credentials;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -26,7 +26,7 @@ use crate::wire::{EncryptedEnvelope, MemberAddRequest, PushRequest, PushResponse
 struct Push(fn(&PushRequest, &mut Repo));
 
 impl VaultRules for Push {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let outcome = operations::push(self, visit, repo, request);
         leave(outcome, repo, |next| (self.0)(request, next))
     }
@@ -127,14 +127,14 @@ fn right_type(name: &str, value: Option<&Value>) -> bool {
 }
 
 /// A state with something left in it, if the outcome is a 400.
-pub fn leave<T>(outcome: Outcome<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) -> Outcome<T> {
+pub fn leave<T>(outcome: Decision<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) -> Decision<T> {
     match outcome.answer {
         Err(refusal) if refusal.status == StatusCode::BAD_REQUEST => {
             let mut next = repo.clone();
             change(&mut next);
             refuse_and(refusal, next)
         }
-        answer => Outcome { answer, next: outcome.next },
+        answer => Decision { answer, next: outcome.next },
     }
 }
 
@@ -248,7 +248,7 @@ pub(super) const FAULTS: &[Fault] = &[
 struct RefusedAddIsStored;
 
 impl VaultRules for RefusedAddIsStored {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
         leave(outcome, repo, |next| next.manifest.members.push(request.member.clone()))
     }

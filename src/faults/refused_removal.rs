@@ -11,7 +11,7 @@ use super::tools::is_refused;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -21,7 +21,7 @@ use crate::wire::{MemberEntry, MemberRemoveRequest, VaultManifest};
 struct Removal(fn(&MemberRemoveRequest, &mut Repo));
 
 impl VaultRules for Removal {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let outcome = operations::remove(self, visit, repo, request);
         leave(outcome, repo, |next| (self.0)(request, next))
     }
@@ -166,10 +166,10 @@ pub(super) const FAULTS: &[Fault] = &[
 struct UnknownRemovalStillRotates;
 
 impl VaultRules for UnknownRemovalStillRotates {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let outcome = operations::remove(self, visit, repo, request);
         if is_refused(&outcome, StatusCode::NOT_FOUND) {
-            return Outcome { next: Some(operations::removed(repo, request, Vec::new())), ..outcome };
+            return Decision { next: Some(operations::removed(repo, request, Vec::new())), ..outcome };
         }
         outcome
     }

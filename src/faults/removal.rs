@@ -3,7 +3,7 @@
 use super::table::*;
 use super::tools::entry_mut;
 use crate::server::operations;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberEntry, MemberRemoveRequest, VaultManifest};
 
@@ -54,7 +54,7 @@ fn refreshed(old: &[MemberEntry], new: &[MemberEntry]) -> Vec<MemberEntry> {
 struct KeepsCaller;
 
 impl VaultRules for KeepsCaller {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut request = request.clone();
         let is_there = request.rewrapped_members.iter().any(|entry| entry.ed25519_public_key == visit.caller);
         let own =
@@ -227,7 +227,7 @@ impl VaultRules for RemovalInAnyCase {
 struct RemovalFindsInAnyCase;
 
 impl VaultRules for RemovalFindsInAnyCase {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut request = request.clone();
         let mut members = repo.manifest.members.iter().map(|entry| &entry.ed25519_public_key);
         if let Some(id) = members.find(|id| id.eq_ignore_ascii_case(&request.removed_member_id)) {
@@ -251,15 +251,15 @@ impl VaultRules for RotationUniqueInAnyCase {
 struct RemoveNotStored;
 
 impl VaultRules for RemoveNotStored {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
-        Outcome { next: None, ..operations::remove(self, visit, repo, request) }
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
+        Decision { next: None, ..operations::remove(self, visit, repo, request) }
     }
 }
 
 struct RemoveAnswersOldManifest;
 
 impl VaultRules for RemoveAnswersOldManifest {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         operations::remove(self, visit, repo, request).map(|_| repo.manifest.clone())
     }
 }

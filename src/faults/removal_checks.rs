@@ -12,7 +12,7 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -134,7 +134,7 @@ impl VaultRules for RemoveEpochJustDifferent {
 struct RemoveSameVersion;
 
 impl VaultRules for RemoveSameVersion {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut before = repo.clone();
         if request.rotated_envelope.payload_version == repo.manifest.payload_version {
             before.manifest.payload_version = repo.manifest.payload_version.saturating_sub(1);
@@ -146,7 +146,7 @@ impl VaultRules for RemoveSameVersion {
 struct RemoveAnyVersion;
 
 impl VaultRules for RemoveAnyVersion {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut before = repo.clone();
         before.manifest.payload_version = i64::MIN;
         operations::remove(self, visit, &before, request)
@@ -156,7 +156,7 @@ impl VaultRules for RemoveAnyVersion {
 struct RemoveVersionIgnored;
 
 impl VaultRules for RemoveVersionIgnored {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut before = repo.clone();
         before.manifest.payload_version = i64::MIN;
         let mut outcome = operations::remove(self, visit, &before, request);
@@ -177,7 +177,7 @@ impl VaultRules for RemoveEpochsDisagree {
 struct RemoveEpochFromEnvelope;
 
 impl VaultRules for RemoveEpochFromEnvelope {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut request = request.clone();
         request.new_key_epoch = request.rotated_envelope.key_epoch;
         operations::remove(self, visit, repo, &request)
@@ -208,11 +208,11 @@ impl VaultRules for RemoveForeignEnvelope {
 struct RemoveOtherRosterRefused;
 
 impl VaultRules for RemoveOtherRosterRefused {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let expected = repo.manifest.members.len().saturating_sub(1);
         let known = |entry: &MemberEntry| is_in(repo, &entry.ed25519_public_key);
         if request.rewrapped_members.len() != expected || !request.rewrapped_members.iter().all(known) {
-            return Outcome::refuse(Refusal::bad_request(
+            return Decision::refuse(Refusal::bad_request(
                 "rewrappedMembers isn't the roster without the removed member",
             ));
         }
@@ -239,10 +239,10 @@ impl Edge for RemoveReadsIdsLeniently {
 struct RemoveUnknownIs400;
 
 impl VaultRules for RemoveUnknownIs400 {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let outcome = operations::remove(self, visit, repo, request);
         if is_refused(&outcome, StatusCode::NOT_FOUND) {
-            return Outcome::refuse(Refusal::bad_request("no such member"));
+            return Decision::refuse(Refusal::bad_request("no such member"));
         }
         outcome
     }
@@ -251,9 +251,9 @@ impl VaultRules for RemoveUnknownIs400 {
 struct RemoveUnknownIsNothing;
 
 impl VaultRules for RemoveUnknownIsNothing {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         if !is_in(repo, &request.removed_member_id) {
-            return Outcome::read(repo.manifest.clone());
+            return Decision::read(repo.manifest.clone());
         }
         operations::remove(self, visit, repo, request)
     }
@@ -262,11 +262,11 @@ impl VaultRules for RemoveUnknownIsNothing {
 struct RemoveAgainRaisesEpoch;
 
 impl VaultRules for RemoveAgainRaisesEpoch {
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         if is_repeated(repo, request) {
             let mut next = repo.clone();
             next.manifest.key_epoch = next.manifest.key_epoch.saturating_add(1);
-            return Outcome::write(next.manifest.clone(), next);
+            return Decision::write(next.manifest.clone(), next);
         }
         operations::remove(self, visit, repo, request)
     }

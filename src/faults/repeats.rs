@@ -9,7 +9,7 @@ use super::tools::lock;
 use crate::server::operations;
 use crate::server::redemption;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
@@ -35,9 +35,9 @@ fn written_or_added(
     repo: &Repo,
     request: &MemberAddRequest,
     merged: Option<Repo>,
-) -> Outcome<VaultManifest> {
+) -> Decision<VaultManifest> {
     match merged {
-        Some(next) => Outcome::write(rules.manifest_served(visit, &next), next),
+        Some(next) => Decision::write(rules.manifest_served(visit, &next), next),
         None => operations::add(rules, visit, repo, request),
     }
 }
@@ -126,9 +126,9 @@ pub(super) const FAULTS: &[Fault] = &[
 struct AdditionAgain500;
 
 impl VaultRules for AdditionAgain500 {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if repo.manifest.member(&request.member.ed25519_public_key) == Some(&request.member) {
-            return Outcome::refuse(Refusal::internal("0 rows affected"));
+            return Decision::refuse(Refusal::internal("0 rows affected"));
         }
         operations::add(self, visit, repo, request)
     }
@@ -137,9 +137,9 @@ impl VaultRules for AdditionAgain500 {
 struct AdditionAgainAnsweredOnly;
 
 impl VaultRules for AdditionAgainAnsweredOnly {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         match entered_again(repo, request, |_, sent| sent.clone()) {
-            Some(next) => Outcome::read(self.manifest_served(visit, &next)),
+            Some(next) => Decision::read(self.manifest_served(visit, &next)),
             None => operations::add(self, visit, repo, request),
         }
     }
@@ -148,7 +148,7 @@ impl VaultRules for AdditionAgainAnsweredOnly {
 struct AdditionAgainKeepsTheBinding;
 
 impl VaultRules for AdditionAgainKeepsTheBinding {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let merged = entered_again(repo, request, |there, sent| MemberEntry {
             key_binding_sig: sent.key_binding_sig.clone().or_else(|| there.key_binding_sig.clone()),
             ..sent.clone()
@@ -160,7 +160,7 @@ impl VaultRules for AdditionAgainKeepsTheBinding {
 struct AdditionAgainTakesTheKeyOnly;
 
 impl VaultRules for AdditionAgainTakesTheKeyOnly {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let merged = entered_again(repo, request, |there, sent| MemberEntry {
             x25519_public_key: sent.x25519_public_key.clone(),
             ..there.clone()
@@ -212,9 +212,9 @@ impl IdentityRules for UnknownKeysCannotBeAdded {
 }
 
 impl VaultRules for UnknownKeysCannotBeAdded {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if !lock(&self.users).contains(&request.member.ed25519_public_key) {
-            return Outcome::refuse(Refusal::not_found(NO_USER));
+            return Decision::refuse(Refusal::not_found(NO_USER));
         }
         operations::add(self, visit, repo, request)
     }
@@ -250,9 +250,9 @@ struct TokenEndsWithLastRepository {
 }
 
 impl VaultRules for TokenEndsWithLastRepository {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         if self.orphans.has(&visit.caller) {
-            return Outcome::refuse(Refusal::unauthorized(NO_USER));
+            return Decision::refuse(Refusal::unauthorized(NO_USER));
         }
         operations::transition(self, visit, state)
     }

@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
@@ -34,7 +34,7 @@ fn counted(by: Route) -> Counted {
 }
 
 impl VaultRules for Counted {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
         if outcome.answer.is_ok() {
             *lock(&self.grants).entry(place(repo, &request.member.ed25519_public_key)).or_default() += 1;
@@ -70,7 +70,7 @@ fn buried(lost: fn(&Call, &str) -> bool, back: &'static [Route]) -> Buried {
 }
 
 impl VaultRules for Buried {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         let outcome = operations::transition(self, visit, state);
         if let (Some(before), Some(next)) = (state, &outcome.next) {
             let (old, new) = (ids(before), ids(next));
@@ -244,10 +244,10 @@ impl VaultRules for NobodyAddsWithoutTheCreator {
         next
     }
 
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let creator = lock(&self.creators).get(&repo.manifest.repo_id).cloned();
         if creator.is_some_and(|creator| !is_in(repo, &creator)) {
-            return Outcome::refuse(Refusal::forbidden("no owner to approve"));
+            return Decision::refuse(Refusal::forbidden("no owner to approve"));
         }
         operations::add(self, visit, repo, request)
     }

@@ -10,7 +10,7 @@ use super::tools::{edit, manifest};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberEntry, MemberRemoveRequest, PushRequest};
@@ -57,11 +57,11 @@ impl VaultRules for Search {
         repo.manifest.members.iter().take(end).any(|entry| entry.ed25519_public_key == visit.caller)
     }
 
-    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let end = if self.asked { self.first } else { usize::MAX };
         match repo.manifest.members.iter().take(end).find(|entry| entry.ed25519_public_key == member_id) {
-            Some(entry) => Outcome::read(entry.clone()),
-            None => Outcome::refuse(Refusal::not_found("no such member")),
+            Some(entry) => Decision::read(entry.clone()),
+            None => Decision::refuse(Refusal::not_found("no such member")),
         }
     }
 }

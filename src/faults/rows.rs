@@ -10,7 +10,7 @@ use super::tools::{gap, lock};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -43,7 +43,7 @@ impl Homes {
 struct SameIsNothing;
 
 impl VaultRules for SameIsNothing {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         let same = request.envelope.iv == repo.envelope.iv && request.envelope.ciphertext == repo.envelope.ciphertext;
         let mut outcome = operations::push(self, visit, repo, request);
         if let (true, Ok(response)) = (same, &mut outcome.answer)
@@ -196,9 +196,9 @@ struct MemberOfOneRepository {
 }
 
 impl VaultRules for MemberOfOneRepository {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if self.homes.is_elsewhere(repo, &request.member.ed25519_public_key) {
-            return Outcome::refuse(Refusal {
+            return Decision::refuse(Refusal {
                 status: axum::http::StatusCode::CONFLICT,
                 ..Refusal::internal("member exists")
             });
@@ -222,9 +222,9 @@ impl VaultRules for X25519KeyIsTheMember {
 struct X25519KeyTwice500;
 
 impl VaultRules for X25519KeyTwice500 {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         match with_key(repo, request) {
-            Some(_) => Outcome::refuse(Refusal::internal("UNIQUE constraint failed")),
+            Some(_) => Decision::refuse(Refusal::internal("UNIQUE constraint failed")),
             None => operations::add(self, visit, repo, request),
         }
     }

@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::lock;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
@@ -46,7 +46,7 @@ impl VaultRules for Remembered {
         next
     }
 
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         if request.expected_payload_version != repo.manifest.payload_version {
             return operations::push(self, visit, repo, request);
         }
@@ -59,11 +59,11 @@ impl VaultRules for Remembered {
         self.at == Route::AddMember || entry_epoch == current
     }
 
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         operations::add(self, visit, &self.seen_at(Route::AddMember, repo), request)
     }
 
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         operations::remove(self, visit, &self.seen_at(Route::RemoveMember, repo), request)
     }
 }
@@ -111,7 +111,7 @@ impl VaultRules for AboveEntry {
         true
     }
 
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         let mut seen = repo.clone();
         let whose = if self.callers { &visit.caller } else { &request.removed_member_id };
         if let Some(entry) = repo.manifest.member(whose) {
@@ -144,10 +144,10 @@ impl VaultRules for LastPushed {
 struct LooksFirst;
 
 impl VaultRules for LooksFirst {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         match (&visit.call, state) {
             (Call::Push(request), Some(repo)) if request.envelope.payload_version <= repo.manifest.payload_version => {
-                Outcome::refuse(Refusal::bad_request("the version is too low"))
+                Decision::refuse(Refusal::bad_request("the version is too low"))
             }
             _ => operations::transition(self, visit, state),
         }
@@ -158,7 +158,7 @@ impl VaultRules for LooksFirst {
 struct Everywhere;
 
 impl VaultRules for Everywhere {
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         if repo.manifest.member(&request.member.ed25519_public_key).is_none() {
             return operations::add(self, visit, repo, request);
         }
@@ -166,7 +166,7 @@ impl VaultRules for Everywhere {
         for member in &mut next.manifest.members {
             member.wrapped_data_key.clone_from(&request.member.wrapped_data_key);
         }
-        Outcome::write(next.manifest.clone(), next)
+        Decision::write(next.manifest.clone(), next)
     }
 }
 

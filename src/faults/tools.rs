@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 pub use crate::faults::edits::*;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Outcome, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Visit};
 use crate::wire::MemberEntry;
 
 /// The caller of a request that carries no valid token, on servers that let it through. No member id is empty.
@@ -37,12 +37,12 @@ pub fn entitled(visit: &Visit, state: Option<&Repo>) -> Visit {
 }
 
 /// A refusal that changes the state all the same.
-pub fn refuse_and<T>(refusal: Refusal, next: Repo) -> Outcome<T> {
-    Outcome { answer: Err(refusal), next: Some(next) }
+pub fn refuse_and<T>(refusal: Refusal, next: Repo) -> Decision<T> {
+    Decision { answer: Err(refusal), next: Some(next) }
 }
 
 /// Whether an outcome is a refusal with this status.
-pub fn is_refused<T>(outcome: &Outcome<T>, status: StatusCode) -> bool {
+pub fn is_refused<T>(outcome: &Decision<T>, status: StatusCode) -> bool {
     outcome.answer.as_ref().is_err_and(|refusal| refusal.status == status)
 }
 

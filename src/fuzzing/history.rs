@@ -95,8 +95,12 @@ fn has_order(ops: &[Op], state: Option<&State>, left: &mut Vec<usize>) -> bool {
         let nexts: Vec<Option<State>> = match op.result.as_ref().map(|done| &done.answer) {
             Some(answer) => model::step(state, &op.call, answer).map(|step| step.next).into_iter().collect(),
             None => {
-                let outcomes = model::allowed(state, &op.call).outcomes;
-                outcomes.into_iter().filter(|outcome| outcome.settled).map(|outcome| outcome.next).collect()
+                let alternatives = model::allowed(state, &op.call).alternatives;
+                alternatives
+                    .into_iter()
+                    .filter(|alternative| alternative.settled)
+                    .map(|alternative| alternative.next)
+                    .collect()
             }
         };
         let index = left.remove(at);
@@ -175,16 +179,16 @@ impl Small<'_, '_> {
         Call { caller: Some(caller), operation }
     }
 
-    /// Any of the outcomes that the model allows.
+    /// Any of the alternatives that the model allows.
     fn apply(&mut self, call: &Call) -> Answer {
-        let mut outcomes = model::allowed(self.state.as_ref(), call).outcomes;
-        outcomes.retain(|outcome| outcome.settled);
-        let chosen = if self.input.below(3) == 0 { self.input.below(outcomes.len()) } else { 0 };
-        let outcome = outcomes.swap_remove(chosen);
-        if outcome.next.is_some() {
-            self.state = outcome.next;
+        let mut alternatives = model::allowed(self.state.as_ref(), call).alternatives;
+        alternatives.retain(|alternative| alternative.settled);
+        let chosen = if self.input.below(3) == 0 { self.input.below(alternatives.len()) } else { 0 };
+        let alternative = alternatives.swap_remove(chosen);
+        if alternative.next.is_some() {
+            self.state = alternative.next;
         }
-        match outcome.expected {
+        match alternative.expected {
             Expected::Is(answer) => answer,
             Expected::Refusal(_) => Answer::Refused(400),
         }

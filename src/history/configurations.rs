@@ -244,7 +244,7 @@ fn effects(op: &Op, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) 
             }
         }
         None => {
-            for outcome in model::allowed(state, &op.call).outcomes {
+            for outcome in model::allowed(state, &op.call).alternatives {
                 if outcome.settled && outcome.next.is_some() {
                     each(outcome.next);
                 }

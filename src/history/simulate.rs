@@ -147,12 +147,12 @@ impl Store {
 
     /// Carries a call out.
     fn apply(&mut self, call: &Call) -> Done {
-        let mut outcomes = model::allowed(self.state.as_ref(), call).outcomes;
-        let outcome = outcomes.swap_remove(0);
-        if outcome.next.is_some() {
-            self.state = outcome.next;
+        let mut alternatives = model::allowed(self.state.as_ref(), call).alternatives;
+        let alternative = alternatives.swap_remove(0);
+        if alternative.next.is_some() {
+            self.state = alternative.next;
         }
-        let answer = match outcome.expected {
+        let answer = match alternative.expected {
             Expected::Is(answer) => answer,
             Expected::Refusal(cause) => model::Answer::Refused(cause.map_or(400, model::Cause::code)),
         };

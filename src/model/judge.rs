@@ -1,6 +1,6 @@
 //! Holding an answer to what is allowed.
 
-use super::rules::{Allowed, Expected, Outcome, allowed, retried};
+use super::rules::{Allowed, Alternative, Expected, allowed, retried};
 use super::{Answer, Call, Manifest, State, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 
@@ -45,20 +45,21 @@ pub fn judge_by(
     answer: &Answer,
 ) -> Result<Step, Box<Mismatch>> {
     let retried = if revision >= Revision::V0_3 { retried(state, call) } else { None };
-    let Allowed { rule, outcomes } = retried.unwrap_or_else(|| allowed(state, call));
-    if let Some(step) = outcomes.iter().find_map(|outcome| outcome.explains(answer)) {
+    let Allowed { rule, alternatives } = retried.unwrap_or_else(|| allowed(state, call));
+    if let Some(step) = alternatives.iter().find_map(|alternative| alternative.explains(answer)) {
         return Ok(step);
     }
-    let only_shared =
-        outcomes.iter().any(|outcome| matches!(&outcome.expected, Expected::Is(due) if is_shared(due, answer)));
+    let only_shared = alternatives
+        .iter()
+        .any(|alternative| matches!(&alternative.expected, Expected::Is(due) if is_shared(due, answer)));
     let rule = if only_shared { &rule::SHARE_REFRESH_TOKENS } else { broken_rule(rule, answer) };
-    let allowed = outcomes.into_iter().map(|outcome| outcome.expected).collect();
+    let allowed = alternatives.into_iter().map(|alternative| alternative.expected).collect();
     Err(Box::new(Mismatch { rule, allowed, answer: answer.clone() }))
 }
 
 /// As [`judge`], for callers that ask very often and don't want to know why not.
 pub fn step(state: Option<&State>, call: &Call, answer: &Answer) -> Option<Step> {
-    allowed(state, call).outcomes.iter().find_map(|outcome| outcome.explains(answer))
+    allowed(state, call).alternatives.iter().find_map(|alternative| alternative.explains(answer))
 }
 
 /// An accepted push where a conflict was due breaks the gate, not the form of conflicts.
@@ -83,7 +84,7 @@ fn is_shared(due: &Answer, came: &Answer) -> bool {
     }
 }
 
-impl Outcome {
+impl Alternative {
     fn explains(&self, answer: &Answer) -> Option<Step> {
         let step = |missed| Step { next: self.next.clone(), missed, settled: self.settled };
         match (&self.expected, answer) {

@@ -30,7 +30,7 @@ pub use codes::{Cause, Code};
 pub use discovery::{PROFILES, wrong_discovery};
 pub use incomplete::{Incomplete, Taken, taken};
 pub use judge::{Mismatch, Step, judge, judge_by, step};
-pub use rules::{Allowed, Expected, Outcome, allowed, ordinary};
+pub use rules::{Allowed, Alternative, Expected, allowed, ordinary};
 pub use symbols::{Symbols, WireError, read_answer, read_body};
 
 /// A text that the model compares and never looks into: an id, a key, a ciphertext. [`Symbols`] knows what it stands for.

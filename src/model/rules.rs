@@ -12,9 +12,9 @@ pub enum Expected {
     Refusal(Option<Cause>),
 }
 
-/// One thing that may come of a call.
+/// One thing that may come of a call: the specification often allows several.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Alternative {
     /// The answer.
     pub expected: Expected,
     /// The state afterwards, if it changes.
@@ -31,30 +31,30 @@ pub struct Allowed {
     /// The rule that any other answer breaks.
     pub rule: &'static Requirement,
     /// What may come, the usual first. No two of them have one answer and different states afterwards.
-    pub outcomes: Vec<Outcome>,
+    pub alternatives: Vec<Alternative>,
 }
 
 impl Allowed {
-    fn only(rule: &'static Requirement, outcome: Outcome) -> Self {
-        Self { rule, outcomes: vec![outcome] }
+    fn only(rule: &'static Requirement, alternative: Alternative) -> Self {
+        Self { rule, alternatives: vec![alternative] }
     }
 
     /// Allows one thing more.
-    fn or(mut self, outcome: Outcome) -> Self {
-        self.outcomes.push(outcome);
+    fn or(mut self, alternative: Alternative) -> Self {
+        self.alternatives.push(alternative);
         self
     }
 
     /// Allows one thing more on a condition.
-    fn or_if(mut self, condition: bool, outcome: impl FnOnce() -> Outcome) -> Self {
+    fn or_if(mut self, condition: bool, alternative: impl FnOnce() -> Alternative) -> Self {
         if condition {
-            self.outcomes.push(outcome());
+            self.alternatives.push(alternative());
         }
         self
     }
 }
 
-impl Outcome {
+impl Alternative {
     fn refuse(cause: Option<Cause>) -> Self {
         Self { expected: Expected::Refusal(cause), next: None, missed: None, settled: true }
     }
@@ -86,7 +86,7 @@ pub fn ordinary(counter: i64) -> bool {
 /// What may come of a call in a state; `None` is a repository that doesn't exist.
 pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
     // Whatever else is wrong with a request may be looked at first.
-    let refuse = |cause: Cause| Outcome::refuse(is_plain(state, &call.operation).then_some(cause));
+    let refuse = |cause: Cause| Alternative::refuse(is_plain(state, &call.operation).then_some(cause));
     let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(Cause::NoToken)) };
     if let Operation::CreateRepo { manifest, envelope } = &call.operation {
         return create(state, caller, manifest, envelope, refuse);
@@ -152,7 +152,7 @@ pub(super) fn retried(state: Option<&State>, call: &Call) -> Option<Allowed> {
     let (Some(repo), Operation::AddMember { entry }) = (state, &call.operation) else { return None };
     let members = &repo.manifest.members;
     (members.has(call.caller?) && members.get(entry.member) == Some(entry))
-        .then(|| Allowed::only(&rule::RETRY_ADD, Outcome::answer(Answer::Manifest(repo.manifest.clone()))))
+        .then(|| Allowed::only(&rule::RETRY_ADD, Alternative::answer(Answer::Manifest(repo.manifest.clone()))))
 }
 
 fn members_only(operation: &Operation) -> &'static Requirement {
@@ -172,21 +172,21 @@ fn create(
     caller: Symbol,
     manifest: &Manifest,
     envelope: &Envelope,
-    refuse: impl Fn(Cause) -> Outcome,
+    refuse: impl Fn(Cause) -> Alternative,
 ) -> Allowed {
     let own = matches!(manifest.members.entries(), [only] if only.member == caller);
     match (own, existing) {
-        (false, _) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Outcome::refuse(None)),
+        (false, _) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Alternative::refuse(None)),
         (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, refuse(Cause::Duplicate)),
         (true, None) => {}
     }
     let consistent = belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch);
-    let created = Outcome::becomes(State { manifest: manifest.clone(), envelope: *envelope });
+    let created = Alternative::becomes(State { manifest: manifest.clone(), envelope: *envelope });
     if !consistent {
         return contradiction(&rule::CREATE_RETURNS, created.missing(&rule::CREATE_CONSISTENT));
     }
     let odd = !is_usual_start(manifest);
-    Allowed::only(&rule::CREATE_RETURNS, created).or_if(odd, || Outcome::refuse(None))
+    Allowed::only(&rule::CREATE_RETURNS, created).or_if(odd, || Alternative::refuse(None))
 }
 
 /// Counters with which any server lets a repository begin: a policy may be that they begin with the first ones.
@@ -200,28 +200,28 @@ fn belongs(envelope: &Envelope, manifest: &Manifest) -> bool {
 }
 
 /// A request that contradicts itself: best refused; once accepted, nothing says what must be held.
-fn contradiction(rule: &'static Requirement, accepted: Outcome) -> Allowed {
-    Allowed::only(rule, Outcome::refuse(None)).or(accepted.unsettled())
+fn contradiction(rule: &'static Requirement, accepted: Alternative) -> Allowed {
+    Allowed::only(rule, Alternative::refuse(None)).or(accepted.unsettled())
 }
 
 /// The manifest, and the envelope unless the caller has it.
 fn pull(repo: &State, known: i64) -> Allowed {
     let unchanged = known == repo.manifest.version;
-    let with = |envelope| Outcome::answer(Answer::Pull { manifest: repo.manifest.clone(), envelope, unchanged });
+    let with = |envelope| Alternative::answer(Answer::Pull { manifest: repo.manifest.clone(), envelope, unchanged });
     let current = || with(Some(repo.envelope));
     let allowed = if unchanged {
         Allowed::only(&rule::PULL_UNCHANGED, with(None)).or(current().missing(&rule::PULL_OMITS_ENVELOPE))
     } else {
         Allowed::only(&rule::PULL_CURRENT, current())
     };
-    allowed.or_if(!ordinary(known), || Outcome::refuse(None))
+    allowed.or_if(!ordinary(known), || Alternative::refuse(None))
 }
 
 /// The gate, then the new state.
 fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotated: Option<&Roster>) -> Allowed {
     let manifest = &repo.manifest;
     let (version, epoch) = (manifest.version, manifest.epoch);
-    let not_accepted = |conflict| Outcome::answer(Answer::Push { accepted: false, version, epoch, conflict });
+    let not_accepted = |conflict| Alternative::answer(Answer::Push { accepted: false, version, epoch, conflict });
     // What is wrong with the request by itself, whatever the state.
     let sound = envelope.repo == manifest.repo && rotated.is_none_or(|members| members.makes_sense(envelope.epoch));
     // Who holds a version that floating point can't count on from holds all of int64.
@@ -230,10 +230,10 @@ fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotate
     if expected != version {
         // A policy that versions rise by one may be looked at before anything else.
         let wrong = odd || !sound || envelope.version.checked_sub(expected) != Some(1);
-        return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Outcome::refuse(None));
+        return Allowed::only(&rule::PUSH_CONFLICT, not_accepted(true)).or_if(wrong, || Alternative::refuse(None));
     }
     if envelope.version <= version {
-        return Allowed::only(&rule::VERSION_MONOTONIC, Outcome::refuse(None))
+        return Allowed::only(&rule::VERSION_MONOTONIC, Alternative::refuse(None))
             .or(not_accepted(true))
             .or(not_accepted(false));
     }
@@ -248,12 +248,12 @@ fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotate
         envelope: *envelope,
     };
     let counters = Answer::Push { accepted: true, version: envelope.version, epoch: envelope.epoch, conflict: false };
-    let applied = Outcome { next: Some(next), ..Outcome::answer(counters) };
+    let applied = Alternative { next: Some(next), ..Alternative::answer(counters) };
     let follows = if rotated.is_some() { envelope.epoch >= epoch } else { envelope.epoch == epoch };
     if !sound || !follows {
         // Nothing says that a push sets the epoch of the repository to that of its envelope.
         let kept = Answer::Push { accepted: true, version: envelope.version, epoch, conflict: false };
-        let kept = Outcome::answer(kept).missing(&rule::PUSH_CONSISTENT).unsettled();
+        let kept = Alternative::answer(kept).missing(&rule::PUSH_CONSISTENT).unsettled();
         return contradiction(&rule::PUSH_APPLIES, applied.missing(&rule::PUSH_CONSISTENT))
             .or_if(envelope.epoch != epoch, || kept);
     }
@@ -262,8 +262,8 @@ fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotate
     let unusual = rotated.is_some() && (envelope.epoch - epoch != 1 || !members.has(caller));
     let rule = if rotated.is_some() { &rule::PUSH_ROTATES } else { &rule::PUSH_APPLIES };
     Allowed::only(rule, applied)
-        .or_if(odd || unusual, || Outcome::refuse(None))
-        .or_if(gap, || Outcome::refuse(None).missing(&rule::PUSH_GAP))
+        .or_if(odd || unusual, || Alternative::refuse(None))
+        .or_if(gap, || Alternative::refuse(None).missing(&rule::PUSH_GAP))
 }
 
 /// One entry more; or nothing, or a new wrapped key, for who is there already. The counters stay.
@@ -273,27 +273,29 @@ fn add(repo: &State, entry: &Entry) -> Allowed {
         manifest: Manifest { members: manifest.members.with(*entry), ..manifest.clone() },
         envelope: repo.envelope,
     };
-    let added = Outcome::becomes(next);
+    let added = Alternative::becomes(next);
     match manifest.members.get(entry.member) {
         Some(old) => {
             let replaced = if old.x25519 == entry.x25519 { added } else { added.missing(&rule::ADD_NO_REKEY) };
             let same = old == entry;
-            Allowed::only(&rule::ADD_RECORDS, Outcome::answer(Answer::Manifest(manifest.clone())))
+            Allowed::only(&rule::ADD_RECORDS, Alternative::answer(Answer::Manifest(manifest.clone())))
                 .or_if(!same, || replaced)
-                .or(Outcome::refuse(None))
+                .or(Alternative::refuse(None))
         }
-        None => Allowed::only(&rule::ADD_RECORDS, added).or_if(entry.epoch != manifest.epoch, || Outcome::refuse(None)),
+        None => {
+            Allowed::only(&rule::ADD_RECORDS, added).or_if(entry.epoch != manifest.epoch, || Alternative::refuse(None))
+        }
     }
 }
 
 /// Drop, new roster, new envelope and new epoch in one step. `next` is the state that the request asks for.
 fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next: State) -> Allowed {
     let (before, after) = (&repo.manifest, &next.manifest);
-    let ignored = || Outcome::answer(Answer::Manifest(before.clone())).missing(&rule::REMOVE_CONSISTENT);
+    let ignored = || Alternative::answer(Answer::Manifest(before.clone())).missing(&rule::REMOVE_CONSISTENT);
     let known = before.members.has(removed);
     if after.version <= before.version || after.epoch <= before.epoch {
         let broken = if after.epoch <= before.epoch { &rule::EPOCH_RISES } else { &rule::VERSION_MONOTONIC };
-        return Allowed::only(broken, Outcome::refuse(None)).or(ignored());
+        return Allowed::only(broken, Alternative::refuse(None)).or(ignored());
     }
     let consistent =
         belongs(&next.envelope, after) && members.makes_sense(after.epoch) && !after.members.entries().is_empty();
@@ -303,12 +305,12 @@ fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next:
     let same_people =
         expected.entries().iter().map(|old| old.member).eq(after.members.entries().iter().map(|new| new.member));
     let odd = !ordinary(after.version) || !ordinary(after.epoch);
-    let removal = Outcome::becomes(next);
+    let removal = Alternative::becomes(next);
     if !known {
         let whole = removal.missing(&rule::REMOVE_UNKNOWN);
         return Allowed::only(
             &rule::REMOVE_ATOMIC,
-            Outcome::refuse((consistent && !odd).then_some(Cause::UnknownMember)),
+            Alternative::refuse((consistent && !odd).then_some(Cause::UnknownMember)),
         )
         .or(ignored().missing(&rule::REMOVE_UNKNOWN))
         .or(if consistent { whole } else { whole.unsettled() });
@@ -317,17 +319,17 @@ fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next:
         return contradiction(&rule::REMOVE_REPLACES, removal.missing(&rule::REMOVE_CONSISTENT));
     }
     let tolerated = named || odd || steps != (1, 1);
-    let allowed = Allowed::only(&rule::REMOVE_REPLACES, removal).or_if(tolerated, || Outcome::refuse(None));
+    let allowed = Allowed::only(&rule::REMOVE_REPLACES, removal).or_if(tolerated, || Alternative::refuse(None));
     // Refusing a roster of other people, or a member that removes itself, is narrow-minded and breaks nothing.
     let narrow = !tolerated && (!same_people || removed == caller);
-    allowed.or_if(narrow, || Outcome::refuse(None).missing(&rule::REMOVE_ANY_ROSTER))
+    allowed.or_if(narrow, || Alternative::refuse(None).missing(&rule::REMOVE_ANY_ROSTER))
 }
 
 /// The entry of exactly this member.
 fn fetch(repo: &State, member: Symbol) -> Allowed {
-    let outcome = match repo.manifest.members.get(member) {
-        Some(entry) => Outcome::answer(Answer::Entry(*entry)),
-        None => Outcome::refuse(Some(Cause::UnknownMember)),
+    let alternative = match repo.manifest.members.get(member) {
+        Some(entry) => Alternative::answer(Answer::Entry(*entry)),
+        None => Alternative::refuse(Some(Cause::UnknownMember)),
     };
-    Allowed::only(&rule::FETCH_ENTRY, outcome)
+    Allowed::only(&rule::FETCH_ENTRY, alternative)
 }

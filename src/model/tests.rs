@@ -282,14 +282,14 @@ proptest! {
     #[test]
     fn laws(state in a_state(), call in a_call()) {
         let allowed = allowed(state.as_ref(), &call);
-        prop_assert!(!allowed.outcomes.is_empty());
-        for outcome in &allowed.outcomes {
-            let answer = answer_of(&outcome.expected);
+        prop_assert!(!allowed.alternatives.is_empty());
+        for alternative in &allowed.alternatives {
+            let answer = answer_of(&alternative.expected);
             let Some(step) = step(state.as_ref(), &call, &answer) else { panic!("{answer:?} is listed and not allowed") };
             // What breaks a MUST isn't listed.
-            prop_assert!(outcome.missed.is_none_or(|rule| rule.level != Level::Must), "{:?}", outcome.missed);
+            prop_assert!(alternative.missed.is_none_or(|rule| rule.level != Level::Must), "{:?}", alternative.missed);
             // The answer tells which state is left.
-            prop_assert_eq!(&step.next, &outcome.next);
+            prop_assert_eq!(&step.next, &alternative.next);
             let read = matches!(call.operation, Operation::Pull { .. } | Operation::FetchMemberKey { .. });
             let rejected = matches!(answer, Answer::Refused(_) | Answer::Push { accepted: false, .. });
             if read || rejected {
@@ -321,12 +321,12 @@ proptest! {
     #[test]
     fn nothing_else_is_allowed(state in a_state(), call in a_call(), other in a_state(), status in 200_u16..600) {
         let allowed = allowed(state.as_ref(), &call);
-        let refusable = allowed.outcomes.iter().any(|outcome| matches!(outcome.expected, Expected::Refusal(_)));
+        let refusable = allowed.alternatives.iter().any(|alternative| matches!(alternative.expected, Expected::Refusal(_)));
         prop_assert_eq!(judge(state.as_ref(), &call, &Answer::Refused(400)).is_ok(), refusable);
         prop_assert!(judge(state.as_ref(), &call, &Answer::Broken(status)).is_err());
         let Some(other) = other else { return Ok(()) };
         let answer = Answer::Manifest(other.manifest);
-        let listed = allowed.outcomes.iter().any(|outcome| outcome.expected == Expected::Is(answer.clone()));
+        let listed = allowed.alternatives.iter().any(|alternative| alternative.expected == Expected::Is(answer.clone()));
         prop_assert_eq!(judge(state.as_ref(), &call, &answer).is_ok(), listed);
     }
 }

@@ -25,5 +25,5 @@ pub use job::{Place, Sighting};
 pub use look::{Look, first_found};
 pub use search::{Found, Searcher, SearcherBuilder};
 pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher, searcher_of_answers};
-pub use source::{Hit, Outcome, Progress, Role, Source};
+pub use source::{Hit, Progress, Role, ScanOutcome, Source};
 pub use work::scan;

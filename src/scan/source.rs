@@ -75,7 +75,7 @@ pub struct Hit {
 
 /// What was searched, and what was found.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
+pub struct ScanOutcome {
     /// By source.
     pub hits: Vec<Hit>,
     /// What was left out or cut short, and why.
@@ -161,7 +161,7 @@ impl Collected {
     }
 
     /// All of it. What a database has in a row isn't reported from the bytes of its files once more.
-    pub fn finish(self, bytes: u64) -> Outcome {
+    pub fn finish(self, bytes: u64) -> ScanOutcome {
         let mut in_rows: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for ((_, source), guises) in &self.hits {
             let tags = guises.iter().filter(|((.., column), _)| column.is_some()).map(|((tag, ..), _)| *tag);
@@ -184,6 +184,6 @@ impl Collected {
         if self.unnamed > 0 {
             remarks.push(format!("{} more", self.unnamed));
         }
-        Outcome { hits, remarks, bytes, sources: self.sources, cut_short: self.cut_short }
+        ScanOutcome { hits, remarks, bytes, sources: self.sources, cut_short: self.cut_short }
     }
 }

@@ -156,7 +156,7 @@ fn a_bomb_is_bounded() {
     assert_eq!(layers(&looking_for(&key), &bomb), [["gzip", "gzip"]]);
 }
 
-fn scan_folder(path: &Path, secrets: &[Secret], but: Option<&Path>) -> Outcome {
+fn scan_folder(path: &Path, secrets: &[Secret], but: Option<&Path>) -> ScanOutcome {
     let source = Source::Path(Role::Storage, path.to_owned());
     source.check().unwrap();
     scan(&searcher(secrets), &[source], but, &Progress::default(), Duration::from_secs(60))

@@ -14,7 +14,7 @@ use super::command;
 use super::job::{Job, Place, Windows};
 use super::layers::KINDS;
 use super::search::Searcher;
-use super::source::{Collected, Outcome, Progress, Role, Source};
+use super::source::{Collected, Progress, Role, ScanOutcome, Source};
 use super::sqlite::{self, Database, Table, Visitor};
 use super::stream::{CONTEXT, Stream};
 use super::tree::{self, Piece};
@@ -39,7 +39,7 @@ pub fn scan(
     but: Option<&Path>,
     progress: &Progress,
     limit: Duration,
-) -> Outcome {
+) -> ScanOutcome {
     // A progress that has been used keeps its first limit; nobody does that.
     let _ = progress.until.set(Instant::now() + limit);
     let collected = Mutex::new(Collected::default());

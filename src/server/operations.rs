@@ -1,9 +1,9 @@
-//! The six operations of SPEC §6 as functions of a state. They only order the steps; each decision is a rule.
+//! The six operations of SPEC §6 as functions of a state. They only order the steps; what each step decides is a rule.
 
 use std::collections::HashSet;
 
 use super::refusal::Refusal;
-use super::repo::{Answer, Call, Outcome, Repo, Visit, removal_digest};
+use super::repo::{Answer, Call, Decision, Repo, Visit, removal_digest};
 use super::rules::VaultRules;
 use super::store::{Store, Tx};
 use crate::wire::{
@@ -48,13 +48,13 @@ fn write(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<An
 }
 
 /// Existence, then membership, then the operation.
-pub fn transition(rules: &dyn VaultRules, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+pub fn transition(rules: &dyn VaultRules, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
     if let Call::Create(request) = &visit.call {
         return rules.create(visit, state, request).map(Answer::Manifest);
     }
-    let Some(repo) = state else { return Outcome::refuse(Refusal::not_found("no such repository")) };
+    let Some(repo) = state else { return Decision::refuse(Refusal::not_found("no such repository")) };
     if !rules.is_member(visit, repo) {
-        return Outcome::refuse(Refusal::forbidden("the caller isn't a member of this repository"));
+        return Decision::refuse(Refusal::forbidden("the caller isn't a member of this repository"));
     }
     match &visit.call {
         Call::Create(request) => rules.create(visit, state, request).map(Answer::Manifest),
@@ -72,18 +72,18 @@ pub fn create(
     visit: &Visit,
     existing: Option<&Repo>,
     request: &CreateRepoRequest,
-) -> Outcome<VaultManifest> {
+) -> Decision<VaultManifest> {
     if !rules.sole_member_is_caller(&request.manifest.members, &visit.caller) {
-        return Outcome::refuse(Refusal::forbidden("the caller must be the sole member of a new repository"));
+        return Decision::refuse(Refusal::forbidden("the caller must be the sole member of a new repository"));
     }
     if existing.is_some() {
-        return Outcome::refuse(Refusal::duplicate_repo());
+        return Decision::refuse(Refusal::duplicate_repo());
     }
     if let Err(refusal) = rules.creation_agrees(request) {
-        return Outcome::refuse(refusal);
+        return Decision::refuse(refusal);
     }
     let repo = fresh(request);
-    Outcome::write(rules.manifest_served(visit, &repo), repo)
+    Decision::write(rules.manifest_served(visit, &repo), repo)
 }
 
 /// The state that a creation makes.
@@ -109,22 +109,22 @@ pub fn creation_agrees(request: &CreateRepoRequest) -> Result<(), Refusal> {
 }
 
 /// pull: the manifest, and the envelope unless the caller has it.
-pub fn pull(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+pub fn pull(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
     let unchanged = rules.is_current(request.known_payload_version, repo.manifest.payload_version);
     let envelope = (!unchanged).then(|| repo.envelope.clone());
-    Outcome::read(PullResponse { manifest: rules.manifest_served(visit, repo), envelope, unchanged })
+    Decision::read(PullResponse { manifest: rules.manifest_served(visit, repo), envelope, unchanged })
 }
 
 /// push: the gate first, since a stale writer's request can't be judged by anything else; then the new state.
-pub fn push(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+pub fn push(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
     if !rules.expectation_holds(request.expected_payload_version, repo.manifest.payload_version) {
-        return Outcome::read(rules.conflict(repo, request));
+        return Decision::read(rules.conflict(repo, request));
     }
     if let Err(refusal) = push_holds(rules, visit, repo, request) {
-        return Outcome::refuse(refusal);
+        return Decision::refuse(refusal);
     }
     let next = rules.pushed(repo, request);
-    Outcome::write(push_answer(&next, true), next)
+    Decision::write(push_answer(&next, true), next)
 }
 
 fn push_holds(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &PushRequest) -> Result<(), Refusal> {
@@ -192,20 +192,20 @@ pub fn pushed(repo: &Repo, request: &PushRequest) -> Repo {
 }
 
 /// addMember: a new entry, or nothing at all when the member is there with the same keys (revision 0.3).
-pub fn add(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+pub fn add(rules: &dyn VaultRules, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
     let entry = &request.member;
     match repo.manifest.member(&entry.ed25519_public_key) {
         Some(there) if there.x25519_public_key == entry.x25519_public_key => {
-            return Outcome::read(rules.manifest_served(visit, repo));
+            return Decision::read(rules.manifest_served(visit, repo));
         }
-        Some(_) => return Outcome::refuse(Refusal::bad_request("the member is there with another x25519PublicKey")),
+        Some(_) => return Decision::refuse(Refusal::bad_request("the member is there with another x25519PublicKey")),
         None => {}
     }
     if !rules.added_epoch_holds(entry.key_epoch, repo.manifest.key_epoch) {
-        return Outcome::refuse(Refusal::bad_request("the member's keyEpoch isn't the current one"));
+        return Decision::refuse(Refusal::bad_request("the member's keyEpoch isn't the current one"));
     }
     let next = rules.added(repo, entry);
-    Outcome::write(rules.manifest_served(visit, &next), next)
+    Decision::write(rules.manifest_served(visit, &next), next)
 }
 
 /// removeMember: drop, new roster, new envelope and new epoch in one step; the same request again changes nothing.
@@ -214,19 +214,19 @@ pub fn remove(
     visit: &Visit,
     repo: &Repo,
     request: &MemberRemoveRequest,
-) -> Outcome<VaultManifest> {
+) -> Decision<VaultManifest> {
     let digest = removal_digest(request);
     if rules.removal_is_retry(repo, &digest) {
-        return Outcome::read(rules.manifest_served(visit, repo));
+        return Decision::read(rules.manifest_served(visit, repo));
     }
     if !rules.removal_is_of_member(repo, &request.removed_member_id) {
-        return Outcome::refuse(Refusal::not_found("no such member"));
+        return Decision::refuse(Refusal::not_found("no such member"));
     }
     if let Err(refusal) = removal_holds(rules, repo, request) {
-        return Outcome::refuse(refusal);
+        return Decision::refuse(refusal);
     }
     let next = rules.removed(repo, request, digest);
-    Outcome::write(rules.manifest_served(visit, &next), next)
+    Decision::write(rules.manifest_served(visit, &next), next)
 }
 
 fn removal_holds(rules: &dyn VaultRules, repo: &Repo, request: &MemberRemoveRequest) -> Result<(), Refusal> {

@@ -80,17 +80,17 @@ pub enum Answer {
     Member(MemberEntry),
 }
 
-/// What an operation does: an answer and, for a write, the state to commit. They are separate so that the rules are plain
-/// functions of a state; the conformant ones never commit anything along with a refusal.
+/// What the rules make of an operation: an answer and, for a write, the state to commit. The two are separate, so that the rules are
+/// plain functions of a state; the conformant ones never commit anything along with a refusal.
 #[derive(Debug)]
-pub struct Outcome<T> {
+pub struct Decision<T> {
     /// What the caller is told.
     pub answer: Result<T, Refusal>,
     /// The state to commit, if it changes.
     pub next: Option<Repo>,
 }
 
-impl<T> Outcome<T> {
+impl<T> Decision<T> {
     /// Nothing changes, the caller is refused.
     pub fn refuse(refusal: Refusal) -> Self {
         Self { answer: Err(refusal), next: None }
@@ -106,9 +106,9 @@ impl<T> Outcome<T> {
         Self { answer: Ok(answer), next: Some(next) }
     }
 
-    /// The same outcome with another type of answer.
-    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Outcome<U> {
-        Outcome { answer: self.answer.map(convert), next: self.next }
+    /// The same decision with another type of answer.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Decision<U> {
+        Decision { answer: self.answer.map(convert), next: self.next }
     }
 }
 

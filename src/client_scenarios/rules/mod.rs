@@ -12,14 +12,12 @@ use super::run::Ran;
 use super::vault::{Op, Record};
 use crate::scenarios::Finding;
 
-/// A rule that looks at one request after the other: `judge` returns expectation and observation when it is broken, and `None`
-/// when it has nothing to say about the request.
-fn each(
-    evidence: &Evidence,
-    what: &str,
-    missing: &str,
-    judge: impl Fn(&Ran, &Record) -> Option<Result<(), (String, String)>>,
-) -> Judgement {
+/// What a rule says of one request: that it is kept, or expectation and observation where it is broken; `None` when it has nothing to
+/// say about the request.
+type Ruling = Option<Result<(), (String, String)>>;
+
+/// A rule that looks at one request after the other.
+fn each(evidence: &Evidence, what: &str, missing: &str, judge: impl Fn(&Ran, &Record) -> Ruling) -> Judgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in evidence.sane() {
         for record in ran.at_vault() {

@@ -6,6 +6,7 @@ use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::run::Ran;
 use super::super::vault::forge::Forged;
 use super::super::vault::{Bend, Op, Record, reading};
+use super::Ruling;
 use crate::scenarios::Finding;
 use crate::wire::EncryptedEnvelope;
 
@@ -32,7 +33,7 @@ fn pushes(ran: &Ran) -> Vec<(&Record, EncryptedEnvelope, Option<&Forged>)> {
 fn inside(
     evidence: &Evidence,
     bends: &[Bend],
-    judge: impl Fn(&Value, &Forged, &EncryptedEnvelope) -> Option<Result<(), (String, String)>>,
+    judge: impl Fn(&Value, &Forged, &EncryptedEnvelope) -> Ruling,
 ) -> Judgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {

@@ -7,13 +7,11 @@ use super::super::evidence::{Evidence, Judgement};
 use super::super::run::Ran;
 use super::super::vault::reading::bytes_of;
 use super::super::vault::{Bend, Op, Record};
-use super::{each, entries};
+use super::{Ruling, each, entries};
 use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::ground::hex;
 use crate::wire::Schema;
-
-type Outcome = Option<Result<(), (String, String)>>;
 
 /// Requests are by the schema.
 pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
@@ -132,7 +130,7 @@ pub(in super::super) fn names_nobody(ran: &Ran) -> bool {
     ran.at_vault().any(|record| !record.is_done() && matches!(ids_of(ran, record), Some(Err(_))))
 }
 
-fn ids_of(ran: &Ran, record: &Record) -> Outcome {
+fn ids_of(ran: &Ran, record: &Record) -> Ruling {
     let path = record.target.split('?').next().unwrap_or_default();
     if record.op == Op::Other {
         // A known member id (raw, with its slashes) where one segment is expected.
@@ -294,7 +292,7 @@ fn steps_back(ran: &Ran, record: &Record) -> Option<(String, String)> {
     (version <= seen && seen < 1 << 31).then(|| (what, format!("version {version} after {seen}")))
 }
 
-fn counters_of(record: &Record) -> Outcome {
+fn counters_of(record: &Record) -> Ruling {
     let number = |pointer: &str| record.field(pointer).and_then(Value::as_i64);
     let text = |pointer: &str| record.field(pointer).and_then(Value::as_str);
     let differ = |one: &str, other: &str| {

@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
 use super::super::vault::{Bend, Channel, Issuer, Moment, Op, Place};
 use super::middle::Middle;
-use super::{House, Outcome, PLAIN_ID, Stop, invitation_of, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, Stop, invitation_of, unwrap, violation};
 use crate::client::Identity;
 use crate::wire::MemberEntry;
 
@@ -46,7 +46,7 @@ async fn removed(talker: &mut Talker<'_>, house: &House, repo: &Value, leaver: &
     }
 }
 
-async fn silent(talker: &mut Talker<'_>) -> Outcome {
+async fn silent(talker: &mut Talker<'_>) -> SceneOutcome {
     let (leaver, stayer, middle) = (Identity::generate(), Identity::generate(), Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -99,7 +99,7 @@ async fn of_another(talker: &mut Talker<'_>) -> Result<(), Stop> {
     wrapped_to(&second, &middle, "the issuer answers 500, and the binding is by the issuer of another repository")
 }
 
-async fn each(talker: &mut Talker<'_>) -> Outcome {
+async fn each(talker: &mut Talker<'_>) -> SceneOutcome {
     let [first, second, stayer, middle] = std::array::from_fn(|_| Identity::generate());
     // Who was verified once is verified again.
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
@@ -134,7 +134,7 @@ async fn each(talker: &mut Talker<'_>) -> Outcome {
 }
 
 /// Every place of a roster is looked at: the last one, the client's own, and those of members that it has invited itself.
-async fn everybody(talker: &mut Talker<'_>) -> Outcome {
+async fn everybody(talker: &mut Talker<'_>) -> SceneOutcome {
     let [leaver, middle, guest] = std::array::from_fn(|_| Identity::generate());
     let crowd: [Identity; 6] = std::array::from_fn(|_| Identity::generate());
     let others: Vec<&Identity> = std::iter::once(&leaver).chain(&crowd).collect();
@@ -165,7 +165,7 @@ async fn everybody(talker: &mut Talker<'_>) -> Outcome {
 }
 
 /// Two repositories of one host, each with an issuer of its own; both issuers are of one server, too.
-pub(super) async fn two_issuers(talker: &mut Talker<'_>) -> Outcome {
+pub(super) async fn two_issuers(talker: &mut Talker<'_>) -> SceneOutcome {
     const OTHER: &str = "another";
     let [leaver, stayer, middle] = std::array::from_fn(|_| Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
@@ -187,7 +187,7 @@ pub(super) async fn two_issuers(talker: &mut Talker<'_>) -> Outcome {
     Ok(String::new())
 }
 
-async fn invited(talker: &mut Talker<'_>) -> Outcome {
+async fn invited(talker: &mut Talker<'_>) -> SceneOutcome {
     let (guest, middle) = (Identity::generate(), Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&guest]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -206,7 +206,7 @@ async fn invited(talker: &mut Talker<'_>) -> Outcome {
     wrong.map_or(Ok(String::new()), |record| Err(violation(Some(record), expected, observed)))
 }
 
-async fn kept(talker: &mut Talker<'_>) -> Outcome {
+async fn kept(talker: &mut Talker<'_>) -> SceneOutcome {
     let (leaver, stayer) = (Identity::generate(), Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -236,7 +236,7 @@ async fn kept(talker: &mut Talker<'_>) -> Outcome {
     Ok(crate::ground::shown::count(looked_at, "binding"))
 }
 
-async fn certificate(talker: &mut Talker<'_>) -> Outcome {
+async fn certificate(talker: &mut Talker<'_>) -> SceneOutcome {
     let (leaver, stayer) = (Identity::generate(), Identity::generate());
     let house = House::build(talker, Bend::IssuerUnknownCa, PLAIN_ID, &[&leaver, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;

@@ -7,7 +7,7 @@ use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::reading::open;
 use super::super::vault::{Bend, Moment, Op};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, must, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, must, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
@@ -35,7 +35,7 @@ fn of<'p>(payload: &'p Value, uuid: &Value) -> Vec<&'p Value> {
     all.filter(|account| account["uuid"] == *uuid).collect()
 }
 
-async fn same(talker: &mut Talker<'_>) -> Outcome {
+async fn same(talker: &mut Talker<'_>) -> SceneOutcome {
     // Somebody else has added the same account meanwhile.
     let new = account("contested");
     let house = House::build(talker, Bend::ConflictEdits, PLAIN_ID, &[]).await?;
@@ -87,7 +87,7 @@ fn without(payload: &Value, uuid: &Value) -> Value {
     rest
 }
 
-async fn unknown(talker: &mut Talker<'_>) -> Outcome {
+async fn unknown(talker: &mut Talker<'_>) -> SceneOutcome {
     let mut written = 0;
     for verb in ["put", "remove"] {
         let leaver = Identity::generate();
@@ -140,7 +140,7 @@ async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: 
     }
 }
 
-async fn lost(talker: &mut Talker<'_>) -> Outcome {
+async fn lost(talker: &mut Talker<'_>) -> SceneOutcome {
     let (mut told, mut done) = (0, 0);
     for bend in [Bend::PushLost, Bend::PushUnanswered] {
         let house = House::build(talker, bend, PLAIN_ID, &[]).await?;

@@ -7,7 +7,7 @@ use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::reading::{derived, open};
 use super::super::vault::{Bend, Op, Record};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, invitation_of, opened, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, invitation_of, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
 
@@ -61,7 +61,7 @@ fn shown(counter: Option<i64>) -> String {
     counter.map_or_else(|| "none".into(), |counter| counter.to_string())
 }
 
-async fn current(talker: &mut Talker<'_>) -> Outcome {
+async fn current(talker: &mut Talker<'_>) -> SceneOutcome {
     let [leaver, late, expelled] = std::array::from_fn(|_| Identity::generate());
     // More than fit on a page of anybody's.
     let crowd: Vec<Identity> = (0..28).map(|_| Identity::generate()).collect();
@@ -200,7 +200,7 @@ pub(super) async fn put_over_later(talker: &mut Talker<'_>) -> Result<(), Stop> 
 }
 
 /// A put, after somebody has become a member since the client's last read: a push may carry a roster, too.
-async fn newcomer(talker: &mut Talker<'_>) -> Outcome {
+async fn newcomer(talker: &mut Talker<'_>) -> SceneOutcome {
     let late = Identity::generate();
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -214,7 +214,7 @@ async fn newcomer(talker: &mut Talker<'_>) -> Outcome {
     Err(violation(house.last(Op::Push).as_ref(), expected, "the push came with a roster without that member"))
 }
 
-async fn again(talker: &mut Talker<'_>) -> Outcome {
+async fn again(talker: &mut Talker<'_>) -> SceneOutcome {
     let [first, second, stayer] = std::array::from_fn(|_| Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -247,7 +247,7 @@ async fn again(talker: &mut Talker<'_>) -> Outcome {
 }
 
 /// The last other member goes.
-async fn alone(talker: &mut Talker<'_>) -> Outcome {
+async fn alone(talker: &mut Talker<'_>) -> SceneOutcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": house.owner.id })).await.ok();
@@ -262,7 +262,7 @@ async fn alone(talker: &mut Talker<'_>) -> Outcome {
     }
 }
 
-async fn epochs(talker: &mut Talker<'_>) -> Outcome {
+async fn epochs(talker: &mut Talker<'_>) -> SceneOutcome {
     // The numbers around it, too: a double holds none of the next hundred.
     const FAR: i64 = (1 << 60) + 1;
     let [first, second, guest] = std::array::from_fn(|_| Identity::generate());
@@ -337,7 +337,7 @@ async fn invitation(
     Ok(records.into_iter().skip(before).find(|record| record.op == Op::Add))
 }
 
-async fn anew(talker: &mut Talker<'_>) -> Outcome {
+async fn anew(talker: &mut Talker<'_>) -> SceneOutcome {
     let (guest, later) = (Identity::generate(), Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -381,7 +381,7 @@ async fn invited_again(
     repo: &Value,
     guest: &Identity,
     now: &DataKey,
-) -> Outcome {
+) -> SceneOutcome {
     house.expel(&guest.id);
     let Ok(Some(add)) = invitation(talker, house, repo, guest).await else { return Ok(String::new()) };
     match add.field("/member").and_then(|entry| unwrap(guest, entry)) {

@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::login;
 use super::super::vault::{Bend, Op, Place, Record, Vault};
-use super::{House, Outcome, PLAIN_ID, Stop, must, set, violation};
+use super::{House, PLAIN_ID, SceneOutcome, Stop, must, set, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
@@ -19,7 +19,7 @@ scenes! {
     own_token => own;
 }
 
-async fn hosts(talker: &mut Talker<'_>) -> Outcome {
+async fn hosts(talker: &mut Talker<'_>) -> SceneOutcome {
     let leaver = Identity::generate();
     let first = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver]).await?;
     let second = House::build(talker, Bend::Honest, "another", &[]).await?;
@@ -106,7 +106,7 @@ async fn other_name(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Res
     Err(violation(Some(record), expected, "one was shown to a host of another name, which has the same address"))
 }
 
-async fn own(talker: &mut Talker<'_>) -> Outcome {
+async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
     let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
     let mut created = Vec::new();
     for name in ["first", "second"] {
@@ -134,7 +134,7 @@ async fn own(talker: &mut Talker<'_>) -> Outcome {
     Ok("2 members".into())
 }
 
-async fn iv_after_error(talker: &mut Talker<'_>) -> Outcome {
+async fn iv_after_error(talker: &mut Talker<'_>) -> SceneOutcome {
     let house = House::build(talker, Bend::PushFails, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     // The same account again is other content all the same: its version is another.

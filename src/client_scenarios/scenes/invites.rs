@@ -6,7 +6,7 @@ use super::super::driver::{Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::{Bend, Op, Record, Vault};
-use super::{House, Outcome, Stop, invitation_of, must, opened, set, unwrap, violation};
+use super::{House, SceneOutcome, Stop, invitation_of, must, opened, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
@@ -54,7 +54,7 @@ impl Party {
     }
 }
 
-async fn forms(talker: &mut Talker<'_>) -> Outcome {
+async fn forms(talker: &mut Talker<'_>) -> SceneOutcome {
     let Party { vault, keys, locator: token, add, .. } = Party::give(talker, &[account("first")]).await?;
     let form = "an invite request is unpadded base64url over compact JSON with v 1 and the two keys";
     if let Some(token) = keys["inviteRequest"].as_str() {
@@ -97,7 +97,7 @@ async fn of_odd_id(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Resu
 /// What is expected of a payload whose key has reached the invited member: the wrap is right then.
 pub(in super::super) const WRAPS_RIGHT: &str = "the first payload opens under the data key, bound to its header";
 
-async fn reads(talker: &mut Talker<'_>) -> Outcome {
+async fn reads(talker: &mut Talker<'_>) -> SceneOutcome {
     read(talker, &[account("first")]).await?;
     // A new repository may hold no account yet.
     read(talker, &[]).await.or_else(|stop| match stop {
@@ -106,7 +106,7 @@ async fn reads(talker: &mut Talker<'_>) -> Outcome {
     })
 }
 
-async fn read(talker: &mut Talker<'_>, accounts: &[Value]) -> Outcome {
+async fn read(talker: &mut Talker<'_>, accounts: &[Value]) -> SceneOutcome {
     let Party { guest, create, add, .. } = Party::give(talker, accounts).await?;
     let key = add.field("/member").and_then(|entry| unwrap(&guest, entry));
     let key =

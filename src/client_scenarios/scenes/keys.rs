@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::driver::{Talker, account};
 use super::super::vault::{Bend, Op, Vault};
-use super::{Outcome, Stop, invitation_of, set, unwrap, violation};
+use super::{SceneOutcome, Stop, invitation_of, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
@@ -14,7 +14,7 @@ scenes! {
     own_data_key => own;
 }
 
-async fn own(talker: &mut Talker<'_>) -> Outcome {
+async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
     let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
     let mut keys: Vec<DataKey> = Vec::new();
     let tag = crate::ground::hex::encode(&random::bytes::<5>());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::{Bend, Moment, Op, Record};
-use super::{House, Outcome, PLAIN_ID, Site, Stop, violation};
+use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
@@ -27,7 +27,7 @@ const LONG_ID: &str = "alts-of-everybody-who-has-ever-played-here/\
     and-of-their-friends-and-of-the-friends-of-those.who-came-later_and-stayed/0123456789-abcdefghijklmnopqrstuvwxyz-\
     ABCDEFGHIJKLMNOPQRSTUVWXYZ-the-end-of-a-long-id";
 
-async fn any(talker: &mut Talker<'_>) -> Outcome {
+async fn any(talker: &mut Talker<'_>) -> SceneOutcome {
     House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
     let plain = Site::of(PLAIN_ID);
     let cases = [
@@ -48,7 +48,7 @@ async fn any(talker: &mut Talker<'_>) -> Outcome {
     visit(talker, &cases).await
 }
 
-async fn text(talker: &mut Talker<'_>) -> Outcome {
+async fn text(talker: &mut Talker<'_>) -> SceneOutcome {
     House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?.enter_plainly(talker).await?;
     let id = "\u{43a}\u{43b}\u{44e}\u{447}-\u{e9}\u{1f600}\u{20ac}-\u{43a}\u{43b}\u{44e}\u{447}";
     let whole = House::build(talker, Bend::Honest, id, &[]).await?;
@@ -60,7 +60,7 @@ async fn text(talker: &mut Talker<'_>) -> Outcome {
 }
 
 /// Joins and reads each of these repositories.
-async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> Outcome {
+async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> SceneOutcome {
     for &(expected, site) in cases {
         let house = House::at(talker, site, &[]).await?;
         house.enter(talker, &house.locator().encode(), expected).await.map_err(|stop| match stop {
@@ -75,7 +75,7 @@ async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> O
     Ok(crate::ground::shown::count(cases.len(), "repository"))
 }
 
-async fn several(talker: &mut Talker<'_>) -> Outcome {
+async fn several(talker: &mut Talker<'_>) -> SceneOutcome {
     let first = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let second = House::build(talker, Bend::Honest, "another", &[]).await?;
     let third = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
@@ -108,7 +108,7 @@ async fn several(talker: &mut Talker<'_>) -> Outcome {
     Ok("3 repositories".into())
 }
 
-async fn over(talker: &mut Talker<'_>) -> Outcome {
+async fn over(talker: &mut Talker<'_>) -> SceneOutcome {
     let mut tried = 0;
     // Bytes that are no payload at all are no empty one either: less than a tag, and no more than one.
     let stubs = [0, 1, 15, 16].map(|length| ("put", Some(length)));
@@ -181,7 +181,7 @@ async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
     ))
 }
 
-async fn old(talker: &mut Talker<'_>) -> Outcome {
+async fn old(talker: &mut Talker<'_>) -> SceneOutcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     house.vault.state().write(Bend::Honest, PLAIN_ID, true);

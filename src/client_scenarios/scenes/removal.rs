@@ -8,7 +8,7 @@ use super::super::rules::entries;
 use super::super::vault::reading::derived;
 use super::super::vault::{Bend, Record};
 use super::middle::Middle;
-use super::{House, Outcome, PLAIN_ID, Site, Stop, must, opened, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, must, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
 
@@ -19,7 +19,7 @@ scenes! {
     rotation => rotates;
 }
 
-async fn binding(talker: &mut Talker<'_>) -> Outcome {
+async fn binding(talker: &mut Talker<'_>) -> SceneOutcome {
     let removal = Removal::play(talker, None).await?;
     removal.answer.map_err(must("remove", "a member is removed where every binding verifies"))?;
     let other = removal.house.vault.state().issuer;
@@ -87,7 +87,7 @@ async fn same_again(
     Ok(own.and_then(|(_, entry)| unwrap(stayer, entry)))
 }
 
-async fn rotates(talker: &mut Talker<'_>) -> Outcome {
+async fn rotates(talker: &mut Talker<'_>) -> SceneOutcome {
     let removal = Removal::play(talker, None).await?;
     let entries = removal.entries();
     let Removal { house, leaver, stayer, answer, request } = removal;

@@ -41,5 +41,5 @@ pub struct Evidence {
     /// Where.
     pub sources: Vec<Source>,
     /// What was found.
-    pub outcome: scan::Outcome,
+    pub outcome: scan::ScanOutcome,
 }

@@ -10,7 +10,7 @@ use crate::codec::{base64, signature};
 use crate::server::nonces::Issued;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Outcome, Repo};
+use crate::server::repo::{Decision, Repo};
 use crate::wire::MemberEntry;
 
 pub(crate) fn read_nonce(text: &str) -> Option<Vec<u8>> {
@@ -81,9 +81,9 @@ pub(crate) fn removal_is_retry(repo: &Repo, digest: &[u8]) -> bool {
     repo.last_removal.as_deref() == Some(digest)
 }
 
-pub(crate) fn fetch(repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+pub(crate) fn fetch(repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
     match repo.manifest.member(member_id) {
-        Some(entry) => Outcome::read(entry.clone()),
-        None => Outcome::refuse(Refusal::not_found("no such member")),
+        Some(entry) => Decision::read(entry.clone()),
+        None => Decision::refuse(Refusal::not_found("no such member")),
     }
 }

@@ -5,7 +5,7 @@ use std::future::ready;
 
 use super::{AsVault, Later, conformant};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Outcome, Repo, Visit};
+use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
 use crate::server::route::Route;
 use crate::server::store::{Store, Tx};
 use crate::server::{credentials, operations, validate};
@@ -51,7 +51,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     }
 
     /// What an operation does to a state: 404 without one, 403 for strangers, then the operation.
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Outcome<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
         operations::transition(self.vault_rules(), visit, state)
     }
 
@@ -83,7 +83,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- createRepo (SPEC §6) ----
 
     /// The operation; `existing` is the repository that has this id already.
-    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Outcome<VaultManifest> {
+    fn create(&self, visit: &Visit, existing: Option<&Repo>, request: &CreateRepoRequest) -> Decision<VaultManifest> {
         operations::create(self.vault_rules(), visit, existing, request)
     }
 
@@ -100,7 +100,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- pull (SPEC §6) ----
 
     /// The operation.
-    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Outcome<PullResponse> {
+    fn pull(&self, visit: &Visit, repo: &Repo, request: &PullRequest) -> Decision<PullResponse> {
         operations::pull(self.vault_rules(), visit, repo, request)
     }
 
@@ -112,7 +112,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- push (SPEC §6, §10) ----
 
     /// The operation.
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Outcome<PushResponse> {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
         operations::push(self.vault_rules(), visit, repo, request)
     }
 
@@ -159,7 +159,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- addMember (SPEC §6) ----
 
     /// The operation.
-    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Outcome<VaultManifest> {
+    fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         operations::add(self.vault_rules(), visit, repo, request)
     }
 
@@ -176,7 +176,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- removeMember (SPEC §6, §10) ----
 
     /// The operation.
-    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Outcome<VaultManifest> {
+    fn remove(&self, visit: &Visit, repo: &Repo, request: &MemberRemoveRequest) -> Decision<VaultManifest> {
         operations::remove(self.vault_rules(), visit, repo, request)
     }
 
@@ -213,7 +213,7 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- fetchMemberKey (SPEC §6, §9) ----
 
     /// The operation: the entry of exactly this id, or 404.
-    fn fetch(&self, _visit: &Visit, repo: &Repo, member_id: &str) -> Outcome<MemberEntry> {
+    fn fetch(&self, _visit: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         conformant::fetch(repo, member_id)
     }
 }

@@ -5,7 +5,7 @@ use hkdf::hmac::Hmac;
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::inputs::{array, bytes, refuse};
-use super::{Outcome, Reading, Stop, hash_name, lenient};
+use super::{Evaluated, Reading, Stop, hash_name, lenient};
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::{self, Wrapped};
 use crate::codec::{DataKey, base64, envelope, key_binding, signature};
@@ -20,18 +20,18 @@ fn binding(fields: &Fields) -> Result<Binding<'_>, FieldError> {
     })
 }
 
-pub(super) fn aad(input: &Fields) -> Outcome {
+pub(super) fn aad(input: &Fields) -> Evaluated {
     Ok(fields! { "aadHex": hex::encode(&binding(input)?.to_aad()) })
 }
 
-pub(super) fn encrypt(input: &Fields) -> Outcome {
+pub(super) fn encrypt(input: &Fields) -> Evaluated {
     let (binding, plaintext) = (binding(input)?, string(input, "plaintextUtf8")?);
     let (key, iv) = (DataKey::new(array(input, "keyB64")?), array(input, "ivB64")?);
     let ciphertext = envelope::seal(&key, &iv, &binding, plaintext.as_bytes()).map_err(refuse)?;
     Ok(fields! { "ivB64": base64::encode(&iv), "ciphertextB64": base64::encode(&ciphertext) })
 }
 
-pub(super) fn decrypt(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn decrypt(input: &Fields, reading: Reading) -> Evaluated {
     let binding = binding(input)?;
     if reading == Reading::Lenient {
         return lenient::decrypt(input, &binding);
@@ -42,7 +42,7 @@ pub(super) fn decrypt(input: &Fields, reading: Reading) -> Outcome {
     Ok(fields! { "plaintextUtf8": text })
 }
 
-pub(super) fn wrap(input: &Fields) -> Outcome {
+pub(super) fn wrap(input: &Fields) -> Evaluated {
     let data_key = DataKey::new(array(input, "dataKeyB64")?);
     let (recipient, ephemeral) = (array(input, "recipientPublicKeyB64")?, array(input, "ephemeralPrivateKeyB64")?);
     let wrapped = key_wrap::wrap(&data_key, &recipient, &ephemeral, &array(input, "ivB64")?).map_err(refuse)?;
@@ -55,7 +55,7 @@ pub(super) fn wrap(input: &Fields) -> Outcome {
     Ok(fields! { "wrappedKey": wrapped })
 }
 
-pub(super) fn unwrap(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn unwrap(input: &Fields, reading: Reading) -> Evaluated {
     let wrapped = object(input, "wrappedKey")?;
     let scheme = string(wrapped, "schemeId")?;
     if reading == Reading::Strict && scheme != key_wrap::SCHEME_ID {
@@ -74,7 +74,7 @@ pub(super) fn unwrap(input: &Fields, reading: Reading) -> Outcome {
     Ok(fields! { "dataKeyB64": base64::encode(key.as_bytes()) })
 }
 
-pub(super) fn x25519(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn x25519(input: &Fields, reading: Reading) -> Evaluated {
     let (scalar, point) = (hex_array(input, "scalarHex")?, hex_array(input, "uCoordinateHex")?);
     let output = x25519_dalek::x25519(scalar, point);
     if reading == Reading::Strict && output == [0; 32] {
@@ -83,11 +83,11 @@ pub(super) fn x25519(input: &Fields, reading: Reading) -> Outcome {
     Ok(fields! { "outputHex": hex::encode(&output) })
 }
 
-pub(super) fn x25519_public_key(input: &Fields) -> Outcome {
+pub(super) fn x25519_public_key(input: &Fields) -> Evaluated {
     Ok(fields! { "publicKeyB64": base64::encode(&key_wrap::public_key(&array(input, "privateKeyB64")?)) })
 }
 
-pub(super) fn hkdf(input: &Fields) -> Outcome {
+pub(super) fn hkdf(input: &Fields) -> Evaluated {
     let hash = string(input, "hash")?;
     let (ikm, salt, info) = (hex(input, "ikmHex")?, hex(input, "saltHex")?, hex(input, "infoHex")?);
     let length = usize::try_from(integer(input, "length")?)
@@ -110,16 +110,16 @@ pub(super) fn hkdf(input: &Fields) -> Outcome {
     }
 }
 
-pub(super) fn ed25519_public_key(input: &Fields) -> Outcome {
+pub(super) fn ed25519_public_key(input: &Fields) -> Evaluated {
     Ok(fields! { "publicKeyHex": hex::encode(&signature::public_key(&hex_array(input, "seedHex")?)) })
 }
 
-pub(super) fn sign(input: &Fields) -> Outcome {
+pub(super) fn sign(input: &Fields) -> Evaluated {
     let signed = signature::sign(&hex_array(input, "seedHex")?, &hex(input, "messageHex")?);
     Ok(fields! { "signatureHex": hex::encode(&signed) })
 }
 
-pub(super) fn verify(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn verify(input: &Fields, reading: Reading) -> Evaluated {
     let sized =
         |name: &str, bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).map_err(|_| refuse(format!("{name} isn't 32 bytes")));
     let (key, message) = (sized("publicKeyHex", hex(input, "publicKeyHex")?)?, hex(input, "messageHex")?);
@@ -131,12 +131,12 @@ pub(super) fn verify(input: &Fields, reading: Reading) -> Outcome {
     Ok(Fields::new())
 }
 
-pub(super) fn sign_nonce(input: &Fields) -> Outcome {
+pub(super) fn sign_nonce(input: &Fields) -> Evaluated {
     let seed = hex_array(input, "seedHex")?;
     Ok(fields! { "signature": base64::encode(&signature::sign(&seed, &bytes(input, "nonce")?)) })
 }
 
-pub(super) fn verify_binding(input: &Fields) -> Outcome {
+pub(super) fn verify_binding(input: &Fields) -> Evaluated {
     let (ed25519, x25519) = (string(input, "ed25519PublicKey")?, string(input, "x25519PublicKey")?);
     let issuer = array(input, "issuerPublicKeyB64")?;
     key_binding::verify(&issuer, ed25519, x25519, &bytes(input, "keyBindingSig")?).map_err(refuse)?;

@@ -8,7 +8,7 @@ use aes_gcm::{AesGcm, Nonce};
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 
 use super::inputs::{array, bytes, refuse};
-use super::{Outcome, Stop};
+use super::{Evaluated, Stop};
 use crate::codec::aad::Binding;
 use crate::codec::{base64, envelope, key_wrap};
 use crate::vectors::fields::{Fields, fields};
@@ -24,7 +24,7 @@ fn open(key: &[u8; 32], iv: &[u8], aad: &[u8], ciphertext: &[u8]) -> Result<Vec<
     cipher.decrypt(&Nonce::<U16>::from(iv), payload).map_err(|_| refuse(envelope::EnvelopeError::Authentication))
 }
 
-pub(super) fn decrypt(input: &Fields, binding: &Binding<'_>) -> Outcome {
+pub(super) fn decrypt(input: &Fields, binding: &Binding<'_>) -> Evaluated {
     let (key, iv, ciphertext) = (array(input, "keyB64")?, bytes(input, "ivB64")?, bytes(input, "ciphertextB64")?);
     let plaintext = open(&key, &iv, &binding.to_aad(), &ciphertext)?;
     let text = String::from_utf8(plaintext).map_err(|_| refuse("the plaintext isn't UTF-8"))?;
@@ -32,7 +32,7 @@ pub(super) fn decrypt(input: &Fields, binding: &Binding<'_>) -> Outcome {
 }
 
 /// Doesn't mind the name of the scheme, a shared secret of zeros, or the length of what is wrapped.
-pub(super) fn unwrap(wrapped: &Fields, private: [u8; 32]) -> Outcome {
+pub(super) fn unwrap(wrapped: &Fields, private: [u8; 32]) -> Evaluated {
     let ephemeral = array(wrapped, "ephemeralPublicKey")?;
     let secret = x25519_dalek::x25519(private, ephemeral);
     let kek = key_wrap::key_encryption_key(&secret, &ephemeral);

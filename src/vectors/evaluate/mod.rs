@@ -31,7 +31,7 @@ impl From<FieldError> for Stop {
     }
 }
 
-type Outcome = Result<Fields, Stop>;
+type Evaluated = Result<Fields, Stop>;
 
 /// What our codec says, strictly.
 ///
@@ -47,14 +47,14 @@ pub fn evaluate(request: &Request) -> Result<Answer, FieldError> {
 /// # Errors
 /// As [`evaluate`].
 pub fn read(request: &Request, reading: Reading) -> Result<Answer, FieldError> {
-    match outcome(request.op, &request.fields, reading) {
+    match evaluated(request.op, &request.fields, reading) {
         Ok(fields) => Ok(Answer::Result(fields)),
         Err(Stop::Reject(reason)) => Ok(Answer::Reject(reason)),
         Err(Stop::Malformed(error)) => Err(error),
     }
 }
 
-fn outcome(op: Op, fields: &Fields, reading: Reading) -> Outcome {
+fn evaluated(op: Op, fields: &Fields, reading: Reading) -> Evaluated {
     match op {
         Op::Aad => crypto::aad(fields),
         Op::Encrypt => crypto::encrypt(fields),

@@ -7,7 +7,7 @@ use ::base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::inputs::refuse;
-use super::{Outcome, Reading, Stop};
+use super::{Evaluated, Reading, Stop};
 use crate::codec::address::Address;
 use crate::codec::invite::InviteRequest;
 use crate::codec::locator::RepoLocator;
@@ -22,12 +22,12 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-pub(super) fn binding_message(input: &Fields) -> Outcome {
+pub(super) fn binding_message(input: &Fields) -> Evaluated {
     let message = key_binding::message(string(input, "ed25519PublicKey")?, string(input, "x25519PublicKey")?);
     Ok(fields! { "messageUtf8": String::from_utf8_lossy(&message).into_owned() })
 }
 
-pub(super) fn encode_invite(input: &Fields) -> Outcome {
+pub(super) fn encode_invite(input: &Fields) -> Evaluated {
     let invite = InviteRequest {
         v: 1,
         ed25519_public_key: string(input, "ed25519PublicKey")?.into(),
@@ -36,12 +36,12 @@ pub(super) fn encode_invite(input: &Fields) -> Outcome {
     Ok(fields! { "token": invite.encode() })
 }
 
-pub(super) fn decode_invite(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn decode_invite(input: &Fields, reading: Reading) -> Evaluated {
     let token = only(string(input, "token")?, &["v", "ed25519PublicKey", "x25519PublicKey"], reading);
     Ok(fields! { "decoded": value(&InviteRequest::decode(&token).map_err(refuse)?)? })
 }
 
-pub(super) fn encode_locator(input: &Fields) -> Outcome {
+pub(super) fn encode_locator(input: &Fields) -> Evaluated {
     let key_epoch = match input.get("keyEpoch") {
         None | Some(Value::Null) => None,
         Some(_) => Some(integer(input, "keyEpoch")?),
@@ -58,7 +58,7 @@ pub(super) fn encode_locator(input: &Fields) -> Outcome {
     Ok(fields! { "token": locator.encode() })
 }
 
-pub(super) fn decode_locator(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn decode_locator(input: &Fields, reading: Reading) -> Evaluated {
     let known = ["v", "host", "repoId", "schemeId", "keyEpoch", "issuerJwksUrl"];
     let token = only(string(input, "token")?, &known, reading);
     let mut decoded = value(&RepoLocator::decode(&token).map_err(refuse)?)?;
@@ -87,26 +87,26 @@ fn value(of: &impl serde::Serialize) -> Result<Value, Stop> {
     serde_json::to_value(of).map_err(|error| Stop::Malformed(FieldError::new("result", error.to_string())))
 }
 
-pub(super) fn parse_address(input: &Fields) -> Outcome {
+pub(super) fn parse_address(input: &Fields) -> Evaluated {
     let address = Address::parse(string(input, "uri")?).map_err(refuse)?;
     Ok(fields! { "host": address.host, "repoId": address.repo_id })
 }
 
-pub(super) fn format_address(input: &Fields) -> Outcome {
+pub(super) fn format_address(input: &Fields) -> Evaluated {
     let address = Address { host: string(input, "host")?.into(), repo_id: string(input, "repoId")?.into() };
     Ok(fields! { "uri": address.to_string() })
 }
 
-pub(super) fn parse_payload(input: &Fields) -> Outcome {
+pub(super) fn parse_payload(input: &Fields) -> Evaluated {
     let payload = AltPayload::parse(string(input, "plaintextUtf8")?.as_bytes()).map_err(refuse)?;
     Ok(fields! { "payload": value(&payload)? })
 }
 
-pub(super) fn encode_base64(input: &Fields) -> Outcome {
+pub(super) fn encode_base64(input: &Fields) -> Evaluated {
     Ok(fields! { "base64": base64::encode(&hex(input, "hex")?) })
 }
 
-pub(super) fn decode_base64(input: &Fields, reading: Reading) -> Outcome {
+pub(super) fn decode_base64(input: &Fields, reading: Reading) -> Evaluated {
     let text = string(input, "base64")?;
     let bytes = match reading {
         Reading::Strict => base64::decode(text).map_err(refuse)?,
