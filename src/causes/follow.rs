@@ -1,6 +1,6 @@
 //! Why a finding follows from a cause. Each reason is a sentence.
 
-use super::kind::Kind;
+use super::kind::SymptomKind;
 use super::subject::needs;
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
@@ -54,15 +54,23 @@ fn went_unanswered(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// Where callers are mixed up, whatever was asked beside others may have been answered as if somebody else had asked. Counters and what
 /// is stored are only where it looks the same.
 fn met_others(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    let stored = matches!(other.kind, Kind::Counter | Kind::Blob | Kind::Binding | Kind::Unchanged | Kind::Conflict);
+    let stored = matches!(
+        other.kind,
+        SymptomKind::Counter
+            | SymptomKind::Blob
+            | SymptomKind::Binding
+            | SymptomKind::Unchanged
+            | SymptomKind::Conflict
+    );
     cause.rule.id == req::CALLERS_KEPT_APART.id && other.beside_others && (!stored || other.kind == cause.kind)
 }
 
 /// What is left on a connection after a refusal spoils whatever is asked there next: it is refused. What is stored, and what is let
 /// through, tells of something else.
 fn met_what_is_left(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    let spoiled =
-        matches!(other.kind, Kind::Refused | Kind::Other) || other.status == Status::Error || other.unanswered;
+    let spoiled = matches!(other.kind, SymptomKind::Refused | SymptomKind::Other)
+        || other.status == Status::Error
+        || other.unanswered;
     cause.rule.id == req::CONNECTION_IN_STEP.id && spoiled
 }
 
@@ -71,7 +79,7 @@ fn is_the_same(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let stored = cause.kind.is_state();
     let shown = other.shown_by.is_some() && cause.shown_by.is_some();
     // That two requests are let through is the same only where it is about the same rule.
-    if cause.kind == Kind::Accepted && !is_related(other, cause) {
+    if cause.kind == SymptomKind::Accepted && !is_related(other, cause) {
         return false;
     }
     other.deviation == cause.deviation && (stored || shown || other.operation == cause.operation)
@@ -87,7 +95,7 @@ fn is_related(one: &Symptom<'_>, other: &Symptom<'_>) -> bool {
 /// same kind of thing or is first of all about this rule.
 fn is_about_the_same_rule(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     // What gets through doesn't follow from what is refused.
-    if other.kind == Kind::Accepted && cause.kind == Kind::Refused && other.own && other.direct {
+    if other.kind == SymptomKind::Accepted && cause.kind == SymptomKind::Refused && other.own && other.direct {
         return false;
     }
     let alike = other.class == Class::Sequential || other.kind == cause.kind || other.operation == cause.operation;
@@ -97,21 +105,24 @@ fn is_about_the_same_rule(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// What can't be read, or comes back otherwise, is met by checks of anything.
 fn stumbles(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     // Where member ids are spelled otherwise, nobody is in the roster who should be.
-    if cause.kind == Kind::Shape && other.kind == Kind::Roster {
+    if cause.kind == SymptomKind::Shape && other.kind == SymptomKind::Roster {
         return cause.deviation.contains("ed25519PublicKey");
     }
     // What can't be read any more is met by whoever reads.
-    if cause.kind == Kind::Unreadable {
-        return matches!(other.kind, Kind::Shape | Kind::Unreadable) && !(other.direct && other.own);
+    if cause.kind == SymptomKind::Unreadable {
+        return matches!(other.kind, SymptomKind::Shape | SymptomKind::Unreadable) && !(other.direct && other.own);
     }
     // A body that breaks the schema only where something stored comes back otherwise.
-    if other.kind == Kind::Shape && !other.direct && matches!(cause.kind, Kind::Blob | Kind::Binding) {
+    if other.kind == SymptomKind::Shape
+        && !other.direct
+        && matches!(cause.kind, SymptomKind::Blob | SymptomKind::Binding)
+    {
         return true;
     }
     other.kind == cause.kind
         && match other.kind {
-            Kind::Shape | Kind::Leak => true,
-            Kind::Blob | Kind::Binding => !other.own || !other.direct,
+            SymptomKind::Shape | SymptomKind::Leak => true,
+            SymptomKind::Blob | SymptomKind::Binding => !other.own || !other.direct,
             _ => false,
         }
 }
@@ -136,13 +147,13 @@ fn has_a_step_that_fails(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// of a look at everything only where it sees the same kind of thing.
 fn looks_at_more(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let builds = || other.check.requirements.iter().any(|rule| builds_on(rule.id, cause.rule.id));
-    let alike = other.kind == cause.kind && other.kind != Kind::Other;
+    let alike = other.kind == cause.kind && other.kind != SymptomKind::Other;
     let same = other.operation.is_none() || other.operation == cause.operation;
     match other.class {
         Class::Sequential => false,
         Class::RunWide => (other.status != Status::Fail || (alike && same)) && builds(),
         Class::Concurrent => (alike || same) && builds(),
-        Class::Story => (alike || same || other.kind == Kind::Other) && builds(),
+        Class::Story => (alike || same || other.kind == SymptomKind::Other) && builds(),
     }
 }
 
@@ -161,17 +172,19 @@ fn was_met_there(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// Ids that are escaped in a path and don't arrive don't arrive in other operations either.
 fn does_not_arrive(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let paths = [req::FETCH_ENTRY.id, req::HTTP_PROFILE.id, req::ESCAPED_PATH.id];
-    paths.contains(&cause.rule.id) && [other, cause].iter().all(|it| it.escaped && it.kind == Kind::Refused)
+    paths.contains(&cause.rule.id) && [other, cause].iter().all(|it| it.escaped && it.kind == SymptomKind::Refused)
 }
 
 /// What is asked of a repository that wasn't created is refused.
 fn is_nowhere(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    cause.plain && cause.rule.id == req::CREATE_RETURNS.id && [other, cause].iter().all(|it| it.kind == Kind::Refused)
+    cause.plain
+        && cause.rule.id == req::CREATE_RETURNS.id
+        && [other, cause].iter().all(|it| it.kind == SymptomKind::Refused)
 }
 
 /// What is refused in a situation that a check is about is refused to whoever is in it.
 fn is_in_the_situation(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
-    cause.situation && [other, cause].iter().all(|it| it.kind == Kind::Refused)
+    cause.situation && [other, cause].iter().all(|it| it.kind == SymptomKind::Refused)
 }
 
 /// While an operation doesn't even do what it is for, the same kind of thing at that operation follows, and so do rules that build on
@@ -189,16 +202,19 @@ fn needs_what_does_not_work(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 fn counts_on_it(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let expects = [Operation::Push, Operation::RemoveMember, Operation::Pull].map(Operation::name);
     cause.plain
-        && cause.kind == Kind::Counter
+        && cause.kind == SymptomKind::Counter
         && !["status/", "errors/", "retries/"].iter().any(|area| other.check.id.starts_with(area))
         && (other.class == Class::Story || other.operation.is_some_and(|operation| expects.contains(&operation)))
-        && matches!(other.kind, Kind::Counter | Kind::Conflict | Kind::Refused | Kind::Unchanged)
+        && matches!(
+            other.kind,
+            SymptomKind::Counter | SymptomKind::Conflict | SymptomKind::Refused | SymptomKind::Unchanged
+        )
 }
 
 /// What one operation lets through that it mustn't is let through in every check.
 fn is_let_through(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let both = [other, cause];
-    both.iter().all(|it| it.kind == Kind::Accepted)
+    both.iter().all(|it| it.kind == SymptomKind::Accepted)
         && other.operation == cause.operation
         && other.check.requirements.iter().any(|rule| {
             rule.id == cause.rule.id || builds_on(rule.id, cause.rule.id) || builds_on(cause.rule.id, rule.id)
@@ -222,9 +238,9 @@ fn tells_of_rights(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
 /// What was let through, or left in, has changed something, which a look at the whole run meets and which other refusals tell of.
 fn is_left_behind(other: &Symptom<'_>, cause: &Symptom<'_>) -> bool {
     let refusals = other.check.id.starts_with("status/")
-        && matches!(cause.kind, Kind::Accepted | Kind::Roster)
+        && matches!(cause.kind, SymptomKind::Accepted | SymptomKind::Roster)
         && builds_on(other.rule.id, cause.rule.id);
-    refusals || (other.met_in.is_some() && cause.kind == Kind::Accepted)
+    refusals || (other.met_in.is_some() && cause.kind == SymptomKind::Accepted)
 }
 
 /// The worked example is a cause only where nothing plainer fails.

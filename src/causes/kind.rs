@@ -6,7 +6,7 @@ use crate::wire::Operation;
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SymptomKind {
     /// The body isn't the message.
     Shape,
     /// A binding signature came back otherwise.
@@ -35,7 +35,7 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl SymptomKind {
     /// Whether it is a difference in what is stored.
     pub(super) fn is_state(self) -> bool {
         matches!(self, Self::Roster | Self::Counter | Self::Blob | Self::Binding)
@@ -43,15 +43,15 @@ impl Kind {
 }
 
 /// The rule that is about just such a deviation.
-pub(super) fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Option<&'static Requirement> {
+pub(super) fn about(kind: SymptomKind, deviation: &str, operation: Option<&str>) -> Option<&'static Requirement> {
     let removes = operation == Some(Operation::RemoveMember.name());
     match kind {
-        Kind::Blob => Some(&req::STORED_VERBATIM),
-        Kind::Binding => Some(&req::BINDING_OPAQUE),
-        Kind::Leak => Some(&req::REFUSAL_SILENT),
-        Kind::Conflict => Some(&req::PUSH_APPLIES),
-        Kind::Roster if removes && deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
-        Kind::Counter if removes && deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
+        SymptomKind::Blob => Some(&req::STORED_VERBATIM),
+        SymptomKind::Binding => Some(&req::BINDING_OPAQUE),
+        SymptomKind::Leak => Some(&req::REFUSAL_SILENT),
+        SymptomKind::Conflict => Some(&req::PUSH_APPLIES),
+        SymptomKind::Roster if removes && deviation.contains("shouldn't be") => Some(&req::REMOVE_DROPS),
+        SymptomKind::Counter if removes && deviation.contains("keyEpoch") => Some(&req::EPOCH_RISES),
         _ => None,
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn about(kind: Kind, deviation: &str, operation: Option<&str>) -> Opt
 /// The rule that a deviation breaks, of those that the check names: the first, unless another is about just this.
 pub(super) fn rule(
     check: &'static CheckInfo,
-    kind: Kind,
+    kind: SymptomKind,
     deviation: &str,
     operation: Option<&str>,
 ) -> &'static Requirement {
@@ -104,11 +104,11 @@ static MEMBERS_ONLY: [(Operation, &Requirement); 5] = [
 ];
 
 /// Rules whose breach looks in a certain way, with what it looks like.
-static LOOKS: &[(&[&Requirement], &[Kind])] = &[
-    (&[&req::STORED_VERBATIM], &[Kind::Blob]),
-    (&[&req::BINDING_OPAQUE], &[Kind::Binding]),
-    (&[&req::FIELD_NAMES], &[Kind::Shape]),
-    (&[&req::KEY_ENCODING], &[Kind::Shape, Kind::Roster, Kind::Blob]),
+static LOOKS: &[(&[&Requirement], &[SymptomKind])] = &[
+    (&[&req::STORED_VERBATIM], &[SymptomKind::Blob]),
+    (&[&req::BINDING_OPAQUE], &[SymptomKind::Binding]),
+    (&[&req::FIELD_NAMES], &[SymptomKind::Shape]),
+    (&[&req::KEY_ENCODING], &[SymptomKind::Shape, SymptomKind::Roster, SymptomKind::Blob]),
     (
         &[
             &req::REFUSAL_SILENT,
@@ -118,11 +118,11 @@ static LOOKS: &[(&[&Requirement], &[Kind])] = &[
             &req::NO_SECRET_ECHO,
             &req::DISCRETION,
         ],
-        &[Kind::Leak, Kind::Accepted, Kind::Other],
+        &[SymptomKind::Leak, SymptomKind::Accepted, SymptomKind::Other],
     ),
-    (&[&req::NONCE_ISSUED], &[Kind::Accepted]),
-    (&[&req::NONCE_SINGLE_USE], &[Kind::Accepted, Kind::Other]),
-    (&[&req::SUBJECT_IS_CALLER], &[Kind::Accepted, Kind::Refused]),
+    (&[&req::NONCE_ISSUED], &[SymptomKind::Accepted]),
+    (&[&req::NONCE_SINGLE_USE], &[SymptomKind::Accepted, SymptomKind::Other]),
+    (&[&req::SUBJECT_IS_CALLER], &[SymptomKind::Accepted, SymptomKind::Refused]),
     (
         &[
             &req::TOKEN_REQUIRED,
@@ -134,11 +134,18 @@ static LOOKS: &[(&[&Requirement], &[Kind])] = &[
             &req::FETCH_MEMBERS_ONLY,
             &req::REMOVE_REVOKES,
         ],
-        &[Kind::Accepted, Kind::Refused, Kind::ServerError],
+        &[SymptomKind::Accepted, SymptomKind::Refused, SymptomKind::ServerError],
     ),
     (
         &[&req::TOKEN_ANSWER, &req::BASE64, &req::DISCOVERY_SHAPE, &req::KEY_SET, &req::ERROR_OBJECT],
-        &[Kind::Shape, Kind::Blob, Kind::Refused, Kind::ServerError, Kind::Accepted, Kind::Other],
+        &[
+            SymptomKind::Shape,
+            SymptomKind::Blob,
+            SymptomKind::Refused,
+            SymptomKind::ServerError,
+            SymptomKind::Accepted,
+            SymptomKind::Other,
+        ],
     ),
 ];
 /// Rules that say that something works: that something else was let through is no breach of them.
@@ -170,9 +177,9 @@ static AT_THE_CURRENT_VERSION: &[&Requirement] = &[
 ];
 
 /// Whether a deviation of this kind is what a breach of the rule looks like.
-pub(super) fn is_own(rule: &Requirement, kind: Kind) -> bool {
+pub(super) fn is_own(rule: &Requirement, kind: SymptomKind) -> bool {
     let among = |rules: &[&Requirement]| rules.iter().any(|other| other.id == rule.id);
-    if kind == Kind::Unreadable {
+    if kind == SymptomKind::Unreadable {
         return true;
     }
     if let Some((_, kinds)) = LOOKS.iter().find(|(rules, _)| among(rules)) {
@@ -180,11 +187,11 @@ pub(super) fn is_own(rule: &Requirement, kind: Kind) -> bool {
     }
     match kind {
         // A body that can't be read says nothing about any other rule, and a binding has a rule of its own.
-        Kind::Shape | Kind::Binding | Kind::Leak => false,
-        Kind::Accepted => !among(WORKS),
+        SymptomKind::Shape | SymptomKind::Binding | SymptomKind::Leak => false,
+        SymptomKind::Accepted => !among(WORKS),
         // The epoch of an entry is its own.
-        Kind::Roster => !among(&[&req::EPOCH_RISES, &req::VERSION_MONOTONIC]),
-        Kind::Unchanged => among(AT_THE_CURRENT_VERSION),
+        SymptomKind::Roster => !among(&[&req::EPOCH_RISES, &req::VERSION_MONOTONIC]),
+        SymptomKind::Unchanged => among(AT_THE_CURRENT_VERSION),
         _ => true,
     }
 }
@@ -209,23 +216,23 @@ const SHAPE: [&str; 12] = [
 ];
 
 /// What kind of thing is wrong; `alone` where the exchange that did it is the one that shows it.
-pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> Kind {
+pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: bool) -> SymptomKind {
     let says = |words: &[&str]| words.iter().any(|word| observed.contains(word));
     // What was done may name a member that isn't the one that is wrong.
     let shown = observed.split_once(" shows: ").map(|(_, shown)| shown);
     let binding = shown.unwrap_or(observed).contains("keyBindingSig");
     if says(&SHAPE) {
-        if observed.contains(UNREADABLE) { Kind::Unreadable } else { Kind::Shape }
+        if observed.contains(UNREADABLE) { SymptomKind::Unreadable } else { SymptomKind::Shape }
     } else if let Some(refusal) = status.filter(|status| alone && *status >= 400 && observed.starts_with("status ")) {
-        if refusal >= 500 { Kind::ServerError } else { Kind::Refused }
+        if refusal >= 500 { SymptomKind::ServerError } else { SymptomKind::Refused }
     } else if status.is_some_and(|status| status < 400)
         && ["unchanged is true", "a pull at the current version"].iter().any(|words| expected.contains(words))
     {
-        Kind::Unchanged
+        SymptomKind::Unchanged
     } else if observed.starts_with("it holds ") || says(&[": it holds ", " holds a ", " tells a "]) {
-        Kind::Leak
+        SymptomKind::Leak
     } else if binding || (shown.is_none() && expected.contains("keyBindingSig") && !says(&COUNTERS)) {
-        Kind::Binding
+        SymptomKind::Binding
     } else if says(&[
         "wrappedDataKey",
         "envelope.iv",
@@ -237,19 +244,19 @@ pub(super) fn kind(expected: &str, observed: &str, status: Option<u16>, alone: b
         "sent under the same key",
         "was sent for repository",
     ]) {
-        Kind::Blob
+        SymptomKind::Blob
     } else if says(&["is missing from the roster", "in the roster", " twice", "member's keyEpoch is"]) {
-        Kind::Roster
+        SymptomKind::Roster
     } else if says(&["\"accepted\":false", "accepted is false", "accepted: false"]) {
-        Kind::Conflict
+        SymptomKind::Conflict
     } else if says(&COUNTERS) {
-        Kind::Counter
+        SymptomKind::Counter
     } else {
         match status {
-            Some(500..) => Kind::ServerError,
-            Some(400..) => Kind::Refused,
-            Some(_) if expected.contains("refused") => Kind::Accepted,
-            _ => Kind::Other,
+            Some(500..) => SymptomKind::ServerError,
+            Some(400..) => SymptomKind::Refused,
+            Some(_) if expected.contains("refused") => SymptomKind::Accepted,
+            _ => SymptomKind::Other,
         }
     }
 }

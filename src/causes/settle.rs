@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::kind::{Kind, about};
+use super::kind::{SymptomKind, about};
 use super::subject::{plain_of, plain_ones};
 use super::symptom::{Class, Symptom};
 use crate::requirements as req;
@@ -42,23 +42,23 @@ pub(super) fn settle(found: &mut [Symptom<'_>], passed: usize) {
         // A look at the whole run only repeats what the check says in which it was met. Bodies that aren't the message are told
         // best by such a look, unless whole operations come off well: then it is something stored that breaks the message.
         let repeats = symptom.met_in.is_some_and(|check| run.unreadable || run.failing.contains(check));
-        symptom.direct &= !repeats || (symptom.kind == Kind::Shape && !run.plain_bodies);
+        symptom.direct &= !repeats || (symptom.kind == SymptomKind::Shape && !run.plain_bodies);
         // Checks of bindings meet whatever else is wrong with an entry or an envelope.
-        symptom.direct &= !symptom.check.id.starts_with("binding/") || symptom.kind == Kind::Binding;
+        symptom.direct &= !symptom.check.id.starts_with("binding/") || symptom.kind == SymptomKind::Binding;
         // Where one stored member alone breaks the schema, and comes back otherwise than it was sent, that is what is wrong.
-        symptom.direct &= !(symptom.kind == Kind::Shape && run.altered && !symptom.malformed.is_empty());
+        symptom.direct &= !(symptom.kind == SymptomKind::Shape && run.altered && !symptom.malformed.is_empty());
         // What was refused and carried out all the same is what a breach of any rule about refusals looks like.
         symptom.own |= symptom.refused && symptom.shown_by.is_some() && !run.deeds.contains_key(&symptom.deviation);
         // What gets through in a check of something else breaks a rule whose own checks say so.
         symptom.own &= symptom.rule.id == symptom.check.requirements[0].id
-            || !matches!(symptom.kind, Kind::Accepted)
+            || !matches!(symptom.kind, SymptomKind::Accepted)
             || run.broken.contains(symptom.rule.id);
         // Where a failing check is about just this deviation, it is no other rule's own.
-        symptom.own &= !(run.works && symptom.kind == Kind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
+        symptom.own &= !(run.works && symptom.kind == SymptomKind::Refused && symptom.rule.id == req::SIGNATURE_RAW.id);
         // What is wrong at any size isn't wrong because a number is large.
         symptom.own &= symptom.rule.id != req::INT64.id || !run.at_any_size.contains(&symptom.deviation);
         // Many checks are in a situation that one is about: the others only meet it.
-        symptom.own &= symptom.kind != Kind::Refused || run.situation.is_none() || symptom.situation;
+        symptom.own &= symptom.kind != SymptomKind::Refused || run.situation.is_none() || symptom.situation;
         symptom.own &= run.specific.get(&symptom.deviation).is_none_or(|rule| *rule == symptom.rule.id);
     }
 }
@@ -122,7 +122,7 @@ impl Found {
             found.iter().filter(|it| it.status == Status::Fail).map(|it| it.check.base()).collect();
         let refused_at = |check: &str, operation: Operation| {
             let here = |it: &&Symptom<'_>| it.check.base() == check && it.operation == Some(operation.name());
-            found.iter().filter(here).any(|it| it.kind == Kind::Refused)
+            found.iter().filter(here).any(|it| it.kind == SymptomKind::Refused)
         };
         let works = passed > found.len();
         Self {
@@ -132,7 +132,7 @@ impl Found {
                 |(check, refused)| refused.iter().any(|operation| refused_at(check, *operation)).then_some(check),
             ),
             plain_bodies: !PLAIN_BODIES.iter().any(|id| failing.contains(id)),
-            unreadable: found.iter().any(|it| it.status == Status::Fail && it.kind == Kind::Unreadable),
+            unreadable: found.iter().any(|it| it.status == Status::Fail && it.kind == SymptomKind::Unreadable),
             altered: one_is_altered(found),
             at_any_size: at_any_size(found),
             works,
@@ -154,8 +154,9 @@ fn at_any_size(found: &[Symptom<'_>]) -> HashSet<String> {
 fn one_is_altered(found: &[Symptom<'_>]) -> bool {
     let malformed: BTreeSet<_> = found.iter().flat_map(|symptom| symptom.malformed.iter().copied()).collect();
     let mut of_one = malformed.iter().filter(|_| malformed.len() == 1);
-    let stored =
-        |it: &&Symptom<'_>| it.status == Status::Fail && !it.respelled && matches!(it.kind, Kind::Blob | Kind::Binding);
+    let stored = |it: &&Symptom<'_>| {
+        it.status == Status::Fail && !it.respelled && matches!(it.kind, SymptomKind::Blob | SymptomKind::Binding)
+    };
     of_one.any(|name| found.iter().filter(stored).any(|it| it.deviation.ends_with(&name.replace('/', "."))))
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::kind::{Kind, is_own, kind, rule, rule_let_through, rule_of_refused};
+use super::kind::{SymptomKind, is_own, kind, rule, rule_let_through, rule_of_refused};
 use super::subject::subject;
 use crate::client::Exchange;
 use crate::requirements::{self as req, Requirement};
@@ -34,7 +34,7 @@ pub(super) struct Symptom<'a> {
     /// The rule that the check says is broken.
     pub rule: &'static Requirement,
     pub class: Class,
-    pub kind: Kind,
+    pub kind: SymptomKind,
     /// The deviation without what differs from run to run; findings with the same deviation are alike.
     pub deviation: String,
     /// The operation that did it, if one exchange shows it.
@@ -99,7 +99,7 @@ impl<'a> Symptom<'a> {
         };
         let status = exchange.and_then(|exchange| exchange.status);
         let kind = match check.id.split('/').next() {
-            Some("schema") if result.status != Status::Error && rule_is(check, &req::FIELD_NAMES) => Kind::Shape,
+            Some("schema") if result.status != Status::Error && rule_is(check, &req::FIELD_NAMES) => SymptomKind::Shape,
             _ => kind(expected, observed, status, finding.is_some_and(|finding| finding.evidence.is_empty())),
         };
         let operation = exchange.map(|exchange| exchange.operation).or_else(|| setting_up(result.status, expected));
@@ -109,7 +109,7 @@ impl<'a> Symptom<'a> {
         let did = operation.filter(|_| status.is_none_or(|status| status < 400));
         let refused = exchange.is_some_and(did_nothing);
         let rule = match (kind, shown_by) {
-            (Kind::Accepted, _) => rule_let_through(check, operation),
+            (SymptomKind::Accepted, _) => rule_let_through(check, operation),
             (_, Some(_)) if refused => rule_of_refused(check, operation),
             _ => rule(check, kind, &deviation, did),
         };
@@ -133,7 +133,7 @@ impl<'a> Symptom<'a> {
             plain: false,
             met_in: met_in(observed),
             respelled: observed.contains(RESPELLED),
-            malformed: if kind == Kind::Shape { malformed(observed) } else { Vec::new() },
+            malformed: if kind == SymptomKind::Shape { malformed(observed) } else { Vec::new() },
             direct: false,
             own: result.status != Status::Error && is_own(rule, kind),
             place: PLACES.get(check.base()).copied().unwrap_or(PLACES.len() + place),
@@ -159,7 +159,7 @@ impl<'a> Symptom<'a> {
 
     /// Whether something was refused to a check of an operation.
     pub(super) fn is_refused_after(&self, operation: Operation) -> bool {
-        self.kind == Kind::Refused && self.subject.as_ref().is_some_and(|it| it.contains(&operation.name()))
+        self.kind == SymptomKind::Refused && self.subject.as_ref().is_some_and(|it| it.contains(&operation.name()))
     }
 
     /// What the check asks, whichever operation it asks it of.
@@ -221,10 +221,10 @@ fn setting_up(status: Status, expected: &str) -> Option<&'static str> {
 /// What stands in the ids of checks of several processes or profiles at the same time.
 const AT_ONCE: [&str; 4] = ["one-winner", "linearizable", "at-once", "against"];
 
-fn class(id: &str, kind: Kind) -> Class {
+fn class(id: &str, kind: SymptomKind) -> Class {
     match id.split('/').next().unwrap_or_default() {
         // A body that isn't the message is told best by the check that holds every body to the schema.
-        "schema" if kind == Kind::Shape => Class::Sequential,
+        "schema" if kind == SymptomKind::Shape => Class::Sequential,
         "race" | "authority" | "hangups" => Class::Concurrent,
         "replica" | "profiles" if AT_ONCE.iter().any(|words| id.contains(words)) => Class::Concurrent,
         "rights" | "rosters" | "later" | "example" => Class::Story,

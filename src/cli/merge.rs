@@ -46,7 +46,7 @@ pub(super) struct MergeArgs {
 }
 
 /// What the files are.
-enum Kind {
+enum FileKind {
     Reports,
     Selftest,
     Fuzzing,
@@ -55,20 +55,20 @@ enum Kind {
 /// Merges, and tells the exit status of the whole.
 pub(super) fn merge(args: &MergeArgs) -> Result<u8, UsageError> {
     let kind = kind(&args.files[0])?;
-    if !matches!(kind, Kind::Reports) && !args.reports.files.are_none() {
+    if !matches!(kind, FileKind::Reports) && !args.reports.files.are_none() {
         return Err(
             "--report is of runs; a selftest's parts are merged on standard output, findings of fuzzing in --save"
                 .into(),
         );
     }
     match kind {
-        Kind::Reports => {
+        FileKind::Reports => {
             args.reports.check()?;
             let parts = args.files.iter().map(|path| compare::read(path)).collect::<Result<Vec<_>, _>>()?;
             args.reports.write(&whole(args, parts)?)
         }
-        Kind::Selftest => selftest(args),
-        Kind::Fuzzing => fuzzing(args),
+        FileKind::Selftest => selftest(args),
+        FileKind::Fuzzing => fuzzing(args),
     }
 }
 
@@ -78,11 +78,11 @@ fn json(path: &Path) -> Result<Value, UsageError> {
     serde_json::from_str(&text).map_err(|error| failed(format!("no JSON: {error}")))
 }
 
-fn kind(path: &Path) -> Result<Kind, UsageError> {
+fn kind(path: &Path) -> Result<FileKind, UsageError> {
     match json(path)? {
-        Value::Array(_) => Ok(Kind::Fuzzing),
-        Value::Object(object) if object.contains_key("trials") => Ok(Kind::Selftest),
-        _ => Ok(Kind::Reports),
+        Value::Array(_) => Ok(FileKind::Fuzzing),
+        Value::Object(object) if object.contains_key("trials") => Ok(FileKind::Selftest),
+        _ => Ok(FileKind::Reports),
     }
 }
 

@@ -4,7 +4,7 @@ use super::evidence::{Evidence, Judgement, finding};
 use super::rules::requests::names_nobody;
 use super::run::Ran;
 use super::subject::Exit;
-use super::vault::{Bend, Kind, Op, Record};
+use super::vault::{Bend, Demand, Op, Record};
 
 /// Why nothing can be said about a program that fails as it is.
 const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent (see the other checks, and -v)";
@@ -78,7 +78,7 @@ pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     }
     let mut tried = 0;
     let mut findings = Vec::new();
-    for &bend in bends.iter().filter(|bend| bend.kind() == Kind::Read) {
+    for &bend in bends.iter().filter(|bend| bend.demand() == Demand::Read) {
         let Some(ran) = evidence.run(bend) else { continue };
         // There is no name to show in an empty payload.
         let took = if bend == Bend::EmptyPayload && !evidence.tells_apart() { None } else { evidence.took(bend) };
@@ -110,13 +110,13 @@ pub(super) fn refuses(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             Judgement::Broken(taken)
         };
     }
-    let forbidden = bends.iter().filter(|bend| bend.kind() == Kind::Refuse);
+    let forbidden = bends.iter().filter(|bend| bend.demand() == Demand::Refuse);
     let tried = forbidden.filter(|bend| evidence.took(**bend).is_some()).count();
     Judgement::of(taken(evidence, bends), tried, "refusal", READS_NOTHING)
 }
 
 fn taken(evidence: &Evidence, bends: &[Bend]) -> Vec<crate::scenarios::Finding> {
-    let forbidden = bends.iter().filter(|bend| bend.kind() == Kind::Refuse);
+    let forbidden = bends.iter().filter(|bend| bend.demand() == Demand::Refuse);
     let taken = forbidden.filter(|bend| evidence.took(**bend) == Some(true));
     let found = taken.filter_map(|bend| {
         let ran = evidence.run(*bend)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::run::Ran;
 use super::subject::Exit;
-use super::vault::{Bend, Kind, Op, Place, Record};
+use super::vault::{Bend, Demand, Op, Place, Record};
 use crate::client::{Exchange, Mask, RecordedBody};
 use crate::codec::DataKey;
 use crate::scenarios::Finding;
@@ -108,9 +108,9 @@ impl Evidence {
 
     /// Whether a run looks as if a rule were broken that nothing but a comparison with other runs shows.
     pub(super) fn is_suspect(&self, bend: Bend) -> bool {
-        match bend.kind() {
-            Kind::Bear => self.works() && self.goes_on(bend) == Some(false),
-            Kind::Read => self.reads() == Some(true) && self.took(bend) == Some(false),
+        match bend.demand() {
+            Demand::Bear => self.works() && self.goes_on(bend) == Some(false),
+            Demand::Read => self.reads() == Some(true) && self.took(bend) == Some(false),
             _ => false,
         }
     }

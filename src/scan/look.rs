@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::job::{Job, Sighting};
-use super::layers::KINDS;
+use super::layers::ENCODINGS;
 use super::search::Searcher;
 use super::stream::Stream;
 
@@ -21,7 +21,7 @@ impl Look {
     /// What is in some bytes, as they are or encoded; sorted by secret.
     pub fn at(&self, bytes: &[u8]) -> Vec<Sighting> {
         self.0.begin(bytes.len() as u64);
-        let mut stream = Stream::source(Rc::clone(&self.0), &KINDS, 0, u64::MAX, false);
+        let mut stream = Stream::source(Rc::clone(&self.0), &ENCODINGS, 0, u64::MAX, false);
         stream.feed(bytes);
         stream.finish();
         self.0.take()

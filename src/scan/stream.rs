@@ -41,7 +41,7 @@ pub(super) trait Decode {
 pub(super) type Active = Box<dyn Decode>;
 
 /// One encoding.
-pub(super) struct Kind {
+pub(super) struct Encoding {
     /// The next part of a block that begins between two positions.
     pub find: fn(&[u8], usize, usize) -> Option<Start>,
     /// Makes decoders for a part; none where it is too deep.
@@ -75,7 +75,7 @@ impl Layers {
 /// What it takes to make a stream for a part of another.
 pub(super) struct Seed {
     job: Rc<Job>,
-    kinds: &'static [Kind],
+    encodings: &'static [Encoding],
     layers: Layers,
     outermost: u64,
 }
@@ -83,7 +83,7 @@ pub(super) struct Seed {
 impl Seed {
     /// The stream.
     pub fn stream(&self) -> Stream {
-        Stream::new(Rc::clone(&self.job), self.kinds, self.layers, Some(self.outermost), INNER_BLOCK)
+        Stream::new(Rc::clone(&self.job), self.encodings, self.layers, Some(self.outermost), INNER_BLOCK)
     }
 }
 
@@ -91,7 +91,7 @@ impl Seed {
 pub(super) struct Stream {
     pub job: Rc<Job>,
     /// The encodings that are undone.
-    kinds: &'static [Kind],
+    encodings: &'static [Encoding],
     layers: Layers,
     /// Where in the source the outermost encoded part begins.
     outermost: Option<u64>,
@@ -113,8 +113,8 @@ pub(super) struct Stream {
 impl Stream {
     /// A source, or a part of one: nothing that begins before `from` or from `to` on is looked at. Bytes are expected from
     /// [`Self::next`] on, which with `lookback` is a little before.
-    pub fn source(job: Rc<Job>, kinds: &'static [Kind], from: u64, to: u64, lookback: bool) -> Self {
-        let mut stream = Self::new(job, kinds, Layers::default(), None, BLOCK);
+    pub fn source(job: Rc<Job>, encodings: &'static [Encoding], from: u64, to: u64, lookback: bool) -> Self {
+        let mut stream = Self::new(job, encodings, Layers::default(), None, BLOCK);
         stream.base = if lookback { from.saturating_sub(CONTEXT as u64) } else { from } & !7;
         // The difference is CONTEXT + 7 at the most.
         stream.done = (from - stream.base) as usize & !7;
@@ -122,7 +122,7 @@ impl Stream {
         stream
     }
 
-    fn new(job: Rc<Job>, kinds: &'static [Kind], layers: Layers, outermost: Option<u64>, block: usize) -> Self {
+    fn new(job: Rc<Job>, encodings: &'static [Encoding], layers: Layers, outermost: Option<u64>, block: usize) -> Self {
         let pooled = job.block();
         let block = match pooled {
             Some(pooled) if pooled.len() >= block => pooled,
@@ -130,7 +130,7 @@ impl Stream {
         };
         Self {
             job,
-            kinds,
+            encodings,
             layers,
             outermost,
             block,
@@ -154,7 +154,7 @@ impl Stream {
         let mut layers = self.layers;
         layers.push(layer)?;
         let outermost = self.outermost.unwrap_or(self.base + position as u64);
-        Some(Seed { job: Rc::clone(&self.job), kinds: self.kinds, layers, outermost })
+        Some(Seed { job: Rc::clone(&self.job), encodings: self.encodings, layers, outermost })
     }
 
     /// The offset of the byte that is expected next.
@@ -207,8 +207,8 @@ impl Stream {
         if limit > self.done {
             let begins_before = self.stop.saturating_sub(self.base).min(limit as u64) as usize;
             self.search(begins_before);
-            for kind in 0..self.kinds.len() {
-                self.decode(kind, begins_before, limit);
+            for encoding in 0..self.encodings.len() {
+                self.decode(encoding, begins_before, limit);
             }
         }
         let keep = limit.saturating_sub(CONTEXT) & !7;
@@ -231,31 +231,31 @@ impl Stream {
         });
     }
 
-    /// Goes on with the parts of a kind that are under way, and begins those that begin here.
+    /// Goes on with the parts of an encoding that are under way, and begins those that begin here.
     fn decode(&mut self, number: usize, begins_before: usize, limit: usize) {
-        let kind = &self.kinds[number];
+        let encoding = &self.encodings[number];
         let mut from = self.done;
         let (under_way, others) = std::mem::take(&mut self.active).into_iter().partition(|(of, _)| *of == number);
         self.active = others;
         self.push(number, under_way.into_iter().map(|(_, part): (usize, _)| part), self.done, limit, &mut from);
-        let begins_here = !kind.at_beginning || self.base + from as u64 == 0;
+        let begins_here = !encoding.at_beginning || self.base + from as u64 == 0;
         while begins_here
             && from < begins_before
-            && self.active.iter().filter(|(of, _)| *of == number).count() < kind.at_once
+            && self.active.iter().filter(|(of, _)| *of == number).count() < encoding.at_once
         {
             let text = &self.block[..self.length];
-            let Some(start) = (kind.find)(text, from, begins_before) else { break };
-            let begun = (kind.open)(self, text, &start);
+            let Some(start) = (encoding.find)(text, from, begins_before) else { break };
+            let begun = (encoding.open)(self, text, &start);
             from = start.next;
             self.push(number, begun, start.begins, limit, &mut from);
         }
     }
 
-    /// Hands the block from a position on to parts of a kind. Those that have come to their end go; where parts follow each
+    /// Hands the block from a position on to parts of an encoding. Those that have come to their end go; where parts follow each
     /// other, the next one is looked for there.
     fn push(
         &mut self,
-        kind: usize,
+        encoding: usize,
         parts: impl IntoIterator<Item = Active>,
         begin: usize,
         limit: usize,
@@ -263,10 +263,10 @@ impl Stream {
     ) {
         for mut part in parts {
             match part.push(&self.block[begin..limit]) {
-                None => self.active.push((kind, part)),
+                None => self.active.push((encoding, part)),
                 Some(taken) => {
                     part.finish();
-                    if self.kinds[kind].at_once == 1 {
+                    if self.encodings[encoding].at_once == 1 {
                         *from = (*from).max(begin + taken);
                     }
                 }

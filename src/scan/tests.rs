@@ -55,7 +55,7 @@ fn text_hex(bytes: &[u8]) -> Vec<u8> {
     crate::ground::hex::encode(bytes).into_bytes()
 }
 
-type Encoding = fn(&[u8]) -> Vec<u8>;
+type Encoder = fn(&[u8]) -> Vec<u8>;
 
 fn noise(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -67,7 +67,7 @@ fn noise(length: usize) -> Vec<u8> {
 fn every_encoding_and_two_of_them_within_each_other() {
     let key: [u8; 32] = random::bytes();
     let look = looking_for(&key);
-    let encodings: [(&str, Encoding); 5] =
+    let encodings: [(&str, Encoder); 5] =
         [("base64", text_base64), ("hex", text_hex), ("gzip", gzip), ("zlib", zlib), ("zstd", zstd)];
     for (outer_name, outer) in encodings {
         for (inner_name, inner) in encodings {
@@ -118,7 +118,7 @@ fn digits_that_are_worth_decoding_are_told_once() {
     let look = looking_for(&key);
     // With text around it, base64 and hex are decoded, too, and the key is in them as it is.
     let inside = [&b"some text, "[..], &key, b", and some more of it"].concat();
-    for encoding in [text_hex as Encoding, text_base64] {
+    for encoding in [text_hex as Encoder, text_base64] {
         for around in [|bytes: &[u8]| bytes.to_vec(), gzip] {
             let found = look.at(&around(&encoding(&inside)));
             assert!(found.iter().any(|seen| seen.whole));

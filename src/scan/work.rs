@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::command;
 use super::job::{Job, Place, Windows};
-use super::layers::KINDS;
+use super::layers::ENCODINGS;
 use super::search::Searcher;
 use super::source::{Collected, Progress, Role, ScanOutcome, Source};
 use super::sqlite::{self, Database, Table, Visitor};
@@ -155,7 +155,8 @@ impl Worker<'_> {
 
     fn piece(&self, piece: Piece) {
         self.job.begin(piece.file.length().min(1 << 40));
-        let mut stream = Stream::source(Rc::clone(&self.job), &KINDS, piece.range.start, piece.range.end, !piece.first);
+        let mut stream =
+            Stream::source(Rc::clone(&self.job), &ENCODINGS, piece.range.start, piece.range.end, !piece.first);
         let problem = self.read(&piece, &mut stream);
         stream.finish();
         if let Some(again) = self.again
@@ -240,7 +241,7 @@ impl Worker<'_> {
     fn command(&self, line: &str) {
         let source = format!("output of {line:?}");
         self.job.begin(1 << 30);
-        let mut stream = Stream::source(Rc::clone(&self.job), &KINDS, 0, u64::MAX, false);
+        let mut stream = Stream::source(Rc::clone(&self.job), &ENCODINGS, 0, u64::MAX, false);
         let left = self.progress.until.get().map(|until| until.saturating_duration_since(Instant::now()));
         let ended = command::read(line, left.unwrap_or_default(), |bytes| {
             stream.feed(bytes);
@@ -275,7 +276,7 @@ impl Visitor for Rows<'_> {
     fn begin(&mut self, table: &Table, column: usize, row: Option<i64>) {
         let column = table.columns.get(column).cloned().unwrap_or_default();
         self.job.set_value(Some(Place::Column { table: table.name.clone(), column, row }));
-        self.stream = Some(Stream::source(Rc::clone(self.job), &KINDS, 0, u64::MAX, false));
+        self.stream = Some(Stream::source(Rc::clone(self.job), &ENCODINGS, 0, u64::MAX, false));
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

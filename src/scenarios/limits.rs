@@ -42,7 +42,7 @@ const MANY_REPOS: u64 = 10;
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum LimitKind {
     /// The size of a body.
     Body,
     /// The size of a roster.
@@ -65,7 +65,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Limit {
     /// What is limited.
-    pub kind: Kind,
+    pub kind: LimitKind,
     /// What was asked, among requests of its kind.
     operation: Operation,
     /// How large the request was, by the measure of its kind.
@@ -85,29 +85,39 @@ pub struct Limit {
 impl Limit {
     /// Whether there is nothing that the check at hand could make of the answer: it asked for more than there is room for.
     pub fn ends_the_check(&self) -> bool {
-        matches!(self.kind, Kind::Body | Kind::Roster | Kind::Number | Kind::Store | Kind::Busy | Kind::Membership)
+        matches!(
+            self.kind,
+            LimitKind::Body
+                | LimitKind::Roster
+                | LimitKind::Number
+                | LimitKind::Store
+                | LimitKind::Busy
+                | LimitKind::Membership
+        )
     }
 
     /// Why a check has no verdict.
     pub fn stop(&self) -> Stop {
         Stop::not_applicable(match self.kind {
-            Kind::Body => "a limit of the deployment: it takes no body as large".to_owned(),
-            Kind::Roster => "a limit of the deployment: it takes no roster as large".to_owned(),
-            Kind::Store => {
+            LimitKind::Body => "a limit of the deployment: it takes no body as large".to_owned(),
+            LimitKind::Roster => "a limit of the deployment: it takes no roster as large".to_owned(),
+            LimitKind::Store => {
                 return Stop::not_judged(format!(
                     "a limit of the deployment: after {} repositories it takes no more",
                     self.measure - 1
                 ));
             }
-            Kind::Number if self.measure == 1 => {
+            LimitKind::Number if self.measure == 1 => {
                 let what = verb(self.operation);
                 return Stop::not_judged(format!("the server says that it is too much to {what} ({})", self.said));
             }
-            Kind::Number => format!("a limit of the deployment: one key may {} no more often", verb(self.operation)),
-            Kind::Id => "a limit of the deployment: it doesn't take every id".to_owned(),
-            Kind::Counter => "a limit of the deployment: it doesn't take every counter".to_owned(),
-            Kind::Busy => "a limit of the deployment: it does no more at once".to_owned(),
-            Kind::Membership => {
+            LimitKind::Number => {
+                format!("a limit of the deployment: one key may {} no more often", verb(self.operation))
+            }
+            LimitKind::Id => "a limit of the deployment: it doesn't take every id".to_owned(),
+            LimitKind::Counter => "a limit of the deployment: it doesn't take every counter".to_owned(),
+            LimitKind::Busy => "a limit of the deployment: it does no more at once".to_owned(),
+            LimitKind::Membership => {
                 "a policy of the deployment: nobody comes in or goes by the roster of a push".to_owned()
             }
         })
@@ -116,14 +126,14 @@ impl Limit {
     fn note(&self, times: u64) -> String {
         let Self { measure, said, .. } = self;
         let what = match self.kind {
-            Kind::Body => format!("bodies of {measure} bytes and more"),
-            Kind::Roster => format!("rosters of {measure} members and more"),
-            Kind::Number => format!("a key that wants to {} for the {measure}. time", verb(self.operation)),
-            Kind::Store => format!("the {measure}. repository, whoever creates it"),
-            Kind::Id => format!("some repository ids, of {measure} characters and more"),
-            Kind::Busy => "requests while it is busy".to_owned(),
-            Kind::Membership => "pushes whose roster brings somebody in or leaves somebody out".to_owned(),
-            Kind::Counter => format!("some counters that are far up or not the next ones, such as {measure}"),
+            LimitKind::Body => format!("bodies of {measure} bytes and more"),
+            LimitKind::Roster => format!("rosters of {measure} members and more"),
+            LimitKind::Number => format!("a key that wants to {} for the {measure}. time", verb(self.operation)),
+            LimitKind::Store => format!("the {measure}. repository, whoever creates it"),
+            LimitKind::Id => format!("some repository ids, of {measure} characters and more"),
+            LimitKind::Busy => "requests while it is busy".to_owned(),
+            LimitKind::Membership => "pushes whose roster brings somebody in or leaves somebody out".to_owned(),
+            LimitKind::Counter => format!("some counters that are far up or not the next ones, such as {measure}"),
         };
         let times = if times == 1 { String::new() } else { format!(", {times} times") };
         format!("a limit of the deployment, which is no violation: it refuses {what} ({said}{times})")
@@ -152,7 +162,7 @@ pub struct Limits {
     nonces: Mutex<HashMap<String, Instant>>,
     /// Repositories that were created.
     created: Mutex<HashSet<String>>,
-    met: Mutex<BTreeMap<(Kind, &'static str), (Limit, u64)>>,
+    met: Mutex<BTreeMap<(LimitKind, &'static str), (Limit, u64)>>,
     confirmed: confirm::Confirmed,
     /// Whether a 503 that didn't say when to come back was none a moment later.
     busy_at_times: AtomicBool,
@@ -204,7 +214,7 @@ impl Limits {
         let (operation, length) = (call.operation?, call.body.as_ref()?.len());
         let sure = self.has_worked(operation);
         let said = "the connection is closed".to_owned();
-        let (kind, measure) = (Kind::Body, length as u64);
+        let (kind, measure) = (LimitKind::Body, length as u64);
         let limit = Limit { kind, operation, measure, said, forbidden: false, sure, unclear: false, otherwise: None };
         (length > DROPPED_BODY).then_some(limit)
     }
@@ -215,7 +225,7 @@ impl Limits {
             return;
         }
         let mut met = lock(&self.met);
-        let by = if limit.kind == Kind::Number { verb(limit.operation) } else { "" };
+        let by = if limit.kind == LimitKind::Number { verb(limit.operation) } else { "" };
         let (least, times) = met.entry((limit.kind, by)).or_insert_with(|| (limit.clone(), 0));
         *times += 1;
         if limit.measure < least.measure {
@@ -281,17 +291,17 @@ impl Limits {
         };
         let works = self.has_worked(operation);
         if says && status == 503 {
-            return vec![limit(Kind::Busy, 1, works)];
+            return vec![limit(LimitKind::Busy, 1, works)];
         }
         let mut found = Vec::new();
         // The id of the repository is what makes a path long. Routers and proxies refuse that before the server sees it, so that
         // such a repository may have been created by a body.
         let addressed = repo_in_path(&asked.call.path).map_or(0, |id| id.chars().count());
         if matches!(status, 414 | 431) && addressed > PLAIN_ID {
-            found.push(limit(Kind::Id, addressed as u64, works));
+            found.push(limit(LimitKind::Id, addressed as u64, works));
         }
         if forbidden && let Some(change) = self.membership_change(asked) {
-            found.push(limit(Kind::Membership, change, false));
+            found.push(limit(LimitKind::Membership, change, false));
         }
         if says || (forbidden && self.may_ask(asked)) {
             let length = asked.call.body.as_ref().map_or(0, bytes::Bytes::len);
@@ -299,25 +309,25 @@ impl Limits {
             // Large rosters make large bodies; the roster is what a person can do something about.
             let roster = self.roster_after(asked).filter(|size| *size > PLAIN_ROSTER && !(large && status == 413));
             match roster {
-                Some(size) => found.push(limit(Kind::Roster, size as u64, says && works)),
-                None if large => found.push(limit(Kind::Body, length as u64, works)),
+                Some(size) => found.push(limit(LimitKind::Roster, size as u64, says && works)),
+                None if large => found.push(limit(LimitKind::Body, length as u64, works)),
                 None => {}
             }
         }
         let (times, created) = (self.times(&asked.who, operation), lock(&self.created).len() as u64);
         let is_one_of_many = operation == Operation::CreateRepo && created >= MANY_REPOS;
         if forbidden && is_one_of_many && self.is_well_meant(asked) {
-            found.push(limit(Kind::Store, created + 1, false));
+            found.push(limit(LimitKind::Store, created + 1, false));
         }
         if (says && status != 413) || (forbidden && times > 0 && self.is_well_meant(asked)) {
-            found.push(limit(Kind::Number, times + 1, times > 0));
+            found.push(limit(LimitKind::Number, times + 1, times > 0));
         }
         let creates = operation == Operation::CreateRepo && self.is_well_meant(asked);
         let id = asked.odd_id().filter(|_| creates && matches!(status, 400 | 403 | 413 | 414 | 422));
         let may_be_counter = matches!(status, 400 | 403 | 413 | 422) && self.may_ask(asked);
         let counter = may_be_counter.then(|| asked.odd_counter()).flatten();
         let unclear = id.is_some() && counter.is_some();
-        let odd = [(Kind::Id, id.map(|length| length as u64)), (Kind::Counter, counter)];
+        let odd = [(LimitKind::Id, id.map(|length| length as u64)), (LimitKind::Counter, counter)];
         found.extend(
             odd.into_iter().filter_map(|(kind, measure)| Some(Limit { unclear, ..limit(kind, measure?, works) })),
         );

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Exchange, clock};
-use crate::fuzzing::server::{Campaign, End, Kind, Report};
+use crate::fuzzing::server::{Campaign, End, FindingKind, Report};
 use crate::ground::shown::count;
 use crate::report::{Recorder, Run};
 use crate::requirements::Level;
@@ -84,7 +84,7 @@ fn check(report: &Report) -> &'static CheckInfo {
         id: id.leak(),
         title: rule.text,
         section: rule.section,
-        level: if found.kind == Kind::Dead { Level::Must } else { rule.level },
+        level: if found.kind == FindingKind::Dead { Level::Must } else { rule.level },
         requirements: vec![rule].leak(),
         since: rule.since,
     }))

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::super::evidence::{Evidence, Judgement, finding};
-use super::super::vault::{Bend, Channel, Kind, Op, Place, Record};
+use super::super::vault::{Bend, Channel, Demand, Op, Place, Record};
 use super::each;
 use crate::codec::{base64, signature};
 
@@ -226,7 +226,7 @@ pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> 
 /// A client that gets no answer gives up.
 pub(in super::super) fn gives_up(evidence: &Evidence, _: &[Bend]) -> Judgement {
     let Some(ran) = evidence.run(Bend::Hang) else { return Judgement::NotExercised("it wasn't tried".into()) };
-    debug_assert_eq!(ran.bend.kind(), Kind::Watch);
+    debug_assert_eq!(ran.bend.demand(), Demand::Watch);
     let asked: Vec<_> = ran.at_vault().filter(|record| record.op.is_vault()).collect();
     let tried = asked.len();
     let hangs = ran.exit == super::super::subject::Exit::TimedOut;

@@ -2,7 +2,7 @@
 
 /// Declares the bends with a name and what the vault does.
 macro_rules! bends {
-    ($($bend:ident $name:literal $kind:ident: $what:literal;)*) => {
+    ($($bend:ident $name:literal $demand:ident: $what:literal;)*) => {
         /// One way in which the vault departs from its usual self.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Bend { $(#[doc = $what] $bend,)* }
@@ -22,8 +22,8 @@ macro_rules! bends {
             }
 
             /// What is asked of the client.
-            pub fn kind(self) -> Kind {
-                match self { $(Bend::$bend => Kind::$kind),* }
+            pub fn demand(self) -> Demand {
+                match self { $(Bend::$bend => Demand::$demand),* }
             }
         }
     };
@@ -31,7 +31,7 @@ macro_rules! bends {
 
 /// What a bend asks of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Demand {
     /// Nothing: it shows what the client is like.
     Control,
     /// Going on as if nothing were: the vault is as right as ever.
@@ -202,12 +202,12 @@ impl Bend {
     /// Whether somebody else's payload is served at the reader's first pull.
     pub fn rotates(self) -> bool {
         matches!(self, Self::Rotated | Self::RotatedGarbage | Self::ConflictRead | Self::ConflictAlways)
-            || matches!(self.kind(), Kind::Read | Kind::Refuse)
+            || matches!(self.demand(), Demand::Read | Demand::Refuse)
     }
 
     /// Whether what a client does here is what it always does, so that every rule about requests may look at it.
     pub fn is_sane(self) -> bool {
-        matches!(self.kind(), Kind::Bear | Kind::Read)
+        matches!(self.demand(), Demand::Bear | Demand::Read)
             || matches!(
                 self,
                 Self::Honest

@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-pub use bend::{Bend, Kind};
+pub use bend::{Bend, Demand};
 pub use record::{Channel, Op, Place, Record};
 pub use served::Issuer;
 pub use state::{Moment, State};

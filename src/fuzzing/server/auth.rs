@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
-use super::finding::Kind;
+use super::finding::FindingKind;
 use super::mutate;
 use super::plan::{Mutation, Redemption, Step};
 use super::play::{Going, Play};
@@ -62,7 +62,13 @@ impl Play {
                 self.behaviours.push(class);
                 if status >= 500 {
                     let rule = prepared.rule.unwrap_or(&rule::BAD_INPUT);
-                    return Err(self.found(Kind::ServerError, rule, prepared, "no 5xx", format!("status {status}")));
+                    return Err(self.found(
+                        FindingKind::ServerError,
+                        rule,
+                        prepared,
+                        "no 5xx",
+                        format!("status {status}"),
+                    ));
                 }
                 for limit in std::mem::take(&mut self.limits) {
                     self.refusal(prepared, &limit)?;
@@ -135,13 +141,13 @@ impl Play {
             nonce.tried = true;
         }
         let answer = match self.exchange(&prepared).await {
-            Err(found) if found.kind == Kind::Dropped && prepared.is_huge() => return Ok(()),
+            Err(found) if found.kind == FindingKind::Dropped && prepared.is_huge() => return Ok(()),
             answer => answer?,
         };
         let status = answer.status.as_u16();
         if status < 400 && !harmless {
             let observed = format!("status {status} for {}", prepared.mutation);
-            self.report(self.found(Kind::Accepted, &rule::BAD_INPUT, &prepared, "a 4xx", observed))?;
+            self.report(self.found(FindingKind::Accepted, &rule::BAD_INPUT, &prepared, "a 4xx", observed))?;
         }
         if status < 400 && operation == Operation::Token {
             // It may have bought a token.
@@ -159,7 +165,7 @@ impl Play {
         if !(200..300).contains(&status) {
             let observed = format!("status {status}");
             return Err(self.found(
-                Kind::Authentication,
+                FindingKind::Authentication,
                 &rule::NO_ACCOUNT,
                 &prepared,
                 "a nonce for any key",
@@ -170,7 +176,7 @@ impl Play {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let text = body["nonce"].as_str().unwrap_or_default().to_owned();
         if let Some((rule, expected, observed)) = self.wrong_nonce(by, &text) {
-            self.report(self.found(Kind::Authentication, rule, &prepared, expected, observed))?;
+            self.report(self.found(FindingKind::Authentication, rule, &prepared, expected, observed))?;
         }
         self.scene.nonces.insert(text.clone());
         self.scene.actors[by].nonces.push(Nonce { text, tried: false, used: false });
@@ -239,18 +245,18 @@ impl Play {
             (Redemption::Right, true) => self.token(&prepared, &answer),
             (Redemption::Right, false) => {
                 let rule = &rule::PORTABLE_IDENTITY;
-                Err(self.found(Kind::Authentication, rule, &prepared, "a token", format!("status {status}")))
+                Err(self.found(FindingKind::Authentication, rule, &prepared, "a token", format!("status {status}")))
             }
             (_, true) => {
                 let observed = format!("status {status} for {}", prepared.mutation);
-                self.report(self.found(Kind::Authentication, said(with).0, &prepared, "a 4xx", observed))
+                self.report(self.found(FindingKind::Authentication, said(with).0, &prepared, "a 4xx", observed))
             }
             // The signature is right: it is the nonce that is refused.
             (Redemption::UsedNonce | Redemption::InventedNonce, false) => match Cause::BadNonce.missed(status) {
                 Some(rule) => {
                     let (expected, observed) =
                         (format!("status {}", Cause::BadNonce.code()), format!("status {status}"));
-                    self.report(self.found(Kind::Authentication, rule, &prepared, expected, observed))
+                    self.report(self.found(FindingKind::Authentication, rule, &prepared, expected, observed))
                 }
                 None => Ok(()),
             },
@@ -304,7 +310,13 @@ impl Play {
         let response: TokenResponse = match serde_json::from_value(body) {
             Ok(response) => response,
             Err(error) => {
-                return Err(self.found(Kind::Schema, &rule::FIELD_NAMES, prepared, "a token", error.to_string()));
+                return Err(self.found(
+                    FindingKind::Schema,
+                    &rule::FIELD_NAMES,
+                    prepared,
+                    "a token",
+                    error.to_string(),
+                ));
             }
         };
         let left = response.expires_at.saturating_sub(clock::now_ms());
@@ -321,7 +333,7 @@ impl Play {
             None => None,
         };
         if let Some((rule, expected, observed)) = wrong {
-            self.report(self.found(Kind::Authentication, rule, prepared, expected, observed))?;
+            self.report(self.found(FindingKind::Authentication, rule, prepared, expected, observed))?;
         }
         self.issued.push((prepared.by, response.token.clone()));
         self.scene.actors[prepared.by].token = Some(response.token);
@@ -345,7 +357,7 @@ impl Play {
         let answer = self.exchange(&prepared).await?;
         if answer.status.is_success() {
             let rule = said(Redemption::KeySmallOrder).0;
-            self.report(self.found(Kind::Authentication, rule, &prepared, "a 4xx", what()))?;
+            self.report(self.found(FindingKind::Authentication, rule, &prepared, "a 4xx", what()))?;
         }
         Ok(())
     }
@@ -371,7 +383,7 @@ impl Play {
         if let Some(subject) = subject.filter(|subject| *subject != format!("key:{id}") && key != id) {
             let rule = &rule::IDENTITY_CANONICAL;
             let observed = format!("a token for {subject:?}");
-            self.report(self.found(Kind::Authentication, rule, &prepared, "a 4xx", observed))?;
+            self.report(self.found(FindingKind::Authentication, rule, &prepared, "a 4xx", observed))?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::finding::{Found, Key, Kind, Recorded};
+use super::finding::{FindingKind, Found, Key, Recorded};
 use super::generate;
 use super::plan::Step;
 use super::play::{Behaviour, Played, play};
@@ -268,7 +268,7 @@ impl Shared {
             known.times += 1;
             return;
         }
-        if found.kind == Kind::Dead {
+        if found.kind == FindingKind::Dead {
             self.over.store(true, Ordering::Relaxed);
             // The others find nobody there either: the first tells what happened.
             if self.dead.swap(true, Ordering::Relaxed) {
@@ -287,7 +287,7 @@ impl Shared {
         if self.limits.first && (self.limits.strict || found.fails()) {
             self.over.store(true, Ordering::Relaxed);
         }
-        if found.kind == Kind::Dead {
+        if found.kind == FindingKind::Dead {
             return;
         }
         let Some((shorter, played)) = shrink(&self.world, &key, steps).await else { return };

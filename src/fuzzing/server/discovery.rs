@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::finding::Kind;
+use super::finding::FindingKind;
 use super::plan::Step;
 use super::play::{Going, Play};
 use crate::client::Profile;
@@ -26,7 +26,7 @@ impl Play {
         }
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if let Some((expected, observed)) = wrong_discovery(&body) {
-            return Err(self.found(Kind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
+            return Err(self.found(FindingKind::Schema, &rule::DISCOVERY_SHAPE, &prepared, expected, observed));
         }
         let path = body["issuerJwksUrl"].as_str().and_then(|url| self.world.target.vault.path_of(&url.parse().ok()?));
         let Some(path) = path else { return Ok(()) };
@@ -37,14 +37,26 @@ impl Play {
         let set = set["keys"].as_array().cloned().unwrap_or_default();
         let private = ["d", "p", "q", "k"];
         if set.iter().any(|key| private.iter().any(|name| key.get(name).is_some())) {
-            self.report(self.found(Kind::Secret, &rule::KEY_SET, &keys, "public keys alone", "a private member"))?;
+            self.report(self.found(
+                FindingKind::Secret,
+                &rule::KEY_SET,
+                &keys,
+                "public keys alone",
+                "a private member",
+            ))?;
         }
         let tokens = self.scene.actors.iter().filter_map(|actor| Jwt::parse(actor.token.as_deref()?).ok());
         let ours = |jwt: &Jwt| jwt.header.get("alg").is_some_and(|alg| alg == "EdDSA" || alg == "Ed25519");
         let unsigned = tokens.filter(ours).any(|jwt| !is_signed_by(&jwt, &candidates(&set, &jwt)));
         if answer.status.is_success() && unsigned {
             let expected = "the key that tokens are signed with";
-            self.report(self.found(Kind::Schema, &rule::KEY_SET, &keys, expected, "no key that verifies a token"))?;
+            self.report(self.found(
+                FindingKind::Schema,
+                &rule::KEY_SET,
+                &keys,
+                expected,
+                "no key that verifies a token",
+            ))?;
         }
         Ok(())
     }

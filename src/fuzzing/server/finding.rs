@@ -10,7 +10,7 @@ use crate::wire::proto::Code;
 /// What kind of thing was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FindingKind {
     /// An answer that the model doesn't allow.
     Mismatch,
     /// A 5xx.
@@ -35,7 +35,7 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Found {
     /// What kind of thing.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// The rule that it breaks.
     pub rule: &'static Requirement,
     /// The operation.
@@ -49,7 +49,7 @@ pub struct Found {
 }
 
 /// What makes two findings one.
-pub type Key = (Kind, &'static str, &'static str);
+pub type Key = (FindingKind, &'static str, &'static str);
 
 impl Found {
     /// Findings with the same key are one.
@@ -60,7 +60,7 @@ impl Found {
     /// Whether it fails a server: a broken MUST, and a server that is gone. What a right request has no sound answer to is a MUST
     /// of its operation; what a malformed one has none to is hardening, as in a run.
     pub fn fails(&self) -> bool {
-        self.kind == Kind::Dead || self.rule.level == Level::Must
+        self.kind == FindingKind::Dead || self.rule.level == Level::Must
     }
 }
 

@@ -3,7 +3,7 @@
 use memchr::memmem;
 use serde_json::Value;
 
-use super::finding::{Found, Kind};
+use super::finding::{FindingKind, Found};
 use super::plan::{CAST, Wire};
 use super::play::{Going, Play};
 use super::request::{Judged, Prepared, rule_of_answer};
@@ -28,7 +28,7 @@ impl Play {
         let unknown = status == 501 && (prepared.wire.is_some() || matches!(prepared.judged, Judged::Malformed { .. }));
         if status >= 500 && !unknown {
             let rule = rule_of_answer(prepared);
-            let found = self.found(Kind::ServerError, rule, prepared, "no 5xx", format!("status {status}"));
+            let found = self.found(FindingKind::ServerError, rule, prepared, "no 5xx", format!("status {status}"));
             // Nobody knows what a request has done that ended so: the case ends, however little weight it has.
             return Err(found);
         }
@@ -39,14 +39,20 @@ impl Play {
         let holds = |text: &str| memmem::find(&answer.body, text.as_bytes()).is_some();
         if let Some(canary) = self.scene.canaries.iter().find(|canary| holds(canary)) {
             let observed = format!("{canary}, which was sent as an unknown member, in an answer of status {status}");
-            self.report(self.found(Kind::Secret, &rule::NO_SECRET_ECHO, prepared, "no answer holds it", observed))?;
+            self.report(self.found(
+                FindingKind::Secret,
+                &rule::NO_SECRET_ECHO,
+                prepared,
+                "no answer holds it",
+                observed,
+            ))?;
         }
         // The end of a token is enough, and sooner found than all of it.
         let end = |token: &str| token.as_bytes()[token.len().saturating_sub(TOKEN_END)..].to_vec();
         let mut tokens = self.scene.actors.iter().filter_map(|actor| actor.token.as_deref());
         if tokens.any(|token| memmem::find(&answer.body, &end(token)).is_some() && holds(token)) {
             let rule = &rule::ZERO_KNOWLEDGE;
-            return Err(self.found(Kind::Secret, rule, prepared, "no answer holds a token", "a member's token"));
+            return Err(self.found(FindingKind::Secret, rule, prepared, "no answer holds a token", "a member's token"));
         }
         if (200..300).contains(&status) { self.is_in_shape(prepared, answer) } else { Ok(None) }
     }
@@ -61,11 +67,13 @@ impl Play {
         let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| "not JSON".into());
         if let Some(violation) = Schema::violations(MessageKind::ErrorObject, &body, 1).first() {
             let observed = format!("status {status}, {violation}");
-            return Err(self.found(Kind::Schema, &rule::ERROR_OBJECT, prepared, "an error object", observed));
+            return Err(self.found(FindingKind::Schema, &rule::ERROR_OBJECT, prepared, "an error object", observed));
         }
         let rule = if matches!(status, 413 | 429) { &rule::LIMITS } else { &rule::ERROR_OBJECT };
         match wrong_code(status, &body, &answer.headers).pop() {
-            Some(wrong) => Err(self.found(Kind::Schema, rule, prepared, "the code that goes with the status", wrong)),
+            Some(wrong) => {
+                Err(self.found(FindingKind::Schema, rule, prepared, "the code that goes with the status", wrong))
+            }
             None => Ok(()),
         }
     }
@@ -81,13 +89,19 @@ impl Play {
             Ok(body) => body,
             Err(error) => {
                 let observed = format!("a body that isn't JSON: {error}");
-                return Err(self.found(Kind::Schema, &rule::FIELD_NAMES, prepared, "JSON", observed));
+                return Err(self.found(FindingKind::Schema, &rule::FIELD_NAMES, prepared, "JSON", observed));
             }
         };
         let kind = prepared.operation.answer_kind();
         if let Some(violation) = Schema::violations(kind, &body, 1).first() {
             let observed = violation.to_string();
-            return Err(self.found(Kind::Schema, &rule::FIELD_NAMES, prepared, format!("a {}", kind.name()), observed));
+            return Err(self.found(
+                FindingKind::Schema,
+                &rule::FIELD_NAMES,
+                prepared,
+                format!("a {}", kind.name()),
+                observed,
+            ));
         }
         let label = answer.headers.get(http::header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
         let label = String::from_utf8_lossy(label.as_deref().unwrap_or_default()).into_owned();
@@ -95,12 +109,12 @@ impl Play {
         if answer.grpc.is_none() && essence != "application/json" && !essence.ends_with("+json") {
             let rule = &rule::JSON_CONTENT_TYPE;
             let expected = "Content-Type: application/json";
-            self.report(self.found(Kind::Schema, rule, prepared, expected, format!("{label:?}")))?;
+            self.report(self.found(FindingKind::Schema, rule, prepared, expected, format!("{label:?}")))?;
         }
         let status = answer.status.as_u16();
         if status != 200 {
             let rule = &rule::USUAL_STATUS;
-            self.report(self.found(Kind::Mismatch, rule, prepared, "status 200", format!("status {status}")))?;
+            self.report(self.found(FindingKind::Mismatch, rule, prepared, "status 200", format!("status {status}")))?;
         }
         Ok(Some(body))
     }
@@ -139,7 +153,7 @@ impl Play {
             Err(_) if lenient || self.scene.slots[repo].off_schema => return self.unsettle(prepared).await,
             Err(error) => {
                 let rule = &rule::FIELD_NAMES;
-                return Err(self.found(Kind::Schema, rule, prepared, "the message", error.to_string()));
+                return Err(self.found(FindingKind::Schema, rule, prepared, "the message", error.to_string()));
             }
         };
         if call.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
@@ -149,7 +163,7 @@ impl Play {
             Ok(step) => {
                 if let Some(rule) = prepared.rule.filter(|_| lenient && call.caller.is_some()) {
                     let observed = format!("status {status} for {}", prepared.mutation);
-                    self.report(self.found(Kind::Accepted, rule, prepared, "a 4xx", observed))?;
+                    self.report(self.found(FindingKind::Accepted, rule, prepared, "a 4xx", observed))?;
                 }
                 self.settle(prepared, step, status).await
             }
@@ -158,7 +172,7 @@ impl Play {
             Err(mismatch) => {
                 let (expected, observed) = mismatch.explain(&self.scene.symbols);
                 let rule = prepared.rule.unwrap_or(mismatch.rule);
-                self.report(self.found(Kind::Mismatch, rule, prepared, expected, observed))?;
+                self.report(self.found(FindingKind::Mismatch, rule, prepared, expected, observed))?;
                 if prepared.operation.changes_nothing() { Ok(()) } else { self.unsettle(prepared).await }
             }
         }
@@ -188,7 +202,13 @@ impl Play {
             Some(other) if *other != status => {
                 let observed = format!("status {status} and status {other}, as the repository is there or not");
                 let expected = "the same answer without a token, whatever is there";
-                self.report(self.found(Kind::Mismatch, &rule::UNAUTHENTICATED_SILENCE, prepared, expected, observed))
+                self.report(self.found(
+                    FindingKind::Mismatch,
+                    &rule::UNAUTHENTICATED_SILENCE,
+                    prepared,
+                    expected,
+                    observed,
+                ))
             }
             _ => Ok(()),
         }
@@ -200,7 +220,7 @@ impl Play {
         let excused = |missed: &Requirement| prepared.again || (odd && Cause::is_about_codes(missed));
         if let Some(missed) = step.missed.filter(|missed| !excused(missed)) {
             let observed = format!("status {status}, which no MUST forbids, and a careful server doesn't answer");
-            self.report(self.found(Kind::Mismatch, missed, prepared, missed.text, observed))?;
+            self.report(self.found(FindingKind::Mismatch, missed, prepared, missed.text, observed))?;
         }
         if !step.settled {
             return self.unsettle(prepared).await;
@@ -253,7 +273,7 @@ impl Play {
         };
         if answer.status.as_u16() >= 500 {
             let observed = format!("status {}", answer.status.as_u16());
-            return Err(self.found(Kind::ServerError, &rule::PULL_CURRENT, &pull, "no 5xx", observed));
+            return Err(self.found(FindingKind::ServerError, &rule::PULL_CURRENT, &pull, "no 5xx", observed));
         }
         let mut body = serde_json::from_slice(&self.world.as_stored(&answer.body)).unwrap_or_default();
         crate::wire::prune(MessageKind::PullResponse, &mut body);
@@ -268,7 +288,7 @@ impl Play {
     /// a request was no request, and it may still come to the right one.
     pub(super) async fn body_left_behind(&mut self, prepared: &Prepared, observed: String) -> Going {
         let expected = "the answer that the request gets on a connection of its own";
-        self.report(self.found(Kind::Mismatch, &rule::BODY_CONSUMED, prepared, expected, observed))?;
+        self.report(self.found(FindingKind::Mismatch, &rule::BODY_CONSUMED, prepared, expected, observed))?;
         self.unsettle(prepared).await
     }
 
@@ -283,7 +303,7 @@ impl Play {
             && !self.scene.slots[prepared.repo].state_unknown
         {
             let observed = format!("status {} to a member of neither", answer.status.as_u16());
-            return Err(self.found(Kind::Mismatch, &rule::PUSH_SCOPE, prepared, "a 4xx", observed));
+            return Err(self.found(FindingKind::Mismatch, &rule::PUSH_SCOPE, prepared, "a 4xx", observed));
         }
         // Where the caller has authority, the request may have been carried out.
         for (repo, member) in [prepared.repo, body].into_iter().zip(members) {

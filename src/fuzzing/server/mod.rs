@@ -29,6 +29,6 @@ mod sent;
 mod shrink;
 
 pub use campaign::{Campaign, End, Limits, Progress, Report, Saved, replay, run};
-pub use finding::{AsSent, Found, Key, Kind, Recorded};
+pub use finding::{AsSent, FindingKind, Found, Key, Recorded};
 pub use plan::Step;
 pub use play::{Behaviour, Played, play};

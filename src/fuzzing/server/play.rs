@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::finding::{Found, Key, Kind, Recorded, in_grpc};
+use super::finding::{FindingKind, Found, Key, Recorded, in_grpc};
 use super::plan::{Act, CAST, Count, Credential, Step, Wire};
 use super::request::{Judged, Prepared, rule_of};
 use super::scene::Scene;
@@ -203,7 +203,7 @@ impl Play {
                 }
                 if !harmless {
                     let observed = format!("status {status} for {}", prepared.mutation);
-                    self.report(self.found(Kind::Accepted, rule_of(prepared), prepared, "a 4xx", observed))?;
+                    self.report(self.found(FindingKind::Accepted, rule_of(prepared), prepared, "a 4xx", observed))?;
                 }
                 self.unsettle(prepared).await
             }
@@ -218,7 +218,7 @@ impl Play {
             Some(code) if matches!(code, Code::UNKNOWN | Code::INTERNAL) => {
                 let rule = rule_of(prepared);
                 self.report(self.found(
-                    Kind::ServerError,
+                    FindingKind::ServerError,
                     rule,
                     prepared,
                     "INVALID_ARGUMENT, say",
@@ -237,7 +237,7 @@ impl Play {
 
     pub(super) fn found(
         &self,
-        kind: Kind,
+        kind: FindingKind,
         rule: &'static Requirement,
         prepared: &Prepared,
         expected: impl Into<String>,

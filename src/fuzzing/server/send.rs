@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
 
-use super::finding::{Found, Kind, Recorded};
+use super::finding::{FindingKind, Found, Recorded};
 use super::plan::{CAST, Wire};
 use super::play::Play;
 use super::request::{Prepared, rule_of_answer};
@@ -88,7 +88,7 @@ impl Play {
         {
             let (rule, expected) = (&rule::STALLED_REQUEST, "an answer to others while a request is half sent");
             let observed = format!("none within {UNFINISHED:?}");
-            self.report(self.found(Kind::Mismatch, rule, prepared, expected, observed))?;
+            self.report(self.found(FindingKind::Mismatch, rule, prepared, expected, observed))?;
         }
         Ok(match result.map(as_refusal) {
             Ok(answer) if answer.status.as_u16() == 429 => self.send(prepared).await,
@@ -224,9 +224,9 @@ impl Play {
         }
         let alive = !error.is_unreachable() && self.is_alive(prepared.operation).await;
         let kind = match error {
-            _ if !alive => Kind::Dead,
-            TransportError::Timeout(_) => Kind::Hang,
-            _ => Kind::Dropped,
+            _ if !alive => FindingKind::Dead,
+            TransportError::Timeout(_) => FindingKind::Hang,
+            _ => FindingKind::Dropped,
         };
         self.found(
             kind,

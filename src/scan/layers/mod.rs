@@ -9,13 +9,13 @@ mod gate;
 mod sink;
 mod utf16;
 
-use super::stream::Kind;
+use super::stream::Encoding;
 
 /// Every encoding.
-pub(super) const KINDS: [Kind; 5] = [
-    Kind { find: base64::find, open: base64::open, at_once: 1, at_beginning: false },
-    Kind { find: utf16::find, open: utf16::open, at_once: 1, at_beginning: false },
-    Kind { find: escapes::find, open: escapes::open, at_once: 1, at_beginning: false },
-    Kind { find: compressed::find, open: compressed::open, at_once: 8, at_beginning: false },
-    Kind { find: compressed::find_unsigned, open: compressed::open_unsigned, at_once: 1, at_beginning: true },
+pub(super) const ENCODINGS: [Encoding; 5] = [
+    Encoding { find: base64::find, open: base64::open, at_once: 1, at_beginning: false },
+    Encoding { find: utf16::find, open: utf16::open, at_once: 1, at_beginning: false },
+    Encoding { find: escapes::find, open: escapes::open, at_once: 1, at_beginning: false },
+    Encoding { find: compressed::find, open: compressed::open, at_once: 8, at_beginning: false },
+    Encoding { find: compressed::find_unsigned, open: compressed::open_unsigned, at_once: 1, at_beginning: true },
 ];

@@ -32,14 +32,14 @@ pub(in crate::scan) struct Values<'a> {
     /// The record's header, until it is complete.
     header: Vec<u8>,
     /// Lengths of the values, and what they are; the last one first.
-    to_come: Option<Vec<(u64, Kind)>>,
+    to_come: Option<Vec<(u64, ValueKind)>>,
     column: usize,
     /// Bytes missing from the current value, and what it is.
-    current: (u64, Kind),
+    current: (u64, ValueKind),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     /// A long text or blob.
     Shown,
     /// An integer, as far as it has been read.
@@ -49,7 +49,7 @@ enum Kind {
 
 impl<'a> Values<'a> {
     pub(super) fn new(table: &'a Table, row: Option<i64>, visitor: &'a mut dyn Visitor) -> Self {
-        Self { table, row, visitor, header: Vec::new(), to_come: None, column: 0, current: (0, Kind::Other) }
+        Self { table, row, visitor, header: Vec::new(), to_come: None, column: 0, current: (0, ValueKind::Other) }
     }
 
     /// Whether the visitor has had enough.
@@ -80,9 +80,9 @@ impl<'a> Values<'a> {
             let count = usize::try_from(self.current.0).unwrap_or(usize::MAX).min(bytes.len());
             let (now, later) = bytes.split_at(count);
             match &mut self.current.1 {
-                Kind::Shown => self.visitor.bytes(now),
-                Kind::Integer(value) => now.iter().for_each(|byte| *value = *value << 8 | i64::from(*byte)),
-                Kind::Other => {}
+                ValueKind::Shown => self.visitor.bytes(now),
+                ValueKind::Integer(value) => now.iter().for_each(|byte| *value = *value << 8 | i64::from(*byte)),
+                ValueKind::Other => {}
             }
             bytes = later;
             self.current.0 -= count as u64;
@@ -96,8 +96,8 @@ impl<'a> Values<'a> {
             self.column += 1;
             if length > 0 {
                 let known = self.column <= self.table.columns.len();
-                self.current = (length, if known { kind } else { Kind::Other });
-                if self.current.1 == Kind::Shown {
+                self.current = (length, if known { kind } else { ValueKind::Other });
+                if self.current.1 == ValueKind::Shown {
                     self.visitor.begin(self.table, self.column - 1, self.row);
                 }
                 return true;
@@ -107,11 +107,11 @@ impl<'a> Values<'a> {
     }
 
     fn end(&mut self) {
-        match std::mem::replace(&mut self.current, (0, Kind::Other)).1 {
-            Kind::Shown => self.visitor.end(),
+        match std::mem::replace(&mut self.current, (0, ValueKind::Other)).1 {
+            ValueKind::Shown => self.visitor.end(),
             // Negative numbers aren't needed by anybody.
-            Kind::Integer(value) => self.visitor.integer(self.column - 1, value),
-            Kind::Other => {}
+            ValueKind::Integer(value) => self.visitor.integer(self.column - 1, value),
+            ValueKind::Other => {}
         }
     }
 }
@@ -123,7 +123,7 @@ impl Drop for Values<'_> {
 }
 
 /// Length of a record's header, and the values it announces, the last one first; `None` while it is incomplete.
-fn header(bytes: &[u8]) -> Option<(usize, Vec<(u64, Kind)>)> {
+fn header(bytes: &[u8]) -> Option<(usize, Vec<(u64, ValueKind)>)> {
     let mut at = 0;
     let length = usize::try_from(varint(bytes, &mut at)?).ok()?;
     let bytes = bytes.get(..length)?;
@@ -131,14 +131,14 @@ fn header(bytes: &[u8]) -> Option<(usize, Vec<(u64, Kind)>)> {
     while let Some(kind) = varint(bytes, &mut at) {
         let kind = kind.cast_unsigned();
         values.push(match kind {
-            1..=4 => (kind, Kind::Integer(0)),
-            5 => (6, Kind::Integer(0)),
-            6 | 7 => (8, Kind::Other),
+            1..=4 => (kind, ValueKind::Integer(0)),
+            5 => (6, ValueKind::Integer(0)),
+            6 | 7 => (8, ValueKind::Other),
             12.. => {
                 let length = (kind - 12) / 2;
-                (length, if length >= SHORTEST { Kind::Shown } else { Kind::Other })
+                (length, if length >= SHORTEST { ValueKind::Shown } else { ValueKind::Other })
             }
-            _ => (0, Kind::Other),
+            _ => (0, ValueKind::Other),
         });
     }
     values.reverse();

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::answer::{Answer, Provoked};
-use super::super::limits::Kind;
+use super::super::limits::LimitKind;
 use super::super::world::turns::is_busy_for_who_knows;
 use super::super::{Auth, Call, Finding, Member, Stop};
 use super::Ctx;
@@ -112,7 +112,7 @@ impl Ctx {
         let transport = self.transport_of(&call);
         let (exchange, result) = self.try_call(call).await;
         let error = match result {
-            Ok(answer) => match answer.limit.as_ref().filter(|limit| limit.kind == Kind::Number) {
+            Ok(answer) => match answer.limit.as_ref().filter(|limit| limit.kind == LimitKind::Number) {
                 // Not the refusal that is wanted.
                 Some(limit) => return Err(limit.stop()),
                 None => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::{Kind, Limit, Limits, PLAIN_ROSTER, says_limit};
+use super::{Limit, LimitKind, Limits, PLAIN_ROSTER, says_limit};
 use crate::client::{Identity, Repo, random};
 use crate::codec::base64;
 use crate::ground::lock;
@@ -82,7 +82,7 @@ impl Range {
 impl Limits {
     /// Whether a limit that isn't sure stands up to an experiment.
     pub(in crate::scenarios) async fn confirm(&self, world: &Arc<World>, limit: &Limit) -> bool {
-        let told_by_experiment = limit.forbidden && matches!(limit.kind, Kind::Body | Kind::Number);
+        let told_by_experiment = limit.forbidden && matches!(limit.kind, LimitKind::Body | LimitKind::Number);
         if limit.sure && !told_by_experiment {
             return true;
         }
@@ -91,27 +91,27 @@ impl Limits {
         let measure = limit.measure;
         // All experiments are boxed, as requests are what this is part of.
         match limit.kind {
-            Kind::Roster => {
+            LimitKind::Roster => {
                 if known.rosters.is_open(measure) {
                     let refused = Box::pin(fill(&cx, measure)).await;
                     known.rosters.learn(measure, refused);
                 }
                 return known.rosters.refuses(measure);
             }
-            Kind::Membership => {
+            LimitKind::Membership => {
                 if known.membership.is_none() {
                     known.membership = Some(Box::pin(kept(&cx)).await.unwrap_or(0));
                 }
                 return known.membership.is_some_and(|kept| kept & measure != 0);
             }
-            Kind::Body if told_by_experiment => {
+            LimitKind::Body if told_by_experiment => {
                 if known.bodies.is_open(measure) {
                     let refused = Box::pin(is_too_large(&cx, measure)).await.then_some(measure);
                     known.bodies.learn(measure, refused);
                 }
                 return known.bodies.refuses(measure);
             }
-            Kind::Number if told_by_experiment && limit.operation == Operation::CreateRepo => {
+            LimitKind::Number if told_by_experiment && limit.operation == Operation::CreateRepo => {
                 // Refused attempts may count as well, so that the number at which a key is refused differs.
                 if known.created.refused.is_none() && measure > known.created.taken {
                     let number = measure.max(CREATED);
@@ -120,7 +120,7 @@ impl Limits {
                 }
                 return known.created.refused.is_some();
             }
-            Kind::Store => {
+            LimitKind::Store => {
                 // Where somebody has got one since, it wasn't full.
                 let there_are = || lock(&self.created).len();
                 if known.full != Some(there_are()) {

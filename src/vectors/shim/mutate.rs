@@ -32,7 +32,7 @@ pub(super) enum Change {
 
 /// What kind of text a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum TextKind {
     Base64,
     Hex,
     Integer,
@@ -44,7 +44,7 @@ enum Kind {
     Uri,
 }
 
-use Kind::{Base64, Hex, Integer, Spelling, Text, Token, Uri};
+use TextKind::{Base64, Hex, Integer, Spelling, Text, Token, Uri};
 
 /// The members of an operation that can be changed; a dot leads into an object.
 pub(super) fn targets(op: Op) -> &'static [&'static str] {
@@ -63,7 +63,7 @@ pub(super) fn targets(op: Op) -> &'static [&'static str] {
     }
 }
 
-fn kind(op: Op, target: &str) -> Kind {
+fn kind(op: Op, target: &str) -> TextKind {
     match (op, target) {
         (Op::DecodeBase64, _) | (Op::SignNonce, _) => Spelling,
         (Op::VerifyBinding, "ed25519PublicKey" | "x25519PublicKey") => Text,
