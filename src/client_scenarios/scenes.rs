@@ -89,7 +89,7 @@ fn violation(record: Option<&Record>, expected: &str, observed: impl Into<String
     Stop::Violation(Finding { expected: expected.into(), observed: observed.into(), exchange, evidence: Vec::new() })
 }
 
-/// What a verb that only sets the scene comes to.
+/// What a verb comes to that only sets something up.
 fn set(verb: &str) -> impl Fn(Failure) -> Stop {
     move |failure| match failure {
         Failure::Unsupported => Stop::NotExercised(format!("the adapter doesn't support {verb}")),

@@ -29,8 +29,8 @@ checks! {
 const ALONE: [&str; 8] =
     ["members", "schemeId", "keyEpoch", "payloadVersion", "repoId", "rotatedMembers", "manifest", "newKeyEpoch"];
 
-/// mallory's own repository, in which bob is, and alice's, which isn't hers.
-struct Scene {
+/// What requests are tried on: mallory's own repository, in which bob is, and alice's, which isn't hers.
+struct Fixture {
     mallory: Member,
     bob: Identity,
     own: Repo,
@@ -40,8 +40,8 @@ struct Scene {
     stranger: Identity,
 }
 
-impl Scene {
-    async fn set(cx: &Ctx) -> Result<Self, Stop> {
+impl Fixture {
+    async fn set_up(cx: &Ctx) -> Result<Self, Stop> {
         let (mallory, alice) = (cx.member().await?, cx.member().await?);
         let (bob, stranger) = (cx.identity(), cx.identity());
         let own = cx.repo_with(&mallory, &[&bob]).await?;
@@ -141,7 +141,7 @@ impl Scene {
         let again = outcome.is_err() || operation == Operation::RemoveMember;
         tally.note(what, outcome)?;
         if again {
-            *self = Self::set(cx).await?;
+            *self = Self::set_up(cx).await?;
         } else if operation != Operation::CreateRepo {
             self.own = next;
         }
@@ -150,20 +150,20 @@ impl Scene {
 }
 
 async fn try_all(cx: &Ctx, operation: Operation, places: &[&str]) -> Outcome {
-    let mut scene = Scene::set(cx).await?;
+    let mut fixture = Fixture::set_up(cx).await?;
     let mut tally = Variants::default();
     for place in places {
-        let all = scene.extras();
-        if scene.attempt(cx, operation, place, all.clone(), &mut tally).await? {
+        let all = fixture.extras();
+        if fixture.attempt(cx, operation, place, all.clone(), &mut tally).await? {
             continue;
         }
         for (name, value) in all.into_iter().filter(|(name, _)| cx.thorough() || ALONE.contains(&name.as_str())) {
-            scene.attempt(cx, operation, place, Map::from_iter([(name, value)]), &mut tally).await?;
+            fixture.attempt(cx, operation, place, Map::from_iter([(name, value)]), &mut tally).await?;
         }
     }
     let after = format!("requests for {} with extra members that were refused", operation.name());
-    tally.note(&*after, cx.holds(&scene.mallory, &scene.own, &after).await)?;
-    tally.note(&*after, cx.holds(&scene.alice, &scene.other, &after).await)?;
+    tally.note(&*after, cx.holds(&fixture.mallory, &fixture.own, &after).await)?;
+    tally.note(&*after, cx.holds(&fixture.alice, &fixture.other, &after).await)?;
     tally.settle(cx)
 }
 

@@ -91,13 +91,13 @@ checks! {
 }
 
 /// What an operation is tried on: alice's repository, with bob in it.
-struct Scene {
+struct Fixture {
     alice: Member,
     bob: Identity,
     repo: Repo,
 }
 
-impl Scene {
+impl Fixture {
     async fn new(cx: &Ctx) -> Result<Self, super::Stop> {
         let alice = cx.member().await?;
         let bob = cx.identity();
@@ -178,8 +178,8 @@ impl<'c> Misses<'c> {
 
 /// Not JSON, not UTF-8, or JSON that is no object.
 async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let right = scene.right_body(cx, operation).await?.to_string().into_bytes();
+    let fixture = Fixture::new(cx).await?;
+    let right = fixture.right_body(cx, operation).await?.to_string().into_bytes();
     let mut invalid_utf8 = right.clone();
     // Inside the last string of the body, where a parser that works on bytes might let it through.
     if let Some(quote) = invalid_utf8.iter().rposition(|byte| *byte == b'"') {
@@ -200,11 +200,11 @@ async fn not_json(cx: &Ctx, operation: Operation) -> Outcome {
     ];
     let mut misses = Misses::default();
     for (what, body) in variants {
-        misses.look_at(what.into(), scene.send(cx, operation, body).await?);
+        misses.look_at(what.into(), fixture.send(cx, operation, body).await?);
     }
     let untouched = misses.accepted.is_empty();
     misses.report_once(cx, "bodies that are no JSON objects")?;
-    if untouched { cx.holds(&scene.alice, &scene.repo, "refused bodies").await } else { Ok(()) }
+    if untouched { cx.holds(&fixture.alice, &fixture.repo, "refused bodies").await } else { Ok(()) }
 }
 
 /// Each required member of the request itself in turn, as the schema has them.
@@ -231,14 +231,14 @@ async fn try_malformed<'c>(
     misses: &mut Misses<'c>,
     counts: impl Fn(&str) -> bool,
 ) -> Outcome {
-    let mut scene = Scene::new(cx).await?;
+    let mut fixture = Fixture::new(cx).await?;
     let Some(kind) = operation.request_kind() else { return Ok(()) };
-    let mut bodies = malformed::everywhere(kind, &scene.right_body(cx, operation).await?);
+    let mut bodies = malformed::everywhere(kind, &fixture.right_body(cx, operation).await?);
     for number in 0..bodies.len() {
         if !counts(&bodies[number].place) {
             continue;
         }
-        let answer = scene.send(cx, operation, bodies[number].body.to_string()).await?;
+        let answer = fixture.send(cx, operation, bodies[number].body.to_string()).await?;
         let what = format!("{} {}", operation.name(), bodies[number].what);
         let accepted = answer.is_success();
         // Whoever goes by the path needs no repoId, of which `pull/path-and-body-agree` tells.
@@ -246,22 +246,22 @@ async fn try_malformed<'c>(
             misses.look_at(what, answer);
         }
         if accepted && operation != Operation::Pull && operation != Operation::Challenge {
-            scene = Scene::new(cx).await?;
-            bodies = malformed::everywhere(kind, &scene.right_body(cx, operation).await?);
+            fixture = Fixture::new(cx).await?;
+            bodies = malformed::everywhere(kind, &fixture.right_body(cx, operation).await?);
         }
     }
-    cx.holds(&scene.alice, &scene.repo, "refused bodies").await
+    cx.holds(&fixture.alice, &fixture.repo, "refused bodies").await
 }
 
 /// A parser that recurses without bound overflows its stack here.
 async fn nesting(cx: &Ctx, operation: Operation) -> Outcome {
-    let scene = Scene::new(cx).await?;
+    let fixture = Fixture::new(cx).await?;
     let levels = 100_000;
     let arrays = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-    let right = scene.right_body(cx, operation).await?.to_string();
+    let right = fixture.right_body(cx, operation).await?.to_string();
     let inside = format!("{{\"x\":{arrays},{}", &right[1..]);
     for (what, body) in [("100,000 nested arrays", arrays), ("a member of 100,000 nested arrays", inside)] {
-        let answer = scene.send(cx, operation, body).await?;
+        let answer = fixture.send(cx, operation, body).await?;
         // A parser that takes it and drops the unknown member is fine.
         if answer.is_refusal() || answer.is_success() {
             continue;
@@ -277,22 +277,22 @@ async fn nesting(cx: &Ctx, operation: Operation) -> Outcome {
 
 /// 8 MiB of blanks inside a good request: taken, refused, or cut off, but not fatal.
 async fn large_body(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let right = scene.right_body(cx, Operation::Push).await?.to_string();
-    send_large(cx, &scene, Operation::Push, &scene.alice.auth(), right).await
+    let fixture = Fixture::new(cx).await?;
+    let right = fixture.right_body(cx, Operation::Push).await?.to_string();
+    send_large(cx, &fixture, Operation::Push, &fixture.alice.auth(), right).await
 }
 
 /// The same from somebody who has no business here.
 async fn large_body_without_token(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let right = scene.right_body(cx, Operation::CreateRepo).await?.to_string();
-    send_large(cx, &scene, Operation::CreateRepo, &Auth::None, right).await
+    let fixture = Fixture::new(cx).await?;
+    let right = fixture.right_body(cx, Operation::CreateRepo).await?.to_string();
+    send_large(cx, &fixture, Operation::CreateRepo, &Auth::None, right).await
 }
 
-async fn send_large(cx: &Ctx, scene: &Scene, operation: Operation, auth: &Auth, right: String) -> Outcome {
+async fn send_large(cx: &Ctx, fixture: &Fixture, operation: Operation, auth: &Auth, right: String) -> Outcome {
     let body = format!("{{{}{}", " ".repeat(8 << 20), &right[1..]);
     let (exchange, result) =
-        cx.try_call(Call::operation(operation, scene.repo.id(), "", auth, Some(body.into()))).await;
+        cx.try_call(Call::operation(operation, fixture.repo.id(), "", auth, Some(body.into()))).await;
     match result {
         Ok(answer) => answer.must(answer.is_success() || answer.is_refusal(), "2xx or 4xx", || answer.summary()),
         // A server may close the connection rather than read on; whether it lives is looked at afterwards.

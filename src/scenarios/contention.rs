@@ -117,15 +117,15 @@ pub(super) fn failed(answer: &Answer<'_>) -> bool {
     answer.status >= 500 && !may_throw
 }
 
-/// A repository and the people around it.
-pub(super) struct Scene {
+/// What the rounds are tried on: four people, and a fresh repository of theirs for each.
+pub(super) struct Fixture {
     pub(super) alice: Member,
     pub(super) dave: Member,
     pub(super) bob: crate::client::Identity,
     pub(super) carol: crate::client::Identity,
 }
 
-impl Scene {
+impl Fixture {
     pub(super) async fn new(cx: &Ctx) -> Result<Self, Stop> {
         Ok(Self { alice: cx.member().await?, dave: cx.member().await?, bob: cx.identity(), carol: cx.identity() })
     }

@@ -238,7 +238,7 @@ async fn attempt<'c>(
     Ok((answer, next))
 }
 
-/// What only sets the scene: a policy against it leaves nothing to be looked at.
+/// What is only set-up: a policy against it leaves nothing to be looked at.
 fn works(answer: &Answer<'_>, what: &str) -> Outcome {
     if answer.is_success() {
         return Ok(());

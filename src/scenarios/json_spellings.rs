@@ -165,7 +165,7 @@ async fn refused_either_way(cx: &Ctx, alice: &Member, mut whole: Repo, scheme: &
 }
 
 /// Where odd bodies are tried: all of them would be right but for their spelling.
-struct Scene {
+struct Fixture {
     alice: Member,
     bob: Identity,
     repo: Repo,
@@ -208,16 +208,16 @@ fn not_json(right: &str) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-async fn scene(cx: &Ctx) -> Result<Scene, Stop> {
+async fn fixture(cx: &Ctx) -> Result<Fixture, Stop> {
     let (alice, bob) = (cx.member().await?, cx.identity());
     let repo = cx.repo_with(&alice, &[&bob]).await?;
-    Ok(Scene { alice, bob, repo })
+    Ok(Fixture { alice, bob, repo })
 }
 
 /// Sends a body that may be anything. `None` if the connection ends without an answer.
-async fn send_bytes<'c>(cx: &'c Ctx, operation: Operation, scene: &Scene, body: Bytes) -> Result<Answer<'c>, Stop> {
-    let auth = scene.alice.auth();
-    let mut call = Call::operation(operation, scene.repo.id(), "", &auth, Some(body));
+async fn send_bytes<'c>(cx: &'c Ctx, operation: Operation, fixture: &Fixture, body: Bytes) -> Result<Answer<'c>, Stop> {
+    let auth = fixture.alice.auth();
+    let mut call = Call::operation(operation, fixture.repo.id(), "", &auth, Some(body));
     call.validated = false;
     cx.provokes();
     cx.call(call).await
@@ -225,11 +225,11 @@ async fn send_bytes<'c>(cx: &'c Ctx, operation: Operation, scene: &Scene, body: 
 
 /// A pull, which changes nothing when it is taken after all.
 async fn no_json(cx: &Ctx) -> Outcome {
-    let scene = scene(cx).await?;
-    let right = json!(scene.repo.pull_request(0)).to_string();
+    let fixture = fixture(cx).await?;
+    let right = json!(fixture.repo.pull_request(0)).to_string();
     let mut tally = Variants::default();
     for (what, body) in not_json(&right) {
-        let answer = send_bytes(cx, Operation::Pull, &scene, body.into()).await;
+        let answer = send_bytes(cx, Operation::Pull, &fixture, body.into()).await;
         let outcome = answer.and_then(|answer| {
             answer.must(answer.is_refusal(), "what is no JSON (RFC 8259) is refused with a 4xx", || answer.summary())
         });
@@ -266,27 +266,30 @@ fn stretching() -> Vec<(&'static str, String)> {
 
 /// In place of a number, of a string, and as an unknown member; with a byte order mark, too.
 async fn odd_values(cx: &Ctx) -> Outcome {
-    let scene = scene(cx).await?;
-    let pull = json!({ "repoId": scene.repo.id(), "knownPayloadVersion": "@here@" }).to_string();
-    let remove = json!(scene.repo.remove_request(&scene.bob.id, &scene.repo.rotation(&scene.alice, &[&scene.alice])));
+    let fixture = fixture(cx).await?;
+    let pull = json!({ "repoId": fixture.repo.id(), "knownPayloadVersion": "@here@" }).to_string();
+    let remove =
+        json!(fixture.repo.remove_request(&fixture.bob.id, &fixture.repo.rotation(&fixture.alice, &[&fixture.alice])));
     let mut tally = Variants::default();
     for (what, value) in stretching() {
         let body = pull.replacen("\"@here@\"", &value, 1);
-        tally
-            .note(format!("knownPayloadVersion of {what}"), no_server_error(cx, Operation::Pull, &scene, body).await)?;
+        tally.note(
+            format!("knownPayloadVersion of {what}"),
+            no_server_error(cx, Operation::Pull, &fixture, body).await,
+        )?;
         let mut message = remove.clone();
         message["removedMemberId"] = json!("@here@");
         let body = message.to_string().replacen("\"@here@\"", &value, 1);
-        let outcome = no_server_error(cx, Operation::RemoveMember, &scene, body).await;
+        let outcome = no_server_error(cx, Operation::RemoveMember, &fixture, body).await;
         tally.note(format!("removedMemberId of {what}"), outcome)?;
     }
-    let marked = format!("\u{feff}{}", json!(scene.repo.pull_request(0)));
-    tally.note("a byte order mark", no_server_error(cx, Operation::Pull, &scene, marked).await)?;
+    let marked = format!("\u{feff}{}", json!(fixture.repo.pull_request(0)));
+    tally.note("a byte order mark", no_server_error(cx, Operation::Pull, &fixture, marked).await)?;
     tally.settle(cx)
 }
 
-async fn no_server_error(cx: &Ctx, operation: Operation, scene: &Scene, body: String) -> Outcome {
-    let answer = send_bytes(cx, operation, scene, body.into()).await?;
+async fn no_server_error(cx: &Ctx, operation: Operation, fixture: &Fixture, body: String) -> Outcome {
+    let answer = send_bytes(cx, operation, fixture, body.into()).await?;
     answer.must(answer.status < 500, "a 2xx or 4xx answer", || answer.summary())
 }
 

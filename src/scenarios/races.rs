@@ -3,7 +3,7 @@
 
 use super::check::checks;
 use super::contention::{
-    Results, Rounds, Scene, all_answered, answers, body, crowd, holds_one_of, no_server_error, other_spellings,
+    Fixture, Results, Rounds, all_answered, answers, body, crowd, holds_one_of, no_server_error, other_spellings,
     push_call,
 };
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
@@ -191,12 +191,12 @@ pub(super) async fn add_member_loses_none(cx: &Ctx) -> Outcome {
 
 /// Both are to epoch 1 and version 2; the one that comes second raises neither.
 pub(super) async fn removals_at_once(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let fixture = Fixture::new(cx).await?;
+    let (alice, dave, bob, carol) = (&fixture.alice, &fixture.dave, &fixture.bob, &fixture.carol);
     let (auth_a, auth_d) = (alice.auth(), dave.auth());
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
-        let repo = scene.repo(cx).await?;
+        let repo = fixture.repo(cx).await?;
         let first = repo.rotation(alice, &[alice, dave, carol]);
         let second = repo.rotation(dave, &[alice, dave, bob]);
         let calls = [
@@ -215,7 +215,7 @@ pub(super) async fn removals_at_once(cx: &Ctx) -> Outcome {
                 body(&repo.remove_request(&carol.id, &second)),
             ),
         ];
-        one_applies(cx, &scene, &repo, &calls, &[Some(&first), Some(&second)], "two removals at once").await?;
+        one_applies(cx, &fixture, &repo, &calls, &[Some(&first), Some(&second)], "two removals at once").await?;
     }
     rounds.remark(cx, "two removals")
 }
@@ -223,7 +223,7 @@ pub(super) async fn removals_at_once(cx: &Ctx) -> Outcome {
 /// Sends two writes to the same version at once: at most one applies, and the state is its own.
 async fn one_applies(
     cx: &Ctx,
-    scene: &Scene,
+    fixture: &Fixture,
     repo: &Repo,
     calls: &[Call<'_>],
     rotations: &[Option<&Rotation>],
@@ -259,17 +259,17 @@ async fn one_applies(
     if !all_answered(&results) {
         return Ok(());
     }
-    holds_one_of(cx, &scene.alice, &allowed, after).await
+    holds_one_of(cx, &fixture.alice, &allowed, after).await
 }
 
 /// Both are to version 2.
 pub(super) async fn push_against_removal(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let fixture = Fixture::new(cx).await?;
+    let (alice, dave, bob, carol) = (&fixture.alice, &fixture.dave, &fixture.bob, &fixture.carol);
     let (auth_a, auth_d) = (alice.auth(), dave.auth());
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
-        let repo = scene.repo(cx).await?;
+        let repo = fixture.repo(cx).await?;
         let rotation = repo.rotation(dave, &[alice, dave, carol]);
         let calls = [
             Call::operation(Operation::Push, repo.id(), "", &auth_a, body(&repo.push_request(alice))),
@@ -281,19 +281,19 @@ pub(super) async fn push_against_removal(cx: &Ctx) -> Outcome {
                 body(&repo.remove_request(&bob.id, &rotation)),
             ),
         ];
-        one_applies(cx, &scene, &repo, &calls, &[None, Some(&rotation)], "a push and a removal at once").await?;
+        one_applies(cx, &fixture, &repo, &calls, &[None, Some(&rotation)], "a push and a removal at once").await?;
     }
     rounds.remark(cx, "a push and a removal")
 }
 
 /// Either order is allowed; what isn't is a roster that neither order leaves.
 async fn add_against_removal(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+    let fixture = Fixture::new(cx).await?;
+    let (alice, dave, bob, carol) = (&fixture.alice, &fixture.dave, &fixture.bob, &fixture.carol);
     let (auth_a, auth_d) = (alice.auth(), dave.auth());
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
-        let repo = scene.repo(cx).await?;
+        let repo = fixture.repo(cx).await?;
         let (rotation, add) = (repo.rotation(dave, &[alice, dave, carol]), repo.add_request(&cx.identity()));
         let calls = [
             Call::operation(Operation::AddMember, repo.id(), "", &auth_a, body(&add)),

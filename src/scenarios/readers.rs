@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::check::checks;
-use super::contention::{Rounds, Scene, all_answered, answers, body, crowd, no_server_error, push_call};
+use super::contention::{Fixture, Rounds, all_answered, answers, body, crowd, no_server_error, push_call};
 use super::context::to_set_up;
 use super::state::{compare_entry, compare_envelope, compare_manifest};
 use super::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
@@ -28,14 +28,14 @@ checks! {
 
 /// Pulls before, beside and behind a rotating push that takes somebody in, or leaves somebody out.
 pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let (alice, dave) = (&scene.alice, &scene.dave);
+    let fixture = Fixture::new(cx).await?;
+    let (alice, dave) = (&fixture.alice, &fixture.dave);
     let auths = [alice.auth(), dave.auth()];
-    let mut repo = scene.repo(cx).await?;
+    let mut repo = fixture.repo(cx).await?;
     let mut rounds = Rounds::of(cx);
     while rounds.next() {
         let others: &[&Identity] =
-            if rounds.done.is_multiple_of(2) { &[&scene.bob] } else { &[&scene.bob, &scene.carol] };
+            if rounds.done.is_multiple_of(2) { &[&fixture.bob] } else { &[&fixture.bob, &fixture.carol] };
         let staying: Vec<&Identity> =
             [&alice.identity, &dave.identity].into_iter().chain(others.iter().copied()).collect();
         let rotation = repo.rotation(alice, &staying);
@@ -46,7 +46,7 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
         // Every third of them asks for the entry of one who stays. In every other round all who come before the push ask for another one's,
         // and none after it: what has been read before, and is kept after it, is the last that is kept.
         let early = !rounds.done.is_multiple_of(2);
-        let asked_for = if early { &scene.bob.id } else { dave.id() };
+        let asked_for = if early { &fixture.bob.id } else { dave.id() };
         let read = |number: usize| match if early { number < place } else { number % 3 == 2 } {
             true => Call::operation(Operation::FetchMemberKey, repo.id(), asked_for, &auths[0], None),
             false => Call::operation(Operation::Pull, repo.id(), "", &auths[number % 2], pull.clone()),
@@ -79,16 +79,16 @@ pub(super) async fn rotating_push_for_readers(cx: &Ctx) -> Outcome {
 
 /// One writer rotates; readers compare what they get with the states that were ever committed.
 pub(super) async fn rotation_is_atomic_for_readers(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let mut repo = scene.repo(cx).await?;
+    let fixture = Fixture::new(cx).await?;
+    let mut repo = fixture.repo(cx).await?;
     let states = Mutex::new(vec![repo.clone()]);
     let writing = AtomicBool::new(true);
-    let (states, writing, alice, dave) = (&states, &writing, &scene.alice, &scene.dave);
+    let (states, writing, alice, dave) = (&states, &writing, &fixture.alice, &fixture.dave);
     let writer = async {
         let mut rounds = Rounds::of(cx);
         let mut outcome = Ok(());
         while outcome.is_ok() && rounds.next() {
-            outcome = rotate_twice(cx, &scene, &mut repo, states).await;
+            outcome = rotate_twice(cx, &fixture, &mut repo, states).await;
         }
         writing.store(false, Ordering::Relaxed);
         outcome.map(|()| rounds.done)
@@ -132,8 +132,8 @@ fn remember(states: &States, state: &Repo) {
 }
 
 /// A removal, and a rotating push that takes the removed member in again.
-async fn rotate_twice(cx: &Ctx, scene: &Scene, repo: &mut Repo, states: &States) -> Outcome {
-    let (alice, dave, bob, carol) = (&scene.alice, &scene.dave, &scene.bob, &scene.carol);
+async fn rotate_twice(cx: &Ctx, fixture: &Fixture, repo: &mut Repo, states: &States) -> Outcome {
+    let (alice, dave, bob, carol) = (&fixture.alice, &fixture.dave, &fixture.bob, &fixture.carol);
     let removal = repo.rotation(alice, &[alice, dave, carol]);
     let request = repo.remove_request(&bob.id, &removal);
     repo.apply_rotation(&removal);

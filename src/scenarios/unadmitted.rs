@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::by_hand::{HandMade, Lane, exchange};
 use super::check::checks;
-use super::doors::Scene;
+use super::doors::Fixture;
 use super::variants::Variants;
 use super::{Auth, Ctx, Finding, Operation, Outcome, Stop};
 use crate::client::RawAnswer;
@@ -127,20 +127,23 @@ fn named(headers: Headers) -> String {
 
 /// A member fetches the same before, so that whatever keeps answers has one.
 async fn headers(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let (mut broken, mut unclean) = (Variants::default(), Variants::default());
-    let callers =
-        [("without a token", Auth::None), ("by a stranger", scene.mallory.auth()), ("by a member", scene.alice.auth())];
+    let callers = [
+        ("without a token", Auth::None),
+        ("by a stranger", fixture.mallory.auth()),
+        ("by a member", fixture.alice.auth()),
+    ];
     for operation in [Operation::FetchMemberKey, Operation::Pull] {
-        // Sets no scene if it fails: other checks say so.
-        let _ = lane.send(&scene.usual(cx, operation, scene.alice.auth())).await;
+        // Sets up nothing if it fails: other checks say so.
+        let _ = lane.send(&fixture.usual(cx, operation, fixture.alice.auth())).await;
         for (who, auth) in &callers {
             // What has a body is seldom answered early, and less so with a token.
             if *who != "without a token" && operation == Operation::Pull && !cx.thorough() {
                 continue;
             }
-            let usual = scene.usual(cx, operation, auth.clone());
+            let usual = fixture.usual(cx, operation, auth.clone());
             let is_member = *who == "by a member";
             // Without these headers it is refused, too; otherwise that is what others report, who ask for JSON.
             let plainly = lane.send(&usual).await;
@@ -177,16 +180,16 @@ async fn headers(cx: &Ctx) -> Outcome {
 
 /// The field is the credential: what it holds is no token, and the answer to that is fixed.
 async fn garbled(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let (mut broken, mut unclean) = (Variants::default(), Variants::default());
     for operation in [Operation::FetchMemberKey, Operation::Pull] {
-        let plainly = lane.send(&scene.usual(cx, operation, Auth::None)).await;
+        let plainly = lane.send(&fixture.usual(cx, operation, Auth::None)).await;
         if plainly.is_ok_and(|answer| lets_pass(&answer) || answer.status.is_server_error()) {
             continue;
         }
         for value in GARBLED {
-            let request = scene.usual(cx, operation, Auth::Header(value.into()));
+            let request = fixture.usual(cx, operation, Auth::Header(value.into()));
             let what = format!("{} with Authorization: {value}", operation.one());
             ask(cx, &mut lane, (&request, what), true, (&mut broken, &mut unclean)).await?;
         }

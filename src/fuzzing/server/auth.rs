@@ -4,13 +4,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
+use super::case_state::Nonce;
 use super::finding::FindingKind;
 use super::mutate;
 use super::plan::{Mutation, Redemption, Step};
 use super::play::{Going, Play};
 use super::redemption::{has_pattern, odd_claims, said};
 use super::request::{Judged, Prepared};
-use super::scene::Nonce;
 use crate::client::random;
 use crate::client::{RawAnswer, RawRequest, clock};
 use crate::codec::base64;
@@ -77,7 +77,7 @@ impl Play {
                     self.refusal(prepared, &answer)?;
                 } else if prepared.operation == Operation::Token {
                     // A server may let only the latest token of a key count.
-                    self.scene.actors[prepared.by].token = None;
+                    self.case.actors[prepared.by].token = None;
                 }
                 Ok(answer)
             }
@@ -87,7 +87,7 @@ impl Play {
 
     /// A token for an actor that has none.
     pub(super) async fn authenticate(&mut self, by: usize) -> Going {
-        if self.scene.actors[by].token.is_none() {
+        if self.case.actors[by].token.is_none() {
             self.redeem_with(by, Redemption::Right, None).await?;
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Play {
     async fn mutated(&mut self, step: &Step, operation: Operation, mutation: &Mutation) -> Going {
         let mut dice = Choices::new(step.dice, "body");
         let body = if operation == Operation::Challenge {
-            json!({ "ed25519PublicKey": self.scene.id(step.by) })
+            json!({ "ed25519PublicKey": self.case.id(step.by) })
         } else {
             self.nonce(step.by).await?;
             self.request(step.by, Redemption::Right, &mut dice)
@@ -119,7 +119,7 @@ impl Play {
         let (bytes, what, harmless) = match mutation {
             Mutation::Member(change) => {
                 let changed = mutate::change(&body, *change, &mut dice);
-                self.scene.canaries.extend(changed.canary);
+                self.case.canaries.extend(changed.canary);
                 let value = serde_json::from_slice::<Value>(&changed.bytes).unwrap_or_default();
                 let kind = operation.request_kind();
                 let invalid = kind.is_some_and(|kind| !crate::wire::Schema::violations(kind, &value, 1).is_empty());
@@ -137,7 +137,7 @@ impl Play {
         if self.is_unsayable(&prepared) {
             return Ok(());
         }
-        if let Some(nonce) = self.scene.actors[step.by].nonces.last_mut() {
+        if let Some(nonce) = self.case.actors[step.by].nonces.last_mut() {
             nonce.tried = true;
         }
         let answer = match self.exchange(&prepared).await {
@@ -151,14 +151,14 @@ impl Play {
         }
         if status < 400 && operation == Operation::Token {
             // It may have bought a token.
-            self.scene.actors[step.by].nonces.clear();
+            self.case.actors[step.by].nonces.clear();
         }
         Ok(())
     }
 
     /// A nonce for an actor.
     async fn nonce(&mut self, by: usize) -> Going {
-        let body = json!({ "ed25519PublicKey": self.scene.id(by) });
+        let body = json!({ "ed25519PublicKey": self.case.id(by) });
         let prepared = self.prepared(by, Operation::Challenge, Some(body.to_string().into_bytes()), String::new());
         let answer = self.exchange(&prepared).await?;
         let status = answer.status.as_u16();
@@ -178,8 +178,8 @@ impl Play {
         if let Some((rule, expected, observed)) = self.wrong_nonce(by, &text) {
             self.report(self.found(FindingKind::Authentication, rule, &prepared, expected, observed))?;
         }
-        self.scene.nonces.insert(text.clone());
-        self.scene.actors[by].nonces.push(Nonce { text, tried: false, used: false });
+        self.case.nonces.insert(text.clone());
+        self.case.actors[by].nonces.push(Nonce { text, tried: false, used: false });
         Ok(())
     }
 
@@ -192,12 +192,12 @@ impl Play {
             }
             Ok(bytes) => bytes,
         };
-        if self.scene.nonces.contains(text) {
+        if self.case.nonces.contains(text) {
             return Some((&rule::NONCE_RANDOM, "a fresh nonce", "one that was issued before".into()));
         }
         let distinct = bytes.iter().collect::<std::collections::HashSet<_>>().len();
-        let key = self.scene.actors[by].identity.public_key();
-        let earlier = self.scene.nonces.iter().filter_map(|text| base64::decode(text).ok());
+        let key = self.case.actors[by].identity.public_key();
+        let earlier = self.case.nonces.iter().filter_map(|text| base64::decode(text).ok());
         (distinct < 12 || has_pattern(&bytes, &key, earlier))
             .then(|| (&rule::NONCE_LOOKS_RANDOM, "bytes without a pattern", format!("{bytes:02x?}")))
     }
@@ -206,16 +206,16 @@ impl Play {
     async fn set_up(&mut self, by: usize, with: Redemption) -> Going {
         use Redemption::{ForeignNonce, Right, SignatureOfEarlierNonce, UsedNonce};
         match with {
-            UsedNonce if !self.scene.actors[by].nonces.iter().any(|nonce| nonce.used) => {
+            UsedNonce if !self.case.actors[by].nonces.iter().any(|nonce| nonce.used) => {
                 Box::pin(self.redeem_with(by, Right, None)).await
             }
             UsedNonce => Ok(()),
-            ForeignNonce => self.nonce((by + 1) % self.scene.actors.len()).await,
+            ForeignNonce => self.nonce((by + 1) % self.case.actors.len()).await,
             SignatureOfEarlierNonce => {
                 self.nonce(by).await?;
                 self.nonce(by).await
             }
-            _ if self.scene.actors[by].nonces.last().is_some_and(|nonce| !nonce.tried) => Ok(()),
+            _ if self.case.actors[by].nonces.last().is_some_and(|nonce| !nonce.tried) => Ok(()),
             _ => self.nonce(by).await,
         }
     }
@@ -235,7 +235,7 @@ impl Play {
         let answer = self.exchange(&prepared).await?;
         let status = answer.status.as_u16();
         let success = (200..300).contains(&status);
-        for nonce in self.scene.actors.iter_mut().flat_map(|actor| &mut actor.nonces) {
+        for nonce in self.case.actors.iter_mut().flat_map(|actor| &mut actor.nonces) {
             if nonce.text == text {
                 nonce.tried = true;
                 nonce.used |= success;
@@ -266,8 +266,8 @@ impl Play {
 
     /// The token request of a redemption.
     fn request(&self, by: usize, with: Redemption, dice: &mut Choices) -> Value {
-        let actor = &self.scene.actors[by];
-        let other = &self.scene.actors[(by + 1) % self.scene.actors.len()];
+        let actor = &self.case.actors[by];
+        let other = &self.case.actors[(by + 1) % self.case.actors.len()];
         let latest = |nonces: &[Nonce]| nonces.last().map(|nonce| nonce.text.clone()).unwrap_or_default();
         let nonce = match with {
             Redemption::UsedNonce => {
@@ -320,7 +320,7 @@ impl Play {
             }
         };
         let left = response.expires_at.saturating_sub(clock::now_ms());
-        let odd_claims = Jwt::parse(&response.token).ok().and_then(|jwt| odd_claims(&jwt, self.scene.id(prepared.by)));
+        let odd_claims = Jwt::parse(&response.token).ok().and_then(|jwt| odd_claims(&jwt, self.case.id(prepared.by)));
         let wrong = match odd_claims {
             _ if left <= 0 => {
                 let observed = format!("expiresAt {}", response.expires_at);
@@ -336,7 +336,7 @@ impl Play {
             self.report(self.found(FindingKind::Authentication, rule, prepared, expected, observed))?;
         }
         self.issued.push((prepared.by, response.token.clone()));
-        self.scene.actors[prepared.by].token = Some(response.token);
+        self.case.actors[prepared.by].token = Some(response.token);
         Ok(())
     }
 
@@ -364,7 +364,7 @@ impl Play {
 
     /// The actor's key in another spelling: whoever takes it must take it for the same member.
     async fn respelled(&mut self, by: usize, which: u8) -> Going {
-        let id = self.scene.id(by).to_owned();
+        let id = self.case.id(by).to_owned();
         let key = mutate::respelled(&id, which);
         let what = || said(Redemption::KeyRespelled(which)).1.to_owned();
         let asking = json!({ "ed25519PublicKey": key });
@@ -372,12 +372,12 @@ impl Play {
         let answer = self.exchange(&prepared).await?;
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let Some(nonce) = body["nonce"].as_str() else { return Ok(()) };
-        let signature = self.scene.actors[by].identity.sign(&base64::decode(nonce).unwrap_or_default());
+        let signature = self.case.actors[by].identity.sign(&base64::decode(nonce).unwrap_or_default());
         let redeeming = json!({ "ed25519PublicKey": key, "nonce": nonce, "signature": base64::encode(&signature) });
         let prepared = self.prepared(by, Operation::Token, Some(redeeming.to_string().into_bytes()), what());
         let answer = self.exchange(&prepared).await?;
         // A nonce of the actor's may be void now.
-        self.scene.actors[by].nonces.iter_mut().for_each(|nonce| nonce.tried = true);
+        self.case.actors[by].nonces.iter_mut().for_each(|nonce| nonce.tried = true);
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let subject = body["token"].as_str().and_then(|token| Jwt::parse(token).ok()?.subject().map(str::to_owned));
         if let Some(subject) = subject.filter(|subject| *subject != format!("key:{id}") && key != id) {

@@ -1,7 +1,7 @@
 //! What stands in `Authorization`.
 
+use super::case_state::CaseState;
 use super::plan::Credential;
-use super::scene::Scene;
 use crate::codec::jwt::Jwt;
 use crate::requirements::{self as rule, Requirement};
 use crate::scenarios::{Auth, forgeries, jwt_forgeries, more_jwt_forgeries};
@@ -23,7 +23,7 @@ pub(super) struct Credentials {
     pub what: String,
 }
 
-impl Scene {
+impl CaseState {
     pub(super) fn credentials(&self, by: usize, credential: &Credential) -> Credentials {
         let token = self.actors.get(by).and_then(|actor| actor.token.clone());
         let Some(token) = token else {

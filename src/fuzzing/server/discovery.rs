@@ -45,7 +45,7 @@ impl Play {
                 "a private member",
             ))?;
         }
-        let tokens = self.scene.actors.iter().filter_map(|actor| Jwt::parse(actor.token.as_deref()?).ok());
+        let tokens = self.case.actors.iter().filter_map(|actor| Jwt::parse(actor.token.as_deref()?).ok());
         let ours = |jwt: &Jwt| jwt.header.get("alg").is_some_and(|alg| alg == "EdDSA" || alg == "Ed25519");
         let unsigned = tokens.filter(ours).any(|jwt| !is_signed_by(&jwt, &candidates(&set, &jwt)));
         if answer.status.is_success() && unsigned {

@@ -37,7 +37,7 @@ impl Play {
             return self.refusal(prepared, answer).map(|()| None);
         }
         let holds = |text: &str| memmem::find(&answer.body, text.as_bytes()).is_some();
-        if let Some(canary) = self.scene.canaries.iter().find(|canary| holds(canary)) {
+        if let Some(canary) = self.case.canaries.iter().find(|canary| holds(canary)) {
             let observed = format!("{canary}, which was sent as an unknown member, in an answer of status {status}");
             self.report(self.found(
                 FindingKind::Secret,
@@ -49,7 +49,7 @@ impl Play {
         }
         // The end of a token is enough, and sooner found than all of it.
         let end = |token: &str| token.as_bytes()[token.len().saturating_sub(TOKEN_END)..].to_vec();
-        let mut tokens = self.scene.actors.iter().filter_map(|actor| actor.token.as_deref());
+        let mut tokens = self.case.actors.iter().filter_map(|actor| actor.token.as_deref());
         if tokens.any(|token| memmem::find(&answer.body, &end(token)).is_some() && holds(token)) {
             let rule = &rule::ZERO_KNOWLEDGE;
             return Err(self.found(FindingKind::Secret, rule, prepared, "no answer holds a token", "a member's token"));
@@ -81,7 +81,7 @@ impl Play {
     /// What a 2xx has to be: JSON, by its label too, and of the schema.
     pub(super) fn is_in_shape(&mut self, prepared: &Prepared, answer: &RawAnswer) -> Result<Option<Value>, Box<Found>> {
         let odd = matches!(prepared.judged, Judged::Malformed { .. } | Judged::Answered);
-        let off_schema = self.scene.slots.get(prepared.repo).is_some_and(|slot| slot.off_schema);
+        let off_schema = self.case.slots.get(prepared.repo).is_some_and(|slot| slot.off_schema);
         if (odd || off_schema) && !prepared.operation.is_authentication() {
             return Ok(None);
         }
@@ -128,29 +128,29 @@ impl Play {
         body: Option<Value>,
     ) -> Going {
         let repo = prepared.repo;
-        if self.scene.slots[repo].state_unknown {
+        if self.case.slots[repo].state_unknown {
             return Ok(());
         }
         let status = answer.status.as_u16();
         if (lenient && status >= 400) || (status == 413 && prepared.odd) {
             let refused = model::Answer::Refused(status);
-            let state = self.scene.slots[repo].state.as_ref();
+            let state = self.case.slots[repo].state.as_ref();
             let due = || model::judge_by(self.world.asked.spec, state, call, &refused).is_ok();
             // An id that has to be escaped may be refused wherever it comes.
-            let may_be_refused = self.scene.is_oddly_named(repo, prepared.operation);
+            let may_be_refused = self.case.is_oddly_named(repo, prepared.operation);
             if prepared.wire == Some(Wire::AfterRefusal) && !may_be_refused && !due() {
                 return self.body_left_behind(prepared, format!("status {status}")).await;
             }
             return Ok(());
         }
-        let symbols = &mut self.scene.symbols;
+        let symbols = &mut self.case.symbols;
         let read = match body {
             Some(body) => model::read_body(symbols, &call.operation, body),
             None => model::read_answer(symbols, &call.operation, status, &self.world.as_stored(&answer.body)),
         };
         let came = match read {
             Ok(came) => came,
-            Err(_) if lenient || self.scene.slots[repo].off_schema => return self.unsettle(prepared).await,
+            Err(_) if lenient || self.case.slots[repo].off_schema => return self.unsettle(prepared).await,
             Err(error) => {
                 let rule = &rule::FIELD_NAMES;
                 return Err(self.found(FindingKind::Schema, rule, prepared, "the message", error.to_string()));
@@ -159,7 +159,7 @@ impl Play {
         if call.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
             self.is_silent(prepared, status)?;
         }
-        match model::judge_by(self.world.asked.spec, self.scene.slots[repo].state.as_ref(), call, &came) {
+        match model::judge_by(self.world.asked.spec, self.case.slots[repo].state.as_ref(), call, &came) {
             Ok(step) => {
                 if let Some(rule) = prepared.rule.filter(|_| lenient && call.caller.is_some()) {
                     let observed = format!("status {status} for {}", prepared.mutation);
@@ -170,7 +170,7 @@ impl Play {
             Err(_) if lenient => self.unsettle(prepared).await,
             Err(_) if self.is_met_anywhere(prepared, call, status) => Ok(()),
             Err(mismatch) => {
-                let (expected, observed) = mismatch.explain(&self.scene.symbols);
+                let (expected, observed) = mismatch.explain(&self.case.symbols);
                 let rule = prepared.rule.unwrap_or(mismatch.rule);
                 self.report(self.found(FindingKind::Mismatch, rule, prepared, expected, observed))?;
                 if prepared.operation.changes_nothing() { Ok(()) } else { self.unsettle(prepared).await }
@@ -190,13 +190,13 @@ impl Play {
             model::Operation::Pull { .. } | model::Operation::FetchMemberKey { .. } => false,
         };
         let is_other_refusal = (400..500).contains(&status) && !matches!(status, 401 | 409);
-        let unusual = is_other_refusal && self.scene.is_unusually_named(prepared.repo, prepared.operation);
+        let unusual = is_other_refusal && self.case.is_unusually_named(prepared.repo, prepared.operation);
         matches!(status, 402 | 413 | 429) || (status == 403 && changes_members) || unusual
     }
 
     /// Nobody is answered the same, whether the repository is there or not.
     pub(super) fn is_silent(&mut self, prepared: &Prepared, status: u16) -> Going {
-        let (name, there) = (prepared.operation.name(), self.scene.slots[prepared.repo].state.is_some());
+        let (name, there) = (prepared.operation.name(), self.case.slots[prepared.repo].state.is_some());
         self.silence.insert((name, there), status);
         match self.silence.get(&(name, !there)) {
             Some(other) if *other != status => {
@@ -226,7 +226,7 @@ impl Play {
             return self.unsettle(prepared).await;
         }
         if let Some(next) = step.next {
-            self.scene.slots[prepared.repo].state = Some(next);
+            self.case.slots[prepared.repo].state = Some(next);
         }
         Ok(())
     }
@@ -237,17 +237,17 @@ impl Play {
         if prepared.operation.changes_nothing() {
             return Ok(());
         }
-        self.scene.slots[repo].off_schema = true;
+        self.case.slots[repo].off_schema = true;
         for by in 0..CAST.len() {
-            let Some(token) = self.scene.actors[by].token.clone() else { continue };
+            let Some(token) = self.case.actors[by].token.clone() else { continue };
             for known in [0, 1] {
                 if let Some(state) = self.pulled(prepared, &token, known).await? {
-                    self.scene.slots[repo].state = Some(state);
+                    self.case.slots[repo].state = Some(state);
                     return Ok(());
                 }
             }
         }
-        self.scene.slots[repo].state_unknown = true;
+        self.case.slots[repo].state_unknown = true;
         Ok(())
     }
 
@@ -257,7 +257,7 @@ impl Play {
         token: &str,
         known: i64,
     ) -> Result<Option<model::State>, Box<Found>> {
-        let id = self.scene.slots[prepared.repo].id.clone();
+        let id = self.case.slots[prepared.repo].id.clone();
         let body = serde_json::json!(PullRequest { repo_id: id.clone(), known_payload_version: known }).to_string();
         let mut pull = prepared.clone();
         (pull.operation, pull.wire, pull.mutation) = (Operation::Pull, None, "to see what the server holds".into());
@@ -280,7 +280,7 @@ impl Play {
         let Ok(PullResponse { manifest, envelope: Some(envelope), .. }) = serde_json::from_value(body) else {
             return Ok(None);
         };
-        let symbols = &mut self.scene.symbols;
+        let symbols = &mut self.case.symbols;
         Ok(Some(model::State { manifest: symbols.manifest(&manifest), envelope: symbols.envelope(&envelope) }))
     }
 
@@ -297,10 +297,10 @@ impl Play {
         if answer.status.as_u16() >= 400 {
             return Ok(());
         }
-        let members = [prepared.repo, body].map(|repo| self.scene.members(repo).contains(&prepared.by));
+        let members = [prepared.repo, body].map(|repo| self.case.members(repo).contains(&prepared.by));
         if !members.contains(&true)
-            && !self.scene.slots[body].state_unknown
-            && !self.scene.slots[prepared.repo].state_unknown
+            && !self.case.slots[body].state_unknown
+            && !self.case.slots[prepared.repo].state_unknown
         {
             let observed = format!("status {} to a member of neither", answer.status.as_u16());
             return Err(self.found(FindingKind::Mismatch, &rule::PUSH_SCOPE, prepared, "a 4xx", observed));

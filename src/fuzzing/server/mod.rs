@@ -12,6 +12,7 @@
 
 mod auth;
 mod campaign;
+mod case_state;
 mod credential;
 mod discovery;
 mod finding;
@@ -23,7 +24,6 @@ mod plan;
 mod play;
 mod redemption;
 mod request;
-mod scene;
 mod send;
 mod sent;
 mod shrink;

@@ -4,11 +4,11 @@ use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::Value;
 
+use super::case_state::CaseState;
 use super::credential::Credentials;
 use super::mutate;
 use super::plan::{Body, Change, Mutation, Wire};
 use super::request::{Judged, Message, Prepared, call_of};
-use super::scene::Scene;
 use crate::client::RawRequest;
 use crate::ground::Choices;
 use crate::model::Call;
@@ -16,7 +16,7 @@ use crate::requirements::{self as rule, Revision};
 use crate::wire::Operation;
 use crate::wire::{MessageKind, Schema};
 
-impl Scene {
+impl CaseState {
     /// Does something to a request that was right.
     pub(super) fn mutation(
         &mut self,

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::case_state::CaseState;
 use super::finding::{FindingKind, Found, Key, Recorded, in_grpc};
 use super::plan::{Act, CAST, Count, Credential, Step, Wire};
 use super::request::{Judged, Prepared, rule_of};
-use super::scene::Scene;
 use super::sent::Sent;
 use crate::client::{Profile, RawAnswer, TransportError};
 use crate::requirements::Requirement;
@@ -30,7 +30,7 @@ pub struct Played {
 /// A case under way.
 pub(super) struct Play {
     pub world: Arc<World>,
-    pub scene: Scene,
+    pub case: CaseState,
     pub sent: Vec<Sent>,
     pub behaviours: Vec<Behaviour>,
     /// Refusals for coming too often, before they are looked at.
@@ -49,7 +49,7 @@ pub(super) struct Play {
 pub async fn play(world: &Arc<World>, steps: &[Step], wanted: Option<&Key>) -> Played {
     let mut play = Play {
         world: Arc::clone(world),
-        scene: Scene::new(world.asked.spec),
+        case: CaseState::new(world.asked.spec),
         sent: Vec::new(),
         behaviours: Vec::new(),
         limits: Vec::new(),
@@ -103,7 +103,7 @@ impl Play {
             Act::Challenge => self.challenge(step).await,
             Act::Redeem { with } => self.redeem(step, *with).await,
             Act::Discovery => self.discovery(step).await,
-            Act::Look => self.look(step.repo % self.scene.slots.len()).await,
+            Act::Look => self.look(step.repo % self.case.slots.len()).await,
             Act::Audit => self.audit().await,
             Act::Again => match self.last.clone() {
                 Some(prepared) => self.perform(Prepared { again: true, ..prepared }).await,
@@ -111,7 +111,7 @@ impl Play {
             },
             _ => {
                 self.authenticate(step.by).await?;
-                let Some(prepared) = self.scene.prepare(step) else { return Ok(()) };
+                let Some(prepared) = self.case.prepare(step) else { return Ok(()) };
                 self.perform(prepared).await
             }
         }
@@ -119,7 +119,7 @@ impl Play {
 
     /// A member pulls everything.
     async fn look(&mut self, repo: usize) -> Going {
-        match self.scene.members(repo).first() {
+        match self.case.members(repo).first() {
             Some(by) => self.ask(*by, repo, Act::Pull { known: Count::Is(0) }).await,
             None => Ok(()),
         }
@@ -127,11 +127,11 @@ impl Play {
 
     /// Everybody pulls every repository and asks for every entry.
     async fn audit(&mut self) -> Going {
-        for repo in 0..self.scene.slots.len() {
-            if self.scene.slots[repo].state_unknown {
+        for repo in 0..self.case.slots.len() {
+            if self.case.slots[repo].state_unknown {
                 continue;
             }
-            let members = self.scene.members(repo);
+            let members = self.case.members(repo);
             for by in 0..CAST.len() {
                 for known in [Count::Is(0), Count::Plus(0)] {
                     self.ask(by, repo, Act::Pull { known }).await?;
@@ -149,7 +149,7 @@ impl Play {
     async fn ask(&mut self, by: usize, repo: usize, act: Act) -> Going {
         self.authenticate(by).await?;
         let step = Step { by, repo, act, credential: Credential::Own, mutation: None, dice: 0 };
-        let Some(prepared) = self.scene.prepare(&step) else { return Ok(()) };
+        let Some(prepared) = self.case.prepare(&step) else { return Ok(()) };
         self.perform(prepared).await
     }
 

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::case_state::CaseState;
 use super::credential::Credentials;
 use super::plan::{Act, Count, People, Slip, Step, Wire};
-use super::scene::Scene;
 use crate::client::RawRequest;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::ground::Choices;
@@ -97,7 +97,7 @@ impl Message {
     }
 }
 
-impl Scene {
+impl CaseState {
     /// The request of a step, with a token if the actor has one.
     pub(super) fn prepare(&mut self, step: &Step) -> Option<Prepared> {
         let mut dice = Choices::new(step.dice, "body");

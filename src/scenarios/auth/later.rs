@@ -159,7 +159,7 @@ fn parts(request: &TokenRequest) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
     Some((nonce, signature.to_vec(), base64::decode(&request.ed25519_public_key).ok()?))
 }
 
-/// Checks that only set the scene try again with another nonce; here is what they met.
+/// Checks for which a login is only set-up try again with another nonce; here is what they met.
 async fn right_signatures(cx: &Ctx) -> Outcome {
     // So that there is something to look at when this check runs alone.
     spend(cx, &cx.identity()).await?;

@@ -5,33 +5,33 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::{Ctx, Member, Operation, Outcome, Stop};
-use super::Scene;
+use super::Fixture;
 use crate::client::{RawRequest, Repo, random};
 use crate::codec::base64;
 use crate::scenarios::json_request;
 
 /// A server that refuses early and leaves the body unread reads it as the next request. Closing the connection is fine.
 pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
+    let fixture = Fixture::new(cx).await?;
     if cx.world.target.separate_idp.is_some() {
         return Err(Stop::not_judged("challenge lives on another origin, so there is no harmless second request"));
     }
-    let unknown = Repo::new(&scene.alice);
+    let unknown = Repo::new(&fixture.alice);
     for (what, path, body) in [
         (
             "a push without token",
-            Operation::Push.path(scene.repo.id(), ""),
-            json!(scene.repo.push_request(&scene.alice)),
+            Operation::Push.path(fixture.repo.id(), ""),
+            json!(fixture.repo.push_request(&fixture.alice)),
         ),
         ("a createRepo without token", Operation::CreateRepo.path("", ""), json!(unknown.create_request())),
         ("a POST to an unknown route", "/v1/nothing-here".into(), json!(unknown.create_request())),
-        ("a token request with a bad nonce", Operation::Token.path("", ""), bad_token_request(&scene.alice)),
+        ("a token request with a bad nonce", Operation::Token.path("", ""), bad_token_request(&fixture.alice)),
     ] {
         // Once may be chance (a timeout under load); twice is a habit.
         let refused = json_request(path, &body);
         if let (Some(observed), Some(_)) = (
-            body_taken_for_request(cx, &refused, scene.alice.id()).await,
-            body_taken_for_request(cx, &refused, scene.alice.id()).await,
+            body_taken_for_request(cx, &refused, fixture.alice.id()).await,
+            body_taken_for_request(cx, &refused, fixture.alice.id()).await,
         ) {
             return Err(cx.violation(
                 "a good challenge on the same connection is answered with a nonce",

@@ -5,12 +5,12 @@ use http::Method;
 use serde_json::json;
 
 use super::super::{Call, Ctx, Operation, Outcome};
-use super::{Misses, Scene};
+use super::{Fixture, Misses};
 
 /// 501 is what RFC 9110 §9.1 gives for a method that a server doesn't know at all.
 pub(super) async fn wrong_method(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
-    let auth = scene.alice.auth();
+    let fixture = Fixture::new(cx).await?;
+    let auth = fixture.alice.auth();
     let mut misses = Misses::default();
     for (method, operation) in [
         (Method::GET, Operation::Challenge),
@@ -22,7 +22,7 @@ pub(super) async fn wrong_method(cx: &Ctx) -> Outcome {
         (Method::PUT, Operation::RemoveMember),
         (Method::POST, Operation::FetchMemberKey),
     ] {
-        let mut call = Call::operation(operation, scene.repo.id(), scene.alice.id(), &auth, None);
+        let mut call = Call::operation(operation, fixture.repo.id(), fixture.alice.id(), &auth, None);
         call.operation = None;
         call.method = method;
         let what = format!("{} {}", call.method, call.path);
@@ -32,14 +32,14 @@ pub(super) async fn wrong_method(cx: &Ctx) -> Outcome {
         }
     }
     misses.report()?;
-    cx.holds(&scene.alice, &scene.repo, "requests with the wrong method").await
+    cx.holds(&fixture.alice, &fixture.repo, "requests with the wrong method").await
 }
 
 /// Neither a 5xx nor a page that says 200.
 pub(super) async fn unknown_route(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
+    let fixture = Fixture::new(cx).await?;
     let mut misses = Misses::default();
-    let repo = scene.repo.id();
+    let repo = fixture.repo.id();
     for (method, path) in [
         (Method::GET, "/v1/nothing-here".to_owned()),
         (Method::POST, "/v1/nothing-here".to_owned()),
@@ -49,7 +49,7 @@ pub(super) async fn unknown_route(cx: &Ctx) -> Outcome {
         (Method::POST, "/v1/repos//pull".to_owned()),
     ] {
         let body = (method == Method::POST).then(|| Bytes::from_static(b"{}"));
-        let auth = scene.alice.auth();
+        let auth = fixture.alice.auth();
         let what = format!("{method} {path}");
         let mut call = Call::operation(Operation::Pull, repo, "", &auth, body);
         (call.operation, call.method, call.path) = (None, method, path);
@@ -60,12 +60,17 @@ pub(super) async fn unknown_route(cx: &Ctx) -> Outcome {
 
 /// `%` that isn't followed by two hex digits, and bytes that aren't UTF-8.
 pub(super) async fn malformed_path(cx: &Ctx) -> Outcome {
-    let scene = Scene::new(cx).await?;
+    let fixture = Fixture::new(cx).await?;
     let mut misses = Misses::default();
     for id in ["%", "%zz", "%ff%fe", "%00", "%c3%28"] {
-        let auth = scene.alice.auth();
-        let mut call =
-            Call::operation(Operation::Pull, "", "", &auth, Some(json!(scene.repo.pull_request(0)).to_string().into()));
+        let auth = fixture.alice.auth();
+        let mut call = Call::operation(
+            Operation::Pull,
+            "",
+            "",
+            &auth,
+            Some(json!(fixture.repo.pull_request(0)).to_string().into()),
+        );
         (call.operation, call.path) = (None, format!("/v1/repos/{id}/pull"));
         let what = format!("POST {}", call.path);
         misses.look_at(what, cx.call(call).await?);

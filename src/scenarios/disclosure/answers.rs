@@ -3,7 +3,7 @@
 use super::super::by_hand::Lane;
 use crate::client::{Profile, Repo};
 
-use super::{Auth, Call, Ctx, Finding, Operation, Outcome, RawAnswer, Scene, Stop, plain, shown, tail};
+use super::{Auth, Call, Ctx, Finding, Fixture, Operation, Outcome, RawAnswer, Stop, plain, shown, tail};
 
 /// What shows the inside of a program, by what it comes from.
 const INSIDES: [(&str, &[&str]); 5] = [
@@ -121,24 +121,25 @@ fn json_body(message: &impl serde::Serialize) -> Option<bytes::Bytes> {
 
 /// A refusal that quotes the token or the nonce that came with the request.
 async fn echo(cx: &Ctx) -> Result<Option<Finding>, Stop> {
-    let scene = Scene::set(cx).await?;
-    let (auth, mut lane) = (scene.mallory.auth(), Lane::new(cx));
-    let secret = tail(&scene.mallory.token);
-    let usual = |operation| scene.usual(cx, operation, auth.clone());
+    let fixture = Fixture::set_up(cx).await?;
+    let (auth, mut lane) = (fixture.mallory.auth(), Lane::new(cx));
+    let secret = tail(&fixture.mallory.token);
+    let usual = |operation| fixture.usual(cx, operation, auth.clone());
     let mut malformed = usual(Operation::Pull);
     malformed.body = Some("{".into());
     // A member's gets as far as being read.
-    let mut members = scene.usual(cx, Operation::Push, scene.alice.auth());
+    let mut members = fixture.usual(cx, Operation::Push, fixture.alice.auth());
     members.body = Some("{".into());
     let mut typed = usual(Operation::Push);
     typed.body = Some(r#"{"repoId":[],"envelope":7,"expectedPayloadVersion":{}}"#.into());
     let (unknown, method) =
         (plain(cx, "GET", "/v1/nothing-here", auth.clone()), plain(cx, "PUT", "/v1/repos", auth.clone()));
     // A member's, so that the id gets as far as a database.
-    let quote = plain(cx, "GET", &Operation::FetchMemberKey.path(scene.repo.id(), "it's \"so\""), scene.alice.auth());
+    let quote =
+        plain(cx, "GET", &Operation::FetchMemberKey.path(fixture.repo.id(), "it's \"so\""), fixture.alice.auth());
     let mut taken = usual(Operation::CreateRepo);
     taken.body =
-        serde_json::to_vec(&Repo::with_id(&scene.mallory, scene.repo.id()).create_request()).ok().map(Into::into);
+        serde_json::to_vec(&Repo::with_id(&fixture.mallory, fixture.repo.id()).create_request()).ok().map(Into::into);
     let refused = [
         taken,
         usual(Operation::Pull),
@@ -203,13 +204,13 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 const FOREIGN: &str = "https://avp-conform.example";
 
 pub async fn kept_and_read(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let mut first: Option<Finding> = None;
     let mut seen = Vec::new();
     for operation in [Operation::FetchMemberKey, Operation::Pull] {
         for origin in [FOREIGN, "null"] {
-            let mut request = scene.usual(cx, operation, scene.alice.auth());
+            let mut request = fixture.usual(cx, operation, fixture.alice.auth());
             request.headers = vec![("Origin", origin.into())];
             let Ok(answer) = lane.send(&request).await else { continue };
             for wrong in [cached(&answer), readable(&answer, origin)].into_iter().flatten() {
@@ -260,12 +261,12 @@ const HOSTS: [&str; 6] = [
 const MADE_UP: &str = "made-up.avp-conform.example";
 
 pub async fn made_up(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let discovery = plain(cx, "GET", &Operation::Discovery.path("", ""), Auth::None);
-    let mut slash = scene.usual(cx, Operation::Pull, scene.alice.auth());
+    let mut slash = fixture.usual(cx, Operation::Pull, fixture.alice.auth());
     slash.target.push('/');
-    for mut request in [discovery, slash, scene.usual(cx, Operation::Pull, scene.alice.auth())] {
+    for mut request in [discovery, slash, fixture.usual(cx, Operation::Pull, fixture.alice.auth())] {
         request.headers = HOSTS.iter().map(|name| (*name, MADE_UP.to_owned())).collect();
         request.headers.push(("Forwarded", format!("host={MADE_UP};proto=https")));
         let Ok(answer) = lane.send(&request).await else { continue };

@@ -4,7 +4,7 @@ use super::super::Member;
 use super::super::by_hand::Lane;
 use super::super::status::Requests;
 use super::super::variants::Variants;
-use super::{Auth, Ctx, Operation, Outcome, Scene, Stop, plain, segment, shown, tells};
+use super::{Auth, Ctx, Fixture, Operation, Outcome, Stop, plain, segment, shown, tells};
 use crate::client::Repo;
 use crate::wire::MemberEntry;
 
@@ -90,27 +90,28 @@ fn misspelled(id: &str) -> Vec<String> {
 
 /// By nobody and by a stranger; members' ids are asked for in a repository of the stranger's own, too.
 pub async fn near_misses(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let mut tally = Variants::default();
-    let bob = misspelled(&scene.bob.id).swap_remove(0);
-    for (who, auth) in [("nobody", Auth::None), ("a stranger", scene.mallory.auth())] {
+    let bob = misspelled(&fixture.bob.id).swap_remove(0);
+    for (who, auth) in [("nobody", Auth::None), ("a stranger", fixture.mallory.auth())] {
         let mut requests = Vec::new();
-        for wrong in misspelled(scene.repo.id()) {
-            let mut pull = scene.usual(cx, Operation::Pull, auth.clone());
-            pull.target = pull.target.replace(&segment(scene.repo.id()), &segment(&wrong));
-            pull.body = serde_json::to_vec(&Repo::with_id(&scene.mallory, &wrong).pull_request(0)).ok().map(Into::into);
+        for wrong in misspelled(fixture.repo.id()) {
+            let mut pull = fixture.usual(cx, Operation::Pull, auth.clone());
+            pull.target = pull.target.replace(&segment(fixture.repo.id()), &segment(&wrong));
+            pull.body =
+                serde_json::to_vec(&Repo::with_id(&fixture.mallory, &wrong).pull_request(0)).ok().map(Into::into);
             requests.push(pull);
-            requests.push(plain(cx, "GET", &Operation::FetchMemberKey.path(&wrong, scene.own.id()), auth.clone()));
+            requests.push(plain(cx, "GET", &Operation::FetchMemberKey.path(&wrong, fixture.own.id()), auth.clone()));
         }
-        for repo in [scene.repo.id(), scene.own.id()] {
+        for repo in [fixture.repo.id(), fixture.own.id()] {
             requests.push(plain(cx, "GET", &Operation::FetchMemberKey.path(repo, &bob), auth.clone()));
         }
         for request in requests {
             let Ok(mut answer) = lane.send(&request).await else { continue };
             let headers = answer.headers.values().flat_map(|value| [b"\n", value.as_bytes()].concat());
             answer.body = answer.body.iter().copied().chain(headers).collect();
-            let outcome = if tells(&scene, cx, &request, &answer) {
+            let outcome = if tells(&fixture, cx, &request, &answer) {
                 let observed = format!("an answer to {who} names what exists");
                 let expected = "a wrong id is answered with what is wrong, and no right one";
                 Err(Stop::Violation(Box::new(shown(cx, &request, &answer, expected, observed))))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::by_hand::{HandMade, Lane, exchange};
 use super::check::checks;
-use super::doors::Scene;
+use super::doors::Fixture;
 use super::state::longest_word;
 use super::{Auth, Call, Ctx, Finding, Operation, Outcome, Stop, segment};
 use crate::client::{RawAnswer, Repo};
@@ -46,14 +46,14 @@ fn plain(cx: &Ctx, method: &str, path: &str, auth: Auth) -> HandMade {
 
 /// The repository exists, somebody else wants its id.
 async fn duplicate(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let mallory = &scene.mallory;
-    let wanted = Repo::with_id(mallory, scene.repo.id());
+    let fixture = Fixture::set_up(cx).await?;
+    let mallory = &fixture.mallory;
+    let wanted = Repo::with_id(mallory, fixture.repo.id());
     cx.watch(&wanted);
     let answer = cx.create(mallory, &wanted.create_request()).await?;
     let request = serde_json::to_vec(&wanted.create_request()).unwrap_or_default();
     answer.must(
-        !scene.is_told(&answer.body, request),
+        !fixture.is_told(&answer.body, request),
         "a refusal tells nothing of the repository that has the id",
         || format!("{}, with its members or keys in the body", answer.summary()),
     )
@@ -113,15 +113,15 @@ const RESOURCES: [&str; 12] = [
 ];
 
 async fn listings(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let (mut told, mut first) = (Vec::new(), None);
     let mut paths: Vec<_> = LISTS.iter().map(|path| (*path).to_owned()).collect();
-    paths.extend(RESOURCES.iter().map(|rest| format!("/v1/repos/{}{rest}", segment(scene.repo.id()))));
-    let alice = segment(scene.alice.id());
+    paths.extend(RESOURCES.iter().map(|rest| format!("/v1/repos/{}{rest}", segment(fixture.repo.id()))));
+    let alice = segment(fixture.alice.id());
     paths.extend(["", "/repos"].map(|rest| format!("/v1/members/{alice}{rest}")));
     paths.extend(["member", "memberId", "q"].map(|name| format!("/v1/repos?{name}={alice}")));
     let mut lane = Lane::new(cx);
-    for auth in [Auth::None, scene.mallory.auth()] {
+    for auth in [Auth::None, fixture.mallory.auth()] {
         let gets = paths.iter().map(|path| plain(cx, "GET", path, auth.clone()));
         let posts = SEARCHES.iter().map(|path| {
             let body = Some("{}".into());
@@ -129,11 +129,12 @@ async fn listings(cx: &Ctx) -> Outcome {
         });
         for request in gets.chain(posts) {
             let Ok(answer) = lane.send(&request).await else { continue };
-            if !tells(&scene, cx, &request, &answer) {
+            if !tells(&fixture, cx, &request, &answer) {
                 continue;
             }
             let who = if matches!(auth, Auth::None) { "anybody" } else { "strangers" };
-            let readable = request.target.replace(&segment(scene.repo.id()), "{repoId}").replace(&alice, "{memberId}");
+            let readable =
+                request.target.replace(&segment(fixture.repo.id()), "{repoId}").replace(&alice, "{memberId}");
             told.push(format!("{} {readable} to {who}", request.method));
             first.get_or_insert((request, answer));
         }
@@ -147,11 +148,11 @@ async fn listings(cx: &Ctx) -> Outcome {
 const SEARCHES: [&str; 4] = ["/v1/repos/list", "/v1/repos/search", "/v1/members/search", "/v1/search"];
 
 /// Whether an answer holds something of the repository, or its id, that wasn't in the request.
-fn tells(scene: &Scene, cx: &Ctx, request: &HandMade, answer: &RawAnswer) -> bool {
+fn tells(fixture: &Fixture, cx: &Ctx, request: &HandMade, answer: &RawAnswer) -> bool {
     let asked = request.bytes(cx, false);
-    let named = !request.target.contains(&segment(scene.repo.id()))
-        && String::from_utf8_lossy(&answer.body).contains(scene.repo.id());
-    named || scene.is_told(&answer.body, asked)
+    let named = !request.target.contains(&segment(fixture.repo.id()))
+        && String::from_utf8_lossy(&answer.body).contains(fixture.repo.id());
+    named || fixture.is_told(&answer.body, asked)
 }
 
 /// Pages for operators as frameworks and servers have them at these places: metrics, the debugging of Go and Spring, consoles,
@@ -253,22 +254,22 @@ const SIGNS: [&str; 19] = [
 ];
 
 async fn diagnostics(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let nonce = cx.nonce(&scene.alice).await?;
-    let credentials = [longest_word(tail(&scene.alice.token)).to_owned(), longest_word(&nonce).to_owned()];
+    let fixture = Fixture::set_up(cx).await?;
+    let nonce = cx.nonce(&fixture.alice).await?;
+    let credentials = [longest_word(tail(&fixture.alice.token)).to_owned(), longest_word(&nonce).to_owned()];
     let mut lane = Lane::new(cx);
     let (mut open, mut telling, mut first) = (Vec::new(), Vec::new(), [None, None]);
     for path in PAGES {
         let request = plain(cx, "GET", path, Auth::None);
         let Ok(mut answer) = lane.send(&request).await else { continue };
         if answer.status.is_success() {
-            // It may show the last requests, of which the scene's are none any more.
-            let _ = lane.send(&scene.usual(cx, Operation::Pull, scene.alice.auth())).await;
+            // It may show the last requests, of which the fixture's are none any more.
+            let _ = lane.send(&fixture.usual(cx, Operation::Pull, fixture.alice.auth())).await;
             answer = lane.send(&request).await.unwrap_or(answer);
         }
         let text = String::from_utf8_lossy(&answer.body);
         let secret = credentials.iter().any(|secret| secret.len() >= 8 && text.contains(secret.as_str()));
-        if secret || tells(&scene, cx, &request, &answer) {
+        if secret || tells(&fixture, cx, &request, &answer) {
             telling.push(path);
             first[0].get_or_insert((request, answer.clone()));
         } else if answer.status.is_success() && SIGNS.iter().any(|sign| text.contains(sign)) {

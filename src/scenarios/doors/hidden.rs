@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::by_hand::{HandMade, exchange};
-use super::{Auth, Ctx, Finding, Operation, Outcome, Scene, Stop};
+use super::{Auth, Ctx, Finding, Fixture, Operation, Outcome, Stop};
 use crate::client::Exchange;
 use crate::scenarios::call::ANSWER_LIMIT;
 
@@ -16,18 +16,18 @@ const MOST_ANSWERS: usize = 4;
 
 /// A pull and a push without a token, within a stranger's own requests.
 pub async fn check(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let (mut open, mut shown) = (Vec::new(), None);
     for operation in [Operation::Pull, Operation::Push] {
-        for (what, bytes) in layouts(cx, &scene, operation) {
-            if let Some(told) = send(cx, &scene, operation, &bytes).await {
+        for (what, bytes) in layouts(cx, &fixture, operation) {
+            if let Some(told) = send(cx, &fixture, operation, &bytes).await {
                 open.push(format!("{} by {what}", operation.name()));
                 shown.get_or_insert(told);
             }
         }
     }
-    if scene.has_changed(cx).await? {
-        open.extend(writers(cx, &scene).await?);
+    if fixture.has_changed(cx).await? {
+        open.extend(writers(cx, &fixture).await?);
     }
     if open.is_empty() {
         return Ok(());
@@ -41,10 +41,10 @@ pub async fn check(cx: &Ctx) -> Outcome {
 }
 
 /// Which layouts let a push through, each tried with a repository of its own.
-async fn writers(cx: &Ctx, scene: &Scene) -> Result<Vec<String>, Stop> {
+async fn writers(cx: &Ctx, fixture: &Fixture) -> Result<Vec<String>, Stop> {
     let mut open = Vec::new();
-    for number in 0..layouts(cx, scene, Operation::Push).len() {
-        let alone = scene.again(cx).await?;
+    for number in 0..layouts(cx, fixture, Operation::Push).len() {
+        let alone = fixture.again(cx).await?;
         let Some((what, bytes)) = layouts(cx, &alone, Operation::Push).into_iter().nth(number) else { break };
         send(cx, &alone, Operation::Push, &bytes).await;
         if alone.has_changed(cx).await? {
@@ -55,15 +55,15 @@ async fn writers(cx: &Ctx, scene: &Scene) -> Result<Vec<String>, Stop> {
 }
 
 /// Sends everything on one connection and looks at all that comes back.
-async fn send(cx: &Ctx, scene: &Scene, operation: Operation, bytes: &[u8]) -> Option<Arc<Exchange>> {
+async fn send(cx: &Ctx, fixture: &Fixture, operation: Operation, bytes: &[u8]) -> Option<Arc<Exchange>> {
     let vault = &cx.world.target.vault;
     vault.count_request();
     let mut connection = vault.raw(PATIENCE.min(vault.timeout())).await.ok()?;
     let _ = connection.write(bytes).await;
     for _ in 0..MOST_ANSWERS {
         let Ok(reply) = connection.read(false, ANSWER_LIMIT).await else { break };
-        if scene.is_told(&reply.answer.body, bytes.to_vec()) {
-            let hidden = scene.usual(cx, operation, Auth::None);
+        if fixture.is_told(&reply.answer.body, bytes.to_vec()) {
+            let hidden = fixture.usual(cx, operation, Auth::None);
             return Some(exchange(cx, &hidden, Ok(&reply.answer), Duration::ZERO));
         }
         if !reply.reusable {
@@ -75,11 +75,11 @@ async fn send(cx: &Ctx, scene: &Scene, operation: Operation, bytes: &[u8]) -> Op
 
 /// The hidden request in every layout that is known to divide filters and servers, each followed by a last plain request that
 /// closes the connection.
-fn layouts(cx: &Ctx, scene: &Scene, operation: Operation) -> Vec<(String, Vec<u8>)> {
-    let hidden = scene.usual(cx, operation, Auth::None).bytes(cx, false);
-    let path = Operation::Pull.path(scene.own.id(), "");
-    let own = serde_json::to_vec(&scene.own.pull_request(0)).unwrap_or_default();
-    let outer = HandMade::usual(cx, Operation::Pull, &path, scene.mallory.auth(), None);
+fn layouts(cx: &Ctx, fixture: &Fixture, operation: Operation) -> Vec<(String, Vec<u8>)> {
+    let hidden = fixture.usual(cx, operation, Auth::None).bytes(cx, false);
+    let path = Operation::Pull.path(fixture.own.id(), "");
+    let own = serde_json::to_vec(&fixture.own.pull_request(0)).unwrap_or_default();
+    let outer = HandMade::usual(cx, Operation::Pull, &path, fixture.mallory.auth(), None);
     let last = HandMade::usual(cx, Operation::Discovery, "/v1/nothing-here", Auth::None, None).bytes(cx, true);
     let framed = |request: &HandMade, lines: &str, body: &[&[u8]]| {
         let mut bytes = request.bytes(cx, false);
@@ -118,7 +118,7 @@ fn layouts(cx: &Ctx, scene: &Scene, operation: Operation) -> Vec<(String, Vec<u8
     }
     let mut fetch = outer.clone();
     fetch.method = "GET".into();
-    fetch.target = fetch.target.replace(&path, &Operation::FetchMemberKey.path(scene.own.id(), scene.mallory.id()));
+    fetch.target = fetch.target.replace(&path, &Operation::FetchMemberKey.path(fixture.own.id(), fixture.mallory.id()));
     let plain = format!("Content-Length: {}\r\n", hidden.len());
     all.push(("the body of a GET".into(), framed(&fetch, &plain, &[&hidden])));
     all.push(("the body of a pull".into(), framed(&outer, &plain, &[&hidden])));

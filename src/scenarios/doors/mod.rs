@@ -4,10 +4,10 @@
 //! Each table of tricks is played by nobody and by a stranger, for all six operations. What gives a repository away is seen
 //! in its answer; what changes one is seen by one look at the end, and looked for one by one only if there is something.
 
+mod fixture;
 mod hidden;
 mod keys;
 mod requests;
-mod scene;
 mod spellings;
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::check::checks;
 use super::context::to_set_up;
 use super::{Auth, Ctx, Finding, Operation, Outcome, Stop};
 use crate::client::{Exchange, TransportError};
-pub(super) use scene::Scene;
+pub(super) use fixture::Fixture;
 
 checks! {
     only = Http;
@@ -77,7 +77,7 @@ impl From<HandMade> for Trick {
 }
 
 /// All tricks of a table for an operation, starting with the usual request.
-type Table = fn(&Ctx, &Scene, Operation, Caller) -> Vec<Trick>;
+type Table = fn(&Ctx, &Fixture, Operation, Caller) -> Vec<Trick>;
 
 async fn by_spelling(cx: &Ctx) -> Outcome {
     play(cx, spellings::table).await
@@ -90,13 +90,13 @@ async fn by_method(cx: &Ctx) -> Outcome {
 
 /// An answer to HEAD has no body, but a status: nobody learns from it who is a member.
 async fn head_tells_nothing(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     for caller in [Caller::Nobody, Caller::Stranger] {
-        let mut member = scene.usual(cx, Operation::FetchMemberKey, scene.auth(caller));
+        let mut member = fixture.usual(cx, Operation::FetchMemberKey, fixture.auth(caller));
         member.method = "HEAD".into();
         let mut other = member.clone();
-        let (bob, nobody) = (super::segment(&scene.bob.id), super::segment(&cx.identity().id));
+        let (bob, nobody) = (super::segment(&fixture.bob.id), super::segment(&cx.identity().id));
         other.target = other.target.replace(&*bob, &nobody);
         let (Ok(of_member), Ok(of_other)) = (lane.send(&member).await, lane.send(&other).await) else { continue };
         if of_member.status.is_success() && !of_other.status.is_success() {
@@ -137,13 +137,13 @@ struct Open {
 
 impl Open {
     fn by(
-        scene: &Scene,
+        fixture: &Fixture,
         (operation, caller): (Operation, Caller),
         (number, trick): (usize, &Trick),
         exchange: Option<Arc<Exchange>>,
     ) -> Self {
         let finding = Finding { expected: String::new(), observed: String::new(), exchange, evidence: Vec::new() };
-        let mut description = scene.described(&trick.request, operation);
+        let mut description = fixture.described(&trick.request, operation);
         if let Some(what) = &trick.what {
             description.push(' ');
             description.push_str(what);
@@ -161,12 +161,12 @@ struct Walk {
 }
 
 async fn play(cx: &Ctx, table: Table) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let until = Instant::now() + if cx.thorough() { THOROUGH } else { USUAL };
     let (mut open, mut tried, mut left_out) = (Vec::new(), 0, 0);
     for caller in [Caller::Nobody, Caller::Stranger] {
         // Six of them are too much for a stack.
-        let walks = Operation::VAULT.map(|operation| Box::pin(walk(cx, &scene, table, operation, caller, until)));
+        let walks = Operation::VAULT.map(|operation| Box::pin(walk(cx, &fixture, table, operation, caller, until)));
         let walks = if cx.world.is_serial() {
             let mut done = Vec::new();
             for walk in walks {
@@ -182,8 +182,8 @@ async fn play(cx: &Ctx, table: Table) -> Outcome {
             left_out += walk.left_out;
         }
     }
-    if scene.has_changed(cx).await? {
-        open.extend(search(cx, &scene, table, until).await?);
+    if fixture.has_changed(cx).await? {
+        open.extend(search(cx, &fixture, table, until).await?);
     }
     if left_out > 0 {
         cx.remark(format!("{left_out} more were left out for lack of time or answers"));
@@ -193,19 +193,19 @@ async fn play(cx: &Ctx, table: Table) -> Outcome {
 }
 
 /// Sends the tricks of one operation; an answer that tells of the repository shows an open door.
-async fn walk(cx: &Ctx, scene: &Scene, table: Table, operation: Operation, caller: Caller, until: Instant) -> Walk {
+async fn walk(cx: &Ctx, fixture: &Fixture, table: Table, operation: Operation, caller: Caller, until: Instant) -> Walk {
     let (mut lane, mut walk, mut silent) = (Lane::new(cx), Walk::default(), 0);
-    let tricks = table(cx, scene, operation, caller);
+    let tricks = table(cx, fixture, operation, caller);
     for (number, trick) in tricks.iter().enumerate() {
         if Instant::now() > until || silent >= SILENT {
             walk.left_out = tricks.len() - number;
             break;
         }
         walk.tried += 1;
-        match send(cx, scene, &mut lane, trick).await {
-            Ok(answer) if scene.is_told(&answer.body, trick.request.bytes(cx, false)) => {
+        match send(cx, fixture, &mut lane, trick).await {
+            Ok(answer) if fixture.is_told(&answer.body, trick.request.bytes(cx, false)) => {
                 let shown = exchange(cx, &trick.request, Ok(&answer), Duration::ZERO);
-                walk.open.push(Open::by(scene, (operation, caller), (number, trick), Some(shown)));
+                walk.open.push(Open::by(fixture, (operation, caller), (number, trick), Some(shown)));
             }
             Ok(_) => {}
             Err(TransportError::Timeout(_)) => silent += 1,
@@ -218,28 +218,28 @@ async fn walk(cx: &Ctx, scene: &Scene, table: Table, operation: Operation, calle
 
 async fn send(
     cx: &Ctx,
-    scene: &Scene,
+    fixture: &Fixture,
     lane: &mut Lane<'_>,
     trick: &Trick,
 ) -> Result<crate::client::RawAnswer, TransportError> {
     if trick.after_member {
         lane.renew();
-        lane.send(&scene.usual(cx, Operation::Pull, scene.alice.auth())).await?;
+        lane.send(&fixture.usual(cx, Operation::Pull, fixture.alice.auth())).await?;
     }
     lane.send(&trick.request).await
 }
 
 /// Something was changed: finds out by what, first which operation, then which tricks, each with a repository of its own.
-async fn search(cx: &Ctx, scene: &Scene, table: Table, until: Instant) -> Result<Vec<Open>, Stop> {
+async fn search(cx: &Ctx, fixture: &Fixture, table: Table, until: Instant) -> Result<Vec<Open>, Stop> {
     let until = until + THOROUGH;
     let trouble = |observed: &str| to_set_up(cx.violation("a repository that stays as it was written", observed));
-    if scene.again(cx).await?.has_changed(cx).await? {
+    if fixture.again(cx).await?.has_changed(cx).await? {
         return Err(trouble("it is another one at once; other checks say how"));
     }
     let mut open = Vec::new();
     for caller in [Caller::Nobody, Caller::Stranger] {
         for operation in Operation::VAULT {
-            let together = scene.again(cx).await?;
+            let together = fixture.again(cx).await?;
             let mut lane = Lane::new(cx);
             for trick in table(cx, &together, operation, caller) {
                 // What isn't answered may have acted all the same.
@@ -247,7 +247,7 @@ async fn search(cx: &Ctx, scene: &Scene, table: Table, until: Instant) -> Result
             }
             drop(lane);
             if together.has_changed(cx).await? {
-                open.extend(one_by_one(cx, scene, table, (operation, caller), until).await?);
+                open.extend(one_by_one(cx, fixture, table, (operation, caller), until).await?);
             }
         }
     }
@@ -255,7 +255,7 @@ async fn search(cx: &Ctx, scene: &Scene, table: Table, until: Instant) -> Result
         return Ok(open);
     }
     // A door that is open now and then is open. What is gone by now was a read of an earlier state.
-    if scene.has_changed(cx).await? {
+    if fixture.has_changed(cx).await? {
         let observed = "it was changed by one of them, though by none when everything was tried again";
         return Err(cx.violation("requests of nobody and of a stranger change nothing", observed));
     }
@@ -265,18 +265,18 @@ async fn search(cx: &Ctx, scene: &Scene, table: Table, until: Instant) -> Result
 /// The tricks of an operation that change something: the usual request alone, then ever smaller parts of the list.
 async fn one_by_one(
     cx: &Ctx,
-    scene: &Scene,
+    fixture: &Fixture,
     table: Table,
     (operation, caller): (Operation, Caller),
     until: Instant,
 ) -> Result<Vec<Open>, Stop> {
-    let (mut open, count) = (Vec::new(), table(cx, scene, operation, caller).len());
+    let (mut open, count) = (Vec::new(), table(cx, fixture, operation, caller).len());
     let mut parts = vec![count.div_ceil(2)..count, 1..count.div_ceil(2), 0..1];
     while let Some(part) = parts.pop() {
         if part.is_empty() || open.len() == NAMED || Instant::now() > until {
             continue;
         }
-        let alone = scene.again(cx).await?;
+        let alone = fixture.again(cx).await?;
         let (mut lane, mut last) = (Lane::new(cx), None);
         for trick in table(cx, &alone, operation, caller).drain(part.clone()) {
             let result = send(cx, &alone, &mut lane, &trick).await;

@@ -1,7 +1,7 @@
 //! The usual path with other methods, headers and labels; and requests that carry one repository's membership to another.
 
 use super::super::by_hand::HandMade;
-use super::{Caller, Ctx, Operation, Scene, Trick};
+use super::{Caller, Ctx, Fixture, Operation, Trick};
 
 type Change<'a> = Box<dyn FnOnce(&mut HandMade) + 'a>;
 type Changes<'a> = Vec<Change<'a>>;
@@ -46,8 +46,8 @@ fn overriding(method: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Other methods, and headers and queries that say so.
-pub fn methods(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {
-    let usual = scene.usual(cx, operation, scene.auth(caller));
+pub fn methods(cx: &Ctx, fixture: &Fixture, operation: Operation, caller: Caller) -> Vec<Trick> {
+    let usual = fixture.usual(cx, operation, fixture.auth(caller));
     if briefly(cx, operation, caller) {
         return vec![usual.into()];
     }
@@ -84,13 +84,13 @@ pub fn methods(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
             ("Access-Control-Request-Headers", "authorization, content-type".into()),
         ];
     }));
-    let query = format!("?repoId={}&knownPayloadVersion=0", crate::scenarios::segment(scene.repo.id()));
+    let query = format!("?repoId={}&knownPayloadVersion=0", crate::scenarios::segment(fixture.repo.id()));
     changes.push(Box::new(move |request| {
         request.method = "GET".into();
         request.body = None;
         request.target.push_str(&query);
     }));
-    for (method, path) in as_resources(scene, operation) {
+    for (method, path) in as_resources(fixture, operation) {
         let target = format!("{}{path}", cx.world.target.vault.prefix());
         changes.push(Box::new(move |request| (request.method, request.target) = (method.into(), target)));
     }
@@ -98,11 +98,11 @@ pub fn methods(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
 }
 
 /// Where a server would have the operation that thinks of repositories as of resources.
-fn as_resources(scene: &Scene, operation: Operation) -> Vec<(&'static str, String)> {
+fn as_resources(fixture: &Fixture, operation: Operation) -> Vec<(&'static str, String)> {
     let repo = Operation::CreateRepo.path("", "") + "/";
-    let of = |scene_repo: &str, rest: &str| format!("{repo}{}{rest}", crate::scenarios::segment(scene_repo));
-    let (old, new) = (scene.repo.id(), scene.fresh.id());
-    let member = scene.path(Operation::FetchMemberKey);
+    let of = |repo_id: &str, rest: &str| format!("{repo}{}{rest}", crate::scenarios::segment(repo_id));
+    let (old, new) = (fixture.repo.id(), fixture.fresh.id());
+    let member = fixture.path(Operation::FetchMemberKey);
     match operation {
         Operation::CreateRepo => vec![("PUT", of(new, "")), ("POST", of(new, "")), ("POST", of(new, "/create"))],
         Operation::Pull => {
@@ -188,8 +188,8 @@ const LABELS: [Option<&str>; 9] = [
 ];
 
 /// The usual request with headers that some server believes.
-pub fn headers(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {
-    let usual = scene.usual(cx, operation, scene.auth(caller));
+pub fn headers(cx: &Ctx, fixture: &Fixture, operation: Operation, caller: Caller) -> Vec<Trick> {
+    let usual = fixture.usual(cx, operation, fixture.auth(caller));
     if briefly(cx, operation, caller) {
         return vec![usual.into()];
     }
@@ -278,8 +278,8 @@ fn elsewhere(cx: &Ctx, usual: &HandMade, changes: &mut Changes<'_>) {
 }
 
 /// mallory creates repositories of her own whose ids lead to the other one where ids are taken for paths.
-fn namesakes(cx: &Ctx, scene: &Scene, usual: &HandMade) -> Vec<Trick> {
-    let id = scene.repo.id();
+fn namesakes(cx: &Ctx, fixture: &Fixture, usual: &HandMade) -> Vec<Trick> {
+    let id = fixture.repo.id();
     let ids = [
         format!("./{id}"),
         format!("x/../{id}"),
@@ -293,7 +293,7 @@ fn namesakes(cx: &Ctx, scene: &Scene, usual: &HandMade) -> Vec<Trick> {
         format!("{id}\\..\\{id}"),
     ];
     let named = ids.into_iter().map(|namesake| {
-        let wanted = crate::client::Repo::with_id(&scene.mallory, &namesake);
+        let wanted = crate::client::Repo::with_id(&fixture.mallory, &namesake);
         cx.watch(&wanted);
         let mut request = usual.clone();
         // Our own messages always serialize.
@@ -336,19 +336,19 @@ fn named_twice(own: &str, other: &str) -> Vec<String> {
 }
 
 /// mallory is in one repository and asks for another, in every way of naming both.
-pub fn carried(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {
-    let usual = scene.usual(cx, operation, scene.auth(caller));
+pub fn carried(cx: &Ctx, fixture: &Fixture, operation: Operation, caller: Caller) -> Vec<Trick> {
+    let usual = fixture.usual(cx, operation, fixture.auth(caller));
     let mut tricks = vec![Trick::from(usual.clone())];
     let after = Some("on a connection on which a member asked before".to_owned());
     let member_first = Trick { request: usual.clone(), after_member: true, what: after };
     if caller == Caller::Nobody || operation == Operation::CreateRepo {
         if caller == Caller::Stranger {
-            tricks.extend(namesakes(cx, scene, &usual));
+            tricks.extend(namesakes(cx, fixture, &usual));
         }
         tricks.push(member_first);
         return tricks;
     }
-    let (own, other) = (crate::scenarios::segment(scene.own.id()), crate::scenarios::segment(scene.repo.id()));
+    let (own, other) = (crate::scenarios::segment(fixture.own.id()), crate::scenarios::segment(fixture.repo.id()));
     let (before, behind) = usual.target.split_once(&*other).unwrap_or((&usual.target, ""));
     let ways = named_twice(&own, &other);
     let paths = ways.iter().map(|way| format!("{before}{way}{behind}"));
@@ -361,7 +361,7 @@ pub fn carried(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) ->
         request.target = target;
         request.into()
     }));
-    for (target, named) in [(&other, scene.own.id()), (&own, scene.repo.id())] {
+    for (target, named) in [(&other, fixture.own.id()), (&own, fixture.repo.id())] {
         let mut request = usual.clone();
         request.target = format!("{before}{target}{behind}");
         request.headers =

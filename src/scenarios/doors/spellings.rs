@@ -1,6 +1,6 @@
 //! One path in every spelling that some framework, proxy or static-file handler folds into it.
 
-use super::{Caller, Ctx, Operation, Scene, Trick};
+use super::{Caller, Ctx, Fixture, Operation, Trick};
 use crate::scenarios::Auth;
 
 /// What may stand behind a path: trailing slashes, dot segments, path parameters, endings, blanks, ends of strings, queries.
@@ -133,9 +133,9 @@ const SOMEWHERE_BETWEEN: [&str; 10] =
     ["/x/../", "/x/%2e%2e/", "/%2e/", "\\", "%5c", "%252f", "/x/..;/", "/;/", "%2F", "%c0%af"];
 
 /// The spellings of a path, itself first.
-pub fn table(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> Vec<Trick> {
-    let usual = scene.usual(cx, operation, scene.auth(caller));
-    let path = scene.path(operation);
+pub fn table(cx: &Ctx, fixture: &Fixture, operation: Operation, caller: Caller) -> Vec<Trick> {
+    let usual = fixture.usual(cx, operation, fixture.auth(caller));
+    let path = fixture.path(operation);
     let brief = caller == Caller::Stranger && !cx.thorough();
     if brief && operation == Operation::CreateRepo {
         return vec![usual.into()];
@@ -162,7 +162,7 @@ pub fn table(cx: &Ctx, scene: &Scene, operation: Operation, caller: Caller) -> V
         request.target = target;
         request.into()
     }));
-    if let Some(rpc) = by_procedure(operation, &usual.target, scene, cx, scene.auth(caller)) {
+    if let Some(rpc) = by_procedure(operation, &usual.target, fixture, cx, fixture.auth(caller)) {
         tricks.push(rpc);
     }
     tricks
@@ -279,15 +279,15 @@ fn letters(path: &str) -> Vec<String> {
 }
 
 /// The operation by the name that gRPC has for it, as servers of both profiles may serve it with JSON.
-fn by_procedure(operation: Operation, target: &str, scene: &Scene, cx: &Ctx, auth: Auth) -> Option<Trick> {
+fn by_procedure(operation: Operation, target: &str, fixture: &Fixture, cx: &Ctx, auth: Auth) -> Option<Trick> {
     let mut name = operation.name().to_owned();
     name.get_mut(..1)?.make_ascii_uppercase();
-    let mut request = scene.usual(cx, operation, auth);
-    let path = scene.path(operation);
+    let mut request = fixture.usual(cx, operation, auth);
+    let path = fixture.path(operation);
     request.target = target.replace(&path, &format!("/avp.Vault/{name}"));
     request.method = "POST".into();
     if request.body.is_none() {
-        let asked = serde_json::json!({ "repoId": scene.repo.id(), "memberId": scene.bob.id });
+        let asked = serde_json::json!({ "repoId": fixture.repo.id(), "memberId": fixture.bob.id });
         request.body = Some(asked.to_string().into());
     }
     Some(request.into())

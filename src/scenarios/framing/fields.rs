@@ -1,6 +1,6 @@
 //! Header fields that clients' libraries send by themselves, and names as they may be spelled (RFC 9110).
 
-use super::{ANSWER_LIMIT, Scene, told};
+use super::{ANSWER_LIMIT, Fixture, told};
 use crate::client::random;
 use crate::scenarios::by_hand::HandMade;
 use crate::scenarios::context::to_set_up;
@@ -32,24 +32,24 @@ const OFFERS: [(&str, &[(&str, &str)]); 4] = [
 
 /// Whoever doesn't upgrade answers as if nobody had offered; whoever does says 101. No answer at all hangs the client.
 pub(super) async fn upgrades(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     for (protocol, lines) in OFFERS {
         let headers = lines.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        let request = HandMade { headers, ..scene.pull() };
-        let result = scene.ask(&request.bytes(cx, false)).await?;
+        let request = HandMade { headers, ..fixture.pull() };
+        let result = fixture.ask(&request.bytes(cx, false)).await?;
         let expected =
             format!("a pull that offers to upgrade to {protocol} is answered as one that doesn't, or with 101");
         match &result {
-            Ok(answer) if scene.is_pulled(answer) || answer.status.as_u16() == 101 => {}
+            Ok(answer) if fixture.is_pulled(answer) || answer.status.as_u16() == 101 => {}
             Ok(answer) if matches!(answer.status.as_u16(), 429 | 503) => {}
             // No sentence says that the offer must be overlooked, as it should be.
             Ok(answer) if answer.status.is_client_error() => {
-                let Stop::Violation(finding) = scene.finding(&request, Some(answer), &expected, told(&result)) else {
+                let Stop::Violation(finding) = fixture.finding(&request, Some(answer), &expected, told(&result)) else {
                     continue;
                 };
                 cx.warn(*finding);
             }
-            _ => return Err(scene.finding(&request, result.as_ref().ok(), &expected, told(&result))),
+            _ => return Err(fixture.finding(&request, result.as_ref().ok(), &expected, told(&result))),
         }
     }
     Ok(())
@@ -57,8 +57,8 @@ pub(super) async fn upgrades(cx: &Ctx) -> Outcome {
 
 /// Names of fields are the same in any letter case (§5.1): Go, Node and browsers spell them each in their own way.
 pub(super) async fn names(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let usual = scene.pull();
+    let fixture = Fixture::set_up(cx).await?;
+    let usual = fixture.pull();
     let body = usual.body.clone().unwrap_or_default();
     let Auth::Bearer(token) = &usual.auth else { return Ok(()) };
     let (mut wrong, mut shown) = (Vec::new(), None);
@@ -75,8 +75,9 @@ pub(super) async fn names(cx: &Ctx) -> Outcome {
         }
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&body);
-        let result = scene.ask(&bytes).await?;
-        if !result.as_ref().is_ok_and(|answer| scene.is_pulled(answer) || matches!(answer.status.as_u16(), 429 | 503)) {
+        let result = fixture.ask(&bytes).await?;
+        if !result.as_ref().is_ok_and(|answer| fixture.is_pulled(answer) || matches!(answer.status.as_u16(), 429 | 503))
+        {
             wrong.push(format!("{}: {}", change("Authorization"), told(&result)));
             request.auth = usual.auth.clone();
             shown = shown.or(result.ok().map(|answer| (request, answer)));
@@ -87,14 +88,14 @@ pub(super) async fn names(cx: &Ctx) -> Outcome {
     }
     let (request, answer) = shown.map_or((usual.clone(), None), |(request, answer)| (request, Some(answer)));
     let expected = "a pull works however the names of its header fields are spelled";
-    Err(scene.finding(&request, answer.as_ref(), expected, wrong.join("; ")))
+    Err(fixture.finding(&request, answer.as_ref(), expected, wrong.join("; ")))
 }
 
 /// Two requests at once on one connection, of two callers: each is answered as its own (RFC 9112 §9.3.2).
 pub(super) async fn callers(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mallory = cx.member().await?;
-    let member = scene.pull();
+    let member = fixture.pull();
     let stranger = HandMade { auth: mallory.auth(), ..member.clone() };
     let nobody = HandMade { auth: Auth::None, ..member.clone() };
     for (what, first, second) in [
@@ -103,16 +104,16 @@ pub(super) async fn callers(cx: &Ctx) -> Outcome {
         ("one without a token and a member's", &nobody, &member),
         ("a member's and one without a token", &member, &nobody),
     ] {
-        let mut connection = scene.connect().await?;
+        let mut connection = fixture.connect().await?;
         let bytes = [first.bytes(cx, false), second.bytes(cx, true)].concat();
         let Ok(reply) = connection.exchange(&bytes, false, ANSWER_LIMIT).await else { continue };
         let mut answers = vec![(first, reply.answer)];
         // A server may close behind the first.
         answers.extend(connection.read(false, ANSWER_LIMIT).await.ok().map(|reply| (second, reply.answer)));
         for (request, answer) in &answers {
-            if !std::ptr::eq(*request, &member) && scene.is_pulled(answer) {
+            if !std::ptr::eq(*request, &member) && fixture.is_pulled(answer) {
                 let expected = format!("of two pulls sent at once, {what}, only the member's tells anything");
-                return Err(scene.finding(request, Some(answer), &expected, "the manifest".into()));
+                return Err(fixture.finding(request, Some(answer), &expected, "the manifest".into()));
             }
         }
     }
@@ -124,18 +125,18 @@ const LARGE: usize = 700 << 10;
 
 /// Whoever closes behind an answer mustn't do so before all of it is on its way.
 pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
-    let mut scene = Scene::set(cx).await?;
-    let old = HandMade { old: true, ..scene.pull() };
+    let mut fixture = Fixture::set_up(cx).await?;
+    let old = HandMade { old: true, ..fixture.pull() };
     // Whoever doesn't serve HTTP/1.0 at all needn't.
-    let serves_old = scene.ask(&old.bytes(cx, false)).await?.is_ok_and(|answer| scene.is_pulled(&answer));
-    let push = scene.repo.push_of(&random::vec(LARGE), scene.repo.version() + 1);
-    let answer = cx.push(&scene.alice, &push).await.map_err(to_set_up)?;
+    let serves_old = fixture.ask(&old.bytes(cx, false)).await?.is_ok_and(|answer| fixture.is_pulled(&answer));
+    let push = fixture.repo.push_of(&random::vec(LARGE), fixture.repo.version() + 1);
+    let answer = cx.push(&fixture.alice, &push).await.map_err(to_set_up)?;
     if !answer.is_success() {
         return Err(Stop::not_applicable(format!("a push of {LARGE} bytes is answered with {}", answer.status)));
     }
-    scene.repo.apply_push(&push);
-    cx.holds(&scene.alice, &scene.repo, "a large push").await.map_err(to_set_up)?;
-    let usual = scene.pull();
+    fixture.repo.apply_push(&push);
+    cx.holds(&fixture.alice, &fixture.repo, "a large push").await.map_err(to_set_up)?;
+    let usual = fixture.pull();
     let kept = HandMade { headers: vec![("Connection", "keep-alive".into())], ..old.clone() };
     for (what, request, last) in [
         ("on a connection that stays", &usual, false),
@@ -146,14 +147,14 @@ pub(super) async fn large_answers(cx: &Ctx) -> Outcome {
         if request.old && !serves_old {
             continue;
         }
-        let result = scene.ask(&request.bytes(cx, last)).await?;
+        let result = fixture.ask(&request.bytes(cx, last)).await?;
         match &result {
             // A body that is cut is no JSON.
-            Ok(answer) if scene.is_pulled(answer) => {}
+            Ok(answer) if fixture.is_pulled(answer) => {}
             Ok(answer) if matches!(answer.status.as_u16(), 429 | 503) => {}
             _ => {
                 let expected = format!("a pull of {LARGE} bytes {what} is answered in full");
-                return Err(scene.finding(request, result.as_ref().ok(), &expected, told(&result)));
+                return Err(fixture.finding(request, result.as_ref().ok(), &expected, told(&result)));
             }
         }
     }

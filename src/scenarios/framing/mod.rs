@@ -47,15 +47,15 @@ checks! {
         "Answers are compressed at most once, when asked for and declared; compressed bodies are refused or read with a bound (RFC 9110 §8.4, §12.5.3)";
 }
 
-/// alice, her repository, and requests that are right but for their framing.
-struct Scene<'c> {
+/// What requests are tried on: alice and her repository. The requests are right but for their framing.
+struct Fixture<'c> {
     cx: &'c Ctx,
     alice: Member,
     repo: Repo,
 }
 
-impl<'c> Scene<'c> {
-    async fn set(cx: &'c Ctx) -> Result<Self, Stop> {
+impl<'c> Fixture<'c> {
+    async fn set_up(cx: &'c Ctx) -> Result<Self, Stop> {
         let alice = cx.member().await?;
         let repo = cx.repo(&alice).await?;
         Ok(Self { cx, alice, repo })
@@ -162,15 +162,15 @@ fn in_chunks(body: &[u8]) -> [(&'static str, Vec<u8>); 6] {
 }
 
 async fn chunked(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let body = scene.pull().body.unwrap_or_default();
+    let fixture = Fixture::set_up(cx).await?;
+    let body = fixture.pull().body.unwrap_or_default();
     let (mut wrong, mut shown, mut unwanted) = (Vec::new(), None, 0);
     for (what, encoded) in &in_chunks(&body) {
         let name =
             if what.contains("capitals") { "Transfer-Encoding: Chunked\r\n" } else { "Transfer-Encoding: chunked\r\n" };
-        let result = scene.ask(&scene.framed(name, encoded)).await?;
+        let result = fixture.ask(&fixture.framed(name, encoded)).await?;
         match &result {
-            Ok(answer) if scene.is_pulled(answer) => {}
+            Ok(answer) if fixture.is_pulled(answer) => {}
             Ok(answer) if answer.status.as_u16() == 411 => unwanted += 1,
             _ => wrong.push(format!("{what}: {}", told(&result))),
         }
@@ -185,45 +185,45 @@ async fn chunked(cx: &Ctx) -> Outcome {
         return Ok(());
     }
     let expected = "a pull whose body comes in chunks works like any other";
-    Err(scene.finding(&HandMade { chunked: true, ..scene.pull() }, shown.as_ref(), expected, wrong.join("; ")))
+    Err(fixture.finding(&HandMade { chunked: true, ..fixture.pull() }, shown.as_ref(), expected, wrong.join("; ")))
 }
 
 /// How long a client waits for 100 before it sends the body all the same.
 const CONTINUE: Duration = Duration::from_millis(1500);
 
 async fn expect_continue(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let mut request = scene.pull();
+    let fixture = Fixture::set_up(cx).await?;
+    let mut request = fixture.pull();
     request.headers = vec![("Expect", "100-continue".into())];
     let bytes = request.bytes(cx, true);
     let body = request.body.as_ref().map_or(0, Bytes::len);
     let (head, body) = bytes.split_at(bytes.len() - body);
-    let mut connection = scene.connect().await?;
+    let mut connection = fixture.connect().await?;
     let _ = connection.write(head).await;
     if connection.says_more(CONTINUE).await {
         let _ = connection.write(body).await;
         return match connection.read(false, ANSWER_LIMIT).await {
-            Ok(reply) if scene.is_pulled(&reply.answer) || reply.answer.status.is_client_error() => Ok(()),
+            Ok(reply) if fixture.is_pulled(&reply.answer) || reply.answer.status.is_client_error() => Ok(()),
             Ok(reply) => {
                 let observed = format!("status {}", reply.answer.status.as_u16());
-                Err(scene.finding(
+                Err(fixture.finding(
                     &request,
                     Some(&reply.answer),
                     "a pull that expects 100-continue works, or is refused",
                     observed,
                 ))
             }
-            Err(error) => Err(scene.finding(&request, None, "an answer follows 100 Continue", error.to_string())),
+            Err(error) => Err(fixture.finding(&request, None, "an answer follows 100 Continue", error.to_string())),
         };
     }
     // A connection that ends says neither: some servers close on what they don't support.
     let observed = format!("nothing for {CONTINUE:?}; clients wait that long before each larger request");
-    Err(scene.finding(&request, None, "100 Continue, or an answer, before the body is sent", observed))
+    Err(fixture.finding(&request, None, "100 Continue, or an answer, before the body is sent", observed))
 }
 
 async fn ambiguous(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let body = scene.pull().body.unwrap_or_default();
+    let fixture = Fixture::set_up(cx).await?;
+    let body = fixture.pull().body.unwrap_or_default();
     let length = body.len();
     let lengths = [
         ("two different lengths", format!("Content-Length: {}\r\nContent-Length: {length}\r\n", length + 1)),
@@ -243,16 +243,16 @@ async fn ambiguous(cx: &Ctx) -> Outcome {
         ("a transfer coding that isn't quite chunked", "Transfer-Encoding: xchunked\r\n"),
         ("chunked before another transfer coding", "Transfer-Encoding: chunked, identity\r\n"),
     ];
-    let framed = lengths.iter().map(|(what, lines)| (*what, scene.framed(lines, &body)));
-    let coded = codings.iter().map(|(what, line)| (*what, scene.framed(line, &chunk)));
+    let framed = lengths.iter().map(|(what, lines)| (*what, fixture.framed(lines, &body)));
+    let coded = codings.iter().map(|(what, line)| (*what, fixture.framed(line, &chunk)));
     let mut wrong = Vec::new();
     for (what, bytes) in framed.chain(coded) {
         // Refused, or hung up on: both are safe. What the server waits for isn't waited for here.
-        let mut connection = scene.connect().await?;
+        let mut connection = fixture.connect().await?;
         let _ = connection.write(&bytes).await;
         if connection.says_more(PROMPT).await
             && let Ok(reply) = connection.read(false, ANSWER_LIMIT).await
-            && scene.is_pulled(&reply.answer)
+            && fixture.is_pulled(&reply.answer)
         {
             wrong.push(what);
         }
@@ -260,12 +260,12 @@ async fn ambiguous(cx: &Ctx) -> Outcome {
     for (what, host, more) in
         [("no Host", "", ""), ("two Hosts", cx.world.target.vault.authority(), "Host: other.example\r\n")]
     {
-        let mut request = scene.pull();
+        let mut request = fixture.pull();
         request.host = Some(host.into());
         let mut bytes = request.bytes(cx, true);
         let first_line = bytes.windows(2).position(|window| window == b"\r\n").map_or(0, |at| at + 2);
         drop(bytes.splice(first_line..first_line, more.bytes()));
-        if scene.ask(&bytes).await?.is_ok_and(|answer| scene.is_pulled(&answer)) {
+        if fixture.ask(&bytes).await?.is_ok_and(|answer| fixture.is_pulled(&answer)) {
             wrong.push(what);
         }
     }
@@ -273,55 +273,57 @@ async fn ambiguous(cx: &Ctx) -> Outcome {
         return Ok(());
     }
     let expected = "a request that proxies and servers may read differently is refused with 400";
-    Err(scene.finding(&scene.pull(), None, expected, format!("served all the same: {}", wrong.join(", "))))
+    Err(fixture.finding(&fixture.pull(), None, expected, format!("served all the same: {}", wrong.join(", "))))
 }
 
 /// How long a refusal is waited for where a server may rightly wait for more of the request.
 const PROMPT: Duration = Duration::from_millis(400);
 
 async fn in_step(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut wrong = Vec::new();
-    let next = scene.pull().bytes(cx, true);
+    let next = fixture.pull().bytes(cx, true);
     // HEAD: no body, so that the next answer begins where its head ends.
-    for path in [Operation::Discovery.path("", ""), Operation::FetchMemberKey.path(scene.repo.id(), scene.alice.id())] {
-        let mut head = HandMade::usual(cx, Operation::Discovery, &path, scene.alice.auth(), None);
+    for path in
+        [Operation::Discovery.path("", ""), Operation::FetchMemberKey.path(fixture.repo.id(), fixture.alice.id())]
+    {
+        let mut head = HandMade::usual(cx, Operation::Discovery, &path, fixture.alice.auth(), None);
         head.method = "HEAD".into();
         wrong.extend(
-            followed(&scene, &head.bytes(cx, false), true, &next).await?.map(|how| format!("after HEAD {how}")),
+            followed(&fixture, &head.bytes(cx, false), true, &next).await?.map(|how| format!("after HEAD {how}")),
         );
     }
     // A GET with a body that looks like a request: if it is taken for one, its answer comes before the next one's.
-    let mut fetch = scene.fetch();
+    let mut fetch = fixture.fetch();
     let hidden = HandMade::usual(cx, Operation::Discovery, "/v1/nothing-here", Auth::None, None);
     fetch.body = Some(hidden.bytes(cx, false).into());
     wrong.extend(
-        followed(&scene, &fetch.bytes(cx, false), false, &next)
+        followed(&fixture, &fetch.bytes(cx, false), false, &next)
             .await?
             .map(|how| format!("after a GET with a body {how}")),
     );
     // HTTP/1.0 knows no chunks.
-    let old = HandMade { old: true, ..scene.pull() };
-    if let Ok(answer) = scene.ask(&old.bytes(cx, true)).await?
+    let old = HandMade { old: true, ..fixture.pull() };
+    if let Ok(answer) = fixture.ask(&old.bytes(cx, true)).await?
         && answer.headers.contains_key(http::header::TRANSFER_ENCODING)
     {
         wrong.push("an HTTP/1.0 request is answered in chunks".into());
     }
     // Both at once.
-    let together = [scene.fetch().bytes(cx, false), next.clone()].concat();
+    let together = [fixture.fetch().bytes(cx, false), next.clone()].concat();
     wrong.extend(
-        followed(&scene, &together, false, &[]).await?.map(|how| format!("of two requests sent at once {how}")),
+        followed(&fixture, &together, false, &[]).await?.map(|how| format!("of two requests sent at once {how}")),
     );
     if wrong.is_empty() {
         return Ok(());
     }
     let expected = "the second of two requests on a connection gets its own answer, or the connection is closed";
-    Err(scene.finding(&scene.pull(), None, expected, wrong.join("; ")))
+    Err(fixture.finding(&fixture.pull(), None, expected, wrong.join("; ")))
 }
 
 /// Sends a request and, when it is answered, a pull on the same connection; tells what is wrong with the second answer.
-async fn followed(scene: &Scene<'_>, first: &[u8], is_head: bool, next: &[u8]) -> Result<Option<String>, Stop> {
-    let mut connection = scene.connect().await?;
+async fn followed(fixture: &Fixture<'_>, first: &[u8], is_head: bool, next: &[u8]) -> Result<Option<String>, Stop> {
+    let mut connection = fixture.connect().await?;
     let Ok(reply) = connection.exchange(first, is_head, ANSWER_LIMIT).await else { return Ok(None) };
     if is_head && reply.answer.status.is_server_error() && reply.answer.status.as_u16() != 501 {
         return Ok(Some(format!("status {}", reply.answer.status.as_u16())));
@@ -330,7 +332,7 @@ async fn followed(scene: &Scene<'_>, first: &[u8], is_head: bool, next: &[u8]) -
         return Ok(None);
     }
     Ok(match connection.exchange(next, false, ANSWER_LIMIT).await {
-        Ok(second) if scene.is_pulled(&second.answer) => None,
+        Ok(second) if fixture.is_pulled(&second.answer) => None,
         Ok(second) if second.answer.status.as_u16() == 429 => None,
         // A server may look at what came with a request that it refused no further.
         Ok(_) if !reply.answer.status.is_success() && !is_head => None,
@@ -341,17 +343,17 @@ async fn followed(scene: &Scene<'_>, first: &[u8], is_head: bool, next: &[u8]) -
 }
 
 async fn large_heads(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let long = |length: usize| "x".repeat(length);
-    let mut with_long_header = scene.pull();
+    let mut with_long_header = fixture.pull();
     with_long_header.headers = vec![("X-Long", long(16 << 10))];
-    let mut with_longer_header = scene.pull();
+    let mut with_longer_header = fixture.pull();
     with_longer_header.headers = vec![("X-Long", long(80 << 10))];
-    let mut with_many = scene.pull();
+    let mut with_many = fixture.pull();
     with_many.headers = (0..400).map(|number| ("X-Many", number.to_string())).collect();
-    let mut with_long_target = scene.pull();
+    let mut with_long_target = fixture.pull();
     with_long_target.target.push_str(&format!("?x={}", long(40 << 10)));
-    let mut with_long_token = scene.pull();
+    let mut with_long_token = fixture.pull();
     with_long_token.auth = Auth::Bearer(long(12 << 10));
     let asked = [
         ("a header of 16 KiB", with_long_header),
@@ -362,7 +364,7 @@ async fn large_heads(cx: &Ctx) -> Outcome {
     ];
     let (mut wrong, mut shown) = (Vec::new(), None);
     for (what, request) in asked {
-        let result = scene.ask(&request.bytes(cx, true)).await?;
+        let result = fixture.ask(&request.bytes(cx, true)).await?;
         let bad = match &result {
             Ok(answer) => answer.status.is_server_error() && !matches!(answer.status.as_u16(), 501 | 503 | 505),
             Err(error) => matches!(error, TransportError::Timeout(_)),
@@ -375,8 +377,8 @@ async fn large_heads(cx: &Ctx) -> Outcome {
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(scene.finding(
-        &scene.pull(),
+    Err(fixture.finding(
+        &fixture.pull(),
         shown.as_ref(),
         "a head that is too large is refused with 431, 414 or 400",
         wrong.join("; "),

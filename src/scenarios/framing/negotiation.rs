@@ -8,10 +8,10 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::super::by_hand::{HandMade, Lane};
-use super::{ANSWER_LIMIT, Ctx, Outcome, RawAnswer, Scene, TransportError, told};
+use super::{ANSWER_LIMIT, Ctx, Fixture, Outcome, RawAnswer, TransportError, told};
 
 pub async fn media_types(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let (mut wrong, mut shown) = (Vec::new(), None);
     let labels = ["application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"];
@@ -21,15 +21,15 @@ pub async fn media_types(cx: &Ctx) -> Outcome {
         "text/html, application/xhtml+xml, application/json;q=0.9, */*;q=0.8",
         "application/json, text/plain, */*",
     ];
-    let labelled =
-        labels.map(|label| (format!("Content-Type: {label}"), HandMade { content_type: Some(label), ..scene.pull() }));
+    let labelled = labels
+        .map(|label| (format!("Content-Type: {label}"), HandMade { content_type: Some(label), ..fixture.pull() }));
     let accepted = accepts.map(|types| {
         let headers = vec![("Accept", types.to_owned())];
-        (format!("Accept: {types}"), HandMade { headers, ..scene.pull() })
+        (format!("Accept: {types}"), HandMade { headers, ..fixture.pull() })
     });
     for (what, request) in labelled.into_iter().chain(accepted) {
         let result = lane.send(&request).await;
-        if !result.as_ref().is_ok_and(|answer| scene.is_pulled(answer)) {
+        if !result.as_ref().is_ok_and(|answer| fixture.is_pulled(answer)) {
             wrong.push(format!("{what}: {}", told(&result)));
             shown = shown.or_else(|| result.ok());
         }
@@ -37,8 +37,8 @@ pub async fn media_types(cx: &Ctx) -> Outcome {
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(scene.finding(
-        &scene.pull(),
+    Err(fixture.finding(
+        &fixture.pull(),
         shown.as_ref(),
         "a pull works with every spelling of JSON and for who accepts it",
         wrong.join("; "),
@@ -49,14 +49,14 @@ pub async fn media_types(cx: &Ctx) -> Outcome {
 const BOMB: usize = 48 << 20;
 
 pub async fn encodings(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
+    let fixture = Fixture::set_up(cx).await?;
     let mut lane = Lane::new(cx);
     let (mut wrong, mut shown) = (Vec::new(), None);
     for (asked, allowed) in [("gzip", true), ("gzip, deflate, br", true), ("gzip;q=0", false), ("identity", false)] {
-        let request = HandMade { headers: vec![("Accept-Encoding", asked.into())], ..scene.pull() };
+        let request = HandMade { headers: vec![("Accept-Encoding", asked.into())], ..fixture.pull() };
         let result = lane.send(&request).await;
         let fault = match &result {
-            Ok(answer) => encoding_fault(&scene, answer, allowed),
+            Ok(answer) => encoding_fault(&fixture, answer, allowed),
             Err(error) => Some(error.to_string()),
         };
         if let Some(fault) = fault {
@@ -64,16 +64,19 @@ pub async fn encodings(cx: &Ctx) -> Outcome {
             shown = shown.or_else(|| result.ok());
         }
     }
-    let plain = scene.pull().body.unwrap_or_default();
-    let zipped =
-        |body: Bytes| HandMade { headers: vec![("Content-Encoding", "gzip".into())], body: Some(body), ..scene.pull() };
+    let plain = fixture.pull().body.unwrap_or_default();
+    let zipped = |body: Bytes| HandMade {
+        headers: vec![("Content-Encoding", "gzip".into())],
+        body: Some(body),
+        ..fixture.pull()
+    };
     let request = zipped(gzip(&plain, 0));
     let result = lane.send(&request).await;
     match &result {
-        Ok(answer) if scene.is_pulled(answer) => {
+        Ok(answer) if fixture.is_pulled(answer) => {
             let bomb = lane.send(&zipped(gzip(&plain, BOMB))).await;
             let bounded = match &bomb {
-                Ok(answer) => !scene.is_pulled(answer) && !answer.status.is_server_error(),
+                Ok(answer) => !fixture.is_pulled(answer) && !answer.status.is_server_error(),
                 Err(error) => !matches!(error, TransportError::Timeout(_)),
             };
             if !bounded {
@@ -90,15 +93,15 @@ pub async fn encodings(cx: &Ctx) -> Outcome {
         return Ok(());
     }
     let expected = "answers are compressed once, if asked for and declared, and compressed bodies are refused (415) or read with a bound";
-    Err(scene.finding(&scene.pull(), shown.as_ref(), expected, wrong.join("; ")))
+    Err(fixture.finding(&fixture.pull(), shown.as_ref(), expected, wrong.join("; ")))
 }
 
 /// What is wrong with how an answer is encoded.
-fn encoding_fault(scene: &Scene<'_>, answer: &RawAnswer, allowed: bool) -> Option<String> {
+fn encoding_fault(fixture: &Fixture<'_>, answer: &RawAnswer, allowed: bool) -> Option<String> {
     let declared =
         answer.headers.get(http::header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or("identity");
     match declared.to_ascii_lowercase().as_str() {
-        "identity" if scene.is_pulled(answer) => None,
+        "identity" if fixture.is_pulled(answer) => None,
         "identity" if answer.body.starts_with(&[0x1f, 0x8b]) => Some("compressed, and nothing says so".into()),
         "identity" => Some(format!("status {}, not the usual answer", answer.status.as_u16())),
         "gzip" | "x-gzip" if !allowed => Some("compressed all the same".into()),
@@ -107,7 +110,7 @@ fn encoding_fault(scene: &Scene<'_>, answer: &RawAnswer, allowed: bool) -> Optio
             let read = GzDecoder::new(&answer.body[..]).take(ANSWER_LIMIT as u64).read_to_end(&mut body);
             let inside = RawAnswer { body: body.into(), ..answer.clone() };
             match read {
-                Ok(_) if scene.is_pulled(&inside) => None,
+                Ok(_) if fixture.is_pulled(&inside) => None,
                 Ok(_) if inside.body.starts_with(&[0x1f, 0x8b]) => Some("compressed twice".into()),
                 Ok(_) => Some("not the usual answer when it is uncompressed".into()),
                 Err(error) => Some(format!("not gzip: {error}")),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ANSWER_LIMIT, Scene};
+use super::{ANSWER_LIMIT, Fixture};
 use crate::client::{RawAnswer, Repo, TransportError};
 use crate::scenarios::by_hand::HandMade;
 use crate::scenarios::{Auth, Ctx, Member, Operation, Outcome, Stop};
@@ -10,23 +10,23 @@ use crate::scenarios::{Auth, Ctx, Member, Operation, Outcome, Stop};
 /// Refused requests with a body, each followed by a member's pull. A server that answers before it has read the body, and keeps the
 /// connection, takes the body for the next request. Closing is fine.
 pub(super) async fn in_step(cx: &Ctx) -> Outcome {
-    let scene = Scene::set(cx).await?;
-    let (mallory, unknown) = (cx.member().await?, Repo::new(&scene.alice));
-    for (what, refused) in requests(&scene, &mallory, &unknown) {
+    let fixture = Fixture::set_up(cx).await?;
+    let (mallory, unknown) = (cx.member().await?, Repo::new(&fixture.alice));
+    for (what, refused) in requests(&fixture, &mallory, &unknown) {
         // Once may be chance; twice is a habit.
-        if is_spoiled(&scene, &refused).await?.is_some()
-            && let Some((answer, observed)) = is_spoiled(&scene, &refused).await?
+        if is_spoiled(&fixture, &refused).await?.is_some()
+            && let Some((answer, observed)) = is_spoiled(&fixture, &refused).await?
         {
             let expected = "a member's pull is answered on any connection that stays open";
             let observed = format!("after {what}, which is refused, it gets {observed}");
-            return Err(scene.finding(&refused, Some(&answer), expected, observed));
+            return Err(fixture.finding(&refused, Some(&answer), expected, observed));
         }
     }
     Ok(())
 }
 
-fn requests(scene: &Scene<'_>, mallory: &Member, unknown: &Repo) -> Vec<(&'static str, HandMade)> {
-    let (cx, alice, repo) = (scene.cx, &scene.alice, &scene.repo);
+fn requests(fixture: &Fixture<'_>, mallory: &Member, unknown: &Repo) -> Vec<(&'static str, HandMade)> {
+    let (cx, alice, repo) = (fixture.cx, &fixture.alice, &fixture.repo);
     let push = json!(repo.push_request(alice));
     let cut = push.to_string().replacen('{', "{\"", 1);
     let request = |operation: Operation, id: &str, auth: Auth, body: String| {
@@ -51,17 +51,17 @@ fn requests(scene: &Scene<'_>, mallory: &Member, unknown: &Repo) -> Vec<(&'stati
 }
 
 /// What a right pull gets behind a refused request on one connection, if it isn't what it is for; and the answer to the refused one.
-async fn is_spoiled(scene: &Scene<'_>, refused: &HandMade) -> Result<Option<(RawAnswer, String)>, Stop> {
-    let mut connection = scene.connect().await?;
-    scene.cx.world.target.vault.count_request();
-    let first = connection.exchange(&refused.bytes(scene.cx, false), false, ANSWER_LIMIT).await;
+async fn is_spoiled(fixture: &Fixture<'_>, refused: &HandMade) -> Result<Option<(RawAnswer, String)>, Stop> {
+    let mut connection = fixture.connect().await?;
+    fixture.cx.world.target.vault.count_request();
+    let first = connection.exchange(&refused.bytes(fixture.cx, false), false, ANSWER_LIMIT).await;
     let Ok(first) = first else { return Ok(None) };
     if !first.reusable || !first.answer.status.is_client_error() || first.answer.status.as_u16() == 429 {
         return Ok(None);
     }
-    let second = connection.exchange(&scene.pull().bytes(scene.cx, true), false, ANSWER_LIMIT).await;
+    let second = connection.exchange(&fixture.pull().bytes(fixture.cx, true), false, ANSWER_LIMIT).await;
     let observed = match second {
-        Ok(reply) if scene.is_pulled(&reply.answer) => None,
+        Ok(reply) if fixture.is_pulled(&reply.answer) => None,
         Ok(reply) if matches!(reply.answer.status.as_u16(), 429 | 503) => None,
         Ok(reply) => Some(format!("status {}", reply.answer.status.as_u16())),
         // It was closed; or the answer is missing, which is another rule's.

@@ -55,19 +55,19 @@ async fn lacking(cx: &Ctx, alice: &Member) -> Result<Lacking, Stop> {
 /// A message that is absent isn't an empty one. Whoever refuses it has changed nothing; whoever takes it is only warned of, as over HTTP.
 pub(super) async fn absent(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
-    let mut scene = lacking(cx, &alice).await?;
-    for number in 0..scene.writes.len() {
-        let (operation, what, body) = scene.writes[number].clone();
-        if let Provoked::Answer(answer) = cx.provoke(operation, scene.repo.id(), &alice.auth(), &body).await? {
+    let mut fixture = lacking(cx, &alice).await?;
+    for number in 0..fixture.writes.len() {
+        let (operation, what, body) = fixture.writes[number].clone();
+        if let Provoked::Answer(answer) = cx.provoke(operation, fixture.repo.id(), &alice.auth(), &body).await? {
             let applied = answer.json().is_ok_and(|body| body["accepted"] != json!(false));
             if answer.is_success() && applied {
-                counters_stand(cx, &alice, &scene.repo, what).await?;
+                counters_stand(cx, &alice, &fixture.repo, what).await?;
                 cx.warn(answer.finding(format!("{what} is refused"), answer.summary()));
-                scene = lacking(cx, &alice).await?;
+                fixture = lacking(cx, &alice).await?;
                 continue;
             }
         }
-        cx.holds(&alice, &scene.repo, &format!("{what} that was refused")).await?;
+        cx.holds(&alice, &fixture.repo, &format!("{what} that was refused")).await?;
     }
     Ok(())
 }
@@ -91,10 +91,10 @@ async fn counters_stand(cx: &Ctx, alice: &Member, before: &Repo, what: &str) -> 
 /// The codes of such refusals, all in one warning.
 pub(super) async fn codes(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
-    let scene = lacking(cx, &alice).await?;
+    let fixture = lacking(cx, &alice).await?;
     let creation = Repo::new(&alice).create_request();
     let mut calls: Vec<_> =
-        scene.writes.iter().map(|(operation, what, body)| (*operation, *what, body.clone())).collect();
+        fixture.writes.iter().map(|(operation, what, body)| (*operation, *what, body.clone())).collect();
     calls.push((
         Operation::CreateRepo,
         "createRepo without initialEnvelope",
@@ -107,7 +107,7 @@ pub(super) async fn codes(cx: &Ctx) -> Outcome {
     ));
     let mut wrong: Vec<(String, Arc<Exchange>)> = Vec::new();
     for (operation, what, body) in calls {
-        let path = if operation == Operation::CreateRepo { "" } else { scene.repo.id() };
+        let path = if operation == Operation::CreateRepo { "" } else { fixture.repo.id() };
         let answer = match cx.provoke(operation, path, &alice.auth(), &body).await? {
             Provoked::Answer(answer) => answer,
             _ => continue,

@@ -88,7 +88,7 @@ impl Step {
     }
 }
 
-/// After each step bob's rights and everybody's view are looked at. What isn't judged here sets the scene.
+/// After each step bob's rights and everybody's view are looked at. What isn't judged here is set-up.
 async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(bool) -> bool) -> Outcome {
     let mut cast = Cast { alice: cast.alice.clone(), bob: cast.bob.clone(), carol: cast.carol.clone() };
     let mut repo = cx.repo_with(&cast.alice, &[&cast.carol]).await?;

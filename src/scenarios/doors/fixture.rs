@@ -10,8 +10,8 @@ use crate::client::{Identity, Repo};
 use crate::scenarios::Member;
 use crate::wire::segment;
 
-/// alice's repository, bob in it, and mallory, who is in another one.
-pub struct Scene {
+/// What requests are tried on: alice's repository with bob in it, and mallory, who is in another one.
+pub struct Fixture {
     pub alice: Member,
     pub mallory: Member,
     pub bob: Identity,
@@ -28,8 +28,8 @@ pub struct Scene {
     marks: Vec<String>,
 }
 
-impl Scene {
-    pub async fn set(cx: &Ctx) -> Result<Self, Stop> {
+impl Fixture {
+    pub async fn set_up(cx: &Ctx) -> Result<Self, Stop> {
         let (alice, mallory) = (cx.member().await?, cx.member().await?);
         let own = cx.repo(&mallory).await?;
         Self::furnish(cx, alice, mallory, own, (cx.identity(), cx.identity())).await

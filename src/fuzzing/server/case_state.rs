@@ -43,8 +43,8 @@ pub(super) struct Slot {
     pub off_schema: bool,
 }
 
-/// Everything about a case under way.
-pub(super) struct Scene {
+/// The state of a case under way: who takes part, what was given to them, and what the server should hold.
+pub(super) struct CaseState {
     pub actors: Vec<Actor>,
     pub slots: Vec<Slot>,
     pub symbols: Symbols,
@@ -62,7 +62,7 @@ static CROWD: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     (0..=CROWD_SIZE).map(|_| keys(Identity::generate())).collect()
 });
 
-impl Scene {
+impl CaseState {
     /// Fresh identities and ids.
     pub(super) fn new(revision: Revision) -> Self {
         let actor = |_| Actor { identity: Identity::generate(), token: None, nonces: Vec::new() };
