@@ -9,7 +9,7 @@ use super::tools::{NOBODY, entitled};
 use crate::server::operations;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 
@@ -27,7 +27,7 @@ impl IdentityRules for Unguarded {
 }
 
 impl VaultRules for Unguarded {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if visit.caller == NOBODY {
             return operations::transition(self, &entitled(visit, state), state);
         }
@@ -50,7 +50,7 @@ impl IdentityRules for Credulous {
 }
 
 impl VaultRules for Credulous {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if visit.caller == NOBODY {
             return operations::transition(self, &entitled(visit, state), state);
         }
@@ -191,7 +191,7 @@ impl IdentityRules for Unauthenticated401ButDone {
 }
 
 impl VaultRules for Unauthenticated401ButDone {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if visit.caller != NOBODY {
             return operations::transition(self, visit, state);
         }
@@ -209,7 +209,7 @@ impl IdentityRules for Unauthenticated404 {
 }
 
 impl VaultRules for Unauthenticated404 {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         match state {
             Some(_) if visit.caller == NOBODY => unauthorized(),
             None if visit.caller == NOBODY && visit.route == Route::CreateRepo => unauthorized(),
@@ -230,7 +230,7 @@ impl IdentityRules for Unauthenticated409 {
 }
 
 impl VaultRules for Unauthenticated409 {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         match state {
             Some(_) if visit.caller == NOBODY => Decision::refuse(Refusal::duplicate_repo()),
             None if visit.caller == NOBODY => unauthorized(),

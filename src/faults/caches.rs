@@ -16,7 +16,7 @@ use super::tools::{is_in, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::MemberEntry;
@@ -345,7 +345,7 @@ struct UnknownRepositoryCached {
 }
 
 impl VaultRules for UnknownRepositoryCached {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let mut unknown = lock(&self.unknown);
         if visit.route != Route::CreateRepo && (state.is_none() || unknown.contains(&visit.repo_id)) {
             unknown.insert(visit.repo_id.clone());

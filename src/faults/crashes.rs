@@ -13,7 +13,7 @@ use crate::server::edge::Edge;
 use crate::server::nonces::Nonces;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Repo, Visit};
+use crate::server::repo::{Call, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -36,7 +36,7 @@ impl WritesLater {
 }
 
 impl VaultRules for WritesLater {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         let mut waiting = lock(&self.waiting);
         let done = (|| {
             let due: Vec<_> =
@@ -74,7 +74,7 @@ impl TwoTransactions {
 }
 
 impl VaultRules for TwoTransactions {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         Box::pin(async move {
             let _alone = self.alone.lock().await;
             let rotates = !matches!(&visit.call, Call::Push(request) if request.rotated_members.is_none());

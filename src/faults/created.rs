@@ -11,7 +11,7 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Tx;
@@ -224,10 +224,10 @@ impl VaultRules for CreateEpochsDisagree {
 struct RetriedCreateIsOk;
 
 impl VaultRules for RetriedCreateIsOk {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         match (&visit.call, state) {
             (Call::Create(request), Some(repo)) if repo.manifest == request.manifest => {
-                Decision::read(Answer::Manifest(repo.manifest.clone()))
+                Decision::read(Success::Manifest(repo.manifest.clone()))
             }
             _ => operations::transition(self, visit, state),
         }

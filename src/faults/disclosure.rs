@@ -17,7 +17,7 @@ use super::tools::{edit_any, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -119,7 +119,7 @@ pub(super) const FAULTS: &[Fault] = &[
 struct StrangersToldWhoIsNoMember;
 
 impl VaultRules for StrangersToldWhoIsNoMember {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         match (&visit.call, state) {
             (Call::Fetch(id), Some(repo)) if repo.manifest.member(id).is_none() => {
                 Decision::refuse(Refusal::not_found("no such member"))
@@ -132,7 +132,7 @@ impl VaultRules for StrangersToldWhoIsNoMember {
 struct StrangersToldWhomToRemove;
 
 impl VaultRules for StrangersToldWhomToRemove {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         match (&visit.call, state) {
             (Call::Remove(request), Some(repo))
                 if repo.manifest.member(&visit.caller).is_none()
@@ -151,7 +151,7 @@ struct UnknownRepositoryDidYouMean {
 }
 
 impl VaultRules for UnknownRepositoryDidYouMean {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let mut known = lock(&self.known);
         if let (Call::Create(request), true) = (&visit.call, known.len() < REMEMBERED) {
             known.push(request.manifest.repo_id.clone());

@@ -11,7 +11,7 @@ use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 
@@ -85,7 +85,7 @@ impl IdentityRules for Door {
 }
 
 impl VaultRules for Door {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if visit.caller == NOBODY {
             return operations::transition(self, &entitled(visit, state), state);
         }

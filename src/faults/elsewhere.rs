@@ -23,7 +23,7 @@ use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -299,7 +299,7 @@ impl Edge for CallerFromBody {
 }
 
 impl VaultRules for CallerFromBody {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let Some(caller) = lock(&self.named).take().filter(|_| visit.caller != NOBODY) else {
             return operations::transition(self, visit, state);
         };

@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -181,7 +181,7 @@ impl VaultRules for FetchOwnEntryOnly {
 struct UnknownRepoIsEmpty;
 
 impl VaultRules for UnknownRepoIsEmpty {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let (None, Call::Pull(request)) = (state, &visit.call) else {
             return operations::transition(self, visit, state);
         };
@@ -194,14 +194,14 @@ impl VaultRules for UnknownRepoIsEmpty {
             share_refresh_tokens: None,
         };
         let unchanged = request.known_payload_version == 0;
-        Decision::read(Answer::Pull(crate::wire::PullResponse { manifest, envelope: None, unchanged }))
+        Decision::read(Success::Pull(crate::wire::PullResponse { manifest, envelope: None, unchanged }))
     }
 }
 
 struct UnknownRepoMadeByPush;
 
 impl VaultRules for UnknownRepoMadeByPush {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let (None, Call::Push(request)) = (state, &visit.call) else {
             return operations::transition(self, visit, state);
         };
@@ -217,14 +217,14 @@ impl VaultRules for UnknownRepoMadeByPush {
             envelope: request.envelope.clone(),
             last_removal: None,
         };
-        Decision::write(Answer::Push(operations::push_answer(&repo, true)), repo)
+        Decision::write(Success::Push(operations::push_answer(&repo, true)), repo)
     }
 }
 
 struct UnknownRepoIs400;
 
 impl VaultRules for UnknownRepoIs400 {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if state.is_none() && visit.route != Route::CreateRepo {
             return Decision::refuse(Refusal::bad_request("no such repository"));
         }

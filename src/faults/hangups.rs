@@ -20,7 +20,7 @@ use crate::server::connection::Stream;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Repo, Visit};
+use crate::server::repo::{Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
@@ -134,7 +134,7 @@ impl Edge for InSteps {
 }
 
 impl VaultRules for InSteps {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         Box::pin(async move {
             let _turn = self.lock.lock().await;
             let load = || -> Result<Option<Repo>, Refusal> { store.read(|tx| Ok(tx.load(&visit.repo_id)?)) };
@@ -387,7 +387,7 @@ impl Edge for HangupKeepsLock {
 }
 
 impl VaultRules for HangupKeepsLock {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         Box::pin(async move {
             if visit.route.writes() && self.stuck.load(Ordering::SeqCst) > 0 {
                 std::future::pending::<()>().await;

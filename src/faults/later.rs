@@ -9,7 +9,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -69,7 +69,7 @@ struct Evicting {
 }
 
 impl VaultRules for Evicting {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let mut order = lock(&self.order);
         let known = order.iter().position(|id| *id == visit.repo_id);
         let there = order.iter().rev().take(self.room).any(|id| *id == visit.repo_id);

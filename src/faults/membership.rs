@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use super::table::*;
 use super::tools::{entitled, is_in, is_refused, lock};
 use crate::server::operations;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -29,7 +29,7 @@ impl VaultRules for OpenToStrangers {
 struct RefusedButDone(Route);
 
 impl VaultRules for RefusedButDone {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let outcome = operations::transition(self, visit, state);
         if visit.route == self.0 && is_refused(&outcome, StatusCode::FORBIDDEN) {
             let next = operations::transition(self, &entitled(visit, state), state).next;

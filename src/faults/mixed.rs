@@ -16,7 +16,7 @@ use super::tools::{gap, lock};
 use crate::server::edge::Edge;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Visit};
+use crate::server::repo::{Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -36,7 +36,7 @@ struct InAGlobal {
     kept: Kept,
     caller: Mutex<Option<String>>,
     repo: Mutex<Option<String>>,
-    answer: Mutex<Option<Result<Answer, Refusal>>>,
+    answer: Mutex<Option<Result<Success, Refusal>>>,
 }
 
 impl InAGlobal {
@@ -74,7 +74,7 @@ struct SingleFlight {
     route: Route,
     /// Whoever asks; otherwise who isn't a member is refused before.
     of_strangers: bool,
-    answers: Mutex<HashMap<String, Result<Answer, Refusal>>>,
+    answers: Mutex<HashMap<String, Result<Success, Refusal>>>,
 }
 
 impl SingleFlight {

@@ -16,7 +16,7 @@ use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Repo, Visit};
+use crate::server::repo::{Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -97,7 +97,7 @@ impl Edge for Finding {
 }
 
 impl VaultRules for Finding {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         let other = if visit.route == self.route { lock(&self.done).remove(&visit.repo_id) } else { None };
         let Some(other) = other else { return Box::pin(ready(operations::execute(self, store, visit))) };
         let load = |id: &str| store.read(|tx| tx.load(id)).ok().flatten();

@@ -7,7 +7,7 @@ use super::pull::changed;
 use super::table::*;
 use super::tools::lock;
 use crate::server::operations;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest, WrappedKey};
@@ -164,11 +164,11 @@ impl VaultRules for PullCachedUntilPush {
 
 #[derive(Default)]
 struct PullCachedByVersion {
-    cache: Mutex<HashMap<(String, String, i64), Answer>>,
+    cache: Mutex<HashMap<(String, String, i64), Success>>,
 }
 
 impl VaultRules for PullCachedByVersion {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let outcome = operations::transition(self, visit, state);
         let (Call::Pull(request), Ok(answer)) = (&visit.call, &outcome.answer) else { return outcome };
         let key = (visit.repo_id.clone(), visit.caller.clone(), request.known_payload_version);

@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{PushRequest, PushResponse};
@@ -58,7 +58,7 @@ impl VaultRules for Scope {
         true
     }
 
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         let (judged, written) = ((self.judged)(visit), (self.written)(visit));
         let entitled = store
             .read(|tx| -> Result<_, Refusal> { Ok(tx.load(&judged)?.is_some_and(|repo| is_in(&repo, &visit.caller))) });

@@ -9,7 +9,7 @@ use super::table::*;
 use super::tools::{gap, is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Repo, Visit};
+use crate::server::repo::{Call, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -165,12 +165,12 @@ struct RaceAnswerReadLater;
 impl VaultRules for RaceAnswerReadLater {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         let done = operations::execute(self, store, visit);
-        let Ok(Answer::Push(answer)) = &done else { return Box::pin(std::future::ready(done)) };
+        let Ok(Success::Push(answer)) = &done else { return Box::pin(std::future::ready(done)) };
         let accepted = answer.accepted;
         Box::pin(async move {
             gap(WINDOW).await;
             let Some(repo) = load(store, &visit.repo_id)? else { return done };
-            Ok(Answer::Push(operations::push_answer(&repo, accepted)))
+            Ok(Success::Push(operations::push_answer(&repo, accepted)))
         })
     }
 }
@@ -221,7 +221,7 @@ impl VaultRules for RaceAddCheckedEarlier {
                 let Some(mut now) = tx.load(&visit.repo_id)? else { return Ok(outcome.answer) };
                 now.manifest.members.push(request.member.clone());
                 tx.put(&now)?;
-                Ok::<_, Refusal>(Ok(Answer::Manifest(now.manifest)))
+                Ok::<_, Refusal>(Ok(Success::Manifest(now.manifest)))
             })?
         })
     }
@@ -249,7 +249,7 @@ impl VaultRules for RaceAddCheckedEarlierInLongRosters {
 #[derive(Default)]
 struct FetchKeptBehindAWrite {
     /// By repository and member.
-    kept: Mutex<HashMap<(String, String), Answer>>,
+    kept: Mutex<HashMap<(String, String), Success>>,
 }
 
 impl VaultRules for FetchKeptBehindAWrite {

@@ -6,7 +6,7 @@ use super::tools::{gap, is_in};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Repo, Visit};
+use crate::server::repo::{Call, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -15,7 +15,7 @@ use crate::wire::{TokenRequest, TokenResponse};
 /// How wide the windows are, in microseconds.
 pub(super) const WINDOW: u64 = 300;
 
-pub(super) type Done<'a> = Later<'a, Result<Answer, Refusal>>;
+pub(super) type Done<'a> = Later<'a, Result<Success, Refusal>>;
 
 pub(super) fn conformant<'a>(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Done<'a> {
     Box::pin(std::future::ready(operations::execute(rules, store, visit)))

@@ -9,7 +9,7 @@ use super::tools::lock;
 use crate::server::operations;
 use crate::server::redemption;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
@@ -250,7 +250,7 @@ struct TokenEndsWithLastRepository {
 }
 
 impl VaultRules for TokenEndsWithLastRepository {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if self.orphans.has(&visit.caller) {
             return Decision::refuse(Refusal::unauthorized(NO_USER));
         }

@@ -14,7 +14,7 @@ use crate::server::nonces::Nonces;
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Repo, Visit};
+use crate::server::repo::{Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -238,7 +238,7 @@ struct ReplicaLocksInProcess {
 }
 
 impl VaultRules for ReplicaLocksInProcess {
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         Box::pin(async move {
             if !visit.route.writes() {
                 return operations::execute(self, store, visit);

@@ -18,7 +18,7 @@ use crate::server::connection::Stream;
 use crate::server::edge::Edge;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 
@@ -110,7 +110,7 @@ impl IdentityRules for Hidden {
 }
 
 impl VaultRules for Hidden {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         self.0.transition(visit, state)
     }
 }

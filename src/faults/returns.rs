@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
@@ -70,7 +70,7 @@ fn buried(lost: fn(&Call, &str) -> bool, back: &'static [Route]) -> Buried {
 }
 
 impl VaultRules for Buried {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let outcome = operations::transition(self, visit, state);
         if let (Some(before), Some(next)) = (state, &outcome.next) {
             let (old, new) = (ids(before), ids(next));

@@ -14,7 +14,7 @@ use crate::server::credentials;
 use crate::server::operations;
 use crate::server::redemption::Authority;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{TokenRequest, TokenResponse};
@@ -176,7 +176,7 @@ impl IdentityRules for TokenAnyCase {
 struct CallerFromMemberList;
 
 impl VaultRules for CallerFromMemberList {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         if visit.route != Route::CreateRepo {
             return operations::transition(self, visit, state);
         }
@@ -212,7 +212,7 @@ struct AccountNeeded {
 }
 
 impl VaultRules for AccountNeeded {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let known = lock(&self.accounts).contains_key(&visit.caller);
         if !known && visit.route != Route::CreateRepo && state.is_some() {
             return Decision::refuse(Refusal::forbidden("no such account"));

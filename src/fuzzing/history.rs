@@ -3,7 +3,7 @@
 use super::structured::Structured;
 use crate::history::{self, Done, History, Op, Verdict};
 use crate::model::{
-    self, Answer, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Symbol, Symbols,
+    self, Call, Entry, Envelope, Expected, Manifest, Operation, Response, Roster, State, Symbol, Symbols,
 };
 
 /// More operations than this have too many orders to try them all.
@@ -180,7 +180,7 @@ impl Small<'_, '_> {
     }
 
     /// Any of the alternatives that the model allows.
-    fn apply(&mut self, call: &Call) -> Answer {
+    fn apply(&mut self, call: &Call) -> Response {
         let mut alternatives = model::allowed(self.state.as_ref(), call).alternatives;
         alternatives.retain(|alternative| alternative.settled);
         let chosen = if self.input.below(3) == 0 { self.input.below(alternatives.len()) } else { 0 };
@@ -190,7 +190,7 @@ impl Small<'_, '_> {
         }
         match alternative.expected {
             Expected::Is(answer) => answer,
-            Expected::Refusal(_) => Answer::Refused(400),
+            Expected::Refusal(_) => Response::Refused(400),
         }
     }
 }
@@ -248,14 +248,14 @@ fn spoil(history: &mut History, input: &mut Structured<'_>) {
     }
 }
 
-fn spoil_answer(answer: &mut Answer, input: &mut Structured<'_>) {
+fn spoil_answer(answer: &mut Response, input: &mut Structured<'_>) {
     let by = i64::from(input.small(3)) - 1;
     match answer {
-        Answer::Push { accepted, conflict, version, .. } => match input.below(2) {
+        Response::Push { accepted, conflict, version, .. } => match input.below(2) {
             0 => (*accepted, *conflict) = (*conflict, *accepted),
             _ => *version += by,
         },
-        Answer::Pull { manifest, envelope, .. } => match input.below(4) {
+        Response::Pull { manifest, envelope, .. } => match input.below(4) {
             0 => manifest.version += by,
             1 => manifest.members = manifest.members.without(Symbol(1)),
             2 => *envelope = None,
@@ -265,8 +265,8 @@ fn spoil_answer(answer: &mut Answer, input: &mut Structured<'_>) {
                 }
             }
         },
-        Answer::Manifest(manifest) => manifest.members = manifest.members.without(Symbol(2)),
-        Answer::Entry(entry) => entry.rest = Symbol(1000),
-        Answer::Refused(_) | Answer::Broken(_) => {}
+        Response::Manifest(manifest) => manifest.members = manifest.members.without(Symbol(2)),
+        Response::Entry(entry) => entry.rest = Symbol(1000),
+        Response::Refused(_) | Response::Broken(_) => {}
     }
 }

@@ -8,7 +8,7 @@ use super::structured::Structured;
 use crate::codec::envelope;
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
 use crate::codec::{DataKey, base64};
-use crate::vectors::{self, Answer, Request, Verdict};
+use crate::vectors::{self, CodecAnswer, Request, Verdict};
 use crate::wire::{self, MessageKind, Schema};
 
 /// What reads as a payload is written so that it reads as the same; what doesn't is drawn from to make one.
@@ -180,9 +180,9 @@ pub fn vectors(data: &[u8]) {
 
 /// Questions and answers survive the wire, garbage doesn't, and any question gets an answer or an error.
 pub fn shim(data: &[u8]) {
-    if let Ok(answer) = Answer::of_line(data) {
+    if let Ok(answer) = CodecAnswer::of_line(data) {
         let (id, answer) = answer;
-        assert_eq!(Answer::of_line(answer.to_line(id).as_bytes()), Ok((id, answer)));
+        assert_eq!(CodecAnswer::of_line(answer.to_line(id).as_bytes()), Ok((id, answer)));
     }
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(words) = vectors::shim::split(text) {
@@ -192,6 +192,6 @@ pub fn shim(data: &[u8]) {
     assert_eq!(Request::of_line(&request.to_line(id)), Ok((id, request.clone())));
     if let Ok(answer) = vectors::evaluate(&request) {
         assert_eq!(vectors::evaluate(&request).as_ref(), Ok(&answer));
-        assert_eq!(Answer::of_line(answer.to_line(id).as_bytes()), Ok((id, answer)));
+        assert_eq!(CodecAnswer::of_line(answer.to_line(id).as_bytes()), Ok((id, answer)));
     }
 }

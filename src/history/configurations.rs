@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use super::Op;
 use super::configuration::Configuration;
 use super::pending_additions::{PendingAdditions, brings};
-use crate::model::{self, Answer, Operation, State};
+use crate::model::{self, Operation, Response, State};
 
 /// How many configurations are followed at once, and how many steps one answer may take, before the search gives up.
 pub(super) const LIMIT: usize = 50_000;
@@ -256,8 +256,8 @@ fn effects(op: &Op, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) 
 /// The highest version at which a known write may take effect.
 fn latest_version(op: &Op) -> Option<i64> {
     match (&op.call.operation, op.answer()?) {
-        (Operation::Push { expected, .. }, Answer::Push { accepted: true, .. }) => Some(*expected),
-        (Operation::AddMember { .. } | Operation::RemoveMember { .. }, Answer::Manifest(manifest)) => {
+        (Operation::Push { expected, .. }, Response::Push { accepted: true, .. }) => Some(*expected),
+        (Operation::AddMember { .. } | Operation::RemoveMember { .. }, Response::Manifest(manifest)) => {
             Some(manifest.version)
         }
         _ => None,

@@ -13,7 +13,7 @@ use super::configurations::{Configurations, LIMIT};
 use super::events::{Event, Happening, events, follow};
 use super::pending_additions::brings;
 use super::{History, Op};
-use crate::model::{self, Answer, Operation, State, Symbol};
+use crate::model::{self, Operation, Response, State, Symbol};
 use crate::requirements::Requirement;
 
 /// How much search one attempt to shorten a part is worth.
@@ -276,15 +276,15 @@ fn related(ops: &[Op], operations: &[u32], unknown: &[u32], begun: &[u32], expla
 }
 
 /// The symbols in an answer that tell where they come from.
-fn traces(answer: &Answer) -> Vec<Symbol> {
+fn traces(answer: &Response) -> Vec<Symbol> {
     match answer {
-        Answer::Pull { manifest, envelope, .. } => {
+        Response::Pull { manifest, envelope, .. } => {
             let sealed = envelope.map(|envelope| envelope.sealed);
             manifest.members.entries().iter().map(|entry| entry.rest).chain(sealed).collect()
         }
-        Answer::Manifest(manifest) => manifest.members.entries().iter().map(|entry| entry.rest).collect(),
-        Answer::Entry(entry) => vec![entry.rest],
-        Answer::Push { .. } | Answer::Refused(_) | Answer::Broken(_) => Vec::new(),
+        Response::Manifest(manifest) => manifest.members.entries().iter().map(|entry| entry.rest).collect(),
+        Response::Entry(entry) => vec![entry.rest],
+        Response::Push { .. } | Response::Refused(_) | Response::Broken(_) => Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Counterexample, Explanation, History, Op};
-use crate::model::{Answer, Operation, Roster, State, Symbols};
+use crate::model::{Operation, Response, Roster, State, Symbols};
 use crate::requirements::Requirement;
 
 /// What was asked, in a few words.
@@ -33,15 +33,15 @@ pub fn outcome(symbols: &Symbols, op: &Op) -> String {
 pub fn short_outcome(op: &Op) -> String {
     match op.answer() {
         None => "no answer".into(),
-        Some(Answer::Manifest(manifest) | Answer::Pull { manifest, .. }) => {
+        Some(Response::Manifest(manifest) | Response::Pull { manifest, .. }) => {
             let members = members_in(&manifest.members);
             format!("version {}, epoch {}, {members}", manifest.version, manifest.epoch)
         }
-        Some(Answer::Push { accepted, version, .. }) => {
+        Some(Response::Push { accepted, version, .. }) => {
             format!("{} at version {version}", if *accepted { "accepted" } else { "conflict" })
         }
-        Some(Answer::Entry(entry)) => format!("an entry of epoch {}", entry.epoch),
-        Some(Answer::Refused(status) | Answer::Broken(status)) => format!("status {status}"),
+        Some(Response::Entry(entry)) => format!("an entry of epoch {}", entry.epoch),
+        Some(Response::Refused(status) | Response::Broken(status)) => format!("status {status}"),
     }
 }
 

@@ -36,7 +36,7 @@ mod tests;
 mod timeline;
 mod unknown_outcome;
 
-use crate::model::{Answer, Call, Operation, Symbol, Symbols};
+use crate::model::{Call, Operation, Response, Symbol, Symbols};
 
 pub use check::{Verdict, check};
 pub use counterexample::{Counterexample, Explanation};
@@ -64,8 +64,8 @@ pub struct Op {
 pub struct Done {
     /// When the answer was there, in the same nanoseconds; never before the start.
     pub end: u64,
-    /// The answer; never [`Answer::Broken`], after which nobody knows what has happened.
-    pub answer: Answer,
+    /// The answer; never [`Response::Broken`], after which nobody knows what has happened.
+    pub answer: Response,
 }
 
 /// A whole history.
@@ -84,22 +84,25 @@ impl Op {
             || matches!(
                 self.answer(),
                 Some(
-                    Answer::Refused(_) | Answer::Push { accepted: false, .. } | Answer::Pull { .. } | Answer::Entry(_)
+                    Response::Refused(_)
+                        | Response::Push { accepted: false, .. }
+                        | Response::Pull { .. }
+                        | Response::Entry(_)
                 )
             )
     }
 
     /// The known answer.
-    fn answer(&self) -> Option<&Answer> {
+    fn answer(&self) -> Option<&Response> {
         self.result.as_ref().map(|done| &done.answer)
     }
 
     /// The payload version that its answer says is the current one, for answers that say so.
     fn version_seen(&self) -> Option<i64> {
         match self.answer()? {
-            Answer::Manifest(manifest) | Answer::Pull { manifest, .. } => Some(manifest.version),
-            Answer::Push { version, .. } => Some(*version),
-            Answer::Entry(_) | Answer::Refused(_) | Answer::Broken(_) => None,
+            Response::Manifest(manifest) | Response::Pull { manifest, .. } => Some(manifest.version),
+            Response::Push { version, .. } => Some(*version),
+            Response::Entry(_) | Response::Refused(_) | Response::Broken(_) => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Op;
 use super::configuration::Configuration;
-use crate::model::{Answer, Operation, Roster, Symbol};
+use crate::model::{Operation, Response, Roster, Symbol};
 
 /// Additions of unknown outcome that have begun, by the member that they bring.
 #[derive(Default)]
@@ -49,15 +49,15 @@ impl PendingAdditions {
                 absent.extend(op.call.caller.filter(|caller| !roster.has(*caller)));
             }
             match (&op.call.operation, op.answer()) {
-                (Operation::AddMember { entry }, Some(Answer::Refused(_))) if !roster.has(entry.member) => {
+                (Operation::AddMember { entry }, Some(Response::Refused(_))) if !roster.has(entry.member) => {
                     absent.push(entry.member);
                 }
                 // Its refusal may be owed to whoever else is a member.
-                (Operation::RemoveMember { .. }, Some(Answer::Refused(_))) => {
+                (Operation::RemoveMember { .. }, Some(Response::Refused(_))) => {
                     absent.extend(self.by_member.keys().filter(|member| !roster.has(**member)));
                 }
-                (_, Some(Answer::Entry(entry))) => self.bringing(ops, entry.member, *index, op, &mut wanted),
-                (_, Some(Answer::Manifest(manifest) | Answer::Pull { manifest, .. }))
+                (_, Some(Response::Entry(entry))) => self.bringing(ops, entry.member, *index, op, &mut wanted),
+                (_, Some(Response::Manifest(manifest) | Response::Pull { manifest, .. }))
                     if manifest.version == state.manifest.version =>
                 {
                     for member in strangers(&manifest.members, roster) {
@@ -75,8 +75,10 @@ impl PendingAdditions {
     /// Additions that bring a member with the very entry that an answer shows.
     fn bringing(&self, ops: &[Op], member: Symbol, seen_by: u32, seen: &Op, wanted: &mut BTreeSet<u32>) {
         let shown = match seen.answer() {
-            Some(Answer::Entry(entry)) => Some(*entry),
-            Some(Answer::Manifest(manifest) | Answer::Pull { manifest, .. }) => manifest.members.get(member).copied(),
+            Some(Response::Entry(entry)) => Some(*entry),
+            Some(Response::Manifest(manifest) | Response::Pull { manifest, .. }) => {
+                manifest.members.get(member).copied()
+            }
             _ => None,
         };
         for index in self.by_member.get(&member).into_iter().flatten().filter(|index| **index != seen_by) {
@@ -109,8 +111,8 @@ impl PendingAdditions {
 /// Whether an answer shows the entry by which the caller was a member.
 fn shows_caller(op: &Op) -> bool {
     match (&op.call.operation, op.answer()) {
-        (_, Some(Answer::Pull { .. })) => true,
-        (Operation::AddMember { entry }, Some(Answer::Manifest(_))) => op.call.caller != Some(entry.member),
+        (_, Some(Response::Pull { .. })) => true,
+        (Operation::AddMember { entry }, Some(Response::Manifest(_))) => op.call.caller != Some(entry.member),
         _ => false,
     }
 }

@@ -30,17 +30,17 @@ fn a_long_history_has_an_order_and_one_wrong_answer_is_found() {
         assert!(fuzzing::is_linearizable(&history));
         // A pull in the middle is answered with the manifest of the pull before it, and the envelope of its own.
         let pulls: Vec<usize> = (0..history.ops.len())
-            .filter(|at| matches!(history.ops[*at].answer(), Some(Answer::Pull { envelope: Some(_), .. })))
+            .filter(|at| matches!(history.ops[*at].answer(), Some(Response::Pull { envelope: Some(_), .. })))
             .collect();
         let manifest = |at: usize| match history.ops[at].answer() {
-            Some(Answer::Pull { manifest, .. }) => manifest.clone(),
+            Some(Response::Pull { manifest, .. }) => manifest.clone(),
             _ => unreachable!(),
         };
         let middle = pulls.len() / 2;
         let torn = (middle..pulls.len() - 1).find(|at| manifest(pulls[*at]).version < manifest(pulls[at + 1]).version);
         let (from, to) = (pulls[torn.unwrap()], pulls[torn.unwrap() + 1]);
         let old = manifest(from);
-        if let Some(Done { answer: Answer::Pull { manifest, .. }, .. }) = &mut history.ops[to].result {
+        if let Some(Done { answer: Response::Pull { manifest, .. }, .. }) = &mut history.ops[to].result {
             *manifest = old;
         }
         let Verdict::NotLinearizable(counterexample) = check(&history) else { panic!("the torn read isn't found") };

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Op;
-use crate::model::{Answer, Entry, Operation, Symbol};
+use crate::model::{Entry, Operation, Response, Symbol};
 
 /// What is to be done with the operations of unknown outcome.
 #[derive(Debug, Default)]
@@ -74,11 +74,11 @@ impl Seen {
         let Some(answer) = op.answer() else { return };
         self.versions.extend(op.version_seen());
         match (&op.call.operation, answer) {
-            (Operation::CreateRepo { .. }, Answer::Manifest(_)) => self.created = true,
-            (Operation::RemoveMember { .. }, Answer::Refused(_)) => self.removal_refused = true,
+            (Operation::CreateRepo { .. }, Response::Manifest(_)) => self.created = true,
+            (Operation::RemoveMember { .. }, Response::Refused(_)) => self.removal_refused = true,
             (Operation::Push { envelope, expected, .. }, answer) => {
                 self.versions.insert(*expected);
-                if matches!(answer, Answer::Push { accepted: true, .. }) {
+                if matches!(answer, Response::Push { accepted: true, .. }) {
                     self.made.insert(envelope.version, envelope.sealed);
                 }
             }
@@ -94,21 +94,21 @@ impl Seen {
         self.note_answer(answer, until);
     }
 
-    fn note_answer(&mut self, answer: &Answer, until: u64) {
+    fn note_answer(&mut self, answer: &Response, until: u64) {
         match answer {
-            Answer::Manifest(manifest) | Answer::Pull { manifest, .. } => {
+            Response::Manifest(manifest) | Response::Pull { manifest, .. } => {
                 for entry in manifest.members.entries() {
                     let last = self.entries.entry(*entry).or_default();
                     *last = until.max(*last);
                 }
             }
-            Answer::Entry(entry) => {
+            Response::Entry(entry) => {
                 let last = self.entries.entry(*entry).or_default();
                 *last = until.max(*last);
             }
-            Answer::Push { .. } | Answer::Refused(_) | Answer::Broken(_) => {}
+            Response::Push { .. } | Response::Refused(_) | Response::Broken(_) => {}
         }
-        if let Answer::Pull { envelope: Some(envelope), .. } = answer {
+        if let Response::Pull { envelope: Some(envelope), .. } = answer {
             self.versions.insert(envelope.version);
             self.made.insert(envelope.version, envelope.sealed);
         }

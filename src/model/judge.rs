@@ -1,7 +1,7 @@
 //! Holding an answer to what is allowed.
 
 use super::rules::{Allowed, Alternative, Expected, allowed, retried};
-use super::{Answer, Call, Manifest, State, Symbols};
+use super::{Call, Manifest, Response, State, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 
 /// What came of a call, by an answer that is allowed.
@@ -23,14 +23,14 @@ pub struct Mismatch {
     /// What would have been allowed.
     pub allowed: Vec<Expected>,
     /// What came.
-    pub answer: Answer,
+    pub answer: Response,
 }
 
 /// What comes of a call by this answer.
 ///
 /// # Errors
 /// [`Mismatch`]: the answer isn't allowed in this state.
-pub fn judge(state: Option<&State>, call: &Call, answer: &Answer) -> Result<Step, Box<Mismatch>> {
+pub fn judge(state: Option<&State>, call: &Call, answer: &Response) -> Result<Step, Box<Mismatch>> {
     judge_by(Revision::V0_2, state, call, answer)
 }
 
@@ -42,7 +42,7 @@ pub fn judge_by(
     revision: Revision,
     state: Option<&State>,
     call: &Call,
-    answer: &Answer,
+    answer: &Response,
 ) -> Result<Step, Box<Mismatch>> {
     let retried = if revision >= Revision::V0_3 { retried(state, call) } else { None };
     let Allowed { rule, alternatives } = retried.unwrap_or_else(|| allowed(state, call));
@@ -58,38 +58,38 @@ pub fn judge_by(
 }
 
 /// As [`judge`], for callers that ask very often and don't want to know why not.
-pub fn step(state: Option<&State>, call: &Call, answer: &Answer) -> Option<Step> {
+pub fn step(state: Option<&State>, call: &Call, answer: &Response) -> Option<Step> {
     allowed(state, call).alternatives.iter().find_map(|alternative| alternative.explains(answer))
 }
 
 /// An accepted push where a conflict was due breaks the gate, not the form of conflicts.
-fn broken_rule(rule: &'static Requirement, answer: &Answer) -> &'static Requirement {
+fn broken_rule(rule: &'static Requirement, answer: &Response) -> &'static Requirement {
     match answer {
-        Answer::Push { accepted: true, .. } if rule.id == rule::PUSH_CONFLICT.id => &rule::PUSH_GATED,
-        Answer::Push { accepted: false, .. } if rule.id == rule::PUSH_ROTATES.id => &rule::PUSH_APPLIES,
+        Response::Push { accepted: true, .. } if rule.id == rule::PUSH_CONFLICT.id => &rule::PUSH_GATED,
+        Response::Push { accepted: false, .. } if rule.id == rule::PUSH_ROTATES.id => &rule::PUSH_APPLIES,
         _ => rule,
     }
 }
 
 /// Whether nothing but `shareRefreshTokens` sets an answer apart from the one that was due.
-fn is_shared(due: &Answer, came: &Answer) -> bool {
+fn is_shared(due: &Response, came: &Response) -> bool {
     let turned = |manifest: &Manifest| Manifest { shared: !manifest.shared, ..manifest.clone() };
     match (due, came) {
-        (Answer::Manifest(due), Answer::Manifest(came)) => turned(due) == *came,
+        (Response::Manifest(due), Response::Manifest(came)) => turned(due) == *came,
         (
-            Answer::Pull { manifest: due, envelope, unchanged },
-            Answer::Pull { manifest: came, envelope: sealed, unchanged: said },
+            Response::Pull { manifest: due, envelope, unchanged },
+            Response::Pull { manifest: came, envelope: sealed, unchanged: said },
         ) => (&turned(due), envelope, unchanged) == (came, sealed, said),
         _ => false,
     }
 }
 
 impl Alternative {
-    fn explains(&self, answer: &Answer) -> Option<Step> {
+    fn explains(&self, answer: &Response) -> Option<Step> {
         let step = |missed| Step { next: self.next.clone(), missed, settled: self.settled };
         match (&self.expected, answer) {
             (Expected::Is(expected), answer) => (expected == answer).then(|| step(self.missed)),
-            (Expected::Refusal(cause), Answer::Refused(status)) => {
+            (Expected::Refusal(cause), Response::Refused(status)) => {
                 Some(step(self.missed.or(cause.and_then(|cause| cause.missed(*status)))))
             }
             (Expected::Refusal(_), _) => None,

@@ -169,9 +169,9 @@ pub struct Call {
     pub operation: Operation,
 }
 
-/// What came back.
+/// What came back, as far as the model compares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// 2xx to createRepo, addMember, removeMember.
     Manifest(Manifest),
     /// 2xx to pull.

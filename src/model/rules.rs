@@ -1,13 +1,13 @@
 //! Each operation as a list of what may come of it, read beside SPEC §6.
 
-use super::{Answer, Call, Cause, Entry, Envelope, Manifest, Operation, Roster, State, Symbol};
+use super::{Call, Cause, Entry, Envelope, Manifest, Operation, Response, Roster, State, Symbol};
 use crate::requirements::{self as rule, Requirement};
 
 /// An answer that is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Exactly this 2xx answer.
-    Is(Answer),
+    Is(Response),
     /// A 4xx: the one that goes with the cause, or any where the specification only says that the request is refused.
     Refusal(Option<Cause>),
 }
@@ -59,13 +59,13 @@ impl Alternative {
         Self { expected: Expected::Refusal(cause), next: None, missed: None, settled: true }
     }
 
-    fn answer(answer: Answer) -> Self {
+    fn answer(answer: Response) -> Self {
         Self { expected: Expected::Is(answer), next: None, missed: None, settled: true }
     }
 
     /// The new manifest is the answer, and everything is as it says.
     fn becomes(next: State) -> Self {
-        Self { next: Some(next.clone()), ..Self::answer(Answer::Manifest(next.manifest)) }
+        Self { next: Some(next.clone()), ..Self::answer(Response::Manifest(next.manifest)) }
     }
 
     fn missing(self, missed: &'static Requirement) -> Self {
@@ -152,7 +152,7 @@ pub(super) fn retried(state: Option<&State>, call: &Call) -> Option<Allowed> {
     let (Some(repo), Operation::AddMember { entry }) = (state, &call.operation) else { return None };
     let members = &repo.manifest.members;
     (members.has(call.caller?) && members.get(entry.member) == Some(entry))
-        .then(|| Allowed::only(&rule::RETRY_ADD, Alternative::answer(Answer::Manifest(repo.manifest.clone()))))
+        .then(|| Allowed::only(&rule::RETRY_ADD, Alternative::answer(Response::Manifest(repo.manifest.clone()))))
 }
 
 fn members_only(operation: &Operation) -> &'static Requirement {
@@ -207,7 +207,7 @@ fn contradiction(rule: &'static Requirement, accepted: Alternative) -> Allowed {
 /// The manifest, and the envelope unless the caller has it.
 fn pull(repo: &State, known: i64) -> Allowed {
     let unchanged = known == repo.manifest.version;
-    let with = |envelope| Alternative::answer(Answer::Pull { manifest: repo.manifest.clone(), envelope, unchanged });
+    let with = |envelope| Alternative::answer(Response::Pull { manifest: repo.manifest.clone(), envelope, unchanged });
     let current = || with(Some(repo.envelope));
     let allowed = if unchanged {
         Allowed::only(&rule::PULL_UNCHANGED, with(None)).or(current().missing(&rule::PULL_OMITS_ENVELOPE))
@@ -221,7 +221,7 @@ fn pull(repo: &State, known: i64) -> Allowed {
 fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotated: Option<&Roster>) -> Allowed {
     let manifest = &repo.manifest;
     let (version, epoch) = (manifest.version, manifest.epoch);
-    let not_accepted = |conflict| Alternative::answer(Answer::Push { accepted: false, version, epoch, conflict });
+    let not_accepted = |conflict| Alternative::answer(Response::Push { accepted: false, version, epoch, conflict });
     // What is wrong with the request by itself, whatever the state.
     let sound = envelope.repo == manifest.repo && rotated.is_none_or(|members| members.makes_sense(envelope.epoch));
     // Who holds a version that floating point can't count on from holds all of int64.
@@ -247,12 +247,12 @@ fn push(repo: &State, caller: Symbol, envelope: &Envelope, expected: i64, rotate
         },
         envelope: *envelope,
     };
-    let counters = Answer::Push { accepted: true, version: envelope.version, epoch: envelope.epoch, conflict: false };
+    let counters = Response::Push { accepted: true, version: envelope.version, epoch: envelope.epoch, conflict: false };
     let applied = Alternative { next: Some(next), ..Alternative::answer(counters) };
     let follows = if rotated.is_some() { envelope.epoch >= epoch } else { envelope.epoch == epoch };
     if !sound || !follows {
         // Nothing says that a push sets the epoch of the repository to that of its envelope.
-        let kept = Answer::Push { accepted: true, version: envelope.version, epoch, conflict: false };
+        let kept = Response::Push { accepted: true, version: envelope.version, epoch, conflict: false };
         let kept = Alternative::answer(kept).missing(&rule::PUSH_CONSISTENT).unsettled();
         return contradiction(&rule::PUSH_APPLIES, applied.missing(&rule::PUSH_CONSISTENT))
             .or_if(envelope.epoch != epoch, || kept);
@@ -278,7 +278,7 @@ fn add(repo: &State, entry: &Entry) -> Allowed {
         Some(old) => {
             let replaced = if old.x25519 == entry.x25519 { added } else { added.missing(&rule::ADD_NO_REKEY) };
             let same = old == entry;
-            Allowed::only(&rule::ADD_RECORDS, Alternative::answer(Answer::Manifest(manifest.clone())))
+            Allowed::only(&rule::ADD_RECORDS, Alternative::answer(Response::Manifest(manifest.clone())))
                 .or_if(!same, || replaced)
                 .or(Alternative::refuse(None))
         }
@@ -291,7 +291,7 @@ fn add(repo: &State, entry: &Entry) -> Allowed {
 /// Drop, new roster, new envelope and new epoch in one step. `next` is the state that the request asks for.
 fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next: State) -> Allowed {
     let (before, after) = (&repo.manifest, &next.manifest);
-    let ignored = || Alternative::answer(Answer::Manifest(before.clone())).missing(&rule::REMOVE_CONSISTENT);
+    let ignored = || Alternative::answer(Response::Manifest(before.clone())).missing(&rule::REMOVE_CONSISTENT);
     let known = before.members.has(removed);
     if after.version <= before.version || after.epoch <= before.epoch {
         let broken = if after.epoch <= before.epoch { &rule::EPOCH_RISES } else { &rule::VERSION_MONOTONIC };
@@ -328,7 +328,7 @@ fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next:
 /// The entry of exactly this member.
 fn fetch(repo: &State, member: Symbol) -> Allowed {
     let alternative = match repo.manifest.members.get(member) {
-        Some(entry) => Alternative::answer(Answer::Entry(*entry)),
+        Some(entry) => Alternative::answer(Response::Entry(*entry)),
         None => Alternative::refuse(Some(Cause::UnknownMember)),
     };
     Allowed::only(&rule::FETCH_ENTRY, alternative)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Answer, Entry, Envelope, Expected, Manifest, Operation, Roster, Symbol};
+use super::{Entry, Envelope, Expected, Manifest, Operation, Response, Roster, Symbol};
 use crate::requirements::Revision;
 use crate::wire::{
     self, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind,
@@ -146,7 +146,7 @@ pub fn read_answer(
     operation: &Operation,
     status: u16,
     body: &[u8],
-) -> Result<Answer, WireError> {
+) -> Result<Response, WireError> {
     match status {
         200..300 => {
             let kind = answer_kind(operation);
@@ -154,8 +154,8 @@ pub fn read_answer(
             wire::prune(kind, &mut body);
             read_body(symbols, operation, body)
         }
-        400..500 => Ok(Answer::Refused(status)),
-        _ => Ok(Answer::Broken(status)),
+        400..500 => Ok(Response::Refused(status)),
+        _ => Ok(Response::Broken(status)),
     }
 }
 
@@ -163,15 +163,15 @@ pub fn read_answer(
 ///
 /// # Errors
 /// [`WireError`]: it isn't the operation's message.
-pub fn read_body(symbols: &mut Symbols, operation: &Operation, body: Value) -> Result<Answer, WireError> {
+pub fn read_body(symbols: &mut Symbols, operation: &Operation, body: Value) -> Result<Response, WireError> {
     let kind = answer_kind(operation);
     Ok(match operation {
         Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
-            Answer::Manifest(symbols.manifest(&message(kind, body)?))
+            Response::Manifest(symbols.manifest(&message(kind, body)?))
         }
         Operation::Pull { .. } => {
             let pulled: PullResponse = message(kind, body)?;
-            Answer::Pull {
+            Response::Pull {
                 manifest: symbols.manifest(&pulled.manifest),
                 envelope: pulled.envelope.map(|envelope| symbols.envelope(&envelope)),
                 unchanged: pulled.unchanged,
@@ -179,9 +179,9 @@ pub fn read_body(symbols: &mut Symbols, operation: &Operation, body: Value) -> R
         }
         Operation::Push { .. } => {
             let PushResponse { accepted, payload_version, key_epoch, conflict } = message(kind, body)?;
-            Answer::Push { accepted, version: payload_version, epoch: key_epoch, conflict }
+            Response::Push { accepted, version: payload_version, epoch: key_epoch, conflict }
         }
-        Operation::FetchMemberKey { .. } => Answer::Entry(symbols.entry(&message(kind, body)?)),
+        Operation::FetchMemberKey { .. } => Response::Entry(symbols.entry(&message(kind, body)?)),
     })
 }
 
@@ -227,15 +227,15 @@ impl Symbols {
     }
 
     /// An answer.
-    pub fn answer(&self, answer: &Answer) -> String {
+    pub fn answer(&self, answer: &Response) -> String {
         match answer {
-            Answer::Manifest(manifest) => self.manifest_text(manifest),
-            Answer::Pull { manifest, envelope, unchanged } => {
+            Response::Manifest(manifest) => self.manifest_text(manifest),
+            Response::Pull { manifest, envelope, unchanged } => {
                 let sealed = envelope.map(|envelope| self.envelope_text(&envelope));
                 let with = sealed.unwrap_or_else(|| "no envelope".into());
                 format!("{} and {with}{}", self.manifest_text(manifest), if *unchanged { ", unchanged" } else { "" })
             }
-            Answer::Push { accepted, version, epoch, conflict } => {
+            Response::Push { accepted, version, epoch, conflict } => {
                 let outcome = match (accepted, conflict) {
                     (true, false) => "accepted",
                     (false, true) => "a conflict",
@@ -244,9 +244,9 @@ impl Symbols {
                 };
                 format!("{outcome} at version {version}, epoch {epoch}")
             }
-            Answer::Entry(entry) => format!("the entry {}", self.entry_text(entry)),
-            Answer::Refused(status) => format!("refused with {status}"),
-            Answer::Broken(status) => format!("status {status}"),
+            Response::Entry(entry) => format!("the entry {}", self.entry_text(entry)),
+            Response::Refused(status) => format!("refused with {status}"),
+            Response::Broken(status) => format!("status {status}"),
         }
     }
 
@@ -266,12 +266,12 @@ impl Symbols {
     }
 
     /// The first difference between an answer that was due and the one that came; `None` when they are of different kinds.
-    pub fn difference(&self, due: &Answer, came: &Answer) -> Option<String> {
+    pub fn difference(&self, due: &Response, came: &Response) -> Option<String> {
         match (due, came) {
-            (Answer::Manifest(due), Answer::Manifest(came)) => self.manifests_differ(due, came),
+            (Response::Manifest(due), Response::Manifest(came)) => self.manifests_differ(due, came),
             (
-                Answer::Pull { manifest, envelope, unchanged },
-                Answer::Pull { manifest: served, envelope: sealed, unchanged: said },
+                Response::Pull { manifest, envelope, unchanged },
+                Response::Pull { manifest: served, envelope: sealed, unchanged: said },
             ) => self.manifests_differ(manifest, served).or_else(|| {
                 if unchanged != said {
                     return Some(format!("unchanged is {said}"));

@@ -29,12 +29,12 @@ fn push(expected: i64, to: Envelope, rotated: Option<Roster>) -> Operation {
     Operation::Push { envelope: to, expected, rotated }
 }
 
-fn pushed(version: i64, epoch: i64) -> Answer {
-    Answer::Push { accepted: true, version, epoch, conflict: false }
+fn pushed(version: i64, epoch: i64) -> Response {
+    Response::Push { accepted: true, version, epoch, conflict: false }
 }
 
-fn conflict(version: i64, epoch: i64) -> Answer {
-    Answer::Push { accepted: false, version, epoch, conflict: true }
+fn conflict(version: i64, epoch: i64) -> Response {
+    Response::Push { accepted: false, version, epoch, conflict: true }
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn a_push_applies_once() {
     assert_eq!(judge(Some(&after), &call, &pushed(4, 1)).unwrap_err().rule.id, rule::PUSH_GATED.id);
     // The counters of an earlier state, and a 409, are no conflict.
     assert_eq!(judge(Some(&after), &call, &conflict(3, 1)).unwrap_err().rule.id, rule::PUSH_CONFLICT.id);
-    assert!(judge(Some(&after), &call, &Answer::Refused(409)).is_err());
-    assert!(judge(Some(&before), &call, &Answer::Broken(500)).is_err());
+    assert!(judge(Some(&after), &call, &Response::Refused(409)).is_err());
+    assert!(judge(Some(&before), &call, &Response::Broken(500)).is_err());
 }
 
 #[test]
@@ -57,15 +57,15 @@ fn versions_may_skip_and_never_stay() {
     let before = state(3, 1, &[ALICE]);
     let gap = by(ALICE, push(3, envelope(9, 1, 9), None));
     assert!(judge(Some(&before), &gap, &pushed(9, 1)).unwrap().missed.is_none());
-    assert_eq!(judge(Some(&before), &gap, &Answer::Refused(400)).unwrap().missed.unwrap().id, rule::PUSH_GAP.id);
+    assert_eq!(judge(Some(&before), &gap, &Response::Refused(400)).unwrap().missed.unwrap().id, rule::PUSH_GAP.id);
     let same = by(ALICE, push(3, envelope(3, 1, 9), None));
     assert_eq!(judge(Some(&before), &same, &pushed(3, 1)).unwrap_err().rule.id, rule::VERSION_MONOTONIC.id);
-    assert!(judge(Some(&before), &same, &Answer::Refused(400)).is_ok());
+    assert!(judge(Some(&before), &same, &Response::Refused(400)).is_ok());
     // A plain step must be taken; a negative expectation may be refused.
     let step = by(ALICE, push(3, envelope(4, 1, 9), None));
-    assert!(judge(Some(&before), &step, &Answer::Refused(400)).is_err());
+    assert!(judge(Some(&before), &step, &Response::Refused(400)).is_err());
     let negative = by(ALICE, push(-1, envelope(4, 1, 9), None));
-    assert!(judge(Some(&before), &negative, &Answer::Refused(400)).is_ok());
+    assert!(judge(Some(&before), &negative, &Response::Refused(400)).is_ok());
     assert!(judge(Some(&before), &negative, &conflict(3, 1)).is_ok());
 }
 
@@ -78,21 +78,21 @@ fn a_removal_happens_as_a_whole() {
     };
     let members = &after.manifest.members;
     let call = remove(envelope(4, 2, 8), members, 2);
-    let step = judge(Some(&before), &call, &Answer::Manifest(after.manifest.clone())).unwrap();
+    let step = judge(Some(&before), &call, &Response::Manifest(after.manifest.clone())).unwrap();
     assert_eq!(step.next.as_ref(), Some(&after));
-    assert!(judge(Some(&before), &call, &Answer::Manifest(before.manifest.clone())).is_err());
+    assert!(judge(Some(&before), &call, &Response::Manifest(before.manifest.clone())).is_err());
     // Again: 404, or nothing.
-    assert!(judge(Some(&after), &call, &Answer::Refused(404)).unwrap().missed.is_none());
-    assert!(judge(Some(&after), &call, &Answer::Manifest(after.manifest.clone())).unwrap().next.is_none());
+    assert!(judge(Some(&after), &call, &Response::Refused(404)).unwrap().missed.is_none());
+    assert!(judge(Some(&after), &call, &Response::Manifest(after.manifest.clone())).unwrap().next.is_none());
     // Neither the version nor the epoch may stay.
     for call in [remove(envelope(3, 2, 8), members, 2), remove(envelope(4, 1, 8), members, 1)] {
         let manifest = Manifest { members: members.clone(), ..before.manifest.clone() };
-        assert!(judge(Some(&before), &call, &Answer::Manifest(manifest)).is_err());
-        assert!(judge(Some(&before), &call, &Answer::Refused(400)).is_ok());
+        assert!(judge(Some(&before), &call, &Response::Manifest(manifest)).is_err());
+        assert!(judge(Some(&before), &call, &Response::Refused(400)).is_ok());
     }
     // Named in the new roster, and out of it all the same.
     let both = remove(envelope(4, 2, 8), &state(4, 2, &[ALICE, BOB]).manifest.members, 2);
-    assert_eq!(judge(Some(&before), &both, &Answer::Manifest(after.manifest.clone())).unwrap().next, Some(after));
+    assert_eq!(judge(Some(&before), &both, &Response::Manifest(after.manifest.clone())).unwrap().next, Some(after));
 }
 
 #[test]
@@ -101,29 +101,29 @@ fn additions_keep_the_counters_and_may_come_twice() {
     let add = |rest| by(ALICE, Operation::AddMember { entry: entry(BOB, 1, rest) });
     let manifest =
         |rest| Manifest { members: before.manifest.members.with(entry(BOB, 1, rest)), ..before.manifest.clone() };
-    let after = judge(Some(&before), &add(7), &Answer::Manifest(manifest(7))).unwrap().next.unwrap();
+    let after = judge(Some(&before), &add(7), &Response::Manifest(manifest(7))).unwrap().next.unwrap();
     assert_eq!(after, state(3, 1, &[ALICE, BOB]));
-    let stays = judge(Some(&after), &add(8), &Answer::Manifest(manifest(7))).unwrap();
+    let stays = judge(Some(&after), &add(8), &Response::Manifest(manifest(7))).unwrap();
     assert!(stays.next.is_none());
-    let replaced = judge(Some(&after), &add(8), &Answer::Manifest(manifest(8))).unwrap().next.unwrap();
+    let replaced = judge(Some(&after), &add(8), &Response::Manifest(manifest(8))).unwrap().next.unwrap();
     assert_eq!(replaced.manifest.members.get(BOB).unwrap().rest, Symbol(8));
-    assert!(judge(Some(&after), &add(8), &Answer::Refused(409)).is_ok());
-    assert!(judge(Some(&before), &add(7), &Answer::Refused(409)).is_err());
+    assert!(judge(Some(&after), &add(8), &Response::Refused(409)).is_ok());
+    assert!(judge(Some(&before), &add(7), &Response::Refused(409)).is_err());
 }
 
 #[test]
 fn revision_0_3_has_one_answer_to_an_addition_that_is_repeated() {
     let here = state(3, 1, &[ALICE, BOB]);
     let again = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 7) });
-    let by_0_3 = |call: &Call, answer: &Answer| judge_by(Revision::V0_3, Some(&here), call, answer);
-    assert!(by_0_3(&again, &Answer::Manifest(here.manifest.clone())).unwrap().next.is_none());
-    assert!(judge(Some(&here), &again, &Answer::Refused(409)).is_ok());
-    assert_eq!(by_0_3(&again, &Answer::Refused(409)).unwrap_err().rule.id, rule::RETRY_ADD.id);
+    let by_0_3 = |call: &Call, answer: &Response| judge_by(Revision::V0_3, Some(&here), call, answer);
+    assert!(by_0_3(&again, &Response::Manifest(here.manifest.clone())).unwrap().next.is_none());
+    assert!(judge(Some(&here), &again, &Response::Refused(409)).is_ok());
+    assert_eq!(by_0_3(&again, &Response::Refused(409)).unwrap_err().rule.id, rule::RETRY_ADD.id);
     // Another wrapped key is another addition, and who isn't a member may repeat nothing.
     let other = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 8) });
-    assert!(by_0_3(&other, &Answer::Refused(409)).is_ok());
+    assert!(by_0_3(&other, &Response::Refused(409)).is_ok());
     let stranger = by(Symbol(2), Operation::AddMember { entry: entry(BOB, 1, 7) });
-    assert!(by_0_3(&stranger, &Answer::Refused(403)).is_ok());
+    assert!(by_0_3(&stranger, &Response::Refused(403)).is_ok());
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn sharing_refresh_tokens_is_kept_and_told_apart() {
     };
     let here = shares(state(3, 1, &[ALICE]));
     let call = by(ALICE, Operation::Pull { known: 3 });
-    let pulled = |state: &State| Answer::Pull { manifest: state.manifest.clone(), envelope: None, unchanged: true };
+    let pulled = |state: &State| Response::Pull { manifest: state.manifest.clone(), envelope: None, unchanged: true };
     assert!(judge(Some(&here), &call, &pulled(&here)).is_ok());
     let lost = judge(Some(&here), &call, &pulled(&state(3, 1, &[ALICE]))).unwrap_err();
     assert_eq!(lost.rule.id, rule::SHARE_REFRESH_TOKENS.id);
@@ -145,7 +145,7 @@ fn sharing_refresh_tokens_is_kept_and_told_apart() {
 #[test]
 fn codes_are_fixed_only_where_nothing_else_is_wrong() {
     let here = state(3, 1, &[ALICE]);
-    let missed = |operation| judge(Some(&here), &by(BOB, operation), &Answer::Refused(400)).unwrap().missed;
+    let missed = |operation| judge(Some(&here), &by(BOB, operation), &Response::Refused(400)).unwrap().missed;
     assert_eq!(missed(push(3, envelope(4, 1, 9), None)).unwrap().id, rule::STATUS_STRANGER.id);
     assert!(missed(push(3, envelope(9, 1, 9), None)).is_none());
     assert!(missed(Operation::Pull { known: -1 }).is_none());
@@ -156,25 +156,25 @@ fn who_holds_large_versions_counts_on() {
     let large = (1 << 53) + 1;
     let here = state(large, 1, &[ALICE]);
     let step = by(ALICE, push(large, envelope(large + 1, 1, 9), None));
-    assert!(judge(Some(&here), &step, &Answer::Refused(400)).is_err());
+    assert!(judge(Some(&here), &step, &Response::Refused(400)).is_err());
     assert!(judge(Some(&here), &step, &pushed(large + 1, 1)).is_ok());
     let far = by(ALICE, push(large, envelope(large + 9, 1, 9), None));
-    assert!(judge(Some(&here), &far, &Answer::Refused(400)).is_ok());
+    assert!(judge(Some(&here), &far, &Response::Refused(400)).is_ok());
     let end = state(i64::MAX, 1, &[ALICE]);
     let over = by(ALICE, push(i64::MAX, envelope(i64::MIN, 1, 9), None));
-    assert!(judge(Some(&end), &over, &Answer::Refused(400)).is_ok());
+    assert!(judge(Some(&end), &over, &Response::Refused(400)).is_ok());
 }
 
 #[test]
 fn strangers_and_nobody_learn_nothing() {
     let here = state(3, 1, &[ALICE]);
     let pull = Operation::Pull { known: 0 };
-    let all = Answer::Pull { manifest: here.manifest.clone(), envelope: Some(here.envelope), unchanged: false };
+    let all = Response::Pull { manifest: here.manifest.clone(), envelope: Some(here.envelope), unchanged: false };
     assert!(judge(Some(&here), &by(ALICE, pull.clone()), &all).is_ok());
     assert_eq!(judge(Some(&here), &by(BOB, pull.clone()), &all).unwrap_err().rule.id, rule::PULL_MEMBERS_ONLY.id);
-    let missed = judge(Some(&here), &by(BOB, pull.clone()), &Answer::Refused(404)).unwrap().missed;
+    let missed = judge(Some(&here), &by(BOB, pull.clone()), &Response::Refused(404)).unwrap().missed;
     assert_eq!(missed.unwrap().id, rule::USUAL_STATUS.id);
-    assert!(judge(None, &by(ALICE, pull.clone()), &Answer::Refused(404)).unwrap().missed.is_none());
+    assert!(judge(None, &by(ALICE, pull.clone()), &Response::Refused(404)).unwrap().missed.is_none());
     let nobody = Call { caller: None, operation: pull };
     assert_eq!(judge(Some(&here), &nobody, &all).unwrap_err().rule.id, rule::TOKEN_REQUIRED.id);
 }
@@ -184,7 +184,7 @@ fn a_contradiction_is_refused_or_unsettled() {
     let here = state(3, 1, &[ALICE]);
     let foreign = Envelope { repo: Symbol(101), ..envelope(4, 1, 9) };
     let call = by(ALICE, push(3, foreign, None));
-    assert!(judge(Some(&here), &call, &Answer::Refused(400)).unwrap().settled);
+    assert!(judge(Some(&here), &call, &Response::Refused(400)).unwrap().settled);
     let accepted = judge(Some(&here), &call, &pushed(4, 1)).unwrap();
     assert!(!accepted.settled);
     assert_eq!(accepted.missed.unwrap().id, rule::PUSH_CONSISTENT.id);
@@ -196,10 +196,10 @@ fn differences_are_told_in_words() {
     let members: Vec<_> = ["alice", "bob"].iter().map(|name| symbols.symbol(name)).collect();
     let due = state(3, 1, &members).manifest;
     let came = Manifest { members: due.members.without(members[1]), ..due.clone() };
-    let said = symbols.difference(&Answer::Manifest(due.clone()), &Answer::Manifest(came.clone())).unwrap();
+    let said = symbols.difference(&Response::Manifest(due.clone()), &Response::Manifest(came.clone())).unwrap();
     assert_eq!(said, "member bob is missing");
     let call = by(members[0], Operation::Pull { known: 3 });
-    let pulled = |manifest| Answer::Pull { manifest, envelope: None, unchanged: true };
+    let pulled = |manifest| Response::Pull { manifest, envelope: None, unchanged: true };
     let here = State { manifest: due, envelope: envelope(3, 1, 8) };
     let (expected, observed) = judge(Some(&here), &call, &pulled(came)).unwrap_err().explain(&symbols);
     assert!(
@@ -269,10 +269,10 @@ fn a_call() -> impl Strategy<Value = Call> {
     (prop::option::weighted(0.95, a_word()), operation).prop_map(|(caller, operation)| Call { caller, operation })
 }
 
-fn answer_of(expected: &Expected) -> Answer {
+fn answer_of(expected: &Expected) -> Response {
     match expected {
         Expected::Is(answer) => answer.clone(),
-        Expected::Refusal(cause) => Answer::Refused(cause.map_or(400, Cause::code)),
+        Expected::Refusal(cause) => Response::Refused(cause.map_or(400, Cause::code)),
     }
 }
 
@@ -291,7 +291,7 @@ proptest! {
             // The answer tells which state is left.
             prop_assert_eq!(&step.next, &alternative.next);
             let read = matches!(call.operation, Operation::Pull { .. } | Operation::FetchMemberKey { .. });
-            let rejected = matches!(answer, Answer::Refused(_) | Answer::Push { accepted: false, .. });
+            let rejected = matches!(answer, Response::Refused(_) | Response::Push { accepted: false, .. });
             if read || rejected {
                 prop_assert!(step.next.is_none(), "a read or a rejected write changes the state");
             }
@@ -322,10 +322,10 @@ proptest! {
     fn nothing_else_is_allowed(state in a_state(), call in a_call(), other in a_state(), status in 200_u16..600) {
         let allowed = allowed(state.as_ref(), &call);
         let refusable = allowed.alternatives.iter().any(|alternative| matches!(alternative.expected, Expected::Refusal(_)));
-        prop_assert_eq!(judge(state.as_ref(), &call, &Answer::Refused(400)).is_ok(), refusable);
-        prop_assert!(judge(state.as_ref(), &call, &Answer::Broken(status)).is_err());
+        prop_assert_eq!(judge(state.as_ref(), &call, &Response::Refused(400)).is_ok(), refusable);
+        prop_assert!(judge(state.as_ref(), &call, &Response::Broken(status)).is_err());
         let Some(other) = other else { return Ok(()) };
-        let answer = Answer::Manifest(other.manifest);
+        let answer = Response::Manifest(other.manifest);
         let listed = allowed.alternatives.iter().any(|alternative| alternative.expected == Expected::Is(answer.clone()));
         prop_assert_eq!(judge(state.as_ref(), &call, &answer).is_ok(), listed);
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Call, Operation};
 use crate::ground::lock;
 use crate::history::{Done, History, Op};
-use crate::model::{self, Answer, Symbols};
+use crate::model::{self, Response, Symbols};
 
 /// From this size on a recording is long, in bytes.
 const LONG: usize = 24 << 20;
@@ -121,10 +121,10 @@ impl Recording {
 }
 
 /// The answer, unless it leaves open what has happened: none, a failure, a rate limit, or a body that can't be read.
-fn known_answer(symbols: &mut Symbols, operation: &model::Operation, note: &Note) -> Option<Answer> {
+fn known_answer(symbols: &mut Symbols, operation: &model::Operation, note: &Note) -> Option<Response> {
     let (status, body) = note.answer.as_ref().filter(|(status, _)| *status != 429)?;
     let answer = model::read_answer(symbols, operation, *status, body).ok()?;
-    (!matches!(answer, Answer::Broken(_))).then_some(answer)
+    (!matches!(answer, Response::Broken(_))).then_some(answer)
 }
 
 /// Repository and operation of a request.

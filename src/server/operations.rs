@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::refusal::Refusal;
-use super::repo::{Answer, Call, Decision, Repo, Visit, removal_digest};
+use super::repo::{Call, Decision, Repo, Success, Visit, removal_digest};
 use super::rules::VaultRules;
 use super::store::{Store, Tx};
 use crate::wire::{
@@ -15,7 +15,7 @@ use crate::wire::{
 ///
 /// # Errors
 /// The operation's refusal.
-pub fn execute(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Result<Answer, Refusal> {
+pub fn execute(rules: &dyn VaultRules, store: &Store, visit: &Visit) -> Result<Success, Refusal> {
     if visit.route.writes() {
         // The inner result is the caller's answer. A refusal commits too: the conformant rules changed nothing then.
         store.write(|tx| write(rules, tx, visit))?
@@ -33,7 +33,7 @@ pub fn load(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> rusqlite::Res
     Ok(repo.map(|repo| rules.loaded(visit.route, repo)))
 }
 
-fn write(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<Answer, Refusal>, Refusal> {
+fn write(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<Success, Refusal>, Refusal> {
     let before = load(rules, tx, visit)?;
     let outcome = rules.transition(visit, before.as_ref());
     if let Some(next) = outcome.next {
@@ -48,21 +48,21 @@ fn write(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<An
 }
 
 /// Existence, then membership, then the operation.
-pub fn transition(rules: &dyn VaultRules, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+pub fn transition(rules: &dyn VaultRules, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
     if let Call::Create(request) = &visit.call {
-        return rules.create(visit, state, request).map(Answer::Manifest);
+        return rules.create(visit, state, request).map(Success::Manifest);
     }
     let Some(repo) = state else { return Decision::refuse(Refusal::not_found("no such repository")) };
     if !rules.is_member(visit, repo) {
         return Decision::refuse(Refusal::forbidden("the caller isn't a member of this repository"));
     }
     match &visit.call {
-        Call::Create(request) => rules.create(visit, state, request).map(Answer::Manifest),
-        Call::Pull(request) => rules.pull(visit, repo, request).map(Answer::Pull),
-        Call::Push(request) => rules.push(visit, repo, request).map(Answer::Push),
-        Call::Add(request) => rules.add(visit, repo, request).map(Answer::Manifest),
-        Call::Remove(request) => rules.remove(visit, repo, request).map(Answer::Manifest),
-        Call::Fetch(member_id) => rules.fetch(visit, repo, member_id).map(Answer::Member),
+        Call::Create(request) => rules.create(visit, state, request).map(Success::Manifest),
+        Call::Pull(request) => rules.pull(visit, repo, request).map(Success::Pull),
+        Call::Push(request) => rules.push(visit, repo, request).map(Success::Push),
+        Call::Add(request) => rules.add(visit, repo, request).map(Success::Manifest),
+        Call::Remove(request) => rules.remove(visit, repo, request).map(Success::Manifest),
+        Call::Fetch(member_id) => rules.fetch(visit, repo, member_id).map(Success::Member),
     }
 }
 

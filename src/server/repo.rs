@@ -69,7 +69,7 @@ pub struct Visit {
 /// The 2xx body of a vault operation.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Success {
     /// createRepo, addMember, removeMember.
     Manifest(VaultManifest),
     /// pull.

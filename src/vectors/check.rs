@@ -12,7 +12,7 @@ use super::evaluate::{Reading, read};
 use super::fields::Fields;
 use super::formats::{self, Contents, FORMATS, Format, INDEX};
 use super::judge::{Judgement, contains, describe, judge};
-use super::op::Answer;
+use super::op::CodecAnswer;
 
 /// Larger files aren't vectors.
 const LARGEST: u64 = 64 << 20;
@@ -243,10 +243,10 @@ fn put(step: &Step) -> Put {
         Err(error) => return Put::Unreadable(error.to_string()),
     };
     // What our codec refuses though it might accept it is recomputed by a reading that accepts.
-    let open = matches!(step.expect, Expect::Either { .. }) && matches!(answer, Answer::Reject(_));
+    let open = matches!(step.expect, Expect::Either { .. }) && matches!(answer, CodecAnswer::Reject(_));
     let answer = if open { read(&step.request, Reading::Lenient).unwrap_or(answer) } else { answer };
     let judgement = match (&answer, open) {
-        (Answer::Reject(reason), true) => Judgement::Wrong {
+        (CodecAnswer::Reject(reason), true) => Judgement::Wrong {
             expected: "something that may be accepted".into(),
             observed: format!("even read leniently it has to be refused: {reason}"),
         },
@@ -265,8 +265,8 @@ fn put(step: &Step) -> Put {
 
 /// A codec may answer more than a vector says, but a vector has to say everything about what it does say: an account
 /// without its name would let every name pass.
-fn complete(step: &Step, answer: &Answer) -> Put {
-    let (Expect::Result(expected) | Expect::Either { accepted: expected, .. }, Answer::Result(computed)) =
+fn complete(step: &Step, answer: &CodecAnswer) -> Put {
+    let (Expect::Result(expected) | Expect::Either { accepted: expected, .. }, CodecAnswer::Result(computed)) =
         (&step.expect, answer)
     else {
         return Put::Right;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::case::{Expect, Step};
 use super::evaluate::evaluate;
 use super::fields::{Fields, fields, object, string};
-use super::op::{Answer, Op, Request};
+use super::op::{CodecAnswer, Op, Request};
 use crate::codec::base64;
 
 /// Judgement on one answer.
@@ -34,19 +34,19 @@ pub enum Judgement {
 }
 
 /// Judges an answer to a step.
-pub fn judge(step: &Step, answer: &Answer) -> Judgement {
+pub fn judge(step: &Step, answer: &CodecAnswer) -> Judgement {
     match (answer, &step.expect) {
-        (Answer::Unsupported(text), _) => Judgement::Unsupported(text.clone()),
-        (Answer::Error(text), _) => Judgement::Trouble(text.clone()),
-        (Answer::Reject(_), Expect::Reject | Expect::Either { .. }) => Judgement::Right,
-        (Answer::Reject(reason), Expect::Result(expected)) => Judgement::Wrong {
+        (CodecAnswer::Unsupported(text), _) => Judgement::Unsupported(text.clone()),
+        (CodecAnswer::Error(text), _) => Judgement::Trouble(text.clone()),
+        (CodecAnswer::Reject(_), Expect::Reject | Expect::Either { .. }) => Judgement::Right,
+        (CodecAnswer::Reject(reason), Expect::Result(expected)) => Judgement::Wrong {
             expected: describe(expected),
             observed: if reason.is_empty() { "refused".into() } else { format!("refused: {reason}") },
         },
-        (Answer::Result(actual), Expect::Reject) => {
+        (CodecAnswer::Result(actual), Expect::Reject) => {
             Judgement::Wrong { expected: "a refusal".into(), observed: accepted(actual) }
         }
-        (Answer::Result(actual), Expect::Either { accepted: expected, warn }) => {
+        (CodecAnswer::Result(actual), Expect::Either { accepted: expected, warn }) => {
             match compare(step, expected, actual) {
                 Judgement::Right if *warn => Judgement::Allowed {
                     expected: format!("{}: a refusal, though nothing demands it", step.what),
@@ -55,7 +55,7 @@ pub fn judge(step: &Step, answer: &Answer) -> Judgement {
                 judgement => judgement,
             }
         }
-        (Answer::Result(actual), Expect::Result(expected)) => compare(step, expected, actual),
+        (CodecAnswer::Result(actual), Expect::Result(expected)) => compare(step, expected, actual),
     }
 }
 
@@ -122,11 +122,11 @@ fn unwraps(step: &Step, actual: &Fields) -> Option<Judgement> {
 fn opened(request: &Request, wanted: &Value, verb: &str) -> Judgement {
     let expected = format!("something that our codec can {verb}");
     match evaluate(request) {
-        Ok(Answer::Result(found)) if contains(&Value::Object(found.clone()), wanted) => Judgement::Right,
-        Ok(Answer::Result(found)) => {
+        Ok(CodecAnswer::Result(found)) if contains(&Value::Object(found.clone()), wanted) => Judgement::Right,
+        Ok(CodecAnswer::Result(found)) => {
             Judgement::Wrong { expected, observed: format!("it gives {} instead", describe(&found)) }
         }
-        Ok(Answer::Reject(reason)) => {
+        Ok(CodecAnswer::Reject(reason)) => {
             Judgement::Wrong { expected, observed: format!("{}: {reason}", describe(&request.fields)) }
         }
         Ok(_) => Judgement::Trouble(format!("our codec can't {verb}")),
@@ -209,16 +209,16 @@ mod tests {
     fn results_and_refusals() {
         let expected = fields! { "a": 1, "b": Value::Null };
         let gives = step(Expect::Result(expected.clone()));
-        assert_eq!(judge(&gives, &Answer::Result(fields! { "a": 1, "z": 2 })), Judgement::Right);
-        let wrong = judge(&gives, &Answer::Result(fields! { "a": 2 }));
+        assert_eq!(judge(&gives, &CodecAnswer::Result(fields! { "a": 1, "z": 2 })), Judgement::Right);
+        let wrong = judge(&gives, &CodecAnswer::Result(fields! { "a": 2 }));
         assert_eq!(wrong, Judgement::Wrong { expected: "a = 1".into(), observed: "a = 2".into() });
-        assert!(matches!(judge(&gives, &Answer::Reject("x".into())), Judgement::Wrong { .. }));
-        assert_eq!(judge(&step(Expect::Reject), &Answer::Reject(String::new())), Judgement::Right);
-        assert!(matches!(judge(&step(Expect::Reject), &Answer::Result(Fields::new())), Judgement::Wrong { .. }));
+        assert!(matches!(judge(&gives, &CodecAnswer::Reject("x".into())), Judgement::Wrong { .. }));
+        assert_eq!(judge(&step(Expect::Reject), &CodecAnswer::Reject(String::new())), Judgement::Right);
+        assert!(matches!(judge(&step(Expect::Reject), &CodecAnswer::Result(Fields::new())), Judgement::Wrong { .. }));
         let open = step(Expect::Either { accepted: expected, warn: true });
-        assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 1 })), Judgement::Allowed { .. }));
-        assert!(matches!(judge(&open, &Answer::Result(fields! { "a": 2 })), Judgement::Wrong { .. }));
-        assert_eq!(judge(&open, &Answer::Reject(String::new())), Judgement::Right);
+        assert!(matches!(judge(&open, &CodecAnswer::Result(fields! { "a": 1 })), Judgement::Allowed { .. }));
+        assert!(matches!(judge(&open, &CodecAnswer::Result(fields! { "a": 2 })), Judgement::Wrong { .. }));
+        assert_eq!(judge(&open, &CodecAnswer::Reject(String::new())), Judgement::Right);
     }
 
     #[test]
@@ -230,14 +230,14 @@ mod tests {
             fields.insert("ivB64".into(), base64::encode(&iv).into());
             fields.insert("plaintextUtf8".into(), text.into());
             match evaluate(&Request::new(Op::Encrypt, fields)).unwrap() {
-                Answer::Result(fields) => fields,
+                CodecAnswer::Result(fields) => fields,
                 other => panic!("{other:?}"),
             }
         };
         let step = Step::gives("encrypt", Op::Encrypt, asked.clone(), ask([2; 12], "hello"));
-        assert_eq!(judge(&step, &Answer::Result(ask([9; 12], "hello"))), Judgement::Right);
-        assert!(matches!(judge(&step, &Answer::Result(ask([9; 12], "other"))), Judgement::Wrong { .. }));
-        assert!(matches!(judge(&step, &Answer::Result(ask([2; 12], "other"))), Judgement::Wrong { .. }));
+        assert_eq!(judge(&step, &CodecAnswer::Result(ask([9; 12], "hello"))), Judgement::Right);
+        assert!(matches!(judge(&step, &CodecAnswer::Result(ask([9; 12], "other"))), Judgement::Wrong { .. }));
+        assert!(matches!(judge(&step, &CodecAnswer::Result(ask([2; 12], "other"))), Judgement::Wrong { .. }));
     }
 
     #[test]
@@ -245,8 +245,11 @@ mod tests {
         let token = |json: &str| fields! { "token": base64::encode_url(json.as_bytes()) };
         let expected = token(r#"{"v":1,"host":"h"}"#);
         let step = Step::gives("encode", Op::EncodeLocator, Fields::new(), expected);
-        assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h","v":1}"#))), Judgement::Allowed { .. }));
-        assert!(matches!(judge(&step, &Answer::Result(token(r#"{"host":"h", "v":1}"#))), Judgement::Wrong { .. }));
+        assert!(matches!(
+            judge(&step, &CodecAnswer::Result(token(r#"{"host":"h","v":1}"#))),
+            Judgement::Allowed { .. }
+        ));
+        assert!(matches!(judge(&step, &CodecAnswer::Result(token(r#"{"host":"h", "v":1}"#))), Judgement::Wrong { .. }));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Vectors: the bank that `vectors generate` writes, the checker of anybody's vectors, and the driver that puts both
 //! the bank and random cases to anybody's codec.
 //!
-//! Everything meets in one vocabulary: a [`Request`] asks a codec one thing, an [`Answer`] is what it says. A vector file
+//! Everything meets in one vocabulary: a [`Request`] asks a codec one thing, a [`CodecAnswer`] is what it says. A vector file
 //! is read into cases whose steps are requests with expectations; the checker puts them to our codec ([`evaluate()`]), the
 //! driver to a shim.
 
@@ -22,4 +22,4 @@ pub use evaluate::{Reading, evaluate, read};
 pub use fields::{FieldError, Fields};
 pub use generate::{BankFile, GenerateError, bank};
 pub use judge::{Judgement, judge};
-pub use op::{Answer, BadRequest, Op, Request};
+pub use op::{BadRequest, CodecAnswer, Op, Request};

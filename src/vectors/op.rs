@@ -139,7 +139,7 @@ pub enum BadRequest {
 
 /// What a codec says to a request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum CodecAnswer {
     /// Done; the members are the result.
     Result(Fields),
     /// The input isn't valid, and why.
@@ -150,7 +150,7 @@ pub enum Answer {
     Error(String),
 }
 
-impl Answer {
+impl CodecAnswer {
     /// The line that answers a request, without its line break.
     pub fn to_line(&self, id: u64) -> String {
         let (name, value) = match self {
@@ -207,12 +207,12 @@ mod tests {
     #[test]
     fn answers_survive_the_wire_and_garbage_does_not() {
         for answer in [
-            Answer::Result(super::super::fields::fields! { "a": 1 }),
-            Answer::Reject("no".into()),
-            Answer::Unsupported(String::new()),
-            Answer::Error("oops".into()),
+            CodecAnswer::Result(super::super::fields::fields! { "a": 1 }),
+            CodecAnswer::Reject("no".into()),
+            CodecAnswer::Unsupported(String::new()),
+            CodecAnswer::Error("oops".into()),
         ] {
-            assert_eq!(Answer::of_line(answer.to_line(3).as_bytes()), Ok((3, answer)));
+            assert_eq!(CodecAnswer::of_line(answer.to_line(3).as_bytes()), Ok((3, answer)));
         }
         for garbage in [
             "",
@@ -224,7 +224,7 @@ mod tests {
             r#"{"id":"1","reject":""}"#,
             r#"{"id":1,"result":[]}"#,
         ] {
-            assert!(Answer::of_line(garbage.as_bytes()).is_err(), "{garbage}");
+            assert!(CodecAnswer::of_line(garbage.as_bytes()).is_err(), "{garbage}");
         }
     }
 

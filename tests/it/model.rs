@@ -5,7 +5,7 @@ use std::time::Duration;
 use avp_conform::client::{Identity, RawRequest, Transport};
 use avp_conform::codec::base64;
 use avp_conform::faults;
-use avp_conform::model::{self, Answer, Call, Operation, State, Symbols};
+use avp_conform::model::{self, Call, Operation, Response, State, Symbols};
 use avp_conform::server;
 use avp_conform::wire::{
     ChallengeResponse, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest,
@@ -194,10 +194,10 @@ impl World {
                     model::read_answer(&mut self.symbols, &operation, status, &body).map_err(|e| e.to_string())?;
                 let caller = self.symbols.symbol(&identity.id);
                 let same = match self.states[repo].as_ref().filter(|state| state.manifest.members.has(caller)) {
-                    None => matches!(answer, Answer::Refused(403 | 404)),
+                    None => matches!(answer, Response::Refused(403 | 404)),
                     Some(State { manifest, envelope }) => {
                         let (manifest, envelope) = (manifest.clone(), Some(*envelope));
-                        answer == Answer::Pull { manifest, envelope, unchanged: false }
+                        answer == Response::Pull { manifest, envelope, unchanged: false }
                     }
                 };
                 if !same {

@@ -133,7 +133,7 @@ impl Play {
         }
         let status = answer.status.as_u16();
         if (lenient && status >= 400) || (status == 413 && prepared.odd) {
-            let refused = model::Answer::Refused(status);
+            let refused = model::Response::Refused(status);
             let state = self.case.slots[repo].state.as_ref();
             let due = || model::judge_by(self.world.asked.spec, state, call, &refused).is_ok();
             // An id that has to be escaped may be refused wherever it comes.

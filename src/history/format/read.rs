@@ -7,7 +7,7 @@ use super::{
     AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
 use crate::history::{Done, History, Op};
-use crate::model::{Answer, Call, Entry, Envelope, Manifest, Operation, Roster, Symbol};
+use crate::model::{Call, Entry, Envelope, Manifest, Operation, Response, Roster, Symbol};
 use crate::wire;
 
 /// A field and what is wrong with it.
@@ -127,7 +127,7 @@ impl Reader {
         let answer = line.answer.as_ref().map(|answer| self.answer(line.operation, answer, repo)).transpose()?;
         let result = match (line.end, answer) {
             // Nobody knows what a server that failed has done, or has yet to do.
-            (_, None | Some(Answer::Broken(_))) => None,
+            (_, None | Some(Response::Broken(_))) => None,
             (None, Some(_)) => return Err(("end".into(), "is missing, and there is an answer".into())),
             (Some(end), Some(_)) if end < line.start => return Err(("end".into(), "is before start".into())),
             (Some(end), Some(answer)) => Some(Done { end, answer }),
@@ -168,11 +168,11 @@ impl Reader {
         })
     }
 
-    fn answer(&mut self, operation: wire::Operation, answer: &AnswerLine<'_>, repo: Symbol) -> Result<Answer, Wrong> {
+    fn answer(&mut self, operation: wire::Operation, answer: &AnswerLine<'_>, repo: Symbol) -> Result<Response, Wrong> {
         match answer.status {
             None => {}
-            Some(status @ 400..=499) => return Ok(Answer::Refused(status)),
-            Some(status @ 500..) => return Ok(Answer::Broken(status)),
+            Some(status @ 400..=499) => return Ok(Response::Refused(status)),
+            Some(status @ 500..) => return Ok(Response::Broken(status)),
             Some(status) => return Err(("answer.status".into(), format!("{status} is neither 4xx nor 5xx"))),
         }
         let manifest = |reader: &mut Self| {
@@ -181,20 +181,22 @@ impl Reader {
         };
         Ok(match operation {
             wire::Operation::CreateRepo | wire::Operation::AddMember | wire::Operation::RemoveMember => {
-                Answer::Manifest(manifest(self)?)
+                Response::Manifest(manifest(self)?)
             }
-            wire::Operation::Pull => Answer::Pull {
+            wire::Operation::Pull => Response::Pull {
                 manifest: manifest(self)?,
                 envelope: answer.envelope.as_ref().map(|envelope| self.envelope(envelope, repo)),
                 unchanged: need(answer.unchanged, "answer.unchanged")?,
             },
-            wire::Operation::Push => Answer::Push {
+            wire::Operation::Push => Response::Push {
                 accepted: need(answer.accepted, "answer.accepted")?,
                 version: need(answer.version, "answer.version")?,
                 epoch: need(answer.epoch, "answer.epoch")?,
                 conflict: need(answer.conflict, "answer.conflict")?,
             },
-            wire::Operation::FetchMemberKey => Answer::Entry(self.entry(need(answer.entry.as_ref(), "answer.entry")?)),
+            wire::Operation::FetchMemberKey => {
+                Response::Entry(self.entry(need(answer.entry.as_ref(), "answer.entry")?))
+            }
             wire::Operation::Challenge | wire::Operation::Token | wire::Operation::Discovery => {
                 return Err(("operation".into(), "is none of a vault".into()));
             }

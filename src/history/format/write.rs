@@ -10,7 +10,7 @@ use super::{
 };
 use crate::codec::base64;
 use crate::history::{History, Op};
-use crate::model::{Answer, Entry, Envelope, Manifest, Operation, Roster, Symbol, Symbols};
+use crate::model::{Entry, Envelope, Manifest, Operation, Response, Roster, Symbol, Symbols};
 use crate::wire;
 
 /// Writes a history; `name` is what errors call it.
@@ -129,25 +129,25 @@ impl<'h> Writer<'h> {
         line
     }
 
-    fn answer(&self, answer: &Answer) -> AnswerLine<'h> {
+    fn answer(&self, answer: &Response) -> AnswerLine<'h> {
         let empty = AnswerLine::default();
         match answer {
-            Answer::Manifest(manifest) => AnswerLine { manifest: Some(self.manifest(manifest)), ..empty },
-            Answer::Pull { manifest, envelope, unchanged } => AnswerLine {
+            Response::Manifest(manifest) => AnswerLine { manifest: Some(self.manifest(manifest)), ..empty },
+            Response::Pull { manifest, envelope, unchanged } => AnswerLine {
                 manifest: Some(self.manifest(manifest)),
                 envelope: envelope.map(|envelope| self.envelope(&envelope)),
                 unchanged: Some(*unchanged),
                 ..empty
             },
-            Answer::Push { accepted, version, epoch, conflict } => AnswerLine {
+            Response::Push { accepted, version, epoch, conflict } => AnswerLine {
                 accepted: Some(*accepted),
                 version: Some(*version),
                 epoch: Some(*epoch),
                 conflict: Some(*conflict),
                 ..empty
             },
-            Answer::Entry(entry) => AnswerLine { entry: Some(self.entry(entry)), ..empty },
-            Answer::Refused(status) | Answer::Broken(status) => AnswerLine { status: Some(*status), ..empty },
+            Response::Entry(entry) => AnswerLine { entry: Some(self.entry(entry)), ..empty },
+            Response::Refused(status) | Response::Broken(status) => AnswerLine { status: Some(*status), ..empty },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::future::ready;
 
 use super::{AsVault, Later, conformant};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Answer, Call, Decision, Repo, Visit};
+use crate::server::repo::{Call, Decision, Repo, Success, Visit};
 use crate::server::route::Route;
 use crate::server::store::{Store, Tx};
 use crate::server::{credentials, operations, validate};
@@ -46,12 +46,12 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     // ---- The life of an operation (SPEC §6) ----
 
     /// Carries an operation out: load, decide and commit in one transaction (SPEC §6, §10).
-    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Answer, Refusal>> {
+    fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         Box::pin(ready(operations::execute(self.vault_rules(), store, visit)))
     }
 
     /// What an operation does to a state: 404 without one, 403 for strangers, then the operation.
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Answer> {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         operations::transition(self.vault_rules(), visit, state)
     }
 

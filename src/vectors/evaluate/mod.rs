@@ -6,7 +6,7 @@ mod lenient;
 mod strings;
 
 use super::fields::{FieldError, Fields};
-use super::op::{Answer, Op, Request};
+use super::op::{CodecAnswer, Op, Request};
 
 /// How to read what the specification leaves open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ type Evaluated = Result<Fields, Stop>;
 /// # Errors
 /// [`FieldError`] when the request lacks a member or has one of a wrong type. Malformed base64 is no such error: a codec
 /// has to refuse it.
-pub fn evaluate(request: &Request) -> Result<Answer, FieldError> {
+pub fn evaluate(request: &Request) -> Result<CodecAnswer, FieldError> {
     read(request, Reading::Strict)
 }
 
@@ -46,10 +46,10 @@ pub fn evaluate(request: &Request) -> Result<Answer, FieldError> {
 ///
 /// # Errors
 /// As [`evaluate`].
-pub fn read(request: &Request, reading: Reading) -> Result<Answer, FieldError> {
+pub fn read(request: &Request, reading: Reading) -> Result<CodecAnswer, FieldError> {
     match evaluated(request.op, &request.fields, reading) {
-        Ok(fields) => Ok(Answer::Result(fields)),
-        Err(Stop::Reject(reason)) => Ok(Answer::Reject(reason)),
+        Ok(fields) => Ok(CodecAnswer::Result(fields)),
+        Err(Stop::Reject(reason)) => Ok(CodecAnswer::Reject(reason)),
         Err(Stop::Malformed(error)) => Err(error),
     }
 }

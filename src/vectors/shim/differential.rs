@@ -7,7 +7,7 @@ use super::super::case::{Expect, Step};
 use super::super::evaluate::evaluate;
 use super::super::fields::{object, string};
 use super::super::judge::{Judgement, judge, shorten};
-use super::super::op::{Answer, Op};
+use super::super::op::{CodecAnswer, Op};
 use super::pipeline::{Asker, Breakage, Pipeline, Question, Reply, ShimError};
 use super::random::Recipe;
 use super::shrink::simpler;
@@ -87,9 +87,9 @@ impl<'a> Random<'a> {
 fn step(recipe: &Recipe) -> Option<Step> {
     let made = recipe.make()?;
     let expect = match evaluate(&made.request).ok()? {
-        Answer::Result(result) => Expect::Result(result),
-        Answer::Reject(_) => Expect::Reject,
-        Answer::Unsupported(_) | Answer::Error(_) => return None,
+        CodecAnswer::Result(result) => Expect::Result(result),
+        CodecAnswer::Reject(_) => Expect::Reject,
+        CodecAnswer::Unsupported(_) | CodecAnswer::Error(_) => return None,
     };
     Some(Step { what: String::new(), request: made.request, expect, recipient_private: made.recipient_private })
 }
@@ -132,7 +132,7 @@ impl Asker for Random<'_> {
 }
 
 impl Tally {
-    fn answer(&mut self, recipe: Recipe, step: &Step, answer: &Answer) {
+    fn answer(&mut self, recipe: Recipe, step: &Step, answer: &CodecAnswer) {
         self.watch_iv(step, answer);
         match judge(step, answer) {
             Judgement::Right | Judgement::Allowed { .. } => self.agreed += 1,
@@ -151,8 +151,8 @@ impl Tally {
     }
 
     /// A codec that draws its own IVs must never draw one twice.
-    fn watch_iv(&mut self, step: &Step, answer: &Answer) {
-        let Answer::Result(result) = answer else { return };
+    fn watch_iv(&mut self, step: &Step, answer: &CodecAnswer) {
+        let CodecAnswer::Result(result) = answer else { return };
         let iv = match step.request.op {
             Op::Encrypt => string(result, "ivB64"),
             Op::Wrap => object(result, "wrappedKey").and_then(|wrapped| string(wrapped, "iv")),
@@ -168,10 +168,10 @@ impl Tally {
     }
 }
 
-fn difference(step: &Step, answer: &Answer) -> Difference {
+fn difference(step: &Step, answer: &CodecAnswer) -> Difference {
     match (&step.expect, answer) {
-        (Expect::Reject, Answer::Result(_)) => Difference::Accepts,
-        (_, Answer::Reject(_)) => Difference::Refuses,
+        (Expect::Reject, CodecAnswer::Result(_)) => Difference::Accepts,
+        (_, CodecAnswer::Reject(_)) => Difference::Refuses,
         _ => Difference::Otherwise,
     }
 }

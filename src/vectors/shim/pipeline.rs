@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::fields::fields;
 use super::super::judge::shorten;
-use super::super::op::{Answer, Op, Request};
+use super::super::op::{CodecAnswer, Op, Request};
 use super::process::{Output, Process, Waited};
 
 /// Questions under way at once.
@@ -57,7 +57,7 @@ fn says(stderr: &str) -> String {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// An answer.
-    Answer(Answer),
+    Answer(CodecAnswer),
     /// None, and this is why.
     Broke(Breakage),
     /// It wasn't asked.
@@ -65,7 +65,7 @@ pub enum Reply {
 }
 
 /// An answer, or what came instead.
-type Received = Result<Answer, Breakage>;
+type Received = Result<CodecAnswer, Breakage>;
 
 /// Why no question can be asked at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -287,7 +287,7 @@ impl<'a> Pipeline<'a> {
         &mut self,
         since: Instant,
         place: impl Fn(u64) -> Option<usize>,
-    ) -> Result<Result<(usize, Answer), Breakage>, ShimError> {
+    ) -> Result<Result<(usize, CodecAnswer), Breakage>, ShimError> {
         let limit = if self.fresh { self.timeout * START_UP } else { self.timeout };
         let until = since + limit;
         loop {
@@ -305,7 +305,7 @@ impl<'a> Pipeline<'a> {
                     Breakage::Dies { status, stderr: process.last_words() }
                 }
                 Waited::For(Output::Flood) => garbage("of more than 16 MiB", b""),
-                Waited::For(Output::Line(line)) => match Answer::of_line(&line) {
+                Waited::For(Output::Line(line)) => match CodecAnswer::of_line(&line) {
                     Ok((id, answer)) => match place(id) {
                         Some(place) => {
                             self.answers += 1;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::evaluate::evaluate;
 use super::super::fields::{Fields, fields};
-use super::super::op::{Answer, Op, Request};
+use super::super::op::{CodecAnswer, Op, Request};
 use super::mutate::{Mutation, mutate};
 use crate::codec::key_wrap::{self, SCHEME_ID};
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
@@ -198,7 +198,7 @@ impl Recipe {
 
 fn ours(op: Op, fields: &Fields) -> Option<Fields> {
     match evaluate(&Request::new(op, fields.clone())) {
-        Ok(Answer::Result(result)) => Some(result),
+        Ok(CodecAnswer::Result(result)) => Some(result),
         _ => None,
     }
 }
@@ -285,7 +285,7 @@ mod tests {
             for _ in 0..60 {
                 let made = Recipe::random(*op, &mut choices).make().expect("ingredients");
                 let answer = evaluate(&made.request).unwrap_or_else(|error| panic!("{op:?}: {error}"));
-                accepted += usize::from(matches!(answer, Answer::Result(_)));
+                accepted += usize::from(matches!(answer, CodecAnswer::Result(_)));
             }
             assert!(accepted > 20, "{op:?}: {accepted} of 60 accepted");
         }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 
 use super::super::evaluate::evaluate;
 use super::super::fields::fields;
-use super::super::op::{Answer, Request};
+use super::super::op::{CodecAnswer, Request};
 
 /// Answers every line until the input ends. Answers are flushed when no further question is waiting.
 ///
@@ -32,9 +32,9 @@ fn answer(line: &str) -> String {
     match Request::of_line(line) {
         Ok((id, request)) => match evaluate(&request) {
             Ok(answer) => answer.to_line(id),
-            Err(error) => Answer::Error(error.to_string()).to_line(id),
+            Err(error) => CodecAnswer::Error(error.to_string()).to_line(id),
         },
-        Err((Some(id), error)) => Answer::Unsupported(error.to_string()).to_line(id),
+        Err((Some(id), error)) => CodecAnswer::Unsupported(error.to_string()).to_line(id),
         Err((None, error)) => {
             serde_json::Value::Object(fields! { "id": serde_json::Value::Null, "error": error.to_string() }).to_string()
         }
