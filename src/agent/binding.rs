@@ -4,7 +4,7 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 
 use super::http::Request;
-use super::session::Operation;
+use super::session::VaultRequest;
 use super::{Agent, AgentError, Habit, Known};
 use crate::codec::signature::verify as verify_text;
 use crate::codec::{base64, key_binding};
@@ -52,7 +52,7 @@ impl Agent {
     }
 
     async fn fetched(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
-        let operation = Operation {
+        let operation = VaultRequest {
             name: "fetchMemberKey",
             method: Method::GET,
             path: &["v1", "repos", &known.repo_id, "member", &entry.ed25519_public_key],

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::session::Operation;
+use super::session::VaultRequest;
 use super::{Agent, AgentError, Habit, Known, Opened, crypto, payload, to_value};
 use crate::codec::DataKey;
 use crate::codec::base64;
@@ -74,7 +74,7 @@ impl Agent {
         if self.habits.has(Habit::INVITES_AT_ZERO) {
             member.key_epoch = 0;
         }
-        let operation = Operation {
+        let operation = VaultRequest {
             name: "addMember",
             method: Method::POST,
             path: &["v1", "repos", &known.repo_id, "add-member"],
@@ -183,7 +183,7 @@ impl Agent {
             let answer = self.push_once(&known, &push).await?;
             return if answer.accepted { Ok(answer.key_epoch) } else { Err(AgentError::Conflict(1)) };
         }
-        let operation = Operation {
+        let operation = VaultRequest {
             name: "removeMember",
             method: Method::POST,
             path: &["v1", "repos", &known.repo_id, "remove-member"],

@@ -40,7 +40,7 @@ use crate::wire::{
 };
 use http::{Http, Request, authority};
 use memory::Memory;
-use session::{Operation, Session};
+use session::{Session, VaultRequest};
 
 /// How often a write is made again after somebody else was faster.
 const TRIES: u32 = 5;
@@ -123,7 +123,7 @@ impl Agent {
             manifest.members.push(self.entry(&key, &other.id(), &other.x25519_public_key(), first)?);
         }
         let body = to_value(&CreateRepoRequest { manifest, initial_envelope: envelope })?;
-        let operation = Operation {
+        let operation = VaultRequest {
             name: "createRepo",
             method: Method::POST,
             path: &["v1", "repos"],
@@ -277,7 +277,7 @@ impl Agent {
     /// No repository is at a negative version, so that there is always an envelope for `-1`.
     async fn pull(&mut self, known: &Known, version: i64) -> Result<PullResponse, AgentError> {
         let body = json!({ "repoId": known.repo_id, "knownPayloadVersion": version });
-        let operation = Operation {
+        let operation = VaultRequest {
             name: "pull",
             method: Method::POST,
             path: &["v1", "repos", &known.repo_id, "pull"],

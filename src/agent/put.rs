@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::session::Operation;
+use super::session::VaultRequest;
 use super::{Agent, AgentError, Habit, Known, Opened, TRIES, demo, memory, payload, to_value};
 use crate::ground::hex;
 use crate::wire::{MessageKind, PushRequest, PushResponse};
@@ -152,7 +152,7 @@ impl Agent {
     }
 
     pub(super) async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
-        let operation = Operation {
+        let operation = VaultRequest {
             name: "push",
             method: Method::POST,
             path: &["v1", "repos", &known.repo_id, "push"],

@@ -47,8 +47,8 @@ pub(super) struct Session {
     pub added: Option<String>,
 }
 
-/// An operation on a vault.
-pub(super) struct Operation<'a> {
+/// A request for an operation on a vault.
+pub(super) struct VaultRequest<'a> {
     /// Its name, for messages.
     pub name: &'static str,
     pub method: Method,
@@ -70,13 +70,13 @@ impl Session {
         &mut self,
         keys: &Keys,
         base: &str,
-        operation: Operation<'_>,
+        operation: VaultRequest<'_>,
     ) -> Result<T, AgentError> {
         let reply = self.authorized(keys, base, &operation).await?;
         self.read(operation.name, operation.answer, &reply)
     }
 
-    async fn authorized(&mut self, keys: &Keys, base: &str, operation: &Operation<'_>) -> Result<Reply, AgentError> {
+    async fn authorized(&mut self, keys: &Keys, base: &str, operation: &VaultRequest<'_>) -> Result<Reply, AgentError> {
         let mut url = self.url(base, operation.path)?;
         let (mut logins, mut patience) = (0, 0);
         loop {

@@ -4,7 +4,7 @@ use super::evidence::{Evidence, Judgement, finding};
 use super::rules::requests::names_nobody;
 use super::run::Ran;
 use super::subject::Exit;
-use super::vault::{Bend, Demand, Op, Record};
+use super::vault::{Bend, Demand, Endpoint, Record};
 
 /// Why nothing can be said about a program that fails as it is.
 const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent (see the other checks, and -v)";
@@ -26,7 +26,7 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
         let observed = format!("otherwise: {}{}", honest.exit, last_line(&honest.output));
         return Judgement::Broken(vec![finding(honest, honest.at_vault().last(), expected, observed)]);
     }
-    let uses = |op| honest.of(op).any(|record| record.is_done());
+    let uses = |endpoint| honest.of(endpoint).any(|record| record.is_done());
     let mut tried = 0;
     let mut findings = Vec::new();
     for &bend in bends {
@@ -36,8 +36,10 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             | Bend::RosterReversed
             | Bend::OwnEntryFirst
             | Bend::OwnEntryLast
-            | Bend::LaterMembers => uses(Op::Pull),
-            Bend::NoDiscovery | Bend::Discovery500 | Bend::DiscoveryBoth => honest.of(Op::Discovery).next().is_some(),
+            | Bend::LaterMembers => uses(Endpoint::Pull),
+            Bend::NoDiscovery | Bend::Discovery500 | Bend::DiscoveryBoth => {
+                honest.of(Endpoint::Discovery).next().is_some()
+            }
             _ => true,
         };
         let Some(ran) = evidence.run(bend).filter(|_| needed) else { continue };
@@ -85,7 +87,7 @@ pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> Judgement {
         let Some(took) = took else { continue };
         tried += 1;
         if !took {
-            let pulled = ran.of(Op::Pull).filter(|record| record.is_done()).last();
+            let pulled = ran.of(Endpoint::Pull).filter(|record| record.is_done()).last();
             let what = format!("a payload is read where {}", bend.what());
             let mut found = finding(ran, pulled, what, format!("it isn't: {}{}", ran.exit, last_line(&ran.output)));
             found.observed = found.observed.replace(&format!(" (while {})", bend.what()), "");
@@ -120,7 +122,7 @@ fn taken(evidence: &Evidence, bends: &[Bend]) -> Vec<crate::scenarios::Finding> 
     let taken = forbidden.filter(|bend| evidence.took(**bend) == Some(true));
     let found = taken.filter_map(|bend| {
         let ran = evidence.run(*bend)?;
-        let pulled = ran.of(Op::Pull).find(|record| record.is_done() && !record.answer["envelope"].is_null());
+        let pulled = ran.of(Endpoint::Pull).find(|record| record.is_done() && !record.answer["envelope"].is_null());
         let expected = format!("what is served is refused where {}", bend.what());
         let mut found = finding(ran, pulled, expected, "the client took it");
         found.observed = format!("the client took it, and went on ({})", ran.exit);
@@ -187,7 +189,7 @@ pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> Judgement {
             Judgement::NotExercised("its payloads can't be read for another reason".into())
         }
         Some(false) => {
-            let pulled = ran.of(Op::Pull).filter(|record| record.is_done()).last();
+            let pulled = ran.of(Endpoint::Pull).filter(|record| record.is_done()).last();
             let expected = "a payload is read that another member has sealed, and whose key it has wrapped, as §4 says";
             let own = own.first().map_or_else(String::new, |bend| format!("; it reads one where {}", bend.what()));
             let observed = format!("it isn't: {}{}{own}", ran.exit, last_line(&ran.output));
@@ -204,10 +206,12 @@ pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> Judgement {
         return Judgement::NotExercised(FAILS_ANYWAY.into());
     }
     // Who asks for nothing is refused nothing.
-    let pushes = |ran: &Ran| ran.of(Op::Push).any(|record| !record.is_done()) && !ran.of(Op::Push).any(Record::is_done);
+    let pushes = |ran: &Ran| {
+        ran.of(Endpoint::Push).any(|record| !record.is_done()) && !ran.of(Endpoint::Push).any(Record::is_done)
+    };
     let asks = |ran: &&Ran| match ran.bend {
         Bend::ConflictAlways => pushes(ran),
-        _ => ran.at_vault().any(|record| record.op.is_vault()),
+        _ => ran.at_vault().any(|record| record.endpoint.is_vault()),
     };
     let runs: Vec<_> = bends.iter().filter_map(|bend| evidence.run(*bend)).filter(asks).collect();
     let wrong = runs.iter().filter(|ran| ran.exit == Exit::Code(0));

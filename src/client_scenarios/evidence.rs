@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::run::Ran;
 use super::subject::Exit;
-use super::vault::{Bend, Demand, Op, Place, Record};
+use super::vault::{Bend, Demand, Endpoint, Place, Record};
 use crate::client::{Exchange, Mask, RecordedBody};
 use crate::codec::DataKey;
 use crate::scenarios::Finding;
@@ -55,7 +55,7 @@ impl Judgement {
 }
 
 /// The shape of a run: who did what, and how it ended.
-type Shape = (Exit, Vec<(usize, Op, bool)>);
+type Shape = (Exit, Vec<(usize, Endpoint, bool)>);
 
 impl Evidence {
     /// What scenes come to that ended before their point: one check says that the client can't join, no other repeats it.
@@ -119,9 +119,9 @@ impl Evidence {
     pub(super) fn otherwise(&self, ran: &Ran) -> String {
         let Some(honest) = self.run(Bend::Honest) else { return "it did something else than usual".into() };
         let (usual, here) = (honest.shape().1, ran.shape().1);
-        let step = |steps: &[(usize, Op, bool)], at: usize| match steps.get(at) {
-            Some((_, op, true)) => op.name().to_owned(),
-            Some((_, op, false)) => format!("{} that is refused", op.name()),
+        let step = |steps: &[(usize, Endpoint, bool)], at: usize| match steps.get(at) {
+            Some((_, endpoint, true)) => endpoint.name().to_owned(),
+            Some((_, endpoint, false)) => format!("{} that is refused", endpoint.name()),
             None => "nothing".into(),
         };
         match (0..usual.len().max(here.len())).find(|at| usual.get(*at) != here.get(*at)) {
@@ -146,7 +146,9 @@ impl Evidence {
         let (mut ran, mut honest) = (self.shape(bend)?, self.shape(Bend::Honest)?);
         // Whoever gets an envelope that is new to it has no reason to ask for it again.
         if bend == Bend::ExtraEnvelope {
-            [&mut ran, &mut honest].into_iter().for_each(|(_, steps)| steps.retain(|(_, op, _)| *op != Op::Pull));
+            [&mut ran, &mut honest]
+                .into_iter()
+                .for_each(|(_, steps)| steps.retain(|(_, endpoint, _)| *endpoint != Endpoint::Pull));
         }
         Some(ran == honest)
     }
@@ -198,14 +200,14 @@ impl Ran {
     /// Operations on the vault in their order, members by the order of their appearance.
     fn shape(&self) -> Shape {
         let mut members: Vec<&str> = Vec::new();
-        let steps = self.records.iter().filter(|record| record.place == Place::Vault && record.op.is_vault());
+        let steps = self.records.iter().filter(|record| record.place == Place::Vault && record.endpoint.is_vault());
         let steps = steps.map(|record| {
             let caller = record.caller.as_deref().unwrap_or_default();
             let index = members.iter().position(|known| *known == caller).unwrap_or_else(|| {
                 members.push(caller);
                 members.len() - 1
             });
-            (index, record.op, record.status.is_some_and(|status| status < 300))
+            (index, record.endpoint, record.status.is_some_and(|status| status < 300))
         });
         let steps = steps.collect();
         (self.exit.clone(), steps)
@@ -217,13 +219,13 @@ impl Ran {
     }
 
     /// Requests of one operation.
-    pub(super) fn of(&self, op: Op) -> impl Iterator<Item = &Record> {
-        self.at_vault().filter(move |record| record.op == op)
+    pub(super) fn of(&self, endpoint: Endpoint) -> impl Iterator<Item = &Record> {
+        self.at_vault().filter(move |record| record.endpoint == endpoint)
     }
 
     /// Tokens that were given out.
     pub(super) fn tokens(&self) -> Vec<&str> {
-        self.of(Op::Token).filter_map(|record| record.answer["token"].as_str()).collect()
+        self.of(Endpoint::Token).filter_map(|record| record.answer["token"].as_str()).collect()
     }
 
     /// The keys of the vault's that an envelope could be under.
@@ -236,7 +238,7 @@ impl Ran {
 
     /// Whether the client has written under a key that it can only have from what the vault's member wrote.
     fn writes_on(&self) -> bool {
-        self.of(Op::Push).filter_map(envelope).any(|envelope| {
+        self.of(Endpoint::Push).filter_map(envelope).any(|envelope| {
             self.keys_of(&envelope).into_iter().any(|key| super::vault::reading::open(key, &envelope).is_some())
         })
     }
@@ -244,10 +246,10 @@ impl Ran {
 
 /// The envelope that a request carries.
 pub(super) fn envelope(record: &Record) -> Option<EncryptedEnvelope> {
-    let pointer = match record.op {
-        Op::Create => "/initialEnvelope",
-        Op::Push => "/envelope",
-        Op::Remove => "/rotatedEnvelope",
+    let pointer = match record.endpoint {
+        Endpoint::Create => "/initialEnvelope",
+        Endpoint::Push => "/envelope",
+        Endpoint::Remove => "/rotatedEnvelope",
         _ => return None,
     };
     serde_json::from_value(record.field(pointer)?.clone()).ok()
@@ -276,7 +278,7 @@ pub(super) fn exchange(record: &Record) -> Arc<Exchange> {
     };
     let answer = record.answer.to_string();
     Arc::new(Exchange {
-        operation: record.op.name(),
+        operation: record.endpoint.name(),
         method: record.method.clone(),
         path: record.target.clone(),
         authorization: record.header("authorization").map(shorten),

@@ -15,7 +15,7 @@ use super::evidence::{Evidence, Judgement, SceneResult};
 use super::run::{Ran, Runs};
 use super::scenes::Scene;
 use super::subject::{Exit, Subject, ca_file};
-use super::vault::{Bend, Op};
+use super::vault::{Bend, Endpoint};
 
 /// So many runs that look unusual are made again; more of them are no accident.
 const MOST_SUSPECTS: usize = 24;
@@ -190,8 +190,8 @@ fn usable(honest: &Ran) -> Result<(), Abort> {
 
 /// Whether somebody who was invited pulls.
 fn reader_joined(honest: &Ran) -> bool {
-    let creators: BTreeSet<_> = honest.of(Op::Create).filter_map(|record| record.caller.clone()).collect();
-    honest.of(Op::Pull).any(|record| {
+    let creators: BTreeSet<_> = honest.of(Endpoint::Create).filter_map(|record| record.caller.clone()).collect();
+    honest.of(Endpoint::Pull).any(|record| {
         let with = record.is_done() && !record.answer["envelope"].is_null();
         with && record.caller.as_ref().is_some_and(|caller| !creators.contains(caller))
     })

@@ -46,7 +46,7 @@ use super::driver::{Adapter, Failure, Talker, account};
 use super::evidence::{Judgement, envelope, exchange};
 use super::rules::{entries, payloads};
 use super::vault::reading::{bytes_of, is_sealed, open, why_not};
-use super::vault::{Bend, Op, Record};
+use super::vault::{Bend, Endpoint, Record};
 use crate::client::Identity;
 use crate::codec::invite::InviteRequest;
 use crate::codec::key_wrap::{self, Wrapped};
@@ -253,7 +253,7 @@ async fn put(talker: &mut Talker<'_>, site: Site<'_>) -> SceneOutcome {
         answer => answer.map_err(must("put", "an account is added, also after a conflict"))?,
     };
     let expected = "put: the account is in the repository afterwards";
-    let push = house.last(Op::Push).ok_or_else(|| violation(None, expected, "no push was accepted"))?;
+    let push = house.last(Endpoint::Push).ok_or_else(|| violation(None, expected, "no push was accepted"))?;
     let sealed = envelope(&push).ok_or_else(|| violation(Some(&push), expected, "there is no envelope"))?;
     let opens = "the pushed payload opens under the data key, bound to its header";
     // A client may rotate with every push; its owner's entry has the new key then.

@@ -1,10 +1,8 @@
 //! Histories: their files, and the verdict on them beside that of trying every order.
 
 use super::structured::Structured;
-use crate::history::{self, Done, History, Op, Verdict};
-use crate::model::{
-    self, Call, Entry, Envelope, Expected, Manifest, Operation, Response, Roster, State, Symbol, Symbols,
-};
+use crate::history::{self, Done, History, HistoryOp, Verdict};
+use crate::model::{self, Action, Call, Entry, Envelope, Expected, Manifest, Response, Roster, State, Symbol, Symbols};
 
 /// More operations than this have too many orders to try them all.
 const FEW: usize = 7;
@@ -53,7 +51,7 @@ fn verdict(history: &History) {
         assert!(counterexample.operations.contains(&counterexample.stuck));
         assert!(!counterexample.explanations.is_empty());
         // What is said to be the shortest part has no order either, from its state on.
-        let part: Vec<Op> =
+        let part: Vec<HistoryOp> =
             counterexample.operations.iter().map(|index| history.ops[*index as usize].clone()).collect();
         let mut left = (0..part.len()).collect();
         assert!(
@@ -82,7 +80,7 @@ pub(crate) fn has_an_order(history: &History) -> bool {
 }
 
 /// Tries every order, without any idea.
-fn has_order(ops: &[Op], state: Option<&State>, left: &mut Vec<usize>) -> bool {
+fn has_order(ops: &[HistoryOp], state: Option<&State>, left: &mut Vec<usize>) -> bool {
     if left.iter().all(|index| ops[*index].result.is_none()) {
         return true;
     }
@@ -152,31 +150,31 @@ impl Small<'_, '_> {
         let caller = if self.input.below(4) == 0 { self.member() } else { Symbol(0) };
         let gap = if self.input.below(6) == 0 { 2 } else { 1 };
         let kind = if self.mostly_additions && self.input.below(2) == 0 { 7 } else { self.input.below(12) };
-        let operation = match kind {
+        let action = match kind {
             _ if self.state.is_none() && self.input.below(4) != 0 => {
                 let members = Roster::new(vec![self.entry(caller, 0)]);
                 let manifest = Manifest { repo: REPO, scheme: REPO, version: 1, epoch: 0, members, shared: false };
-                Operation::CreateRepo { manifest, envelope: Envelope { version: 1, ..envelope(0, self.stamp(), 0) } }
+                Action::CreateRepo { manifest, envelope: Envelope { version: 1, ..envelope(0, self.stamp(), 0) } }
             }
-            0..3 => Operation::Pull { known: version - i64::from(self.input.small(2)) },
-            3..6 => Operation::Push { envelope: envelope(epoch, self.stamp(), gap), expected: version, rotated: None },
+            0..3 => Action::Pull { known: version - i64::from(self.input.small(2)) },
+            3..6 => Action::Push { envelope: envelope(epoch, self.stamp(), gap), expected: version, rotated: None },
             6 => {
                 let rotated = Some(self.roster(epoch + 1));
-                Operation::Push { envelope: envelope(epoch + 1, self.stamp(), gap), expected: version, rotated }
+                Action::Push { envelope: envelope(epoch + 1, self.stamp(), gap), expected: version, rotated }
             }
             7..9 => {
                 let member = self.member();
-                Operation::AddMember { entry: self.entry(member, epoch) }
+                Action::AddMember { entry: self.entry(member, epoch) }
             }
             9 | 10 => {
                 let (removed, members) = (self.member(), self.roster(epoch + 1));
                 let members = if self.input.below(3) == 0 { members } else { members.without(removed) };
                 let envelope = envelope(epoch + 1, self.stamp(), gap);
-                Operation::RemoveMember { removed, envelope, members, epoch: epoch + 1 }
+                Action::RemoveMember { removed, envelope, members, epoch: epoch + 1 }
             }
-            _ => Operation::FetchMemberKey { member: self.member() },
+            _ => Action::FetchMemberKey { member: self.member() },
         };
-        Call { caller: Some(caller), operation }
+        Call { caller: Some(caller), action }
     }
 
     /// Any of the alternatives that the model allows.
@@ -207,12 +205,12 @@ fn small(input: &mut Structured<'_>) -> History {
         let moment = u64::from(moment * 10 + 50);
         let (early, late) = (u64::from(store.input.small(35)), u64::from(store.input.small(35)));
         let result = (store.input.small(4) < known_of_4).then_some(Done { end: moment + late, answer });
-        ops.push(Op { client: 0, repo: REPO, call, start: moment - early, result });
+        ops.push(HistoryOp { client: 0, repo: REPO, call, start: moment - early, result });
     }
     // Some that never came to anything, too.
     if store.input.small(3) == 0 {
         let (call, start) = (store.call(), 50 + u64::from(store.input.small(count * 10)));
-        ops.push(Op { client: 0, repo: REPO, call, start, result: None });
+        ops.push(HistoryOp { client: 0, repo: REPO, call, start, result: None });
     }
     History { symbols: Symbols::default(), ops }
 }

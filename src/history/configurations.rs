@@ -12,10 +12,10 @@
 
 use std::collections::HashSet;
 
-use super::Op;
+use super::HistoryOp;
 use super::configuration::Configuration;
 use super::pending_additions::{PendingAdditions, brings};
-use crate::model::{self, Operation, Response, State};
+use crate::model::{self, Action, Response, State};
 
 /// How many configurations are followed at once, and how many steps one answer may take, before the search gives up.
 pub(super) const LIMIT: usize = 50_000;
@@ -26,7 +26,7 @@ pub(super) struct GaveUp;
 
 /// All the configurations of one repository at a moment.
 pub(super) struct Configurations<'h> {
-    ops: &'h [Op],
+    ops: &'h [HistoryOp],
     /// Never empty, unless there is no order.
     pub configurations: Vec<Configuration>,
     additions: PendingAdditions,
@@ -35,11 +35,11 @@ pub(super) struct Configurations<'h> {
 
 impl<'h> Configurations<'h> {
     /// One configuration, before anything has happened or at a moment of which everything is known.
-    pub fn new(ops: &'h [Op], configuration: Configuration, limit: usize) -> Self {
+    pub fn new(ops: &'h [HistoryOp], configuration: Configuration, limit: usize) -> Self {
         Self { ops, configurations: vec![configuration], additions: PendingAdditions::default(), limit }
     }
 
-    fn op(&self, index: u32) -> &'h Op {
+    fn op(&self, index: u32) -> &'h HistoryOp {
         &self.ops[index as usize]
     }
 
@@ -211,7 +211,7 @@ impl<'h> Configurations<'h> {
             let members = &state.manifest.members;
             let helpful = additions.iter().find_map(|index| {
                 let call = &self.op(*index).call;
-                let Operation::AddMember { entry } = &call.operation else { return None };
+                let Action::AddMember { entry } = &call.action else { return None };
                 let due = to.manifest.members.get(entry.member) == Some(entry);
                 let added = due && members.get(entry.member) != Some(entry);
                 (added && members.has(call.caller?)).then(|| members.with(*entry))
@@ -225,7 +225,7 @@ impl<'h> Configurations<'h> {
 }
 
 /// Whether a read can take effect in this state.
-fn takes_effect_now(op: &Op, state: Option<&State>) -> bool {
+fn takes_effect_now(op: &HistoryOp, state: Option<&State>) -> bool {
     let Some(answer) = op.answer() else { return false };
     let version = state.map(|state| state.manifest.version);
     if op.version_seen().is_some_and(|seen| version != Some(seen)) {
@@ -236,7 +236,7 @@ fn takes_effect_now(op: &Op, state: Option<&State>) -> bool {
 
 /// The states that a write may leave: `None` is the one that was there. An unknown outcome is only interesting if it
 /// changes something; a request that contradicts what it meets is taken for refused then.
-fn effects(op: &Op, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) {
+fn effects(op: &HistoryOp, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) {
     match op.answer() {
         Some(answer) => {
             if let Some(step) = model::step(state, &op.call, answer) {
@@ -254,10 +254,10 @@ fn effects(op: &Op, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) 
 }
 
 /// The highest version at which a known write may take effect.
-fn latest_version(op: &Op) -> Option<i64> {
-    match (&op.call.operation, op.answer()?) {
-        (Operation::Push { expected, .. }, Response::Push { accepted: true, .. }) => Some(*expected),
-        (Operation::AddMember { .. } | Operation::RemoveMember { .. }, Response::Manifest(manifest)) => {
+fn latest_version(op: &HistoryOp) -> Option<i64> {
+    match (&op.call.action, op.answer()?) {
+        (Action::Push { expected, .. }, Response::Push { accepted: true, .. }) => Some(*expected),
+        (Action::AddMember { .. } | Action::RemoveMember { .. }, Response::Manifest(manifest)) => {
             Some(manifest.version)
         }
         _ => None,
@@ -265,12 +265,12 @@ fn latest_version(op: &Op) -> Option<i64> {
 }
 
 /// Whether an operation of unknown outcome can't take effect any more, as versions only rise.
-fn is_dead(op: &Op, state: Option<&State>) -> bool {
+fn is_dead(op: &HistoryOp, state: Option<&State>) -> bool {
     let (None, Some(state)) = (&op.result, state) else { return false };
-    match &op.call.operation {
-        Operation::CreateRepo { .. } => true,
-        Operation::Push { expected, .. } => *expected < state.manifest.version,
-        Operation::RemoveMember { envelope, .. } => envelope.version <= state.manifest.version,
-        Operation::Pull { .. } | Operation::AddMember { .. } | Operation::FetchMemberKey { .. } => false,
+    match &op.call.action {
+        Action::CreateRepo { .. } => true,
+        Action::Push { expected, .. } => *expected < state.manifest.version,
+        Action::RemoveMember { envelope, .. } => envelope.version <= state.manifest.version,
+        Action::Pull { .. } | Action::AddMember { .. } | Action::FetchMemberKey { .. } => false,
     }
 }

@@ -12,8 +12,8 @@ use super::configuration::Configuration;
 use super::configurations::{Configurations, LIMIT};
 use super::events::{Event, Happening, events, follow};
 use super::pending_additions::brings;
-use super::{History, Op};
-use crate::model::{self, Operation, Response, State, Symbol};
+use super::{History, HistoryOp};
+use crate::model::{self, Action, Response, State, Symbol};
 use crate::requirements::Requirement;
 
 /// How much search one attempt to shorten a part is worth.
@@ -110,7 +110,7 @@ impl Counterexample {
 }
 
 /// The last single configuration before an operation began, and the position of the first event after it.
-fn last_certain(ops: &[Op], happened: &[Event], stuck: u32) -> (Configuration, usize) {
+fn last_certain(ops: &[HistoryOp], happened: &[Event], stuck: u32) -> (Configuration, usize) {
     let mut certain = (Configuration::nothing(), 0);
     let mut begun = false;
     let mut configurations = Configurations::new(ops, Configuration::nothing(), LIMIT);
@@ -127,7 +127,7 @@ fn last_certain(ops: &[Op], happened: &[Event], stuck: u32) -> (Configuration, u
 
 /// Additions of unknown outcome that have begun: they may take effect later, or have done so (then nothing comes of
 /// their doing it again).
-fn unknown_additions(ops: &[Op], happened: &[Event]) -> Vec<u32> {
+fn unknown_additions(ops: &[HistoryOp], happened: &[Event]) -> Vec<u32> {
     let begun = happened.iter().filter(|event| event.1 == Happening::Start).map(|event| event.2);
     let additions = begun.filter(|index| brings(&ops[*index as usize]).is_some());
     let forgotten: HashSet<u32> =
@@ -137,7 +137,7 @@ fn unknown_additions(ops: &[Op], happened: &[Event]) -> Vec<u32> {
 
 /// A part that is being shortened.
 struct Part<'h> {
-    ops: &'h [Op],
+    ops: &'h [HistoryOp],
     before: &'h Configuration,
     stuck: u32,
     window: Vec<u32>,
@@ -187,12 +187,12 @@ impl Part<'_> {
     }
 
     /// The operations as they are left, with their indices in the history.
-    fn rest(&self) -> (Vec<Op>, Vec<u32>) {
+    fn rest(&self) -> (Vec<HistoryOp>, Vec<u32>) {
         let left = self.window.iter().zip(&self.kept).filter(|(_, kept)| **kept != Kept::Gone);
         left.map(|(index, kept)| {
             let op = &self.ops[*index as usize];
             let result = op.result.clone().filter(|_| *kept == Kept::Whole);
-            (Op { result, ..op.clone() }, *index)
+            (HistoryOp { result, ..op.clone() }, *index)
         })
         .unzip()
     }
@@ -240,7 +240,7 @@ impl Part<'_> {
     }
 }
 
-fn explanation(history: &History, op: &Op, state: Option<State>, maker: Option<u32>) -> Explanation {
+fn explanation(history: &History, op: &HistoryOp, state: Option<State>, maker: Option<u32>) -> Explanation {
     let mismatch = op.answer().and_then(|answer| model::judge(state.as_ref(), &op.call, answer).err());
     let (allowed, observed) = mismatch.as_ref().map(|mismatch| mismatch.explain(&history.symbols)).unwrap_or_default();
     Explanation { state, maker, rule: mismatch.map(|mismatch| mismatch.rule), allowed, observed }
@@ -248,7 +248,13 @@ fn explanation(history: &History, op: &Op, state: Option<State>, maker: Option<u
 
 /// Writes that tell more about the contradiction: of the part itself, those whose traces are in the answers; of
 /// everything before, those that brought what an answer lacks or has too much.
-fn related(ops: &[Op], operations: &[u32], unknown: &[u32], begun: &[u32], explanations: &[Explanation]) -> Vec<u32> {
+fn related(
+    ops: &[HistoryOp],
+    operations: &[u32],
+    unknown: &[u32],
+    begun: &[u32],
+    explanations: &[Explanation],
+) -> Vec<u32> {
     let answers = || operations.iter().filter_map(|index| ops[*index as usize].answer());
     let shown: HashSet<Symbol> = answers().flat_map(traces).collect();
     let versions: HashSet<i64> = operations.iter().filter_map(|index| ops[*index as usize].version_seen()).collect();
@@ -289,13 +295,13 @@ fn traces(answer: &Response) -> Vec<Symbol> {
 }
 
 /// The symbols that a write brings.
-fn written(op: &Op) -> impl Iterator<Item = Symbol> {
-    let (sealed, members, entry) = match &op.call.operation {
-        Operation::CreateRepo { manifest, envelope } => (Some(envelope.sealed), Some(&manifest.members), None),
-        Operation::Push { envelope, rotated, .. } => (Some(envelope.sealed), rotated.as_ref(), None),
-        Operation::RemoveMember { envelope, members, .. } => (Some(envelope.sealed), Some(members), None),
-        Operation::AddMember { entry } => (None, None, Some(entry.rest)),
-        Operation::Pull { .. } | Operation::FetchMemberKey { .. } => (None, None, None),
+fn written(op: &HistoryOp) -> impl Iterator<Item = Symbol> {
+    let (sealed, members, entry) = match &op.call.action {
+        Action::CreateRepo { manifest, envelope } => (Some(envelope.sealed), Some(&manifest.members), None),
+        Action::Push { envelope, rotated, .. } => (Some(envelope.sealed), rotated.as_ref(), None),
+        Action::RemoveMember { envelope, members, .. } => (Some(envelope.sealed), Some(members), None),
+        Action::AddMember { entry } => (None, None, Some(entry.rest)),
+        Action::Pull { .. } | Action::FetchMemberKey { .. } => (None, None, None),
     };
     let members: Vec<Symbol> =
         members.into_iter().flat_map(|members| members.entries().iter().map(|entry| entry.rest)).collect();

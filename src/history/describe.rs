@@ -2,35 +2,35 @@
 
 use std::fmt::Write as _;
 
-use super::{Counterexample, Explanation, History, Op};
-use crate::model::{Operation, Response, Roster, State, Symbols};
+use super::{Counterexample, Explanation, History, HistoryOp};
+use crate::model::{Action, Response, Roster, State, Symbols};
 use crate::requirements::Requirement;
 
 /// What was asked, in a few words.
-pub fn call(symbols: &Symbols, op: &Op) -> String {
-    match &op.call.operation {
-        Operation::CreateRepo { manifest, .. } => format!("createRepo at version {}", manifest.version),
-        Operation::Pull { known } => format!("pull, knowing version {known}"),
-        Operation::Push { envelope, expected, rotated: None } => format!("push {expected} → {}", envelope.version),
-        Operation::Push { envelope, expected, rotated: Some(members) } => {
+pub fn call(symbols: &Symbols, op: &HistoryOp) -> String {
+    match &op.call.action {
+        Action::CreateRepo { manifest, .. } => format!("createRepo at version {}", manifest.version),
+        Action::Pull { known } => format!("pull, knowing version {known}"),
+        Action::Push { envelope, expected, rotated: None } => format!("push {expected} → {}", envelope.version),
+        Action::Push { envelope, expected, rotated: Some(members) } => {
             let (to, epoch, members) = (envelope.version, envelope.epoch, members_in(members));
             format!("rotating push {expected} → {to}, epoch {epoch}, {members}")
         }
-        Operation::AddMember { entry } => format!("addMember {}", symbols.short(entry.member)),
-        Operation::RemoveMember { removed, envelope, epoch, .. } => {
+        Action::AddMember { entry } => format!("addMember {}", symbols.short(entry.member)),
+        Action::RemoveMember { removed, envelope, epoch, .. } => {
             format!("removeMember {} → version {}, epoch {epoch}", symbols.short(*removed), envelope.version)
         }
-        Operation::FetchMemberKey { member } => format!("fetchMemberKey {}", symbols.short(*member)),
+        Action::FetchMemberKey { member } => format!("fetchMemberKey {}", symbols.short(*member)),
     }
 }
 
 /// What came of it, in a few words.
-pub fn outcome(symbols: &Symbols, op: &Op) -> String {
+pub fn outcome(symbols: &Symbols, op: &HistoryOp) -> String {
     op.answer().map_or_else(|| "no answer".into(), |answer| symbols.answer(answer))
 }
 
 /// As [`outcome`], as short as a label.
-pub fn short_outcome(op: &Op) -> String {
+pub fn short_outcome(op: &HistoryOp) -> String {
     match op.answer() {
         None => "no answer".into(),
         Some(Response::Manifest(manifest) | Response::Pull { manifest, .. }) => {
@@ -106,7 +106,7 @@ impl Counterexample {
 
 impl Explanation {
     /// One sentence: why the operation `stuck` doesn't fit this state.
-    pub fn text(&self, history: &History, stuck: &Op) -> String {
+    pub fn text(&self, history: &History, stuck: &HistoryOp) -> String {
         let maker = self.maker.map(|maker| call(&history.symbols, &history.ops[maker as usize]));
         let by = maker.map(|maker| format!(" (after {maker})")).unwrap_or_default();
         let asked = call(&history.symbols, stuck);

@@ -1,6 +1,6 @@
 //! Starts and ends of operations in their order, and the search that follows them.
 
-use super::Op;
+use super::HistoryOp;
 use super::configurations::{Configurations, GaveUp};
 use super::unknown_outcome::unknown_outcomes;
 
@@ -17,7 +17,7 @@ pub(super) enum Happening {
 pub(super) type Event = (u64, Happening, u32);
 
 /// Starts and ends of operations, by time; without those of unknown outcome that don't matter.
-pub(super) fn events(ops: &[Op], chosen: &[u32]) -> Vec<Event> {
+pub(super) fn events(ops: &[HistoryOp], chosen: &[u32]) -> Vec<Event> {
     let unknown = unknown_outcomes(ops, chosen);
     let mut events = Vec::with_capacity(chosen.len() * 2);
     for index in chosen.iter().copied().filter(|index| !unknown.left_out.contains(index)) {

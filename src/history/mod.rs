@@ -36,7 +36,7 @@ mod tests;
 mod timeline;
 mod unknown_outcome;
 
-use crate::model::{Call, Operation, Response, Symbol, Symbols};
+use crate::model::{Action, Call, Response, Symbol, Symbols};
 
 pub use check::{Verdict, check};
 pub use counterexample::{Counterexample, Explanation};
@@ -46,7 +46,7 @@ pub use timeline::{FIGURE_STYLE, figure, html};
 
 /// One operation of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Op {
+pub struct HistoryOp {
     /// Who sent it: a number for each sequential client. One client's operations don't overlap, save those of unknown outcome.
     pub client: u32,
     /// The repository that it is about.
@@ -74,13 +74,13 @@ pub struct History {
     /// What the symbols of the operations stand for.
     pub symbols: Symbols,
     /// The operations, in any order.
-    pub ops: Vec<Op>,
+    pub ops: Vec<HistoryOp>,
 }
 
-impl Op {
+impl HistoryOp {
     /// Whether it can't change anything, by its nature or by its known answer.
     fn is_read(&self) -> bool {
-        matches!(self.call.operation, Operation::Pull { .. } | Operation::FetchMemberKey { .. })
+        matches!(self.call.action, Action::Pull { .. } | Action::FetchMemberKey { .. })
             || matches!(
                 self.answer(),
                 Some(
@@ -108,12 +108,12 @@ impl Op {
 
     /// The payload version that it brings if it takes effect; `None` for what doesn't raise it.
     fn version_written(&self) -> Option<i64> {
-        match &self.call.operation {
-            Operation::Push { envelope, .. } | Operation::RemoveMember { envelope, .. } => Some(envelope.version),
-            Operation::CreateRepo { .. }
-            | Operation::Pull { .. }
-            | Operation::AddMember { .. }
-            | Operation::FetchMemberKey { .. } => None,
+        match &self.call.action {
+            Action::Push { envelope, .. } | Action::RemoveMember { envelope, .. } => Some(envelope.version),
+            Action::CreateRepo { .. }
+            | Action::Pull { .. }
+            | Action::AddMember { .. }
+            | Action::FetchMemberKey { .. } => None,
         }
     }
 }

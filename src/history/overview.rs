@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::describe::{call, micros, outcome};
 use super::timeline::escape;
-use super::{History, Op};
+use super::{History, HistoryOp};
 use crate::model::Symbol;
 
 /// Repositories that are drawn.
@@ -20,11 +20,11 @@ const MARGIN: f64 = 90.0;
 
 /// The picture, as a part of a page; it takes the style of a counterexample's.
 pub fn overview(history: &History) -> String {
-    let mut of_repo: HashMap<Symbol, Vec<&Op>> = HashMap::new();
+    let mut of_repo: HashMap<Symbol, Vec<&HistoryOp>> = HashMap::new();
     for op in &history.ops {
         of_repo.entry(op.repo).or_default().push(op);
     }
-    let mut busiest: Vec<(usize, Symbol, Vec<&Op>)> = of_repo
+    let mut busiest: Vec<(usize, Symbol, Vec<&HistoryOp>)> = of_repo
         .into_iter()
         .map(|(repo, mut ops)| {
             ops.sort_by_key(|op| op.start);
@@ -37,7 +37,7 @@ pub fn overview(history: &History) -> String {
 }
 
 /// Operations that began before another one had ended.
-fn met(ops: &[&Op]) -> usize {
+fn met(ops: &[&HistoryOp]) -> usize {
     let mut latest = 0;
     let mut met = 0;
     for op in ops {
@@ -47,10 +47,10 @@ fn met(ops: &[&Op]) -> usize {
     met
 }
 
-fn drawing(history: &History, met: usize, repo: Symbol, ops: &[&Op]) -> String {
+fn drawing(history: &History, met: usize, repo: Symbol, ops: &[&HistoryOp]) -> String {
     // Most of them meet in the middle of what a check does; what came before only made the repository.
     let first = ops.windows(2).position(|pair| pair[0].result.as_ref().is_none_or(|done| pair[1].start < done.end));
-    let shown: Vec<&Op> = ops.iter().copied().skip(first.unwrap_or(0)).take(OPERATIONS).collect();
+    let shown: Vec<&HistoryOp> = ops.iter().copied().skip(first.unwrap_or(0)).take(OPERATIONS).collect();
     let mut clients: Vec<u32> = shown.iter().map(|op| op.client).collect();
     clients.sort_unstable();
     clients.dedup();

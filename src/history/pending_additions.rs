@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Op;
+use super::HistoryOp;
 use super::configuration::Configuration;
-use crate::model::{Operation, Response, Roster, Symbol};
+use crate::model::{Action, Response, Roster, Symbol};
 
 /// Additions of unknown outcome that have begun, by the member that they bring.
 #[derive(Default)]
@@ -15,9 +15,9 @@ pub(super) struct PendingAdditions {
 }
 
 /// Whom an operation adds, if its outcome is unknown.
-pub(super) fn brings(op: &Op) -> Option<Symbol> {
-    match &op.call.operation {
-        Operation::AddMember { entry } if op.result.is_none() => Some(entry.member),
+pub(super) fn brings(op: &HistoryOp) -> Option<Symbol> {
+    match &op.call.action {
+        Action::AddMember { entry } if op.result.is_none() => Some(entry.member),
         _ => None,
     }
 }
@@ -37,7 +37,7 @@ impl PendingAdditions {
     }
 
     /// Those that something under way in this configuration may need to have taken effect.
-    pub(super) fn wanted(&self, ops: &[Op], configuration: &Configuration) -> BTreeSet<u32> {
+    pub(super) fn wanted(&self, ops: &[HistoryOp], configuration: &Configuration) -> BTreeSet<u32> {
         let mut wanted = BTreeSet::new();
         let Some(state) = configuration.state.as_ref().filter(|_| !self.by_member.is_empty()) else { return wanted };
         let roster = &state.manifest.members;
@@ -48,12 +48,12 @@ impl PendingAdditions {
             if !shows_caller(op) {
                 absent.extend(op.call.caller.filter(|caller| !roster.has(*caller)));
             }
-            match (&op.call.operation, op.answer()) {
-                (Operation::AddMember { entry }, Some(Response::Refused(_))) if !roster.has(entry.member) => {
+            match (&op.call.action, op.answer()) {
+                (Action::AddMember { entry }, Some(Response::Refused(_))) if !roster.has(entry.member) => {
                     absent.push(entry.member);
                 }
                 // Its refusal may be owed to whoever else is a member.
-                (Operation::RemoveMember { .. }, Some(Response::Refused(_))) => {
+                (Action::RemoveMember { .. }, Some(Response::Refused(_))) => {
                     absent.extend(self.by_member.keys().filter(|member| !roster.has(**member)));
                 }
                 (_, Some(Response::Entry(entry))) => self.bringing(ops, entry.member, *index, op, &mut wanted),
@@ -73,7 +73,7 @@ impl PendingAdditions {
     }
 
     /// Additions that bring a member with the very entry that an answer shows.
-    fn bringing(&self, ops: &[Op], member: Symbol, seen_by: u32, seen: &Op, wanted: &mut BTreeSet<u32>) {
+    fn bringing(&self, ops: &[HistoryOp], member: Symbol, seen_by: u32, seen: &HistoryOp, wanted: &mut BTreeSet<u32>) {
         let shown = match seen.answer() {
             Some(Response::Entry(entry)) => Some(*entry),
             Some(Response::Manifest(manifest) | Response::Pull { manifest, .. }) => {
@@ -82,7 +82,7 @@ impl PendingAdditions {
             _ => None,
         };
         for index in self.by_member.get(&member).into_iter().flatten().filter(|index| **index != seen_by) {
-            if let Operation::AddMember { entry } = &ops[*index as usize].call.operation
+            if let Action::AddMember { entry } = &ops[*index as usize].call.action
                 && shown == Some(*entry)
             {
                 wanted.insert(*index);
@@ -91,7 +91,7 @@ impl PendingAdditions {
     }
 
     /// Whoever must be a member may have been brought in by somebody who must be one too.
-    fn close(&self, ops: &[Op], roster: &Roster, mut absent: Vec<Symbol>, wanted: &mut BTreeSet<u32>) {
+    fn close(&self, ops: &[HistoryOp], roster: &Roster, mut absent: Vec<Symbol>, wanted: &mut BTreeSet<u32>) {
         let caller = |index: u32| ops[index as usize].call.caller;
         absent.extend(wanted.iter().filter_map(|index| caller(*index)).filter(|caller| !roster.has(*caller)));
         let mut done: Vec<Symbol> = Vec::new();
@@ -109,10 +109,10 @@ impl PendingAdditions {
 }
 
 /// Whether an answer shows the entry by which the caller was a member.
-fn shows_caller(op: &Op) -> bool {
-    match (&op.call.operation, op.answer()) {
+fn shows_caller(op: &HistoryOp) -> bool {
+    match (&op.call.action, op.answer()) {
         (_, Some(Response::Pull { .. })) => true,
-        (Operation::AddMember { entry }, Some(Response::Manifest(_))) => op.call.caller != Some(entry.member),
+        (Action::AddMember { entry }, Some(Response::Manifest(_))) => op.call.caller != Some(entry.member),
         _ => false,
     }
 }

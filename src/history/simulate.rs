@@ -1,8 +1,8 @@
 //! Histories of a store that does everything right, one step at a time: for benchmarks, and to test the checker with.
 
-use super::{Done, History, Op};
+use super::{Done, History, HistoryOp};
 use crate::ground::Choices;
-use crate::model::{self, Call, Entry, Envelope, Expected, Manifest, Operation, Roster, State, Symbol};
+use crate::model::{self, Action, Call, Entry, Envelope, Expected, Manifest, Roster, State, Symbol};
 
 /// What a simulated history is like.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub fn simulate(simulation: Simulation) -> History {
     let mut store = Store { symbols, choices, state: None, members, repo, now: 0, stamps: 0 };
     let mut clients: Vec<Client> =
         (0..simulation.clients).map(|_| Client { busy: None, seen: None, done: false }).collect();
-    let mut ops: Vec<Op> = Vec::with_capacity(simulation.operations);
+    let mut ops: Vec<HistoryOp> = Vec::with_capacity(simulation.operations);
     while ops.len() < simulation.operations || clients.iter().any(|client| client.busy.is_some()) {
         store.now += 1 + store.choices.draw() % 1000;
         let number = store.choices.below(clients.len());
@@ -56,7 +56,7 @@ pub fn simulate(simulation: Simulation) -> History {
                 client.busy = Some(ops.len());
                 client.done = false;
                 let number = u32::try_from(number).unwrap_or(u32::MAX);
-                ops.push(Op { client: number, repo, call, start: store.now, result: None });
+                ops.push(HistoryOp { client: number, repo, call, start: store.now, result: None });
             }
             None => {}
             Some(at) if !client.done => {
@@ -100,7 +100,7 @@ impl Store {
     /// A request that fits what its client saw last.
     fn call(&mut self, number: usize, seen: Option<&State>) -> Call {
         let caller = self.members[number];
-        let operation = match seen {
+        let action = match seen {
             None => {
                 let manifest = Manifest {
                     repo: self.repo,
@@ -110,14 +110,14 @@ impl Store {
                     members: self.roster(&[caller], 0),
                     shared: false,
                 };
-                Operation::CreateRepo { manifest, envelope: self.envelope(1, 0) }
+                Action::CreateRepo { manifest, envelope: self.envelope(1, 0) }
             }
             Some(seen) => self.usual(caller, seen),
         };
-        Call { caller: Some(caller), operation }
+        Call { caller: Some(caller), action }
     }
 
-    fn usual(&mut self, caller: Symbol, seen: &State) -> Operation {
+    fn usual(&mut self, caller: Symbol, seen: &State) -> Action {
         let (version, epoch) = (seen.manifest.version, seen.manifest.epoch);
         let inside: Vec<Symbol> = seen.manifest.members.entries().iter().map(|entry| entry.member).collect();
         let outside: Vec<Symbol> = self.members.iter().copied().filter(|member| !inside.contains(member)).collect();
@@ -125,23 +125,23 @@ impl Store {
         // Whoever isn't in, comes in soon: most of a history is about members.
         if dice < 8 && inside.contains(&caller) && !outside.is_empty() || dice < 40 && outside.len() > inside.len() {
             let member = outside[self.choices.below(outside.len())];
-            return Operation::AddMember { entry: self.entry(member, epoch) };
+            return Action::AddMember { entry: self.entry(member, epoch) };
         }
         match dice {
-            0..55 => Operation::Pull { known: if dice.is_multiple_of(2) { version } else { 0 } },
-            55..80 => Operation::Push { envelope: self.envelope(version + 1, epoch), expected: version, rotated: None },
+            0..55 => Action::Pull { known: if dice.is_multiple_of(2) { version } else { 0 } },
+            55..80 => Action::Push { envelope: self.envelope(version + 1, epoch), expected: version, rotated: None },
             80..85 => {
                 let rotated = Some(self.roster(&inside, epoch + 1));
-                Operation::Push { envelope: self.envelope(version + 1, epoch + 1), expected: version, rotated }
+                Action::Push { envelope: self.envelope(version + 1, epoch + 1), expected: version, rotated }
             }
             85..90 if inside.len() > 2 => {
                 let removed = inside[self.choices.below(inside.len())];
                 let rest: Vec<Symbol> = inside.into_iter().filter(|member| *member != removed).collect();
                 let members = self.roster(&rest, epoch + 1);
                 let envelope = self.envelope(version + 1, epoch + 1);
-                Operation::RemoveMember { removed, envelope, members, epoch: epoch + 1 }
+                Action::RemoveMember { removed, envelope, members, epoch: epoch + 1 }
             }
-            _ => Operation::FetchMemberKey { member: self.members[self.choices.below(self.members.len())] },
+            _ => Action::FetchMemberKey { member: self.members[self.choices.below(self.members.len())] },
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::describe::{call, micros, outcome, short_outcome, state};
-use super::{Counterexample, History, Op};
+use super::{Counterexample, History, HistoryOp};
 
 /// Width of the step between two moments, in pixels.
 const STEP: usize = 150;
@@ -98,7 +98,7 @@ fn picture<'h>(history: &'h History, counterexample: &'h Counterexample) -> Pict
 }
 
 impl Picture<'_> {
-    fn op(&self, index: u32) -> &Op {
+    fn op(&self, index: u32) -> &HistoryOp {
         &self.history.ops[index as usize]
     }
 

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Op;
-use crate::model::{Entry, Operation, Response, Symbol};
+use super::HistoryOp;
+use crate::model::{Action, Entry, Response, Symbol};
 
 /// What is to be done with the operations of unknown outcome.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ struct Seen {
 }
 
 /// Decides about one repository's operations.
-pub(super) fn unknown_outcomes(ops: &[Op], of_repo: &[u32]) -> UnknownOutcomes {
+pub(super) fn unknown_outcomes(ops: &[HistoryOp], of_repo: &[u32]) -> UnknownOutcomes {
     let mut decided = UnknownOutcomes::default();
     let op = |index: &u32| &ops[*index as usize];
     let unknown: Vec<u32> = of_repo.iter().copied().filter(|index| op(index).result.is_none()).collect();
@@ -59,24 +59,24 @@ pub(super) fn unknown_outcomes(ops: &[Op], of_repo: &[u32]) -> UnknownOutcomes {
 }
 
 impl Seen {
-    fn note(&mut self, op: &Op) {
+    fn note(&mut self, op: &HistoryOp) {
         let until = op.result.as_ref().map_or(u64::MAX, |done| done.end);
         if let Some(caller) = op.call.caller {
             self.mention(caller, until);
         }
-        if let Operation::CreateRepo { manifest, envelope } = &op.call.operation {
+        if let Action::CreateRepo { manifest, envelope } = &op.call.action {
             self.unique &= manifest.version == envelope.version;
         }
         // A rotation of unknown outcome may be needed for its roster alone.
-        if let Operation::Push { expected, rotated: Some(_), .. } = &op.call.operation {
+        if let Action::Push { expected, rotated: Some(_), .. } = &op.call.action {
             self.versions.insert(*expected);
         }
         let Some(answer) = op.answer() else { return };
         self.versions.extend(op.version_seen());
-        match (&op.call.operation, answer) {
-            (Operation::CreateRepo { .. }, Response::Manifest(_)) => self.created = true,
-            (Operation::RemoveMember { .. }, Response::Refused(_)) => self.removal_refused = true,
-            (Operation::Push { envelope, expected, .. }, answer) => {
+        match (&op.call.action, answer) {
+            (Action::CreateRepo { .. }, Response::Manifest(_)) => self.created = true,
+            (Action::RemoveMember { .. }, Response::Refused(_)) => self.removal_refused = true,
+            (Action::Push { envelope, expected, .. }, answer) => {
                 self.versions.insert(*expected);
                 if matches!(answer, Response::Push { accepted: true, .. }) {
                     self.made.insert(envelope.version, envelope.sealed);
@@ -84,12 +84,12 @@ impl Seen {
             }
             _ => {}
         }
-        match &op.call.operation {
-            Operation::AddMember { entry } => self.mention(entry.member, until),
-            Operation::FetchMemberKey { member } | Operation::RemoveMember { removed: member, .. } => {
+        match &op.call.action {
+            Action::AddMember { entry } => self.mention(entry.member, until),
+            Action::FetchMemberKey { member } | Action::RemoveMember { removed: member, .. } => {
                 self.mention(*member, until);
             }
-            Operation::CreateRepo { .. } | Operation::Pull { .. } | Operation::Push { .. } => {}
+            Action::CreateRepo { .. } | Action::Pull { .. } | Action::Push { .. } => {}
         }
         self.note_answer(answer, until);
     }
@@ -120,11 +120,11 @@ impl Seen {
     }
 
     /// Until when an operation of unknown outcome can matter; `None`: it can't.
-    fn matters(&mut self, op: &Op) -> Option<u64> {
-        match &op.call.operation {
-            Operation::Pull { .. } | Operation::FetchMemberKey { .. } => None,
-            Operation::CreateRepo { .. } => (!self.created).then_some(u64::MAX),
-            Operation::Push { envelope, expected, rotated } => {
+    fn matters(&mut self, op: &HistoryOp) -> Option<u64> {
+        match &op.call.action {
+            Action::Pull { .. } | Action::FetchMemberKey { .. } => None,
+            Action::CreateRepo { .. } => (!self.created).then_some(u64::MAX),
+            Action::Push { envelope, expected, rotated } => {
                 if self.made_by_another(envelope.version, envelope.sealed) {
                     return None;
                 }
@@ -134,11 +134,11 @@ impl Seen {
                 }
                 needed.then_some(u64::MAX)
             }
-            Operation::RemoveMember { envelope, .. } => {
+            Action::RemoveMember { envelope, .. } => {
                 (!self.made_by_another(envelope.version, envelope.sealed)).then_some(u64::MAX)
             }
-            Operation::AddMember { .. } if self.removal_refused => Some(u64::MAX),
-            Operation::AddMember { entry } => {
+            Action::AddMember { .. } if self.removal_refused => Some(u64::MAX),
+            Action::AddMember { entry } => {
                 let last = self.entries.get(entry).max(self.members.get(&entry.member));
                 last.copied()
             }

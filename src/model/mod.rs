@@ -148,10 +148,10 @@ pub struct State {
     pub envelope: Envelope,
 }
 
-/// One of the six operations on one repository (SPEC §6).
+/// One of the six operations on one repository, with its arguments (SPEC §6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the specification's")]
-pub enum Operation {
+pub enum Action {
     CreateRepo { manifest: Manifest, envelope: Envelope },
     Pull { known: i64 },
     Push { envelope: Envelope, expected: i64, rotated: Option<Roster> },
@@ -166,7 +166,7 @@ pub struct Call {
     /// The member id that the token is for; `None` without a valid token.
     pub caller: Option<Symbol>,
     /// What is asked for.
-    pub operation: Operation,
+    pub action: Action,
 }
 
 /// What came back, as far as the model compares it.

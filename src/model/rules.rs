@@ -1,6 +1,6 @@
 //! Each operation as a list of what may come of it, read beside SPEC §6.
 
-use super::{Call, Cause, Entry, Envelope, Manifest, Operation, Response, Roster, State, Symbol};
+use super::{Action, Call, Cause, Entry, Envelope, Manifest, Response, Roster, State, Symbol};
 use crate::requirements::{self as rule, Requirement};
 
 /// An answer that is allowed.
@@ -86,22 +86,22 @@ pub fn ordinary(counter: i64) -> bool {
 /// What may come of a call in a state; `None` is a repository that doesn't exist.
 pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
     // Whatever else is wrong with a request may be looked at first.
-    let refuse = |cause: Cause| Alternative::refuse(is_plain(state, &call.operation).then_some(cause));
+    let refuse = |cause: Cause| Alternative::refuse(is_plain(state, &call.action).then_some(cause));
     let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(Cause::NoToken)) };
-    if let Operation::CreateRepo { manifest, envelope } = &call.operation {
+    if let Action::CreateRepo { manifest, envelope } = &call.action {
         return create(state, caller, manifest, envelope, refuse);
     }
-    let members_only = members_only(&call.operation);
+    let members_only = members_only(&call.action);
     let Some(repo) = state else { return Allowed::only(members_only, refuse(Cause::UnknownRepository)) };
     if !repo.manifest.members.has(caller) {
         return Allowed::only(members_only, refuse(Cause::Stranger));
     }
-    match &call.operation {
-        Operation::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope, refuse),
-        Operation::Pull { known } => pull(repo, *known),
-        Operation::Push { envelope, expected, rotated } => push(repo, caller, envelope, *expected, rotated.as_ref()),
-        Operation::AddMember { entry } => add(repo, entry),
-        Operation::RemoveMember { removed, envelope, members, epoch } => {
+    match &call.action {
+        Action::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope, refuse),
+        Action::Pull { known } => pull(repo, *known),
+        Action::Push { envelope, expected, rotated } => push(repo, caller, envelope, *expected, rotated.as_ref()),
+        Action::AddMember { entry } => add(repo, entry),
+        Action::RemoveMember { removed, envelope, members, epoch } => {
             let next = State {
                 manifest: Manifest {
                     version: envelope.version,
@@ -114,19 +114,19 @@ pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
             };
             remove(repo, caller, *removed, members, next)
         }
-        Operation::FetchMemberKey { member } => fetch(repo, *member),
+        Action::FetchMemberKey { member } => fetch(repo, *member),
     }
 }
 
 /// Whether nothing is wrong with a request by itself, so that it can only be refused for who asks and what there is.
-fn is_plain(state: Option<&State>, operation: &Operation) -> bool {
+fn is_plain(state: Option<&State>, action: &Action) -> bool {
     let fits = |envelope: &Envelope| state.is_some_and(|repo| envelope.repo == repo.manifest.repo);
-    match operation {
-        Operation::CreateRepo { manifest, envelope } => {
+    match action {
+        Action::CreateRepo { manifest, envelope } => {
             is_usual_start(manifest) && belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch)
         }
-        Operation::Pull { known } => ordinary(*known),
-        Operation::Push { envelope, expected, rotated } => {
+        Action::Pull { known } => ordinary(*known),
+        Action::Push { envelope, expected, rotated } => {
             ordinary(*expected)
                 && ordinary(envelope.version)
                 && ordinary(envelope.epoch)
@@ -134,8 +134,8 @@ fn is_plain(state: Option<&State>, operation: &Operation) -> bool {
                 && rotated.as_ref().is_none_or(|members| members.makes_sense(envelope.epoch))
                 && fits(envelope)
         }
-        Operation::AddMember { entry } => ordinary(entry.epoch),
-        Operation::RemoveMember { removed, envelope, members, epoch } => {
+        Action::AddMember { entry } => ordinary(entry.epoch),
+        Action::RemoveMember { removed, envelope, members, epoch } => {
             ordinary(envelope.version)
                 && ordinary(*epoch)
                 && envelope.epoch == *epoch
@@ -143,26 +143,26 @@ fn is_plain(state: Option<&State>, operation: &Operation) -> bool {
                 && !members.has(*removed)
                 && fits(envelope)
         }
-        Operation::FetchMemberKey { .. } => true,
+        Action::FetchMemberKey { .. } => true,
     }
 }
 
 /// An addMember that is repeated to the letter, as revision 0.3 has it: nothing changes, and the answer is the current manifest.
 pub(super) fn retried(state: Option<&State>, call: &Call) -> Option<Allowed> {
-    let (Some(repo), Operation::AddMember { entry }) = (state, &call.operation) else { return None };
+    let (Some(repo), Action::AddMember { entry }) = (state, &call.action) else { return None };
     let members = &repo.manifest.members;
     (members.has(call.caller?) && members.get(entry.member) == Some(entry))
         .then(|| Allowed::only(&rule::RETRY_ADD, Alternative::answer(Response::Manifest(repo.manifest.clone()))))
 }
 
-fn members_only(operation: &Operation) -> &'static Requirement {
-    match operation {
-        Operation::CreateRepo { .. } => &rule::CREATE_SOLE_MEMBER,
-        Operation::Pull { .. } => &rule::PULL_MEMBERS_ONLY,
-        Operation::Push { .. } => &rule::PUSH_MEMBERS_ONLY,
-        Operation::AddMember { .. } => &rule::ADD_MEMBERS_ONLY,
-        Operation::RemoveMember { .. } => &rule::REMOVE_MEMBERS_ONLY,
-        Operation::FetchMemberKey { .. } => &rule::FETCH_MEMBERS_ONLY,
+fn members_only(action: &Action) -> &'static Requirement {
+    match action {
+        Action::CreateRepo { .. } => &rule::CREATE_SOLE_MEMBER,
+        Action::Pull { .. } => &rule::PULL_MEMBERS_ONLY,
+        Action::Push { .. } => &rule::PUSH_MEMBERS_ONLY,
+        Action::AddMember { .. } => &rule::ADD_MEMBERS_ONLY,
+        Action::RemoveMember { .. } => &rule::REMOVE_MEMBERS_ONLY,
+        Action::FetchMemberKey { .. } => &rule::FETCH_MEMBERS_ONLY,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Entry, Envelope, Expected, Manifest, Operation, Response, Roster, Symbol};
+use super::{Action, Entry, Envelope, Expected, Manifest, Response, Roster, Symbol};
 use crate::requirements::Revision;
 use crate::wire::{
     self, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest, MessageKind,
@@ -97,19 +97,19 @@ impl Symbols {
     }
 
     /// createRepo.
-    pub fn create(&mut self, request: &CreateRepoRequest) -> Operation {
+    pub fn create(&mut self, request: &CreateRepoRequest) -> Action {
         let (manifest, envelope) = (self.manifest(&request.manifest), self.envelope(&request.initial_envelope));
-        Operation::CreateRepo { manifest, envelope }
+        Action::CreateRepo { manifest, envelope }
     }
 
     /// pull.
-    pub fn pull(request: &PullRequest) -> Operation {
-        Operation::Pull { known: request.known_payload_version }
+    pub fn pull(request: &PullRequest) -> Action {
+        Action::Pull { known: request.known_payload_version }
     }
 
     /// push.
-    pub fn push(&mut self, request: &PushRequest) -> Operation {
-        Operation::Push {
+    pub fn push(&mut self, request: &PushRequest) -> Action {
+        Action::Push {
             envelope: self.envelope(&request.envelope),
             expected: request.expected_payload_version,
             rotated: request.rotated_members.as_ref().map(|members| self.roster(members)),
@@ -117,13 +117,13 @@ impl Symbols {
     }
 
     /// addMember.
-    pub fn add(&mut self, request: &MemberAddRequest) -> Operation {
-        Operation::AddMember { entry: self.entry(&request.member) }
+    pub fn add(&mut self, request: &MemberAddRequest) -> Action {
+        Action::AddMember { entry: self.entry(&request.member) }
     }
 
     /// removeMember.
-    pub fn remove(&mut self, request: &MemberRemoveRequest) -> Operation {
-        Operation::RemoveMember {
+    pub fn remove(&mut self, request: &MemberRemoveRequest) -> Action {
+        Action::RemoveMember {
             removed: self.symbol(&request.removed_member_id),
             envelope: self.envelope(&request.rotated_envelope),
             members: self.roster(&request.rewrapped_members),
@@ -132,8 +132,8 @@ impl Symbols {
     }
 
     /// fetchMemberKey.
-    pub fn fetch(&mut self, member_id: &str) -> Operation {
-        Operation::FetchMemberKey { member: self.symbol(member_id) }
+    pub fn fetch(&mut self, member_id: &str) -> Action {
+        Action::FetchMemberKey { member: self.symbol(member_id) }
     }
 }
 
@@ -141,18 +141,13 @@ impl Symbols {
 ///
 /// # Errors
 /// [`WireError`]: a 2xx whose body isn't the operation's message.
-pub fn read_answer(
-    symbols: &mut Symbols,
-    operation: &Operation,
-    status: u16,
-    body: &[u8],
-) -> Result<Response, WireError> {
+pub fn read_answer(symbols: &mut Symbols, action: &Action, status: u16, body: &[u8]) -> Result<Response, WireError> {
     match status {
         200..300 => {
-            let kind = answer_kind(operation);
+            let kind = answer_kind(action);
             let mut body = serde_json::from_slice(body).map_err(|error| unreadable(kind, &error))?;
             wire::prune(kind, &mut body);
-            read_body(symbols, operation, body)
+            read_body(symbols, action, body)
         }
         400..500 => Ok(Response::Refused(status)),
         _ => Ok(Response::Broken(status)),
@@ -163,13 +158,13 @@ pub fn read_answer(
 ///
 /// # Errors
 /// [`WireError`]: it isn't the operation's message.
-pub fn read_body(symbols: &mut Symbols, operation: &Operation, body: Value) -> Result<Response, WireError> {
-    let kind = answer_kind(operation);
-    Ok(match operation {
-        Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
+pub fn read_body(symbols: &mut Symbols, action: &Action, body: Value) -> Result<Response, WireError> {
+    let kind = answer_kind(action);
+    Ok(match action {
+        Action::CreateRepo { .. } | Action::AddMember { .. } | Action::RemoveMember { .. } => {
             Response::Manifest(symbols.manifest(&message(kind, body)?))
         }
-        Operation::Pull { .. } => {
+        Action::Pull { .. } => {
             let pulled: PullResponse = message(kind, body)?;
             Response::Pull {
                 manifest: symbols.manifest(&pulled.manifest),
@@ -177,22 +172,22 @@ pub fn read_body(symbols: &mut Symbols, operation: &Operation, body: Value) -> R
                 unchanged: pulled.unchanged,
             }
         }
-        Operation::Push { .. } => {
+        Action::Push { .. } => {
             let PushResponse { accepted, payload_version, key_epoch, conflict } = message(kind, body)?;
             Response::Push { accepted, version: payload_version, epoch: key_epoch, conflict }
         }
-        Operation::FetchMemberKey { .. } => Response::Entry(symbols.entry(&message(kind, body)?)),
+        Action::FetchMemberKey { .. } => Response::Entry(symbols.entry(&message(kind, body)?)),
     })
 }
 
-fn answer_kind(operation: &Operation) -> MessageKind {
-    match operation {
-        Operation::CreateRepo { .. } | Operation::AddMember { .. } | Operation::RemoveMember { .. } => {
+fn answer_kind(action: &Action) -> MessageKind {
+    match action {
+        Action::CreateRepo { .. } | Action::AddMember { .. } | Action::RemoveMember { .. } => {
             MessageKind::VaultManifest
         }
-        Operation::Pull { .. } => MessageKind::PullResponse,
-        Operation::Push { .. } => MessageKind::PushResponse,
-        Operation::FetchMemberKey { .. } => MessageKind::MemberEntry,
+        Action::Pull { .. } => MessageKind::PullResponse,
+        Action::Push { .. } => MessageKind::PushResponse,
+        Action::FetchMemberKey { .. } => MessageKind::MemberEntry,
     }
 }
 

@@ -21,12 +21,12 @@ fn state(version: i64, epoch: i64, members: &[Symbol]) -> State {
     State { manifest, envelope: envelope(version, epoch, 8) }
 }
 
-fn by(caller: Symbol, operation: Operation) -> Call {
-    Call { caller: Some(caller), operation }
+fn by(caller: Symbol, action: Action) -> Call {
+    Call { caller: Some(caller), action }
 }
 
-fn push(expected: i64, to: Envelope, rotated: Option<Roster>) -> Operation {
-    Operation::Push { envelope: to, expected, rotated }
+fn push(expected: i64, to: Envelope, rotated: Option<Roster>) -> Action {
+    Action::Push { envelope: to, expected, rotated }
 }
 
 fn pushed(version: i64, epoch: i64) -> Response {
@@ -74,7 +74,7 @@ fn a_removal_happens_as_a_whole() {
     let before = state(3, 1, &[ALICE, BOB]);
     let after = state(4, 2, &[ALICE]);
     let remove = |envelope, members: &Roster, epoch| {
-        by(ALICE, Operation::RemoveMember { removed: BOB, envelope, members: members.clone(), epoch })
+        by(ALICE, Action::RemoveMember { removed: BOB, envelope, members: members.clone(), epoch })
     };
     let members = &after.manifest.members;
     let call = remove(envelope(4, 2, 8), members, 2);
@@ -98,7 +98,7 @@ fn a_removal_happens_as_a_whole() {
 #[test]
 fn additions_keep_the_counters_and_may_come_twice() {
     let before = state(3, 1, &[ALICE]);
-    let add = |rest| by(ALICE, Operation::AddMember { entry: entry(BOB, 1, rest) });
+    let add = |rest| by(ALICE, Action::AddMember { entry: entry(BOB, 1, rest) });
     let manifest =
         |rest| Manifest { members: before.manifest.members.with(entry(BOB, 1, rest)), ..before.manifest.clone() };
     let after = judge(Some(&before), &add(7), &Response::Manifest(manifest(7))).unwrap().next.unwrap();
@@ -114,15 +114,15 @@ fn additions_keep_the_counters_and_may_come_twice() {
 #[test]
 fn revision_0_3_has_one_answer_to_an_addition_that_is_repeated() {
     let here = state(3, 1, &[ALICE, BOB]);
-    let again = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 7) });
+    let again = by(ALICE, Action::AddMember { entry: entry(BOB, 1, 7) });
     let by_0_3 = |call: &Call, answer: &Response| judge_by(Revision::V0_3, Some(&here), call, answer);
     assert!(by_0_3(&again, &Response::Manifest(here.manifest.clone())).unwrap().next.is_none());
     assert!(judge(Some(&here), &again, &Response::Refused(409)).is_ok());
     assert_eq!(by_0_3(&again, &Response::Refused(409)).unwrap_err().rule.id, rule::RETRY_ADD.id);
     // Another wrapped key is another addition, and who isn't a member may repeat nothing.
-    let other = by(ALICE, Operation::AddMember { entry: entry(BOB, 1, 8) });
+    let other = by(ALICE, Action::AddMember { entry: entry(BOB, 1, 8) });
     assert!(by_0_3(&other, &Response::Refused(409)).is_ok());
-    let stranger = by(Symbol(2), Operation::AddMember { entry: entry(BOB, 1, 7) });
+    let stranger = by(Symbol(2), Action::AddMember { entry: entry(BOB, 1, 7) });
     assert!(by_0_3(&stranger, &Response::Refused(403)).is_ok());
 }
 
@@ -133,7 +133,7 @@ fn sharing_refresh_tokens_is_kept_and_told_apart() {
         state
     };
     let here = shares(state(3, 1, &[ALICE]));
-    let call = by(ALICE, Operation::Pull { known: 3 });
+    let call = by(ALICE, Action::Pull { known: 3 });
     let pulled = |state: &State| Response::Pull { manifest: state.manifest.clone(), envelope: None, unchanged: true };
     assert!(judge(Some(&here), &call, &pulled(&here)).is_ok());
     let lost = judge(Some(&here), &call, &pulled(&state(3, 1, &[ALICE]))).unwrap_err();
@@ -145,10 +145,10 @@ fn sharing_refresh_tokens_is_kept_and_told_apart() {
 #[test]
 fn codes_are_fixed_only_where_nothing_else_is_wrong() {
     let here = state(3, 1, &[ALICE]);
-    let missed = |operation| judge(Some(&here), &by(BOB, operation), &Response::Refused(400)).unwrap().missed;
+    let missed = |action| judge(Some(&here), &by(BOB, action), &Response::Refused(400)).unwrap().missed;
     assert_eq!(missed(push(3, envelope(4, 1, 9), None)).unwrap().id, rule::STATUS_STRANGER.id);
     assert!(missed(push(3, envelope(9, 1, 9), None)).is_none());
-    assert!(missed(Operation::Pull { known: -1 }).is_none());
+    assert!(missed(Action::Pull { known: -1 }).is_none());
 }
 
 #[test]
@@ -168,14 +168,14 @@ fn who_holds_large_versions_counts_on() {
 #[test]
 fn strangers_and_nobody_learn_nothing() {
     let here = state(3, 1, &[ALICE]);
-    let pull = Operation::Pull { known: 0 };
+    let pull = Action::Pull { known: 0 };
     let all = Response::Pull { manifest: here.manifest.clone(), envelope: Some(here.envelope), unchanged: false };
     assert!(judge(Some(&here), &by(ALICE, pull.clone()), &all).is_ok());
     assert_eq!(judge(Some(&here), &by(BOB, pull.clone()), &all).unwrap_err().rule.id, rule::PULL_MEMBERS_ONLY.id);
     let missed = judge(Some(&here), &by(BOB, pull.clone()), &Response::Refused(404)).unwrap().missed;
     assert_eq!(missed.unwrap().id, rule::USUAL_STATUS.id);
     assert!(judge(None, &by(ALICE, pull.clone()), &Response::Refused(404)).unwrap().missed.is_none());
-    let nobody = Call { caller: None, operation: pull };
+    let nobody = Call { caller: None, action: pull };
     assert_eq!(judge(Some(&here), &nobody, &all).unwrap_err().rule.id, rule::TOKEN_REQUIRED.id);
 }
 
@@ -198,7 +198,7 @@ fn differences_are_told_in_words() {
     let came = Manifest { members: due.members.without(members[1]), ..due.clone() };
     let said = symbols.difference(&Response::Manifest(due.clone()), &Response::Manifest(came.clone())).unwrap();
     assert_eq!(said, "member bob is missing");
-    let call = by(members[0], Operation::Pull { known: 3 });
+    let call = by(members[0], Action::Pull { known: 3 });
     let pulled = |manifest| Response::Pull { manifest, envelope: None, unchanged: true };
     let here = State { manifest: due, envelope: envelope(3, 1, 8) };
     let (expected, observed) = judge(Some(&here), &call, &pulled(came)).unwrap_err().explain(&symbols);
@@ -255,18 +255,18 @@ fn a_state() -> impl Strategy<Value = Option<State>> {
 }
 
 fn a_call() -> impl Strategy<Value = Call> {
-    let operation = prop_oneof![
-        (a_manifest(), an_envelope()).prop_map(|(manifest, envelope)| Operation::CreateRepo { manifest, envelope }),
-        (-1_i64..6).prop_map(|known| Operation::Pull { known }),
+    let action = prop_oneof![
+        (a_manifest(), an_envelope()).prop_map(|(manifest, envelope)| Action::CreateRepo { manifest, envelope }),
+        (-1_i64..6).prop_map(|known| Action::Pull { known }),
         (an_envelope(), -1_i64..6, prop::option::of(a_roster()))
             .prop_map(|(to, expected, rotated)| push(expected, to, rotated)),
-        an_entry().prop_map(|entry| Operation::AddMember { entry }),
+        an_entry().prop_map(|entry| Action::AddMember { entry }),
         (a_word(), an_envelope(), a_roster(), 0_i64..5).prop_map(|(removed, envelope, members, epoch)| {
-            Operation::RemoveMember { removed, envelope, members, epoch }
+            Action::RemoveMember { removed, envelope, members, epoch }
         }),
-        a_word().prop_map(|member| Operation::FetchMemberKey { member }),
+        a_word().prop_map(|member| Action::FetchMemberKey { member }),
     ];
-    (prop::option::weighted(0.95, a_word()), operation).prop_map(|(caller, operation)| Call { caller, operation })
+    (prop::option::weighted(0.95, a_word()), action).prop_map(|(caller, action)| Call { caller, action })
 }
 
 fn answer_of(expected: &Expected) -> Response {
@@ -290,19 +290,19 @@ proptest! {
             prop_assert!(alternative.missed.is_none_or(|rule| rule.level != Level::Must), "{:?}", alternative.missed);
             // The answer tells which state is left.
             prop_assert_eq!(&step.next, &alternative.next);
-            let read = matches!(call.operation, Operation::Pull { .. } | Operation::FetchMemberKey { .. });
+            let read = matches!(call.action, Action::Pull { .. } | Action::FetchMemberKey { .. });
             let rejected = matches!(answer, Response::Refused(_) | Response::Push { accepted: false, .. });
             if read || rejected {
                 prop_assert!(step.next.is_none(), "a read or a rejected write changes the state");
             }
             let Some(next) = &step.next else { continue };
             let Some(before) = &state else {
-                let creates = matches!(call.operation, Operation::CreateRepo { .. });
+                let creates = matches!(call.action, Action::CreateRepo { .. });
                 prop_assert!(creates, "only createRepo makes a repository");
                 continue;
             };
-            let add = matches!(call.operation, Operation::AddMember { .. });
-            let removal = matches!(call.operation, Operation::RemoveMember { .. });
+            let add = matches!(call.action, Action::AddMember { .. });
+            let removal = matches!(call.action, Action::RemoveMember { .. });
             prop_assert_eq!(next.manifest.version == before.manifest.version, add);
             prop_assert!(next.manifest.version >= before.manifest.version, "versions never fall");
             prop_assert!(!removal || next.manifest.epoch > before.manifest.epoch, "a removal raises the epoch");
@@ -312,7 +312,7 @@ proptest! {
                 prop_assert_eq!(next.envelope.epoch, next.manifest.epoch);
             }
             prop_assert!(before.manifest.members.has(call.caller.unwrap()), "strangers change nothing");
-            if let Operation::RemoveMember { removed, .. } = call.operation {
+            if let Action::RemoveMember { removed, .. } = call.action {
                 prop_assert!(!next.manifest.members.has(removed));
             }
         }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Call, Operation};
 use crate::ground::lock;
-use crate::history::{Done, History, Op};
+use crate::history::{Done, History, HistoryOp};
 use crate::model::{self, Response, Symbols};
 
 /// From this size on a recording is long, in bytes.
@@ -96,7 +96,7 @@ impl Recording {
         let mut history = History::default();
         let mut unclear = HashSet::new();
         for note in notes.iter() {
-            let Some((repo, operation)) = read_request(&mut history.symbols, note) else {
+            let Some((repo, action)) = read_request(&mut history.symbols, note) else {
                 unclear.extend(repo_in_path(&note.path).map(|repo| history.symbols.symbol(&repo)));
                 continue;
             };
@@ -109,10 +109,9 @@ impl Recording {
                     continue;
                 }
             };
-            let result =
-                known_answer(&mut history.symbols, &operation, note).map(|answer| Done { end: note.end, answer });
-            let call = model::Call { caller, operation };
-            history.ops.push(Op { client: 0, repo, call, start: note.start, result });
+            let result = known_answer(&mut history.symbols, &action, note).map(|answer| Done { end: note.end, answer });
+            let call = model::Call { caller, action };
+            history.ops.push(HistoryOp { client: 0, repo, call, start: note.start, result });
         }
         history.ops.retain(|op| !unclear.contains(&op.repo));
         number_clients(&mut history.ops);
@@ -121,40 +120,40 @@ impl Recording {
 }
 
 /// The answer, unless it leaves open what has happened: none, a failure, a rate limit, or a body that can't be read.
-fn known_answer(symbols: &mut Symbols, operation: &model::Operation, note: &Note) -> Option<Response> {
+fn known_answer(symbols: &mut Symbols, action: &model::Action, note: &Note) -> Option<Response> {
     let (status, body) = note.answer.as_ref().filter(|(status, _)| *status != 429)?;
-    let answer = model::read_answer(symbols, operation, *status, body).ok()?;
+    let answer = model::read_answer(symbols, action, *status, body).ok()?;
     (!matches!(answer, Response::Broken(_))).then_some(answer)
 }
 
 /// Repository and operation of a request.
-fn read_request(symbols: &mut Symbols, note: &Note) -> Option<(String, model::Operation)> {
+fn read_request(symbols: &mut Symbols, note: &Note) -> Option<(String, model::Action)> {
     let body = note.body.as_deref().unwrap_or_default();
     Some(match note.operation {
         Operation::CreateRepo => {
             let request: crate::wire::CreateRepoRequest = read(body)?;
-            let operation = symbols.create(&request);
-            (request.manifest.repo_id, operation)
+            let action = symbols.create(&request);
+            (request.manifest.repo_id, action)
         }
         Operation::Pull => {
             let request: crate::wire::PullRequest = read(body)?;
-            let operation = Symbols::pull(&request);
-            (request.repo_id, operation)
+            let action = Symbols::pull(&request);
+            (request.repo_id, action)
         }
         Operation::Push => {
             let request: crate::wire::PushRequest = read(body)?;
-            let operation = symbols.push(&request);
-            (request.repo_id, operation)
+            let action = symbols.push(&request);
+            (request.repo_id, action)
         }
         Operation::AddMember => {
             let request: crate::wire::MemberAddRequest = read(body)?;
-            let operation = symbols.add(&request);
-            (request.repo_id, operation)
+            let action = symbols.add(&request);
+            (request.repo_id, action)
         }
         Operation::RemoveMember => {
             let request: crate::wire::MemberRemoveRequest = read(body)?;
-            let operation = symbols.remove(&request);
-            (request.repo_id, operation)
+            let action = symbols.remove(&request);
+            (request.repo_id, action)
         }
         Operation::FetchMemberKey => {
             let member = note.path.rsplit('/').next()?;
@@ -176,7 +175,7 @@ pub(super) fn repo_in_path(path: &str) -> Option<String> {
 }
 
 /// Numbers sequential clients: operations of one caller that overlap get numbers of their own.
-fn number_clients(ops: &mut [Op]) {
+fn number_clients(ops: &mut [HistoryOp]) {
     let mut clients: Vec<(Option<model::Symbol>, u64)> = Vec::new();
     for op in ops {
         let free = clients.iter().position(|(caller, until)| *caller == op.call.caller && *until < op.start);

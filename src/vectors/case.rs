@@ -1,7 +1,7 @@
 //! A vector as it is used: a name, and steps that each ask a codec one thing and say what it has to answer.
 
 use super::fields::{FieldError, Fields};
-use super::op::{Op, Request};
+use super::op::{CodecOp, Request};
 
 /// What a codec has to answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,13 +35,13 @@ pub struct Step {
 
 impl Step {
     /// A step that has to give this result.
-    pub fn gives(what: impl Into<String>, op: Op, fields: Fields, result: Fields) -> Self {
+    pub fn gives(what: impl Into<String>, op: CodecOp, fields: Fields, result: Fields) -> Self {
         let request = Request::new(op, fields);
         Self { what: what.into(), request, expect: Expect::Result(result), recipient_private: None }
     }
 
     /// A step that has to be refused.
-    pub fn refused(what: impl Into<String>, op: Op, fields: Fields) -> Self {
+    pub fn refused(what: impl Into<String>, op: CodecOp, fields: Fields) -> Self {
         Self { what: what.into(), request: Request::new(op, fields), expect: Expect::Reject, recipient_private: None }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::case::{Expect, Step};
 use super::evaluate::evaluate;
 use super::fields::{Fields, fields, object, string};
-use super::op::{CodecAnswer, Op, Request};
+use super::op::{CodecAnswer, CodecOp, Request};
 use crate::codec::base64;
 
 /// Judgement on one answer.
@@ -69,9 +69,9 @@ fn compare(step: &Step, expected: &Fields, actual: &Fields) -> Judgement {
         return Judgement::Right;
     }
     let own_choice = match step.request.op {
-        Op::Encrypt => opens(step, actual),
-        Op::Wrap => unwraps(step, actual),
-        Op::EncodeInvite | Op::EncodeLocator => same_token(expected, actual),
+        CodecOp::Encrypt => opens(step, actual),
+        CodecOp::Wrap => unwraps(step, actual),
+        CodecOp::EncodeInvite | CodecOp::EncodeLocator => same_token(expected, actual),
         _ => None,
     };
     own_choice.unwrap_or_else(|| different(expected, actual))
@@ -97,7 +97,7 @@ fn opens(step: &Step, actual: &Fields) -> Option<Judgement> {
     if Some(iv) == string(asked, "ivB64").ok() {
         return None;
     }
-    let mut request = Request::new(Op::Decrypt, asked.clone());
+    let mut request = Request::new(CodecOp::Decrypt, asked.clone());
     let wanted = request.fields.remove("plaintextUtf8")?;
     request.fields.insert("ivB64".into(), iv.into());
     request.fields.insert("ciphertextB64".into(), ciphertext.into());
@@ -113,8 +113,10 @@ fn unwraps(step: &Step, actual: &Fields) -> Option<Judgement> {
     if !chosen("iv") && !chosen("ephemeralPublicKey") {
         return None;
     }
-    let request =
-        Request::new(Op::Unwrap, fields! { "recipientPrivateKeyB64": private.as_str(), "wrappedKey": made.clone() });
+    let request = Request::new(
+        CodecOp::Unwrap,
+        fields! { "recipientPrivateKeyB64": private.as_str(), "wrappedKey": made.clone() },
+    );
     let data_key = step.request.fields.get("dataKeyB64")?.clone();
     Some(opened(&request, &Value::Object(fields! { "dataKeyB64": data_key }), "unwrap"))
 }
@@ -201,7 +203,7 @@ mod tests {
     use super::*;
 
     fn step(expect: Expect) -> Step {
-        let request = Request::new(Op::Aad, fields! { "repoId": "r" });
+        let request = Request::new(CodecOp::Aad, fields! { "repoId": "r" });
         Step { what: "it".into(), request, expect, recipient_private: None }
     }
 
@@ -229,12 +231,12 @@ mod tests {
             let mut fields = asked.clone();
             fields.insert("ivB64".into(), base64::encode(&iv).into());
             fields.insert("plaintextUtf8".into(), text.into());
-            match evaluate(&Request::new(Op::Encrypt, fields)).unwrap() {
+            match evaluate(&Request::new(CodecOp::Encrypt, fields)).unwrap() {
                 CodecAnswer::Result(fields) => fields,
                 other => panic!("{other:?}"),
             }
         };
-        let step = Step::gives("encrypt", Op::Encrypt, asked.clone(), ask([2; 12], "hello"));
+        let step = Step::gives("encrypt", CodecOp::Encrypt, asked.clone(), ask([2; 12], "hello"));
         assert_eq!(judge(&step, &CodecAnswer::Result(ask([9; 12], "hello"))), Judgement::Right);
         assert!(matches!(judge(&step, &CodecAnswer::Result(ask([9; 12], "other"))), Judgement::Wrong { .. }));
         assert!(matches!(judge(&step, &CodecAnswer::Result(ask([2; 12], "other"))), Judgement::Wrong { .. }));
@@ -244,7 +246,7 @@ mod tests {
     fn a_token_in_another_order_is_odd() {
         let token = |json: &str| fields! { "token": base64::encode_url(json.as_bytes()) };
         let expected = token(r#"{"v":1,"host":"h"}"#);
-        let step = Step::gives("encode", Op::EncodeLocator, Fields::new(), expected);
+        let step = Step::gives("encode", CodecOp::EncodeLocator, Fields::new(), expected);
         assert!(matches!(
             judge(&step, &CodecAnswer::Result(token(r#"{"host":"h","v":1}"#))),
             Judgement::Allowed { .. }

@@ -22,4 +22,4 @@ pub use evaluate::{Reading, evaluate, read};
 pub use fields::{FieldError, Fields};
 pub use generate::{BankFile, GenerateError, bank};
 pub use judge::{Judgement, judge};
-pub use op::{BadRequest, CodecAnswer, Op, Request};
+pub use op::{BadRequest, CodecAnswer, CodecOp, Request};

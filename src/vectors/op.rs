@@ -9,11 +9,11 @@ macro_rules! ops {
     ($($variant:ident = $name:literal, $section:literal, [$($rule:ident),+], $title:literal;)*) => {
         /// An operation of a codec.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Op {
+        pub enum CodecOp {
             $(#[doc = $title] $variant,)*
         }
 
-        impl Op {
+        impl CodecOp {
             /// Every operation.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
@@ -71,7 +71,7 @@ ops! {
     DecodeBase64 = "decode-base64", "§2", [BASE64], "decodes base64";
 }
 
-impl Op {
+impl CodecOp {
     /// Whether its success says anything beyond success.
     pub fn has_result(self) -> bool {
         !matches!(self, Self::Verify | Self::VerifyBinding)
@@ -87,14 +87,14 @@ impl Op {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// What to do.
-    pub op: Op,
+    pub op: CodecOp,
     /// With what.
     pub fields: Fields,
 }
 
 impl Request {
     /// Puts operation and members together.
-    pub fn new(op: Op, fields: Fields) -> Self {
+    pub fn new(op: CodecOp, fields: Fields) -> Self {
         Self { op, fields }
     }
 
@@ -114,7 +114,7 @@ impl Request {
             serde_json::from_str(line).map_err(|error| (None, BadRequest::Json(error.to_string())))?;
         let id = fields.remove("id").and_then(|id| id.as_u64()).ok_or((None, BadRequest::Id))?;
         let name = string(&fields, "op").map_err(|error| (Some(id), BadRequest::Field(error)))?;
-        let op = Op::by_name(name).ok_or_else(|| (Some(id), BadRequest::Op(name.to_owned())))?;
+        let op = CodecOp::by_name(name).ok_or_else(|| (Some(id), BadRequest::Op(name.to_owned())))?;
         fields.remove("op");
         Ok((id, Self { op, fields }))
     }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn requests_survive_the_wire() {
-        let request = Request::new(Op::Aad, super::super::fields::fields! { "keyEpoch": i64::MIN });
+        let request = Request::new(CodecOp::Aad, super::super::fields::fields! { "keyEpoch": i64::MIN });
         assert_eq!(Request::of_line(&request.to_line(7)), Ok((7, request)));
         assert!(matches!(Request::of_line(r#"{"id":1,"op":"fly"}"#), Err((Some(1), BadRequest::Op(_)))));
         assert!(matches!(Request::of_line("[]"), Err((None, BadRequest::Json(_)))));
@@ -230,8 +230,8 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        for op in Op::ALL {
-            assert_eq!(Op::by_name(op.name()), Some(*op));
+        for op in CodecOp::ALL {
+            assert_eq!(CodecOp::by_name(op.name()), Some(*op));
         }
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use avp_conform::client::{Identity, RawRequest, Transport};
 use avp_conform::codec::base64;
 use avp_conform::faults;
-use avp_conform::model::{self, Call, Operation, Response, State, Symbols};
+use avp_conform::model::{self, Action, Call, Response, State, Symbols};
 use avp_conform::server;
 use avp_conform::wire::{
     ChallengeResponse, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest,
-    Operation as Op, PullRequest, PushRequest, TokenResponse, VaultManifest, WrappedKey,
+    Operation, PullRequest, PushRequest, TokenResponse, VaultManifest, WrappedKey,
 };
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ struct World {
 impl World {
     async fn send(
         &self,
-        operation: Op,
+        operation: Operation,
         repo: &str,
         member: &str,
         token: Option<&str>,
@@ -54,11 +54,12 @@ impl World {
 
     async fn join(&mut self) {
         let identity = Identity::generate();
-        let (_, body) = self.send(Op::Challenge, "", "", None, Some(json!({ "ed25519PublicKey": identity.id }))).await;
+        let (_, body) =
+            self.send(Operation::Challenge, "", "", None, Some(json!({ "ed25519PublicKey": identity.id }))).await;
         let nonce = serde_json::from_slice::<ChallengeResponse>(&body).unwrap().nonce;
         let signature = base64::encode(&identity.sign(&base64::decode(&nonce).unwrap()));
         let redeem = json!({ "ed25519PublicKey": identity.id, "nonce": nonce, "signature": signature });
-        let (_, body) = self.send(Op::Token, "", "", None, Some(redeem)).await;
+        let (_, body) = self.send(Operation::Token, "", "", None, Some(redeem)).await;
         let token = serde_json::from_slice::<TokenResponse>(&body).unwrap().token;
         self.people.push((identity, token));
     }
@@ -99,7 +100,7 @@ impl World {
     }
 
     /// Mostly a request that fits the state, with now and then a number that is off.
-    fn request(&mut self, repo: usize, dice: Dice) -> (Op, Operation, String, Option<Value>) {
+    fn request(&mut self, repo: usize, dice: Dice) -> (Operation, Action, String, Option<Value>) {
         let (version, epoch) = self.states[repo].as_ref().map_or((1, 0), |s| (s.manifest.version, s.manifest.epoch));
         let off = |die: u8, usual: i64| if die < 200 { usual } else { i64::from(die % 5) - 2 };
         let next = version + off(dice[2], 1);
@@ -118,11 +119,11 @@ impl World {
                 };
                 let request =
                     CreateRepoRequest { manifest, initial_envelope: self.envelope(named, off(dice[2], 1), 0) };
-                (Op::CreateRepo, self.symbols.create(&request), String::new(), Some(json!(request)))
+                (Operation::CreateRepo, self.symbols.create(&request), String::new(), Some(json!(request)))
             }
             1 | 2 => {
                 let request = PullRequest { repo_id, known_payload_version: version + off(dice[3], 0) };
-                (Op::Pull, Symbols::pull(&request), String::new(), Some(json!(request)))
+                (Operation::Pull, Symbols::pull(&request), String::new(), Some(json!(request)))
             }
             3..6 => {
                 let to = epoch + if dice[5] < 100 { 1 } else { off(dice[6], 0) };
@@ -133,11 +134,11 @@ impl World {
                     expected_payload_version: version + off(dice[3], 0),
                     rotated_members,
                 };
-                (Op::Push, self.symbols.push(&request), String::new(), Some(json!(request)))
+                (Operation::Push, self.symbols.push(&request), String::new(), Some(json!(request)))
             }
             6 => {
                 let request = MemberAddRequest { repo_id, member: self.entry(dice[4], epoch + off(dice[5], 0)) };
-                (Op::AddMember, self.symbols.add(&request), String::new(), Some(json!(request)))
+                (Operation::AddMember, self.symbols.add(&request), String::new(), Some(json!(request)))
             }
             7 => {
                 let (gone, to) = (dice[3] % 4, epoch + off(dice[5], 1));
@@ -149,11 +150,11 @@ impl World {
                     rewrapped_members: self.roster(if dice[6] < 220 { keep & !(1 << gone) } else { keep }, to),
                     new_key_epoch: to,
                 };
-                (Op::RemoveMember, self.symbols.remove(&request), String::new(), Some(json!(request)))
+                (Operation::RemoveMember, self.symbols.remove(&request), String::new(), Some(json!(request)))
             }
             _ => {
                 let member = self.people[usize::from(dice[3]) % self.people.len()].0.id.clone();
-                (Op::FetchMemberKey, self.symbols.fetch(&member), member, None)
+                (Operation::FetchMemberKey, self.symbols.fetch(&member), member, None)
             }
         }
     }
@@ -164,13 +165,13 @@ impl World {
     /// In symbols, what the model doesn't allow.
     async fn play(&mut self, dice: Dice) -> Result<(), String> {
         let repo = usize::from(dice[7] % 2);
-        let (op, operation, member, body) = self.request(repo, dice);
+        let (operation, action, member, body) = self.request(repo, dice);
         let person = &self.people[usize::from(dice[1]) % self.people.len()];
         let token = (dice[1] < 250).then(|| person.1.clone());
         let caller = token.is_some().then(|| person.0.id.clone()).map(|id| self.symbols.symbol(&id));
-        let (status, answer) = self.send(op, IDS[repo], &member, token.as_deref(), body.clone()).await;
-        let answer = model::read_answer(&mut self.symbols, &operation, status, &answer).map_err(|e| e.to_string())?;
-        let call = Call { caller, operation };
+        let (status, answer) = self.send(operation, IDS[repo], &member, token.as_deref(), body.clone()).await;
+        let answer = model::read_answer(&mut self.symbols, &action, status, &answer).map_err(|e| e.to_string())?;
+        let call = Call { caller, action };
         let step = model::judge(self.states[repo].as_ref(), &call, &answer).map_err(|mismatch| {
             format!("{} {:?} {}", mismatch.rule.id, mismatch.explain(&self.symbols), json!(body))
         })?;
@@ -188,7 +189,7 @@ impl World {
         for (repo, id) in IDS.into_iter().enumerate() {
             for (identity, token) in self.people.clone() {
                 let request = PullRequest { repo_id: id.into(), known_payload_version: -1 };
-                let (status, body) = self.send(Op::Pull, id, "", Some(&token), Some(json!(request))).await;
+                let (status, body) = self.send(Operation::Pull, id, "", Some(&token), Some(json!(request))).await;
                 let operation = Symbols::pull(&request);
                 let answer =
                     model::read_answer(&mut self.symbols, &operation, status, &body).map_err(|e| e.to_string())?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::run::Ran;
 use super::super::subject::Exit;
-use super::super::vault::{Bend, Op, Record, reading};
+use super::super::vault::{Bend, Endpoint, Record, reading};
 use super::{before, each, entries};
 use crate::codec::DataKey;
 use crate::scenarios::Finding;
@@ -24,10 +24,10 @@ pub(in super::super) fn expects(evidence: &Evidence, _: &[Bend]) -> Judgement {
         }))
     };
     each(evidence, "push", "nothing is pushed", |ran, record| {
-        if record.op != Op::Push {
+        if record.endpoint != Endpoint::Push {
             return None;
         }
-        let others = ran.of(Op::Push).filter(|other| other.caller == record.caller);
+        let others = ran.of(Endpoint::Push).filter(|other| other.caller == record.caller);
         // A push with a made-up version may be meant to be refused, but not if there is no other.
         let any = others.filter_map(|other| known(ran, other)).any(|known| known);
         let expected = "a push expects a version that its member has read or written";
@@ -62,7 +62,7 @@ pub(in super::super) fn conflict(evidence: &Evidence, bends: &[Bend]) -> Judgeme
 fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
     let written = ran.keys.last()?.payload["payloadVersion"].as_i64()?;
     let made = |record: &&Record| {
-        record.op == Op::Push
+        record.endpoint == Endpoint::Push
             && record.answer["conflict"] == true
             && record.served_version() == Some(written)
             && record
@@ -74,9 +74,9 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
     let conflict = ran.at_vault().find(made)?;
     let at = ran.records.iter().position(|other| std::ptr::eq(other, conflict))?;
     let after: Vec<_> = ran.records[at + 1..].iter().filter(|record| record.caller == conflict.caller).collect();
-    let pulled = after.iter().position(|record| record.op == Op::Pull && record.is_done());
+    let pulled = after.iter().position(|record| record.endpoint == Endpoint::Pull && record.is_done());
     // The same bytes again are the same request, and can't do harm.
-    let pushed = after.iter().position(|record| record.op == Op::Push && record.body != conflict.body);
+    let pushed = after.iter().position(|record| record.endpoint == Endpoint::Push && record.body != conflict.body);
     let expected = "a conflict is followed by a pull, and by a push of the change over what was pulled";
     let wrong = |record: &Record, observed: String| Some(Err(finding(ran, Some(record), expected, observed)));
     match (pulled, pushed) {
@@ -87,7 +87,7 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
         (pulled, Some(pushed)) if pulled.is_none_or(|pulled| pulled > pushed) => {
             wrong(after[pushed], "the change was pushed again without a pull".into())
         }
-        _ => match after.iter().any(|record| record.op == Op::Push && record.is_done()) {
+        _ => match after.iter().any(|record| record.endpoint == Endpoint::Push && record.is_done()) {
             true => Some(Ok(())),
             false => wrong(conflict, format!("no push was accepted afterwards ({})", ran.exit)),
         },
@@ -100,7 +100,7 @@ pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement 
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         let overtaken = |record: &&Record| {
             let expected = record.field("/expectedPayloadVersion").and_then(Value::as_i64);
-            record.op == Op::Push
+            record.endpoint == Endpoint::Push
                 && record.answer["conflict"] == true
                 // Below what it has pulled it means to be stale.
                 && expected.is_some_and(|expected| expected >= pulled_before(ran, record))
@@ -110,9 +110,11 @@ pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement 
             let mut after = ran.records[at + 1..].iter().filter(|record| {
                 record.caller == conflict.caller && record.repo == conflict.repo && record.body != conflict.body
             });
-            let Some(next) = after.find(|record| matches!(record.op, Op::Pull | Op::Push)) else { continue };
+            let Some(next) = after.find(|record| matches!(record.endpoint, Endpoint::Pull | Endpoint::Push)) else {
+                continue;
+            };
             tried += 1;
-            if next.op == Op::Push && findings.is_empty() {
+            if next.endpoint == Endpoint::Push && findings.is_empty() {
                 let expected =
                     "a conflict is followed by a pull before anything else is pushed, however many there were";
                 findings.push(finding(ran, Some(next), expected, "the change was pushed again without a pull"));
@@ -124,13 +126,17 @@ pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement 
 
 /// Whether somebody pulls after a conflict.
 fn pulls_after(ran: &Ran) -> bool {
-    let conflict = ran.at_vault().position(|record| record.op == Op::Push && record.answer["conflict"] == true);
-    conflict.is_some_and(|at| ran.at_vault().skip(at + 1).any(|record| record.op == Op::Pull && record.is_done()))
+    let conflict =
+        ran.at_vault().position(|record| record.endpoint == Endpoint::Push && record.answer["conflict"] == true);
+    conflict.is_some_and(|at| {
+        ran.at_vault().skip(at + 1).any(|record| record.endpoint == Endpoint::Pull && record.is_done())
+    })
 }
 
 /// The highest version that whoever sent a request had pulled before it.
 fn pulled_before(ran: &Ran, record: &Record) -> i64 {
-    let pulls = super::before(ran, record).filter(|other| other.op == Op::Pull && other.caller == record.caller);
+    let pulls =
+        super::before(ran, record).filter(|other| other.endpoint == Endpoint::Pull && other.caller == record.caller);
     pulls.filter_map(Record::served_version).max().unwrap_or(i64::MIN)
 }
 
@@ -139,11 +145,12 @@ pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgemen
     let Some(ran) = bends.iter().find_map(|bend| evidence.run(*bend)) else {
         return Judgement::NotExercised("it wasn't tried".into());
     };
-    let conflicts = ran.of(Op::Push).filter(|record| record.answer["conflict"] == true).count();
+    let conflicts = ran.of(Endpoint::Push).filter(|record| record.answer["conflict"] == true).count();
     let endless = conflicts >= 50 || (conflicts > 0 && ran.exit == Exit::TimedOut);
     let expected = "a client that is always too late gives up after a number of tries";
     let observed = format!("{conflicts} pushes, {}", ran.exit);
-    let findings = endless.then(|| finding(ran, ran.of(Op::Push).last(), expected, observed)).into_iter().collect();
+    let findings =
+        endless.then(|| finding(ran, ran.of(Endpoint::Push).last(), expected, observed)).into_iter().collect();
     Judgement::of(findings, conflicts, "conflict", "nothing is pushed")
 }
 
@@ -151,15 +158,18 @@ pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgemen
 pub(in super::super) fn rotates(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "removal", "no member is removed", |ran, record| {
         let manifest = served_before(ran, record);
-        let roster = record.field("/rotatedMembers").and_then(Value::as_array).filter(|_| record.op == Op::Push);
+        let roster =
+            record.field("/rotatedMembers").and_then(Value::as_array).filter(|_| record.endpoint == Endpoint::Push);
         if roster.is_some_and(Vec::is_empty) {
             let expected = "a push without a rotation has no rotatedMembers: they replace the roster";
             return Some(Err((expected.into(), "it has an empty list".into())));
         }
-        let done = match record.op {
-            Op::Remove => record.status.is_some_and(|status| status < 400),
+        let done = match record.endpoint {
+            Endpoint::Remove => record.status.is_some_and(|status| status < 400),
             // A push with a roster in which somebody is missing removes them, too.
-            Op::Push => record.is_done() && !entries(record).is_empty() && gone(record, manifest).next().is_some(),
+            Endpoint::Push => {
+                record.is_done() && !entries(record).is_empty() && gone(record, manifest).next().is_some()
+            }
             _ => false,
         };
         done.then(|| removal(ran, record, manifest))
@@ -200,7 +210,7 @@ fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (
     if ids.contains(removed) {
         return broken("the removed member is out of the new roster", "it is in it, with the new data key".into());
     }
-    if record.op == Op::Remove && gone(record, manifest).any(|id| id != removed) {
+    if record.endpoint == Endpoint::Remove && gone(record, manifest).any(|id| id != removed) {
         return broken("everybody but the removed member stays", "somebody else is out of the new roster".into());
     }
     // The same request again, say after a new login, carries the same wraps.
@@ -239,10 +249,10 @@ pub(in super::super) fn terminal(evidence: &Evidence, bends: &[Bend]) -> Judgeme
         tried += refused.len();
         let again = refused.iter().enumerate().find(|(index, record)| {
             let same = |other: &&&Record| {
-                (other.op, &other.target, &other.caller) == (record.op, &record.target, &record.caller)
-                    && other.op != Op::Create
-                    || (other.op == Op::Create
-                        && record.op == Op::Create
+                (other.endpoint, &other.target, &other.caller) == (record.endpoint, &record.target, &record.caller)
+                    && other.endpoint != Endpoint::Create
+                    || (other.endpoint == Endpoint::Create
+                        && record.endpoint == Endpoint::Create
                         && other.caller == record.caller
                         && other.body == record.body)
             };
@@ -264,7 +274,9 @@ pub(in super::super) fn waits(evidence: &Evidence, bends: &[Bend]) -> Judgement 
         return Judgement::NotExercised("no operation is asked for".into());
     };
     let all: Vec<_> = ran.at_vault().collect();
-    let early = all[told + 1..].iter().find(|record| record.op == all[told].op && record.caller == all[told].caller);
+    let early = all[told + 1..]
+        .iter()
+        .find(|record| record.endpoint == all[told].endpoint && record.caller == all[told].caller);
     let early =
         early.filter(|record| record.at.saturating_sub(all[told].at + all[told].took) < Duration::from_millis(900));
     let expected = "a client that was told Retry-After: 1 comes back after a second, or not at all";

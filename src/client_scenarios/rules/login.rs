@@ -3,14 +3,14 @@
 use percent_encoding::percent_decode_str;
 
 use super::super::evidence::{Evidence, Judgement, finding};
-use super::super::vault::{Bend, Channel, Demand, Op, Place, Record};
+use super::super::vault::{Bend, Channel, Demand, Endpoint, Place, Record};
 use super::each;
 use crate::codec::{base64, signature};
 
 /// The signature covers all the raw bytes of the nonce.
 pub(in super::super) fn signs_raw(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "signature", "nobody logs in", |_, record| {
-        if record.op != Op::Token {
+        if record.endpoint != Endpoint::Token {
             return None;
         }
         let text = |name: &str| record.field(name).and_then(|value| value.as_str()).unwrap_or_default();
@@ -45,9 +45,10 @@ pub(in super::super) fn signs_any_length(evidence: &Evidence, bends: &[Bend]) ->
 /// A nonce is redeemed once.
 pub(in super::super) fn fresh_challenge(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "login", "nobody logs in", |ran, record| {
-        let nonce = record.field("/nonce").filter(|_| record.op == Op::Token)?;
-        let spent = super::before(ran, record)
-            .any(|other| other.op == Op::Token && other.field("/nonce") == Some(nonce) && other.status == Some(200));
+        let nonce = record.field("/nonce").filter(|_| record.endpoint == Endpoint::Token)?;
+        let spent = super::before(ran, record).any(|other| {
+            other.endpoint == Endpoint::Token && other.field("/nonce") == Some(nonce) && other.status == Some(200)
+        });
         let expected = "every token is asked for with a nonce of its own";
         Some(if spent { Err((expected.into(), "the nonce had bought a token before".into())) } else { Ok(()) })
     })
@@ -60,7 +61,7 @@ pub(in super::super) fn bearer(evidence: &Evidence, _: &[Bend]) -> Judgement {
         if let Some(place) = astray(record, &tokens) {
             return Some(Err(("the token travels in Authorization only".into(), format!("it is in {place}, too"))));
         }
-        if !record.op.is_vault() {
+        if !record.endpoint.is_vault() {
             return None;
         }
         // A request without any token may be meant to be refused, but not if there is never one.
@@ -158,7 +159,7 @@ pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> Judgeme
     }
     let (mut findings, mut tried) = (Vec::new(), 0);
     if let Some(ran) = evidence.run(Bend::TokenRevoked)
-        && let Some(refused) = ran.at_vault().find(|record| record.op.is_vault() && record.status == Some(401))
+        && let Some(refused) = ran.at_vault().find(|record| record.endpoint.is_vault() && record.status == Some(401))
     {
         tried += 1;
         if Some(&ran.exit) != evidence.run(Bend::Honest).map(|honest| &honest.exit) {
@@ -168,10 +169,10 @@ pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> Judgeme
     }
     if let Some(ran) = evidence.run(Bend::NoTokenValid) {
         tried += 1;
-        let logins = ran.of(Op::Token).count();
+        let logins = ran.of(Endpoint::Token).count();
         if logins > 20 {
             let expected = "a client whose token isn't accepted gives up after a login or two";
-            findings.push(finding(ran, ran.of(Op::Token).last(), expected, format!("{logins} logins")));
+            findings.push(finding(ran, ran.of(Endpoint::Token).last(), expected, format!("{logins} logins")));
         }
     }
     Judgement::of(findings, tried, "case", "nothing is asked for after the third operation")
@@ -181,7 +182,7 @@ pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> Judgeme
 pub(in super::super) fn discovery_silent(evidence: &Evidence, _: &[Bend]) -> Judgement {
     const NEVER: &str = "discovery is never asked";
     let judgement = each(evidence, "request", NEVER, |_, record| {
-        (record.op == Op::Discovery).then(|| match record.header("authorization") {
+        (record.endpoint == Endpoint::Discovery).then(|| match record.header("authorization") {
             None => Ok(()),
             Some(_) => Err(("/.well-known/avp is asked without Authorization".into(), "there is one".into())),
         })
@@ -227,7 +228,7 @@ pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> 
 pub(in super::super) fn gives_up(evidence: &Evidence, _: &[Bend]) -> Judgement {
     let Some(ran) = evidence.run(Bend::Hang) else { return Judgement::NotExercised("it wasn't tried".into()) };
     debug_assert_eq!(ran.bend.demand(), Demand::Watch);
-    let asked: Vec<_> = ran.at_vault().filter(|record| record.op.is_vault()).collect();
+    let asked: Vec<_> = ran.at_vault().filter(|record| record.endpoint.is_vault()).collect();
     let tried = asked.len();
     let hangs = ran.exit == super::super::subject::Exit::TimedOut;
     let expected = "a client that gets no answer gives up within --timeout";

@@ -9,7 +9,7 @@ pub(super) mod secrets;
 
 use super::evidence::{Evidence, Judgement, finding};
 use super::run::Ran;
-use super::vault::{Op, Record};
+use super::vault::{Endpoint, Record};
 use crate::scenarios::Finding;
 
 /// What a rule says of one request: that it is kept, or expectation and observation where it is broken; `None` when it has nothing to
@@ -45,11 +45,13 @@ fn before<'r>(ran: &'r Ran, record: &'r Record) -> impl DoubleEndedIterator<Item
 
 /// The entries that a request carries, with the place of each.
 pub(super) fn entries(record: &Record) -> Vec<(String, &serde_json::Value)> {
-    let lists = match record.op {
-        Op::Create => "/manifest/members",
-        Op::Push => "/rotatedMembers",
-        Op::Remove => "/rewrappedMembers",
-        Op::Add => return record.field("/member").map(|entry| ("/member".to_owned(), entry)).into_iter().collect(),
+    let lists = match record.endpoint {
+        Endpoint::Create => "/manifest/members",
+        Endpoint::Push => "/rotatedMembers",
+        Endpoint::Remove => "/rewrappedMembers",
+        Endpoint::Add => {
+            return record.field("/member").map(|entry| ("/member".to_owned(), entry)).into_iter().collect();
+        }
         _ => return Vec::new(),
     };
     let list = record.field(lists).and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();

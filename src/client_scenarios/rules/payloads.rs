@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
 use super::super::run::Ran;
 use super::super::vault::forge::Forged;
-use super::super::vault::{Bend, Op, Record, reading};
+use super::super::vault::{Bend, Endpoint, Record, reading};
 use super::Ruling;
 use crate::scenarios::Finding;
 use crate::wire::EncryptedEnvelope;
@@ -14,7 +14,7 @@ const MISSING: &str = "nothing is pushed by a member who has read what another m
 
 /// Pushes over what the vault's member has written, with the last of its writes before them.
 fn pushes(ran: &Ran) -> Vec<(&Record, EncryptedEnvelope, Option<&Forged>)> {
-    let pushes = ran.of(Op::Push).filter(|record| record.status.is_some_and(|status| status < 300));
+    let pushes = ran.of(Endpoint::Push).filter(|record| record.status.is_some_and(|status| status < 300));
     let sealed = pushes.filter_map(|record| Some((record, envelope(record)?)));
     let with = sealed.map(|(record, envelope)| {
         let written = |forged: &&Forged| {
@@ -67,7 +67,7 @@ pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement 
         for (record, envelope, under) in pushes(ran) {
             // Only who has pulled the vault's payload has the key.
             let reader = super::before(ran, record).any(|other| {
-                other.op == Op::Pull
+                other.endpoint == Endpoint::Pull
                     && other.caller == record.caller
                     && other.is_done()
                     && under

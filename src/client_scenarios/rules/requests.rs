@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::evidence::{Evidence, Judgement};
 use super::super::run::Ran;
 use super::super::vault::reading::bytes_of;
-use super::super::vault::{Bend, Op, Record};
+use super::super::vault::{Bend, Endpoint, Record};
 use super::{Ruling, each, entries};
 use crate::codec::base64;
 use crate::codec::key_wrap::SCHEME_ID;
@@ -16,7 +16,7 @@ use crate::wire::Schema;
 /// Requests are by the schema.
 pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "request", "nothing is asked for", |_, record| {
-        let kind = record.op.message()?;
+        let kind = record.endpoint.message()?;
         let Some(body) = &record.json else {
             return Some(Err((format!("a {} is a JSON object", kind.name()), "it isn't JSON".into())));
         };
@@ -55,9 +55,9 @@ fn binaries(record: &Record) -> Vec<(String, &Value, Option<usize>)> {
             all.push((pointer, value, size));
         }
     };
-    match record.op {
-        Op::Challenge => add("/ed25519PublicKey".into(), Some(32)),
-        Op::Token => {
+    match record.endpoint {
+        Endpoint::Challenge => add("/ed25519PublicKey".into(), Some(32)),
+        Endpoint::Token => {
             add("/ed25519PublicKey".into(), Some(32));
             add("/signature".into(), Some(64));
         }
@@ -79,7 +79,7 @@ fn binaries(record: &Record) -> Vec<(String, &Value, Option<usize>)> {
             add(format!("{place}/{member}"), size);
         }
     }
-    if record.op == Op::Remove {
+    if record.endpoint == Endpoint::Remove {
         add("/removedMemberId".into(), Some(32));
     }
     all
@@ -132,7 +132,7 @@ pub(in super::super) fn names_nobody(ran: &Ran) -> bool {
 
 fn ids_of(ran: &Ran, record: &Record) -> Ruling {
     let path = record.target.split('?').next().unwrap_or_default();
-    if record.op == Op::Other {
+    if record.endpoint == Endpoint::Other {
         // A known member id (raw, with its slashes) where one segment is expected.
         let inside = path.strip_prefix("/v1/repos/")?;
         let decoded = percent_decode_str(inside).decode_utf8_lossy();
@@ -146,7 +146,7 @@ fn ids_of(ran: &Ran, record: &Record) -> Ruling {
         return (slashed || torn)
             .then(|| Err(("ids are percent-encoded in a path".into(), "a slash of the id splits the path".into())));
     }
-    if record.op == Op::Fetch && path.trim_start_matches('/').split('/').count() > 5 {
+    if record.endpoint == Endpoint::Fetch && path.trim_start_matches('/').split('/').count() > 5 {
         return Some(Err((
             "ids are percent-encoded in a path".into(),
             "a slash of the member id splits the path".into(),
@@ -185,7 +185,7 @@ fn respelled(ran: &Ran, text: &str) -> Option<String> {
 /// The id of a new repository says nothing of where it is.
 pub(in super::super) fn hostless(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "repository", "no repository is created", |_, record| {
-        let id = record.field("/manifest/repoId").filter(|_| record.op == Op::Create)?.as_str()?;
+        let id = record.field("/manifest/repoId").filter(|_| record.endpoint == Endpoint::Create)?.as_str()?;
         let authority = record.header("host")?;
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
         // As it is, or in what carries any text, whole or between separators.
@@ -230,7 +230,7 @@ pub(in super::super) fn scheme(evidence: &Evidence, _: &[Bend]) -> Judgement {
 /// JSON says that it is JSON.
 pub(in super::super) fn content_type(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "request", "no request has a body", |_, record| {
-        record.op.message().filter(|_| !record.body.is_empty())?;
+        record.endpoint.message().filter(|_| !record.body.is_empty())?;
         let label = record.header("content-type").unwrap_or_default().to_ascii_lowercase();
         let json = label.split(';').next().is_some_and(|kind| kind.trim().ends_with("json"));
         let observed = if label.is_empty() { "there is none".to_owned() } else { format!("it is {label}") };
@@ -241,7 +241,7 @@ pub(in super::super) fn content_type(evidence: &Evidence, _: &[Bend]) -> Judgeme
 /// createRepo names the caller as the only member.
 pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgement {
     each(evidence, "repository", "no repository is created", |_, record| {
-        let members = record.field("/manifest/members").filter(|_| record.op == Op::Create)?.as_array()?;
+        let members = record.field("/manifest/members").filter(|_| record.endpoint == Endpoint::Create)?.as_array()?;
         let expected = "the manifest's only member is the caller".to_owned();
         Some(match (members.as_slice(), &record.caller) {
             ([only], Some(caller)) if only["ed25519PublicKey"] == caller.as_str() => Ok(()),
@@ -264,9 +264,9 @@ pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> Judgement {
 
 /// What a push or an invitation says of the epoch, if it isn't the one that this member has seen last.
 fn old_epoch(ran: &Ran, record: &Record) -> Option<(String, String)> {
-    let pointer = match record.op {
-        Op::Push if entries(record).is_empty() => "/envelope/keyEpoch",
-        Op::Add => "/member/keyEpoch",
+    let pointer = match record.endpoint {
+        Endpoint::Push if entries(record).is_empty() => "/envelope/keyEpoch",
+        Endpoint::Add => "/member/keyEpoch",
         _ => return None,
     };
     let epoch = record.field(pointer).filter(|epoch| epoch.is_i64())?;
@@ -285,7 +285,8 @@ fn old_epoch(ran: &Ran, record: &Record) -> Option<(String, String)> {
 /// A removal's payload that is of no later version than one that its member has seen: it has no expected version to say so, and versions
 /// are strictly monotonic (§10).
 fn steps_back(ran: &Ran, record: &Record) -> Option<(String, String)> {
-    let version = record.field("/rotatedEnvelope/payloadVersion").filter(|_| record.op == Op::Remove)?.as_i64()?;
+    let version =
+        record.field("/rotatedEnvelope/payloadVersion").filter(|_| record.endpoint == Endpoint::Remove)?.as_i64()?;
     let seen = |other: &&Record| other.repo == record.repo && other.caller == record.caller && other.is_done();
     let seen = super::before(ran, record).filter(seen).filter_map(Record::served_version).max()?;
     let what = "the version of a removal's payload is above every one that was there before".to_owned();
@@ -299,21 +300,21 @@ fn counters_of(record: &Record) -> Ruling {
         let (first, second) = (record.field(one)?, record.field(other)?);
         (first != second).then(|| (format!("{one} and {other} are the same"), format!("{first} and {second}")))
     };
-    let epoch = match record.op {
-        Op::Create => "/manifest/keyEpoch",
-        Op::Remove => "/newKeyEpoch",
-        Op::Push => "/envelope/keyEpoch",
+    let epoch = match record.endpoint {
+        Endpoint::Create => "/manifest/keyEpoch",
+        Endpoint::Remove => "/newKeyEpoch",
+        Endpoint::Push => "/envelope/keyEpoch",
         _ => return None,
     };
     let in_entries = || {
         let all = entries(record);
         all.iter().find_map(|(place, _)| differ(&format!("{place}/keyEpoch"), epoch))
     };
-    let wrong = match record.op {
-        Op::Create => differ("/initialEnvelope/keyEpoch", epoch)
+    let wrong = match record.endpoint {
+        Endpoint::Create => differ("/initialEnvelope/keyEpoch", epoch)
             .or_else(|| differ("/initialEnvelope/payloadVersion", "/manifest/payloadVersion"))
             .or_else(|| differ("/initialEnvelope/repoId", "/manifest/repoId")),
-        Op::Remove => {
+        Endpoint::Remove => {
             differ("/rotatedEnvelope/keyEpoch", epoch).or_else(|| differ("/rotatedEnvelope/repoId", "/repoId"))
         }
         _ => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::evidence::{Evidence, Judgement, envelope, finding};
-use super::super::vault::{Bend, Op};
+use super::super::vault::{Bend, Endpoint};
 use super::entries;
 
 /// No IV twice under a key with other content.
@@ -63,17 +63,17 @@ fn fresh(evidence: &Evidence, member: &str, expected: &str) -> Judgement {
 pub(in super::super) fn middle(evidence: &Evidence, _: &[Bend]) -> Judgement {
     let Some(ran) = evidence.run(Bend::SwappedKeys) else { return Judgement::NotExercised("it wasn't tried".into()) };
     let wraps = |record: &&super::Record| {
-        matches!(record.op, Op::Push | Op::Remove | Op::Add)
+        matches!(record.endpoint, Endpoint::Push | Endpoint::Remove | Endpoint::Add)
             && entries(record).iter().any(|(_, entry)| entry["x25519PublicKey"] == ran.middle.as_str())
     };
     let caught = ran.at_vault().find(wraps);
     // Others than the caller who stay after a removal, or who are asked for.
     let tempted = ran.at_vault().any(|record| {
-        let served_to_others = record.op == Op::Fetch && record.is_done();
+        let served_to_others = record.endpoint == Endpoint::Fetch && record.is_done();
         let others = entries(record)
             .into_iter()
             .filter(|(_, entry)| record.caller.as_deref() != entry["ed25519PublicKey"].as_str());
-        served_to_others || (matches!(record.op, Op::Remove | Op::Push) && others.count() > 0)
+        served_to_others || (matches!(record.endpoint, Endpoint::Remove | Endpoint::Push) && others.count() > 0)
     });
     let expected = "a key that the server names is verified (by its binding, or by what the member said) before a data key is wrapped to it";
     let findings: Vec<_> = caught
@@ -82,8 +82,8 @@ pub(in super::super) fn middle(evidence: &Evidence, _: &[Bend]) -> Judgement {
         .collect();
     let tried = usize::from(tempted || !findings.is_empty() || ran.exit != super::super::subject::Exit::Code(0));
     let with_others = evidence.run(Bend::Honest).is_some_and(|honest| {
-        honest.of(Op::Remove).chain(honest.of(Op::Push)).any(|record| entries(record).len() > 1)
-            || honest.of(Op::Fetch).next().is_some()
+        honest.of(Endpoint::Remove).chain(honest.of(Endpoint::Push)).any(|record| entries(record).len() > 1)
+            || honest.of(Endpoint::Fetch).next().is_some()
     });
     let tried = if with_others { tried } else { findings.len() };
     Judgement::of(findings, tried, "removal", "no key is wrapped anew to another member (remove one of three)")

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
-use super::super::vault::{Bend, Channel, Issuer, Moment, Op, Place};
+use super::super::vault::{Bend, Channel, Endpoint, Issuer, Moment, Place};
 use super::middle::Middle;
 use super::{House, PLAIN_ID, SceneOutcome, Stop, invitation_of, unwrap, violation};
 use crate::client::Identity;
@@ -127,7 +127,7 @@ async fn each(talker: &mut Talker<'_>) -> SceneOutcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
     let (id, x25519) = (stayer.id.clone(), middle.x25519_public_key.clone());
-    house.around(Moment::After, Op::Pull, move |state| state.swap_key(PLAIN_ID, &id, &x25519));
+    house.around(Moment::After, Endpoint::Pull, move |state| state.swap_key(PLAIN_ID, &id, &x25519));
     talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
     wrapped_to(&house, &middle, "only what the first of two pulls serves verifies")?;
     everybody(talker).await
@@ -199,7 +199,7 @@ async fn invited(talker: &mut Talker<'_>) -> SceneOutcome {
     let records = house.vault.records();
     let wrong = records
         .iter()
-        .filter(|record| record.op == Op::Add)
+        .filter(|record| record.endpoint == Endpoint::Add)
         .find(|record| record.field("/member").is_some_and(|entry| unwrap(&middle, entry).is_some()));
     let expected = "an invitation wraps to the key that the invite request names";
     let observed = "it was wrapped to another one, which the server had put into the roster";

@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::reading::open;
-use super::super::vault::{Bend, Moment, Op};
+use super::super::vault::{Bend, Endpoint, Moment};
 use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, must, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
@@ -59,7 +59,7 @@ async fn same(talker: &mut Talker<'_>) -> SceneOutcome {
     let mut changed = held(&house).unwrap_or_default()["alts"][1].clone();
     changed["accessToken"] = account("contested")["accessToken"].clone();
     let first = Value::from(format!("v{}n0", house.canary));
-    house.around(Moment::Before, Op::Push, move |state| {
+    house.around(Moment::Before, Endpoint::Push, move |state| {
         state.write_over(PLAIN_ID, |payload| {
             let Some(all) = payload["alts"].as_array_mut().filter(|all| !all.is_empty()) else { return };
             let mut new = all[0].clone();
@@ -74,7 +74,7 @@ async fn same(talker: &mut Talker<'_>) -> SceneOutcome {
     match payloads::lost(&others, &now, payloads::is_known) {
         Some(lost) => {
             let expected = "after a conflict what others have written is there, wherever in the payload it stands";
-            Err(violation(house.last(Op::Push).as_ref(), expected, format!("{lost} is gone")))
+            Err(violation(house.last(Endpoint::Push).as_ref(), expected, format!("{lost} is gone")))
         }
         None => Ok("4 conflicts".into()),
     }
@@ -111,8 +111,8 @@ async fn unknown(talker: &mut Talker<'_>) -> SceneOutcome {
         written += 1;
         if let Some(lost) = payloads::lost_unknown(&before, &payload) {
             let expected = "members that 0.2 doesn't know are there after a conflict, and after a removal";
-            let op = if verb == "put" { Op::Push } else { Op::Remove };
-            return Err(violation(house.last(op).as_ref(), expected, format!("{lost} is gone after a {verb}")));
+            let endpoint = if verb == "put" { Endpoint::Push } else { Endpoint::Remove };
+            return Err(violation(house.last(endpoint).as_ref(), expected, format!("{lost} is gone after a {verb}")));
         }
     }
     match written {
@@ -125,7 +125,7 @@ async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: 
     let asked = json!({ "repo": repo, "account": wanted });
     let expected = "put: the account is added or replaced, also after a conflict";
     talker.ask(&house.client, "put", asked).await.map_err(must("put", expected))?;
-    let push = house.last(Op::Push);
+    let push = house.last(Endpoint::Push);
     let Some(payload) = held(house) else {
         return Err(Stop::NotExercised("what it pushes can't be opened".into()));
     };
@@ -155,7 +155,7 @@ async fn lost(talker: &mut Talker<'_>) -> SceneOutcome {
             }
             answer => answer.map_err(must("put", "a put whose push gets no answer has an end"))?.is_object(),
         };
-        let push = house.last(Op::Push);
+        let push = house.last(Endpoint::Push);
         let Some(payload) = held(&house) else {
             return Err(Stop::NotExercised("what it pushes can't be opened".into()));
         };

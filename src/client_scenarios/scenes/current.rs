@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::reading::{derived, open};
-use super::super::vault::{Bend, Op, Record};
+use super::super::vault::{Bend, Endpoint, Record};
 use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, invitation_of, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
@@ -181,7 +181,7 @@ pub(super) async fn put_over_later(talker: &mut Talker<'_>) -> Result<(), Stop> 
         if talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.is_err() {
             continue;
         }
-        let Some(push) = house.last(Op::Push) else { continue };
+        let Some(push) = house.last(Endpoint::Push) else { continue };
         // A client may rotate with every push.
         let own = entries(&push).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
         let key = own.and_then(|(_, entry)| house.unwrap(entry)).unwrap_or_else(|| house.key.clone());
@@ -211,7 +211,7 @@ async fn newcomer(talker: &mut Talker<'_>) -> SceneOutcome {
         return Ok(String::new());
     }
     let expected = "who has become a member since the client's last read is one after a put";
-    Err(violation(house.last(Op::Push).as_ref(), expected, "the push came with a roster without that member"))
+    Err(violation(house.last(Endpoint::Push).as_ref(), expected, "the push came with a roster without that member"))
 }
 
 async fn again(talker: &mut Talker<'_>) -> SceneOutcome {
@@ -275,7 +275,7 @@ async fn epochs(talker: &mut Talker<'_>) -> SceneOutcome {
         return Err(Stop::NotExercised("it invites at other epochs than the manifest's everywhere".into()));
     }
     talker.ask(&near.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
-    let request = near.last_removal().filter(|request| request.op == Op::Remove);
+    let request = near.last_removal().filter(|request| request.endpoint == Endpoint::Remove);
     if request.is_some_and(|request| {
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         named != envelope(&request).map(|sealed| sealed.key_epoch)
@@ -299,7 +299,7 @@ async fn epochs(talker: &mut Talker<'_>) -> SceneOutcome {
     }
     for leaver in [&first, &second] {
         talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await.ok();
-        let Some(request) = house.last_removal().filter(|request| request.op == Op::Remove) else { break };
+        let Some(request) = house.last_removal().filter(|request| request.endpoint == Endpoint::Remove) else { break };
         seen += 1;
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         let sealed = envelope(&request).map(|sealed| sealed.key_epoch);
@@ -334,7 +334,7 @@ async fn invitation(
         return Err(Stop::NotExercised("the adapter doesn't support invite".into()));
     }
     let records = house.vault.records();
-    Ok(records.into_iter().skip(before).find(|record| record.op == Op::Add))
+    Ok(records.into_iter().skip(before).find(|record| record.endpoint == Endpoint::Add))
 }
 
 async fn anew(talker: &mut Talker<'_>) -> SceneOutcome {

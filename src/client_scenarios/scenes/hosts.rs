@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::login;
-use super::super::vault::{Bend, Op, Place, Record, Vault};
+use super::super::vault::{Bend, Endpoint, Place, Record, Vault};
 use super::{House, PLAIN_ID, SceneOutcome, Stop, must, set, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
@@ -118,7 +118,7 @@ async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
             return Err(Stop::NotExercised("the adapter doesn't support create".into()));
         }
         let records = vault.records();
-        let record = records.into_iter().rfind(|record| record.op == Op::Create && record.caller.is_some());
+        let record = records.into_iter().rfind(|record| record.endpoint == Endpoint::Create && record.caller.is_some());
         let Some(record) = record.filter(|record| !created.contains(&record.body)) else {
             return Err(Stop::NotExercised("a second member creates nothing".into()));
         };

@@ -7,7 +7,7 @@ use super::super::rules::entries;
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::repo::Repo;
 use super::super::vault::state::Deed;
-use super::super::vault::{Bend, Moment, Op, Record, State, Vault};
+use super::super::vault::{Bend, Endpoint, Moment, Record, State, Vault};
 use super::{Stop, must, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::SCHEME_ID;
@@ -164,8 +164,8 @@ impl House {
     }
 
     /// What others do around the client's next operation of a kind.
-    pub fn around(&self, moment: Moment, op: Op, act: impl FnOnce(&mut State) + Send + 'static) {
-        self.vault.state().deeds.push(Deed { at: (moment, op), act: Box::new(act) });
+    pub fn around(&self, moment: Moment, endpoint: Endpoint, act: impl FnOnce(&mut State) + Send + 'static) {
+        self.vault.state().deeds.push(Deed { at: (moment, endpoint), act: Box::new(act) });
     }
 
     /// Somebody is no member any longer.
@@ -207,13 +207,15 @@ impl House {
         Ok(repo)
     }
 
-    pub fn last(&self, op: Op) -> Option<Record> {
-        self.vault.records().into_iter().rfind(|record| record.op == op && record.is_done())
+    pub fn last(&self, endpoint: Endpoint) -> Option<Record> {
+        self.vault.records().into_iter().rfind(|record| record.endpoint == endpoint && record.is_done())
     }
 
     /// The last removal that was asked for. A push with another roster is the other way to remove somebody.
     pub fn last_removal(&self) -> Option<Record> {
-        let removes = |record: &Record| record.op == Op::Remove || record.op == Op::Push && !entries(record).is_empty();
+        let removes = |record: &Record| {
+            record.endpoint == Endpoint::Remove || record.endpoint == Endpoint::Push && !entries(record).is_empty()
+        };
         self.vault.records().into_iter().rfind(removes)
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::driver::{Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
-use super::super::vault::{Bend, Op, Record, Vault};
+use super::super::vault::{Bend, Endpoint, Record, Vault};
 use super::{House, SceneOutcome, Stop, invitation_of, must, opened, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::base64;
@@ -41,11 +41,13 @@ impl Party {
         let answer = talker.ask(&client, "invite", asked).await.map_err(must("invite", "a member is invited"))?;
         let locator = answer["locator"].as_str().unwrap_or_default().to_owned();
         let records = vault.records();
-        let add = records.iter().rfind(|record| record.op == Op::Add && record.is_done()).cloned();
+        let add = records.iter().rfind(|record| record.endpoint == Endpoint::Add && record.is_done()).cloned();
         // A client may create more than it is asked for.
         let create = records.iter().rfind(|record| {
             let id = record.field("/manifest/repoId").and_then(Value::as_str);
-            record.op == Op::Create && record.is_done() && id == add.as_ref().and_then(|add| add.repo.as_deref())
+            record.endpoint == Endpoint::Create
+                && record.is_done()
+                && id == add.as_ref().and_then(|add| add.repo.as_deref())
         });
         let (Some(add), Some(create)) = (add.clone(), create.cloned()) else {
             return Err(violation(None, "invite: addMember is asked for", "it isn't"));

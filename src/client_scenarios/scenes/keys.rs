@@ -4,7 +4,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::super::driver::{Talker, account};
-use super::super::vault::{Bend, Op, Vault};
+use super::super::vault::{Bend, Endpoint, Vault};
 use super::{SceneOutcome, Stop, invitation_of, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
@@ -33,7 +33,7 @@ async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
         let asked = invitation_of(&guest, &repo);
         talker.ask(&client, "invite", asked).await.map_err(set("invite"))?;
         let records = vault.records();
-        let add = records.iter().rfind(|record| record.op == Op::Add && record.is_done());
+        let add = records.iter().rfind(|record| record.endpoint == Endpoint::Add && record.is_done());
         let key = add.and_then(|add| unwrap(&guest, add.field("/member")?));
         let (Some(add), Some(key)) = (add, key) else {
             return Err(Stop::NotExercised("the invited member can't unwrap its data key".into()));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
-use super::super::vault::{Bend, Moment, Op, Record};
+use super::super::vault::{Bend, Endpoint, Moment, Record};
 use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
@@ -65,7 +65,7 @@ async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> S
         let house = House::at(talker, site, &[]).await?;
         house.enter(talker, &house.locator().encode(), expected).await.map_err(|stop| match stop {
             Stop::Violation(mut finding) => {
-                let pulled = house.vault.records().into_iter().rfind(|record| record.op == Op::Pull);
+                let pulled = house.vault.records().into_iter().rfind(|record| record.endpoint == Endpoint::Pull);
                 finding.exchange = pulled.as_ref().map(super::exchange);
                 Stop::Violation(finding)
             }
@@ -88,7 +88,7 @@ async fn several(talker: &mut Talker<'_>) -> SceneOutcome {
         let joined = joined.map_err(|failure| match failure {
             Failure::Refused(class, _) if same_id => {
                 let expected = "a repository is joined whatever other host has one of the same id";
-                violation(house.last(Op::Pull).as_ref(), expected, format!("join: {class}"))
+                violation(house.last(Endpoint::Pull).as_ref(), expected, format!("join: {class}"))
             }
             other => Stop::NotExercised(format!("a second repository can't be joined ({other})")),
         })?;
@@ -102,7 +102,7 @@ async fn several(talker: &mut Talker<'_>) -> SceneOutcome {
                             same version";
             let strange = [&first, &second, &third].into_iter().any(|other| read.contains(&other.canary));
             let observed = if strange { "one is read as another" } else { "one can't be read after the others" };
-            return Err(violation(house.last(Op::Pull).as_ref(), expected, observed));
+            return Err(violation(house.last(Endpoint::Pull).as_ref(), expected, observed));
         }
     }
     Ok("3 repositories".into())
@@ -139,7 +139,7 @@ async fn over(talker: &mut Talker<'_>) -> SceneOutcome {
             Err(Failure::Unsupported) => continue,
             _ => tried += 1,
         }
-        let writes = |record: &Record| matches!(record.op, Op::Push | Op::Remove) && record.is_done();
+        let writes = |record: &Record| matches!(record.endpoint, Endpoint::Push | Endpoint::Remove) && record.is_done();
         if let Some(record) = house.vault.records().iter().find(|record| writes(record)) {
             let expected = "nothing is written over a payload that isn't authentic: what was in it would be lost, or somebody's forgery kept";
             let over = stub.map_or_else(String::new, |length| format!(" over a ciphertext of {length} bytes"));
@@ -157,7 +157,7 @@ async fn over(talker: &mut Talker<'_>) -> SceneOutcome {
 async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
-    house.around(Moment::Before, Op::Push, |state| {
+    house.around(Moment::Before, Endpoint::Push, |state| {
         state.write_over(PLAIN_ID, |_| {});
         if let Some(repo) = state.repos.get_mut(PLAIN_ID)
             && let Some(forged) = repo.forged.clone()
@@ -168,11 +168,14 @@ async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
     });
     talker.ask(&house.client, "put", json!({ "repo": repo, "account": account("new") })).await.ok();
     let records = house.vault.records();
-    let conflict = records.iter().position(|record| record.op == Op::Push && record.answer["conflict"] == true);
+    let conflict =
+        records.iter().position(|record| record.endpoint == Endpoint::Push && record.answer["conflict"] == true);
     let mut after = records.iter().skip(conflict.map_or(records.len(), |at| at + 1));
     // That it doesn't look at all is another rule's.
-    let looks = after.by_ref().any(|record| record.op == Op::Pull && record.is_done());
-    let Some(record) = after.find(|record| looks && record.op == Op::Push && record.is_done()) else { return Ok(()) };
+    let looks = after.by_ref().any(|record| record.endpoint == Endpoint::Pull && record.is_done());
+    let Some(record) = after.find(|record| looks && record.endpoint == Endpoint::Push && record.is_done()) else {
+        return Ok(());
+    };
     let expected = "nothing is written over a payload that isn't authentic, after a conflict as before";
     Err(violation(
         Some(record),
@@ -211,7 +214,7 @@ async fn old(talker: &mut Talker<'_>) -> SceneOutcome {
         Ok(read) if read.to_string().contains(&name) => {
             let expected = "a payload opens under the data key that is wrapped for its epoch, and under no other";
             let observed = "one was read that was written under the key of the epoch before";
-            Err(violation(house.last(Op::Pull).as_ref(), expected, observed))
+            Err(violation(house.last(Endpoint::Pull).as_ref(), expected, observed))
         }
         _ => Ok(String::new()),
     }

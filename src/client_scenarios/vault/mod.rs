@@ -27,7 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use bend::{Bend, Demand};
-pub use record::{Channel, Op, Place, Record};
+pub use record::{Channel, Endpoint, Place, Record};
 pub use served::Issuer;
 pub use state::{Moment, State};
 pub use tls::Authority;
@@ -184,7 +184,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, place: Place) {
 
 /// What a path means.
 struct Route {
-    op: Op,
+    endpoint: Endpoint,
     repo: Option<String>,
     member: Option<String>,
 }
@@ -194,36 +194,36 @@ fn route(method: &str, target: &str) -> Route {
     let decode = |segment: &str| percent_decode_str(segment).decode_utf8().ok().map(|text| text.into_owned());
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let (mut repo, mut member) = (None, None);
-    let op = match (method, segments.as_slice()) {
-        ("POST", ["api", "auth", "keypair", "challenge"]) => Op::Challenge,
-        ("POST", ["api", "auth", "keypair", "token"]) => Op::Token,
-        ("GET", [".well-known", "avp"]) => Op::Discovery,
-        ("GET", [".well-known" | "second", "jwks.json"]) => Op::Jwks,
-        ("POST", ["v1", "repos"]) => Op::Create,
+    let endpoint = match (method, segments.as_slice()) {
+        ("POST", ["api", "auth", "keypair", "challenge"]) => Endpoint::Challenge,
+        ("POST", ["api", "auth", "keypair", "token"]) => Endpoint::Token,
+        ("GET", [".well-known", "avp"]) => Endpoint::Discovery,
+        ("GET", [".well-known" | "second", "jwks.json"]) => Endpoint::Jwks,
+        ("POST", ["v1", "repos"]) => Endpoint::Create,
         (_, ["v1", "repos", id, rest @ ..]) => {
             repo = decode(id);
             match (method, rest) {
-                ("POST", ["pull"]) => Op::Pull,
-                ("POST", ["push"]) => Op::Push,
-                ("POST", ["add-member"]) => Op::Add,
-                ("POST", ["remove-member"]) => Op::Remove,
+                ("POST", ["pull"]) => Endpoint::Pull,
+                ("POST", ["push"]) => Endpoint::Push,
+                ("POST", ["add-member"]) => Endpoint::Add,
+                ("POST", ["remove-member"]) => Endpoint::Remove,
                 // A raw slash splits an id. It is found all the same, so that one mistake isn't many.
                 ("GET", ["member", id @ ..]) if !id.is_empty() => {
                     member = decode(&id.join("/"));
-                    Op::Fetch
+                    Endpoint::Fetch
                 }
-                _ => Op::Other,
+                _ => Endpoint::Other,
             }
         }
-        _ => Op::Other,
+        _ => Endpoint::Other,
     };
-    Route { op, repo, member }
+    Route { endpoint, repo, member }
 }
 
 impl Shared {
     fn answer(&self, request: Incoming, place: Place, over: Channel) -> Reply {
         let at = self.started.elapsed();
-        let Route { op, repo, member } = route(&request.method, &request.target);
+        let Route { endpoint, repo, member } = route(&request.method, &request.target);
         if place == Place::Vault && request.method == "GET" && request.target == "/" {
             let page = lock(&self.page).as_ref().map(|page| page());
             return page.map_or_else(
@@ -242,7 +242,7 @@ impl Shared {
             over,
             at,
             took: Default::default(),
-            op,
+            endpoint,
             method: request.method,
             target: request.target,
             headers: request.headers,
@@ -256,7 +256,7 @@ impl Shared {
         };
         let reply = match place {
             // The issuer may be another server than the vault.
-            Place::Elsewhere if op == Op::Jwks => self.issuer(&mut record),
+            Place::Elsewhere if endpoint == Endpoint::Jwks => self.issuer(&mut record),
             Place::Elsewhere => self.elsewhere(&mut record),
             Place::Vault => self.at_vault(&mut record),
         };
@@ -271,7 +271,7 @@ impl Shared {
 
     fn at_vault(&self, record: &mut Record) -> Reply {
         let bend = self.bend;
-        if bend == Bend::Hang && record.op.is_vault() {
+        if bend == Bend::Hang && record.endpoint.is_vault() {
             return Reply { framing: Framing::Hang, ..Reply::default() };
         }
         let mut state = lock(&self.state);
@@ -282,18 +282,18 @@ impl Shared {
             return Reply { status, headers: vec![("Location", location)], ..Reply::default() };
         }
         let body = record.json.clone().unwrap_or_default();
-        let result = match record.op {
-            Op::Challenge => state.challenge(bend, &body),
-            Op::Token => state.token(bend, &body),
-            Op::Discovery => self.discovery(),
-            Op::Jwks => Ok(served::key_set(&state.issuer)),
-            Op::Other => Err((404, "no such route")),
-            op => state.before(bend).and_then(|()| match valid {
+        let result = match record.endpoint {
+            Endpoint::Challenge => state.challenge(bend, &body),
+            Endpoint::Token => state.token(bend, &body),
+            Endpoint::Discovery => self.discovery(),
+            Endpoint::Jwks => Ok(served::key_set(&state.issuer)),
+            Endpoint::Other => Err((404, "no such route")),
+            endpoint => state.before(bend).and_then(|()| match valid {
                 Some((caller, true)) => {
                     let path = (record.repo.as_deref(), record.member.as_deref());
-                    state.act((Moment::Before, op));
-                    let result = state.operate(bend, op, &caller, path, &body);
-                    state.act((Moment::After, op));
+                    state.act((Moment::Before, endpoint));
+                    let result = state.operate(bend, endpoint, &caller, path, &body);
+                    state.act((Moment::After, endpoint));
                     result
                 }
                 _ => Err((401, "no valid token")),
@@ -322,7 +322,9 @@ impl Shared {
         };
         let fine = status == 200;
         match self.bend {
-            Bend::Created201 | Bend::CreatedElsewhere if fine && matches!(record.op, Op::Create | Op::Add) => {
+            Bend::Created201 | Bend::CreatedElsewhere
+                if fine && matches!(record.endpoint, Endpoint::Create | Endpoint::Add) =>
+            {
                 status = 201
             }
             Bend::Accepted202 if fine => status = 202,

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::wire::MessageKind;
 
-/// The operations of the protocol, by method and path.
+/// What a request is for, by its method and path: an operation of the protocol or something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are the specification's")]
-pub enum Op {
+pub enum Endpoint {
     Challenge,
     Token,
     Create,
@@ -25,7 +25,7 @@ pub enum Op {
     Other,
 }
 
-impl Op {
+impl Endpoint {
     /// As reports call it.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ pub struct Record {
     /// Until the answer was ready.
     pub took: Duration,
     /// Which operation.
-    pub op: Op,
+    pub endpoint: Endpoint,
     /// HTTP method.
     pub method: String,
     /// Path and query, as sent.
@@ -137,7 +137,7 @@ impl Record {
 
     /// Whether it was carried out.
     pub fn is_done(&self) -> bool {
-        let applied = self.op != Op::Push || self.answer["accepted"] == true;
+        let applied = self.endpoint != Endpoint::Push || self.answer["accepted"] == true;
         self.status.is_some_and(|status| (200..300).contains(&status)) && applied
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::http::Reply;
-use super::record::{Op, Record};
+use super::record::{Endpoint, Record};
 use super::{Bend, Shared};
 
 /// To what a redirect leads.
@@ -72,11 +72,11 @@ impl Shared {
     pub(super) fn redirected(&self, record: &Record) -> Option<String> {
         let (_, leads) = self.bend.redirect()?;
         let hit = match self.bend {
-            Bend::RedirectDiscovery => record.op == Op::Discovery,
-            Bend::RedirectPull302 | Bend::RedirectPull307 | Bend::CreatedElsewhere => record.op == Op::Pull,
-            Bend::RedirectGet302 | Bend::RedirectGet307 => record.op == Op::Fetch,
-            Bend::RedirectMoved => record.op == Op::Pull && !self.moved.swap(true, Ordering::Relaxed),
-            _ => record.op.is_vault() || leads == Leads::Within && record.target.starts_with(SECOND),
+            Bend::RedirectDiscovery => record.endpoint == Endpoint::Discovery,
+            Bend::RedirectPull302 | Bend::RedirectPull307 | Bend::CreatedElsewhere => record.endpoint == Endpoint::Pull,
+            Bend::RedirectGet302 | Bend::RedirectGet307 => record.endpoint == Endpoint::Fetch,
+            Bend::RedirectMoved => record.endpoint == Endpoint::Pull && !self.moved.swap(true, Ordering::Relaxed),
+            _ => record.endpoint.is_vault() || leads == Leads::Within && record.target.starts_with(SECOND),
         };
         let (ip, port, target) = (self.here.ip(), self.elsewhere.port(), &record.target);
         hit.then(|| match leads {
@@ -101,7 +101,7 @@ impl Shared {
             let location = format!("{origin}{SECOND}{}", record.target);
             return Reply { status, headers: vec![("Location", location)], ..Reply::default() };
         }
-        if record.op == Op::Discovery {
+        if record.endpoint == Endpoint::Discovery {
             return self.reply(record, self.discovery());
         }
         record.answer = json!({ "error": "no valid token" });

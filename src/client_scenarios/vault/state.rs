@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Bend;
 use super::forge::{self, Forged};
 use super::reading::{Refusal, read, to_json};
-use super::record::Op;
+use super::record::Endpoint;
 use super::repo::Repo;
 use super::served::{Issuer, merged, served};
 use crate::client::random;
@@ -60,7 +60,7 @@ pub struct State {
 /// What another member, or whoever has the server, does right before or right after the client's next operation of a kind.
 pub struct Deed {
     /// Around which operation.
-    pub at: (Moment, Op),
+    pub at: (Moment, Endpoint),
     /// What is done.
     pub act: Box<dyn FnOnce(&mut State) + Send>,
 }
@@ -94,7 +94,7 @@ impl State {
     }
 
     /// What others do at a moment of an operation.
-    pub(super) fn act(&mut self, moment: (Moment, Op)) {
+    pub(super) fn act(&mut self, moment: (Moment, Endpoint)) {
         for deed in self.deeds.extract_if(.., |deed| deed.at == moment).collect::<Vec<_>>() {
             (deed.act)(self);
         }
@@ -104,12 +104,12 @@ impl State {
     pub(super) fn operate(
         &mut self,
         bend: Bend,
-        op: Op,
+        endpoint: Endpoint,
         caller: &str,
         path: (Option<&str>, Option<&str>),
         body: &Value,
     ) -> Result<Value, Refusal> {
-        if op == Op::Create {
+        if endpoint == Endpoint::Create {
             return self.create(caller, read(MessageKind::CreateRepoRequest, body)?);
         }
         let id = path.0.ok_or((404, "no such repository"))?;
@@ -117,8 +117,8 @@ impl State {
         if repo.manifest.member(caller).is_none() {
             return Err((403, "not a member"));
         }
-        match op {
-            Op::Pull => {
+        match endpoint {
+            Endpoint::Pull => {
                 let mut body = body.clone();
                 if let Some(members) = body.as_object_mut() {
                     members.entry("knownPayloadVersion").or_insert((-1).into());
@@ -129,15 +129,15 @@ impl State {
                 let repo = self.repos.get(id).ok_or((404, "no such repository"))?;
                 Ok(repo.pulled(bend, request.known_payload_version, caller, &self.middle))
             }
-            Op::Push => self.push(bend, id, caller, read(MessageKind::PushRequest, body)?),
-            Op::Add => {
+            Endpoint::Push => self.push(bend, id, caller, read(MessageKind::PushRequest, body)?),
+            Endpoint::Add => {
                 let MemberAddRequest { member, .. } = read(MessageKind::MemberAddRequest, body)?;
                 let repo = self.repos.get_mut(id).ok_or((404, "no such repository"))?;
                 repo.manifest.members.retain(|old| old.ed25519_public_key != member.ed25519_public_key);
                 repo.manifest.members.push(member);
                 Ok(to_json(&repo.manifest))
             }
-            Op::Remove => self.remove(id, read(MessageKind::MemberRemoveRequest, body)?),
+            Endpoint::Remove => self.remove(id, read(MessageKind::MemberRemoveRequest, body)?),
             _ => {
                 let wanted = path.1.unwrap_or_default();
                 let twice = percent_decode_str(wanted).decode_utf8_lossy();

@@ -145,8 +145,8 @@ impl Play {
         }
         let symbols = &mut self.case.symbols;
         let read = match body {
-            Some(body) => model::read_body(symbols, &call.operation, body),
-            None => model::read_answer(symbols, &call.operation, status, &self.world.as_stored(&answer.body)),
+            Some(body) => model::read_body(symbols, &call.action, body),
+            None => model::read_answer(symbols, &call.action, status, &self.world.as_stored(&answer.body)),
         };
         let came = match read {
             Ok(came) => came,
@@ -182,12 +182,12 @@ impl Play {
     /// else, a 403 to who changes what there is or who is a member, or any refusal of an unusual id but that it is taken. Whether it hides
     /// something is for a run to tell.
     fn is_met_anywhere(&self, prepared: &Prepared, call: &Call, status: u16) -> bool {
-        let changes_members = match &call.operation {
-            model::Operation::Push { rotated, .. } => rotated.is_some(),
-            model::Operation::CreateRepo { .. }
-            | model::Operation::AddMember { .. }
-            | model::Operation::RemoveMember { .. } => true,
-            model::Operation::Pull { .. } | model::Operation::FetchMemberKey { .. } => false,
+        let changes_members = match &call.action {
+            model::Action::Push { rotated, .. } => rotated.is_some(),
+            model::Action::CreateRepo { .. } | model::Action::AddMember { .. } | model::Action::RemoveMember { .. } => {
+                true
+            }
+            model::Action::Pull { .. } | model::Action::FetchMemberKey { .. } => false,
         };
         let is_other_refusal = (400..500).contains(&status) && !matches!(status, 401 | 409);
         let unusual = is_other_refusal && self.case.is_unusually_named(prepared.repo, prepared.operation);

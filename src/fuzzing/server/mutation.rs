@@ -8,7 +8,7 @@ use super::case_state::CaseState;
 use super::credential::Credentials;
 use super::mutate;
 use super::plan::{Body, Change, Mutation, Wire};
-use super::request::{Judged, Message, Prepared, call_of};
+use super::request::{Judged, Message, Prepared, action_of};
 use crate::client::RawRequest;
 use crate::ground::Choices;
 use crate::model::Call;
@@ -56,7 +56,7 @@ impl CaseState {
                     prepared.rule = prepared.rule.or(Some(&rule::LIMITS));
                 }
                 let malformed = Judged::Malformed { harmless: false };
-                prepared.judged = if same { self.judged(&message.call, credentials, !limited) } else { malformed };
+                prepared.judged = if same { self.judged(&message.action, credentials, !limited) } else { malformed };
                 prepared.request.body = Some(bytes.into());
                 what.to_owned()
             }
@@ -75,11 +75,11 @@ impl CaseState {
             (Mutation::Wire(wire), _) => {
                 prepared.wire = Some(*wire);
                 let lenient = matches!(wire, Wire::ContentType(_) | Wire::Chunked | Wire::AfterRefusal);
-                prepared.judged = self.judged(&message.call, credentials, lenient);
+                prepared.judged = self.judged(&message.action, credentials, lenient);
                 rewired(&mut prepared.request, *wire)
             }
             _ => {
-                prepared.judged = self.judged(&message.call, credentials, false);
+                prepared.judged = self.judged(&message.action, credentials, false);
                 String::new()
             }
         };
@@ -108,7 +108,7 @@ impl CaseState {
             return Judged::Answered;
         }
         let caller = credentials.caller.map(|who| self.symbol(who));
-        let Some((operation, repo_id)) = call_of(&mut self.symbols, message.operation, value) else {
+        let Some((action, repo_id)) = action_of(&mut self.symbols, message.operation, value) else {
             // An integer that is written as a fraction, say.
             return Judged::Malformed { harmless: true };
         };
@@ -116,7 +116,7 @@ impl CaseState {
             return Judged::Answered;
         }
         Judged::Model {
-            call: Call { caller, operation },
+            call: Call { caller, action },
             lenient: !matches!(change, Change::Integer(_) | Change::Drop | Change::Null),
         }
     }

@@ -81,14 +81,14 @@ pub(super) struct Message {
     pub body: Option<Bytes>,
     pub member: usize,
     /// What it amounts to for the model.
-    pub call: model::Operation,
+    pub action: model::Action,
 }
 
 impl Message {
-    fn of(operation: Operation, request: &impl Serialize, call: model::Operation) -> Self {
+    fn of(operation: Operation, request: &impl Serialize, action: model::Action) -> Self {
         // A message is always JSON: it has no map with other keys than texts.
         let body = serde_json::to_vec(request).unwrap_or_default();
-        Self { operation, body: Some(body.into()), member: 0, call }
+        Self { operation, body: Some(body.into()), member: 0, action }
     }
 
     /// The body, for those who change it.
@@ -120,7 +120,7 @@ impl CaseState {
             again: false,
         };
         match &step.mutation {
-            None => prepared.judged = self.judged(&message.call, &credentials, false),
+            None => prepared.judged = self.judged(&message.action, &credentials, false),
             Some(mutation) => self.mutation(&mut prepared, &message, mutation, &credentials, &mut dice),
         }
         // What is long may be too long.
@@ -160,8 +160,8 @@ impl CaseState {
             }
             Act::FetchMemberKey { who } => {
                 let id = self.id(*who).to_owned();
-                let call = self.symbols.fetch(&id);
-                Message { operation: Operation::FetchMemberKey, body: None, member: *who, call }
+                let action = self.symbols.fetch(&id);
+                Message { operation: Operation::FetchMemberKey, body: None, member: *who, action }
             }
             Act::Challenge | Act::Redeem { .. } | Act::Again | Act::Look | Act::Audit | Act::Discovery => return None,
         })
@@ -254,17 +254,17 @@ impl CaseState {
     }
 
     /// What the model has to say about a message that is well formed.
-    pub(super) fn judged(&mut self, call: &model::Operation, credentials: &Credentials, lenient: bool) -> Judged {
+    pub(super) fn judged(&mut self, action: &model::Action, credentials: &Credentials, lenient: bool) -> Judged {
         if credentials.either {
             return Judged::Answered;
         }
         let caller = credentials.caller.map(|who| self.symbol(who));
-        Judged::Model { call: Call { caller, operation: call.clone() }, lenient }
+        Judged::Model { call: Call { caller, action: action.clone() }, lenient }
     }
 }
 
-/// The call that a body makes, and the repository that it names.
-pub(super) fn call_of(symbols: &mut Symbols, operation: Operation, body: Value) -> Option<(model::Operation, String)> {
+/// What a body asks for, and the repository that it names.
+pub(super) fn action_of(symbols: &mut Symbols, operation: Operation, body: Value) -> Option<(model::Action, String)> {
     fn read<T: DeserializeOwned>(body: Value) -> Option<T> {
         serde_json::from_value(body).ok()
     }

@@ -6,8 +6,8 @@ use std::io::BufRead;
 use super::{
     AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
-use crate::history::{Done, History, Op};
-use crate::model::{Call, Entry, Envelope, Manifest, Operation, Response, Roster, Symbol};
+use crate::history::{Done, History, HistoryOp};
+use crate::model::{Action, Call, Entry, Envelope, Manifest, Response, Roster, Symbol};
 use crate::wire;
 
 /// A field and what is wrong with it.
@@ -120,10 +120,10 @@ impl Reader {
         Envelope { repo, version: envelope.version, epoch: envelope.epoch, sealed: self.symbol(&envelope.stamp) }
     }
 
-    fn op(&mut self, line: &OpLine<'_>) -> Result<Op, Wrong> {
+    fn op(&mut self, line: &OpLine<'_>) -> Result<HistoryOp, Wrong> {
         let repo = self.symbol(&line.repo);
         let caller = line.caller.as_ref().map(|caller| self.symbol(caller));
-        let operation = self.operation(line, repo)?;
+        let action = self.action(line, repo)?;
         let answer = line.answer.as_ref().map(|answer| self.answer(line.operation, answer, repo)).transpose()?;
         let result = match (line.end, answer) {
             // Nobody knows what a server that failed has done, or has yet to do.
@@ -132,35 +132,33 @@ impl Reader {
             (Some(end), Some(_)) if end < line.start => return Err(("end".into(), "is before start".into())),
             (Some(end), Some(answer)) => Some(Done { end, answer }),
         };
-        Ok(Op { client: line.client, repo, call: Call { caller, operation }, start: line.start, result })
+        Ok(HistoryOp { client: line.client, repo, call: Call { caller, action }, start: line.start, result })
     }
 
-    fn operation(&mut self, line: &OpLine<'_>, repo: Symbol) -> Result<Operation, Wrong> {
+    fn action(&mut self, line: &OpLine<'_>, repo: Symbol) -> Result<Action, Wrong> {
         let envelope = |reader: &mut Self| {
             need(line.envelope.as_ref(), "envelope").map(|envelope| reader.envelope(envelope, repo))
         };
         Ok(match line.operation {
             wire::Operation::CreateRepo => {
                 let manifest = self.manifest(need(line.manifest.as_ref(), "manifest")?, repo, "manifest.members")?;
-                Operation::CreateRepo { manifest, envelope: envelope(self)? }
+                Action::CreateRepo { manifest, envelope: envelope(self)? }
             }
-            wire::Operation::Pull => Operation::Pull { known: need(line.known, "known")? },
-            wire::Operation::Push => Operation::Push {
+            wire::Operation::Pull => Action::Pull { known: need(line.known, "known")? },
+            wire::Operation::Push => Action::Push {
                 envelope: envelope(self)?,
                 expected: need(line.expected, "expected")?,
                 rotated: line.members.as_ref().map(|members| self.roster(members, "members")).transpose()?,
             },
-            wire::Operation::AddMember => {
-                Operation::AddMember { entry: self.entry(need(line.entry.as_ref(), "entry")?) }
-            }
-            wire::Operation::RemoveMember => Operation::RemoveMember {
+            wire::Operation::AddMember => Action::AddMember { entry: self.entry(need(line.entry.as_ref(), "entry")?) },
+            wire::Operation::RemoveMember => Action::RemoveMember {
                 removed: self.symbol(need(line.member.as_ref(), "member")?),
                 envelope: envelope(self)?,
                 members: self.roster(need(line.members.as_ref(), "members")?, "members")?,
                 epoch: need(line.epoch, "epoch")?,
             },
             wire::Operation::FetchMemberKey => {
-                Operation::FetchMemberKey { member: self.symbol(need(line.member.as_ref(), "member")?) }
+                Action::FetchMemberKey { member: self.symbol(need(line.member.as_ref(), "member")?) }
             }
             wire::Operation::Challenge | wire::Operation::Token | wire::Operation::Discovery => {
                 return Err(("operation".into(), "is none of a vault".into()));

@@ -9,8 +9,8 @@ use super::{
     AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
 use crate::codec::base64;
-use crate::history::{History, Op};
-use crate::model::{Entry, Envelope, Manifest, Operation, Response, Roster, Symbol, Symbols};
+use crate::history::{History, HistoryOp};
+use crate::model::{Action, Entry, Envelope, Manifest, Response, Roster, Symbol, Symbols};
 use crate::wire;
 
 /// Writes a history; `name` is what errors call it.
@@ -85,7 +85,7 @@ impl<'h> Writer<'h> {
         EnvelopeLine { version: envelope.version, epoch: envelope.epoch, stamp, repo }
     }
 
-    fn op(&self, op: &Op) -> OpLine<'h> {
+    fn op(&self, op: &HistoryOp) -> OpLine<'h> {
         let mut line = OpLine {
             client: op.client,
             repo: self.text(op.repo),
@@ -103,26 +103,26 @@ impl<'h> Writer<'h> {
             epoch: None,
             answer: op.answer().map(|answer| self.answer(answer)),
         };
-        match &op.call.operation {
-            Operation::CreateRepo { manifest, envelope } => {
+        match &op.call.action {
+            Action::CreateRepo { manifest, envelope } => {
                 line.operation = wire::Operation::CreateRepo;
                 (line.manifest, line.envelope) = (Some(self.manifest(manifest)), Some(self.envelope(envelope)));
             }
-            Operation::Pull { known } => line.known = Some(*known),
-            Operation::Push { envelope, expected, rotated } => {
+            Action::Pull { known } => line.known = Some(*known),
+            Action::Push { envelope, expected, rotated } => {
                 line.operation = wire::Operation::Push;
                 (line.envelope, line.expected) = (Some(self.envelope(envelope)), Some(*expected));
                 line.members = rotated.as_ref().map(|members| self.roster(members));
             }
-            Operation::AddMember { entry } => {
+            Action::AddMember { entry } => {
                 (line.operation, line.entry) = (wire::Operation::AddMember, Some(self.entry(entry)));
             }
-            Operation::RemoveMember { removed, envelope, members, epoch } => {
+            Action::RemoveMember { removed, envelope, members, epoch } => {
                 (line.operation, line.member) = (wire::Operation::RemoveMember, Some(self.text(*removed)));
                 (line.envelope, line.members) = (Some(self.envelope(envelope)), Some(self.roster(members)));
                 line.epoch = Some(*epoch);
             }
-            Operation::FetchMemberKey { member } => {
+            Action::FetchMemberKey { member } => {
                 (line.operation, line.member) = (wire::Operation::FetchMemberKey, Some(self.text(*member)));
             }
         }

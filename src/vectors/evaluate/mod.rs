@@ -6,7 +6,7 @@ mod lenient;
 mod strings;
 
 use super::fields::{FieldError, Fields};
-use super::op::{CodecAnswer, Op, Request};
+use super::op::{CodecAnswer, CodecOp, Request};
 
 /// How to read what the specification leaves open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,31 +54,31 @@ pub fn read(request: &Request, reading: Reading) -> Result<CodecAnswer, FieldErr
     }
 }
 
-fn evaluated(op: Op, fields: &Fields, reading: Reading) -> Evaluated {
+fn evaluated(op: CodecOp, fields: &Fields, reading: Reading) -> Evaluated {
     match op {
-        Op::Aad => crypto::aad(fields),
-        Op::Encrypt => crypto::encrypt(fields),
-        Op::Decrypt => crypto::decrypt(fields, reading),
-        Op::Wrap => crypto::wrap(fields),
-        Op::Unwrap => crypto::unwrap(fields, reading),
-        Op::X25519 => crypto::x25519(fields, reading),
-        Op::X25519PublicKey => crypto::x25519_public_key(fields),
-        Op::Hkdf => crypto::hkdf(fields),
-        Op::Ed25519PublicKey => crypto::ed25519_public_key(fields),
-        Op::Sign => crypto::sign(fields),
-        Op::Verify => crypto::verify(fields, reading),
-        Op::SignNonce => crypto::sign_nonce(fields),
-        Op::VerifyBinding => crypto::verify_binding(fields),
-        Op::BindingMessage => strings::binding_message(fields),
-        Op::EncodeInvite => strings::encode_invite(fields),
-        Op::DecodeInvite => strings::decode_invite(fields, reading),
-        Op::EncodeLocator => strings::encode_locator(fields),
-        Op::DecodeLocator => strings::decode_locator(fields, reading),
-        Op::ParseAddress => strings::parse_address(fields),
-        Op::FormatAddress => strings::format_address(fields),
-        Op::ParsePayload => strings::parse_payload(fields),
-        Op::EncodeBase64 => strings::encode_base64(fields),
-        Op::DecodeBase64 => strings::decode_base64(fields, reading),
+        CodecOp::Aad => crypto::aad(fields),
+        CodecOp::Encrypt => crypto::encrypt(fields),
+        CodecOp::Decrypt => crypto::decrypt(fields, reading),
+        CodecOp::Wrap => crypto::wrap(fields),
+        CodecOp::Unwrap => crypto::unwrap(fields, reading),
+        CodecOp::X25519 => crypto::x25519(fields, reading),
+        CodecOp::X25519PublicKey => crypto::x25519_public_key(fields),
+        CodecOp::Hkdf => crypto::hkdf(fields),
+        CodecOp::Ed25519PublicKey => crypto::ed25519_public_key(fields),
+        CodecOp::Sign => crypto::sign(fields),
+        CodecOp::Verify => crypto::verify(fields, reading),
+        CodecOp::SignNonce => crypto::sign_nonce(fields),
+        CodecOp::VerifyBinding => crypto::verify_binding(fields),
+        CodecOp::BindingMessage => strings::binding_message(fields),
+        CodecOp::EncodeInvite => strings::encode_invite(fields),
+        CodecOp::DecodeInvite => strings::decode_invite(fields, reading),
+        CodecOp::EncodeLocator => strings::encode_locator(fields),
+        CodecOp::DecodeLocator => strings::decode_locator(fields, reading),
+        CodecOp::ParseAddress => strings::parse_address(fields),
+        CodecOp::FormatAddress => strings::format_address(fields),
+        CodecOp::ParsePayload => strings::parse_payload(fields),
+        CodecOp::EncodeBase64 => strings::encode_base64(fields),
+        CodecOp::DecodeBase64 => strings::decode_base64(fields, reading),
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::case::{Case, Step};
 use super::super::fields::{FieldError, Fields, array, fields, integer, object, string};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
 use crate::ground::hex;
@@ -26,14 +26,19 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
     let key = hex::encode(&base64::decode(member).unwrap_or_default());
     let signature = string(request, "signature")?;
     case.steps = vec![
-        Step::gives("member id", Op::Ed25519PublicKey, fields! { "seedHex": seed }, fields! { "publicKeyHex": key }),
+        Step::gives(
+            "member id",
+            CodecOp::Ed25519PublicKey,
+            fields! { "seedHex": seed },
+            fields! { "publicKeyHex": key },
+        ),
         Step::gives(
             "signature over the raw nonce",
-            Op::SignNonce,
+            CodecOp::SignNonce,
             fields! { "seedHex": seed, "nonce": nonce },
             fields! { "signature": signature },
         ),
-        Step::gives("verification by the identity provider", Op::Verify, verification(request)?, Fields::new()),
+        Step::gives("verification by the identity provider", CodecOp::Verify, verification(request)?, Fields::new()),
     ];
     token(fields, member, &mut case)?;
     for value in array(fields, "mustFail")? {
@@ -41,7 +46,7 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
             return Err(FieldError::new("mustFail", "has an entry that is no object"));
         };
         let name = string(attempt, "name")?;
-        case.steps.push(Step::refused(name, Op::Verify, verification(attempt)?));
+        case.steps.push(Step::refused(name, CodecOp::Verify, verification(attempt)?));
     }
     Ok(case)
 }
@@ -95,7 +100,12 @@ fn token(fields: &Fields, member: &str, case: &mut Case) -> Result<(), FieldErro
     let signing = fields! { "seedHex": seed, "messageHex": message.as_str() };
     let verifying =
         fields! { "publicKeyHex": hex::encode(&issuer), "messageHex": message, "signatureHex": signature.as_str() };
-    case.steps.push(Step::gives("signature of the token", Op::Sign, signing, fields! { "signatureHex": signature }));
-    case.steps.push(Step::gives("verification of the token", Op::Verify, verifying, Fields::new()));
+    case.steps.push(Step::gives(
+        "signature of the token",
+        CodecOp::Sign,
+        signing,
+        fields! { "signatureHex": signature },
+    ));
+    case.steps.push(Step::gives("verification of the token", CodecOp::Verify, verifying, Fields::new()));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::super::case::{Case, Step};
 use super::super::fields::{FieldError, Fields, fields, string};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::{picked, renamed};
 use crate::codec::base64;
 use crate::ground::hex;
@@ -13,7 +13,7 @@ pub(super) fn message(fields: &Fields) -> Result<Case, FieldError> {
     let (input, message) = (picked(fields, KEYS)?, string(fields, "expectedMessageUtf8")?);
     string(fields, "ed25519PublicKey")?;
     string(fields, "x25519PublicKey")?;
-    let step = Step::gives("binding message", Op::BindingMessage, input, fields! { "messageUtf8": message });
+    let step = Step::gives("binding message", CodecOp::BindingMessage, input, fields! { "messageUtf8": message });
     Ok(Case { steps: vec![step], ..Case::default() })
 }
 
@@ -28,14 +28,14 @@ pub(super) fn signature(fields: &Fields) -> Result<Case, FieldError> {
     case.steps.extend([
         Step::gives(
             "issuer's public key",
-            Op::Ed25519PublicKey,
+            CodecOp::Ed25519PublicKey,
             seed,
             fields! { "publicKeyHex": hex::encode(&issuer) },
         ),
-        Step::gives("binding signature", Op::Sign, signing, fields! { "signatureHex": hex::encode(&signature) }),
+        Step::gives("binding signature", CodecOp::Sign, signing, fields! { "signatureHex": hex::encode(&signature) }),
         Step::gives(
             "binding",
-            Op::VerifyBinding,
+            CodecOp::VerifyBinding,
             picked(fields, &[&["issuerPublicKeyB64", "keyBindingSig"][..], KEYS].concat())?,
             Fields::new(),
         ),

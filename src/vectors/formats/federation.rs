@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::case::{Case, Step};
 use super::super::fields::{FieldError, Fields, fields, object, string};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::picked;
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
@@ -34,8 +34,8 @@ pub(super) fn token(fields: &Fields) -> Result<Case, FieldError> {
         case.wrong.push("`decoded.v` isn't 1, the only version that is defined".into());
     }
     let steps: &[_] = match string(fields, "schema")? {
-        INVITE => &[("decoding", Op::DecodeInvite), ("encoding", Op::EncodeInvite)],
-        LOCATOR => &[("decoding", Op::DecodeLocator), ("encoding", Op::EncodeLocator)],
+        INVITE => &[("decoding", CodecOp::DecodeInvite), ("encoding", CodecOp::EncodeInvite)],
+        LOCATOR => &[("decoding", CodecOp::DecodeLocator), ("encoding", CodecOp::EncodeLocator)],
         other if InviteRequest::decode(token).is_ok() || RepoLocator::decode(token).is_ok() => {
             case.wrong.push(format!("`schema` is {other:?}, but the token is an invite request or a repo locator"));
             return Ok(case);
@@ -49,7 +49,7 @@ pub(super) fn token(fields: &Fields) -> Result<Case, FieldError> {
     content.remove("v");
     let (reading, writing) = (fields! { "token": token }, fields! { "token": token });
     let mut expected = decoded.clone();
-    if steps[0].1 == Op::DecodeLocator {
+    if steps[0].1 == CodecOp::DecodeLocator {
         for optional in ["schemeId", "keyEpoch", "issuerJwksUrl"] {
             expected.entry(optional).or_insert(Value::Null);
         }
@@ -80,10 +80,10 @@ pub(super) fn uri(fields: &Fields) -> Result<Case, FieldError> {
         string(fields, name)?;
     }
     let (uri, parts) = (picked(fields, &["uri"])?, picked(fields, &["host", "repoId"])?);
-    let mut steps = vec![Step::gives("address", Op::ParseAddress, uri.clone(), parts.clone())];
+    let mut steps = vec![Step::gives("address", CodecOp::ParseAddress, uri.clone(), parts.clone())];
     // Only the usual spelling comes back as it was.
     if string(fields, "uri")?.starts_with("avp://") {
-        steps.push(Step::gives("writing the address", Op::FormatAddress, parts, uri));
+        steps.push(Step::gives("writing the address", CodecOp::FormatAddress, parts, uri));
     }
     Ok(Case { steps, section: Some("§8"), ..Case::default() })
 }

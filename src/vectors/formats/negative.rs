@@ -2,7 +2,7 @@
 
 use super::super::case::{Case, Expect, Step};
 use super::super::fields::{FieldError, Fields, fields, integer, object, string};
-use super::super::op::{Op, Request};
+use super::super::op::{CodecOp, Request};
 use super::{picked, renamed};
 use crate::codec::key_wrap::SCHEME_ID;
 
@@ -51,7 +51,7 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
 }
 
 /// The operation and its input; `None` for an operation that we don't know.
-fn input(op: &str, fields: &Fields) -> Result<Option<(Op, Fields)>, FieldError> {
+fn input(op: &str, fields: &Fields) -> Result<Option<(CodecOp, Fields)>, FieldError> {
     Ok(Some(match op {
         "payload-decrypt" => {
             let names = ["keyB64", "ivB64", "repoId", "payloadVersion", "keyEpoch", "ciphertextB64"];
@@ -61,7 +61,7 @@ fn input(op: &str, fields: &Fields) -> Result<Option<(Op, Fields)>, FieldError> 
             for name in ["payloadVersion", "keyEpoch"] {
                 integer(fields, name)?;
             }
-            (Op::Decrypt, picked(fields, &names)?)
+            (CodecOp::Decrypt, picked(fields, &names)?)
         }
         "key-unwrap" => {
             let names =
@@ -73,10 +73,10 @@ fn input(op: &str, fields: &Fields) -> Result<Option<(Op, Fields)>, FieldError> 
                 string(fields, name)?;
             }
             let private = string(fields, "recipientPrivateKeyB64")?;
-            (Op::Unwrap, fields! { "recipientPrivateKeyB64": private, "wrappedKey": wrapped })
+            (CodecOp::Unwrap, fields! { "recipientPrivateKeyB64": private, "wrappedKey": wrapped })
         }
-        "ed25519-verify" => (Op::Verify, picked(fields, &["publicKeyHex", "messageHex", "signatureHex"])?),
-        other => match Op::by_name(other) {
+        "ed25519-verify" => (CodecOp::Verify, picked(fields, &["publicKeyHex", "messageHex", "signatureHex"])?),
+        other => match CodecOp::by_name(other) {
             Some(op) => {
                 let rest = fields.iter().filter(|(name, _)| !ABOUT.contains(&name.as_str()));
                 (op, rest.map(|(name, value)| (name.clone(), value.clone())).collect())

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::{Made, case, file, member, ours, seed};
 use crate::codec::{base64, key_wrap, signature};
 use crate::ground::hex;
@@ -16,7 +16,7 @@ fn keys(label: &str) -> (String, String) {
 
 fn with_message(ed25519: &str, x25519: &str) -> Made<Fields> {
     let mut members = fields! { "ed25519PublicKey": ed25519, "x25519PublicKey": x25519 };
-    let message = member(&ours(Op::BindingMessage, &members)?, "messageUtf8")?;
+    let message = member(&ours(CodecOp::BindingMessage, &members)?, "messageUtf8")?;
     members.insert("expectedMessageUtf8".into(), message);
     Ok(members)
 }

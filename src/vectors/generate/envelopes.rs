@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::{Made, case, file, member, ours, plaintexts, primitive, seed};
 use crate::codec::{base64, key_wrap};
 use crate::ground::hex;
@@ -56,8 +56,8 @@ pub(super) fn sealing(label: &str, (id, version, epoch): (&str, i64, i64), text:
 
 fn sealed(name: &str, reason: &str, flags: &[&str], place: (&str, i64, i64), text: &str) -> Made<Value> {
     let mut members = sealing(&format!("payload-aead/{name}"), place, text);
-    let ciphertext = member(&ours(Op::Encrypt, &members)?, "ciphertextB64")?;
-    let aad = member(&ours(Op::Aad, &members)?, "aadHex")?;
+    let ciphertext = member(&ours(CodecOp::Encrypt, &members)?, "ciphertextB64")?;
+    let aad = member(&ours(CodecOp::Aad, &members)?, "aadHex")?;
     members.insert("ciphertextB64".into(), ciphertext);
     members.insert("aadHex".into(), aad);
     members.insert("tamperEpoch".into(), place.2.wrapping_add(1).into());
@@ -92,7 +92,7 @@ impl Wrap {
             "ephemeralPrivateKeyB64": base64::encode(&self.ephemeral),
             "ivB64": base64::encode(&self.iv),
         };
-        let wrapped = member(&ours(Op::Wrap, &input)?, "wrappedKey")?;
+        let wrapped = member(&ours(CodecOp::Wrap, &input)?, "wrappedKey")?;
         wrapped.as_object().cloned().ok_or_else(|| primitive("a wrapped key is an object"))
     }
 

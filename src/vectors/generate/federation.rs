@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
 use super::super::formats::{INVITE, LOCATOR};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::{Made, case, member, ours, primitive, seed};
 use crate::codec::{base64, key_wrap, signature};
 
@@ -73,16 +73,16 @@ pub(super) fn file() -> Made<Value> {
             invite(&base64::encode(&[0xff; 32]), &base64::encode(&[0xfb; 32])),
         ),
     ] {
-        tokens.push(token(name, reason, INVITE, "joiner -> inviter", Op::EncodeInvite, keys)?);
+        tokens.push(token(name, reason, INVITE, "joiner -> inviter", CodecOp::EncodeInvite, keys)?);
     }
     for (name, reason, members) in locators() {
-        tokens.push(token(name, reason, LOCATOR, "inviter -> joiner", Op::EncodeLocator, members)?);
+        tokens.push(token(name, reason, LOCATOR, "inviter -> joiner", CodecOp::EncodeLocator, members)?);
     }
     let about = "Join tokens and addresses (SPEC section 8).";
     Ok(fields! { "description": format!("{about} {}", seed::sentence()), "tokens": tokens, "uris": uris() }.into())
 }
 
-fn token(name: &str, reason: &str, schema: &str, direction: &str, op: Op, members: Fields) -> Made<Value> {
+fn token(name: &str, reason: &str, schema: &str, direction: &str, op: CodecOp, members: Fields) -> Made<Value> {
     let text = member(&ours(op, &members)?, "token")?;
     let text = text.as_str().unwrap_or_default();
     let json = base64::decode_url(text).map_err(primitive)?;

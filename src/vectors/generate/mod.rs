@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::evaluate::evaluate;
 use super::fields::{FieldError, Fields, fields};
-use super::op::{CodecAnswer, Op, Request};
+use super::op::{CodecAnswer, CodecOp, Request};
 
 /// Why the bank can't be made: a bug of ours, since nothing from outside goes into it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +93,7 @@ fn case(name: &str, reason: &str, flags: &[&str], members: Fields) -> Value {
 }
 
 /// What our codec makes of it; the shims confirm it.
-fn ours(op: Op, input: &Fields) -> Made<Fields> {
+fn ours(op: CodecOp, input: &Fields) -> Made<Fields> {
     match evaluate(&Request::new(op, input.clone()))? {
         CodecAnswer::Result(fields) => Ok(fields),
         CodecAnswer::Reject(reason) | CodecAnswer::Unsupported(reason) | CodecAnswer::Error(reason) => {

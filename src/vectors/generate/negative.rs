@@ -5,7 +5,7 @@ use aes_gcm::{Aes128Gcm, Nonce};
 use serde_json::Value;
 
 use super::super::fields::Fields;
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::envelopes::sealing;
 use super::mutation::{changed, decoded, flipped, rejected, shorten, sized};
 use super::{Made, member, negative_unwrap, negative_verify, ours, primitive};
@@ -28,7 +28,7 @@ pub(super) const TEXT: &str = "{\"alts\":[],\"payloadVersion\":9007199254740993}
 /// The valid input of `payload-decrypt`, with its plaintext.
 pub(super) fn valid_payload() -> Made<Fields> {
     let mut input = sealing("negative/payload", (REPO, VERSION, EPOCH), TEXT);
-    let ciphertext = member(&ours(Op::Encrypt, &input)?, "ciphertextB64")?;
+    let ciphertext = member(&ours(CodecOp::Encrypt, &input)?, "ciphertextB64")?;
     input.insert("ciphertextB64".into(), ciphertext);
     Ok(input)
 }

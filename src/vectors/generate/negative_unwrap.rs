@@ -4,7 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::super::fields::{Fields, fields};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::envelopes::Wrap;
 use super::mutation::{changed, flipped, rejected, seeded, shorten};
 use super::{Made, member, ours, primitive};
@@ -222,6 +222,6 @@ fn other_schemes(wrap: &Wrap, valid: &Fields) -> Made<Vec<Value>> {
 fn derive(hash: &str, secret: &[u8], salt: &[u8], info: &str) -> Made<[u8; 32]> {
     let input = fields! { "hash": hash, "ikmHex": hex::encode(secret), "saltHex": hex::encode(salt),
     "infoHex": hex::encode(info.as_bytes()), "length": 32 };
-    let output = ours(Op::Hkdf, &input)?;
+    let output = ours(CodecOp::Hkdf, &input)?;
     Ok(super::super::fields::hex_array(&output, "okmHex")?)
 }

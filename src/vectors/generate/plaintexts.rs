@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::{Made, case, ours, seed};
 use crate::codec::base64;
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
@@ -122,7 +122,7 @@ fn spelled_by_hand() -> [Plaintext; 3] {
 pub(super) fn file() -> Made<Value> {
     let cases = real().into_iter().map(|plaintext| {
         let mut members: Fields = fields! { "plaintextUtf8": plaintext.json };
-        let read = ours(Op::ParsePayload, &members)?;
+        let read = ours(CodecOp::ParsePayload, &members)?;
         members.extend(read);
         Ok(case(plaintext.name, plaintext.reason, &["payload"], members))
     });

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::fields;
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::super::rfc;
 use super::{Made, case, file, member, ours, seed};
 
@@ -15,7 +15,7 @@ pub(super) fn aad() -> Made<Value> {
     let mut cases = Vec::new();
     let mut add = |name: &str, reason: &str, flag: &str, id: &str, version: i64, epoch: i64| -> Made<()> {
         let mut input = fields! { "repoId": id, "payloadVersion": version, "keyEpoch": epoch };
-        let expected = member(&ours(Op::Aad, &input)?, "aadHex")?;
+        let expected = member(&ours(CodecOp::Aad, &input)?, "aadHex")?;
         input.insert("expectedAadHex".into(), expected);
         cases.push(case(name, reason, &[flag], input));
         Ok(())
@@ -130,7 +130,7 @@ pub(super) fn hkdf() -> Made<Value> {
     ] {
         let mut input = fields! { "hash": "SHA-256", "ikmHex": hex::encode(&seed::bytes::<32>("hkdf/ikm")),
         "saltHex": salt, "infoHex": info, "length": length };
-        let output = ours(Op::Hkdf, &input)?;
+        let output = ours(CodecOp::Hkdf, &input)?;
         input.extend(output);
         input.insert("source".into(), "avp-conform".into());
         cases.push(case(name, reason, &["own"], input));
@@ -168,7 +168,7 @@ pub(super) fn x25519() -> Made<Value> {
         ("high-bit-of-point", "the highest bit of a point is ignored: same output", scalar, high),
     ] {
         let mut input = fields! { "scalarHex": hex::encode(&scalar), "uCoordinateHex": hex::encode(&point) };
-        let output = ours(Op::X25519, &input)?;
+        let output = ours(CodecOp::X25519, &input)?;
         input.extend(output);
         input.insert("source".into(), "avp-conform".into());
         cases.push(case(name, reason, &["own"], input));
@@ -211,8 +211,8 @@ pub(super) fn ed25519() -> Made<Value> {
     ] {
         let seed = hex::encode(&seed::bytes::<32>(&format!("ed25519/{name}/seed")));
         let mut input = fields! { "seedHex": seed, "messageHex": hex::encode(&message) };
-        let signature = ours(Op::Sign, &input)?;
-        let public = ours(Op::Ed25519PublicKey, &input)?;
+        let signature = ours(CodecOp::Sign, &input)?;
+        let public = ours(CodecOp::Ed25519PublicKey, &input)?;
         input.extend(signature.into_iter().chain(public));
         input.insert("source".into(), "avp-conform".into());
         cases.push(case(name, reason, &["own"], input));

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::{Fields, fields};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::envelopes::Wrap;
 use super::{Made, case, member, ours, seed};
 use crate::codec::{base64, key_wrap, signature};
@@ -115,7 +115,7 @@ fn state(label: &str, phase: &Phase) -> Made<Fields> {
         "keyB64": base64::encode(&phase.data_key), "ivB64": iv.as_str(), "repoId": REPO,
         "payloadVersion": phase.version, "keyEpoch": phase.epoch, "plaintextUtf8": phase.text,
     };
-    let ciphertext = member(&ours(Op::Encrypt, &input)?, "ciphertextB64")?;
+    let ciphertext = member(&ours(CodecOp::Encrypt, &input)?, "ciphertextB64")?;
     let envelope = fields! {
         "repoId": REPO, "payloadVersion": phase.version, "keyEpoch": phase.epoch, "iv": iv, "ciphertext": ciphertext,
     };

@@ -7,7 +7,7 @@ use super::super::case::{Expect, Step};
 use super::super::evaluate::evaluate;
 use super::super::fields::{object, string};
 use super::super::judge::{Judgement, judge, shorten};
-use super::super::op::{CodecAnswer, Op};
+use super::super::op::{CodecAnswer, CodecOp};
 use super::pipeline::{Asker, Breakage, Pipeline, Question, Reply, ShimError};
 use super::random::Recipe;
 use super::shrink::simpler;
@@ -69,7 +69,7 @@ pub(super) struct Tally {
 
 /// Random cases of some operations, in turns.
 pub(super) struct Random<'a> {
-    ops: &'a [Op],
+    ops: &'a [CodecOp],
     pub(super) tallies: Vec<Tally>,
     choices: Choices,
     left: usize,
@@ -77,7 +77,7 @@ pub(super) struct Random<'a> {
 }
 
 impl<'a> Random<'a> {
-    pub(super) fn new(ops: &'a [Op], cases: usize, seed: u64) -> Self {
+    pub(super) fn new(ops: &'a [CodecOp], cases: usize, seed: u64) -> Self {
         let tallies = ops.iter().map(|_| Tally::default()).collect();
         Self { ops, tallies, choices: Choices::new(seed, "differential"), left: cases, turn: 0 }
     }
@@ -154,8 +154,8 @@ impl Tally {
     fn watch_iv(&mut self, step: &Step, answer: &CodecAnswer) {
         let CodecAnswer::Result(result) = answer else { return };
         let iv = match step.request.op {
-            Op::Encrypt => string(result, "ivB64"),
-            Op::Wrap => object(result, "wrappedKey").and_then(|wrapped| string(wrapped, "iv")),
+            CodecOp::Encrypt => string(result, "ivB64"),
+            CodecOp::Wrap => object(result, "wrappedKey").and_then(|wrapped| string(wrapped, "iv")),
             _ => return,
         };
         let asked = string(&step.request.fields, "ivB64").unwrap_or_default();

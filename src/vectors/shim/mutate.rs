@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::fields::Fields;
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use crate::codec::base64;
 use crate::ground::Choices;
 use crate::ground::hex;
@@ -47,26 +47,26 @@ enum TextKind {
 use TextKind::{Base64, Hex, Integer, Spelling, Text, Token, Uri};
 
 /// The members of an operation that can be changed; a dot leads into an object.
-pub(super) fn targets(op: Op) -> &'static [&'static str] {
+pub(super) fn targets(op: CodecOp) -> &'static [&'static str] {
     match op {
-        Op::Decrypt => &["ciphertextB64", "ivB64", "keyB64", "repoId", "payloadVersion", "keyEpoch"],
-        Op::Unwrap => {
+        CodecOp::Decrypt => &["ciphertextB64", "ivB64", "keyB64", "repoId", "payloadVersion", "keyEpoch"],
+        CodecOp::Unwrap => {
             &["wrappedKey.ciphertext", "wrappedKey.iv", "wrappedKey.ephemeralPublicKey", "recipientPrivateKeyB64"]
         }
-        Op::Verify => &["signatureHex", "messageHex", "publicKeyHex"],
-        Op::VerifyBinding => &["keyBindingSig", "ed25519PublicKey", "x25519PublicKey", "issuerPublicKeyB64"],
-        Op::DecodeInvite | Op::DecodeLocator => &["token"],
-        Op::DecodeBase64 => &["base64"],
-        Op::SignNonce => &["nonce"],
-        Op::ParseAddress => &["uri"],
+        CodecOp::Verify => &["signatureHex", "messageHex", "publicKeyHex"],
+        CodecOp::VerifyBinding => &["keyBindingSig", "ed25519PublicKey", "x25519PublicKey", "issuerPublicKeyB64"],
+        CodecOp::DecodeInvite | CodecOp::DecodeLocator => &["token"],
+        CodecOp::DecodeBase64 => &["base64"],
+        CodecOp::SignNonce => &["nonce"],
+        CodecOp::ParseAddress => &["uri"],
         _ => &[],
     }
 }
 
-fn kind(op: Op, target: &str) -> TextKind {
+fn kind(op: CodecOp, target: &str) -> TextKind {
     match (op, target) {
-        (Op::DecodeBase64, _) | (Op::SignNonce, _) => Spelling,
-        (Op::VerifyBinding, "ed25519PublicKey" | "x25519PublicKey") => Text,
+        (CodecOp::DecodeBase64, _) | (CodecOp::SignNonce, _) => Spelling,
+        (CodecOp::VerifyBinding, "ed25519PublicKey" | "x25519PublicKey") => Text,
         (_, "token") => Token,
         (_, "uri") => Uri,
         (_, "repoId") => Text,
@@ -78,7 +78,7 @@ fn kind(op: Op, target: &str) -> TextKind {
 
 impl Mutation {
     /// A random change of one of the operation's targets.
-    pub(super) fn random(op: Op, choices: &mut Choices) -> Self {
+    pub(super) fn random(op: CodecOp, choices: &mut Choices) -> Self {
         let change = match choices.below(6) {
             0..=2 => Change::Flip(choices.below(4096)),
             3 => Change::Shorten,
@@ -90,7 +90,7 @@ impl Mutation {
 }
 
 /// Changes a question.
-pub(super) fn mutate(fields: &mut Fields, op: Op, mutation: &Mutation) {
+pub(super) fn mutate(fields: &mut Fields, op: CodecOp, mutation: &Mutation) {
     let Some(target) = targets(op).get(mutation.target) else { return };
     let (parent, name) = match target.split_once('.') {
         Some((parent, name)) => match fields.get_mut(parent) {

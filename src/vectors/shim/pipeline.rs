@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::fields::fields;
 use super::super::judge::shorten;
-use super::super::op::{CodecAnswer, Op, Request};
+use super::super::op::{CodecAnswer, CodecOp, Request};
 use super::process::{Output, Process, Waited};
 
 /// Questions under way at once.
@@ -112,7 +112,7 @@ pub struct Pipeline<'a> {
     fresh: bool,
     last_id: u64,
     answers: u64,
-    broken: HashMap<Op, usize>,
+    broken: HashMap<CodecOp, usize>,
     strays: usize,
     notes: Vec<String>,
 }
@@ -241,7 +241,7 @@ impl<'a> Pipeline<'a> {
 
     /// Starts the shim and asks the simplest thing there is, so that what happens next isn't a matter of starting.
     fn greet(&mut self) -> Result<Received, ShimError> {
-        let request = Request::new(Op::EncodeBase64, fields! { "hex": "00" });
+        let request = Request::new(CodecOp::EncodeBase64, fields! { "hex": "00" });
         let sent = self.send(Question { mark: (), request })?;
         let received = self.receive(Instant::now(), |id| (id == sent.id).then_some(0))?;
         Ok(received.map(|(_, answer)| answer))
@@ -256,7 +256,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn given_up(&self, op: Op) -> Option<String> {
+    fn given_up(&self, op: CodecOp) -> Option<String> {
         let (of_op, all) = (self.broken.get(&op).copied().unwrap_or(0), self.broken.values().sum::<usize>());
         if of_op >= PATIENCE_PER_OP {
             Some(format!("not asked any more: {} broke the shim {of_op} times", op.name()))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use globset::GlobSet;
 
 use super::super::case::Case;
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::bank::AreaCase;
 use crate::requirements::{Level, Requirement, Revision};
 use crate::runner::CheckInfo;
@@ -24,7 +24,7 @@ pub struct Plan {
     /// Cases to be asked, with their checks.
     pub(super) cases: Vec<(&'static CheckInfo, Case)>,
     /// Operations that random cases are made for, with their checks.
-    pub(super) ops: Vec<(&'static CheckInfo, Op)>,
+    pub(super) ops: Vec<(&'static CheckInfo, CodecOp)>,
     /// Checks left out, with the reason.
     pub(super) left_out: Vec<(&'static CheckInfo, String)>,
 }
@@ -41,7 +41,7 @@ impl Plan {
                 Some(reason) => plan.left_out.push((info, reason)),
             }
         }
-        for op in Op::ALL {
+        for op in CodecOp::ALL {
             let info = op_info(*op);
             match selection.reason_against(info) {
                 None if random => plan.ops.push((info, *op)),
@@ -111,7 +111,7 @@ fn case_info(area: &str, case: &Case, ids: &mut HashSet<String>) -> &'static Che
     }))
 }
 
-fn op_info(op: Op) -> &'static CheckInfo {
+fn op_info(op: CodecOp) -> &'static CheckInfo {
     let title = format!("on random input, {} as our codec does: {}", op.name(), op.title());
     forever(Box::new(CheckInfo {
         id: forever(format!("differential/{}", op.name()).into_boxed_str()),

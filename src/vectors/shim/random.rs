@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::evaluate::evaluate;
 use super::super::fields::{Fields, fields};
-use super::super::op::{CodecAnswer, Op, Request};
+use super::super::op::{CodecAnswer, CodecOp, Request};
 use super::mutate::{Mutation, mutate};
 use crate::codec::key_wrap::{self, SCHEME_ID};
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
@@ -16,7 +16,7 @@ use crate::ground::hex;
 /// What a question is made of. Not every operation uses everything.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Recipe {
-    pub op: Op,
+    pub op: CodecOp,
     /// Repository id, name, or whatever text there is.
     pub id: String,
     /// Plaintext.
@@ -42,7 +42,7 @@ pub(super) struct Made {
 
 impl Recipe {
     /// A random recipe for an operation.
-    pub(super) fn random(op: Op, choices: &mut Choices) -> Self {
+    pub(super) fn random(op: CodecOp, choices: &mut Choices) -> Self {
         let mut iv = [0; 12];
         iv.iter_mut().for_each(|byte| *byte = choices.draw().to_le_bytes()[0]);
         let length = size(choices);
@@ -51,7 +51,11 @@ impl Recipe {
         let mutation = (mutable > 0 && choices.below(3) == 0).then(|| Mutation::random(op, choices));
         Self {
             op,
-            id: if op == Op::ParseAddress || op == Op::FormatAddress { segment(choices) } else { text(choices, 24) },
+            id: if op == CodecOp::ParseAddress || op == CodecOp::FormatAddress {
+                segment(choices)
+            } else {
+                text(choices, 24)
+            },
             text: text(choices, length),
             version: integer(choices),
             epoch: integer(choices),
@@ -70,7 +74,7 @@ impl Recipe {
         if let Some(mutation) = &self.mutation {
             mutate(&mut fields, self.op, mutation);
         }
-        let recipient_private = (self.op == Op::Wrap).then(|| base64::encode(&self.keys[1]));
+        let recipient_private = (self.op == CodecOp::Wrap).then(|| base64::encode(&self.keys[1]));
         Some(Made { request: Request::new(self.op, fields), recipient_private })
     }
 
@@ -89,35 +93,35 @@ impl Recipe {
             "ivB64": b64(&self.iv) }
         };
         Some(match self.op {
-            Op::Aad => place(),
-            Op::Encrypt => sealing(),
-            Op::Decrypt => {
+            CodecOp::Aad => place(),
+            CodecOp::Encrypt => sealing(),
+            CodecOp::Decrypt => {
                 let mut fields = sealing();
-                fields.extend(ours(Op::Encrypt, &fields)?);
+                fields.extend(ours(CodecOp::Encrypt, &fields)?);
                 fields.remove("plaintextUtf8");
                 fields
             }
-            Op::Wrap => wrapping(),
-            Op::Unwrap => {
-                let mut fields = ours(Op::Wrap, &wrapping())?;
+            CodecOp::Wrap => wrapping(),
+            CodecOp::Unwrap => {
+                let mut fields = ours(CodecOp::Wrap, &wrapping())?;
                 fields.insert("recipientPrivateKeyB64".into(), b64(b).into());
                 fields
             }
-            Op::X25519 => {
+            CodecOp::X25519 => {
                 fields! { "scalarHex": hex::encode(a), "uCoordinateHex": hex::encode(&key_wrap::public_key(b)) }
             }
-            Op::X25519PublicKey => fields! { "privateKeyB64": b64(a) },
-            Op::Hkdf => {
+            CodecOp::X25519PublicKey => fields! { "privateKeyB64": b64(a) },
+            CodecOp::Hkdf => {
                 fields! { "hash": "SHA-256", "ikmHex": hex::encode(&self.bytes), "saltHex": hex::encode(&a[..usize::from(self.options % 33)]),
                 "infoHex": hex::encode(self.id.as_bytes()), "length": 1 + i64::from(self.options % 100) }
             }
-            Op::Ed25519PublicKey => fields! { "seedHex": hex::encode(a) },
-            Op::Sign => fields! { "seedHex": hex::encode(a), "messageHex": hex::encode(&self.bytes) },
-            Op::Verify => {
+            CodecOp::Ed25519PublicKey => fields! { "seedHex": hex::encode(a) },
+            CodecOp::Sign => fields! { "seedHex": hex::encode(a), "messageHex": hex::encode(&self.bytes) },
+            CodecOp::Verify => {
                 fields! { "publicKeyHex": hex::encode(&signature::public_key(a)), "messageHex": hex::encode(&self.bytes),
                 "signatureHex": hex::encode(&signature::sign(a, &self.bytes)) }
             }
-            Op::SignNonce => fields! { "seedHex": hex::encode(a), "nonce": b64(&[&b[..], &self.bytes].concat()) },
+            CodecOp::SignNonce => fields! { "seedHex": hex::encode(a), "nonce": b64(&[&b[..], &self.bytes].concat()) },
             _ => return self.texts(),
         })
     }
@@ -129,23 +133,23 @@ impl Recipe {
         let keys =
             || fields! { "ed25519PublicKey": public(a), "x25519PublicKey": base64::encode(&key_wrap::public_key(b)) };
         Some(match self.op {
-            Op::BindingMessage => keys(),
-            Op::VerifyBinding => {
+            CodecOp::BindingMessage => keys(),
+            CodecOp::VerifyBinding => {
                 let mut fields = keys();
-                let message = ours(Op::BindingMessage, &fields)?;
+                let message = ours(CodecOp::BindingMessage, &fields)?;
                 let signed = signature::sign(c, message.get("messageUtf8")?.as_str()?.as_bytes());
                 fields.extend(fields! { "issuerPublicKeyB64": public(c), "keyBindingSig": base64::encode(&signed) });
                 fields
             }
-            Op::EncodeInvite => keys(),
-            Op::DecodeInvite => ours(Op::EncodeInvite, &keys())?,
-            Op::EncodeLocator => self.locator(),
-            Op::DecodeLocator => ours(Op::EncodeLocator, &self.locator())?,
-            Op::ParseAddress => fields! { "uri": format!("avp://{}/{}", self.host, self.id) },
-            Op::FormatAddress => fields! { "host": self.host.as_str(), "repoId": self.id.as_str() },
-            Op::ParsePayload => fields! { "plaintextUtf8": self.payload() },
-            Op::EncodeBase64 => fields! { "hex": hex::encode(&self.bytes) },
-            Op::DecodeBase64 => fields! { "base64": base64::encode(&self.bytes) },
+            CodecOp::EncodeInvite => keys(),
+            CodecOp::DecodeInvite => ours(CodecOp::EncodeInvite, &keys())?,
+            CodecOp::EncodeLocator => self.locator(),
+            CodecOp::DecodeLocator => ours(CodecOp::EncodeLocator, &self.locator())?,
+            CodecOp::ParseAddress => fields! { "uri": format!("avp://{}/{}", self.host, self.id) },
+            CodecOp::FormatAddress => fields! { "host": self.host.as_str(), "repoId": self.id.as_str() },
+            CodecOp::ParsePayload => fields! { "plaintextUtf8": self.payload() },
+            CodecOp::EncodeBase64 => fields! { "hex": hex::encode(&self.bytes) },
+            CodecOp::DecodeBase64 => fields! { "base64": base64::encode(&self.bytes) },
             _ => return None,
         })
     }
@@ -196,7 +200,7 @@ impl Recipe {
     }
 }
 
-fn ours(op: Op, fields: &Fields) -> Option<Fields> {
+fn ours(op: CodecOp, fields: &Fields) -> Option<Fields> {
     match evaluate(&Request::new(op, fields.clone())) {
         Ok(CodecAnswer::Result(result)) => Some(result),
         _ => None,
@@ -280,7 +284,7 @@ mod tests {
     #[test]
     fn every_recipe_makes_a_question_that_our_codec_understands() {
         let mut choices = Choices::new(1, "test");
-        for op in Op::ALL {
+        for op in CodecOp::ALL {
             let mut accepted = 0;
             for _ in 0..60 {
                 let made = Recipe::random(*op, &mut choices).make().expect("ingredients");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::case::{Case, Step};
 use super::super::judge::{Judgement, judge, shorten};
-use super::super::op::Op;
+use super::super::op::CodecOp;
 use super::differential::{Random, Tally as Found, shrink};
 use super::pipeline::{Asker, Pipeline, Question, Reply, ShimError};
 use super::plan::Plan;
@@ -105,7 +105,7 @@ fn ask_everything(
         report.cut_short(&unfinished, &error);
         return Err(error);
     }
-    let ops: Vec<Op> = plan.ops.iter().map(|(_, op)| *op).collect();
+    let ops: Vec<CodecOp> = plan.ops.iter().map(|(_, op)| *op).collect();
     let started = Instant::now();
     for (check, _) in &plan.ops {
         (report.emit)(Event::CheckStarted(check));

@@ -91,13 +91,13 @@ fn texts(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::op::Op;
+    use super::super::super::op::CodecOp;
     use super::*;
     use crate::ground::Choices;
 
     #[test]
     fn shrinking_ends_at_something_small() {
-        let mut recipe = Recipe::random(Op::Aad, &mut Choices::new(3, "shrink"));
+        let mut recipe = Recipe::random(CodecOp::Aad, &mut Choices::new(3, "shrink"));
         recipe.id = "long-\u{1f511}\u{1f}-id".into();
         recipe.version = (1 << 53) + 12345;
         // As if the mistake were: a separator in the id, and large versions.
