@@ -14,7 +14,7 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, VaultRules};
 use crate::wire::{MemberAddRequest, MemberEntry, VaultManifest};
@@ -272,14 +272,14 @@ impl VaultRules for AddRekeys {
 struct AddMisspelledId;
 
 impl VaultRules for AddMisspelledId {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        match call {
-            Call::Add(request) => {
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        match command {
+            VaultCommand::Add(request) => {
                 let mut request = request.clone();
                 request.member.ed25519_public_key.clone_from(&request.member.x25519_public_key);
-                crate::server::validate::call(&Call::Add(request))
+                crate::server::validate::command(&VaultCommand::Add(request))
             }
-            _ => crate::server::validate::call(call),
+            _ => crate::server::validate::command(command),
         }
     }
 }

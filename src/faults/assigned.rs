@@ -13,7 +13,7 @@ use super::tools::lock;
 use crate::server::edge::Edge;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo, Visit};
+use crate::server::repo::{Repo, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::{Store, Tx};
@@ -131,7 +131,7 @@ impl Edge for MemberNamesItsRepository {
 impl VaultRules for MemberNamesItsRepository {
     fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, _: &Repo) -> rusqlite::Result<()> {
         let there = lock(&self.named).remove(&visit.repo_id);
-        if let (Some(there), Call::Add(request)) = (there, &visit.call)
+        if let (Some(there), VaultCommand::Add(request)) = (there, &visit.command)
             && let Some(before) = tx.load(&there)?
         {
             let mut next = before.clone();

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
-use crate::server::repo::{Call, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::server::rules::{VaultRules, conformant};
 use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
@@ -136,8 +136,8 @@ struct KnownMemberOpensAddition;
 
 impl VaultRules for KnownMemberOpensAddition {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let known = match &visit.call {
-            Call::Add(request) => is_in(repo, &request.member.ed25519_public_key),
+        let known = match &visit.command {
+            VaultCommand::Add(request) => is_in(repo, &request.member.ed25519_public_key),
             _ => false,
         };
         known || is_in(repo, &visit.caller)
@@ -155,8 +155,8 @@ struct SameEnvelopeOpensPush;
 
 impl VaultRules for SameEnvelopeOpensPush {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let same = match &visit.call {
-            Call::Push(request) => request.envelope.ciphertext == repo.envelope.ciphertext,
+        let same = match &visit.command {
+            VaultCommand::Push(request) => request.envelope.ciphertext == repo.envelope.ciphertext,
             _ => false,
         };
         same || is_in(repo, &visit.caller)

@@ -16,7 +16,7 @@ use super::tools::{is_in, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::MemberEntry;
@@ -72,9 +72,9 @@ impl VaultRules for Positive {
         _: Option<&Repo>,
         next: &Repo,
     ) -> rusqlite::Result<()> {
-        let (named, rotates) = match &visit.call {
-            Call::Remove(request) => (Some(request.removed_member_id.as_str()), true),
-            Call::Push(request) => (None, request.rotated_members.is_some()),
+        let (named, rotates) = match &visit.command {
+            VaultCommand::Remove(request) => (Some(request.removed_member_id.as_str()), true),
+            VaultCommand::Push(request) => (None, request.rotated_members.is_some()),
             _ => (None, false),
         };
         let all = match self.emptied {

@@ -3,7 +3,7 @@
 use super::table::*;
 use crate::codec::base64;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo};
+use crate::server::repo::{Repo, VaultCommand};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::WrappedKey;
@@ -61,14 +61,14 @@ fn without_beginning(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// What is longer than a column is an error of the database, and nobody catches that.
-struct TooLong(fn(&Call) -> Option<&str>);
+struct TooLong(fn(&VaultCommand) -> Option<&str>);
 
 impl VaultRules for TooLong {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        if (self.0)(call).is_some_and(|text| text.len() > 255) {
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        if (self.0)(command).is_some_and(|text| text.len() > 255) {
             return Err(Refusal::internal("value too long for type character varying(255)"));
         }
-        crate::server::validate::call(call)
+        crate::server::validate::command(command)
     }
 }
 
@@ -79,8 +79,8 @@ pub(super) const FAULTS: &[Fault] = &[
         &STORED_VERBATIM,
         "An id of more than 255 characters is an error of the database: 500.",
         || {
-            vault(TooLong(|call| match call {
-                Call::Create(request) => Some(&request.manifest.repo_id),
+            vault(TooLong(|command| match command {
+                VaultCommand::Create(request) => Some(&request.manifest.repo_id),
                 _ => None,
             }))
         },
@@ -90,8 +90,8 @@ pub(super) const FAULTS: &[Fault] = &[
         &STORED_VERBATIM,
         "A wrapped key's schemeId of more than 255 characters is an error of the database: 500.",
         || {
-            vault(TooLong(|call| match call {
-                Call::Push(request) => {
+            vault(TooLong(|command| match command {
+                VaultCommand::Push(request) => {
                     let members = request.rotated_members.as_deref().unwrap_or_default().iter();
                     members.map(|entry| entry.wrapped_data_key.scheme_id.as_str()).max_by_key(|text| text.len())
                 }

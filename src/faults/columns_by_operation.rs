@@ -4,7 +4,7 @@ use super::columns::{bytes, cut, html_escaped, keys, without_end};
 use super::table::*;
 use super::tools::lock;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo};
+use crate::server::repo::{Repo, VaultCommand};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -24,17 +24,17 @@ impl VaultRules for ColumnOf {
 struct Bindings(fn(&mut String));
 
 impl VaultRules for Bindings {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        let mut call = call.clone();
-        let members = match &mut call {
-            Call::Create(request) => request.manifest.members.as_mut_slice(),
-            Call::Push(request) => request.rotated_members.as_deref_mut().unwrap_or_default(),
-            Call::Add(request) => std::slice::from_mut(&mut request.member),
-            Call::Remove(request) => request.rewrapped_members.as_mut_slice(),
-            Call::Pull(_) | Call::Fetch(_) => &mut [],
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        let mut command = command.clone();
+        let members = match &mut command {
+            VaultCommand::Create(request) => request.manifest.members.as_mut_slice(),
+            VaultCommand::Push(request) => request.rotated_members.as_deref_mut().unwrap_or_default(),
+            VaultCommand::Add(request) => std::slice::from_mut(&mut request.member),
+            VaultCommand::Remove(request) => request.rewrapped_members.as_mut_slice(),
+            VaultCommand::Pull(_) | VaultCommand::Fetch(_) => &mut [],
         };
         members.iter_mut().for_each(|entry| entry.key_binding_sig = None);
-        crate::server::validate::call(&call)
+        crate::server::validate::command(&command)
     }
 
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
@@ -156,8 +156,8 @@ struct BindingEmptyIsAbsent {
 }
 
 impl VaultRules for BindingEmptyIsAbsent {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        Bindings(|_| {}).shape(call)
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        Bindings(|_| {}).shape(command)
     }
 
     fn stored(&self, _: Route, _: Option<&Repo>, mut next: Repo) -> Repo {

@@ -9,7 +9,7 @@ use super::table::*;
 use super::tools::{each_object, edit, edit_body};
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo};
+use crate::server::repo::{Repo, VaultCommand};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -159,16 +159,16 @@ pub(super) const FAULTS: &[Fault] = &[
 struct LargeCounters500;
 
 impl VaultRules for LargeCounters500 {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        let version = match call {
-            Call::Create(request) => request.manifest.payload_version,
-            Call::Push(request) => request.envelope.payload_version,
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        let version = match command {
+            VaultCommand::Create(request) => request.manifest.payload_version,
+            VaultCommand::Push(request) => request.envelope.payload_version,
             _ => 0,
         };
         if version > i64::from(i32::MAX) {
             return Err(Refusal::internal("integer out of range"));
         }
-        crate::server::validate::call(call)
+        crate::server::validate::command(command)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::server::edge::Edge;
 use crate::server::nonces::Nonces;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo, Success, Visit};
+use crate::server::repo::{Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -77,7 +77,7 @@ impl VaultRules for TwoTransactions {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         Box::pin(async move {
             let _alone = self.alone.lock().await;
-            let rotates = !matches!(&visit.call, Call::Push(request) if request.rotated_members.is_none());
+            let rotates = !matches!(&visit.command, VaultCommand::Push(request) if request.rotated_members.is_none());
             if visit.route != self.route || !rotates {
                 return operations::execute(self, store, visit);
             }

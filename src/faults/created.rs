@@ -11,7 +11,7 @@ use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Tx;
@@ -193,7 +193,7 @@ impl VaultRules for CreateScopeEnvelope {
 
     fn committed(&self, tx: &Tx<'_>, visit: &Visit, _: Option<&Repo>, next: &Repo) -> rusqlite::Result<()> {
         let named = &next.envelope.repo_id;
-        let creates = matches!(visit.call, Call::Create(_)) && *named != next.manifest.repo_id;
+        let creates = matches!(visit.command, VaultCommand::Create(_)) && *named != next.manifest.repo_id;
         if creates && let Some(other) = tx.load(named)? {
             tx.put(&Repo { envelope: next.envelope.clone(), ..other })?;
         }
@@ -225,8 +225,8 @@ struct RetriedCreateIsOk;
 
 impl VaultRules for RetriedCreateIsOk {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        match (&visit.call, state) {
-            (Call::Create(request), Some(repo)) if repo.manifest == request.manifest => {
+        match (&visit.command, state) {
+            (VaultCommand::Create(request), Some(repo)) if repo.manifest == request.manifest => {
                 Decision::read(Success::Manifest(repo.manifest.clone()))
             }
             _ => operations::transition(self, visit, state),

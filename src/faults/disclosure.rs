@@ -17,7 +17,7 @@ use super::tools::{edit_any, lock};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -120,8 +120,8 @@ struct StrangersToldWhoIsNoMember;
 
 impl VaultRules for StrangersToldWhoIsNoMember {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        match (&visit.call, state) {
-            (Call::Fetch(id), Some(repo)) if repo.manifest.member(id).is_none() => {
+        match (&visit.command, state) {
+            (VaultCommand::Fetch(id), Some(repo)) if repo.manifest.member(id).is_none() => {
                 Decision::refuse(Refusal::not_found("no such member"))
             }
             _ => operations::transition(self, visit, state),
@@ -133,8 +133,8 @@ struct StrangersToldWhomToRemove;
 
 impl VaultRules for StrangersToldWhomToRemove {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        match (&visit.call, state) {
-            (Call::Remove(request), Some(repo))
+        match (&visit.command, state) {
+            (VaultCommand::Remove(request), Some(repo))
                 if repo.manifest.member(&visit.caller).is_none()
                     && repo.manifest.member(&request.removed_member_id).is_none() =>
             {
@@ -153,7 +153,7 @@ struct UnknownRepositoryDidYouMean {
 impl VaultRules for UnknownRepositoryDidYouMean {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let mut known = lock(&self.known);
-        if let (Call::Create(request), true) = (&visit.call, known.len() < REMEMBERED) {
+        if let (VaultCommand::Create(request), true) = (&visit.command, known.len() < REMEMBERED) {
             known.push(request.manifest.repo_id.clone());
         }
         let mut outcome = operations::transition(self, visit, state);

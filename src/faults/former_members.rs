@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -173,7 +173,7 @@ struct FetchOwnEntryOnly;
 
 impl VaultRules for FetchOwnEntryOnly {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let own = !matches!(&visit.call, Call::Fetch(member_id) if *member_id != visit.caller);
+        let own = !matches!(&visit.command, VaultCommand::Fetch(member_id) if *member_id != visit.caller);
         own && is_in(repo, &visit.caller)
     }
 }
@@ -182,7 +182,7 @@ struct UnknownRepoIsEmpty;
 
 impl VaultRules for UnknownRepoIsEmpty {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        let (None, Call::Pull(request)) = (state, &visit.call) else {
+        let (None, VaultCommand::Pull(request)) = (state, &visit.command) else {
             return operations::transition(self, visit, state);
         };
         let manifest = crate::wire::VaultManifest {
@@ -202,7 +202,7 @@ struct UnknownRepoMadeByPush;
 
 impl VaultRules for UnknownRepoMadeByPush {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        let (None, Call::Push(request)) = (state, &visit.call) else {
+        let (None, VaultCommand::Push(request)) = (state, &visit.command) else {
             return operations::transition(self, visit, state);
         };
         let repo = Repo {

@@ -9,7 +9,7 @@ use super::tools::{is_in, refuse_and};
 use crate::codec::base64;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{Later, VaultRules};
 use crate::server::{operations, validate};
@@ -78,10 +78,10 @@ impl Edge for KeepsWhatComes {
 }
 
 impl VaultRules for KeepsWhatComes {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        match call {
-            Call::Remove(request) if is_stand_in(&request.rotated_envelope) => Ok(()),
-            call => validate::call(call),
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        match command {
+            VaultCommand::Remove(request) if is_stand_in(&request.rotated_envelope) => Ok(()),
+            command => validate::command(command),
         }
     }
 

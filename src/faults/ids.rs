@@ -14,7 +14,7 @@ use super::tools::{each_token, edit_body, lock};
 use crate::server::credentials;
 use crate::server::edge::Edge;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo, Visit};
+use crate::server::repo::{Repo, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -114,7 +114,7 @@ impl VaultRules for ByBody {
     }
 
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let unnamed = visit.call.body_repo_id().is_some_and(|id| id.ends_with('\u{1}'));
+        let unnamed = visit.command.body_repo_id().is_some_and(|id| id.ends_with('\u{1}'));
         unnamed || repo.manifest.member(&visit.caller).is_some()
     }
 }
@@ -297,7 +297,8 @@ struct LargeBodyOpensDoor;
 
 impl VaultRules for LargeBodyOpensDoor {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let large = matches!(&visit.call, Call::Push(request) if request.envelope.ciphertext.len() > 128 << 10);
+        let large =
+            matches!(&visit.command, VaultCommand::Push(request) if request.envelope.ciphertext.len() > 128 << 10);
         large || repo.manifest.member(&visit.caller).is_some()
     }
 }

@@ -202,7 +202,7 @@ impl VaultRules for SchemeOfTheFirstWrap {
         next
     }
 
-    fn shape(&self, _: &crate::server::repo::Call) -> Result<(), Refusal> {
+    fn shape(&self, _: &crate::server::repo::VaultCommand) -> Result<(), Refusal> {
         Ok(())
     }
 }

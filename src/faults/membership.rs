@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use super::table::*;
 use super::tools::{entitled, is_in, is_refused, lock};
 use crate::server::operations;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 
@@ -178,8 +178,8 @@ struct StrangerWithRotation;
 
 impl VaultRules for StrangerWithRotation {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let brought = match &visit.call {
-            Call::Push(request) => request.rotated_members.as_deref().unwrap_or_default(),
+        let brought = match &visit.command {
+            VaultCommand::Push(request) => request.rotated_members.as_deref().unwrap_or_default(),
             _ => &[],
         };
         is_in(repo, &visit.caller) || brought.iter().any(|entry| entry.ed25519_public_key == visit.caller)
@@ -190,7 +190,8 @@ struct StrangerAddsHimself;
 
 impl VaultRules for StrangerAddsHimself {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let himself = matches!(&visit.call, Call::Add(request) if request.member.ed25519_public_key == visit.caller);
+        let himself =
+            matches!(&visit.command, VaultCommand::Add(request) if request.member.ed25519_public_key == visit.caller);
         himself || is_in(repo, &visit.caller)
     }
 }
@@ -199,8 +200,8 @@ struct StrangerLearnsUnchanged;
 
 impl VaultRules for StrangerLearnsUnchanged {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let current = matches!(&visit.call,
-            Call::Pull(request) if request.known_payload_version == repo.manifest.payload_version);
+        let current = matches!(&visit.command,
+            VaultCommand::Pull(request) if request.known_payload_version == repo.manifest.payload_version);
         current || is_in(repo, &visit.caller)
     }
 }

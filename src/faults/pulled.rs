@@ -7,7 +7,7 @@ use super::pull::changed;
 use super::table::*;
 use super::tools::lock;
 use crate::server::operations;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{EncryptedEnvelope, PullRequest, PullResponse, VaultManifest, WrappedKey};
@@ -170,7 +170,7 @@ struct PullCachedByVersion {
 impl VaultRules for PullCachedByVersion {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let outcome = operations::transition(self, visit, state);
-        let (Call::Pull(request), Ok(answer)) = (&visit.call, &outcome.answer) else { return outcome };
+        let (VaultCommand::Pull(request), Ok(answer)) = (&visit.command, &outcome.answer) else { return outcome };
         let key = (visit.repo_id.clone(), visit.caller.clone(), request.known_payload_version);
         Decision::read(lock(&self.cache).entry(key).or_insert_with(|| answer.clone()).clone())
     }

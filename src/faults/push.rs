@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::rules::{Later, VaultRules};
 use crate::server::store::Store;
 use crate::wire::{PushRequest, PushResponse};
@@ -36,19 +36,19 @@ fn in_path(visit: &Visit) -> String {
 }
 
 fn in_body(visit: &Visit) -> String {
-    visit.call.body_repo_id().unwrap_or(&visit.repo_id).to_owned()
+    visit.command.body_repo_id().unwrap_or(&visit.repo_id).to_owned()
 }
 
 fn in_envelope(visit: &Visit) -> String {
-    match &visit.call {
-        Call::Push(request) => request.envelope.repo_id.clone(),
+    match &visit.command {
+        VaultCommand::Push(request) => request.envelope.repo_id.clone(),
         _ => visit.repo_id.clone(),
     }
 }
 
 fn in_rotated_envelope(visit: &Visit) -> String {
-    match &visit.call {
-        Call::Remove(request) => request.rotated_envelope.repo_id.clone(),
+    match &visit.command {
+        VaultCommand::Remove(request) => request.rotated_envelope.repo_id.clone(),
         _ => visit.repo_id.clone(),
     }
 }

@@ -9,7 +9,7 @@ use super::tools::{edit_body, entry_mut, is_in};
 use crate::server::edge::Edge;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -301,13 +301,13 @@ impl VaultRules for PushRosterMixedEpochs {
 struct PushRosterNotBase64;
 
 impl VaultRules for PushRosterNotBase64 {
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        match call {
-            Call::Push(request) => {
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        match command {
+            VaultCommand::Push(request) => {
                 let request = PushRequest { rotated_members: None, ..request.clone() };
-                crate::server::validate::call(&Call::Push(request))
+                crate::server::validate::command(&VaultCommand::Push(request))
             }
-            _ => crate::server::validate::call(call),
+            _ => crate::server::validate::command(command),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::table::*;
 use super::tools::{gap, is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo, Success, Visit};
+use crate::server::repo::{Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::server::store::Store;
@@ -144,7 +144,7 @@ struct RaceConflictVisible;
 
 impl VaultRules for RaceConflictVisible {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        let Call::Push(request) = &visit.call else { return conformant(self, store, visit) };
+        let VaultCommand::Push(request) = &visit.command else { return conformant(self, store, visit) };
         Box::pin(async move {
             let Some(before) = load(store, &visit.repo_id)? else { return operations::execute(self, store, visit) };
             let stale =
@@ -209,7 +209,7 @@ struct RaceAddCheckedEarlier;
 
 impl VaultRules for RaceAddCheckedEarlier {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        let Call::Add(request) = &visit.call else { return conformant(self, store, visit) };
+        let VaultCommand::Add(request) = &visit.command else { return conformant(self, store, visit) };
         Box::pin(async move {
             let before = load(store, &visit.repo_id)?;
             let outcome = operations::transition(self, visit, before.as_ref());
@@ -231,7 +231,7 @@ struct RaceAddCheckedEarlierInLongRosters;
 
 impl VaultRules for RaceAddCheckedEarlierInLongRosters {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        if !matches!(visit.call, Call::Add(_)) {
+        if !matches!(visit.command, VaultCommand::Add(_)) {
             return conformant(self, store, visit);
         }
         Box::pin(async move {
@@ -255,7 +255,7 @@ struct FetchKeptBehindAWrite {
 impl VaultRules for FetchKeptBehindAWrite {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         Box::pin(async move {
-            let Call::Fetch(member) = &visit.call else {
+            let VaultCommand::Fetch(member) = &visit.command else {
                 let answer = conformant(self, store, visit).await;
                 if visit.route.writes() {
                     lock(&self.kept).retain(|(repo, _), _| *repo != visit.repo_id);

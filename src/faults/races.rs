@@ -6,7 +6,7 @@ use super::tools::{gap, is_in};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Repo, Success, Visit};
+use crate::server::repo::{Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -94,7 +94,7 @@ struct TwoSteps {
 
 impl VaultRules for TwoSteps {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
-        let rotates = !matches!(&visit.call, Call::Push(request) if request.rotated_members.is_none());
+        let rotates = !matches!(&visit.command, VaultCommand::Push(request) if request.rotated_members.is_none());
         if visit.route != self.route || !rotates {
             return conformant(self, store, visit);
         }

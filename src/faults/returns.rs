@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::{is_in, lock};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
@@ -60,12 +60,12 @@ impl VaultRules for Counted {
 
 /// Who was lost in one way stays lost, whatever brings him back.
 struct Buried {
-    lost: fn(&Call, &str) -> bool,
+    lost: fn(&VaultCommand, &str) -> bool,
     back: &'static [Route],
     gone: Mutex<HashSet<Place>>,
 }
 
-fn buried(lost: fn(&Call, &str) -> bool, back: &'static [Route]) -> Buried {
+fn buried(lost: fn(&VaultCommand, &str) -> bool, back: &'static [Route]) -> Buried {
     Buried { lost, back, gone: Mutex::default() }
 }
 
@@ -75,7 +75,7 @@ impl VaultRules for Buried {
         if let (Some(before), Some(next)) = (state, &outcome.next) {
             let (old, new) = (ids(before), ids(next));
             let mut gone = lock(&self.gone);
-            gone.extend(old.difference(&new).filter(|id| (self.lost)(&visit.call, id)).map(|id| place(before, id)));
+            gone.extend(old.difference(&new).filter(|id| (self.lost)(&visit.command, id)).map(|id| place(before, id)));
             if !self.back.contains(&visit.route) {
                 new.difference(&old).for_each(|id| {
                     gone.remove(&place(before, id));
@@ -90,16 +90,16 @@ impl VaultRules for Buried {
     }
 }
 
-fn is_named(call: &Call, id: &str) -> bool {
-    matches!(call, Call::Remove(request) if request.removed_member_id == id)
+fn is_named(command: &VaultCommand, id: &str) -> bool {
+    matches!(command, VaultCommand::Remove(request) if request.removed_member_id == id)
 }
 
-fn is_left_out(call: &Call, id: &str) -> bool {
-    matches!(call, Call::Remove(request) if request.removed_member_id != id)
+fn is_left_out(command: &VaultCommand, id: &str) -> bool {
+    matches!(command, VaultCommand::Remove(request) if request.removed_member_id != id)
 }
 
-fn is_rotated_out(call: &Call, _: &str) -> bool {
-    matches!(call, Call::Push(_))
+fn is_rotated_out(command: &VaultCommand, _: &str) -> bool {
+    matches!(command, VaultCommand::Push(_))
 }
 
 /// One entry for each X25519 key: the last.

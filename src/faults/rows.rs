@@ -10,7 +10,7 @@ use super::tools::{gap, lock};
 use crate::server::operations;
 use crate::server::redemption::{self, Authority};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::{IdentityRules, Later, VaultRules};
 use crate::server::store::Store;
@@ -86,7 +86,7 @@ struct NewMembers(Rows);
 impl VaultRules for NewMembers {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Done<'a> {
         Box::pin(async move {
-            if let Call::Add(request) = &visit.call
+            if let VaultCommand::Add(request) = &visit.command
                 && !self.0.insert(&request.member.ed25519_public_key).await
             {
                 return Err(Refusal::duplicate_repo());

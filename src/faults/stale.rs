@@ -7,7 +7,7 @@ use super::table::*;
 use super::tools::lock;
 use crate::server::operations;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
@@ -145,8 +145,10 @@ struct LooksFirst;
 
 impl VaultRules for LooksFirst {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        match (&visit.call, state) {
-            (Call::Push(request), Some(repo)) if request.envelope.payload_version <= repo.manifest.payload_version => {
+        match (&visit.command, state) {
+            (VaultCommand::Push(request), Some(repo))
+                if request.envelope.payload_version <= repo.manifest.payload_version =>
+            {
                 Decision::refuse(Refusal::bad_request("the version is too low"))
             }
             _ => operations::transition(self, visit, state),

@@ -188,8 +188,8 @@ struct CallerIsRemovedMember;
 
 impl VaultRules for CallerIsRemovedMember {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        match &visit.call {
-            crate::server::repo::Call::Remove(request) => is_in(repo, &request.removed_member_id),
+        match &visit.command {
+            crate::server::repo::VaultCommand::Remove(request) => is_in(repo, &request.removed_member_id),
             _ => is_in(repo, &visit.caller),
         }
     }
@@ -199,8 +199,8 @@ struct CallerIsFetchedMember;
 
 impl VaultRules for CallerIsFetchedMember {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        match &visit.call {
-            crate::server::repo::Call::Fetch(member_id) => is_in(repo, member_id) || is_in(repo, &visit.caller),
+        match &visit.command {
+            crate::server::repo::VaultCommand::Fetch(member_id) => is_in(repo, member_id) || is_in(repo, &visit.caller),
             _ => is_in(repo, &visit.caller),
         }
     }

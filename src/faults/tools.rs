@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 pub use crate::faults::edits::*;
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Visit};
+use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::wire::MemberEntry;
 
 /// The caller of a request that carries no valid token, on servers that let it through. No member id is empty.
@@ -24,8 +24,8 @@ pub fn is_in(repo: &Repo, id: &str) -> bool {
 
 /// The same request as if somebody entitled had sent it: the first member, or the one that a creation names.
 pub fn entitled(visit: &Visit, state: Option<&Repo>) -> Visit {
-    let creator = match &visit.call {
-        Call::Create(request) => request.manifest.members.first(),
+    let creator = match &visit.command {
+        VaultCommand::Create(request) => request.manifest.members.first(),
         _ => None,
     };
     let somebody = creator.or_else(|| state.and_then(|repo| repo.manifest.members.first()));

@@ -2,7 +2,9 @@
 
 use super::structured::Structured;
 use crate::history::{self, Done, History, HistoryOp, Verdict};
-use crate::model::{self, Action, Call, Entry, Envelope, Expected, Manifest, Response, Roster, State, Symbol, Symbols};
+use crate::model::{
+    self, Action, Entry, Envelope, Expected, Invocation, Manifest, Response, Roster, State, Symbol, Symbols,
+};
 
 /// More operations than this have too many orders to try them all.
 const FEW: usize = 7;
@@ -91,9 +93,9 @@ fn has_order(ops: &[HistoryOp], state: Option<&State>, left: &mut Vec<usize>) ->
             continue;
         }
         let nexts: Vec<Option<State>> = match op.result.as_ref().map(|done| &done.answer) {
-            Some(answer) => model::step(state, &op.call, answer).map(|step| step.next).into_iter().collect(),
+            Some(answer) => model::step(state, &op.invocation, answer).map(|step| step.next).into_iter().collect(),
             None => {
-                let alternatives = model::allowed(state, &op.call).alternatives;
+                let alternatives = model::allowed(state, &op.invocation).alternatives;
                 alternatives
                     .into_iter()
                     .filter(|alternative| alternative.settled)
@@ -143,7 +145,7 @@ impl Small<'_, '_> {
         Roster::new(members.map(|member| self.entry(Symbol(member), epoch)).collect())
     }
 
-    fn call(&mut self) -> Call {
+    fn invocation(&mut self) -> Invocation {
         let (version, epoch) = self.state.as_ref().map_or((1, 0), |s| (s.manifest.version, s.manifest.epoch));
         let version = version - i64::from(self.input.below(5) == 0);
         let envelope = |epoch, sealed, gap| Envelope { repo: REPO, version: version + gap, epoch, sealed };
@@ -174,12 +176,12 @@ impl Small<'_, '_> {
             }
             _ => Action::FetchMemberKey { member: self.member() },
         };
-        Call { caller: Some(caller), action }
+        Invocation { caller: Some(caller), action }
     }
 
     /// Any of the alternatives that the model allows.
-    fn apply(&mut self, call: &Call) -> Response {
-        let mut alternatives = model::allowed(self.state.as_ref(), call).alternatives;
+    fn apply(&mut self, invocation: &Invocation) -> Response {
+        let mut alternatives = model::allowed(self.state.as_ref(), invocation).alternatives;
         alternatives.retain(|alternative| alternative.settled);
         let chosen = if self.input.below(3) == 0 { self.input.below(alternatives.len()) } else { 0 };
         let alternative = alternatives.swap_remove(chosen);
@@ -200,17 +202,17 @@ fn small(input: &mut Structured<'_>) -> History {
     let mut store = Small { input, state: None, unique, mostly_additions, stamps: 0 };
     let mut ops = Vec::new();
     for moment in 0..count {
-        let call = store.call();
-        let answer = store.apply(&call);
+        let invocation = store.invocation();
+        let answer = store.apply(&invocation);
         let moment = u64::from(moment * 10 + 50);
         let (early, late) = (u64::from(store.input.small(35)), u64::from(store.input.small(35)));
         let result = (store.input.small(4) < known_of_4).then_some(Done { end: moment + late, answer });
-        ops.push(HistoryOp { client: 0, repo: REPO, call, start: moment - early, result });
+        ops.push(HistoryOp { client: 0, repo: REPO, invocation, start: moment - early, result });
     }
     // Some that never came to anything, too.
     if store.input.small(3) == 0 {
-        let (call, start) = (store.call(), 50 + u64::from(store.input.small(count * 10)));
-        ops.push(HistoryOp { client: 0, repo: REPO, call, start, result: None });
+        let (invocation, start) = (store.invocation(), 50 + u64::from(store.input.small(count * 10)));
+        ops.push(HistoryOp { client: 0, repo: REPO, invocation, start, result: None });
     }
     History { symbols: Symbols::default(), ops }
 }
@@ -236,7 +238,7 @@ fn spoil(history: &mut History, input: &mut Structured<'_>) {
                 done.answer = from.answer;
             }
         }
-        3 => op.call = other.call,
+        3 => op.invocation = other.invocation,
         4 => drop(history.ops.remove(at)),
         _ => {
             if let Some(done) = &mut op.result {

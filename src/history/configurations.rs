@@ -210,11 +210,11 @@ impl<'h> Configurations<'h> {
         loop {
             let members = &state.manifest.members;
             let helpful = additions.iter().find_map(|index| {
-                let call = &self.op(*index).call;
-                let Action::AddMember { entry } = &call.action else { return None };
+                let invocation = &self.op(*index).invocation;
+                let Action::AddMember { entry } = &invocation.action else { return None };
                 let due = to.manifest.members.get(entry.member) == Some(entry);
                 let added = due && members.get(entry.member) != Some(entry);
-                (added && members.has(call.caller?)).then(|| members.with(*entry))
+                (added && members.has(invocation.caller?)).then(|| members.with(*entry))
             });
             match helpful {
                 Some(members) => state.manifest.members = members,
@@ -231,7 +231,7 @@ fn takes_effect_now(op: &HistoryOp, state: Option<&State>) -> bool {
     if op.version_seen().is_some_and(|seen| version != Some(seen)) {
         return false;
     }
-    model::step(state, &op.call, answer).is_some()
+    model::step(state, &op.invocation, answer).is_some()
 }
 
 /// The states that a write may leave: `None` is the one that was there. An unknown outcome is only interesting if it
@@ -239,14 +239,14 @@ fn takes_effect_now(op: &HistoryOp, state: Option<&State>) -> bool {
 fn effects(op: &HistoryOp, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) {
     match op.answer() {
         Some(answer) => {
-            if let Some(step) = model::step(state, &op.call, answer) {
+            if let Some(step) = model::step(state, &op.invocation, answer) {
                 each(step.next);
             }
         }
         None => {
-            for outcome in model::allowed(state, &op.call).alternatives {
-                if outcome.settled && outcome.next.is_some() {
-                    each(outcome.next);
+            for alternative in model::allowed(state, &op.invocation).alternatives {
+                if alternative.settled && alternative.next.is_some() {
+                    each(alternative.next);
                 }
             }
         }
@@ -255,7 +255,7 @@ fn effects(op: &HistoryOp, state: Option<&State>, each: &mut dyn FnMut(Option<St
 
 /// The highest version at which a known write may take effect.
 fn latest_version(op: &HistoryOp) -> Option<i64> {
-    match (&op.call.action, op.answer()?) {
+    match (&op.invocation.action, op.answer()?) {
         (Action::Push { expected, .. }, Response::Push { accepted: true, .. }) => Some(*expected),
         (Action::AddMember { .. } | Action::RemoveMember { .. }, Response::Manifest(manifest)) => {
             Some(manifest.version)
@@ -267,7 +267,7 @@ fn latest_version(op: &HistoryOp) -> Option<i64> {
 /// Whether an operation of unknown outcome can't take effect any more, as versions only rise.
 fn is_dead(op: &HistoryOp, state: Option<&State>) -> bool {
     let (None, Some(state)) = (&op.result, state) else { return false };
-    match &op.call.action {
+    match &op.invocation.action {
         Action::CreateRepo { .. } => true,
         Action::Push { expected, .. } => *expected < state.manifest.version,
         Action::RemoveMember { envelope, .. } => envelope.version <= state.manifest.version,

@@ -241,7 +241,7 @@ impl Part<'_> {
 }
 
 fn explanation(history: &History, op: &HistoryOp, state: Option<State>, maker: Option<u32>) -> Explanation {
-    let mismatch = op.answer().and_then(|answer| model::judge(state.as_ref(), &op.call, answer).err());
+    let mismatch = op.answer().and_then(|answer| model::judge(state.as_ref(), &op.invocation, answer).err());
     let (allowed, observed) = mismatch.as_ref().map(|mismatch| mismatch.explain(&history.symbols)).unwrap_or_default();
     Explanation { state, maker, rule: mismatch.map(|mismatch| mismatch.rule), allowed, observed }
 }
@@ -296,7 +296,7 @@ fn traces(answer: &Response) -> Vec<Symbol> {
 
 /// The symbols that a write brings.
 fn written(op: &HistoryOp) -> impl Iterator<Item = Symbol> {
-    let (sealed, members, entry) = match &op.call.action {
+    let (sealed, members, entry) = match &op.invocation.action {
         Action::CreateRepo { manifest, envelope } => (Some(envelope.sealed), Some(&manifest.members), None),
         Action::Push { envelope, rotated, .. } => (Some(envelope.sealed), rotated.as_ref(), None),
         Action::RemoveMember { envelope, members, .. } => (Some(envelope.sealed), Some(members), None),

@@ -8,7 +8,7 @@ use crate::requirements::Requirement;
 
 /// What was asked, in a few words.
 pub fn call(symbols: &Symbols, op: &HistoryOp) -> String {
-    match &op.call.action {
+    match &op.invocation.action {
         Action::CreateRepo { manifest, .. } => format!("createRepo at version {}", manifest.version),
         Action::Pull { known } => format!("pull, knowing version {known}"),
         Action::Push { envelope, expected, rotated: None } => format!("push {expected} → {}", envelope.version),

@@ -36,7 +36,7 @@ mod tests;
 mod timeline;
 mod unknown_outcome;
 
-use crate::model::{Action, Call, Response, Symbol, Symbols};
+use crate::model::{Action, Invocation, Response, Symbol, Symbols};
 
 pub use check::{Verdict, check};
 pub use counterexample::{Counterexample, Explanation};
@@ -52,7 +52,7 @@ pub struct HistoryOp {
     /// The repository that it is about.
     pub repo: Symbol,
     /// Caller and operation.
-    pub call: Call,
+    pub invocation: Invocation,
     /// When it was sent, in nanoseconds since any moment.
     pub start: u64,
     /// What came of it; `None` when that is unknown.
@@ -80,7 +80,7 @@ pub struct History {
 impl HistoryOp {
     /// Whether it can't change anything, by its nature or by its known answer.
     fn is_read(&self) -> bool {
-        matches!(self.call.action, Action::Pull { .. } | Action::FetchMemberKey { .. })
+        matches!(self.invocation.action, Action::Pull { .. } | Action::FetchMemberKey { .. })
             || matches!(
                 self.answer(),
                 Some(
@@ -108,7 +108,7 @@ impl HistoryOp {
 
     /// The payload version that it brings if it takes effect; `None` for what doesn't raise it.
     fn version_written(&self) -> Option<i64> {
-        match &self.call.action {
+        match &self.invocation.action {
             Action::Push { envelope, .. } | Action::RemoveMember { envelope, .. } => Some(envelope.version),
             Action::CreateRepo { .. }
             | Action::Pull { .. }

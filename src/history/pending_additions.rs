@@ -16,7 +16,7 @@ pub(super) struct PendingAdditions {
 
 /// Whom an operation adds, if its outcome is unknown.
 pub(super) fn brings(op: &HistoryOp) -> Option<Symbol> {
-    match &op.call.action {
+    match &op.invocation.action {
         Action::AddMember { entry } if op.result.is_none() => Some(entry.member),
         _ => None,
     }
@@ -46,9 +46,9 @@ impl PendingAdditions {
             let op = &ops[*index as usize];
             // An answer that shows the roster shows the caller's entry as well: only the very one will do.
             if !shows_caller(op) {
-                absent.extend(op.call.caller.filter(|caller| !roster.has(*caller)));
+                absent.extend(op.invocation.caller.filter(|caller| !roster.has(*caller)));
             }
-            match (&op.call.action, op.answer()) {
+            match (&op.invocation.action, op.answer()) {
                 (Action::AddMember { entry }, Some(Response::Refused(_))) if !roster.has(entry.member) => {
                     absent.push(entry.member);
                 }
@@ -82,7 +82,7 @@ impl PendingAdditions {
             _ => None,
         };
         for index in self.by_member.get(&member).into_iter().flatten().filter(|index| **index != seen_by) {
-            if let Action::AddMember { entry } = &ops[*index as usize].call.action
+            if let Action::AddMember { entry } = &ops[*index as usize].invocation.action
                 && shown == Some(*entry)
             {
                 wanted.insert(*index);
@@ -92,7 +92,7 @@ impl PendingAdditions {
 
     /// Whoever must be a member may have been brought in by somebody who must be one too.
     fn close(&self, ops: &[HistoryOp], roster: &Roster, mut absent: Vec<Symbol>, wanted: &mut BTreeSet<u32>) {
-        let caller = |index: u32| ops[index as usize].call.caller;
+        let caller = |index: u32| ops[index as usize].invocation.caller;
         absent.extend(wanted.iter().filter_map(|index| caller(*index)).filter(|caller| !roster.has(*caller)));
         let mut done: Vec<Symbol> = Vec::new();
         while let Some(member) = absent.pop() {
@@ -110,9 +110,9 @@ impl PendingAdditions {
 
 /// Whether an answer shows the entry by which the caller was a member.
 fn shows_caller(op: &HistoryOp) -> bool {
-    match (&op.call.action, op.answer()) {
+    match (&op.invocation.action, op.answer()) {
         (_, Some(Response::Pull { .. })) => true,
-        (Action::AddMember { entry }, Some(Response::Manifest(_))) => op.call.caller != Some(entry.member),
+        (Action::AddMember { entry }, Some(Response::Manifest(_))) => op.invocation.caller != Some(entry.member),
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Done, History, HistoryOp};
 use crate::ground::Choices;
-use crate::model::{self, Action, Call, Entry, Envelope, Expected, Manifest, Roster, State, Symbol};
+use crate::model::{self, Action, Entry, Envelope, Expected, Invocation, Manifest, Roster, State, Symbol};
 
 /// What a simulated history is like.
 #[derive(Clone, Copy, Debug)]
@@ -52,16 +52,16 @@ pub fn simulate(simulation: Simulation) -> History {
         let client = &mut clients[number];
         match client.busy {
             None if ops.len() < simulation.operations => {
-                let call = store.call(number, client.seen.as_ref());
+                let invocation = store.invocation(number, client.seen.as_ref());
                 client.busy = Some(ops.len());
                 client.done = false;
                 let number = u32::try_from(number).unwrap_or(u32::MAX);
-                ops.push(HistoryOp { client: number, repo, call, start: store.now, result: None });
+                ops.push(HistoryOp { client: number, repo, invocation, start: store.now, result: None });
             }
             None => {}
             Some(at) if !client.done => {
                 // Its moment: what it answers is what the model allows first.
-                ops[at].result = Some(store.apply(&ops[at].call));
+                ops[at].result = Some(store.apply(&ops[at].invocation));
                 client.seen.clone_from(&store.state);
                 client.done = true;
             }
@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// A request that fits what its client saw last.
-    fn call(&mut self, number: usize, seen: Option<&State>) -> Call {
+    fn invocation(&mut self, number: usize, seen: Option<&State>) -> Invocation {
         let caller = self.members[number];
         let action = match seen {
             None => {
@@ -114,7 +114,7 @@ impl Store {
             }
             Some(seen) => self.usual(caller, seen),
         };
-        Call { caller: Some(caller), action }
+        Invocation { caller: Some(caller), action }
     }
 
     fn usual(&mut self, caller: Symbol, seen: &State) -> Action {
@@ -145,9 +145,9 @@ impl Store {
         }
     }
 
-    /// Carries a call out.
-    fn apply(&mut self, call: &Call) -> Done {
-        let mut alternatives = model::allowed(self.state.as_ref(), call).alternatives;
+    /// Carries out what a client asks for.
+    fn apply(&mut self, invocation: &Invocation) -> Done {
+        let mut alternatives = model::allowed(self.state.as_ref(), invocation).alternatives;
         let alternative = alternatives.swap_remove(0);
         if alternative.next.is_some() {
             self.state = alternative.next;

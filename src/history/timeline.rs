@@ -166,7 +166,7 @@ impl Picture<'_> {
         for (lane, client) in self.clients.iter().enumerate() {
             let y = TOP + lane * LANE;
             let callers = self.shown.iter().map(|index| self.op(*index)).filter(|op| op.client == *client);
-            let caller = callers.filter_map(|op| op.call.caller).next();
+            let caller = callers.filter_map(|op| op.invocation.caller).next();
             let name = caller.map_or_else(|| "nobody".into(), |caller| self.history.symbols.short(caller));
             let _ = write!(
                 svg,
@@ -220,7 +220,8 @@ impl Picture<'_> {
     fn table(&self) -> String {
         let rows = self.shown.iter().map(|index| {
             let op = self.op(*index);
-            let caller = op.call.caller.map_or_else(|| "nobody".into(), |caller| self.history.symbols.short(caller));
+            let caller =
+                op.invocation.caller.map_or_else(|| "nobody".into(), |caller| self.history.symbols.short(caller));
             let end = op.result.as_ref().map_or_else(|| "?".into(), |done| micros(done.end, self.since()));
             let cells = [
                 format!("{} {}", op.client, caller),

@@ -61,19 +61,19 @@ pub(super) fn unknown_outcomes(ops: &[HistoryOp], of_repo: &[u32]) -> UnknownOut
 impl Seen {
     fn note(&mut self, op: &HistoryOp) {
         let until = op.result.as_ref().map_or(u64::MAX, |done| done.end);
-        if let Some(caller) = op.call.caller {
+        if let Some(caller) = op.invocation.caller {
             self.mention(caller, until);
         }
-        if let Action::CreateRepo { manifest, envelope } = &op.call.action {
+        if let Action::CreateRepo { manifest, envelope } = &op.invocation.action {
             self.unique &= manifest.version == envelope.version;
         }
         // A rotation of unknown outcome may be needed for its roster alone.
-        if let Action::Push { expected, rotated: Some(_), .. } = &op.call.action {
+        if let Action::Push { expected, rotated: Some(_), .. } = &op.invocation.action {
             self.versions.insert(*expected);
         }
         let Some(answer) = op.answer() else { return };
         self.versions.extend(op.version_seen());
-        match (&op.call.action, answer) {
+        match (&op.invocation.action, answer) {
             (Action::CreateRepo { .. }, Response::Manifest(_)) => self.created = true,
             (Action::RemoveMember { .. }, Response::Refused(_)) => self.removal_refused = true,
             (Action::Push { envelope, expected, .. }, answer) => {
@@ -84,7 +84,7 @@ impl Seen {
             }
             _ => {}
         }
-        match &op.call.action {
+        match &op.invocation.action {
             Action::AddMember { entry } => self.mention(entry.member, until),
             Action::FetchMemberKey { member } | Action::RemoveMember { removed: member, .. } => {
                 self.mention(*member, until);
@@ -121,7 +121,7 @@ impl Seen {
 
     /// Until when an operation of unknown outcome can matter; `None`: it can't.
     fn matters(&mut self, op: &HistoryOp) -> Option<u64> {
-        match &op.call.action {
+        match &op.invocation.action {
             Action::Pull { .. } | Action::FetchMemberKey { .. } => None,
             Action::CreateRepo { .. } => (!self.created).then_some(u64::MAX),
             Action::Push { envelope, expected, rotated } => {

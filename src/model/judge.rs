@@ -1,10 +1,10 @@
 //! Holding an answer to what is allowed.
 
 use super::rules::{Allowed, Alternative, Expected, allowed, retried};
-use super::{Call, Manifest, Response, State, Symbols};
+use super::{Invocation, Manifest, Response, State, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 
-/// What came of a call, by an answer that is allowed.
+/// What came of an invocation, by an answer that is allowed.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The state afterwards, if it changed.
@@ -26,12 +26,12 @@ pub struct Mismatch {
     pub answer: Response,
 }
 
-/// What comes of a call by this answer.
+/// What comes of an invocation by this answer.
 ///
 /// # Errors
 /// [`Mismatch`]: the answer isn't allowed in this state.
-pub fn judge(state: Option<&State>, call: &Call, answer: &Response) -> Result<Step, Box<Mismatch>> {
-    judge_by(Revision::V0_2, state, call, answer)
+pub fn judge(state: Option<&State>, invocation: &Invocation, answer: &Response) -> Result<Step, Box<Mismatch>> {
+    judge_by(Revision::V0_2, state, invocation, answer)
 }
 
 /// As [`judge`], by a revision of the specification.
@@ -41,11 +41,11 @@ pub fn judge(state: Option<&State>, call: &Call, answer: &Response) -> Result<St
 pub fn judge_by(
     revision: Revision,
     state: Option<&State>,
-    call: &Call,
+    invocation: &Invocation,
     answer: &Response,
 ) -> Result<Step, Box<Mismatch>> {
-    let retried = if revision >= Revision::V0_3 { retried(state, call) } else { None };
-    let Allowed { rule, alternatives } = retried.unwrap_or_else(|| allowed(state, call));
+    let retried = if revision >= Revision::V0_3 { retried(state, invocation) } else { None };
+    let Allowed { rule, alternatives } = retried.unwrap_or_else(|| allowed(state, invocation));
     if let Some(step) = alternatives.iter().find_map(|alternative| alternative.explains(answer)) {
         return Ok(step);
     }
@@ -58,8 +58,8 @@ pub fn judge_by(
 }
 
 /// As [`judge`], for callers that ask very often and don't want to know why not.
-pub fn step(state: Option<&State>, call: &Call, answer: &Response) -> Option<Step> {
-    allowed(state, call).alternatives.iter().find_map(|alternative| alternative.explains(answer))
+pub fn step(state: Option<&State>, invocation: &Invocation, answer: &Response) -> Option<Step> {
+    allowed(state, invocation).alternatives.iter().find_map(|alternative| alternative.explains(answer))
 }
 
 /// An accepted push where a conflict was due breaks the gate, not the form of conflicts.

@@ -1,7 +1,7 @@
 //! The sequential model: what a repository answers when one request comes after the other, and what it holds then
 //! (SPEC §6, §10).
 //!
-//! `(state, call) → allowed answers, each with the state that it leaves` is [`allowed`]; [`judge()`] holds one answer to
+//! `(state, invocation) → allowed answers, each with the state that it leaves` is [`allowed`]; [`judge()`] holds one answer to
 //! it. Pure functions: no I/O, no clock, no random numbers. The model is an oracle for the built-in server, for fuzzed
 //! servers and for recorded histories, and shares no code with any of them.
 //!
@@ -160,9 +160,9 @@ pub enum Action {
     FetchMemberKey { member: Symbol },
 }
 
-/// An operation and who asks for it.
+/// An action, and who asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct Invocation {
     /// The member id that the token is for; `None` without a valid token.
     pub caller: Option<Symbol>,
     /// What is asked for.

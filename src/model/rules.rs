@@ -1,6 +1,6 @@
 //! Each operation as a list of what may come of it, read beside SPEC §6.
 
-use super::{Action, Call, Cause, Entry, Envelope, Manifest, Response, Roster, State, Symbol};
+use super::{Action, Cause, Entry, Envelope, Invocation, Manifest, Response, Roster, State, Symbol};
 use crate::requirements::{self as rule, Requirement};
 
 /// An answer that is allowed.
@@ -12,7 +12,7 @@ pub enum Expected {
     Refusal(Option<Cause>),
 }
 
-/// One thing that may come of a call: the specification often allows several.
+/// One thing that may come of an invocation: the specification often allows several.
 #[derive(Clone, Debug)]
 pub struct Alternative {
     /// The answer.
@@ -25,7 +25,7 @@ pub struct Alternative {
     pub settled: bool,
 }
 
-/// Everything that may come of a call.
+/// Everything that may come of an invocation.
 #[derive(Clone, Debug)]
 pub struct Allowed {
     /// The rule that any other answer breaks.
@@ -83,20 +83,20 @@ pub fn ordinary(counter: i64) -> bool {
     (0..1 << 31).contains(&counter)
 }
 
-/// What may come of a call in a state; `None` is a repository that doesn't exist.
-pub fn allowed(state: Option<&State>, call: &Call) -> Allowed {
+/// What may come of an invocation in a state; `None` is a repository that doesn't exist.
+pub fn allowed(state: Option<&State>, invocation: &Invocation) -> Allowed {
     // Whatever else is wrong with a request may be looked at first.
-    let refuse = |cause: Cause| Alternative::refuse(is_plain(state, &call.action).then_some(cause));
-    let Some(caller) = call.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(Cause::NoToken)) };
-    if let Action::CreateRepo { manifest, envelope } = &call.action {
+    let refuse = |cause: Cause| Alternative::refuse(is_plain(state, &invocation.action).then_some(cause));
+    let Some(caller) = invocation.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(Cause::NoToken)) };
+    if let Action::CreateRepo { manifest, envelope } = &invocation.action {
         return create(state, caller, manifest, envelope, refuse);
     }
-    let members_only = members_only(&call.action);
+    let members_only = members_only(&invocation.action);
     let Some(repo) = state else { return Allowed::only(members_only, refuse(Cause::UnknownRepository)) };
     if !repo.manifest.members.has(caller) {
         return Allowed::only(members_only, refuse(Cause::Stranger));
     }
-    match &call.action {
+    match &invocation.action {
         Action::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope, refuse),
         Action::Pull { known } => pull(repo, *known),
         Action::Push { envelope, expected, rotated } => push(repo, caller, envelope, *expected, rotated.as_ref()),
@@ -148,10 +148,10 @@ fn is_plain(state: Option<&State>, action: &Action) -> bool {
 }
 
 /// An addMember that is repeated to the letter, as revision 0.3 has it: nothing changes, and the answer is the current manifest.
-pub(super) fn retried(state: Option<&State>, call: &Call) -> Option<Allowed> {
-    let (Some(repo), Action::AddMember { entry }) = (state, &call.action) else { return None };
+pub(super) fn retried(state: Option<&State>, invocation: &Invocation) -> Option<Allowed> {
+    let (Some(repo), Action::AddMember { entry }) = (state, &invocation.action) else { return None };
     let members = &repo.manifest.members;
-    (members.has(call.caller?) && members.get(entry.member) == Some(entry))
+    (members.has(invocation.caller?) && members.get(entry.member) == Some(entry))
         .then(|| Allowed::only(&rule::RETRY_ADD, Alternative::answer(Response::Manifest(repo.manifest.clone()))))
 }
 

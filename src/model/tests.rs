@@ -21,8 +21,8 @@ fn state(version: i64, epoch: i64, members: &[Symbol]) -> State {
     State { manifest, envelope: envelope(version, epoch, 8) }
 }
 
-fn by(caller: Symbol, action: Action) -> Call {
-    Call { caller: Some(caller), action }
+fn by(caller: Symbol, action: Action) -> Invocation {
+    Invocation { caller: Some(caller), action }
 }
 
 fn push(expected: i64, to: Envelope, rotated: Option<Roster>) -> Action {
@@ -40,16 +40,16 @@ fn conflict(version: i64, epoch: i64) -> Response {
 #[test]
 fn a_push_applies_once() {
     let before = state(3, 1, &[ALICE, BOB]);
-    let call = by(BOB, push(3, envelope(4, 1, 9), None));
-    let after = judge(Some(&before), &call, &pushed(4, 1)).unwrap().next.unwrap();
+    let invocation = by(BOB, push(3, envelope(4, 1, 9), None));
+    let after = judge(Some(&before), &invocation, &pushed(4, 1)).unwrap().next.unwrap();
     assert_eq!(after.envelope, envelope(4, 1, 9));
     assert_eq!((after.manifest.version, &after.manifest.members), (4, &before.manifest.members));
-    assert!(judge(Some(&after), &call, &conflict(4, 1)).unwrap().next.is_none());
-    assert_eq!(judge(Some(&after), &call, &pushed(4, 1)).unwrap_err().rule.id, rule::PUSH_GATED.id);
+    assert!(judge(Some(&after), &invocation, &conflict(4, 1)).unwrap().next.is_none());
+    assert_eq!(judge(Some(&after), &invocation, &pushed(4, 1)).unwrap_err().rule.id, rule::PUSH_GATED.id);
     // The counters of an earlier state, and a 409, are no conflict.
-    assert_eq!(judge(Some(&after), &call, &conflict(3, 1)).unwrap_err().rule.id, rule::PUSH_CONFLICT.id);
-    assert!(judge(Some(&after), &call, &Response::Refused(409)).is_err());
-    assert!(judge(Some(&before), &call, &Response::Broken(500)).is_err());
+    assert_eq!(judge(Some(&after), &invocation, &conflict(3, 1)).unwrap_err().rule.id, rule::PUSH_CONFLICT.id);
+    assert!(judge(Some(&after), &invocation, &Response::Refused(409)).is_err());
+    assert!(judge(Some(&before), &invocation, &Response::Broken(500)).is_err());
 }
 
 #[test]
@@ -77,18 +77,18 @@ fn a_removal_happens_as_a_whole() {
         by(ALICE, Action::RemoveMember { removed: BOB, envelope, members: members.clone(), epoch })
     };
     let members = &after.manifest.members;
-    let call = remove(envelope(4, 2, 8), members, 2);
-    let step = judge(Some(&before), &call, &Response::Manifest(after.manifest.clone())).unwrap();
+    let invocation = remove(envelope(4, 2, 8), members, 2);
+    let step = judge(Some(&before), &invocation, &Response::Manifest(after.manifest.clone())).unwrap();
     assert_eq!(step.next.as_ref(), Some(&after));
-    assert!(judge(Some(&before), &call, &Response::Manifest(before.manifest.clone())).is_err());
+    assert!(judge(Some(&before), &invocation, &Response::Manifest(before.manifest.clone())).is_err());
     // Again: 404, or nothing.
-    assert!(judge(Some(&after), &call, &Response::Refused(404)).unwrap().missed.is_none());
-    assert!(judge(Some(&after), &call, &Response::Manifest(after.manifest.clone())).unwrap().next.is_none());
+    assert!(judge(Some(&after), &invocation, &Response::Refused(404)).unwrap().missed.is_none());
+    assert!(judge(Some(&after), &invocation, &Response::Manifest(after.manifest.clone())).unwrap().next.is_none());
     // Neither the version nor the epoch may stay.
-    for call in [remove(envelope(3, 2, 8), members, 2), remove(envelope(4, 1, 8), members, 1)] {
+    for invocation in [remove(envelope(3, 2, 8), members, 2), remove(envelope(4, 1, 8), members, 1)] {
         let manifest = Manifest { members: members.clone(), ..before.manifest.clone() };
-        assert!(judge(Some(&before), &call, &Response::Manifest(manifest)).is_err());
-        assert!(judge(Some(&before), &call, &Response::Refused(400)).is_ok());
+        assert!(judge(Some(&before), &invocation, &Response::Manifest(manifest)).is_err());
+        assert!(judge(Some(&before), &invocation, &Response::Refused(400)).is_ok());
     }
     // Named in the new roster, and out of it all the same.
     let both = remove(envelope(4, 2, 8), &state(4, 2, &[ALICE, BOB]).manifest.members, 2);
@@ -115,7 +115,7 @@ fn additions_keep_the_counters_and_may_come_twice() {
 fn revision_0_3_has_one_answer_to_an_addition_that_is_repeated() {
     let here = state(3, 1, &[ALICE, BOB]);
     let again = by(ALICE, Action::AddMember { entry: entry(BOB, 1, 7) });
-    let by_0_3 = |call: &Call, answer: &Response| judge_by(Revision::V0_3, Some(&here), call, answer);
+    let by_0_3 = |invocation: &Invocation, answer: &Response| judge_by(Revision::V0_3, Some(&here), invocation, answer);
     assert!(by_0_3(&again, &Response::Manifest(here.manifest.clone())).unwrap().next.is_none());
     assert!(judge(Some(&here), &again, &Response::Refused(409)).is_ok());
     assert_eq!(by_0_3(&again, &Response::Refused(409)).unwrap_err().rule.id, rule::RETRY_ADD.id);
@@ -133,10 +133,10 @@ fn sharing_refresh_tokens_is_kept_and_told_apart() {
         state
     };
     let here = shares(state(3, 1, &[ALICE]));
-    let call = by(ALICE, Action::Pull { known: 3 });
+    let invocation = by(ALICE, Action::Pull { known: 3 });
     let pulled = |state: &State| Response::Pull { manifest: state.manifest.clone(), envelope: None, unchanged: true };
-    assert!(judge(Some(&here), &call, &pulled(&here)).is_ok());
-    let lost = judge(Some(&here), &call, &pulled(&state(3, 1, &[ALICE]))).unwrap_err();
+    assert!(judge(Some(&here), &invocation, &pulled(&here)).is_ok());
+    let lost = judge(Some(&here), &invocation, &pulled(&state(3, 1, &[ALICE]))).unwrap_err();
     assert_eq!(lost.rule.id, rule::SHARE_REFRESH_TOKENS.id);
     let write = by(ALICE, push(3, envelope(4, 1, 9), None));
     assert!(judge(Some(&here), &write, &pushed(4, 1)).unwrap().next.unwrap().manifest.shared);
@@ -175,7 +175,7 @@ fn strangers_and_nobody_learn_nothing() {
     let missed = judge(Some(&here), &by(BOB, pull.clone()), &Response::Refused(404)).unwrap().missed;
     assert_eq!(missed.unwrap().id, rule::USUAL_STATUS.id);
     assert!(judge(None, &by(ALICE, pull.clone()), &Response::Refused(404)).unwrap().missed.is_none());
-    let nobody = Call { caller: None, action: pull };
+    let nobody = Invocation { caller: None, action: pull };
     assert_eq!(judge(Some(&here), &nobody, &all).unwrap_err().rule.id, rule::TOKEN_REQUIRED.id);
 }
 
@@ -183,9 +183,9 @@ fn strangers_and_nobody_learn_nothing() {
 fn a_contradiction_is_refused_or_unsettled() {
     let here = state(3, 1, &[ALICE]);
     let foreign = Envelope { repo: Symbol(101), ..envelope(4, 1, 9) };
-    let call = by(ALICE, push(3, foreign, None));
-    assert!(judge(Some(&here), &call, &Response::Refused(400)).unwrap().settled);
-    let accepted = judge(Some(&here), &call, &pushed(4, 1)).unwrap();
+    let invocation = by(ALICE, push(3, foreign, None));
+    assert!(judge(Some(&here), &invocation, &Response::Refused(400)).unwrap().settled);
+    let accepted = judge(Some(&here), &invocation, &pushed(4, 1)).unwrap();
     assert!(!accepted.settled);
     assert_eq!(accepted.missed.unwrap().id, rule::PUSH_CONSISTENT.id);
 }
@@ -198,10 +198,10 @@ fn differences_are_told_in_words() {
     let came = Manifest { members: due.members.without(members[1]), ..due.clone() };
     let said = symbols.difference(&Response::Manifest(due.clone()), &Response::Manifest(came.clone())).unwrap();
     assert_eq!(said, "member bob is missing");
-    let call = by(members[0], Action::Pull { known: 3 });
+    let invocation = by(members[0], Action::Pull { known: 3 });
     let pulled = |manifest| Response::Pull { manifest, envelope: None, unchanged: true };
     let here = State { manifest: due, envelope: envelope(3, 1, 8) };
-    let (expected, observed) = judge(Some(&here), &call, &pulled(came)).unwrap_err().explain(&symbols);
+    let (expected, observed) = judge(Some(&here), &invocation, &pulled(came)).unwrap_err().explain(&symbols);
     assert!(
         expected.starts_with("version 3, epoch 1, members alice bob and no envelope, unchanged, or "),
         "{expected}"
@@ -254,7 +254,7 @@ fn a_state() -> impl Strategy<Value = Option<State>> {
     )
 }
 
-fn a_call() -> impl Strategy<Value = Call> {
+fn an_invocation() -> impl Strategy<Value = Invocation> {
     let action = prop_oneof![
         (a_manifest(), an_envelope()).prop_map(|(manifest, envelope)| Action::CreateRepo { manifest, envelope }),
         (-1_i64..6).prop_map(|known| Action::Pull { known }),
@@ -266,7 +266,7 @@ fn a_call() -> impl Strategy<Value = Call> {
         }),
         a_word().prop_map(|member| Action::FetchMemberKey { member }),
     ];
-    (prop::option::weighted(0.95, a_word()), action).prop_map(|(caller, action)| Call { caller, action })
+    (prop::option::weighted(0.95, a_word()), action).prop_map(|(caller, action)| Invocation { caller, action })
 }
 
 fn answer_of(expected: &Expected) -> Response {
@@ -280,29 +280,29 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn laws(state in a_state(), call in a_call()) {
-        let allowed = allowed(state.as_ref(), &call);
+    fn laws(state in a_state(), invocation in an_invocation()) {
+        let allowed = allowed(state.as_ref(), &invocation);
         prop_assert!(!allowed.alternatives.is_empty());
         for alternative in &allowed.alternatives {
             let answer = answer_of(&alternative.expected);
-            let Some(step) = step(state.as_ref(), &call, &answer) else { panic!("{answer:?} is listed and not allowed") };
+            let Some(step) = step(state.as_ref(), &invocation, &answer) else { panic!("{answer:?} is listed and not allowed") };
             // What breaks a MUST isn't listed.
             prop_assert!(alternative.missed.is_none_or(|rule| rule.level != Level::Must), "{:?}", alternative.missed);
             // The answer tells which state is left.
             prop_assert_eq!(&step.next, &alternative.next);
-            let read = matches!(call.action, Action::Pull { .. } | Action::FetchMemberKey { .. });
+            let read = matches!(invocation.action, Action::Pull { .. } | Action::FetchMemberKey { .. });
             let rejected = matches!(answer, Response::Refused(_) | Response::Push { accepted: false, .. });
             if read || rejected {
                 prop_assert!(step.next.is_none(), "a read or a rejected write changes the state");
             }
             let Some(next) = &step.next else { continue };
             let Some(before) = &state else {
-                let creates = matches!(call.action, Action::CreateRepo { .. });
+                let creates = matches!(invocation.action, Action::CreateRepo { .. });
                 prop_assert!(creates, "only createRepo makes a repository");
                 continue;
             };
-            let add = matches!(call.action, Action::AddMember { .. });
-            let removal = matches!(call.action, Action::RemoveMember { .. });
+            let add = matches!(invocation.action, Action::AddMember { .. });
+            let removal = matches!(invocation.action, Action::RemoveMember { .. });
             prop_assert_eq!(next.manifest.version == before.manifest.version, add);
             prop_assert!(next.manifest.version >= before.manifest.version, "versions never fall");
             prop_assert!(!removal || next.manifest.epoch > before.manifest.epoch, "a removal raises the epoch");
@@ -311,22 +311,22 @@ proptest! {
                 prop_assert_eq!(next.envelope.version, next.manifest.version);
                 prop_assert_eq!(next.envelope.epoch, next.manifest.epoch);
             }
-            prop_assert!(before.manifest.members.has(call.caller.unwrap()), "strangers change nothing");
-            if let Action::RemoveMember { removed, .. } = call.action {
+            prop_assert!(before.manifest.members.has(invocation.caller.unwrap()), "strangers change nothing");
+            if let Action::RemoveMember { removed, .. } = invocation.action {
                 prop_assert!(!next.manifest.members.has(removed));
             }
         }
     }
 
     #[test]
-    fn nothing_else_is_allowed(state in a_state(), call in a_call(), other in a_state(), status in 200_u16..600) {
-        let allowed = allowed(state.as_ref(), &call);
+    fn nothing_else_is_allowed(state in a_state(), invocation in an_invocation(), other in a_state(), status in 200_u16..600) {
+        let allowed = allowed(state.as_ref(), &invocation);
         let refusable = allowed.alternatives.iter().any(|alternative| matches!(alternative.expected, Expected::Refusal(_)));
-        prop_assert_eq!(judge(state.as_ref(), &call, &Response::Refused(400)).is_ok(), refusable);
-        prop_assert!(judge(state.as_ref(), &call, &Response::Broken(status)).is_err());
+        prop_assert_eq!(judge(state.as_ref(), &invocation, &Response::Refused(400)).is_ok(), refusable);
+        prop_assert!(judge(state.as_ref(), &invocation, &Response::Broken(status)).is_err());
         let Some(other) = other else { return Ok(()) };
         let answer = Response::Manifest(other.manifest);
         let listed = allowed.alternatives.iter().any(|alternative| alternative.expected == Expected::Is(answer.clone()));
-        prop_assert_eq!(judge(state.as_ref(), &call, &answer).is_ok(), listed);
+        prop_assert_eq!(judge(state.as_ref(), &invocation, &answer).is_ok(), listed);
     }
 }

@@ -110,8 +110,8 @@ impl Recording {
                 }
             };
             let result = known_answer(&mut history.symbols, &action, note).map(|answer| Done { end: note.end, answer });
-            let call = model::Call { caller, action };
-            history.ops.push(HistoryOp { client: 0, repo, call, start: note.start, result });
+            let invocation = model::Invocation { caller, action };
+            history.ops.push(HistoryOp { client: 0, repo, invocation, start: note.start, result });
         }
         history.ops.retain(|op| !unclear.contains(&op.repo));
         number_clients(&mut history.ops);
@@ -178,9 +178,9 @@ pub(super) fn repo_in_path(path: &str) -> Option<String> {
 fn number_clients(ops: &mut [HistoryOp]) {
     let mut clients: Vec<(Option<model::Symbol>, u64)> = Vec::new();
     for op in ops {
-        let free = clients.iter().position(|(caller, until)| *caller == op.call.caller && *until < op.start);
+        let free = clients.iter().position(|(caller, until)| *caller == op.invocation.caller && *until < op.start);
         let number = free.unwrap_or_else(|| {
-            clients.push((op.call.caller, 0));
+            clients.push((op.invocation.caller, 0));
             clients.len() - 1
         });
         clients[number].1 = op.result.as_ref().map_or(u64::MAX, |done| done.end);

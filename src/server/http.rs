@@ -20,7 +20,7 @@ use super::body;
 use super::edge::{Edges, HangUp, Unsized, UnsizedBody};
 use super::redemption::Authority;
 use super::refusal::Refusal;
-use super::repo::{Call, Visit};
+use super::repo::{VaultCommand, Visit};
 use super::route::Route;
 use super::rules::{IdentityRules, VaultRules};
 use super::store::Store;
@@ -169,23 +169,23 @@ async fn perform(
     body: Body,
 ) -> Result<Response<Bytes>, Refusal> {
     let body = read(app, route, parts, body).await?;
-    let call = match route {
-        Route::CreateRepo => Call::Create(parse(&body)?),
-        Route::Pull => Call::Pull(parse(&body)?),
-        Route::Push => Call::Push(parse(&body)?),
-        Route::AddMember => Call::Add(parse(&body)?),
-        Route::RemoveMember => Call::Remove(parse(&body)?),
-        _ => Call::Fetch(visitor.member_id.unwrap_or_default()),
+    let command = match route {
+        Route::CreateRepo => VaultCommand::Create(parse(&body)?),
+        Route::Pull => VaultCommand::Pull(parse(&body)?),
+        Route::Push => VaultCommand::Push(parse(&body)?),
+        Route::AddMember => VaultCommand::Add(parse(&body)?),
+        Route::RemoveMember => VaultCommand::Remove(parse(&body)?),
+        _ => VaultCommand::Fetch(visitor.member_id.unwrap_or_default()),
     };
-    let repo_id = match (visitor.repo_id, call.body_repo_id()) {
+    let repo_id = match (visitor.repo_id, command.body_repo_id()) {
         (Some(path), Some(named)) if !app.vault.body_names_repo(&path, named) => {
             return Err(Refusal::bad_request("path and body name different repositories"));
         }
         (Some(path), _) => path,
         (None, named) => named.unwrap_or_default().to_owned(),
     };
-    app.vault.shape(&call)?;
-    let visit = Visit { route, caller: visitor.caller, repo_id, early: visitor.early, call };
+    app.vault.shape(&command)?;
+    let visit = Visit { route, caller: visitor.caller, repo_id, early: visitor.early, command };
     json(&app.vault.execute(&app.store, &visit).await?)
 }
 

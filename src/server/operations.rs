@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::refusal::Refusal;
-use super::repo::{Call, Decision, Repo, Success, Visit, removal_digest};
+use super::repo::{Decision, Repo, Success, VaultCommand, Visit, removal_digest};
 use super::rules::VaultRules;
 use super::store::{Store, Tx};
 use crate::wire::{
@@ -49,20 +49,20 @@ fn write(rules: &dyn VaultRules, tx: &Tx<'_>, visit: &Visit) -> Result<Result<Su
 
 /// Existence, then membership, then the operation.
 pub fn transition(rules: &dyn VaultRules, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-    if let Call::Create(request) = &visit.call {
+    if let VaultCommand::Create(request) = &visit.command {
         return rules.create(visit, state, request).map(Success::Manifest);
     }
     let Some(repo) = state else { return Decision::refuse(Refusal::not_found("no such repository")) };
     if !rules.is_member(visit, repo) {
         return Decision::refuse(Refusal::forbidden("the caller isn't a member of this repository"));
     }
-    match &visit.call {
-        Call::Create(request) => rules.create(visit, state, request).map(Success::Manifest),
-        Call::Pull(request) => rules.pull(visit, repo, request).map(Success::Pull),
-        Call::Push(request) => rules.push(visit, repo, request).map(Success::Push),
-        Call::Add(request) => rules.add(visit, repo, request).map(Success::Manifest),
-        Call::Remove(request) => rules.remove(visit, repo, request).map(Success::Manifest),
-        Call::Fetch(member_id) => rules.fetch(visit, repo, member_id).map(Success::Member),
+    match &visit.command {
+        VaultCommand::Create(request) => rules.create(visit, state, request).map(Success::Manifest),
+        VaultCommand::Pull(request) => rules.pull(visit, repo, request).map(Success::Pull),
+        VaultCommand::Push(request) => rules.push(visit, repo, request).map(Success::Push),
+        VaultCommand::Add(request) => rules.add(visit, repo, request).map(Success::Manifest),
+        VaultCommand::Remove(request) => rules.remove(visit, repo, request).map(Success::Manifest),
+        VaultCommand::Fetch(member_id) => rules.fetch(visit, repo, member_id).map(Success::Member),
     }
 }
 

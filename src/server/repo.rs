@@ -20,9 +20,9 @@ pub struct Repo {
     pub last_removal: Option<Vec<u8>>,
 }
 
-/// One of the six vault operations with its arguments.
+/// What the vault is told to do: one of its six operations, with its arguments.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub enum VaultCommand {
     /// createRepo.
     Create(CreateRepoRequest),
     /// pull.
@@ -37,7 +37,7 @@ pub enum Call {
     Fetch(String),
 }
 
-impl Call {
+impl VaultCommand {
     /// The repository that the body names; the path is all that a fetch has.
     pub fn body_repo_id(&self) -> Option<&str> {
         match self {
@@ -63,7 +63,7 @@ pub struct Visit {
     /// What `on_headers` found out before the body was there; the conformant server finds nothing.
     pub early: Option<bool>,
     /// The operation and its arguments.
-    pub call: Call,
+    pub command: VaultCommand,
 }
 
 /// The 2xx body of a vault operation.

@@ -1,7 +1,7 @@
 //! The shape of what clients send (SPEC §2, §4): what no state of a repository can make right.
 
 use super::refusal::Refusal;
-use super::repo::Call;
+use super::repo::VaultCommand;
 use crate::codec::base64::{self, Base64Error};
 use crate::codec::envelope::{IV_LEN, TAG_LEN};
 use crate::wire::{EncryptedEnvelope, MemberEntry};
@@ -13,21 +13,21 @@ const LONGEST_ID: usize = 512;
 ///
 /// # Errors
 /// 400 that names the first member that is wrong.
-pub fn call(call: &Call) -> Result<(), Refusal> {
-    match call {
-        Call::Create(request) => {
+pub fn command(command: &VaultCommand) -> Result<(), Refusal> {
+    match command {
+        VaultCommand::Create(request) => {
             repo_id(&request.manifest.repo_id)?;
             counters(request.manifest.key_epoch, request.manifest.payload_version)?;
             request.manifest.members.iter().try_for_each(entry)?;
             envelope("initialEnvelope", &request.initial_envelope)
         }
-        Call::Pull(_) | Call::Fetch(_) => Ok(()),
-        Call::Push(request) => {
+        VaultCommand::Pull(_) | VaultCommand::Fetch(_) => Ok(()),
+        VaultCommand::Push(request) => {
             envelope("envelope", &request.envelope)?;
             request.rotated_members.iter().flatten().try_for_each(entry)
         }
-        Call::Add(request) => entry(&request.member),
-        Call::Remove(request) => {
+        VaultCommand::Add(request) => entry(&request.member),
+        VaultCommand::Remove(request) => {
             sized::<32>("removedMemberId", &request.removed_member_id)?;
             envelope("rotatedEnvelope", &request.rotated_envelope)?;
             request.rewrapped_members.iter().try_for_each(entry)

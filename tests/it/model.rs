@@ -5,7 +5,7 @@ use std::time::Duration;
 use avp_conform::client::{Identity, RawRequest, Transport};
 use avp_conform::codec::base64;
 use avp_conform::faults;
-use avp_conform::model::{self, Action, Call, Response, State, Symbols};
+use avp_conform::model::{self, Action, Invocation, Response, State, Symbols};
 use avp_conform::server;
 use avp_conform::wire::{
     ChallengeResponse, CreateRepoRequest, EncryptedEnvelope, MemberAddRequest, MemberEntry, MemberRemoveRequest,
@@ -171,8 +171,8 @@ impl World {
         let caller = token.is_some().then(|| person.0.id.clone()).map(|id| self.symbols.symbol(&id));
         let (status, answer) = self.send(operation, IDS[repo], &member, token.as_deref(), body.clone()).await;
         let answer = model::read_answer(&mut self.symbols, &action, status, &answer).map_err(|e| e.to_string())?;
-        let call = Call { caller, action };
-        let step = model::judge(self.states[repo].as_ref(), &call, &answer).map_err(|mismatch| {
+        let invocation = Invocation { caller, action };
+        let step = model::judge(self.states[repo].as_ref(), &invocation, &answer).map_err(|mismatch| {
             format!("{} {:?} {}", mismatch.rule.id, mismatch.explain(&self.symbols), json!(body))
         })?;
         if !step.settled {

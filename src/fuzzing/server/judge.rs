@@ -8,7 +8,7 @@ use super::plan::{CAST, Wire};
 use super::play::{Going, Play};
 use super::request::{Judged, Prepared, rule_of_answer};
 use crate::client::RawAnswer;
-use crate::model::{self, Call, Cause};
+use crate::model::{self, Cause, Invocation};
 use crate::requirements::{self as rule, Requirement, Revision};
 use crate::scenarios::wrong_code;
 use crate::wire::Operation;
@@ -122,7 +122,7 @@ impl Play {
     pub(super) async fn by_model(
         &mut self,
         prepared: &Prepared,
-        call: &Call,
+        invocation: &Invocation,
         lenient: bool,
         answer: &RawAnswer,
         body: Option<Value>,
@@ -135,7 +135,7 @@ impl Play {
         if (lenient && status >= 400) || (status == 413 && prepared.odd) {
             let refused = model::Response::Refused(status);
             let state = self.case.slots[repo].state.as_ref();
-            let due = || model::judge_by(self.world.asked.spec, state, call, &refused).is_ok();
+            let due = || model::judge_by(self.world.asked.spec, state, invocation, &refused).is_ok();
             // An id that has to be escaped may be refused wherever it comes.
             let may_be_refused = self.case.is_oddly_named(repo, prepared.operation);
             if prepared.wire == Some(Wire::AfterRefusal) && !may_be_refused && !due() {
@@ -145,8 +145,8 @@ impl Play {
         }
         let symbols = &mut self.case.symbols;
         let read = match body {
-            Some(body) => model::read_body(symbols, &call.action, body),
-            None => model::read_answer(symbols, &call.action, status, &self.world.as_stored(&answer.body)),
+            Some(body) => model::read_body(symbols, &invocation.action, body),
+            None => model::read_answer(symbols, &invocation.action, status, &self.world.as_stored(&answer.body)),
         };
         let came = match read {
             Ok(came) => came,
@@ -156,19 +156,19 @@ impl Play {
                 return Err(self.found(FindingKind::Schema, rule, prepared, "the message", error.to_string()));
             }
         };
-        if call.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
+        if invocation.caller.is_none() && prepared.rule.is_none() && prepared.wire.is_none() {
             self.is_silent(prepared, status)?;
         }
-        match model::judge_by(self.world.asked.spec, self.case.slots[repo].state.as_ref(), call, &came) {
+        match model::judge_by(self.world.asked.spec, self.case.slots[repo].state.as_ref(), invocation, &came) {
             Ok(step) => {
-                if let Some(rule) = prepared.rule.filter(|_| lenient && call.caller.is_some()) {
+                if let Some(rule) = prepared.rule.filter(|_| lenient && invocation.caller.is_some()) {
                     let observed = format!("status {status} for {}", prepared.mutation);
                     self.report(self.found(FindingKind::Accepted, rule, prepared, "a 4xx", observed))?;
                 }
                 self.settle(prepared, step, status).await
             }
             Err(_) if lenient => self.unsettle(prepared).await,
-            Err(_) if self.is_met_anywhere(prepared, call, status) => Ok(()),
+            Err(_) if self.is_met_anywhere(prepared, invocation, status) => Ok(()),
             Err(mismatch) => {
                 let (expected, observed) = mismatch.explain(&self.case.symbols);
                 let rule = prepared.rule.unwrap_or(mismatch.rule);
@@ -181,8 +181,8 @@ impl Play {
     /// Whether a refusal where there should be none is a limit or a policy of the deployment, which is no violation: a code that says nothing
     /// else, a 403 to who changes what there is or who is a member, or any refusal of an unusual id but that it is taken. Whether it hides
     /// something is for a run to tell.
-    fn is_met_anywhere(&self, prepared: &Prepared, call: &Call, status: u16) -> bool {
-        let changes_members = match &call.action {
+    fn is_met_anywhere(&self, prepared: &Prepared, invocation: &Invocation, status: u16) -> bool {
+        let changes_members = match &invocation.action {
             model::Action::Push { rotated, .. } => rotated.is_some(),
             model::Action::CreateRepo { .. } | model::Action::AddMember { .. } | model::Action::RemoveMember { .. } => {
                 true

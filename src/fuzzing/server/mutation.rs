@@ -11,7 +11,7 @@ use super::plan::{Body, Change, Mutation, Wire};
 use super::request::{Judged, Message, Prepared, action_of};
 use crate::client::RawRequest;
 use crate::ground::Choices;
-use crate::model::Call;
+use crate::model::Invocation;
 use crate::requirements::{self as rule, Revision};
 use crate::wire::Operation;
 use crate::wire::{MessageKind, Schema};
@@ -64,8 +64,8 @@ impl CaseState {
                 let member = mutate::respelled_id(self.id(message.member), *which);
                 prepared.request.path = message.operation.path(&self.slots[repo].id, &member);
                 prepared.rule = prepared.rule.or(Some(&rule::FETCH_EXACT));
-                let call = self.symbols.fetch(&member);
-                prepared.judged = self.judged(&call, credentials, false);
+                let action = self.symbols.fetch(&member);
+                prepared.judged = self.judged(&action, credentials, false);
                 "the member id in another spelling".to_owned()
             }
             (Mutation::Route(which), _) => {
@@ -116,7 +116,7 @@ impl CaseState {
             return Judged::Answered;
         }
         Judged::Model {
-            call: Call { caller, action },
+            invocation: Invocation { caller, action },
             lenient: !matches!(change, Change::Integer(_) | Change::Drop | Change::Null),
         }
     }

@@ -195,7 +195,7 @@ impl Play {
             return if status < 400 { self.unsettle(prepared).await } else { Ok(()) };
         }
         match &prepared.judged {
-            Judged::Model { call, lenient } => self.by_model(prepared, call, *lenient, &answer, body).await,
+            Judged::Model { invocation, lenient } => self.by_model(prepared, invocation, *lenient, &answer, body).await,
             Judged::Crossed { body } => self.crossed(prepared, *body, &answer).await,
             Judged::Malformed { harmless } => {
                 if status >= 400 {

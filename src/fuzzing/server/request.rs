@@ -12,7 +12,7 @@ use super::plan::{Act, Count, People, Slip, Step, Wire};
 use crate::client::RawRequest;
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::ground::Choices;
-use crate::model::{self, Call, Symbols};
+use crate::model::{self, Invocation, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 use crate::wire::Operation;
 use crate::wire::{CreateRepoRequest, MemberAddRequest, MemberRemoveRequest, PullRequest, PushRequest, VaultManifest};
@@ -31,7 +31,7 @@ pub(super) enum Judged {
     /// What the model says; `lenient`: or a refusal, or something that only the server can tell.
     Model {
         /// The call that it amounts to.
-        call: Call,
+        invocation: Invocation,
         /// Whether the request is odd enough to be refused.
         lenient: bool,
     },
@@ -259,7 +259,7 @@ impl CaseState {
             return Judged::Answered;
         }
         let caller = credentials.caller.map(|who| self.symbol(who));
-        Judged::Model { call: Call { caller, action: action.clone() }, lenient }
+        Judged::Model { invocation: Invocation { caller, action: action.clone() }, lenient }
     }
 }
 

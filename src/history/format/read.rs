@@ -7,7 +7,7 @@ use super::{
     AnswerLine, EntryLine, EnvelopeLine, FORMAT, Header, HistoryError, ManifestLine, Members, OpLine, Text, VERSION,
 };
 use crate::history::{Done, History, HistoryOp};
-use crate::model::{Action, Call, Entry, Envelope, Manifest, Response, Roster, Symbol};
+use crate::model::{Action, Entry, Envelope, Invocation, Manifest, Response, Roster, Symbol};
 use crate::wire;
 
 /// A field and what is wrong with it.
@@ -132,7 +132,13 @@ impl Reader {
             (Some(end), Some(_)) if end < line.start => return Err(("end".into(), "is before start".into())),
             (Some(end), Some(answer)) => Some(Done { end, answer }),
         };
-        Ok(HistoryOp { client: line.client, repo, call: Call { caller, action }, start: line.start, result })
+        Ok(HistoryOp {
+            client: line.client,
+            repo,
+            invocation: Invocation { caller, action },
+            start: line.start,
+            result,
+        })
     }
 
     fn action(&mut self, line: &OpLine<'_>, repo: Symbol) -> Result<Action, Wrong> {

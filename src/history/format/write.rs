@@ -89,7 +89,7 @@ impl<'h> Writer<'h> {
         let mut line = OpLine {
             client: op.client,
             repo: self.text(op.repo),
-            caller: op.call.caller.map(|caller| self.text(caller)),
+            caller: op.invocation.caller.map(|caller| self.text(caller)),
             operation: wire::Operation::Pull,
             start: op.start,
             end: op.result.as_ref().map(|done| done.end),
@@ -103,7 +103,7 @@ impl<'h> Writer<'h> {
             epoch: None,
             answer: op.answer().map(|answer| self.answer(answer)),
         };
-        match &op.call.action {
+        match &op.invocation.action {
             Action::CreateRepo { manifest, envelope } => {
                 line.operation = wire::Operation::CreateRepo;
                 (line.manifest, line.envelope) = (Some(self.manifest(manifest)), Some(self.envelope(envelope)));

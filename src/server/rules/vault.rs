@@ -5,7 +5,7 @@ use std::future::ready;
 
 use super::{AsVault, Later, conformant};
 use crate::server::refusal::Refusal;
-use crate::server::repo::{Call, Decision, Repo, Success, Visit};
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::store::{Store, Tx};
 use crate::server::{credentials, operations, validate};
@@ -34,8 +34,8 @@ pub trait VaultRules: AsVault + Send + Sync + 'static {
     }
 
     /// Sizes, spellings and ranges in a request (SPEC §2, §4), or 400.
-    fn shape(&self, call: &Call) -> Result<(), Refusal> {
-        validate::call(call)
+    fn shape(&self, command: &VaultCommand) -> Result<(), Refusal> {
+        validate::command(command)
     }
 
     /// The id under which a repository is stored: exactly the one it was created with (SPEC §8).
