@@ -93,7 +93,9 @@ fn has_order(ops: &[HistoryOp], state: Option<&State>, left: &mut Vec<usize>) ->
             continue;
         }
         let nexts: Vec<Option<State>> = match op.result.as_ref().map(|done| &done.answer) {
-            Some(answer) => model::step(state, &op.invocation, answer).map(|step| step.next).into_iter().collect(),
+            Some(answer) => {
+                model::transition(state, &op.invocation, answer).map(|transition| transition.next).into_iter().collect()
+            }
             None => {
                 let alternatives = model::allowed(state, &op.invocation).alternatives;
                 alternatives

@@ -231,7 +231,7 @@ fn takes_effect_now(op: &HistoryOp, state: Option<&State>) -> bool {
     if op.version_seen().is_some_and(|seen| version != Some(seen)) {
         return false;
     }
-    model::step(state, &op.invocation, answer).is_some()
+    model::transition(state, &op.invocation, answer).is_some()
 }
 
 /// The states that a write may leave: `None` is the one that was there. An unknown outcome is only interesting if it
@@ -239,8 +239,8 @@ fn takes_effect_now(op: &HistoryOp, state: Option<&State>) -> bool {
 fn effects(op: &HistoryOp, state: Option<&State>, each: &mut dyn FnMut(Option<State>)) {
     match op.answer() {
         Some(answer) => {
-            if let Some(step) = model::step(state, &op.invocation, answer) {
-                each(step.next);
+            if let Some(transition) = model::transition(state, &op.invocation, answer) {
+                each(transition.next);
             }
         }
         None => {

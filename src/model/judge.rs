@@ -4,9 +4,9 @@ use super::rules::{Allowed, Alternative, Expected, allowed, retried};
 use super::{Invocation, Manifest, Response, State, Symbols};
 use crate::requirements::{self as rule, Requirement, Revision};
 
-/// What came of an invocation, by an answer that is allowed.
+/// What came of an invocation whose answer is allowed.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct Transition {
     /// The state afterwards, if it changed.
     pub next: Option<State>,
     /// What a careful server would have done better; or the rule of its status code, if a refusal that was due has another.
@@ -30,7 +30,7 @@ pub struct Mismatch {
 ///
 /// # Errors
 /// [`Mismatch`]: the answer isn't allowed in this state.
-pub fn judge(state: Option<&State>, invocation: &Invocation, answer: &Response) -> Result<Step, Box<Mismatch>> {
+pub fn judge(state: Option<&State>, invocation: &Invocation, answer: &Response) -> Result<Transition, Box<Mismatch>> {
     judge_by(Revision::V0_2, state, invocation, answer)
 }
 
@@ -43,11 +43,11 @@ pub fn judge_by(
     state: Option<&State>,
     invocation: &Invocation,
     answer: &Response,
-) -> Result<Step, Box<Mismatch>> {
+) -> Result<Transition, Box<Mismatch>> {
     let retried = if revision >= Revision::V0_3 { retried(state, invocation) } else { None };
     let Allowed { rule, alternatives } = retried.unwrap_or_else(|| allowed(state, invocation));
-    if let Some(step) = alternatives.iter().find_map(|alternative| alternative.explains(answer)) {
-        return Ok(step);
+    if let Some(transition) = alternatives.iter().find_map(|alternative| alternative.explains(answer)) {
+        return Ok(transition);
     }
     let only_shared = alternatives
         .iter()
@@ -58,7 +58,7 @@ pub fn judge_by(
 }
 
 /// As [`judge`], for callers that ask very often and don't want to know why not.
-pub fn step(state: Option<&State>, invocation: &Invocation, answer: &Response) -> Option<Step> {
+pub fn transition(state: Option<&State>, invocation: &Invocation, answer: &Response) -> Option<Transition> {
     allowed(state, invocation).alternatives.iter().find_map(|alternative| alternative.explains(answer))
 }
 
@@ -85,12 +85,12 @@ fn is_shared(due: &Response, came: &Response) -> bool {
 }
 
 impl Alternative {
-    fn explains(&self, answer: &Response) -> Option<Step> {
-        let step = |missed| Step { next: self.next.clone(), missed, settled: self.settled };
+    fn explains(&self, answer: &Response) -> Option<Transition> {
+        let transition = |missed| Transition { next: self.next.clone(), missed, settled: self.settled };
         match (&self.expected, answer) {
-            (Expected::Is(expected), answer) => (expected == answer).then(|| step(self.missed)),
+            (Expected::Is(expected), answer) => (expected == answer).then(|| transition(self.missed)),
             (Expected::Refusal(cause), Response::Refused(status)) => {
-                Some(step(self.missed.or(cause.and_then(|cause| cause.missed(*status)))))
+                Some(transition(self.missed.or(cause.and_then(|cause| cause.missed(*status)))))
             }
             (Expected::Refusal(_), _) => None,
         }

@@ -6,9 +6,9 @@
 //! servers and for recorded histories, and shares no code with any of them.
 //!
 //! Where the specification leaves room, several answers are allowed. An answer that a careful server wouldn't give, but
-//! that breaks no MUST, names what it misses ([`Step::missed`]). An accepted request that contradicts itself (an envelope
+//! that breaks no MUST, names what it misses ([`Transition::missed`]). An accepted request that contradicts itself (an envelope
 //! of another repository, a roster that names somebody twice) leaves a state that the specification doesn't fix: the
-//! model takes it as sent, and [`Step::settled`] is false, so that whoever needs certainty pulls before going on.
+//! model takes it as sent, and [`Transition::settled`] is false, so that whoever needs certainty pulls before going on.
 //!
 //! Revisions 0.3 and 0.4 ([`judge_by`], [`Symbols::of`]) narrow what a repeated addMember may come to, and add a flag to manifests.
 //!
@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub use codes::{Cause, Code};
 pub use discovery::{PROFILES, wrong_discovery};
 pub use incomplete::{Incomplete, Taken, taken};
-pub use judge::{Mismatch, Step, judge, judge_by, step};
+pub use judge::{Mismatch, Transition, judge, judge_by, transition};
 pub use rules::{Allowed, Alternative, Expected, allowed, ordinary};
 pub use symbols::{Symbols, WireError, read_answer, read_body};
 

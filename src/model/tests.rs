@@ -61,9 +61,9 @@ fn versions_may_skip_and_never_stay() {
     let same = by(ALICE, push(3, envelope(3, 1, 9), None));
     assert_eq!(judge(Some(&before), &same, &pushed(3, 1)).unwrap_err().rule.id, rule::VERSION_MONOTONIC.id);
     assert!(judge(Some(&before), &same, &Response::Refused(400)).is_ok());
-    // A plain step must be taken; a negative expectation may be refused.
-    let step = by(ALICE, push(3, envelope(4, 1, 9), None));
-    assert!(judge(Some(&before), &step, &Response::Refused(400)).is_err());
+    // A plain push must be taken; a negative expectation may be refused.
+    let invocation = by(ALICE, push(3, envelope(4, 1, 9), None));
+    assert!(judge(Some(&before), &invocation, &Response::Refused(400)).is_err());
     let negative = by(ALICE, push(-1, envelope(4, 1, 9), None));
     assert!(judge(Some(&before), &negative, &Response::Refused(400)).is_ok());
     assert!(judge(Some(&before), &negative, &conflict(3, 1)).is_ok());
@@ -78,8 +78,8 @@ fn a_removal_happens_as_a_whole() {
     };
     let members = &after.manifest.members;
     let invocation = remove(envelope(4, 2, 8), members, 2);
-    let step = judge(Some(&before), &invocation, &Response::Manifest(after.manifest.clone())).unwrap();
-    assert_eq!(step.next.as_ref(), Some(&after));
+    let transition = judge(Some(&before), &invocation, &Response::Manifest(after.manifest.clone())).unwrap();
+    assert_eq!(transition.next.as_ref(), Some(&after));
     assert!(judge(Some(&before), &invocation, &Response::Manifest(before.manifest.clone())).is_err());
     // Again: 404, or nothing.
     assert!(judge(Some(&after), &invocation, &Response::Refused(404)).unwrap().missed.is_none());
@@ -155,9 +155,9 @@ fn codes_are_fixed_only_where_nothing_else_is_wrong() {
 fn who_holds_large_versions_counts_on() {
     let large = (1 << 53) + 1;
     let here = state(large, 1, &[ALICE]);
-    let step = by(ALICE, push(large, envelope(large + 1, 1, 9), None));
-    assert!(judge(Some(&here), &step, &Response::Refused(400)).is_err());
-    assert!(judge(Some(&here), &step, &pushed(large + 1, 1)).is_ok());
+    let invocation = by(ALICE, push(large, envelope(large + 1, 1, 9), None));
+    assert!(judge(Some(&here), &invocation, &Response::Refused(400)).is_err());
+    assert!(judge(Some(&here), &invocation, &pushed(large + 1, 1)).is_ok());
     let far = by(ALICE, push(large, envelope(large + 9, 1, 9), None));
     assert!(judge(Some(&here), &far, &Response::Refused(400)).is_ok());
     let end = state(i64::MAX, 1, &[ALICE]);
@@ -285,17 +285,17 @@ proptest! {
         prop_assert!(!allowed.alternatives.is_empty());
         for alternative in &allowed.alternatives {
             let answer = answer_of(&alternative.expected);
-            let Some(step) = step(state.as_ref(), &invocation, &answer) else { panic!("{answer:?} is listed and not allowed") };
+            let Some(after) = transition(state.as_ref(), &invocation, &answer) else { panic!("{answer:?} is listed and not allowed") };
             // What breaks a MUST isn't listed.
             prop_assert!(alternative.missed.is_none_or(|rule| rule.level != Level::Must), "{:?}", alternative.missed);
             // The answer tells which state is left.
-            prop_assert_eq!(&step.next, &alternative.next);
+            prop_assert_eq!(&after.next, &alternative.next);
             let read = matches!(invocation.action, Action::Pull { .. } | Action::FetchMemberKey { .. });
             let rejected = matches!(answer, Response::Refused(_) | Response::Push { accepted: false, .. });
             if read || rejected {
-                prop_assert!(step.next.is_none(), "a read or a rejected write changes the state");
+                prop_assert!(after.next.is_none(), "a read or a rejected write changes the state");
             }
-            let Some(next) = &step.next else { continue };
+            let Some(next) = &after.next else { continue };
             let Some(before) = &state else {
                 let creates = matches!(invocation.action, Action::CreateRepo { .. });
                 prop_assert!(creates, "only createRepo makes a repository");
@@ -306,7 +306,7 @@ proptest! {
             prop_assert_eq!(next.manifest.version == before.manifest.version, add);
             prop_assert!(next.manifest.version >= before.manifest.version, "versions never fall");
             prop_assert!(!removal || next.manifest.epoch > before.manifest.epoch, "a removal raises the epoch");
-            if step.settled {
+            if after.settled {
                 prop_assert!(next.manifest.epoch >= before.manifest.epoch, "epochs never fall");
                 prop_assert_eq!(next.envelope.version, next.manifest.version);
                 prop_assert_eq!(next.envelope.epoch, next.manifest.epoch);

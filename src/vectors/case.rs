@@ -19,9 +19,9 @@ pub enum Expect {
     },
 }
 
-/// One question of a case.
+/// One step of a case: a question to a codec, and what it has to answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct CaseStep {
     /// What it is about, for messages: `decrypt at another epoch`.
     pub what: String,
     /// What is asked.
@@ -33,7 +33,7 @@ pub struct Step {
     pub recipient_private: Option<String>,
 }
 
-impl Step {
+impl CaseStep {
     /// A step that has to give this result.
     pub fn gives(what: impl Into<String>, op: CodecOp, fields: Fields, result: Fields) -> Self {
         let request = Request::new(op, fields);
@@ -56,7 +56,7 @@ pub struct Case {
     /// Section of the specification, when the first step doesn't tell.
     pub section: Option<&'static str>,
     /// What is asked of a codec.
-    pub steps: Vec<Step>,
+    pub steps: Vec<CaseStep>,
     /// Whether there was something to be checked without asking a codec.
     pub settled: bool,
     /// What is wrong with the case as it stands, before any codec is asked.

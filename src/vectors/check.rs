@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::case::{Case, CaseError, Expect, Read, Step};
+use super::case::{Case, CaseError, CaseStep, Expect, Read};
 use super::evaluate::{Reading, read};
 use super::fields::Fields;
 use super::formats::{self, Contents, FORMATS, Format, INDEX};
@@ -237,7 +237,7 @@ enum Put {
 }
 
 /// Puts a step to our codec.
-fn put(step: &Step) -> Put {
+fn put(step: &CaseStep) -> Put {
     let answer = match read(&step.request, Reading::Strict) {
         Ok(answer) => answer,
         Err(error) => return Put::Unreadable(error.to_string()),
@@ -265,7 +265,7 @@ fn put(step: &Step) -> Put {
 
 /// A codec may answer more than a vector says, but a vector has to say everything about what it does say: an account
 /// without its name would let every name pass.
-fn complete(step: &Step, answer: &CodecAnswer) -> Put {
+fn complete(step: &CaseStep, answer: &CodecAnswer) -> Put {
     let (Expect::Result(expected) | Expect::Either { accepted: expected, .. }, CodecAnswer::Result(computed)) =
         (&step.expect, answer)
     else {

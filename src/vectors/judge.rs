@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::case::{Expect, Step};
+use super::case::{CaseStep, Expect};
 use super::evaluate::evaluate;
 use super::fields::{Fields, fields, object, string};
 use super::op::{CodecAnswer, CodecOp, Request};
@@ -34,7 +34,7 @@ pub enum Judgement {
 }
 
 /// Judges an answer to a step.
-pub fn judge(step: &Step, answer: &CodecAnswer) -> Judgement {
+pub fn judge(step: &CaseStep, answer: &CodecAnswer) -> Judgement {
     match (answer, &step.expect) {
         (CodecAnswer::Unsupported(text), _) => Judgement::Unsupported(text.clone()),
         (CodecAnswer::Error(text), _) => Judgement::Trouble(text.clone()),
@@ -60,11 +60,11 @@ pub fn judge(step: &Step, answer: &CodecAnswer) -> Judgement {
 }
 
 /// Whether our codec gives what a step expects.
-pub(super) fn holds(step: &Step) -> bool {
+pub(super) fn holds(step: &CaseStep) -> bool {
     evaluate(&step.request).is_ok_and(|answer| judge(step, &answer) == Judgement::Right)
 }
 
-fn compare(step: &Step, expected: &Fields, actual: &Fields) -> Judgement {
+fn compare(step: &CaseStep, expected: &Fields, actual: &Fields) -> Judgement {
     if contains(&Value::Object(actual.clone()), &Value::Object(expected.clone())) {
         return Judgement::Right;
     }
@@ -91,7 +91,7 @@ pub(super) fn contains(actual: &Value, expected: &Value) -> bool {
 }
 
 /// A ciphertext under an IV of the codec's own choice is judged by decrypting it.
-fn opens(step: &Step, actual: &Fields) -> Option<Judgement> {
+fn opens(step: &CaseStep, actual: &Fields) -> Option<Judgement> {
     let asked = &step.request.fields;
     let (iv, ciphertext) = (string(actual, "ivB64").ok()?, string(actual, "ciphertextB64").ok()?);
     if Some(iv) == string(asked, "ivB64").ok() {
@@ -105,7 +105,7 @@ fn opens(step: &Step, actual: &Fields) -> Option<Judgement> {
 }
 
 /// A wrap with an ephemeral key or IV of the codec's own choice is judged by unwrapping it.
-fn unwraps(step: &Step, actual: &Fields) -> Option<Judgement> {
+fn unwraps(step: &CaseStep, actual: &Fields) -> Option<Judgement> {
     let private = step.recipient_private.as_ref()?;
     let Expect::Result(expected) = &step.expect else { return None };
     let (wanted, made) = (object(expected, "wrappedKey").ok()?, object(actual, "wrappedKey").ok()?);
@@ -202,9 +202,9 @@ pub(crate) fn shorten(text: &str, most: usize) -> String {
 mod tests {
     use super::*;
 
-    fn step(expect: Expect) -> Step {
+    fn step(expect: Expect) -> CaseStep {
         let request = Request::new(CodecOp::Aad, fields! { "repoId": "r" });
-        Step { what: "it".into(), request, expect, recipient_private: None }
+        CaseStep { what: "it".into(), request, expect, recipient_private: None }
     }
 
     #[test]
@@ -236,7 +236,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
-        let step = Step::gives("encrypt", CodecOp::Encrypt, asked.clone(), ask([2; 12], "hello"));
+        let step = CaseStep::gives("encrypt", CodecOp::Encrypt, asked.clone(), ask([2; 12], "hello"));
         assert_eq!(judge(&step, &CodecAnswer::Result(ask([9; 12], "hello"))), Judgement::Right);
         assert!(matches!(judge(&step, &CodecAnswer::Result(ask([9; 12], "other"))), Judgement::Wrong { .. }));
         assert!(matches!(judge(&step, &CodecAnswer::Result(ask([2; 12], "other"))), Judgement::Wrong { .. }));
@@ -246,7 +246,7 @@ mod tests {
     fn a_token_in_another_order_is_odd() {
         let token = |json: &str| fields! { "token": base64::encode_url(json.as_bytes()) };
         let expected = token(r#"{"v":1,"host":"h"}"#);
-        let step = Step::gives("encode", CodecOp::EncodeLocator, Fields::new(), expected);
+        let step = CaseStep::gives("encode", CodecOp::EncodeLocator, Fields::new(), expected);
         assert!(matches!(
             judge(&step, &CodecAnswer::Result(token(r#"{"host":"h","v":1}"#))),
             Judgement::Allowed { .. }

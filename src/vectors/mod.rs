@@ -16,7 +16,7 @@ mod op;
 mod rfc;
 pub mod shim;
 
-pub use case::{Case, CaseError, Expect, Read, Step};
+pub use case::{Case, CaseError, CaseStep, Expect, Read};
 pub use check::{CheckError, Checked, CheckedCase, CheckedFile, Verdict, check, check_text};
 pub use evaluate::{Reading, evaluate, read};
 pub use fields::{FieldError, Fields};

@@ -172,14 +172,14 @@ impl World {
         let (status, answer) = self.send(operation, IDS[repo], &member, token.as_deref(), body.clone()).await;
         let answer = model::read_answer(&mut self.symbols, &action, status, &answer).map_err(|e| e.to_string())?;
         let invocation = Invocation { caller, action };
-        let step = model::judge(self.states[repo].as_ref(), &invocation, &answer).map_err(|mismatch| {
+        let transition = model::judge(self.states[repo].as_ref(), &invocation, &answer).map_err(|mismatch| {
             format!("{} {:?} {}", mismatch.rule.id, mismatch.explain(&self.symbols), json!(body))
         })?;
-        if !step.settled {
+        if !transition.settled {
             return Err(format!("a contradiction is accepted: {}", json!(body)));
         }
-        if step.next.is_some() {
-            self.states[repo] = step.next;
+        if transition.next.is_some() {
+            self.states[repo] = transition.next;
         }
         Ok(())
     }

@@ -160,12 +160,12 @@ impl Play {
             self.is_silent(prepared, status)?;
         }
         match model::judge_by(self.world.asked.spec, self.case.slots[repo].state.as_ref(), invocation, &came) {
-            Ok(step) => {
+            Ok(transition) => {
                 if let Some(rule) = prepared.rule.filter(|_| lenient && invocation.caller.is_some()) {
                     let observed = format!("status {status} for {}", prepared.mutation);
                     self.report(self.found(FindingKind::Accepted, rule, prepared, "a 4xx", observed))?;
                 }
-                self.settle(prepared, step, status).await
+                self.settle(prepared, transition, status).await
             }
             Err(_) if lenient => self.unsettle(prepared).await,
             Err(_) if self.is_met_anywhere(prepared, invocation, status) => Ok(()),
@@ -214,18 +214,18 @@ impl Play {
         }
     }
 
-    async fn settle(&mut self, prepared: &Prepared, step: model::Step, status: u16) -> Going {
+    async fn settle(&mut self, prepared: &Prepared, transition: model::Transition, status: u16) -> Going {
         // RFC 6750 §3.1 has 400 for an Authorization that is malformed as such.
         let odd = prepared.odd || prepared.rule.is_some();
         let excused = |missed: &Requirement| prepared.again || (odd && Cause::is_about_codes(missed));
-        if let Some(missed) = step.missed.filter(|missed| !excused(missed)) {
+        if let Some(missed) = transition.missed.filter(|missed| !excused(missed)) {
             let observed = format!("status {status}, which no MUST forbids, and a careful server doesn't answer");
             self.report(self.found(FindingKind::Mismatch, missed, prepared, missed.text, observed))?;
         }
-        if !step.settled {
+        if !transition.settled {
             return self.unsettle(prepared).await;
         }
-        if let Some(next) = step.next {
+        if let Some(next) = transition.next {
             self.case.slots[prepared.repo].state = Some(next);
         }
         Ok(())

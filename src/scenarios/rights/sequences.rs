@@ -11,7 +11,7 @@ use crate::wire::{MemberAddRequest, PushResponse};
 
 /// One thing that happens to somebody's membership.
 #[derive(Clone, Copy)]
-enum Step {
+enum MembershipStep {
     Comes(Gain),
     Goes(Loss),
     /// addMember of who is there, with the same entry: it may be refused.
@@ -26,10 +26,10 @@ enum Step {
 
 use Gain::{Added, RewrappedIn, RotatedIn};
 use Loss::{Himself, LeftOut, Removed, RotatedOut};
-use Step::{AddedOnceMore, AnotherAdded, Comes, Goes, PlainPush, StaysByPush, StaysByRemoval};
+use MembershipStep::{AddedOnceMore, AnotherAdded, Comes, Goes, PlainPush, StaysByPush, StaysByRemoval};
 
 /// What ends with a loss: whether it is one, however often and by whatever way he had come.
-const ENDS: [&[Step]; 11] = [
+const ENDS: [&[MembershipStep]; 11] = [
     &[Comes(Added), AddedOnceMore, Goes(Removed)],
     &[Comes(Added), AddedOnceMore, Goes(RotatedOut)],
     &[Comes(Added), AddedOnceMore, Goes(LeftOut)],
@@ -44,7 +44,7 @@ const ENDS: [&[Step]; 11] = [
 ];
 
 /// What ends with a gain: whether it is one, by whatever way he had gone.
-const BEGINS: [&[Step]; 9] = [
+const BEGINS: [&[MembershipStep]; 9] = [
     &[Comes(Added), Goes(RotatedOut), Comes(Added)],
     &[Comes(Added), Goes(LeftOut), Comes(Added)],
     &[Comes(Added), Goes(Himself), Comes(Added)],
@@ -64,7 +64,7 @@ pub(super) async fn begin(cx: &Ctx) -> Outcome {
     play_all(cx, &BEGINS, |is_in| is_in).await
 }
 
-async fn play_all(cx: &Ctx, sequences: &[&[Step]], judged: fn(bool) -> bool) -> Outcome {
+async fn play_all(cx: &Ctx, sequences: &[&[MembershipStep]], judged: fn(bool) -> bool) -> Outcome {
     let cast = Cast::new(cx).await?;
     let mut tally = Variants::default();
     for sequence in sequences {
@@ -74,7 +74,7 @@ async fn play_all(cx: &Ctx, sequences: &[&[Step]], judged: fn(bool) -> bool) -> 
     tally.settle(cx)
 }
 
-impl Step {
+impl MembershipStep {
     fn name(self) -> &'static str {
         match self {
             Comes(gain) => gain.name(),
@@ -89,7 +89,7 @@ impl Step {
 }
 
 /// After each step bob's rights and everybody's view are looked at. What isn't judged here is set-up.
-async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(bool) -> bool) -> Outcome {
+async fn play(cx: &Ctx, cast: &Cast, steps: &[MembershipStep], judged: fn(bool) -> bool) -> Outcome {
     let mut cast = Cast { alice: cast.alice.clone(), bob: cast.bob.clone(), carol: cast.carol.clone() };
     let mut repo = cx.repo_with(&cast.alice, &[&cast.carol]).await?;
     for step in steps {
@@ -109,7 +109,7 @@ async fn play(cx: &Ctx, cast: &Cast, steps: &[Step], judged: fn(bool) -> bool) -
     Ok(())
 }
 
-async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: Step) -> Outcome {
+async fn take(cx: &Ctx, cast: &Cast, repo: &mut Repo, step: MembershipStep) -> Outcome {
     let Cast { alice, bob, carol } = cast;
     match step {
         Comes(gain) => bring_in(cx, repo, gain, cast, alice).await,
@@ -162,7 +162,7 @@ fn is_in(repo: &Repo, cast: &Cast) -> bool {
 }
 
 /// What bob may, and what others see of him.
-async fn look(cx: &Ctx, cast: &Cast, repo: &Repo, step: Step) -> Outcome {
+async fn look(cx: &Ctx, cast: &Cast, repo: &Repo, step: MembershipStep) -> Outcome {
     let Cast { alice, bob, .. } = cast;
     let pulled = cx.pull(bob, &repo.pull_request(0)).await?;
     if !is_in(repo, cast) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::case::{Case, Step};
+use super::super::case::{Case, CaseStep};
 use super::super::fields::{FieldError, Fields, array, fields, integer, object, string};
 use super::super::op::CodecOp;
 use crate::codec::base64;
@@ -26,19 +26,24 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
     let key = hex::encode(&base64::decode(member).unwrap_or_default());
     let signature = string(request, "signature")?;
     case.steps = vec![
-        Step::gives(
+        CaseStep::gives(
             "member id",
             CodecOp::Ed25519PublicKey,
             fields! { "seedHex": seed },
             fields! { "publicKeyHex": key },
         ),
-        Step::gives(
+        CaseStep::gives(
             "signature over the raw nonce",
             CodecOp::SignNonce,
             fields! { "seedHex": seed, "nonce": nonce },
             fields! { "signature": signature },
         ),
-        Step::gives("verification by the identity provider", CodecOp::Verify, verification(request)?, Fields::new()),
+        CaseStep::gives(
+            "verification by the identity provider",
+            CodecOp::Verify,
+            verification(request)?,
+            Fields::new(),
+        ),
     ];
     token(fields, member, &mut case)?;
     for value in array(fields, "mustFail")? {
@@ -46,7 +51,7 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
             return Err(FieldError::new("mustFail", "has an entry that is no object"));
         };
         let name = string(attempt, "name")?;
-        case.steps.push(Step::refused(name, CodecOp::Verify, verification(attempt)?));
+        case.steps.push(CaseStep::refused(name, CodecOp::Verify, verification(attempt)?));
     }
     Ok(case)
 }
@@ -100,12 +105,12 @@ fn token(fields: &Fields, member: &str, case: &mut Case) -> Result<(), FieldErro
     let signing = fields! { "seedHex": seed, "messageHex": message.as_str() };
     let verifying =
         fields! { "publicKeyHex": hex::encode(&issuer), "messageHex": message, "signatureHex": signature.as_str() };
-    case.steps.push(Step::gives(
+    case.steps.push(CaseStep::gives(
         "signature of the token",
         CodecOp::Sign,
         signing,
         fields! { "signatureHex": signature },
     ));
-    case.steps.push(Step::gives("verification of the token", CodecOp::Verify, verifying, Fields::new()));
+    case.steps.push(CaseStep::gives("verification of the token", CodecOp::Verify, verifying, Fields::new()));
     Ok(())
 }

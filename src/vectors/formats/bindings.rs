@@ -1,6 +1,6 @@
 //! Key bindings.
 
-use super::super::case::{Case, Step};
+use super::super::case::{Case, CaseStep};
 use super::super::fields::{FieldError, Fields, fields, string};
 use super::super::op::CodecOp;
 use super::{picked, renamed};
@@ -13,7 +13,7 @@ pub(super) fn message(fields: &Fields) -> Result<Case, FieldError> {
     let (input, message) = (picked(fields, KEYS)?, string(fields, "expectedMessageUtf8")?);
     string(fields, "ed25519PublicKey")?;
     string(fields, "x25519PublicKey")?;
-    let step = Step::gives("binding message", CodecOp::BindingMessage, input, fields! { "messageUtf8": message });
+    let step = CaseStep::gives("binding message", CodecOp::BindingMessage, input, fields! { "messageUtf8": message });
     Ok(Case { steps: vec![step], ..Case::default() })
 }
 
@@ -26,14 +26,19 @@ pub(super) fn signature(fields: &Fields) -> Result<Case, FieldError> {
     let mut signing = seed.clone();
     signing.insert("messageHex".into(), hex::encode(message.as_bytes()).into());
     case.steps.extend([
-        Step::gives(
+        CaseStep::gives(
             "issuer's public key",
             CodecOp::Ed25519PublicKey,
             seed,
             fields! { "publicKeyHex": hex::encode(&issuer) },
         ),
-        Step::gives("binding signature", CodecOp::Sign, signing, fields! { "signatureHex": hex::encode(&signature) }),
-        Step::gives(
+        CaseStep::gives(
+            "binding signature",
+            CodecOp::Sign,
+            signing,
+            fields! { "signatureHex": hex::encode(&signature) },
+        ),
+        CaseStep::gives(
             "binding",
             CodecOp::VerifyBinding,
             picked(fields, &[&["issuerPublicKeyB64", "keyBindingSig"][..], KEYS].concat())?,

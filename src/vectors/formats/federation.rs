@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::case::{Case, Step};
+use super::super::case::{Case, CaseStep};
 use super::super::fields::{FieldError, Fields, fields, object, string};
 use super::super::op::CodecOp;
 use super::picked;
@@ -56,10 +56,10 @@ pub(super) fn token(fields: &Fields) -> Result<Case, FieldError> {
     } else {
         case.odd.extend(placeholders(decoded));
     }
-    case.steps.push(Step::gives(steps[0].0, steps[0].1, reading, fields! { "decoded": expected }));
+    case.steps.push(CaseStep::gives(steps[0].0, steps[0].1, reading, fields! { "decoded": expected }));
     // With members of null written out, or unknown ones, a token is readable but not what an encoder makes.
     if decoded.values().all(|value| !value.is_null()) {
-        case.steps.push(Step::gives(steps[1].0, steps[1].1, content, writing));
+        case.steps.push(CaseStep::gives(steps[1].0, steps[1].1, content, writing));
     }
     case.unchecked.extend(fields.get("direction").map(|_| "`direction`, a remark".to_owned()));
     Ok(case)
@@ -80,10 +80,10 @@ pub(super) fn uri(fields: &Fields) -> Result<Case, FieldError> {
         string(fields, name)?;
     }
     let (uri, parts) = (picked(fields, &["uri"])?, picked(fields, &["host", "repoId"])?);
-    let mut steps = vec![Step::gives("address", CodecOp::ParseAddress, uri.clone(), parts.clone())];
+    let mut steps = vec![CaseStep::gives("address", CodecOp::ParseAddress, uri.clone(), parts.clone())];
     // Only the usual spelling comes back as it was.
     if string(fields, "uri")?.starts_with("avp://") {
-        steps.push(Step::gives("writing the address", CodecOp::FormatAddress, parts, uri));
+        steps.push(CaseStep::gives("writing the address", CodecOp::FormatAddress, parts, uri));
     }
     Ok(Case { steps, section: Some("§8"), ..Case::default() })
 }

@@ -1,6 +1,6 @@
 //! Input that has to be refused, or that may be.
 
-use super::super::case::{Case, Expect, Step};
+use super::super::case::{Case, CaseStep, Expect};
 use super::super::fields::{FieldError, Fields, fields, integer, object, string};
 use super::super::op::{CodecOp, Request};
 use super::{picked, renamed};
@@ -46,7 +46,7 @@ pub(super) fn read(fields: &Fields) -> Result<Case, FieldError> {
     if wanted != "reject" && accepted()?.is_empty() && op.has_result() {
         unchecked.push("`accepted` says nothing of what comes of an input that is accepted".to_owned());
     }
-    let step = Step { what: mutation.into(), request: Request::new(op, input), expect, recipient_private: None };
+    let step = CaseStep { what: mutation.into(), request: Request::new(op, input), expect, recipient_private: None };
     Ok(Case { steps: vec![step], unchecked, ..Case::default() })
 }
 

@@ -1,6 +1,6 @@
 //! Additional data, base64, and the primitives of the RFCs.
 
-use super::super::case::{Case, Step};
+use super::super::case::{Case, CaseStep};
 use super::super::fields::{FieldError, Fields, fields, hex, hex_array, integer, string};
 use super::super::op::CodecOp;
 use super::super::rfc;
@@ -14,7 +14,7 @@ pub(super) fn aad(fields: &Fields) -> Result<Case, FieldError> {
     integer(fields, "payloadVersion")?;
     integer(fields, "keyEpoch")?;
     let expected = lower(fields, "expectedAadHex")?;
-    let step = Step::gives("additional data", CodecOp::Aad, input, fields! { "aadHex": expected });
+    let step = CaseStep::gives("additional data", CodecOp::Aad, input, fields! { "aadHex": expected });
     Ok(Case { steps: vec![step], odd: upper_case(fields, &["expectedAadHex"]), ..Case::default() })
 }
 
@@ -33,12 +33,12 @@ pub(super) fn hkdf(fields: &Fields) -> Result<Case, FieldError> {
         if hash.trim() != hash {
             case.odd.push(format!("`hash` is {hash:?}, with blanks around it"));
         }
-        case.steps.push(Step::gives("derivation", CodecOp::Hkdf, input, result));
+        case.steps.push(CaseStep::gives("derivation", CodecOp::Hkdf, input, result));
         case.odd.extend(rfc::unfounded_claim(fields));
     } else {
         let mut retry = input;
         retry.insert("hash".into(), "SHA-256".into());
-        if super::super::judge::holds(&Step::gives("derivation", CodecOp::Hkdf, retry, result)) {
+        if super::super::judge::holds(&CaseStep::gives("derivation", CodecOp::Hkdf, retry, result)) {
             case.wrong.push(format!("`hash` is {hash:?}, but the values are those of SHA-256"));
         } else {
             case.unchecked.push(format!("HKDF over {hash:?} isn't computed here; the protocol uses SHA-256"));
@@ -56,7 +56,7 @@ pub(super) fn x25519(fields: &Fields) -> Result<Case, FieldError> {
     let input = picked(fields, &["scalarHex", "uCoordinateHex"])?;
     let output = lower(fields, "outputHex")?;
     let zero = output.len() == 64 && output.bytes().all(|digit| digit == b'0');
-    let mut step = Step::gives("scalar multiplication", CodecOp::X25519, input, fields! { "outputHex": output });
+    let mut step = CaseStep::gives("scalar multiplication", CodecOp::X25519, input, fields! { "outputHex": output });
     if zero {
         // The specification of X25519 lets an implementation refuse this output.
         if let super::super::case::Expect::Result(accepted) = step.expect {
@@ -91,19 +91,19 @@ pub(super) fn ed25519(fields: &Fields) -> Result<Case, FieldError> {
     let (public, signature) = (lower(fields, "publicKeyHex")?, lower(fields, "signatureHex")?);
     hex(fields, "messageHex")?;
     let steps = vec![
-        Step::gives(
+        CaseStep::gives(
             "public key",
             CodecOp::Ed25519PublicKey,
             picked(fields, &["seedHex"])?,
             fields! { "publicKeyHex": public },
         ),
-        Step::gives(
+        CaseStep::gives(
             "signature",
             CodecOp::Sign,
             picked(fields, &["seedHex", "messageHex"])?,
             fields! { "signatureHex": signature },
         ),
-        Step::gives(
+        CaseStep::gives(
             "verification",
             CodecOp::Verify,
             picked(fields, &["publicKeyHex", "messageHex", "signatureHex"])?,
@@ -117,8 +117,8 @@ pub(super) fn ed25519(fields: &Fields) -> Result<Case, FieldError> {
 
 pub(super) fn base64(fields: &Fields) -> Result<Case, FieldError> {
     let steps = vec![
-        Step::gives("encoding", CodecOp::EncodeBase64, picked(fields, &["hex"])?, picked(fields, &["base64"])?),
-        Step::gives(
+        CaseStep::gives("encoding", CodecOp::EncodeBase64, picked(fields, &["hex"])?, picked(fields, &["base64"])?),
+        CaseStep::gives(
             "decoding",
             CodecOp::DecodeBase64,
             picked(fields, &["base64"])?,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::super::case::{Case, Step};
+use super::super::case::{Case, CaseStep};
 use super::super::fields::{FieldError, Fields, array, fields, integer, object, string};
 use super::super::op::CodecOp;
 use super::negative;
@@ -115,8 +115,8 @@ fn opens(fields: &Fields, when: &str, phase: &Fields, repo: &str, case: &mut Cas
         let public = fields! { "publicKeyB64": string(member, "x25519PublicKey")? };
         let input = fields! { "recipientPrivateKeyB64": private, "wrappedKey": wrapped };
         let derive = fields! { "privateKeyB64": private };
-        case.steps.push(Step::gives(format!("{name}'s public key"), CodecOp::X25519PublicKey, derive, public));
-        case.steps.push(Step::gives(format!("{name} unwraps {when} the removal"), CodecOp::Unwrap, input, result));
+        case.steps.push(CaseStep::gives(format!("{name}'s public key"), CodecOp::X25519PublicKey, derive, public));
+        case.steps.push(CaseStep::gives(format!("{name} unwraps {when} the removal"), CodecOp::Unwrap, input, result));
         if integer(member, "keyEpoch")? != integer(phase, "keyEpoch")? {
             case.wrong.push(format!("{name}'s `keyEpoch` {when} the removal isn't the repository's"));
         }
@@ -136,7 +136,7 @@ fn opens(fields: &Fields, when: &str, phase: &Fields, repo: &str, case: &mut Cas
         "ciphertextB64": string(envelope, "ciphertext")?,
     };
     let result = fields! { "plaintextUtf8": string(phase, "plaintextUtf8")? };
-    case.steps.push(Step::gives(format!("the envelope {when} the removal"), CodecOp::Decrypt, input, result));
+    case.steps.push(CaseStep::gives(format!("the envelope {when} the removal"), CodecOp::Decrypt, input, result));
     Ok(())
 }
 

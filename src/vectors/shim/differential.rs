@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::super::case::{Expect, Step};
+use super::super::case::{CaseStep, Expect};
 use super::super::evaluate::evaluate;
 use super::super::fields::{object, string};
 use super::super::judge::{Judgement, judge, shorten};
@@ -84,21 +84,21 @@ impl<'a> Random<'a> {
 }
 
 /// The step that a recipe makes: its question with our codec's answer as expectation.
-fn step(recipe: &Recipe) -> Option<Step> {
+fn step(recipe: &Recipe) -> Option<CaseStep> {
     let made = recipe.make()?;
     let expect = match evaluate(&made.request).ok()? {
         CodecAnswer::Result(result) => Expect::Result(result),
         CodecAnswer::Reject(_) => Expect::Reject,
         CodecAnswer::Unsupported(_) | CodecAnswer::Error(_) => return None,
     };
-    Some(Step { what: String::new(), request: made.request, expect, recipient_private: made.recipient_private })
+    Some(CaseStep { what: String::new(), request: made.request, expect, recipient_private: made.recipient_private })
 }
 
 /// What a random question is known by.
 pub(super) struct Mark {
     place: usize,
     recipe: Recipe,
-    step: Step,
+    step: CaseStep,
 }
 
 impl Asker for Random<'_> {
@@ -132,7 +132,7 @@ impl Asker for Random<'_> {
 }
 
 impl Tally {
-    fn answer(&mut self, recipe: Recipe, step: &Step, answer: &CodecAnswer) {
+    fn answer(&mut self, recipe: Recipe, step: &CaseStep, answer: &CodecAnswer) {
         self.watch_iv(step, answer);
         match judge(step, answer) {
             Judgement::Right | Judgement::Allowed { .. } => self.agreed += 1,
@@ -151,7 +151,7 @@ impl Tally {
     }
 
     /// A codec that draws its own IVs must never draw one twice.
-    fn watch_iv(&mut self, step: &Step, answer: &CodecAnswer) {
+    fn watch_iv(&mut self, step: &CaseStep, answer: &CodecAnswer) {
         let CodecAnswer::Result(result) = answer else { return };
         let iv = match step.request.op {
             CodecOp::Encrypt => string(result, "ivB64"),
@@ -168,7 +168,7 @@ impl Tally {
     }
 }
 
-fn difference(step: &Step, answer: &CodecAnswer) -> Difference {
+fn difference(step: &CaseStep, answer: &CodecAnswer) -> Difference {
     match (&step.expect, answer) {
         (Expect::Reject, CodecAnswer::Result(_)) => Difference::Accepts,
         (_, CodecAnswer::Reject(_)) => Difference::Refuses,
@@ -186,7 +186,7 @@ struct Candidates<'a> {
 }
 
 impl Asker for Candidates<'_> {
-    type Mark = (usize, Recipe, Step);
+    type Mark = (usize, Recipe, CaseStep);
 
     fn next(&mut self) -> Option<Question<Self::Mark>> {
         while (self.going)() {

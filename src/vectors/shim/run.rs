@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::case::{Case, Step};
+use super::super::case::{Case, CaseStep};
 use super::super::judge::{Judgement, judge, shorten};
 use super::super::op::CodecOp;
 use super::differential::{Random, Tally as Found, shrink};
@@ -158,7 +158,7 @@ impl Progress {
         }
     }
 
-    fn take(&mut self, step: &Step, reply: Reply) {
+    fn take(&mut self, step: &CaseStep, reply: Reply) {
         let answer = match reply {
             Reply::Answer(answer) => answer,
             Reply::Broke(breakage) => {
@@ -224,7 +224,7 @@ impl Progress {
     }
 }
 
-fn with_question(observed: &str, step: &Step) -> String {
+fn with_question(observed: &str, step: &CaseStep) -> String {
     format!("{observed}; asked: {}", shorten(&step.request.to_line(0), 600))
 }
 
