@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use avp_conform::client::Header;
 use avp_conform::faults::{self, API_KEY, Fault, FaultKind, Quirk};
-use avp_conform::fuzzing::server::{Campaign, Limits, Report, run};
+use avp_conform::fuzzing::server::{Campaign, Limits, ReportedCase, run};
 use avp_conform::requirements;
 use avp_conform::requirements::Level;
 use avp_conform::runner::{RunConfig, Target};
@@ -45,7 +45,7 @@ impl Subject {
     /// After which time a fault was found.
     fn found(self, campaign: &Campaign) -> Option<Duration> {
         let Self::Fault(fault) = self else { return None };
-        let counts = |report: &&Report| report.found.fails() || fault.info().level != Level::Must;
+        let counts = |report: &&ReportedCase| report.found.fails() || fault.info().level != Level::Must;
         campaign.reports.iter().filter(counts).map(|report| report.since).min()
     }
 }
@@ -128,7 +128,7 @@ fn shown(subject: Subject, campaign: &Campaign) -> bool {
         .reports
         .iter()
         .map(|report| {
-            let Report { found, transcript, since, .. } = report;
+            let ReportedCase { found, transcript, since, .. } = report;
             let (operation, seconds) = (found.operation, since.as_secs_f64());
             format!("{operation} {} [{} requests, {seconds:.1} s]", found.rule.id, transcript.len())
         })

@@ -12,21 +12,21 @@ use crate::scenarios;
 use crate::wire::Operation;
 
 #[derive(Deserialize)]
-struct Report {
-    checks: Vec<Check>,
+struct RecordedReport {
+    checks: Vec<RecordedCheck>,
 }
 
 #[derive(Deserialize)]
-struct Check {
+struct RecordedCheck {
     id: String,
     status: String,
     message: String,
-    findings: Vec<Found>,
-    exchanges: Vec<Recorded>,
+    findings: Vec<RecordedFinding>,
+    exchanges: Vec<RecordedExchange>,
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct RecordedFinding {
     expected: String,
     observed: String,
     exchange: Option<usize>,
@@ -36,7 +36,7 @@ struct Found {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Recorded {
+struct RecordedExchange {
     operation: String,
     method: String,
     path: String,
@@ -61,16 +61,17 @@ struct Body {
 pub(super) fn read(path: &Path) -> Result<Vec<Arc<CheckResult>>, String> {
     let named = |reason: String| format!("{}: {reason}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| named(format!("isn't a report: {error}")))?;
+    let report: RecordedReport =
+        serde_json::from_str(&text).map_err(|error| named(format!("isn't a report: {error}")))?;
     Ok(report.checks.into_iter().filter_map(result).map(Arc::new).collect())
 }
 
-fn result(check: Check) -> Option<CheckResult> {
+fn result(check: RecordedCheck) -> Option<CheckResult> {
     let info = &scenarios::all().find(|known| known.info.id == check.id)?.info;
     let statuses = [Status::Pass, Status::Fail, Status::Warn, Status::Error];
     let status = statuses.into_iter().find(|status| status.name() == check.status)?;
     let exchanges: Vec<_> = check.exchanges.into_iter().map(|exchange| Arc::new(recorded(exchange))).collect();
-    let finding = |found: Found| Finding {
+    let finding = |found: RecordedFinding| Finding {
         expected: found.expected,
         observed: found.observed,
         exchange: found.exchange.and_then(|place| exchanges.get(place).cloned()),
@@ -88,7 +89,7 @@ fn result(check: Check) -> Option<CheckResult> {
     })
 }
 
-fn recorded(exchange: Recorded) -> Exchange {
+fn recorded(exchange: RecordedExchange) -> Exchange {
     let of = |body: Body| RecordedBody { text: body.text, length: body.length };
     let operations = Operation::VAULT.into_iter().chain([Operation::Challenge, Operation::Token, Operation::Discovery]);
     Exchange {

@@ -6,7 +6,7 @@ use std::io;
 use super::super::output;
 use super::curl::{self, Bodies};
 use crate::client::RecordedBody;
-use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, Report, Saved};
+use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, ReportedCase, Saved};
 use crate::ground::shown::count;
 use crate::report::shell::fold;
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
@@ -39,7 +39,12 @@ pub(super) fn progress(progress: &Progress) -> String {
 ///
 /// # Errors
 /// A body can't be written to its file.
-pub(super) fn report(number: usize, report: &Report, config: &RunConfig, bodies: &mut Bodies) -> io::Result<String> {
+pub(super) fn report(
+    number: usize,
+    report: &ReportedCase,
+    config: &RunConfig,
+    bodies: &mut Bodies,
+) -> io::Result<String> {
     let mut out = headline(number, &report.found);
     let times = usize::try_from(report.times).unwrap_or(usize::MAX);
     let (case, seconds) = (report.case, report.since.as_secs_f64());

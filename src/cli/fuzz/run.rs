@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::{Exchange, clock};
-use crate::fuzzing::server::{Campaign, End, FindingKind, Report};
+use crate::fuzzing::server::{Campaign, End, FindingKind, ReportedCase};
 use crate::ground::shown::count;
 use crate::report::{Recorder, Run};
 use crate::requirements::Level;
@@ -47,7 +47,7 @@ pub(super) fn of_campaign(
 }
 
 /// A finding as the result of a check of its own: the rule that is broken, by the operation.
-fn result(report: &Report) -> CheckResult {
+fn result(report: &ReportedCase) -> CheckResult {
     let found = &report.found;
     let exchanges: Vec<Arc<Exchange>> =
         report.transcript.iter().take(found.after).map(|recorded| Arc::new(recorded.exchange.clone())).collect();
@@ -72,7 +72,7 @@ fn result(report: &Report) -> CheckResult {
 }
 
 /// What stands for a finding in the list of checks. A campaign has some dozens at most, and the program ends after it.
-fn check(report: &Report) -> &'static CheckInfo {
+fn check(report: &ReportedCase) -> &'static CheckInfo {
     let (found, rule) = (&report.found, report.found.rule);
     let kind = serde_json::to_value(found.kind).unwrap_or_default();
     // Ids of checks have no capitals: addMember is add-member there.

@@ -54,7 +54,7 @@ pub struct Progress {
 
 /// A finding with the shortest case that shows it.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct ReportedCase {
     /// What was found.
     pub found: Found,
     /// The case.
@@ -84,7 +84,7 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// What was found, failures first.
-    pub reports: Vec<Report>,
+    pub reports: Vec<ReportedCase>,
     /// How far it came.
     pub progress: Progress,
     /// How it ended.
@@ -125,8 +125,8 @@ impl Saved {
     }
 }
 
-impl From<&Report> for Saved {
-    fn from(report: &Report) -> Self {
+impl From<&ReportedCase> for Saved {
+    fn from(report: &ReportedCase) -> Self {
         let kind = serde_json::to_value(report.found.kind).unwrap_or_default();
         Self {
             rule: report.found.rule.id.into(),
@@ -151,7 +151,7 @@ struct Shared {
     over: AtomicBool,
     dead: AtomicBool,
     behaviours: Mutex<HashSet<Behaviour>>,
-    reports: Mutex<BTreeMap<Key, Report>>,
+    reports: Mutex<BTreeMap<Key, ReportedCase>>,
 }
 
 /// Fuzzes a target. `stop` turning true ends it, with what was found; `tick` hears how far it is a few times a second.
@@ -275,7 +275,7 @@ impl Shared {
                 return;
             }
         }
-        let report = |found: &Found, steps: &[Step], played: &Played| Report {
+        let report = |found: &Found, steps: &[Step], played: &Played| ReportedCase {
             found: found.clone(),
             steps: steps.to_vec(),
             transcript: played.until(found).to_vec(),
@@ -292,7 +292,7 @@ impl Shared {
         }
         let Some((shorter, played)) = shrink(&self.world, &key, steps).await else { return };
         if let (Some(known), Some(found)) = (lock(&self.reports).get_mut(&key), played.finding(&key)) {
-            *known = Report { times: known.times, since: known.since, ..report(found, &shorter, &played) };
+            *known = ReportedCase { times: known.times, since: known.since, ..report(found, &shorter, &played) };
         }
     }
 

@@ -43,14 +43,14 @@ pub struct Options {
 pub fn run(options: &Options, plan: Plan, stop: &(dyn Fn() -> bool + Sync), emit: Emit<'_>) -> Arc<RunEnd> {
     let started = Instant::now();
     emit(Event::RunStarted(Arc::new(info(options, plan.len()))));
-    let mut report = Report { emit, tally: Tally::default() };
+    let mut sink = ResultSink { emit, tally: Tally::default() };
     for (check, reason) in &plan.left_out {
-        report.leave_out(check, reason);
+        sink.leave_out(check, reason);
     }
     let until = started + options.deadline;
     let go_on = || !stop() && Instant::now() < until;
     let mut pipeline = Pipeline::new(options.words.clone(), options.timeout, go_on);
-    let asked = ask_everything(options, plan, &mut pipeline, &mut report);
+    let asked = ask_everything(options, plan, &mut pipeline, &mut sink);
     let ending = match asked {
         Ok(()) => Ending::Complete,
         Err(ShimError::Stopped) if stop() => Ending::Interrupted,
@@ -58,9 +58,9 @@ pub fn run(options: &Options, plan: Plan, stop: &(dyn Fn() -> bool + Sync), emit
         Err(error) => Ending::Aborted(abort(&error)),
     };
     for note in pipeline.notes() {
-        (report.emit)(Event::Note(note.clone()));
+        (sink.emit)(Event::Note(note.clone()));
     }
-    report.finish(options, &ending, pipeline.answers(), started)
+    sink.finish(options, &ending, pipeline.answers(), started)
 }
 
 fn info(options: &Options, planned: usize) -> RunInfo {
@@ -94,21 +94,21 @@ fn ask_everything(
     options: &Options,
     plan: Plan,
     pipeline: &mut Pipeline<'_>,
-    report: &mut Report<'_>,
+    sink: &mut ResultSink<'_>,
 ) -> Result<(), ShimError> {
-    let mut bank = Bank { cases: plan.cases.into_iter().map(Progress::new).collect(), place: (0, 0), report };
+    let mut bank = Bank { cases: plan.cases.into_iter().map(Progress::new).collect(), place: (0, 0), sink };
     let asked = pipeline.ask(&mut bank);
-    let Bank { cases, report, .. } = bank;
+    let Bank { cases, sink, .. } = bank;
     if let Err(error) = asked {
         let unfinished = cases.iter().filter(|progress| progress.waiting > 0).map(|progress| progress.check);
         let unfinished: Vec<_> = unfinished.chain(plan.ops.iter().map(|(check, _)| *check)).collect();
-        report.cut_short(&unfinished, &error);
+        sink.cut_short(&unfinished, &error);
         return Err(error);
     }
     let ops: Vec<CodecOp> = plan.ops.iter().map(|(_, op)| *op).collect();
     let started = Instant::now();
     for (check, _) in &plan.ops {
-        (report.emit)(Event::CheckStarted(check));
+        (sink.emit)(Event::CheckStarted(check));
     }
     let mut random = Random::new(&ops, if ops.is_empty() { 0 } else { options.cases }, options.seed);
     let asked = pipeline.ask(&mut random);
@@ -121,8 +121,8 @@ fn ask_everything(
             }
         }
         match &asked {
-            Err(error) if tally.counterexamples.is_empty() => report.cut_short(&[check], error),
-            _ => report.random(check, tally, started.elapsed()),
+            Err(error) if tally.counterexamples.is_empty() => sink.cut_short(&[check], error),
+            _ => sink.random(check, tally, started.elapsed()),
         }
     }
     asked.and(shrunk)
@@ -233,7 +233,7 @@ struct Bank<'b, 'a> {
     cases: Vec<Progress>,
     /// Case and step that come next.
     place: (usize, usize),
-    report: &'b mut Report<'a>,
+    sink: &'b mut ResultSink<'a>,
 }
 
 impl Asker for Bank<'_, '_> {
@@ -244,7 +244,7 @@ impl Asker for Bank<'_, '_> {
         let progress = self.cases.get_mut(index)?;
         if step == 0 {
             progress.started = Some(Instant::now());
-            (self.report.emit)(Event::CheckStarted(progress.check));
+            (self.sink.emit)(Event::CheckStarted(progress.check));
         }
         let request = progress.case.steps.get(step)?.request.clone();
         self.place = if step + 1 < progress.case.steps.len() { (index, step + 1) } else { (index + 1, 0) };
@@ -262,18 +262,18 @@ impl Asker for Bank<'_, '_> {
             let mut findings = std::mem::take(&mut progress.findings);
             findings.append(&mut progress.remarks);
             let duration = progress.started.map_or(Duration::ZERO, |started| started.elapsed());
-            self.report.result(progress.check, status, message, findings, duration);
+            self.sink.result(progress.check, status, message, findings, duration);
         }
     }
 }
 
 /// Where results go.
-struct Report<'a> {
+struct ResultSink<'a> {
     emit: Emit<'a>,
     tally: Tally,
 }
 
-impl Report<'_> {
+impl ResultSink<'_> {
     fn result(
         &mut self,
         check: &'static CheckInfo,
