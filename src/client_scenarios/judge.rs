@@ -24,7 +24,7 @@ pub async fn judge(config: ClientConfig, mut stop: watch::Receiver<bool>, emit: 
     let (chosen, left_out) = select(&config);
     let only_waiting = left_out.iter().all(|(check, _)| check.waits);
     emit(Event::RunStarted(Arc::new(info(&config, chosen.len()))));
-    let mut tally = Tally::default();
+    let mut tally = ClientTally::default();
     for (check, reason) in left_out {
         tally.left_out += usize::from(check.info.level == Level::Must);
         tally.emit(emit, check, (Status::Skip, Some(Omission::LeftOut)), reason, Vec::new(), Duration::ZERO);
@@ -162,9 +162,9 @@ fn notes(evidence: &Evidence) -> Vec<String> {
     notes
 }
 
-/// Counts results as they come.
+/// Judges checks and counts their results. Other than the runner's tally it counts what no client has exercised.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct ClientTally {
     pub summary: Summary,
     failed: usize,
     /// How each check ended.
@@ -176,7 +176,7 @@ pub(super) struct Tally {
     unexercised: usize,
 }
 
-impl Tally {
+impl ClientTally {
     pub(super) fn judge(&mut self, emit: Emit<'_>, evidence: &Evidence, check: &'static ClientCheck) {
         let started = Instant::now();
         let mut took = Duration::ZERO;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::ClientConfig;
 use super::checks::{ClientCheck, Way, all};
 use super::evidence::{Evidence, Judgement};
-use super::judge::{LeftOut, Tally, info, recent, select};
+use super::judge::{ClientTally, LeftOut, info, recent, select};
 use super::run::Ran;
 use super::subject::Exit;
 use super::vault::{Bend, Vault};
@@ -42,7 +42,7 @@ pub async fn listen(
         chosen.len(),
         all().count()
     )));
-    let mut tally = Tally::default();
+    let mut tally = ClientTally::default();
     for check in &chosen {
         emit(Event::CheckStarted(&check.info));
         tally.judge(emit, &evidence, check);

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::super::style::{DIM, paint, strip};
 use super::super::text::fit;
-use super::tally::Tally;
+use super::standing::Standing;
 
 /// Redraws per second.
 const HERTZ: u8 = 15;
@@ -32,12 +32,12 @@ impl Bar {
     }
 
     /// Redraws, if it is time to.
-    pub(super) fn show(&self, tally: &Tally, elapsed: Duration) {
-        let (done, planned) = tally.progress();
+    pub(super) fn show(&self, standing: &Standing, elapsed: Duration) {
+        let (done, planned) = standing.progress();
         let colors = |text: String| if self.colored { text } else { strip(&text) };
         self.bar.set_length(planned);
-        self.bar.set_message(colors(tally.counts(elapsed)));
-        self.bar.set_prefix(colors(paint(DIM, fit(&tally.running(elapsed), self.columns.saturating_sub(1)))));
+        self.bar.set_message(colors(standing.counts(elapsed)));
+        self.bar.set_prefix(colors(paint(DIM, fit(&standing.running(elapsed), self.columns.saturating_sub(1)))));
         self.bar.set_position(done);
     }
 

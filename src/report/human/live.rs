@@ -8,7 +8,7 @@ use anstream::{AutoStream, ColorChoice};
 use super::super::text::disarm;
 use super::bar::Bar;
 use super::plain::Plain;
-use super::tally::Tally;
+use super::standing::Standing;
 use super::trace;
 use crate::runner::Event;
 
@@ -31,7 +31,7 @@ pub struct Live {
     options: LiveOptions,
     out: AutoStream<std::io::Stderr>,
     started: Instant,
-    tally: Tally,
+    standing: Standing,
     bar: Option<Bar>,
     plain: Plain,
     printed: bool,
@@ -50,7 +50,7 @@ impl Live {
             options,
             out: AutoStream::new(std::io::stderr(), options.color),
             started: Instant::now(),
-            tally: Tally::default(),
+            standing: Standing::default(),
             bar,
             plain: Plain::new(options.verbose, terminal),
             printed: false,
@@ -60,7 +60,7 @@ impl Live {
     /// Shows an event.
     pub fn event(&mut self, event: &Event) {
         let elapsed = self.started.elapsed();
-        self.tally.event(event, elapsed);
+        self.standing.event(event, elapsed);
         let mut lines = match event {
             Event::Exchange(check, exchange) if self.options.trace => trace::lines(check, exchange),
             Event::Exchange(..) => Vec::new(),
@@ -72,7 +72,7 @@ impl Live {
             self.print(&lines.join("\n"));
         }
         if let Some(bar) = &self.bar {
-            bar.show(&self.tally, elapsed);
+            bar.show(&self.standing, elapsed);
         }
     }
 
@@ -80,8 +80,8 @@ impl Live {
     pub fn tick(&mut self) {
         let elapsed = self.started.elapsed();
         if let Some(bar) = &self.bar {
-            bar.show(&self.tally, elapsed);
-        } else if let Some(line) = self.plain.tick(&self.tally, elapsed) {
+            bar.show(&self.standing, elapsed);
+        } else if let Some(line) = self.plain.tick(&self.standing, elapsed) {
             self.print(&format!("{line}\n"));
         }
     }

@@ -3,8 +3,8 @@
 mod bar;
 mod live;
 mod plain;
+mod standing;
 mod summary;
-mod tally;
 mod trace;
 
 pub use live::{Live, LiveOptions};

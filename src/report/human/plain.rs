@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::explain::one_line;
 use super::super::style::{DIM, of_status, paint, strip};
 use super::super::text::{clean, duration, fit, wrap};
-use super::tally::Tally;
+use super::standing::Standing;
 use crate::ground::shown::count;
 use crate::runner::{CheckResult, Event, Omission, RunInfo, Status};
 
@@ -64,12 +64,12 @@ impl Plain {
     }
 
     /// A sign of life, if one is due.
-    pub(super) fn tick(&mut self, tally: &Tally, elapsed: Duration) -> Option<String> {
+    pub(super) fn tick(&mut self, standing: &Standing, elapsed: Duration) -> Option<String> {
         if self.terminal || elapsed.saturating_sub(self.quiet_since) < HEARTBEAT {
             return None;
         }
         self.quiet_since = elapsed;
-        Some(paint(DIM, fit(&strip(&tally.line(elapsed)), self.columns)))
+        Some(paint(DIM, fit(&strip(&standing.line(elapsed)), self.columns)))
     }
 }
 
@@ -137,14 +137,14 @@ mod tests {
     #[test]
     fn a_sign_of_life_after_silence() {
         let mut plain = Plain::new(false, None);
-        let mut tally = Tally::default();
+        let mut standing = Standing::default();
         let run = samples::mixed();
-        tally.event(&Event::RunStarted(Arc::clone(&run.info)), Duration::ZERO);
-        tally.event(&Event::CheckStarted(run.results[0].check), Duration::from_secs(1));
-        assert_eq!(plain.tick(&tally, Duration::from_secs(4)), None);
-        let line = strip(&plain.tick(&tally, Duration::from_secs(6)).unwrap());
+        standing.event(&Event::RunStarted(Arc::clone(&run.info)), Duration::ZERO);
+        standing.event(&Event::CheckStarted(run.results[0].check), Duration::from_secs(1));
+        assert_eq!(plain.tick(&standing, Duration::from_secs(4)), None);
+        let line = strip(&plain.tick(&standing, Duration::from_secs(6)).unwrap());
         assert_eq!(line, format!("… 0/8 checks, 6.00 s; running {} for 5.00 s", run.results[0].check.id));
-        assert_eq!(plain.tick(&tally, Duration::from_secs(7)), None);
-        assert_eq!(Plain::new(false, Some(80)).tick(&tally, Duration::from_secs(99)), None);
+        assert_eq!(plain.tick(&standing, Duration::from_secs(7)), None);
+        assert_eq!(Plain::new(false, Some(80)).tick(&standing, Duration::from_secs(99)), None);
     }
 }

@@ -3,8 +3,8 @@
 use super::{bytes_of, redeem, spend};
 use crate::client::{Identity, random};
 use crate::codec::base64;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Ctx, Outcome, Stop};
 use crate::wire::TokenRequest;
 
@@ -62,7 +62,7 @@ async fn before(cx: &Ctx) -> Result<Before, Stop> {
 /// On the same connections, right after it.
 async fn after_right_login(cx: &Ctx) -> Outcome {
     // Alone: what a server keeps of the right login may be overwritten by anybody else's.
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for (what, forge) in WRONG {
         let before = before(cx).await?;
         let fresh = cx.nonce(&before.alice).await?;
@@ -119,7 +119,7 @@ async fn after_failed(cx: &Ctx) -> Outcome {
 /// mallory's signature over alice's nonce is a right signature, but not alice's. Whoever caches that it verified must
 /// remember the key with it.
 async fn after_refused(cx: &Ctx) -> Outcome {
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let second: [(&str, fn([u8; 64]) -> [u8; 64]); 2] = [
         ("the same signature, under the key that the nonce was issued for", |signature| signature),
         ("64 random bytes, after another key's signature over the same nonce", |_| random::bytes()),

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::spend;
 use crate::client::Identity;
 use crate::codec::base64;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Ctx, Finding, Login, Outcome, Stop};
 use crate::wire::{ChallengeResponse, TokenRequest};
 
@@ -206,7 +206,7 @@ async fn stay_used(cx: &Ctx) -> Outcome {
     let logins = cx.world.seen.logins.done();
     let Some(oldest) = logins.first() else { return Ok(()) };
     tokio::time::sleep_until(oldest.at + A_WHILE).await;
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for login in sample(&logins) {
         let answer = cx.token(&login.request).await?;
         let later = logins.iter().filter(|other| other.at > login.at).count();

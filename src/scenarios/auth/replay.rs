@@ -8,8 +8,8 @@ use super::nonce::stray_bits;
 use super::{bytes_of, spend};
 use crate::client::{Identity, random};
 use crate::codec::base64;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Call, Ctx, Operation, Outcome, Stop};
 use crate::wire::TokenRequest;
 use crate::wire::segment;
@@ -48,7 +48,7 @@ async fn reused_after_many(cx: &Ctx) -> Outcome {
             Err(stop) => return Err(stop),
         }
     }
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let middle = used.len() / 2;
     for (at, request) in used.iter().enumerate().filter(|(at, _)| *at < 4 || *at == middle || at + 1 == used.len()) {
         let answer = cx.token(request).await?;
@@ -119,7 +119,7 @@ fn without(request: &TokenRequest, name: &str) -> Value {
 async fn reused_after_failures(cx: &Ctx) -> Outcome {
     let alice = cx.identity();
     let used = spend(cx, &alice).await?;
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for (what, interlude) in INTERLUDES {
         // What comes of it is the business of others.
         let _ = cx.try_call(interlude(&alice, &used)).await;
@@ -209,7 +209,7 @@ fn spellings(text: &str) -> Vec<(&'static str, String)> {
 /// What is single-use is the nonce, not the request that it came in.
 async fn reused_in_disguise(cx: &Ctx) -> Outcome {
     let (alice, used) = spend_awkward(cx).await?;
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     // Who holds the key can sign one nonce in any number of ways.
     let anew = base64::encode(&alice.sign_otherwise(&bytes_of(cx, &used.nonce)?));
     tally.attempt("the nonce signed anew", token_call(&TokenRequest { signature: anew, ..used.clone() })).await?;
@@ -310,7 +310,7 @@ async fn altered(cx: &Ctx) -> Outcome {
     if issued.len() < 2 {
         return Err(Stop::not_applicable("the nonces are too short to be altered"));
     }
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for (what, other) in alterations(&issued) {
         for (message, signed) in [("itself", &other), ("the real one", &issued)] {
             let signature = base64::encode(&alice.sign(signed));

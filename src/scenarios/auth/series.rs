@@ -2,8 +2,8 @@
 
 use super::{bytes_of, redeem};
 use crate::client::{Identity, random};
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Ctx, Outcome};
 use crate::wire::{ChallengeResponse, TokenRequest};
 
@@ -20,7 +20,7 @@ const WRONG: usize = 14;
 /// Who counts failures may lock the key, and mustn't stop looking.
 async fn after_many_wrong(cx: &Ctx) -> Outcome {
     let alice = cx.identity();
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for number in 0..WRONG {
         let answer = cx.challenge(&alice.id).await?;
         if !answer.is_success() {
@@ -46,7 +46,7 @@ async fn among_open(cx: &Ctx) -> Outcome {
     for _ in 0..3 {
         open.push(cx.redeem(&alice, &cx.nonce(&alice).await?)?);
     }
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let mut used = Vec::new();
     for (which, place) in [(1, "second"), (0, "first"), (2, "third")] {
         let request = &open[which];

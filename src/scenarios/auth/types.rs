@@ -7,8 +7,8 @@ use super::replay::{body_call, json_of};
 use super::{bytes_of, spend};
 use crate::client::{Identity, random};
 use crate::codec::base64;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Ctx, Operation, Outcome, Stop};
 use crate::wire::TokenRequest;
 
@@ -76,7 +76,7 @@ fn wrapped(text: &str) -> Vec<(&'static str, Value)> {
 /// Each with a key and a nonce of its own, so that neither a lock nor a nonce that a failed attempt uses up gets in the way. How they are
 /// refused is the business of `bad-input/*`.
 async fn signatures(cx: &Ctx) -> Outcome {
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let wrong = [[0; 64], random::bytes()].map(|bytes| json!([base64::encode(&bytes)]));
     for number in 0..=OTHERS.len() + wrong.len() {
         let alice = cx.identity();
@@ -96,7 +96,7 @@ async fn signatures(cx: &Ctx) -> Outcome {
 
 /// Used nonces in wrappings, a fresh one first in a wrapping and then without it, and values over which nothing is signed.
 async fn nonces(cx: &Ctx) -> Outcome {
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let used = spend(cx, &cx.identity()).await?;
     for (how, nonce) in wrapped(&used.nonce) {
         let mut body = json_of(&used);
@@ -119,7 +119,7 @@ async fn nonces(cx: &Ctx) -> Outcome {
 }
 
 /// Who takes a wrapped nonce is lenient; but then it is used.
-async fn twice(cx: &Ctx, tally: &mut Tally<'_>) -> Outcome {
+async fn twice(cx: &Ctx, tally: &mut Attempts<'_>) -> Outcome {
     let alice = cx.identity();
     let request = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
     let mut body = json_of(&request);
@@ -146,7 +146,7 @@ async fn foreign(cx: &Ctx, alice: &Identity, mallory: &Identity) -> Result<Token
 
 /// alice's nonce, signed by mallory: it verifies under no key that could be meant.
 async fn keys(cx: &Ctx) -> Outcome {
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let (alice, mallory) = (cx.identity(), cx.identity());
     let request = foreign(cx, &alice, &mallory).await?;
     for (what, body) in with_others(&request, "ed25519PublicKey") {

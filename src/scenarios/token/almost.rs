@@ -10,9 +10,9 @@ use crate::client::{Bait, Identity};
 use crate::codec::base64;
 use crate::codec::jwt::{self, Jwt};
 use crate::ground::hex;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
 use crate::scenarios::discovery::{issuer_keys, listed_keys};
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Ctx, Operation, Outcome, Stop};
 
 checks! {
@@ -30,7 +30,7 @@ async fn jwt_tricks(cx: &Ctx) -> Outcome {
     let real = as_jwt(&stage.alice.token)?;
     let (ours, keys, set) = (Ours::new(), issuer_keys(cx).await, listed_keys(cx).await);
     let bait = bait(cx, &ours).await?;
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let others = tricks(&real, (&keys, &set), &ours, &bait.url(), cx.thorough());
     for (what, token) in by_subject(&real, &stage.alice.identity).into_iter().chain(others) {
         tally.attempt(what, stage.call(&Auth::Bearer(token))).await?;
@@ -125,7 +125,7 @@ async fn extended(cx: &Ctx) -> Outcome {
     }
     // mallory's own token would be a right one, and no member's.
     all.retain(|(_, other)| other != token && *other != mallory.token);
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for (what, other) in all {
         tally.attempt(what, stage.call(&Auth::Bearer(other))).await?;
     }

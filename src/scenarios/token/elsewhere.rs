@@ -7,9 +7,9 @@ use super::forge::from_the_id;
 use super::misplaced::{Headers, in_headers, more_members, two_headers, value};
 use super::{Stage, works};
 use crate::codec::base64;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
 use crate::scenarios::context::to_set_up;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::wire::segment;
 
@@ -144,7 +144,7 @@ impl Place {
 /// One request with all names of a place, and one by one only if that gets in.
 async fn try_place(
     cx: &Ctx,
-    tally: &mut Tally<'_>,
+    tally: &mut Attempts<'_>,
     stage: &Stage,
     (who, auth): (&str, &Auth),
     (name, place): (&str, &Place),
@@ -181,7 +181,7 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
         let expected = "a pull by somebody who names nobody is refused";
         answer.must(!answer.is_success(), expected, || answer.summary()).map_err(to_set_up)?;
     }
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for (who, auth) in [("without a token", &Auth::None), ("with a stranger's token", &mallory.auth())] {
         for (name, place) in &PLACES {
             try_place(cx, &mut tally, &stage, (who, auth), (name, place), &id).await?;
@@ -204,7 +204,7 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
 const FORGED: usize = 3;
 
 /// A right token of mallory's, and beside it one for alice that nobody has signed: what is verified isn't what is read.
-async fn forged_beside(tally: &mut Tally<'_>, stage: &Stage, mallory: &Member) -> Outcome {
+async fn forged_beside(tally: &mut Attempts<'_>, stage: &Stage, mallory: &Member) -> Outcome {
     let own = format!("Bearer {}", mallory.token);
     for (what, token) in from_the_id(&mallory.token, mallory, &stage.alice).into_iter().take(FORGED) {
         let forged = format!("Bearer {token}");

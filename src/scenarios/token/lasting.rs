@@ -3,8 +3,8 @@
 use super::Stage;
 use super::hidden::{Derivation, derivation, successors};
 use crate::client::{Identity, clock, random};
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Ctx, Finding, Login, Member, Operation, Outcome, Stop};
 use crate::wire::PullRequest;
 
@@ -144,7 +144,7 @@ async fn not_derived(cx: &Ctx) -> Outcome {
         None => {}
     }
     let stage = Stage::set(cx, Operation::Pull).await?;
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     let guesses = successors(&own.token).into_iter().filter(|guess| *guess != own.token);
     for guess in guesses {
         tally.attempt("the token that follows another's", stage.call(&Auth::Bearer(guess))).await?;

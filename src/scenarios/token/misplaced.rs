@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Stage, hidden};
 use crate::codec::base64;
+use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::tally::Tally;
 use crate::scenarios::{Auth, Call, Ctx, Finding, Member, Operation, Outcome, Stop};
 
 checks! {
@@ -33,7 +33,7 @@ const TOKEN_COOKIES: [&str; 9] =
 /// Where a real token doesn't belong: it ends up in logs there, or goes along with requests that nobody meant to send.
 async fn other_places(cx: &Ctx) -> Outcome {
     let stage = Stage::set(cx, Operation::Pull).await?;
-    let mut tally = Tally::new(cx);
+    let mut tally = Attempts::new(cx);
     for (what, header) in misplaced(&stage.alice) {
         tally.attempt(what, Call { headers: header, ..stage.call(&Auth::None) }).await?;
     }

@@ -44,9 +44,9 @@ pub(super) struct Counterexample {
     pub line: String,
 }
 
-/// What is known about an operation.
+/// What comparing a shim's answers with ours has shown of an operation.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Comparison {
     /// Cases that agree.
     pub agreed: u64,
     /// Cases that differ.
@@ -70,7 +70,7 @@ pub(super) struct Tally {
 /// Random cases of some operations, in turns.
 pub(super) struct Random<'a> {
     ops: &'a [CodecOp],
-    pub(super) tallies: Vec<Tally>,
+    pub(super) comparisons: Vec<Comparison>,
     choices: Choices,
     left: usize,
     turn: usize,
@@ -78,8 +78,8 @@ pub(super) struct Random<'a> {
 
 impl<'a> Random<'a> {
     pub(super) fn new(ops: &'a [CodecOp], cases: usize, seed: u64) -> Self {
-        let tallies = ops.iter().map(|_| Tally::default()).collect();
-        Self { ops, tallies, choices: Choices::new(seed, "differential"), left: cases, turn: 0 }
+        let tallies = ops.iter().map(|_| Comparison::default()).collect();
+        Self { ops, comparisons: tallies, choices: Choices::new(seed, "differential"), left: cases, turn: 0 }
     }
 }
 
@@ -105,9 +105,9 @@ impl Asker for Random<'_> {
     type Mark = Mark;
 
     fn next(&mut self) -> Option<Question<Mark>> {
-        while self.left > 0 && self.tallies.iter().any(|tally| tally.unsupported.is_none()) {
+        while self.left > 0 && self.comparisons.iter().any(|comparison| comparison.unsupported.is_none()) {
             self.turn = (self.turn + 1) % self.ops.len();
-            if self.tallies[self.turn].unsupported.is_some() {
+            if self.comparisons[self.turn].unsupported.is_some() {
                 continue;
             }
             self.left -= 1;
@@ -122,16 +122,16 @@ impl Asker for Random<'_> {
 
     fn reply(&mut self, question: Question<Mark>, reply: Reply) {
         let Mark { place, recipe, step } = question.mark;
-        let tally = &mut self.tallies[place];
+        let comparison = &mut self.comparisons[place];
         match reply {
-            Reply::Answer(answer) => tally.answer(recipe, &step, &answer),
-            Reply::Broke(breakage) => tally.breakages.push((breakage, step.request.to_line(0))),
-            Reply::NotAsked(reason) => tally.cut_short = Some(reason),
+            Reply::Answer(answer) => comparison.answer(recipe, &step, &answer),
+            Reply::Broke(breakage) => comparison.breakages.push((breakage, step.request.to_line(0))),
+            Reply::NotAsked(reason) => comparison.cut_short = Some(reason),
         }
     }
 }
 
-impl Tally {
+impl Comparison {
     fn answer(&mut self, recipe: Recipe, step: &CaseStep, answer: &CodecAnswer) {
         self.watch_iv(step, answer);
         match judge(step, answer) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::case::{Case, CaseStep};
 use super::super::judge::{Judgement, judge, shorten};
 use super::super::op::CodecOp;
-use super::differential::{Random, Tally as Found, shrink};
+use super::differential::{Comparison as Found, Random, shrink};
 use super::pipeline::{Asker, Pipeline, Question, Reply, ShimError};
 use super::plan::Plan;
 use crate::client::clock;
@@ -114,15 +114,15 @@ fn ask_everything(
     let asked = pipeline.ask(&mut random);
     let mut shrunk = Ok(());
     for (place, (check, _)) in plan.ops.iter().enumerate() {
-        let tally = &mut random.tallies[place];
-        for found in &mut tally.counterexamples {
+        let comparison = &mut random.comparisons[place];
+        for found in &mut comparison.counterexamples {
             if asked.is_ok() && shrunk.is_ok() {
                 shrunk = shrink(pipeline, found);
             }
         }
         match &asked {
-            Err(error) if tally.counterexamples.is_empty() => sink.cut_short(&[check], error),
-            _ => sink.random(check, tally, started.elapsed()),
+            Err(error) if comparison.counterexamples.is_empty() => sink.cut_short(&[check], error),
+            _ => sink.random(check, comparison, started.elapsed()),
         }
     }
     asked.and(shrunk)

@@ -9,7 +9,7 @@ use crate::client::{Exchange, TransportError};
 const NAMED: usize = 6;
 
 /// Attempts that must come to nothing, and what came of them.
-pub struct Tally<'c> {
+pub struct Attempts<'c> {
     cx: &'c Ctx,
     tried: usize,
     limited: usize,
@@ -18,7 +18,7 @@ pub struct Tally<'c> {
     unclean: Vec<(String, Arc<Exchange>)>,
 }
 
-impl<'c> Tally<'c> {
+impl<'c> Attempts<'c> {
     /// Nothing has been tried.
     pub fn new(cx: &'c Ctx) -> Self {
         Self { cx, tried: 0, limited: 0, unsayable: 0, let_in: Vec::new(), unclean: Vec::new() }

@@ -10,9 +10,9 @@ use crate::runner::{Event, Status, Summary};
 /// A check that takes longer is told with its time.
 const LONG: Duration = Duration::from_secs(2);
 
-/// Where a run stands.
+/// Where a run stands: what is done, what runs, and what failed so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Standing {
     planned: usize,
     done: usize,
     /// What runs, and since when, the longest first.
@@ -22,7 +22,7 @@ pub(super) struct Tally {
     sum: Summary,
 }
 
-impl Tally {
+impl Standing {
     /// Counts.
     pub(super) fn event(&mut self, event: &Event, elapsed: Duration) {
         match event {
