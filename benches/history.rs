@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use avp_conform::history::simulate::{Simulation, simulate};
-use avp_conform::history::{self, Verdict};
+use avp_conform::history::{self, Linearizability};
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
 const CLIENTS: u32 = 16;
@@ -53,7 +53,7 @@ fn measure(operations: usize, unknown_one_in: usize) {
         let started = Instant::now();
         let verdict = history::check(&read);
         checking = checking.min(started.elapsed());
-        assert!(matches!(verdict, Verdict::Linearizable { .. }), "a simulated history has an order");
+        assert!(matches!(verdict, Linearizability::Linearizable { .. }), "a simulated history has an order");
     }
     let unknown = if unknown_one_in == 0 { "none".to_owned() } else { format!("1 in {unknown_one_in}") };
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use avp_conform::vectors::shim::{Options, Plan, Selection, run};
-use avp_conform::vectors::{Verdict, bank, check};
+use avp_conform::vectors::{CaseResult, bank, check};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Random cases of a run.
@@ -15,7 +15,7 @@ const CASES: usize = 20_000;
 
 fn checker(criterion: &mut Criterion) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors"));
-    assert_eq!(check(folder).map(|checked| checked.count(Verdict::Wrong)).ok(), Some(0));
+    assert_eq!(check(folder).map(|checked| checked.count(CaseResult::Wrong)).ok(), Some(0));
     criterion.bench_function("vectors check, the whole bank", |bencher| bencher.iter(|| check(folder)));
     criterion.bench_function("vectors generate, the whole bank", |bencher| bencher.iter(bank));
 }

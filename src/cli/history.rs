@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::shared::ColorArgs;
 use super::{UsageError, output};
-use crate::history::{self, Counterexample, History, HistoryError, Verdict};
+use crate::history::{self, Counterexample, History, HistoryError, Linearizability};
 use crate::report::text::clean;
 
 const AFTER: &str = "\
@@ -58,12 +58,14 @@ pub(super) fn run(args: &HistoryArgs) -> Result<u8, UsageError> {
     let history = read(&args.file, &name).map_err(|error| UsageError(error.to_string()))?;
     let count = history.ops.len();
     let (text, status) = match history::check(&history) {
-        Verdict::Linearizable { repositories } => {
+        Linearizability::Linearizable { repositories } => {
             let repositories = plural(repositories, "repository", "repositories");
             (format!("LINEARIZABLE  {name}\n{} in {repositories}.\n", plural(count, "operation", "operations")), 0)
         }
-        Verdict::NotLinearizable(counterexample) => (report_counterexample(args, &name, &history, &counterexample)?, 1),
-        Verdict::Undecided { repo, op } => {
+        Linearizability::NotLinearizable(counterexample) => {
+            (report_counterexample(args, &name, &history, &counterexample)?, 1)
+        }
+        Linearizability::Undecided { repo, op } => {
             let asked = history::describe::call(&history.symbols, &history.ops[op as usize]);
             let repo = history.symbols.text(repo);
             let why = "too many operations of unknown outcome meet to be tried in every order";

@@ -17,7 +17,7 @@ use self::args::RunArgs;
 use super::serve::asked_to_end;
 use super::{USAGE, UsageError, backend, known::KnownFile, output, runtime};
 use crate::client::Profile;
-use crate::history::{self, History, HistoryError, Verdict};
+use crate::history::{self, History, HistoryError, Linearizability};
 use crate::report::human::{Live, LiveOptions};
 use crate::report::text::clean;
 use crate::report::{Drawn, Format, Recorder, Redactor, Run};
@@ -94,7 +94,7 @@ impl SavedHistory {
         let lines = redactor.text(&String::from_utf8_lossy(&lines));
         self.file.write_all(lines.as_bytes()).map_err(failed)?;
         let mut told = format!("history of {} operations: {}\n", recorded.ops.len(), clean(&name));
-        if let Verdict::NotLinearizable(counterexample) = history::check(recorded) {
+        if let Linearizability::NotLinearizable(counterexample) = history::check(recorded) {
             let picture = format!("{name}.html");
             let page = redactor.text(&history::html(recorded, &counterexample, &name));
             std::fs::write(&picture, page).map_err(|source| HistoryError::Write { name: picture.clone(), source })?;
@@ -111,18 +111,18 @@ fn drawn(recorded: &History, redactor: &Redactor) -> Option<Drawn> {
         return None;
     }
     let (said, figure) = match history::check(recorded) {
-        Verdict::Linearizable { repositories } => {
+        Linearizability::Linearizable { repositories } => {
             let noun = if repositories == 1 { "repository" } else { "repositories" };
             (
                 format!("in {repositories} {noun}, and there is an order that explains every answer"),
                 history::overview(recorded),
             )
         }
-        Verdict::NotLinearizable(counterexample) => (
+        Linearizability::NotLinearizable(counterexample) => (
             "and no order explains all answers; the shortest part that shows it:".into(),
             history::figure(recorded, &counterexample),
         ),
-        Verdict::Undecided { .. } => {
+        Linearizability::Undecided { .. } => {
             ("and too many of unknown outcome meet to be tried in every order".into(), history::overview(recorded))
         }
     };

@@ -1,7 +1,7 @@
 //! Histories: their files, and the verdict on them beside that of trying every order.
 
 use super::structured::Structured;
-use crate::history::{self, Done, History, HistoryOp, Verdict};
+use crate::history::{self, Done, History, HistoryOp, Linearizability};
 use crate::model::{
     self, Action, Entry, Envelope, Expected, Invocation, Manifest, Response, Roster, State, Symbol, Symbols,
 };
@@ -49,7 +49,7 @@ fn verdict(history: &History) {
         return;
     }
     assert_eq!(is_linearizable(history), has_an_order(history), "{:#?}", history.ops);
-    if let Verdict::NotLinearizable(counterexample) = history::check(history) {
+    if let Linearizability::NotLinearizable(counterexample) = history::check(history) {
         assert!(counterexample.operations.contains(&counterexample.stuck));
         assert!(!counterexample.explanations.is_empty());
         // What is said to be the shortest part has no order either, from its state on.
@@ -67,9 +67,9 @@ fn verdict(history: &History) {
 /// The verdict; a small history is never undecided.
 pub(crate) fn is_linearizable(history: &History) -> bool {
     match history::check(history) {
-        Verdict::Linearizable { .. } => true,
-        Verdict::NotLinearizable(_) => false,
-        Verdict::Undecided { .. } => panic!("undecided: {:#?}", history.ops),
+        Linearizability::Linearizable { .. } => true,
+        Linearizability::NotLinearizable(_) => false,
+        Linearizability::Undecided { .. } => panic!("undecided: {:#?}", history.ops),
     }
 }
 

@@ -8,7 +8,7 @@ use super::structured::Structured;
 use crate::codec::envelope;
 use crate::codec::payload::{AltAccount, AltPayload, AltType, Ban};
 use crate::codec::{DataKey, base64};
-use crate::vectors::{self, CodecAnswer, Request, Verdict};
+use crate::vectors::{self, CaseResult, CodecAnswer, Request};
 use crate::wire::{self, MessageKind, Schema};
 
 /// What reads as a payload is written so that it reads as the same; what doesn't is drawn from to make one.
@@ -173,7 +173,7 @@ pub fn vectors(data: &[u8]) {
     assert_eq!(Some(&checked), vectors::check_text(name, text).as_ref());
     assert!(checked.unreadable.is_some() || !checked.cases.is_empty());
     for case in &checked.cases {
-        let problems = matches!(case.verdict, Verdict::Wrong | Verdict::Unreadable);
+        let problems = matches!(case.verdict, CaseResult::Wrong | CaseResult::Unreadable);
         assert_eq!(problems, !case.problems.is_empty(), "{case:?}");
     }
 }

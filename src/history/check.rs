@@ -1,4 +1,4 @@
-//! The verdict on a history.
+//! Whether a history is linearizable.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::model::Symbol;
 
 /// Whether there is an order that explains every answer.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Linearizability {
     /// There is.
     Linearizable {
         /// Repositories in the history.
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 /// Checks every repository of a history by itself: that is enough, as no operation is about two.
-pub fn check(history: &History) -> Verdict {
+pub fn check(history: &History) -> Linearizability {
     let mut numbers: HashMap<Symbol, usize> = HashMap::new();
     let mut repositories: Vec<(Symbol, Vec<u32>)> = Vec::new();
     for (index, op) in (0_u32..).zip(&history.ops) {
@@ -44,11 +44,13 @@ pub fn check(history: &History) -> Verdict {
         let mut configurations = Configurations::new(&history.ops, Configuration::nothing(), LIMIT);
         match follow(&mut configurations, &events, &mut |_, _| {}) {
             Ok(()) => {}
-            Err(Stuck { reason: Some(GaveUp), at }) => return Verdict::Undecided { repo: *repo, op: events[at].2 },
+            Err(Stuck { reason: Some(GaveUp), at }) => {
+                return Linearizability::Undecided { repo: *repo, op: events[at].2 };
+            }
             Err(Stuck { at, .. }) => {
-                return Verdict::NotLinearizable(Box::new(Counterexample::find(history, &events[..=at])));
+                return Linearizability::NotLinearizable(Box::new(Counterexample::find(history, &events[..=at])));
             }
         }
     }
-    Verdict::Linearizable { repositories: repositories.len() }
+    Linearizability::Linearizable { repositories: repositories.len() }
 }

@@ -38,7 +38,7 @@ mod unknown_outcome;
 
 use crate::model::{Action, Invocation, Response, Symbol, Symbols};
 
-pub use check::{Verdict, check};
+pub use check::{Linearizability, check};
 pub use counterexample::{Counterexample, Explanation};
 pub use format::{HistoryError, read, write};
 pub use overview::overview;

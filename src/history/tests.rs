@@ -43,7 +43,9 @@ fn a_long_history_has_an_order_and_one_wrong_answer_is_found() {
         if let Some(Done { answer: Response::Pull { manifest, .. }, .. }) = &mut history.ops[to].result {
             *manifest = old;
         }
-        let Verdict::NotLinearizable(counterexample) = check(&history) else { panic!("the torn read isn't found") };
+        let Linearizability::NotLinearizable(counterexample) = check(&history) else {
+            panic!("the torn read isn't found")
+        };
         assert_eq!(counterexample.stuck as usize, to);
         assert_eq!(counterexample.operations, [counterexample.stuck], "one torn answer is all it takes");
     }

@@ -260,7 +260,7 @@ pub(super) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Verdict, check, read};
+    use super::super::{Linearizability, check, read};
     use super::*;
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
 {\"client\":1,\"repo\":\"<r>\",\"caller\":\"\\\"<b>\",\"operation\":\"pull\",\"start\":30,\"end\":40,\"known\":0,\"answer\":{\"manifest\":{\"version\":1,\"epoch\":0,\"members\":[[\"\\\"<b>\",0,\"k\"]]},\"envelope\":{\"version\":1,\"epoch\":0,\"stamp\":\"c1\"},\"unchanged\":false}}
 ";
         let history = read("test", lines.as_bytes()).unwrap();
-        let Verdict::NotLinearizable(counterexample) = check(&history) else { panic!("a stale read") };
+        let Linearizability::NotLinearizable(counterexample) = check(&history) else { panic!("a stale read") };
         assert_eq!(
             (counterexample.maker, counterexample.operations.as_slice(), counterexample.stuck),
             (Some(1), [2].as_slice(), 2)

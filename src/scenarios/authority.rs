@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::check::checks;
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::Repo;
-use crate::history::{self, Verdict};
+use crate::history::{self, Linearizability};
 
 checks! {
     "authority/push-finished-after-removal", Must, "§6", [EFFECT_AUTHORITY, REMOVE_REVOKES], push,
@@ -111,7 +111,7 @@ fn explained(cx: &Ctx, answer: &Answer<'_>, operation: Operation) -> Outcome {
     if !answer.is_success() {
         return answer.refused(&what, &[403]);
     }
-    let orderly = !matches!(history::check(&cx.recording().history()), Verdict::NotLinearizable(_));
+    let orderly = !matches!(history::check(&cx.recording().history()), Linearizability::NotLinearizable(_));
     let expected = format!("{what} is refused, or has taken effect before");
     answer.must(orderly, &expected, || format!("{}, by authority that was gone", answer.summary()))
 }

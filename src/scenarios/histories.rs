@@ -8,7 +8,7 @@ use super::check::checks;
 use super::contention::{failed, patience};
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Identity, Repo};
-use crate::history::{self, Verdict};
+use crate::history::{self, Linearizability};
 use crate::wire::{PullRequest, PullResponse, PushResponse, VaultManifest};
 
 checks! {
@@ -59,17 +59,17 @@ pub(super) async fn linearizable(cx: &Ctx) -> Outcome {
     let history = recording.history();
     let count = history.ops.len();
     match history::check(&history) {
-        Verdict::Linearizable { .. } => {
+        Linearizability::Linearizable { .. } => {
             cx.remark(format!("{count} operations by {} clients, all explained by one order", everybody.len()));
             Ok(())
         }
-        Verdict::Undecided { .. } => Err(Stop::not_judged(format!(
+        Linearizability::Undecided { .. } => Err(Stop::not_judged(format!(
             "too few of {count} operations were answered to tell whether they have an order"
         ))),
-        Verdict::NotLinearizable(_) if stays_out(cx).await? => {
+        Linearizability::NotLinearizable(_) if stays_out(cx).await? => {
             Err(Stop::not_applicable("whoever was removed can't be added again here, of which a history knows nothing"))
         }
-        Verdict::NotLinearizable(counterexample) => {
+        Linearizability::NotLinearizable(counterexample) => {
             let lines: Vec<String> = counterexample.text(&history).lines().map(str::to_owned).collect();
             let shown: String = lines.join("; ").chars().take(SHOWN).collect();
             let expected =

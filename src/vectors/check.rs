@@ -33,7 +33,7 @@ pub enum CheckError {
 /// How a case turned out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum CaseResult {
     /// Everything that was recomputed is as it says.
     Right,
     /// Nothing of it could be recomputed.
@@ -51,7 +51,7 @@ pub struct CheckedCase {
     /// Its name.
     pub name: String,
     /// How it turned out.
-    pub verdict: Verdict,
+    pub verdict: CaseResult,
     /// What is wrong or unreadable, one sentence each.
     pub problems: Vec<String>,
     /// What is odd but not wrong.
@@ -89,18 +89,18 @@ pub struct Checked {
 
 impl Checked {
     /// Number of cases of a verdict; files that can't be read count as one case each.
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: CaseResult) -> usize {
         let cases = self.files.iter().flat_map(|file| &file.cases).filter(|case| case.verdict == verdict).count();
         let whole =
-            self.files.iter().filter(|file| verdict == Verdict::Unreadable && file.unreadable.is_some()).count();
+            self.files.iter().filter(|file| verdict == CaseResult::Unreadable && file.unreadable.is_some()).count();
         cases + whole
     }
 
     /// 0 if nothing is wrong, 1 for a wrong vector, 2 for an unreadable one or if there is none at all.
     pub fn exit_code(&self) -> u8 {
-        if self.count(Verdict::Wrong) > 0 {
+        if self.count(CaseResult::Wrong) > 0 {
             1
-        } else if self.count(Verdict::Unreadable) > 0 || self.files.is_empty() {
+        } else if self.count(CaseResult::Unreadable) > 0 || self.files.is_empty() {
             2
         } else {
             0
@@ -197,7 +197,7 @@ fn check_case(read: Read) -> CheckedCase {
         Ok(case) => judge_case(case),
         Err(CaseError { case, error }) => CheckedCase {
             name: case,
-            verdict: Verdict::Unreadable,
+            verdict: CaseResult::Unreadable,
             problems: vec![error.to_string()],
             remarks: Vec::new(),
             unchecked: Vec::new(),
@@ -217,13 +217,13 @@ fn judge_case(case: Case) -> CheckedCase {
         }
     }
     let verdict = if !wrong.is_empty() {
-        Verdict::Wrong
+        CaseResult::Wrong
     } else if !unreadable.is_empty() {
-        Verdict::Unreadable
+        CaseResult::Unreadable
     } else if nothing_said && !case.settled {
-        Verdict::NotChecked
+        CaseResult::NotChecked
     } else {
-        Verdict::Right
+        CaseResult::Right
     };
     wrong.extend(unreadable);
     CheckedCase { name: case.name, verdict, problems: wrong, remarks, unchecked: case.unchecked }

@@ -17,7 +17,7 @@ mod rfc;
 pub mod shim;
 
 pub use case::{Case, CaseError, CaseStep, Expect, Read};
-pub use check::{CheckError, Checked, CheckedCase, CheckedFile, Verdict, check, check_text};
+pub use check::{CaseResult, CheckError, Checked, CheckedCase, CheckedFile, check, check_text};
 pub use evaluate::{Reading, evaluate, read};
 pub use fields::{FieldError, Fields};
 pub use generate::{BankFile, GenerateError, bank};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use avp_conform::vectors::{Verdict, bank, check};
+use avp_conform::vectors::{CaseResult, bank, check};
 
 fn committed() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors"))
@@ -27,14 +27,14 @@ fn the_bank_is_right() {
         .files
         .iter()
         .flat_map(|file| file.cases.iter().map(move |case| (file, case)))
-        .filter(|(_, case)| case.verdict != Verdict::Right || !case.remarks.is_empty())
+        .filter(|(_, case)| case.verdict != CaseResult::Right || !case.remarks.is_empty())
         .map(|(file, case)| format!("{}: {}: {:?} {:?}", file.name, case.name, case.problems, case.remarks))
         .collect();
     assert_eq!(problems, [] as [String; 0]);
     assert_eq!(checked.exit_code(), 0);
     assert_eq!(checked.absent_files, [] as [&str; 0]);
     assert!(checked.files.iter().all(|file| file.unknown_members.is_empty() && file.unreadable.is_none()));
-    assert!(checked.count(Verdict::Right) > 400, "{}", checked.count(Verdict::Right));
+    assert!(checked.count(CaseResult::Right) > 400, "{}", checked.count(CaseResult::Right));
 }
 
 mod tampering {
@@ -42,7 +42,7 @@ mod tampering {
 
     use std::path::Path;
 
-    use avp_conform::vectors::{Verdict, check};
+    use avp_conform::vectors::{CaseResult, check};
     use serde_json::Value;
 
     use super::committed;
@@ -150,7 +150,7 @@ mod tampering {
                 *value = tampered(value);
                 let wrong = exit_code_with(folder.path(), name, &changed) == 1 || {
                     // The empty companions of the index are unreadable; only the index itself counts.
-                    name == "index.json" && check(folder.path()).unwrap().count(Verdict::Wrong) > 0
+                    name == "index.json" && check(folder.path()).unwrap().count(CaseResult::Wrong) > 0
                 };
                 assert!(wrong, "{name}{pointer} isn't found");
                 tried += 1;
@@ -248,7 +248,7 @@ fn files_of_another_publisher_with_quirks_are_right() {
     write("negative.json", r#"{"cases":[{"name":"n","op":"time-travel","mutation":"m","expect":"reject","x":1}]}"#);
     let checked = check(folder.path()).unwrap();
     assert_eq!(checked.exit_code(), 0, "{checked:#?}");
-    assert_eq!((checked.count(Verdict::Right), checked.count(Verdict::NotChecked)), (4, 2));
+    assert_eq!((checked.count(CaseResult::Right), checked.count(CaseResult::NotChecked)), (4, 2));
     assert_eq!(checked.unknown_files, ["README.md", "future.json"]);
     assert!(checked.absent_files.contains(&"key-wrap.json") && checked.absent_files.contains(&"index.json"));
     let case = |file: &str, place: usize| {

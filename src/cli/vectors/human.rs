@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::ground::shown::count;
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
 use crate::report::text::clean;
-use crate::vectors::{Checked, CheckedCase, CheckedFile, Verdict};
+use crate::vectors::{CaseResult, Checked, CheckedCase, CheckedFile};
 
 /// The whole text.
 pub(super) fn render(folder: &Path, checked: &Checked, verbose: bool) -> String {
@@ -23,10 +23,10 @@ fn file_lines(file: &CheckedFile, verbose: bool) -> String {
     let number = |verdict| file.cases.iter().filter(|case| case.verdict == verdict).count();
     let mut parts = Vec::new();
     for (verdict, style, word) in [
-        (Verdict::Wrong, RED, "wrong"),
-        (Verdict::Unreadable, RED, "unreadable"),
-        (Verdict::NotChecked, YELLOW, "not checked"),
-        (Verdict::Right, GREEN, "right"),
+        (CaseResult::Wrong, RED, "wrong"),
+        (CaseResult::Unreadable, RED, "unreadable"),
+        (CaseResult::NotChecked, YELLOW, "not checked"),
+        (CaseResult::Right, GREEN, "right"),
     ] {
         if number(verdict) > 0 {
             parts.push(paint(style, format!("{} {word}", number(verdict))));
@@ -43,13 +43,13 @@ fn file_lines(file: &CheckedFile, verbose: bool) -> String {
 fn case_lines(case: &CheckedCase, verbose: bool) -> String {
     let mut out = String::new();
     let (style, word) = match case.verdict {
-        Verdict::Wrong => (RED, "wrong"),
-        Verdict::Unreadable => (RED, "unreadable"),
-        Verdict::NotChecked => (YELLOW, "not checked"),
-        Verdict::Right => (GREEN, "right"),
+        CaseResult::Wrong => (RED, "wrong"),
+        CaseResult::Unreadable => (RED, "unreadable"),
+        CaseResult::NotChecked => (YELLOW, "not checked"),
+        CaseResult::Right => (GREEN, "right"),
     };
     let name = clean(&case.name).into_owned();
-    if verbose || case.verdict != Verdict::Right {
+    if verbose || case.verdict != CaseResult::Right {
         let _ = writeln!(out, "  {} {name}", paint(style, word));
         for problem in &case.problems {
             let _ = writeln!(out, "    {}", clean(problem));
@@ -58,7 +58,7 @@ fn case_lines(case: &CheckedCase, verbose: bool) -> String {
     for remark in &case.remarks {
         let _ = writeln!(out, "  {} {name}: {}", paint(YELLOW, "remark"), clean(remark));
     }
-    let untold = verbose || case.verdict == Verdict::NotChecked;
+    let untold = verbose || case.verdict == CaseResult::NotChecked;
     for text in case.unchecked.iter().filter(|_| untold) {
         let _ = writeln!(out, "    {}", paint(DIM, format!("not checked: {}", clean(text))));
     }
@@ -71,7 +71,7 @@ fn unchecked(checked: &Checked, verbose: bool) -> String {
     for file in &checked.files {
         let mut reasons: Vec<(&str, usize)> = Vec::new();
         let known =
-            file.cases.iter().filter(|case| case.verdict != Verdict::NotChecked).flat_map(|case| &case.unchecked);
+            file.cases.iter().filter(|case| case.verdict != CaseResult::NotChecked).flat_map(|case| &case.unchecked);
         for reason in known {
             match reasons.iter_mut().find(|(other, _)| other == reason) {
                 Some((_, count)) => *count += 1,
@@ -104,8 +104,8 @@ fn unchecked(checked: &Checked, verbose: bool) -> String {
 }
 
 fn verdict(folder: &Path, checked: &Checked) -> String {
-    let (wrong, unreadable) = (checked.count(Verdict::Wrong), checked.count(Verdict::Unreadable));
-    let (right, unknown) = (checked.count(Verdict::Right), checked.count(Verdict::NotChecked));
+    let (wrong, unreadable) = (checked.count(CaseResult::Wrong), checked.count(CaseResult::Unreadable));
+    let (right, unknown) = (checked.count(CaseResult::Right), checked.count(CaseResult::NotChecked));
     if checked.files.is_empty() {
         return paint(RED, format!("no vector files in {}", clean(&folder.to_string_lossy())));
     }

@@ -13,7 +13,7 @@ use super::super::{Ctx, Finding, Member, Stop};
 use super::evidence::{Broken, Evidence, Missing};
 use super::writer::Writer;
 use crate::client::{Identity, Repo};
-use crate::history::{self, HistoryOp, Verdict};
+use crate::history::{self, HistoryOp, Linearizability};
 use crate::model::Response;
 use crate::wire::TokenRequest;
 
@@ -179,7 +179,7 @@ async fn look_at_all(cx: &Ctx, everybody: Vec<Member>, shared: &Repo, evidence: 
     // A 401 says nothing about the repository, and does nothing to it.
     let unauthorized = |op: &HistoryOp| matches!(&op.result, Some(done) if done.answer == Response::Refused(401));
     history.ops.retain(|op| op.repo == repo && !unauthorized(op));
-    if let Verdict::NotLinearizable(counterexample) = history::check(&history)
+    if let Linearizability::NotLinearizable(counterexample) = history::check(&history)
         && !stays_out(cx).await?
     {
         let lines: Vec<String> = counterexample.text(&history).lines().map(str::to_owned).collect();

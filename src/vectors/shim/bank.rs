@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::super::case::{Case, Read};
-use super::super::check::{Verdict, check, load};
+use super::super::check::{CaseResult, check, load};
 use super::super::fields::Fields;
 use super::super::formats::{FORMATS, Format};
 use super::super::generate::{GenerateError, bank};
@@ -60,7 +60,7 @@ pub fn bank_cases() -> Result<Vec<AreaCase>, BankError> {
 /// [`BankError`] unless every case in it is right (or says nothing that can be checked).
 pub fn cases_of(folder: &Path) -> Result<Vec<AreaCase>, BankError> {
     let checked = check(folder)?;
-    let (wrong, unreadable) = (checked.count(Verdict::Wrong), checked.count(Verdict::Unreadable));
+    let (wrong, unreadable) = (checked.count(CaseResult::Wrong), checked.count(CaseResult::Unreadable));
     if wrong + unreadable > 0 {
         return Err(BankError::Unsound { folder: folder.into(), wrong, unreadable });
     }

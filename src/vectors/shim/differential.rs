@@ -78,8 +78,8 @@ pub(super) struct Random<'a> {
 
 impl<'a> Random<'a> {
     pub(super) fn new(ops: &'a [CodecOp], cases: usize, seed: u64) -> Self {
-        let tallies = ops.iter().map(|_| Comparison::default()).collect();
-        Self { ops, comparisons: tallies, choices: Choices::new(seed, "differential"), left: cases, turn: 0 }
+        let comparisons = ops.iter().map(|_| Comparison::default()).collect();
+        Self { ops, comparisons, choices: Choices::new(seed, "differential"), left: cases, turn: 0 }
     }
 }
 

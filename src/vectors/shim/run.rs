@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::case::{Case, CaseStep};
 use super::super::judge::{Judgement, judge, shorten};
 use super::super::op::CodecOp;
-use super::differential::{Comparison as Found, Random, shrink};
+use super::differential::{Comparison, Random, shrink};
 use super::pipeline::{Asker, Pipeline, Question, Reply, ShimError};
 use super::plan::Plan;
 use crate::client::clock;
@@ -307,7 +307,7 @@ impl ResultSink<'_> {
     }
 
     /// The result of an operation's random cases.
-    fn random(&mut self, check: &'static CheckInfo, found: &Found, duration: Duration) {
+    fn random(&mut self, check: &'static CheckInfo, found: &Comparison, duration: Duration) {
         let mut findings: Vec<Finding> = found
             .counterexamples
             .iter()
