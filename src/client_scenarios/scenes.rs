@@ -58,7 +58,7 @@ use crate::wire::{EncryptedEnvelope, MemberEntry};
 pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
 
 /// Why a scene ends before its last line.
-enum Stop {
+enum SceneStop {
     Violation(Finding),
     /// Not even the most usual repository could be joined and read.
     CannotRead(Finding),
@@ -66,41 +66,46 @@ enum Stop {
     SetupFailed(String),
 }
 
-impl From<std::io::Error> for Stop {
+impl From<std::io::Error> for SceneStop {
     fn from(error: std::io::Error) -> Self {
         Self::SetupFailed(format!("can't listen: {error}"))
     }
 }
 
-type SceneOutcome = Result<String, Stop>;
+type SceneOutcome = Result<String, SceneStop>;
 
 fn judged(outcome: SceneOutcome) -> Judgement {
     match outcome {
         Ok(remark) => Judgement::Holds(remark),
-        Err(Stop::Violation(finding)) => Judgement::Broken(vec![finding]),
-        Err(Stop::CannotRead(finding)) => Judgement::Shut(finding),
-        Err(Stop::NotExercised(why)) => Judgement::NotExercised(why),
-        Err(Stop::SetupFailed(why)) => Judgement::Unclear(why),
+        Err(SceneStop::Violation(finding)) => Judgement::Broken(vec![finding]),
+        Err(SceneStop::CannotRead(finding)) => Judgement::Shut(finding),
+        Err(SceneStop::NotExercised(why)) => Judgement::NotExercised(why),
+        Err(SceneStop::SetupFailed(why)) => Judgement::Unclear(why),
     }
 }
 
-fn violation(record: Option<&Record>, expected: &str, observed: impl Into<String>) -> Stop {
+fn violation(record: Option<&Record>, expected: &str, observed: impl Into<String>) -> SceneStop {
     let exchange = record.map(exchange);
-    Stop::Violation(Finding { expected: expected.into(), observed: observed.into(), exchange, evidence: Vec::new() })
+    SceneStop::Violation(Finding {
+        expected: expected.into(),
+        observed: observed.into(),
+        exchange,
+        evidence: Vec::new(),
+    })
 }
 
 /// What a verb comes to that only sets something up.
-fn set(verb: &str) -> impl Fn(Failure) -> Stop {
+fn set(verb: &str) -> impl Fn(Failure) -> SceneStop {
     move |failure| match failure {
-        Failure::Unsupported => Stop::NotExercised(format!("the adapter doesn't support {verb}")),
-        other => Stop::SetupFailed(format!("{verb}: {other}")),
+        Failure::Unsupported => SceneStop::NotExercised(format!("the adapter doesn't support {verb}")),
+        other => SceneStop::SetupFailed(format!("{verb}: {other}")),
     }
 }
 
 /// What a verb that must work comes to.
-fn must(verb: &'static str, expected: &'static str) -> impl Fn(Failure) -> Stop {
+fn must(verb: &'static str, expected: &'static str) -> impl Fn(Failure) -> SceneStop {
     move |failure| match failure {
-        Failure::Unsupported => Stop::NotExercised(format!("the adapter doesn't support {verb}")),
+        Failure::Unsupported => SceneStop::NotExercised(format!("the adapter doesn't support {verb}")),
         other => violation(None, expected, format!("{verb}: {other}")),
     }
 }
@@ -112,9 +117,9 @@ fn opened(
     sealed: &EncryptedEnvelope,
     record: &Record,
     expected: &str,
-) -> Result<Value, Stop> {
+) -> Result<Value, SceneStop> {
     if !is_sealed(sealed) {
-        return Err(Stop::NotExercised("its IVs aren't 12 bytes, or nothing is encrypted".into()));
+        return Err(SceneStop::NotExercised("its IVs aren't 12 bytes, or nothing is encrypted".into()));
     }
     open(key, sealed).ok_or_else(|| violation(Some(record), expected, why_not(key, others, sealed)))
 }
@@ -173,7 +178,7 @@ async fn ids(talker: &mut Talker<'_>) -> SceneOutcome {
 }
 
 /// In a body an id stands as it is: JSON escapes no more than JSON has to.
-fn names_itself(house: &House) -> Result<(), Stop> {
+fn names_itself(house: &House) -> Result<(), SceneStop> {
     for record in house.vault.records().iter().filter(|record| record.repo.as_deref() == Some(&house.id)) {
         let named = ["/repoId", "/envelope/repoId"].iter().filter_map(|place| record.field(place));
         if let Some(named) = named.into_iter().find(|named| **named != *house.id) {
@@ -189,12 +194,12 @@ async fn keeps(talker: &mut Talker<'_>) -> SceneOutcome {
     for payload in [Bend::BigTimes, Bend::ManyAccounts, Bend::OddAccounts, Bend::NoProvenance, Bend::SparseAccounts] {
         match put(talker, Site { payload, ..Site::of(PLAIN_ID) }).await {
             // Absent provenance is to be borne (§5), and an account that isn't shown is one that isn't written back.
-            Err(Stop::CannotRead(found)) if matches!(payload, Bend::NoProvenance | Bend::SparseAccounts) => {
+            Err(SceneStop::CannotRead(found)) if matches!(payload, Bend::NoProvenance | Bend::SparseAccounts) => {
                 let expected = "accounts without provenance are read, and are there after a put".to_owned();
-                return Err(Stop::Violation(Finding { expected, ..found }));
+                return Err(SceneStop::Violation(Finding { expected, ..found }));
             }
             // A client that can't show such a payload hasn't changed it either.
-            Ok(_) | Err(Stop::CannotRead(_)) => {}
+            Ok(_) | Err(SceneStop::CannotRead(_)) => {}
             other => return other,
         }
     }

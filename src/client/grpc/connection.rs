@@ -33,8 +33,8 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("avp-conform/", env!
 /// Data of at most so many bytes is handed over without waiting for room.
 const WITH_HEAD: usize = 16 << 10;
 
-/// Where a call stops until a barrier opens: after so many bytes of its data.
-pub(in super::super) struct Stop {
+/// Where a call is held until a barrier opens: after so many bytes of its data.
+pub(in super::super) struct HoldPoint {
     pub(in super::super) barrier: Barrier,
     pub(in super::super) after: usize,
 }
@@ -82,7 +82,7 @@ impl GrpcConnection {
         metadata: &HeaderMap,
         call: &GrpcCall,
         limit: usize,
-        stop: Option<Stop>,
+        hold: Option<HoldPoint>,
     ) -> Result<GrpcAnswer, TransportError> {
         let used = std::mem::replace(&mut self.used, true);
         let before = self.traffic.now();
@@ -92,7 +92,7 @@ impl GrpcConnection {
             let mut ready = sender.clone().ready().await.map_err(|error| TransportError::NotSent(error.to_string()))?;
             let (response, stream) =
                 ready.send_request(request, false).map_err(|error| TransportError::NotSent(error.to_string()))?;
-            let sending = send_data(stream, call.data.clone(), stop);
+            let sending = send_data(stream, call.data.clone(), hold);
             beside(sending, read_answer(response, limit)).await
         })
         .await;
@@ -159,8 +159,8 @@ fn request(uri: http::Uri, metadata: &HeaderMap, call: &GrpcCall) -> Request<()>
 }
 
 /// Sends what a stream carries, as fast as the other side takes it.
-async fn send_data(mut stream: SendStream<Bytes>, mut data: Bytes, stop: Option<Stop>) -> Result<(), h2::Error> {
-    if let Some(Stop { barrier, after }) = stop {
+async fn send_data(mut stream: SendStream<Bytes>, mut data: Bytes, hold: Option<HoldPoint>) -> Result<(), h2::Error> {
+    if let Some(HoldPoint { barrier, after }) = hold {
         let rest = data.split_off(after.min(data.len()));
         send_part(&mut stream, data, false).await?;
         // The driver has its turn before this waits: nothing is on its way otherwise.

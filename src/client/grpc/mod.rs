@@ -10,7 +10,7 @@ mod translate;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(super) use connection::{GrpcConnection, Stop};
+pub(super) use connection::{GrpcConnection, HoldPoint};
 pub(super) use translate::{answer_of, call_of};
 
 use crate::wire::proto::Code;

@@ -36,15 +36,15 @@ impl Transport {
         &self,
         connection: &mut GrpcConnection,
         request: &RawRequest,
-        stop: Option<(Barrier, Option<f64>)>,
+        hold: Option<(Barrier, Option<f64>)>,
     ) -> Result<RawAnswer, TransportError> {
         let (method, call) = grpc::call_of(request)?;
         let length = call.data.len();
-        let stop = stop.map(|(barrier, share)| {
+        let hold = hold.map(|(barrier, share)| {
             let after = share.map_or(length.saturating_sub(1), |share| share_of(length, share));
-            grpc::Stop { barrier, after }
+            grpc::HoldPoint { barrier, after }
         });
-        let answer = self.raw_call(connection, &call, request.answer_limit, stop).await?;
+        let answer = self.raw_call(connection, &call, request.answer_limit, hold).await?;
         grpc::answer_of(method, answer, length)
     }
 
@@ -53,10 +53,10 @@ impl Transport {
         connection: &mut GrpcConnection,
         call: &GrpcCall,
         limit: usize,
-        stop: Option<grpc::Stop>,
+        hold: Option<grpc::HoldPoint>,
     ) -> Result<GrpcAnswer, TransportError> {
         let (uri, metadata) = self.addressed(call)?;
-        connection.exchange(uri, &metadata, call, limit, stop).await
+        connection.exchange(uri, &metadata, call, limit, hold).await
     }
 
     /// Where a call goes, and what the deployment asks for in it.

@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
 use super::super::vault::{Bend, Channel, Endpoint, Issuer, Moment, Place};
 use super::middle::Middle;
-use super::{House, PLAIN_ID, SceneOutcome, Stop, invitation_of, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, SceneStop, invitation_of, unwrap, violation};
 use crate::client::Identity;
 use crate::wire::MemberEntry;
 
@@ -24,7 +24,7 @@ scenes! {
 }
 
 /// Whether the last removal has wrapped a key to somebody in the middle.
-fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), Stop> {
+fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), SceneStop> {
     let request = house.last_removal();
     let wrapped = request
         .as_ref()
@@ -37,12 +37,12 @@ fn wrapped_to(house: &House, middle: &Identity, why: &str) -> Result<(), Stop> {
 }
 
 /// A removal that only prepares what is looked at.
-async fn removed(talker: &mut Talker<'_>, house: &House, repo: &Value, leaver: &Identity) -> Result<(), Stop> {
+async fn removed(talker: &mut Talker<'_>, house: &House, repo: &Value, leaver: &Identity) -> Result<(), SceneStop> {
     let asked = json!({ "repo": repo, "memberId": leaver.id });
     match talker.ask(&house.client, "remove", asked).await {
         Ok(_) => Ok(()),
-        Err(Failure::Unsupported) => Err(Stop::NotExercised("the adapter doesn't support remove".into())),
-        Err(failure) => Err(Stop::NotExercised(format!("no member can be removed where all is well ({failure})"))),
+        Err(Failure::Unsupported) => Err(SceneStop::NotExercised("the adapter doesn't support remove".into())),
+        Err(failure) => Err(SceneStop::NotExercised(format!("no member can be removed where all is well ({failure})"))),
     }
 }
 
@@ -68,7 +68,7 @@ async fn silent(talker: &mut Talker<'_>) -> SceneOutcome {
         }
         let expected = "a repository is read whatever its issuer does";
         let repo = match house.enter(talker, &locator.encode(), expected).await {
-            Err(Stop::Violation(_)) => continue,
+            Err(SceneStop::Violation(_)) => continue,
             entered => entered?,
         };
         Middle::OldSignature.swap(&house, &stayer, &middle);
@@ -80,7 +80,7 @@ async fn silent(talker: &mut Talker<'_>) -> SceneOutcome {
 }
 
 /// The issuer is down, and bindings are those of the issuer that the client has asked before, of a repository elsewhere.
-async fn of_another(talker: &mut Talker<'_>) -> Result<(), Stop> {
+async fn of_another(talker: &mut Talker<'_>) -> Result<(), SceneStop> {
     const OTHER: &str = "another";
     let [leaver, stayer, middle] = std::array::from_fn(|_| Identity::generate());
     let first = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
@@ -194,7 +194,7 @@ async fn invited(talker: &mut Talker<'_>) -> SceneOutcome {
     Middle::Unsigned.swap(&house, &guest, &middle);
     let asked = invitation_of(&guest, &repo);
     if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
-        return Err(Stop::NotExercised("the adapter doesn't support invite".into()));
+        return Err(SceneStop::NotExercised("the adapter doesn't support invite".into()));
     }
     let records = house.vault.records();
     let wrong = records
@@ -213,7 +213,7 @@ async fn kept(talker: &mut Talker<'_>) -> SceneOutcome {
     let before = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.members.clone()).unwrap_or_default();
     removed(talker, &house, &repo, &leaver).await?;
     let Some(request) = house.last_removal() else {
-        return Err(Stop::NotExercised("removeMember was never asked for".into()));
+        return Err(SceneStop::NotExercised("removeMember was never asked for".into()));
     };
     let expected = "an entry that a removal wraps anew has the binding that was served with its keys";
     let mut looked_at = 0;
@@ -246,8 +246,8 @@ async fn certificate(talker: &mut Talker<'_>) -> SceneOutcome {
     let expected = "the issuer's keys are taken from nobody whose certificate is wrong";
     match (asked, answer) {
         (Some(record), _) => Err(violation(Some(record), expected, "they were asked for over such a connection")),
-        (None, Err(Failure::Unsupported)) => Err(Stop::NotExercised("the adapter doesn't support remove".into())),
-        (None, Ok(_)) => Err(Stop::NotExercised("the issuer isn't asked for a removal".into())),
+        (None, Err(Failure::Unsupported)) => Err(SceneStop::NotExercised("the adapter doesn't support remove".into())),
+        (None, Ok(_)) => Err(SceneStop::NotExercised("the issuer isn't asked for a removal".into())),
         (None, Err(_)) => Ok(String::new()),
     }
 }

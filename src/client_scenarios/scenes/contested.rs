@@ -7,7 +7,7 @@ use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::reading::open;
 use super::super::vault::{Bend, Endpoint, Moment};
-use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, must, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, SceneStop, Site, must, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
@@ -116,18 +116,18 @@ async fn unknown(talker: &mut Talker<'_>) -> SceneOutcome {
         }
     }
     match written {
-        0 => Err(Stop::NotExercised("it neither puts nor removes where payloads have unknown members".into())),
+        0 => Err(SceneStop::NotExercised("it neither puts nor removes where payloads have unknown members".into())),
         written => Ok(crate::ground::shown::count(written, "write")),
     }
 }
 
-async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: &Value) -> Result<(), Stop> {
+async fn put_over(talker: &mut Talker<'_>, house: &House, repo: &Value, wanted: &Value) -> Result<(), SceneStop> {
     let asked = json!({ "repo": repo, "account": wanted });
     let expected = "put: the account is added or replaced, also after a conflict";
     talker.ask(&house.client, "put", asked).await.map_err(must("put", expected))?;
     let push = house.last(Endpoint::Push);
     let Some(payload) = held(house) else {
-        return Err(Stop::NotExercised("what it pushes can't be opened".into()));
+        return Err(SceneStop::NotExercised("what it pushes can't be opened".into()));
     };
     let expected =
         "after a conflict a change is applied again to what was pulled: the account is there once, as it was put";
@@ -147,7 +147,7 @@ async fn lost(talker: &mut Talker<'_>) -> SceneOutcome {
         let repo = house.enter_plainly(talker).await?;
         let new = account("unanswered");
         let answer = match talker.ask(&house.client, "put", json!({ "repo": repo, "account": new })).await {
-            Err(Failure::Unsupported) => return Err(Stop::NotExercised("the adapter doesn't support put".into())),
+            Err(Failure::Unsupported) => return Err(SceneStop::NotExercised("the adapter doesn't support put".into())),
             // That it doesn't know is a right answer.
             Err(Failure::Refused(..)) => {
                 told += 1;
@@ -157,7 +157,7 @@ async fn lost(talker: &mut Talker<'_>) -> SceneOutcome {
         };
         let push = house.last(Endpoint::Push);
         let Some(payload) = held(&house) else {
-            return Err(Stop::NotExercised("what it pushes can't be opened".into()));
+            return Err(SceneStop::NotExercised("what it pushes can't be opened".into()));
         };
         if !payload.to_string().contains(&house.canary) {
             let expected = "what others have written is there after a push that got no answer";

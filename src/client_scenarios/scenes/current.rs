@@ -7,7 +7,7 @@ use super::super::evidence::envelope;
 use super::super::rules::{entries, payloads};
 use super::super::vault::reading::{derived, open};
 use super::super::vault::{Bend, Endpoint, Record};
-use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, invitation_of, opened, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, SceneStop, Site, invitation_of, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
 
@@ -28,24 +28,24 @@ async fn removal(
     house: &House,
     repo: &Value,
     leaver: &Identity,
-) -> Result<(Record, DataKey), Stop> {
+) -> Result<(Record, DataKey), SceneStop> {
     let before = house.vault.records().len();
     let epoch = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.key_epoch);
     let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
     let request = house.last_removal().filter(|_| house.vault.records().len() > before);
     let (Ok(_), Some(request)) = (&answer, request) else {
         let why = answer.err().map_or_else(String::new, |failure| format!(" ({failure})"));
-        return Err(Stop::NotExercised(format!("no member was removed{why}")));
+        return Err(SceneStop::NotExercised(format!("no member was removed{why}")));
     };
     rises(&request, epoch)?;
     let own = entries(&request).into_iter().find(|(_, entry)| entry["ed25519PublicKey"] == house.owner.id);
     let key = own.and_then(|(_, entry)| house.unwrap(entry));
-    let key = key.ok_or_else(|| Stop::NotExercised("the owner can't unwrap the new data key".into()))?;
+    let key = key.ok_or_else(|| SceneStop::NotExercised("the owner can't unwrap the new data key".into()))?;
     Ok((request, key))
 }
 
 /// The epoch that a removal names is above the one that there was.
-fn rises(request: &Record, before: Option<i64>) -> Result<(), Stop> {
+fn rises(request: &Record, before: Option<i64>) -> Result<(), SceneStop> {
     let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
     match (named, before) {
         (Some(named), Some(before)) if named <= before => {
@@ -107,7 +107,7 @@ async fn current(talker: &mut Talker<'_>) -> SceneOutcome {
 }
 
 /// Somebody who stayed writes between two removals.
-async fn between(talker: &mut Talker<'_>) -> Result<(), Stop> {
+async fn between(talker: &mut Talker<'_>) -> Result<(), SceneStop> {
     let [first, second, stayer] = std::array::from_fn(|_| Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&first, &second, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -126,7 +126,7 @@ async fn between(talker: &mut Talker<'_>) -> Result<(), Stop> {
 }
 
 /// What came after the client's last read without a new epoch: a payload, or a member, who moves no counter at all.
-async fn at_the_same_epoch(talker: &mut Talker<'_>) -> Result<(), Stop> {
+async fn at_the_same_epoch(talker: &mut Talker<'_>) -> Result<(), SceneStop> {
     let [leaver, stayer, late] = std::array::from_fn(|_| Identity::generate());
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
     let repo = house.enter_plainly(talker).await?;
@@ -151,7 +151,7 @@ async fn at_the_same_epoch(talker: &mut Talker<'_>) -> Result<(), Stop> {
 }
 
 /// A removal from a repository without accounts.
-async fn empty(talker: &mut Talker<'_>) -> Result<(), Stop> {
+async fn empty(talker: &mut Talker<'_>) -> Result<(), SceneStop> {
     let [leaver, stayer] = std::array::from_fn(|_| Identity::generate());
     let site = Site { payload: Bend::EmptyPayload, ..Site::of(PLAIN_ID) };
     let house = House::at(talker, site, &[&leaver, &stayer]).await?;
@@ -173,7 +173,7 @@ async fn empty(talker: &mut Talker<'_>) -> Result<(), Stop> {
 }
 
 /// Puts, after another member has deleted all accounts, or has written some of all kinds, since the client's last read.
-pub(super) async fn put_over_later(talker: &mut Talker<'_>) -> Result<(), Stop> {
+pub(super) async fn put_over_later(talker: &mut Talker<'_>) -> Result<(), SceneStop> {
     for kind in [Bend::EmptyPayload, Bend::OddAccounts] {
         let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
         let repo = house.enter_plainly(talker).await?;
@@ -272,7 +272,7 @@ async fn epochs(talker: &mut Talker<'_>) -> SceneOutcome {
     if let Ok(Some(add)) = invitation(talker, &near, &repo, &guest).await
         && add.field("/member/keyEpoch").and_then(Value::as_i64) != Some(Site::of(PLAIN_ID).epoch)
     {
-        return Err(Stop::NotExercised("it invites at other epochs than the manifest's everywhere".into()));
+        return Err(SceneStop::NotExercised("it invites at other epochs than the manifest's everywhere".into()));
     }
     talker.ask(&near.client, "remove", json!({ "repo": repo, "memberId": first.id })).await.ok();
     let request = near.last_removal().filter(|request| request.endpoint == Endpoint::Remove);
@@ -280,12 +280,14 @@ async fn epochs(talker: &mut Talker<'_>) -> SceneOutcome {
         let named = request.field("/newKeyEpoch").and_then(Value::as_i64);
         named != envelope(&request).map(|sealed| sealed.key_epoch)
     }) {
-        return Err(Stop::NotExercised("the epochs of its removals disagree everywhere".into()));
+        return Err(SceneStop::NotExercised("the epochs of its removals disagree everywhere".into()));
     }
     let site = Site { epoch: FAR, version: FAR, ..Site::of(PLAIN_ID) };
     let house = House::at(talker, site, &[&first, &second]).await?;
     let repo = match house.enter_plainly(talker).await {
-        Err(Stop::CannotRead(_)) => return Err(Stop::NotExercised("an epoch beyond 2^53 can't be read".into())),
+        Err(SceneStop::CannotRead(_)) => {
+            return Err(SceneStop::NotExercised("an epoch beyond 2^53 can't be read".into()));
+        }
         repo => repo?,
     };
     let mut seen = 0;
@@ -316,7 +318,7 @@ async fn epochs(talker: &mut Talker<'_>) -> SceneOutcome {
         }
     }
     match seen {
-        0 => Err(Stop::NotExercised("it neither invites nor removes at an epoch beyond 2^53".into())),
+        0 => Err(SceneStop::NotExercised("it neither invites nor removes at an epoch beyond 2^53".into())),
         seen => Ok(format!("{seen} requests")),
     }
 }
@@ -327,11 +329,11 @@ async fn invitation(
     house: &House,
     repo: &Value,
     guest: &Identity,
-) -> Result<Option<Record>, Stop> {
+) -> Result<Option<Record>, SceneStop> {
     let before = house.vault.records().len();
     let asked = invitation_of(guest, repo);
     if matches!(talker.ask(&house.client, "invite", asked).await, Err(Failure::Unsupported)) {
-        return Err(Stop::NotExercised("the adapter doesn't support invite".into()));
+        return Err(SceneStop::NotExercised("the adapter doesn't support invite".into()));
     }
     let records = house.vault.records();
     Ok(records.into_iter().skip(before).find(|record| record.endpoint == Endpoint::Add))
@@ -342,7 +344,7 @@ async fn anew(talker: &mut Talker<'_>) -> SceneOutcome {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     let Some(one) = invitation(talker, &house, &repo, &guest).await? else {
-        return Err(Stop::NotExercised("nobody can be invited".into()));
+        return Err(SceneStop::NotExercised("nobody can be invited".into()));
     };
     // Somebody may be invited twice; who refuses that is right, too.
     if let Some(other) = invitation(talker, &house, &repo, &guest).await? {
@@ -356,7 +358,7 @@ async fn anew(talker: &mut Talker<'_>) -> SceneOutcome {
     house.vault.state().write(Bend::Honest, PLAIN_ID, true);
     let now = house.vault.state().keys.last().map(|forged| forged.key.clone());
     let Some(add) = invitation(talker, &house, &repo, &later).await? else {
-        return Err(Stop::NotExercised("nobody can be invited after somebody else has rotated the key".into()));
+        return Err(SceneStop::NotExercised("nobody can be invited after somebody else has rotated the key".into()));
     };
     let epoch = house.vault.state().repos.get(PLAIN_ID).map(|repo| repo.manifest.key_epoch);
     if add.field("/member/keyEpoch").and_then(Value::as_i64) != epoch {
@@ -370,7 +372,7 @@ async fn anew(talker: &mut Talker<'_>) -> SceneOutcome {
         Some(key) if Some(&key) == now.as_ref() => invited_again(talker, &house, &repo, &guest, &key).await,
         Some(key) if key == house.key => Err(violation(Some(&add), expected, "it is the key of an earlier epoch")),
         Some(_) => Err(violation(Some(&add), expected, "it is another key")),
-        None => Err(Stop::NotExercised("the invited member can't unwrap its data key".into())),
+        None => Err(SceneStop::NotExercised("the invited member can't unwrap its data key".into())),
     }
 }
 

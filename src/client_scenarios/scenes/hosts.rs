@@ -6,7 +6,7 @@ use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::login;
 use super::super::vault::{Bend, Endpoint, Place, Record, Vault};
-use super::{House, PLAIN_ID, SceneOutcome, Stop, must, set, violation};
+use super::{House, PLAIN_ID, SceneOutcome, SceneStop, must, set, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
 
@@ -68,7 +68,7 @@ async fn hosts(talker: &mut Talker<'_>) -> SceneOutcome {
 }
 
 /// Where a client can't log in it has no token to show.
-async fn login_fails(talker: &mut Talker<'_>, house: &House) -> Result<(), Stop> {
+async fn login_fails(talker: &mut Talker<'_>, house: &House) -> Result<(), SceneStop> {
     let third = House::build(talker, Bend::Honest, "a third", &[]).await?;
     third.admit(&house.own.0, &house.own.1)?;
     third.vault.state().logins_fail = true;
@@ -87,7 +87,7 @@ async fn login_fails(talker: &mut Talker<'_>, house: &House) -> Result<(), Stop>
 }
 
 /// The first server under another name: as far as a client can know, another host.
-async fn other_name(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Result<(), Stop> {
+async fn other_name(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Result<(), SceneStop> {
     let mut locator = house.locator();
     locator.host = format!("localhost:{}", house.vault.address.port());
     if let Ok(joined) = talker.ask(&house.client, "join", json!({ "locator": locator.encode() })).await {
@@ -115,12 +115,12 @@ async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
         let asked = json!({ "url": vault.url(), "accounts": [account(name)] });
         let answer = talker.ask(&client, "create", asked).await;
         if matches!(answer, Err(Failure::Unsupported)) {
-            return Err(Stop::NotExercised("the adapter doesn't support create".into()));
+            return Err(SceneStop::NotExercised("the adapter doesn't support create".into()));
         }
         let records = vault.records();
         let record = records.into_iter().rfind(|record| record.endpoint == Endpoint::Create && record.caller.is_some());
         let Some(record) = record.filter(|record| !created.contains(&record.body)) else {
-            return Err(Stop::NotExercised("a second member creates nothing".into()));
+            return Err(SceneStop::NotExercised("a second member creates nothing".into()));
         };
         let id = keys["ed25519PublicKey"].as_str();
         if record.caller.as_deref() != id
@@ -142,7 +142,7 @@ async fn iv_after_error(talker: &mut Talker<'_>) -> SceneOutcome {
     for account in [account("one"), account("other"), same.clone(), account("more"), same.clone(), same] {
         let asked = json!({ "repo": repo, "account": account });
         if matches!(talker.ask(&house.client, "put", asked).await, Err(Failure::Unsupported)) {
-            return Err(Stop::NotExercised("the adapter doesn't support put".into()));
+            return Err(SceneStop::NotExercised("the adapter doesn't support put".into()));
         }
     }
     // A second client begins its counting anew, if it counts.
@@ -164,7 +164,7 @@ async fn iv_after_error(talker: &mut Talker<'_>) -> SceneOutcome {
         }
     }
     match pushes.len() {
-        0 | 1 => Err(Stop::NotExercised("nothing was pushed after a push that failed".into())),
+        0 | 1 => Err(SceneStop::NotExercised("nothing was pushed after a push that failed".into())),
         count => Ok(format!("{count} payloads")),
     }
 }

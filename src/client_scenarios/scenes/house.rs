@@ -8,7 +8,7 @@ use super::super::vault::forge::{self, Forged};
 use super::super::vault::repo::Repo;
 use super::super::vault::state::Deed;
 use super::super::vault::{Bend, Endpoint, Moment, Record, State, Vault};
-use super::{Stop, must, set, unwrap, violation};
+use super::{SceneStop, must, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::SCHEME_ID;
 use crate::codec::locator::RepoLocator;
@@ -51,12 +51,12 @@ impl<'s> Site<'s> {
 impl House {
     /// A vault with a repository `id` at a version, in which the owner, the client and `others` are members. Entries carry the
     /// issuer's bindings.
-    pub async fn build(talker: &mut Talker<'_>, bend: Bend, id: &str, others: &[&Identity]) -> Result<Self, Stop> {
+    pub async fn build(talker: &mut Talker<'_>, bend: Bend, id: &str, others: &[&Identity]) -> Result<Self, SceneStop> {
         Self::at(talker, Site { bend, ..Site::of(id) }, others).await
     }
 
     /// As [`Self::build`], at any site.
-    pub async fn at(talker: &mut Talker<'_>, site: Site<'_>, others: &[&Identity]) -> Result<Self, Stop> {
+    pub async fn at(talker: &mut Talker<'_>, site: Site<'_>, others: &[&Identity]) -> Result<Self, SceneStop> {
         let Site { bend, payload, id, version, epoch, key } = site;
         let canary = crate::ground::hex::encode(&random::bytes::<5>());
         let vault = Vault::start(bend, "127.0.0.1:0", true, &format!("v{canary}n")).await?;
@@ -89,8 +89,8 @@ impl House {
     }
 
     /// Somebody becomes a member.
-    pub fn admit(&self, id: &str, x25519: &str) -> Result<(), Stop> {
-        let unusable = || Stop::SetupFailed("identity: x25519PublicKey isn't the base64 of 32 bytes".into());
+    pub fn admit(&self, id: &str, x25519: &str) -> Result<(), SceneStop> {
+        let unusable = || SceneStop::SetupFailed("identity: x25519PublicKey isn't the base64 of 32 bytes".into());
         let wrapped_data_key = forge::wrap(Bend::Honest, &self.key, x25519).ok_or_else(unusable)?;
         let mut state = self.vault.state();
         let signed = signature::sign(&state.issuer, &key_binding::message(id, x25519));
@@ -107,11 +107,11 @@ impl House {
     }
 
     /// A copy of the repository at the same server, whose bindings are another issuer's; its locator.
-    pub fn neighbour(&self, id: &str) -> Result<RepoLocator, Stop> {
+    pub fn neighbour(&self, id: &str) -> Result<RepoLocator, SceneStop> {
         let mut state = self.vault.state();
         let issuer = state.second_issuer;
         let there = state.repos.get(&self.id).map(|repo| (repo.manifest.clone(), repo.forged.clone()));
-        let Some((manifest, Some(forged))) = there else { return Err(Stop::SetupFailed("no repository".into())) };
+        let Some((manifest, Some(forged))) = there else { return Err(SceneStop::SetupFailed("no repository".into())) };
         let manifest = VaultManifest { repo_id: id.into(), ..manifest };
         let forged = Forged { repo: id.into(), ..forged };
         let envelope = forge::seal(Bend::Honest, &forged, manifest.payload_version, &forged.payload.to_string());
@@ -187,17 +187,22 @@ impl House {
     }
 
     /// The client joins and reads where nothing is unusual. What it can't do here, it can't do anywhere, whatever else is tried.
-    pub async fn enter_plainly(&self, talker: &mut Talker<'_>) -> Result<Value, Stop> {
+    pub async fn enter_plainly(&self, talker: &mut Talker<'_>) -> Result<Value, SceneStop> {
         let expected = "a repository that another member has made is joined and read";
         let entered = self.enter(talker, &self.locator().encode(), expected).await;
         entered.map_err(|stop| match stop {
-            Stop::Violation(finding) => Stop::CannotRead(finding),
+            SceneStop::Violation(finding) => SceneStop::CannotRead(finding),
             other => other,
         })
     }
 
     /// The client joins and reads; returns how it calls the repository.
-    pub async fn enter(&self, talker: &mut Talker<'_>, locator: &str, expected: &'static str) -> Result<Value, Stop> {
+    pub async fn enter(
+        &self,
+        talker: &mut Talker<'_>,
+        locator: &str,
+        expected: &'static str,
+    ) -> Result<Value, SceneStop> {
         let joined = talker.ask(&self.client, "join", json!({ "locator": locator })).await;
         let repo = joined.map_err(must("join", expected))?["repo"].clone();
         let read = talker.ask(&self.client, "read", json!({ "repo": repo })).await.map_err(must("read", expected))?;

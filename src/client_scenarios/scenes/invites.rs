@@ -6,7 +6,7 @@ use super::super::driver::{Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::payloads;
 use super::super::vault::{Bend, Endpoint, Record, Vault};
-use super::{House, SceneOutcome, Stop, invitation_of, must, opened, set, unwrap, violation};
+use super::{House, SceneOutcome, SceneStop, invitation_of, must, opened, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
@@ -30,7 +30,7 @@ struct Party {
 }
 
 impl Party {
-    async fn give(talker: &mut Talker<'_>, accounts: &[Value]) -> Result<Self, Stop> {
+    async fn give(talker: &mut Talker<'_>, accounts: &[Value]) -> Result<Self, SceneStop> {
         let vault = Vault::start(Bend::Honest, "127.0.0.1:0", true, "nobody").await?;
         let client = format!("client-{}", crate::ground::hex::encode(&random::bytes::<5>()));
         let keys = talker.ask(&client, "identity", json!({ "scheme": "http" })).await.map_err(set("identity"))?;
@@ -87,7 +87,7 @@ async fn forms(talker: &mut Talker<'_>) -> SceneOutcome {
 }
 
 /// The locator that comes with an invitation; who invites nobody makes none.
-async fn of_odd_id(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Result<(), Stop> {
+async fn of_odd_id(talker: &mut Talker<'_>, house: &House, repo: &Value) -> Result<(), SceneStop> {
     let asked = invitation_of(&Identity::generate(), repo);
     let Ok(answer) = talker.ask(&house.client, "invite", asked).await else { return Ok(()) };
     let Some(token) = answer["locator"].as_str() else { return Ok(()) };
@@ -103,7 +103,7 @@ async fn reads(talker: &mut Talker<'_>) -> SceneOutcome {
     read(talker, &[account("first")]).await?;
     // A new repository may hold no account yet.
     read(talker, &[]).await.or_else(|stop| match stop {
-        Stop::Violation(finding) => Err(Stop::Violation(finding)),
+        SceneStop::Violation(finding) => Err(SceneStop::Violation(finding)),
         _ => Ok(String::new()),
     })
 }
@@ -121,7 +121,7 @@ async fn read(talker: &mut Talker<'_>, accounts: &[Value]) -> SceneOutcome {
 }
 
 /// Whether a token's JSON has no blanks outside of strings.
-fn compact(token: &str, form: &str) -> Result<(), Stop> {
+fn compact(token: &str, form: &str) -> Result<(), SceneStop> {
     let bytes = base64::decode_url(token).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut inside = false;

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::driver::{Talker, account};
 use super::super::vault::{Bend, Endpoint, Vault};
-use super::{SceneOutcome, Stop, invitation_of, set, unwrap, violation};
+use super::{SceneOutcome, SceneStop, invitation_of, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
@@ -26,7 +26,7 @@ async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
         let asked = json!({ "url": vault.url(), "accounts": [account("first")] });
         let created = talker.ask(&client, "create", asked).await.map_err(|failure| match keys.len() {
             0 => set("create")(failure),
-            _ => Stop::NotExercised(format!("a second repository is not created ({failure})")),
+            _ => SceneStop::NotExercised(format!("a second repository is not created ({failure})")),
         });
         let repo = created?["repo"].clone();
         let guest = Identity::generate();
@@ -36,7 +36,7 @@ async fn own(talker: &mut Talker<'_>) -> SceneOutcome {
         let add = records.iter().rfind(|record| record.endpoint == Endpoint::Add && record.is_done());
         let key = add.and_then(|add| unwrap(&guest, add.field("/member")?));
         let (Some(add), Some(key)) = (add, key) else {
-            return Err(Stop::NotExercised("the invited member can't unwrap its data key".into()));
+            return Err(SceneStop::NotExercised("the invited member can't unwrap its data key".into()));
         };
         if keys.contains(&key) {
             let expected = "every repository has a data key of its own";

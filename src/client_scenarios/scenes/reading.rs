@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::driver::{Failure, Talker, account};
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::{Bend, Endpoint, Moment, Record};
-use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, violation};
+use super::{House, PLAIN_ID, SceneOutcome, SceneStop, Site, violation};
 use crate::client::{Identity, random};
 use crate::codec::DataKey;
 
@@ -53,7 +53,7 @@ async fn text(talker: &mut Talker<'_>) -> SceneOutcome {
     let id = "\u{43a}\u{43b}\u{44e}\u{447}-\u{e9}\u{1f600}\u{20ac}-\u{43a}\u{43b}\u{44e}\u{447}";
     let whole = House::build(talker, Bend::Honest, id, &[]).await?;
     if whole.enter(talker, &whole.locator().encode(), "").await.is_err() {
-        return Err(Stop::NotExercised("an id that isn't ASCII can't be used at all".into()));
+        return Err(SceneStop::NotExercised("an id that isn't ASCII can't be used at all".into()));
     }
     let expected = "an answer is put together before it is taken for text";
     visit(talker, &[(expected, Site { bend: Bend::Chunked, ..Site::of(id) })]).await
@@ -64,10 +64,10 @@ async fn visit(talker: &mut Talker<'_>, cases: &[(&'static str, Site<'_>)]) -> S
     for &(expected, site) in cases {
         let house = House::at(talker, site, &[]).await?;
         house.enter(talker, &house.locator().encode(), expected).await.map_err(|stop| match stop {
-            Stop::Violation(mut finding) => {
+            SceneStop::Violation(mut finding) => {
                 let pulled = house.vault.records().into_iter().rfind(|record| record.endpoint == Endpoint::Pull);
                 finding.exchange = pulled.as_ref().map(super::exchange);
-                Stop::Violation(finding)
+                SceneStop::Violation(finding)
             }
             other => other,
         })?;
@@ -90,7 +90,7 @@ async fn several(talker: &mut Talker<'_>) -> SceneOutcome {
                 let expected = "a repository is joined whatever other host has one of the same id";
                 violation(house.last(Endpoint::Pull).as_ref(), expected, format!("join: {class}"))
             }
-            other => Stop::NotExercised(format!("a second repository can't be joined ({other})")),
+            other => SceneStop::NotExercised(format!("a second repository can't be joined ({other})")),
         })?;
         houses.push((house, joined["repo"].clone()));
     }
@@ -120,9 +120,9 @@ async fn over(talker: &mut Talker<'_>) -> SceneOutcome {
         {
             let mut state = house.vault.state();
             let Some(repo) = state.repos.get_mut(PLAIN_ID) else {
-                return Err(Stop::SetupFailed("no repository".into()));
+                return Err(SceneStop::SetupFailed("no repository".into()));
             };
-            let Some(forged) = repo.forged.clone() else { return Err(Stop::SetupFailed("no key".into())) };
+            let Some(forged) = repo.forged.clone() else { return Err(SceneStop::SetupFailed("no key".into())) };
             repo.manifest.payload_version += 1;
             let version = repo.manifest.payload_version;
             repo.envelope = forge::seal(Bend::AadNextVersion, &forged, version, &forged.payload.to_string());
@@ -148,13 +148,13 @@ async fn over(talker: &mut Talker<'_>) -> SceneOutcome {
     }
     after_conflict(talker).await?;
     match tried {
-        0 => Err(Stop::NotExercised("the adapter supports neither put nor remove".into())),
+        0 => Err(SceneStop::NotExercised("the adapter supports neither put nor remove".into())),
         tried => Ok(crate::ground::shown::count(tried, "verb")),
     }
 }
 
 /// What is pulled after a conflict isn't authentic.
-async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), Stop> {
+async fn after_conflict(talker: &mut Talker<'_>) -> Result<(), SceneStop> {
     let house = House::build(talker, Bend::Honest, PLAIN_ID, &[]).await?;
     let repo = house.enter_plainly(talker).await?;
     house.around(Moment::Before, Endpoint::Push, |state| {
@@ -190,13 +190,15 @@ async fn old(talker: &mut Talker<'_>) -> SceneOutcome {
     house.vault.state().write(Bend::Honest, PLAIN_ID, true);
     let asked = json!({ "repo": repo });
     if let Err(failure) = talker.ask(&house.client, "read", asked.clone()).await {
-        return Err(Stop::NotExercised(format!("it can't read what somebody else has rotated ({failure})")));
+        return Err(SceneStop::NotExercised(format!("it can't read what somebody else has rotated ({failure})")));
     }
     let name = format!("old{}", crate::ground::hex::encode(&random::bytes::<5>()));
     {
         let mut state = house.vault.state();
         let old = state.keys.last().map_or_else(|| house.key.clone(), |forged| forged.key.clone());
-        let Some(repo) = state.repos.get_mut(PLAIN_ID) else { return Err(Stop::SetupFailed("no repository".into())) };
+        let Some(repo) = state.repos.get_mut(PLAIN_ID) else {
+            return Err(SceneStop::SetupFailed("no repository".into()));
+        };
         let (version, epoch) = (repo.manifest.payload_version + 1, repo.manifest.key_epoch + 1);
         let new = DataKey::new(random::bytes());
         for member in &mut repo.manifest.members {

@@ -8,7 +8,7 @@ use super::super::rules::entries;
 use super::super::vault::reading::derived;
 use super::super::vault::{Bend, Record};
 use super::middle::Middle;
-use super::{House, PLAIN_ID, SceneOutcome, Site, Stop, must, opened, unwrap, violation};
+use super::{House, PLAIN_ID, SceneOutcome, SceneStop, Site, must, opened, unwrap, violation};
 use crate::client::Identity;
 use crate::codec::DataKey;
 
@@ -53,7 +53,7 @@ struct Removal {
 }
 
 impl Removal {
-    async fn play(talker: &mut Talker<'_>, middle: Option<(&Identity, Middle)>) -> Result<Self, Stop> {
+    async fn play(talker: &mut Talker<'_>, middle: Option<(&Identity, Middle)>) -> Result<Self, SceneStop> {
         let (leaver, stayer) = (Identity::generate(), Identity::generate());
         let house = House::build(talker, Bend::Honest, PLAIN_ID, &[&leaver, &stayer]).await?;
         let repo = house.enter_plainly(talker).await?;
@@ -77,7 +77,7 @@ async fn same_again(
     house: &House,
     leaver: &Identity,
     stayer: &Identity,
-) -> Result<Option<DataKey>, Stop> {
+) -> Result<Option<DataKey>, SceneStop> {
     let site = Site { key: Some(*house.key.as_bytes()), ..Site::of(PLAIN_ID) };
     let twin = House::at(talker, site, &[leaver, stayer]).await?;
     let repo = twin.enter_plainly(talker).await?;
@@ -92,7 +92,7 @@ async fn rotates(talker: &mut Talker<'_>) -> SceneOutcome {
     let entries = removal.entries();
     let Removal { house, leaver, stayer, answer, request } = removal;
     let Some(request) = request.as_ref() else {
-        return Err(Stop::NotExercised(match answer {
+        return Err(SceneStop::NotExercised(match answer {
             Err(failure) => format!("no member was removed ({failure})"),
             Ok(_) => "removeMember was never asked for".into(),
         }));

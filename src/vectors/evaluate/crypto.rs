@@ -5,7 +5,7 @@ use hkdf::hmac::Hmac;
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::inputs::{array, bytes, refuse};
-use super::{Evaluated, Reading, Stop, hash_name, lenient};
+use super::{Evaluated, NoResult, Reading, hash_name, lenient};
 use crate::codec::aad::Binding;
 use crate::codec::key_wrap::{self, Wrapped};
 use crate::codec::{DataKey, base64, envelope, key_binding, signature};
@@ -38,7 +38,7 @@ pub(super) fn decrypt(input: &Fields, reading: Reading) -> Evaluated {
     }
     let (key, iv) = (DataKey::new(array(input, "keyB64")?), array(input, "ivB64")?);
     let plaintext = envelope::open(&key, &iv, &binding, &bytes(input, "ciphertextB64")?).map_err(refuse)?;
-    let text = std::str::from_utf8(&plaintext).map_err(|_| Stop::Reject("the plaintext isn't UTF-8".into()))?;
+    let text = std::str::from_utf8(&plaintext).map_err(|_| NoResult::Reject("the plaintext isn't UTF-8".into()))?;
     Ok(fields! { "plaintextUtf8": text })
 }
 
@@ -59,7 +59,7 @@ pub(super) fn unwrap(input: &Fields, reading: Reading) -> Evaluated {
     let wrapped = object(input, "wrappedKey")?;
     let scheme = string(wrapped, "schemeId")?;
     if reading == Reading::Strict && scheme != key_wrap::SCHEME_ID {
-        return Err(Stop::Reject(format!("schemeId {scheme:?} isn't known")));
+        return Err(NoResult::Reject(format!("schemeId {scheme:?} isn't known")));
     }
     let private = array(input, "recipientPrivateKeyB64")?;
     if reading == Reading::Lenient {
@@ -106,7 +106,9 @@ pub(super) fn hkdf(input: &Fields) -> Evaluated {
         "sha256" => derive!(Sha256),
         "sha384" => derive!(Sha384),
         "sha512" => derive!(Sha512),
-        _ => Err(Stop::Malformed(FieldError::new("hash", format!("is {hash:?}, which this program can't compute")))),
+        _ => {
+            Err(NoResult::Malformed(FieldError::new("hash", format!("is {hash:?}, which this program can't compute"))))
+        }
     }
 }
 

@@ -8,13 +8,13 @@ use aes_gcm::{AesGcm, Nonce};
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 
 use super::inputs::{array, bytes, refuse};
-use super::{Evaluated, Stop};
+use super::{Evaluated, NoResult};
 use crate::codec::aad::Binding;
 use crate::codec::{base64, envelope, key_wrap};
 use crate::vectors::fields::{Fields, fields};
 
 /// AES-256-GCM with an IV of 12 or 16 bytes.
-fn open(key: &[u8; 32], iv: &[u8], aad: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, Stop> {
+fn open(key: &[u8; 32], iv: &[u8], aad: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, NoResult> {
     if let Ok(iv) = <[u8; 12]>::try_from(iv) {
         return envelope::open_with_aad(key, &iv, aad, ciphertext).map(|plain| plain.to_vec()).map_err(refuse);
     }
@@ -42,7 +42,7 @@ pub(super) fn unwrap(wrapped: &Fields, private: [u8; 32]) -> Evaluated {
 }
 
 /// Doesn't mind points of small order or spelled beyond the field.
-pub(super) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8]) -> Result<(), Stop> {
+pub(super) fn verify(key: &[u8; 32], message: &[u8], signature: &[u8]) -> Result<(), NoResult> {
     let key = VerifyingKey::from_bytes(key).map_err(refuse)?;
     let signature = Signature::from_slice(signature).map_err(refuse)?;
     key.verify(message, &signature).map_err(refuse)

@@ -18,20 +18,20 @@ pub enum Reading {
 }
 
 /// Why there is no result.
-enum Stop {
+enum NoResult {
     /// The request itself is malformed: nothing can be said about the input.
     Malformed(FieldError),
     /// The input isn't valid.
     Reject(String),
 }
 
-impl From<FieldError> for Stop {
+impl From<FieldError> for NoResult {
     fn from(error: FieldError) -> Self {
         Self::Malformed(error)
     }
 }
 
-type Evaluated = Result<Fields, Stop>;
+type Evaluated = Result<Fields, NoResult>;
 
 /// What our codec says, strictly.
 ///
@@ -49,8 +49,8 @@ pub fn evaluate(request: &Request) -> Result<CodecAnswer, FieldError> {
 pub fn read(request: &Request, reading: Reading) -> Result<CodecAnswer, FieldError> {
     match evaluated(request.op, &request.fields, reading) {
         Ok(fields) => Ok(CodecAnswer::Result(fields)),
-        Err(Stop::Reject(reason)) => Ok(CodecAnswer::Reject(reason)),
-        Err(Stop::Malformed(error)) => Err(error),
+        Err(NoResult::Reject(reason)) => Ok(CodecAnswer::Reject(reason)),
+        Err(NoResult::Malformed(error)) => Err(error),
     }
 }
 

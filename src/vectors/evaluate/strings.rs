@@ -7,7 +7,7 @@ use ::base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::inputs::refuse;
-use super::{Evaluated, Reading, Stop};
+use super::{Evaluated, NoResult, Reading};
 use crate::codec::address::Address;
 use crate::codec::invite::InviteRequest;
 use crate::codec::locator::RepoLocator;
@@ -83,8 +83,8 @@ fn only<'a>(token: &'a str, known: &[&str], reading: Reading) -> Cow<'a, str> {
     }
 }
 
-fn value(of: &impl serde::Serialize) -> Result<Value, Stop> {
-    serde_json::to_value(of).map_err(|error| Stop::Malformed(FieldError::new("result", error.to_string())))
+fn value(of: &impl serde::Serialize) -> Result<Value, NoResult> {
+    serde_json::to_value(of).map_err(|error| NoResult::Malformed(FieldError::new("result", error.to_string())))
 }
 
 pub(super) fn parse_address(input: &Fields) -> Evaluated {
