@@ -154,7 +154,7 @@ impl Store {
         }
         let answer = match alternative.expected {
             Expected::Is(answer) => answer,
-            Expected::Refusal(cause) => model::Response::Refused(cause.map_or(400, model::Cause::code)),
+            Expected::Refusal(reason) => model::Response::Refused(reason.map_or(400, model::RefusalReason::code)),
         };
         Done { end: self.now, answer }
     }

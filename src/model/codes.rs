@@ -5,7 +5,7 @@ use crate::requirements::{self as rule, Requirement};
 
 /// Why a request that is right by itself can only be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
+pub enum RefusalReason {
     /// There is no valid token with it.
     NoToken,
     /// The nonce was never issued, is used up, or has expired.
@@ -20,22 +20,22 @@ pub enum Cause {
     Duplicate,
 }
 
-/// What a 4xx says of a cause.
+/// What a 4xx says of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The code of this cause.
+    /// The code of this reason.
     Right,
     /// The code that a server has here if it answers strangers and unknown repositories alike. One answer doesn't tell
     /// whether it does.
     PerhapsHidden,
-    /// A limit of the deployment, which may be met anywhere: the cause hasn't been looked at.
+    /// A limit of the deployment, which may be met anywhere: the reason hasn't been looked at.
     Limit,
     /// Another code.
     Wrong,
 }
 
-impl Cause {
-    /// All causes.
+impl RefusalReason {
+    /// All reasons.
     pub const ALL: [Self; 6] =
         [Self::NoToken, Self::BadNonce, Self::Stranger, Self::UnknownRepository, Self::UnknownMember, Self::Duplicate];
 
@@ -81,6 +81,6 @@ impl Cause {
 
     /// Whether a rule is about nothing but the code of an answer.
     pub fn is_about_codes(rule: &Requirement) -> bool {
-        rule.id == rule::USUAL_STATUS.id || Self::ALL.iter().any(|cause| cause.rule().id == rule.id)
+        rule.id == rule::USUAL_STATUS.id || Self::ALL.iter().any(|reason| reason.rule().id == rule.id)
     }
 }

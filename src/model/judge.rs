@@ -89,8 +89,8 @@ impl Alternative {
         let transition = |missed| Transition { next: self.next.clone(), missed, settled: self.settled };
         match (&self.expected, answer) {
             (Expected::Is(expected), answer) => (expected == answer).then(|| transition(self.missed)),
-            (Expected::Refusal(cause), Response::Refused(status)) => {
-                Some(transition(self.missed.or(cause.and_then(|cause| cause.missed(*status)))))
+            (Expected::Refusal(reason), Response::Refused(status)) => {
+                Some(transition(self.missed.or(reason.and_then(|reason| reason.missed(*status)))))
             }
             (Expected::Refusal(_), _) => None,
         }
@@ -100,7 +100,7 @@ impl Alternative {
 impl Mismatch {
     /// What would have been allowed, and what came, in words.
     pub fn explain(&self, symbols: &Symbols) -> (String, String) {
-        // Refusals for different causes may read the same.
+        // Refusals for different reasons may read the same.
         let mut expected: Vec<String> = Vec::new();
         for text in self.allowed.iter().map(|expected| symbols.expected(expected)) {
             if !expected.contains(&text) {

@@ -26,7 +26,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use codes::{Cause, Code};
+pub use codes::{Code, RefusalReason};
 pub use discovery::{PROFILES, wrong_discovery};
 pub use incomplete::{Incomplete, Taken, taken};
 pub use judge::{Mismatch, Transition, judge, judge_by, transition};

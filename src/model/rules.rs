@@ -1,6 +1,6 @@
 //! Each operation as a list of what may come of it, read beside SPEC §6.
 
-use super::{Action, Cause, Entry, Envelope, Invocation, Manifest, Response, Roster, State, Symbol};
+use super::{Action, Entry, Envelope, Invocation, Manifest, RefusalReason, Response, Roster, State, Symbol};
 use crate::requirements::{self as rule, Requirement};
 
 /// An answer that is allowed.
@@ -8,8 +8,8 @@ use crate::requirements::{self as rule, Requirement};
 pub enum Expected {
     /// Exactly this 2xx answer.
     Is(Response),
-    /// A 4xx: the one that goes with the cause, or any where the specification only says that the request is refused.
-    Refusal(Option<Cause>),
+    /// A 4xx: the one that goes with the reason, or any where the specification only says that the request is refused.
+    Refusal(Option<RefusalReason>),
 }
 
 /// One thing that may come of an invocation: the specification often allows several.
@@ -55,8 +55,8 @@ impl Allowed {
 }
 
 impl Alternative {
-    fn refuse(cause: Option<Cause>) -> Self {
-        Self { expected: Expected::Refusal(cause), next: None, missed: None, settled: true }
+    fn refuse(reason: Option<RefusalReason>) -> Self {
+        Self { expected: Expected::Refusal(reason), next: None, missed: None, settled: true }
     }
 
     fn answer(answer: Response) -> Self {
@@ -86,15 +86,17 @@ pub fn ordinary(counter: i64) -> bool {
 /// What may come of an invocation in a state; `None` is a repository that doesn't exist.
 pub fn allowed(state: Option<&State>, invocation: &Invocation) -> Allowed {
     // Whatever else is wrong with a request may be looked at first.
-    let refuse = |cause: Cause| Alternative::refuse(is_plain(state, &invocation.action).then_some(cause));
-    let Some(caller) = invocation.caller else { return Allowed::only(&rule::TOKEN_REQUIRED, refuse(Cause::NoToken)) };
+    let refuse = |reason: RefusalReason| Alternative::refuse(is_plain(state, &invocation.action).then_some(reason));
+    let Some(caller) = invocation.caller else {
+        return Allowed::only(&rule::TOKEN_REQUIRED, refuse(RefusalReason::NoToken));
+    };
     if let Action::CreateRepo { manifest, envelope } = &invocation.action {
         return create(state, caller, manifest, envelope, refuse);
     }
     let members_only = members_only(&invocation.action);
-    let Some(repo) = state else { return Allowed::only(members_only, refuse(Cause::UnknownRepository)) };
+    let Some(repo) = state else { return Allowed::only(members_only, refuse(RefusalReason::UnknownRepository)) };
     if !repo.manifest.members.has(caller) {
-        return Allowed::only(members_only, refuse(Cause::Stranger));
+        return Allowed::only(members_only, refuse(RefusalReason::Stranger));
     }
     match &invocation.action {
         Action::CreateRepo { manifest, envelope } => create(state, caller, manifest, envelope, refuse),
@@ -172,12 +174,12 @@ fn create(
     caller: Symbol,
     manifest: &Manifest,
     envelope: &Envelope,
-    refuse: impl Fn(Cause) -> Alternative,
+    refuse: impl Fn(RefusalReason) -> Alternative,
 ) -> Allowed {
     let own = matches!(manifest.members.entries(), [only] if only.member == caller);
     match (own, existing) {
         (false, _) => return Allowed::only(&rule::CREATE_SOLE_MEMBER, Alternative::refuse(None)),
-        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, refuse(Cause::Duplicate)),
+        (true, Some(_)) => return Allowed::only(&rule::CREATE_DUPLICATE, refuse(RefusalReason::Duplicate)),
         (true, None) => {}
     }
     let consistent = belongs(envelope, manifest) && manifest.members.makes_sense(manifest.epoch);
@@ -310,7 +312,7 @@ fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next:
         let whole = removal.missing(&rule::REMOVE_UNKNOWN);
         return Allowed::only(
             &rule::REMOVE_ATOMIC,
-            Alternative::refuse((consistent && !odd).then_some(Cause::UnknownMember)),
+            Alternative::refuse((consistent && !odd).then_some(RefusalReason::UnknownMember)),
         )
         .or(ignored().missing(&rule::REMOVE_UNKNOWN))
         .or(if consistent { whole } else { whole.unsettled() });
@@ -329,7 +331,7 @@ fn remove(repo: &State, caller: Symbol, removed: Symbol, members: &Roster, next:
 fn fetch(repo: &State, member: Symbol) -> Allowed {
     let alternative = match repo.manifest.members.get(member) {
         Some(entry) => Alternative::answer(Response::Entry(*entry)),
-        None => Alternative::refuse(Some(Cause::UnknownMember)),
+        None => Alternative::refuse(Some(RefusalReason::UnknownMember)),
     };
     Allowed::only(&rule::FETCH_ENTRY, alternative)
 }

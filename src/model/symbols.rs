@@ -217,7 +217,7 @@ impl Symbols {
         match expected {
             Expected::Is(answer) => self.answer(answer),
             Expected::Refusal(None) => "a 4xx".into(),
-            Expected::Refusal(Some(cause)) => format!("status {}", cause.code()),
+            Expected::Refusal(Some(reason)) => format!("status {}", reason.code()),
         }
     }
 

@@ -272,7 +272,7 @@ fn an_invocation() -> impl Strategy<Value = Invocation> {
 fn answer_of(expected: &Expected) -> Response {
     match expected {
         Expected::Is(answer) => answer.clone(),
-        Expected::Refusal(cause) => Response::Refused(cause.map_or(400, Cause::code)),
+        Expected::Refusal(reason) => Response::Refused(reason.map_or(400, RefusalReason::code)),
     }
 }
 

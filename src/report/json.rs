@@ -53,12 +53,12 @@ struct Report<'a> {
     stale_known: &'a [String],
     notes: &'a [String],
     /// What the findings come down to, the most fundamental first.
-    causes: Vec<Cause<'a>>,
-    checks: Vec<Check<'a>>,
+    causes: Vec<JsonCause<'a>>,
+    checks: Vec<JsonCheck<'a>>,
 }
 
 #[derive(Serialize)]
-struct Cause<'a> {
+struct JsonCause<'a> {
     check: &'static str,
     requirements: Vec<&'static str>,
     explains: &'a [&'static str],
@@ -66,7 +66,7 @@ struct Cause<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Check<'a> {
+struct JsonCheck<'a> {
     id: &'static str,
     title: &'static str,
     section: &'static str,
@@ -86,7 +86,7 @@ struct Check<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
     duration_ms: f64,
-    findings: Vec<Finding<'a>>,
+    findings: Vec<JsonFinding<'a>>,
     exchanges: Vec<Shown<'a>>,
 }
 
@@ -100,7 +100,7 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
-struct Finding<'a> {
+struct JsonFinding<'a> {
     expected: &'a str,
     observed: &'a str,
     /// Place in the check's exchanges.
@@ -165,24 +165,24 @@ fn is_hidden(c: char) -> bool {
     c != '\n' && is_unsafe(c)
 }
 
-fn cause(cause: &causes::Cause) -> Cause<'_> {
-    Cause { check: cause.check, requirements: ids(&cause.requirements), explains: &cause.explains }
+fn cause(cause: &causes::Cause) -> JsonCause<'_> {
+    JsonCause { check: cause.check, requirements: ids(&cause.requirements), explains: &cause.explains }
 }
 
 fn ids(requirements: &[&'static Requirement]) -> Vec<&'static str> {
     requirements.iter().map(|requirement| requirement.id).collect()
 }
 
-fn check<'a>(run: &'a Run, result: &'a CheckResult) -> Check<'a> {
+fn check<'a>(run: &'a Run, result: &'a CheckResult) -> JsonCheck<'a> {
     let mut exchanges: Vec<&Arc<Exchange>> = result.exchanges.iter().collect();
-    let findings = result.findings.iter().map(|finding| Finding {
+    let findings = result.findings.iter().map(|finding| JsonFinding {
         expected: &finding.expected,
         observed: &finding.observed,
         exchange: finding.exchange.as_ref().map(|exchange| place(&mut exchanges, exchange)),
         evidence: finding.evidence.iter().map(|exchange| place(&mut exchanges, exchange)).collect(),
     });
     let findings = findings.collect();
-    Check {
+    JsonCheck {
         id: result.check.id,
         title: result.check.title,
         section: result.check.section,

@@ -1,5 +1,5 @@
 //! The status codes of the HTTP profile (SPEC §3, §6). Each class of refusal has its code and one check here; everywhere else
-//! any 4xx is a refusal. Which code goes with which cause is `model::Cause`'s to say.
+//! any 4xx is a refusal. Which code goes with which reason is `model::RefusalReason`'s to say.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::token::{expired_member, forgeries};
 use super::{Answer, Auth, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
 use crate::codec::base64;
-use crate::model::{Cause, Code};
+use crate::model::{Code, RefusalReason};
 use crate::wire::{PullRequest, TokenRequest, VaultManifest};
 
 checks! {
@@ -36,20 +36,20 @@ checks! {
 
 /// Refusals that were got for one reason, and what their codes are.
 struct Codes<'c> {
-    cause: Cause,
+    reason: RefusalReason,
     /// What was asked, and what came.
     refusals: Vec<(String, Answer<'c>)>,
 }
 
 impl<'c> Codes<'c> {
-    fn new(cause: Cause) -> Self {
-        Self { cause, refusals: Vec::new() }
+    fn new(reason: RefusalReason) -> Self {
+        Self { reason, refusals: Vec::new() }
     }
 
     /// Takes an answer down. Only refusals count: that it isn't one is the business of the operation's own checks. Neither does
-    /// a limit of the deployment, which says nothing about the cause.
+    /// a limit of the deployment, which says nothing about the reason.
     fn look_at(&mut self, what: impl Into<String>, answer: Answer<'c>) {
-        if answer.is_refusal() && self.cause.judge(answer.status) != Code::Limit && !is_policy(&answer) {
+        if answer.is_refusal() && self.reason.judge(answer.status) != Code::Limit && !is_policy(&answer) {
             self.refusals.push((what.into(), answer));
         }
     }
@@ -68,7 +68,7 @@ impl<'c> Codes<'c> {
         if self.refusals.is_empty() {
             return Err(Stop::not_judged("nothing was refused here, so there is no code to look at"));
         }
-        let code = self.cause.code();
+        let code = self.reason.code();
         let wrong = || self.refusals.iter().filter(|(_, answer)| answer.status != code);
         let Some((_, example)) = wrong().next() else { return Ok(()) };
         let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
@@ -143,7 +143,7 @@ async fn without_token(cx: &Ctx) -> Outcome {
     let bob = cx.identity();
     let repo = cx.repo_with(&alice, &[&bob]).await?;
     let requests = Requests::new(cx, &repo, &alice, &bob);
-    let mut codes = Codes::new(Cause::NoToken);
+    let mut codes = Codes::new(RefusalReason::NoToken);
     let unknown = base64::encode_url(&random::bytes::<32>());
     let mut tokens = vec![
         ("no token", Auth::None),
@@ -170,7 +170,7 @@ async fn bad_nonce(cx: &Ctx) -> Outcome {
 
 /// Nonces that are worth nothing, each with a right signature.
 async fn bad_nonces(cx: &Ctx) -> Result<Codes<'_>, Stop> {
-    let mut codes = Codes::new(Cause::BadNonce);
+    let mut codes = Codes::new(RefusalReason::BadNonce);
     let alice = cx.identity();
     let issued = cx.nonce(&alice).await?;
     let used = cx.redeem(&alice, &issued)?;
@@ -192,7 +192,7 @@ async fn bad_nonces(cx: &Ctx) -> Result<Codes<'_>, Stop> {
 /// 401, unless what never was a token has the same other code: then that is the finding, and of another check.
 async fn expired_token(cx: &Ctx) -> Outcome {
     let alice = expired_member(cx).await?;
-    let mut codes = Codes::new(Cause::NoToken);
+    let mut codes = Codes::new(RefusalReason::NoToken);
     let bob = cx.identity();
     let requests = Requests::new(cx, &Repo::new(&alice), &alice, &bob);
     for operation in Operation::VAULT {
@@ -205,7 +205,7 @@ async fn expired_token(cx: &Ctx) -> Outcome {
 
 /// 401, unless all other bad nonces have the same other code.
 async fn expired_nonce(cx: &Ctx) -> Outcome {
-    let mut codes = Codes::new(Cause::BadNonce);
+    let mut codes = Codes::new(RefusalReason::BadNonce);
     codes.look_at("an expired nonce", redeem_late(cx).await?.0);
     let others = bad_nonces(cx).await?;
     if codes.only().is_some() && codes.only() == others.only() { Ok(()) } else { codes.verdict() }
@@ -224,7 +224,8 @@ impl<'c> Outsiders<'c> {
         let (alice, mallory) = (cx.member().await?, cx.member().await?);
         let bob = cx.identity();
         let repo = cx.repo_with(&alice, &[&bob]).await?;
-        let (mut strangers, mut unknown) = (Codes::new(Cause::Stranger), Codes::new(Cause::UnknownRepository));
+        let (mut strangers, mut unknown) =
+            (Codes::new(RefusalReason::Stranger), Codes::new(RefusalReason::UnknownRepository));
         let nowhere = Repo::new(&alice);
         for operation in MEMBERS_ONLY {
             let there = Requests::new(cx, &repo, &mallory, &bob);
@@ -258,7 +259,7 @@ async fn not_a_member(cx: &Ctx) -> Outcome {
     if hides {
         outsiders.warn_of(cx, &outsiders.strangers);
     }
-    let mut codes = if hides { Codes::new(Cause::Stranger) } else { outsiders.strangers };
+    let mut codes = if hides { Codes::new(RefusalReason::Stranger) } else { outsiders.strangers };
     let (alice, carol) = (&outsiders.alice, cx.member().await?);
     let mut repo = cx.repo_with(alice, &[&carol]).await?;
     cx.expel(alice, &mut repo, carol.id(), &[alice]).await?;
@@ -295,7 +296,7 @@ async fn unknown(cx: &Ctx) -> Outcome {
     if hides {
         outsiders.warn_of(cx, &outsiders.unknown);
     }
-    let mut codes = if hides { Codes::new(Cause::UnknownMember) } else { outsiders.unknown };
+    let mut codes = if hides { Codes::new(RefusalReason::UnknownMember) } else { outsiders.unknown };
     let (alice, repo) = (&outsiders.alice, &outsiders.repo);
     let nobody = cx.identity();
     for operation in [Operation::FetchMemberKey, Operation::RemoveMember] {
@@ -340,7 +341,7 @@ async fn unknown(cx: &Ctx) -> Outcome {
 async fn duplicate(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);
     let repo = cx.repo(&alice).await?;
-    let mut codes = Codes::new(Cause::Duplicate);
+    let mut codes = Codes::new(RefusalReason::Duplicate);
     for (what, by, request) in [
         ("the same request again", &alice, repo.create_request()),
         ("another request of the owner", &alice, Repo::with_id(&alice, repo.id()).create_request()),

@@ -16,7 +16,7 @@ use crate::client::{RawAnswer, RawRequest, clock};
 use crate::codec::base64;
 use crate::codec::jwt::Jwt;
 use crate::ground::Choices;
-use crate::model::Cause;
+use crate::model::RefusalReason;
 use crate::requirements::{self as rule, Requirement};
 use crate::wire::{MessageKind, Operation, TokenResponse};
 
@@ -252,14 +252,16 @@ impl Play {
                 self.report(self.found(FindingKind::Authentication, said(with).0, &prepared, "a 4xx", observed))
             }
             // The signature is right: it is the nonce that is refused.
-            (Redemption::UsedNonce | Redemption::InventedNonce, false) => match Cause::BadNonce.missed(status) {
-                Some(rule) => {
-                    let (expected, observed) =
-                        (format!("status {}", Cause::BadNonce.code()), format!("status {status}"));
-                    self.report(self.found(FindingKind::Authentication, rule, &prepared, expected, observed))
+            (Redemption::UsedNonce | Redemption::InventedNonce, false) => {
+                match RefusalReason::BadNonce.missed(status) {
+                    Some(rule) => {
+                        let (expected, observed) =
+                            (format!("status {}", RefusalReason::BadNonce.code()), format!("status {status}"));
+                        self.report(self.found(FindingKind::Authentication, rule, &prepared, expected, observed))
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            },
+            }
             (_, false) => Ok(()),
         }
     }

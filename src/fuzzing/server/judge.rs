@@ -8,7 +8,7 @@ use super::plan::{CAST, Wire};
 use super::play::{Going, Play};
 use super::request::{Judged, Prepared, rule_of_answer};
 use crate::client::RawAnswer;
-use crate::model::{self, Cause, Invocation};
+use crate::model::{self, Invocation, RefusalReason};
 use crate::requirements::{self as rule, Requirement, Revision};
 use crate::scenarios::wrong_code;
 use crate::wire::Operation;
@@ -217,7 +217,7 @@ impl Play {
     async fn settle(&mut self, prepared: &Prepared, transition: model::Transition, status: u16) -> Going {
         // RFC 6750 §3.1 has 400 for an Authorization that is malformed as such.
         let odd = prepared.odd || prepared.rule.is_some();
-        let excused = |missed: &Requirement| prepared.again || (odd && Cause::is_about_codes(missed));
+        let excused = |missed: &Requirement| prepared.again || (odd && RefusalReason::is_about_codes(missed));
         if let Some(missed) = transition.missed.filter(|missed| !excused(missed)) {
             let observed = format!("status {status}, which no MUST forbids, and a careful server doesn't answer");
             self.report(self.found(FindingKind::Mismatch, missed, prepared, missed.text, observed))?;

@@ -14,13 +14,13 @@ const FULL_IF_FEW: usize = 6;
 const FULL_OF_MANY: usize = 3;
 
 /// A check that shows what to repair, and what follows from it.
-struct Cause<'a> {
+struct CauseGroup<'a> {
     first: &'a CheckResult,
     explains: Vec<&'a CheckResult>,
 }
 
 pub(super) struct Failures<'a> {
-    causes: Vec<Cause<'a>>,
+    causes: Vec<CauseGroup<'a>>,
     run: &'a Run,
     screen: Layout,
 }
@@ -28,11 +28,11 @@ pub(super) struct Failures<'a> {
 impl<'a> Failures<'a> {
     pub(super) fn new(run: &'a Run, screen: Layout) -> Self {
         let causes = run.causes_with(|status| run.is_problem(status)).into_iter();
-        Self { causes: causes.map(|(first, explains)| Cause { first, explains }).collect(), run, screen }
+        Self { causes: causes.map(|(first, explains)| CauseGroup { first, explains }).collect(), run, screen }
     }
 
     /// The lines of a cause in full.
-    fn block(&self, cause: &Cause<'_>) -> Vec<String> {
+    fn block(&self, cause: &CauseGroup<'_>) -> Vec<String> {
         let (body_lines, rules, findings, evidence) = match self.screen {
             screen if screen.verbose => (8, 9, 8, 12),
             screen if screen.tight => (1, 0, 1, 0),
@@ -113,7 +113,7 @@ impl Section for Failures<'_> {
 }
 
 /// A line for each cause; at most `room` lines with the blank one before them.
-fn brief(causes: &[Cause<'_>], room: usize, columns: usize) -> Vec<String> {
+fn brief(causes: &[CauseGroup<'_>], room: usize, columns: usize) -> Vec<String> {
     if causes.is_empty() {
         return Vec::new();
     }
