@@ -73,18 +73,18 @@ impl VaultRules for Storing {
 }
 
 /// A server whose one reader asks for membership and whose other reader finds the repository.
-struct Finding {
+struct Locating {
     route: Route,
     readers: Readers,
     /// The other repository and request, by the repository that was checked.
     done: Mutex<HashMap<String, String>>,
 }
 
-fn finding(route: Route, readers: Readers) -> Finding {
-    Finding { route, readers, done: Mutex::default() }
+fn locating(route: Route, readers: Readers) -> Locating {
+    Locating { route, readers, done: Mutex::default() }
 }
 
-impl Edge for Finding {
+impl Edge for Locating {
     fn body(&self, _: &Store, route: Route, _: &Parts, body: Bytes) -> Result<Bytes, Refusal> {
         if route != self.route {
             return Ok(body);
@@ -96,7 +96,7 @@ impl Edge for Finding {
     }
 }
 
-impl VaultRules for Finding {
+impl VaultRules for Locating {
     fn execute<'a>(&'a self, store: &'a Store, visit: &'a Visit) -> Later<'a, Result<Success, Refusal>> {
         let other = if visit.route == self.route { lock(&self.done).remove(&visit.repo_id) } else { None };
         let Some(other) = other else { return Box::pin(ready(operations::execute(self, store, visit))) };
@@ -257,49 +257,49 @@ pub(super) const FAULTS: &[Fault] = &[
         "pull-checks-first-reads-last",
         &PULL_MEMBERS_ONLY,
         "pull asks for membership in the first repoId and reads the last.",
-        || edge_and_vault(finding(Route::Pull, FIRST)),
+        || edge_and_vault(locating(Route::Pull, FIRST)),
     ),
     fault(
         "pull-checks-last-reads-first",
         &PULL_MEMBERS_ONLY,
         "pull asks for membership in the last repoId and reads the first.",
-        || edge_and_vault(finding(Route::Pull, LAST)),
+        || edge_and_vault(locating(Route::Pull, LAST)),
     ),
     fault(
         "pull-checks-name-reads-folded",
         &PULL_MEMBERS_ONLY,
         "pull asks for membership in repoId and reads RepoId.",
-        || edge_and_vault(finding(Route::Pull, FIRST_FOLDED)),
+        || edge_and_vault(locating(Route::Pull, FIRST_FOLDED)),
     ),
     fault(
         "push-checks-first-writes-last",
         &PUSH_SCOPE,
         "push asks for membership in the first repoId and writes to the last.",
-        || edge_and_vault(finding(Route::Push, FIRST)),
+        || edge_and_vault(locating(Route::Push, FIRST)),
     ),
     fault(
         "push-checks-name-writes-folded",
         &PUSH_SCOPE,
         "push asks for membership in repoId and writes to RepoId.",
-        || edge_and_vault(finding(Route::Push, LAST_FOLDED)),
+        || edge_and_vault(locating(Route::Push, LAST_FOLDED)),
     ),
     fault(
         "add-checks-first-writes-last",
         &ADD_MEMBERS_ONLY,
         "addMember asks for membership in the first repoId and writes to the last.",
-        || edge_and_vault(finding(Route::AddMember, FIRST)),
+        || edge_and_vault(locating(Route::AddMember, FIRST)),
     ),
     fault(
         "add-checks-last-writes-first",
         &ADD_MEMBERS_ONLY,
         "addMember asks for membership in the last repoId and writes to the first.",
-        || edge_and_vault(finding(Route::AddMember, LAST)),
+        || edge_and_vault(locating(Route::AddMember, LAST)),
     ),
     fault(
         "remove-checks-last-writes-first",
         &REMOVE_MEMBERS_ONLY,
         "removeMember asks for membership in the last repoId and writes to the first.",
-        || edge_and_vault(finding(Route::RemoveMember, LAST)),
+        || edge_and_vault(locating(Route::RemoveMember, LAST)),
     ),
     fault(
         "add-lists-first-admits-last",
