@@ -1,6 +1,6 @@
 //! Judging by bends: going on, reading, refusing.
 
-use super::evidence::{Evidence, Judgement, finding};
+use super::evidence::{ClientJudgement, Evidence, finding};
 use super::rules::requests::names_nobody;
 use super::run::Ran;
 use super::subject::Exit;
@@ -13,18 +13,18 @@ const FAILS_ANYWAY: &str = "the program fails even with a vault that isn't bent 
 const NAMES_NOBODY: &str = "an id in a path doesn't arrive in the program's run (see client-request/ids)";
 
 /// The client goes on as if nothing were bent.
-pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
-    let Some(honest) = evidence.run(Bend::Honest) else { return Judgement::NotExercised(FAILS_ANYWAY.into()) };
+pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
+    let Some(honest) = evidence.run(Bend::Honest) else { return ClientJudgement::NotExercised(FAILS_ANYWAY.into()) };
     if !evidence.works() && names_nobody(honest) {
-        return Judgement::NotExercised(NAMES_NOBODY.into());
+        return ClientJudgement::NotExercised(NAMES_NOBODY.into());
     }
     if !evidence.works() {
         // Each variant is as right as the usual way: a client that works with one of them only has a taste of its own.
         let mut works = bends.iter().filter(|bend| evidence.run(**bend).is_some_and(|ran| ran.exit == Exit::Code(0)));
-        let Some(only) = works.next() else { return Judgement::NotExercised(FAILS_ANYWAY.into()) };
+        let Some(only) = works.next() else { return ClientJudgement::NotExercised(FAILS_ANYWAY.into()) };
         let expected = format!("the client works not only when {}", only.what());
         let observed = format!("otherwise: {}{}", honest.exit, last_line(&honest.output));
-        return Judgement::Broken(vec![finding(honest, honest.at_vault().last(), expected, observed)]);
+        return ClientJudgement::Broken(vec![finding(honest, honest.at_vault().last(), expected, observed)]);
     }
     let uses = |endpoint| honest.of(endpoint).any(|record| record.is_done());
     let mut tried = 0;
@@ -58,7 +58,7 @@ pub(super) fn bears(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             findings.push(found);
         }
     }
-    Judgement::of(findings, tried, "variant", "nothing in the program's run depends on it")
+    ClientJudgement::of(findings, tried, "variant", "nothing in the program's run depends on it")
 }
 
 /// The last line of an output, for a reader to recognize.
@@ -72,11 +72,11 @@ const READS_NOTHING: &str = "that this client reads a payload shows in nothing: 
                              write after reading";
 
 /// The client reads what another member has written in an unusual but right way.
-pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     match evidence.reads() {
         Some(true) => {}
-        Some(false) => return Judgement::NotExercised("it can't read what other members write at all".into()),
-        None => return Judgement::NotExercised(READS_NOTHING.into()),
+        Some(false) => return ClientJudgement::NotExercised("it can't read what other members write at all".into()),
+        None => return ClientJudgement::NotExercised(READS_NOTHING.into()),
     }
     let mut tried = 0;
     let mut findings = Vec::new();
@@ -94,11 +94,11 @@ pub(super) fn reads(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             findings.push(found);
         }
     }
-    Judgement::of(findings, tried, "payload", READS_NOTHING)
+    ClientJudgement::of(findings, tried, "payload", READS_NOTHING)
 }
 
 /// The client doesn't take what is served.
-pub(super) fn refuses(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(super) fn refuses(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     if evidence.reads() != Some(true) {
         let taken = taken(evidence, bends);
         return if taken.is_empty() {
@@ -107,14 +107,14 @@ pub(super) fn refuses(evidence: &Evidence, bends: &[Bend]) -> Judgement {
             } else {
                 "it can't read what other members write at all"
             };
-            Judgement::NotExercised(why.into())
+            ClientJudgement::NotExercised(why.into())
         } else {
-            Judgement::Broken(taken)
+            ClientJudgement::Broken(taken)
         };
     }
     let forbidden = bends.iter().filter(|bend| bend.demand() == Demand::Refuse);
     let tried = forbidden.filter(|bend| evidence.took(**bend).is_some()).count();
-    Judgement::of(taken(evidence, bends), tried, "refusal", READS_NOTHING)
+    ClientJudgement::of(taken(evidence, bends), tried, "refusal", READS_NOTHING)
 }
 
 fn taken(evidence: &Evidence, bends: &[Bend]) -> Vec<crate::scenarios::Finding> {
@@ -164,29 +164,31 @@ pub(super) const RARE_WAYS: [Bend; 13] = [
 /// Whether what a client of an adapter writes tells that its wraps are right, or wrong.
 fn wraps_right(evidence: &Evidence) -> Option<bool> {
     match &evidence.scenes.get("client-write/guest-reads")?.0 {
-        Judgement::Holds(_) => Some(true),
-        Judgement::Broken(findings) => Some(findings.iter().any(|found| found.expected == super::scenes::WRAPS_RIGHT)),
+        ClientJudgement::Holds(_) => Some(true),
+        ClientJudgement::Broken(findings) => {
+            Some(findings.iter().any(|found| found.expected == super::scenes::WRAPS_RIGHT))
+        }
         _ => None,
     }
 }
 
 /// The client reads what another member has written by the letter of the specification.
-pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> Judgement {
+pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> ClientJudgement {
     if !evidence.works() {
-        return Judgement::NotExercised(FAILS_ANYWAY.into());
+        return ClientJudgement::NotExercised(FAILS_ANYWAY.into());
     }
     let Some(ran) = evidence.run(Bend::Rotated).filter(|ran| !ran.keys.is_empty()) else {
-        return Judgement::NotExercised("no member pulls a payload that somebody else could have written".into());
+        return ClientJudgement::NotExercised("no member pulls a payload that somebody else could have written".into());
     };
     let ways = OWN_WAYS.into_iter().chain(RARE_WAYS);
     let own: Vec<_> = ways.filter(|bend| evidence.took(*bend) == Some(true)).collect();
     let is_wrap = |bend: &Bend| bend.name().starts_with("wrap");
     match evidence.reads() {
-        Some(true) => Judgement::Holds(String::new()),
-        None => Judgement::NotExercised(READS_NOTHING.into()),
+        Some(true) => ClientJudgement::Holds(String::new()),
+        None => ClientJudgement::NotExercised(READS_NOTHING.into()),
         // What it writes itself tells as well, where somebody else can look into it.
         Some(false) if own.iter().any(|bend| is_wrap(bend) != wraps) || wraps_right(evidence) == Some(wraps) => {
-            Judgement::NotExercised("its payloads can't be read for another reason".into())
+            ClientJudgement::NotExercised("its payloads can't be read for another reason".into())
         }
         Some(false) => {
             let pulled = ran.of(Endpoint::Pull).filter(|record| record.is_done()).last();
@@ -195,15 +197,15 @@ pub(super) fn reads_others(evidence: &Evidence, wraps: bool) -> Judgement {
             let observed = format!("it isn't: {}{}{own}", ran.exit, last_line(&ran.output));
             let mut found = finding(ran, pulled, expected, observed.clone());
             found.observed = observed;
-            Judgement::Broken(vec![found])
+            ClientJudgement::Broken(vec![found])
         }
     }
 }
 
 /// A refused operation isn't told as a success.
-pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     if !evidence.works() {
-        return Judgement::NotExercised(FAILS_ANYWAY.into());
+        return ClientJudgement::NotExercised(FAILS_ANYWAY.into());
     }
     // Who asks for nothing is refused nothing.
     let pushes = |ran: &Ran| {
@@ -217,5 +219,5 @@ pub(super) fn tells_errors(evidence: &Evidence, bends: &[Bend]) -> Judgement {
     let wrong = runs.iter().filter(|ran| ran.exit == Exit::Code(0));
     let expected = "a program that can't do its work ends with a status other than 0";
     let findings = wrong.map(|ran| finding(ran, ran.at_vault().last(), expected, "exit status 0")).collect();
-    Judgement::of(findings, runs.len(), "refusal", FAILS_ANYWAY)
+    ClientJudgement::of(findings, runs.len(), "refusal", FAILS_ANYWAY)
 }

@@ -23,9 +23,9 @@ pub(super) struct Evidence {
     pub driven: bool,
 }
 
-/// What a check makes of it.
+/// What a check of clients makes of the evidence.
 #[derive(Debug)]
-pub(super) enum Judgement {
+pub(super) enum ClientJudgement {
     /// The rule holds as far as was seen; how much was seen.
     Holds(String),
     /// It doesn't.
@@ -41,9 +41,9 @@ pub(super) enum Judgement {
 }
 
 /// What a scene comes to.
-pub(super) type SceneResult = (Judgement, Duration);
+pub(super) type SceneResult = (ClientJudgement, Duration);
 
-impl Judgement {
+impl ClientJudgement {
     /// Broken if something was found, otherwise as much as `tried` says.
     pub(super) fn of(findings: Vec<Finding>, tried: usize, what: &str, missing: &str) -> Self {
         match (findings.is_empty(), tried) {
@@ -62,26 +62,26 @@ impl Evidence {
     pub(super) fn settle(&mut self) {
         let (works, reads) = (self.works(), self.reads());
         for (id, (judgement, _)) in &mut self.scenes {
-            *judgement = match std::mem::replace(judgement, Judgement::Holds(String::new())) {
-                Judgement::Shut(finding) if *id == "client-join/locators" && works && reads != Some(false) => {
-                    Judgement::Broken(vec![finding])
+            *judgement = match std::mem::replace(judgement, ClientJudgement::Holds(String::new())) {
+                ClientJudgement::Shut(finding) if *id == "client-join/locators" && works && reads != Some(false) => {
+                    ClientJudgement::Broken(vec![finding])
                 }
-                Judgement::Shut(finding) => Judgement::NotExercised(format!(
+                ClientJudgement::Shut(finding) => ClientJudgement::NotExercised(format!(
                     "the client can't join and read a repository that another member has made: {}",
                     finding.observed
                 )),
-                Judgement::Unclear(why) if !works => Judgement::NotExercised(why),
+                ClientJudgement::Unclear(why) if !works => ClientJudgement::NotExercised(why),
                 other => other,
             };
         }
     }
 
-    /// As [`Judgement::NotExercised`]; but what an adapter's client never does when it is asked for everything, it doesn't do at all.
-    pub(super) fn never(&self, why: &str) -> Judgement {
+    /// As [`ClientJudgement::NotExercised`]; but what an adapter's client never does when it is asked for everything, it doesn't do at all.
+    pub(super) fn never(&self, why: &str) -> ClientJudgement {
         let honest = self.run(Bend::Honest);
         let all = self.driven && self.works() && honest.is_some_and(|honest| honest.unsupported.is_empty());
         let why = why.to_owned();
-        if all { Judgement::NotApplicable(why) } else { Judgement::NotExercised(why) }
+        if all { ClientJudgement::NotApplicable(why) } else { ClientJudgement::NotExercised(why) }
     }
 
     /// The run with a bend, if it was made.

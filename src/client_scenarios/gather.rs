@@ -11,7 +11,7 @@ use super::ClientConfig;
 use super::bends::RARE_WAYS;
 use super::checks::{ClientCheck, Way};
 use super::driver::Adapter;
-use super::evidence::{Evidence, Judgement, SceneResult};
+use super::evidence::{ClientJudgement, Evidence, SceneResult};
 use super::run::{Ran, Runs};
 use super::scenes::Scene;
 use super::subject::{Exit, Subject, ca_file};
@@ -158,14 +158,14 @@ async fn play_scenes(
     }
 }
 
-async fn play(subject: &Subject, ca: &std::path::Path, timeout: Duration, scene: Scene) -> Judgement {
+async fn play(subject: &Subject, ca: &std::path::Path, timeout: Duration, scene: Scene) -> ClientJudgement {
     match Adapter::start(subject, ca, timeout) {
         Ok(mut adapter) => {
             let judgement = scene(&mut adapter).await;
             adapter.end().await;
             judgement
         }
-        Err(exit) => Judgement::Unclear(exit.to_string()),
+        Err(exit) => ClientJudgement::Unclear(exit.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::checks::{ClientCheck, Way, all};
-use super::evidence::{Evidence, Judgement};
+use super::evidence::{ClientJudgement, Evidence};
 use super::gather::{Abort, gather};
 use super::run::Ran;
 use super::subject::Exit;
@@ -192,31 +192,31 @@ impl ClientTally {
                     judgement
                 }
                 None => {
-                    unclear = Judgement::Unclear("the scene ended early".into());
+                    unclear = ClientJudgement::Unclear("the scene ended early".into());
                     &unclear
                 }
             },
         };
         let is_must = check.info.level == Level::Must;
         let (status, message, findings) = match judgement {
-            Judgement::Holds(remark) => (Status::Pass, remark.clone(), Vec::new()),
-            Judgement::Broken(findings) => {
+            ClientJudgement::Holds(remark) => (Status::Pass, remark.clone(), Vec::new()),
+            ClientJudgement::Broken(findings) => {
                 let message =
                     findings.first().map(|found| format!("{} (expected: {})", found.observed, found.expected));
                 let message = message.unwrap_or_default();
                 (if is_must { Status::Fail } else { Status::Warn }, message, findings.clone())
             }
-            Judgement::NotApplicable(why) => (Status::Skip, why.clone(), Vec::new()),
-            Judgement::Shut(finding) => (Status::Error, finding.observed.clone(), Vec::new()),
-            Judgement::NotExercised(why) => {
+            ClientJudgement::NotApplicable(why) => (Status::Skip, why.clone(), Vec::new()),
+            ClientJudgement::Shut(finding) => (Status::Error, finding.observed.clone(), Vec::new()),
+            ClientJudgement::NotExercised(why) => {
                 self.unexercised += usize::from(is_must);
                 (Status::Skip, format!("not exercised: {why}"), Vec::new())
             }
-            Judgement::Unclear(why) => (Status::Error, why.clone(), Vec::new()),
+            ClientJudgement::Unclear(why) => (Status::Error, why.clone(), Vec::new()),
         };
         let omission = match judgement {
-            Judgement::NotExercised(_) => Some(Omission::NotJudged),
-            Judgement::NotApplicable(_) => Some(Omission::NotApplicable),
+            ClientJudgement::NotExercised(_) => Some(Omission::NotJudged),
+            ClientJudgement::NotApplicable(_) => Some(Omission::NotApplicable),
             _ => None,
         };
         self.emit(emit, check, (status, omission), message, findings, took + started.elapsed());

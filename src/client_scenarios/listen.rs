@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::ClientConfig;
 use super::checks::{ClientCheck, Way, all};
-use super::evidence::{Evidence, Judgement};
+use super::evidence::{ClientJudgement, Evidence};
 use super::judge::{ClientTally, LeftOut, info, recent, select};
 use super::run::Ran;
 use super::subject::Exit;
@@ -127,8 +127,8 @@ fn page(evidence: &Evidence, checks: &[&'static ClientCheck]) -> String {
     for check in checks {
         let Way::Runs(judge) = check.way else { continue };
         let (class, word, note) = match judge(evidence, check.bends) {
-            Judgement::Holds(remark) => ("ok", "right", remark),
-            Judgement::Broken(findings) => {
+            ClientJudgement::Holds(remark) => ("ok", "right", remark),
+            ClientJudgement::Broken(findings) => {
                 let first = findings.first();
                 (
                     "no",
@@ -138,10 +138,10 @@ fn page(evidence: &Evidence, checks: &[&'static ClientCheck]) -> String {
                         .unwrap_or_default(),
                 )
             }
-            Judgement::NotExercised(why) | Judgement::NotApplicable(why) | Judgement::Unclear(why) => {
-                ("open", "not seen", why)
-            }
-            Judgement::Shut(finding) => ("open", "not seen", finding.observed),
+            ClientJudgement::NotExercised(why)
+            | ClientJudgement::NotApplicable(why)
+            | ClientJudgement::Unclear(why) => ("open", "not seen", why),
+            ClientJudgement::Shut(finding) => ("open", "not seen", finding.observed),
         };
         // Writing to a string can't fail.
         let _ = write!(

@@ -11,7 +11,7 @@ macro_rules! scenes {
         $(#[$doc])*
         pub(in $crate::client_scenarios) fn $name(
             adapter: &mut $crate::client_scenarios::driver::Adapter,
-        ) -> std::pin::Pin<Box<dyn Future<Output = $crate::client_scenarios::evidence::Judgement> + Send + '_>> {
+        ) -> std::pin::Pin<Box<dyn Future<Output = $crate::client_scenarios::evidence::ClientJudgement> + Send + '_>> {
             Box::pin(async move {
                 let mut talker = $crate::client_scenarios::driver::Talker::new(adapter);
                 $crate::client_scenarios::scenes::judged($plays(&mut talker).await)
@@ -43,7 +43,7 @@ pub(super) use removal::{bindings, rotation};
 use house::{House, Site};
 
 use super::driver::{Adapter, Failure, Talker, account};
-use super::evidence::{Judgement, envelope, exchange};
+use super::evidence::{ClientJudgement, envelope, exchange};
 use super::rules::{entries, payloads};
 use super::vault::reading::{bytes_of, is_sealed, open, why_not};
 use super::vault::{Bend, Endpoint, Record};
@@ -55,7 +55,7 @@ use crate::scenarios::Finding;
 use crate::wire::{EncryptedEnvelope, MemberEntry};
 
 /// A scene: gets an adapter, judges.
-pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output = Judgement> + Send + 'a>>;
+pub(super) type Scene = for<'a> fn(&'a mut Adapter) -> Pin<Box<dyn Future<Output = ClientJudgement> + Send + 'a>>;
 
 /// Why a scene ends before its last line.
 enum SceneStop {
@@ -74,13 +74,13 @@ impl From<std::io::Error> for SceneStop {
 
 type SceneOutcome = Result<String, SceneStop>;
 
-fn judged(outcome: SceneOutcome) -> Judgement {
+fn judged(outcome: SceneOutcome) -> ClientJudgement {
     match outcome {
-        Ok(remark) => Judgement::Holds(remark),
-        Err(SceneStop::Violation(finding)) => Judgement::Broken(vec![finding]),
-        Err(SceneStop::CannotRead(finding)) => Judgement::Shut(finding),
-        Err(SceneStop::NotExercised(why)) => Judgement::NotExercised(why),
-        Err(SceneStop::SetupFailed(why)) => Judgement::Unclear(why),
+        Ok(remark) => ClientJudgement::Holds(remark),
+        Err(SceneStop::Violation(finding)) => ClientJudgement::Broken(vec![finding]),
+        Err(SceneStop::CannotRead(finding)) => ClientJudgement::Shut(finding),
+        Err(SceneStop::NotExercised(why)) => ClientJudgement::NotExercised(why),
+        Err(SceneStop::SetupFailed(why)) => ClientJudgement::Unclear(why),
     }
 }
 

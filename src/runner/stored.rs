@@ -8,7 +8,7 @@ use super::{CheckResult, Emit, Event, Omission, RunEnd, RunInfo, Status, Tally, 
 use crate::client::clock;
 use crate::requirements::{Level, Revision};
 use crate::scenarios::CheckInfo;
-use crate::scenarios::storage::{Evidence, Judgement, judge_all};
+use crate::scenarios::storage::{Evidence, StorageJudgement, judge_all};
 
 /// How a search is judged and called.
 #[derive(Clone, Debug)]
@@ -49,13 +49,13 @@ pub fn judge_stored(evidence: &Evidence, config: StoredConfig, started: Instant,
     for (check, judgement) in judged {
         let mut omission = None;
         let (status, message, findings) = match judgement {
-            Judgement::Clean(remark) => (Status::Pass, remark, Vec::new()),
-            Judgement::Unknown(reason) => {
+            StorageJudgement::Clean(remark) => (Status::Pass, remark, Vec::new()),
+            StorageJudgement::Unknown(reason) => {
                 unknown = Some(reason.clone());
                 omission = Some(Omission::NotJudged);
                 (Status::Skip, reason, Vec::new())
             }
-            Judgement::Found(findings) => {
+            StorageJudgement::Found(findings) => {
                 let status = if check.level == Level::Must { Status::Fail } else { Status::Warn };
                 (status, findings.first().map(|finding| finding.observed.clone()).unwrap_or_default(), findings)
             }

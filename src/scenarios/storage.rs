@@ -80,7 +80,7 @@ const REPLACED: Rule = Rule {
 };
 
 /// What the evidence says about a rule.
-pub enum Judgement {
+pub enum StorageJudgement {
     /// Nothing was found; in one line, how much was searched.
     Clean(String),
     /// Nothing can be said, and why.
@@ -90,12 +90,12 @@ pub enum Judgement {
 }
 
 /// Judges evidence by every rule.
-pub fn judge_all(evidence: &Evidence) -> Vec<(&'static CheckInfo, Judgement)> {
+pub fn judge_all(evidence: &Evidence) -> Vec<(&'static CheckInfo, StorageJudgement)> {
     let rules = [&ACCOUNTS, &KEYS, &UNASKED, &TOKENS, &NONCES, &REPLACED];
     CHECKS.iter().zip(rules).map(|(check, rule)| (&check.info, judge(evidence, rule))).collect()
 }
 
-fn judge(evidence: &Evidence, rule: &Rule) -> Judgement {
+fn judge(evidence: &Evidence, rule: &Rule) -> StorageJudgement {
     let secret_of = |hit: &Hit| &evidence.secrets[hit.sighting.tag as usize];
     let counts = |hit: &&Hit| {
         rule.classes.contains(&secret_of(hit).class)
@@ -125,7 +125,7 @@ fn judge(evidence: &Evidence, rule: &Rule) -> Judgement {
             evidence: Vec::new(),
         })
     };
-    Judgement::Found(groups.into_values().filter_map(finding).collect())
+    StorageJudgement::Found(groups.into_values().filter_map(finding).collect())
 }
 
 /// `storage /path/x.db, table kept, column value, row 3, holds`.
@@ -146,29 +146,29 @@ fn place(hit: &Hit) -> String {
 }
 
 /// Nothing was found: whether that means something.
-fn unseen(evidence: &Evidence) -> Judgement {
+fn unseen(evidence: &Evidence) -> StorageJudgement {
     let Evidence { secrets, sources, outcome } = evidence;
     let has_storage =
         sources.iter().any(|source| matches!(source, Source::Path(Role::Storage, _) | Source::Command(_)));
     let is_stored = |hit: &Hit| secrets[hit.sighting.tag as usize].class == Class::Stored;
     if has_storage && !outcome.hits.iter().any(is_stored) {
-        return Judgement::Unknown(
+        return StorageJudgement::Unknown(
             "nothing that the server must have stored was found in its storage: is it another place, not written yet, or encrypted?"
                 .into(),
         );
     }
     if outcome.cut_short {
-        return Judgement::Unknown("time ran out before everything was searched; raise --deadline".into());
+        return StorageJudgement::Unknown("time ran out before everything was searched; raise --deadline".into());
     }
     if outcome.bytes == 0 {
-        return Judgement::Unknown("there was nothing to search".into());
+        return StorageJudgement::Unknown("there was nothing to search".into());
     }
     let left_out = match outcome.remarks.as_slice() {
         [] => String::new(),
         [first] => format!("; left out: {first}"),
         [first, rest @ ..] => format!("; left out: {first}, and {} more", rest.len()),
     };
-    Judgement::Clean(format!(
+    StorageJudgement::Clean(format!(
         "{} bytes in {} places searched for {} values{left_out}",
         outcome.bytes,
         outcome.sources,
@@ -225,9 +225,9 @@ impl Drop for Stopping {
 
 async fn hold_to(cx: &Ctx, rule: &Rule) -> Outcome {
     match judge(&*evidence(cx).await?, rule) {
-        Judgement::Clean(remark) => cx.remark(remark),
-        Judgement::Unknown(reason) => return Err(Stop::not_judged(reason)),
-        Judgement::Found(findings) => {
+        StorageJudgement::Clean(remark) => cx.remark(remark),
+        StorageJudgement::Unknown(reason) => return Err(Stop::not_judged(reason)),
+        StorageJudgement::Found(findings) => {
             let mut findings = findings.into_iter();
             let first = findings.next();
             findings.for_each(|finding| cx.warn(finding));

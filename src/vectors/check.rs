@@ -11,7 +11,7 @@ use super::case::{Case, CaseError, CaseStep, Expect, Read};
 use super::evaluate::{Reading, read};
 use super::fields::Fields;
 use super::formats::{self, Contents, FORMATS, Format, INDEX};
-use super::judge::{Judgement, contains, describe, judge};
+use super::judge::{AnswerJudgement, contains, describe, judge};
 use super::op::CodecAnswer;
 
 /// Larger files aren't vectors.
@@ -246,20 +246,20 @@ fn put(step: &CaseStep) -> Put {
     let open = matches!(step.expect, Expect::Either { .. }) && matches!(answer, CodecAnswer::Reject(_));
     let answer = if open { read(&step.request, Reading::Lenient).unwrap_or(answer) } else { answer };
     let judgement = match (&answer, open) {
-        (CodecAnswer::Reject(reason), true) => Judgement::Wrong {
+        (CodecAnswer::Reject(reason), true) => AnswerJudgement::Wrong {
             expected: "something that may be accepted".into(),
             observed: format!("even read leniently it has to be refused: {reason}"),
         },
         _ => judge(step, &answer),
     };
     match judgement {
-        Judgement::Right => complete(step, &answer),
-        Judgement::Allowed { .. } if open => complete(step, &answer),
-        Judgement::Allowed { observed, .. } => Put::Odd(format!("{}: {observed}", step.what)),
-        Judgement::Wrong { expected, observed } => {
+        AnswerJudgement::Right => complete(step, &answer),
+        AnswerJudgement::Allowed { .. } if open => complete(step, &answer),
+        AnswerJudgement::Allowed { observed, .. } => Put::Odd(format!("{}: {observed}", step.what)),
+        AnswerJudgement::Wrong { expected, observed } => {
             Put::Wrong(format!("{}: the vector says {expected}; computed: {observed}", step.what))
         }
-        Judgement::Unsupported(text) | Judgement::Trouble(text) => Put::Unreadable(text),
+        AnswerJudgement::Unsupported(text) | AnswerJudgement::Trouble(text) => Put::Unreadable(text),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::codec::base64;
 
 /// Judgement on one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum AnswerJudgement {
     /// As it has to be.
     Right,
     /// Allowed, but not what a careful author does.
@@ -34,21 +34,21 @@ pub enum Judgement {
 }
 
 /// Judges an answer to a step.
-pub fn judge(step: &CaseStep, answer: &CodecAnswer) -> Judgement {
+pub fn judge(step: &CaseStep, answer: &CodecAnswer) -> AnswerJudgement {
     match (answer, &step.expect) {
-        (CodecAnswer::Unsupported(text), _) => Judgement::Unsupported(text.clone()),
-        (CodecAnswer::Error(text), _) => Judgement::Trouble(text.clone()),
-        (CodecAnswer::Reject(_), Expect::Reject | Expect::Either { .. }) => Judgement::Right,
-        (CodecAnswer::Reject(reason), Expect::Result(expected)) => Judgement::Wrong {
+        (CodecAnswer::Unsupported(text), _) => AnswerJudgement::Unsupported(text.clone()),
+        (CodecAnswer::Error(text), _) => AnswerJudgement::Trouble(text.clone()),
+        (CodecAnswer::Reject(_), Expect::Reject | Expect::Either { .. }) => AnswerJudgement::Right,
+        (CodecAnswer::Reject(reason), Expect::Result(expected)) => AnswerJudgement::Wrong {
             expected: describe(expected),
             observed: if reason.is_empty() { "refused".into() } else { format!("refused: {reason}") },
         },
         (CodecAnswer::Result(actual), Expect::Reject) => {
-            Judgement::Wrong { expected: "a refusal".into(), observed: accepted(actual) }
+            AnswerJudgement::Wrong { expected: "a refusal".into(), observed: accepted(actual) }
         }
         (CodecAnswer::Result(actual), Expect::Either { accepted: expected, warn }) => {
             match compare(step, expected, actual) {
-                Judgement::Right if *warn => Judgement::Allowed {
+                AnswerJudgement::Right if *warn => AnswerJudgement::Allowed {
                     expected: format!("{}: a refusal, though nothing demands it", step.what),
                     observed: accepted(actual),
                 },
@@ -61,12 +61,12 @@ pub fn judge(step: &CaseStep, answer: &CodecAnswer) -> Judgement {
 
 /// Whether our codec gives what a step expects.
 pub(super) fn holds(step: &CaseStep) -> bool {
-    evaluate(&step.request).is_ok_and(|answer| judge(step, &answer) == Judgement::Right)
+    evaluate(&step.request).is_ok_and(|answer| judge(step, &answer) == AnswerJudgement::Right)
 }
 
-fn compare(step: &CaseStep, expected: &Fields, actual: &Fields) -> Judgement {
+fn compare(step: &CaseStep, expected: &Fields, actual: &Fields) -> AnswerJudgement {
     if contains(&Value::Object(actual.clone()), &Value::Object(expected.clone())) {
-        return Judgement::Right;
+        return AnswerJudgement::Right;
     }
     let own_choice = match step.request.op {
         CodecOp::Encrypt => opens(step, actual),
@@ -91,7 +91,7 @@ pub(super) fn contains(actual: &Value, expected: &Value) -> bool {
 }
 
 /// A ciphertext under an IV of the codec's own choice is judged by decrypting it.
-fn opens(step: &CaseStep, actual: &Fields) -> Option<Judgement> {
+fn opens(step: &CaseStep, actual: &Fields) -> Option<AnswerJudgement> {
     let asked = &step.request.fields;
     let (iv, ciphertext) = (string(actual, "ivB64").ok()?, string(actual, "ciphertextB64").ok()?);
     if Some(iv) == string(asked, "ivB64").ok() {
@@ -105,7 +105,7 @@ fn opens(step: &CaseStep, actual: &Fields) -> Option<Judgement> {
 }
 
 /// A wrap with an ephemeral key or IV of the codec's own choice is judged by unwrapping it.
-fn unwraps(step: &CaseStep, actual: &Fields) -> Option<Judgement> {
+fn unwraps(step: &CaseStep, actual: &Fields) -> Option<AnswerJudgement> {
     let private = step.recipient_private.as_ref()?;
     let Expect::Result(expected) = &step.expect else { return None };
     let (wanted, made) = (object(expected, "wrappedKey").ok()?, object(actual, "wrappedKey").ok()?);
@@ -121,29 +121,29 @@ fn unwraps(step: &CaseStep, actual: &Fields) -> Option<Judgement> {
     Some(opened(&request, &Value::Object(fields! { "dataKeyB64": data_key }), "unwrap"))
 }
 
-fn opened(request: &Request, wanted: &Value, verb: &str) -> Judgement {
+fn opened(request: &Request, wanted: &Value, verb: &str) -> AnswerJudgement {
     let expected = format!("something that our codec can {verb}");
     match evaluate(request) {
-        Ok(CodecAnswer::Result(found)) if contains(&Value::Object(found.clone()), wanted) => Judgement::Right,
+        Ok(CodecAnswer::Result(found)) if contains(&Value::Object(found.clone()), wanted) => AnswerJudgement::Right,
         Ok(CodecAnswer::Result(found)) => {
-            Judgement::Wrong { expected, observed: format!("it gives {} instead", describe(&found)) }
+            AnswerJudgement::Wrong { expected, observed: format!("it gives {} instead", describe(&found)) }
         }
         Ok(CodecAnswer::Reject(reason)) => {
-            Judgement::Wrong { expected, observed: format!("{}: {reason}", describe(&request.fields)) }
+            AnswerJudgement::Wrong { expected, observed: format!("{}: {reason}", describe(&request.fields)) }
         }
-        Ok(_) => Judgement::Trouble(format!("our codec can't {verb}")),
-        Err(error) => Judgement::Wrong { expected, observed: error.to_string() },
+        Ok(_) => AnswerJudgement::Trouble(format!("our codec can't {verb}")),
+        Err(error) => AnswerJudgement::Wrong { expected, observed: error.to_string() },
     }
 }
 
 /// A token whose JSON has the right members in another order, or characters escaped that needn't be, is odd but not wrong:
 /// all that is fixed is that it is compact.
-fn same_token(expected: &Fields, actual: &Fields) -> Option<Judgement> {
+fn same_token(expected: &Fields, actual: &Fields) -> Option<AnswerJudgement> {
     let (expected, actual) = (string(expected, "token").ok()?, string(actual, "token").ok()?);
     let json = |token: &str| String::from_utf8(base64::decode_url(token).ok()?).ok();
     let (wanted, made) = (json(expected)?, json(actual)?);
     let value = |json: &str| serde_json::from_str::<Value>(json).ok();
-    (is_compact(&made) && value(&made)? == value(&wanted)?).then(|| Judgement::Allowed {
+    (is_compact(&made) && value(&made)? == value(&wanted)?).then(|| AnswerJudgement::Allowed {
         expected: "the token's members in the specification's order".into(),
         observed: "another spelling of the same JSON".into(),
     })
@@ -164,14 +164,14 @@ fn is_compact(json: &str) -> bool {
 }
 
 /// Names the members that differ, with both values.
-fn different(expected: &Fields, actual: &Fields) -> Judgement {
+fn different(expected: &Fields, actual: &Fields) -> AnswerJudgement {
     let differs = |name: &String, value: &Value| !contains(actual.get(name).unwrap_or(&Value::Null), value);
     let pick = |from: &Fields| -> Fields {
         let names = expected.iter().filter(|(name, value)| differs(name, value)).map(|(name, _)| name);
         names.map(|name| (name.clone(), from.get(name).cloned().unwrap_or_default())).collect()
     };
     let (wanted, found) = (describe(&pick(expected)), describe(&pick(actual)));
-    Judgement::Wrong { expected: wanted, observed: found }
+    AnswerJudgement::Wrong { expected: wanted, observed: found }
 }
 
 fn accepted(fields: &Fields) -> String {
@@ -211,16 +211,19 @@ mod tests {
     fn results_and_refusals() {
         let expected = fields! { "a": 1, "b": Value::Null };
         let gives = step(Expect::Result(expected.clone()));
-        assert_eq!(judge(&gives, &CodecAnswer::Result(fields! { "a": 1, "z": 2 })), Judgement::Right);
+        assert_eq!(judge(&gives, &CodecAnswer::Result(fields! { "a": 1, "z": 2 })), AnswerJudgement::Right);
         let wrong = judge(&gives, &CodecAnswer::Result(fields! { "a": 2 }));
-        assert_eq!(wrong, Judgement::Wrong { expected: "a = 1".into(), observed: "a = 2".into() });
-        assert!(matches!(judge(&gives, &CodecAnswer::Reject("x".into())), Judgement::Wrong { .. }));
-        assert_eq!(judge(&step(Expect::Reject), &CodecAnswer::Reject(String::new())), Judgement::Right);
-        assert!(matches!(judge(&step(Expect::Reject), &CodecAnswer::Result(Fields::new())), Judgement::Wrong { .. }));
+        assert_eq!(wrong, AnswerJudgement::Wrong { expected: "a = 1".into(), observed: "a = 2".into() });
+        assert!(matches!(judge(&gives, &CodecAnswer::Reject("x".into())), AnswerJudgement::Wrong { .. }));
+        assert_eq!(judge(&step(Expect::Reject), &CodecAnswer::Reject(String::new())), AnswerJudgement::Right);
+        assert!(matches!(
+            judge(&step(Expect::Reject), &CodecAnswer::Result(Fields::new())),
+            AnswerJudgement::Wrong { .. }
+        ));
         let open = step(Expect::Either { accepted: expected, warn: true });
-        assert!(matches!(judge(&open, &CodecAnswer::Result(fields! { "a": 1 })), Judgement::Allowed { .. }));
-        assert!(matches!(judge(&open, &CodecAnswer::Result(fields! { "a": 2 })), Judgement::Wrong { .. }));
-        assert_eq!(judge(&open, &CodecAnswer::Reject(String::new())), Judgement::Right);
+        assert!(matches!(judge(&open, &CodecAnswer::Result(fields! { "a": 1 })), AnswerJudgement::Allowed { .. }));
+        assert!(matches!(judge(&open, &CodecAnswer::Result(fields! { "a": 2 })), AnswerJudgement::Wrong { .. }));
+        assert_eq!(judge(&open, &CodecAnswer::Reject(String::new())), AnswerJudgement::Right);
     }
 
     #[test]
@@ -237,9 +240,9 @@ mod tests {
             }
         };
         let step = CaseStep::gives("encrypt", CodecOp::Encrypt, asked.clone(), ask([2; 12], "hello"));
-        assert_eq!(judge(&step, &CodecAnswer::Result(ask([9; 12], "hello"))), Judgement::Right);
-        assert!(matches!(judge(&step, &CodecAnswer::Result(ask([9; 12], "other"))), Judgement::Wrong { .. }));
-        assert!(matches!(judge(&step, &CodecAnswer::Result(ask([2; 12], "other"))), Judgement::Wrong { .. }));
+        assert_eq!(judge(&step, &CodecAnswer::Result(ask([9; 12], "hello"))), AnswerJudgement::Right);
+        assert!(matches!(judge(&step, &CodecAnswer::Result(ask([9; 12], "other"))), AnswerJudgement::Wrong { .. }));
+        assert!(matches!(judge(&step, &CodecAnswer::Result(ask([2; 12], "other"))), AnswerJudgement::Wrong { .. }));
     }
 
     #[test]
@@ -249,9 +252,12 @@ mod tests {
         let step = CaseStep::gives("encode", CodecOp::EncodeLocator, Fields::new(), expected);
         assert!(matches!(
             judge(&step, &CodecAnswer::Result(token(r#"{"host":"h","v":1}"#))),
-            Judgement::Allowed { .. }
+            AnswerJudgement::Allowed { .. }
         ));
-        assert!(matches!(judge(&step, &CodecAnswer::Result(token(r#"{"host":"h", "v":1}"#))), Judgement::Wrong { .. }));
+        assert!(matches!(
+            judge(&step, &CodecAnswer::Result(token(r#"{"host":"h", "v":1}"#))),
+            AnswerJudgement::Wrong { .. }
+        ));
     }
 
     #[test]

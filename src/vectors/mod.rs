@@ -21,5 +21,5 @@ pub use check::{CaseResult, CheckError, Checked, CheckedCase, CheckedFile, check
 pub use evaluate::{Reading, evaluate, read};
 pub use fields::{FieldError, Fields};
 pub use generate::{BankFile, GenerateError, bank};
-pub use judge::{Judgement, judge};
+pub use judge::{AnswerJudgement, judge};
 pub use op::{BadRequest, CodecAnswer, CodecOp, Request};

@@ -3,14 +3,14 @@
 mod keys;
 mod operations;
 
-use super::evidence::{Evidence, Judgement};
+use super::evidence::{ClientJudgement, Evidence};
 use super::scenes::Scene;
 use super::vault::Bend;
 use crate::requirements::{Level, Requirement, Revision};
 use crate::scenarios::CheckInfo;
 
 /// How a check judges: it sees all runs, and the bends that it has asked for.
-type Judge = fn(&Evidence, &[Bend]) -> Judgement;
+type Judge = fn(&Evidence, &[Bend]) -> ClientJudgement;
 
 /// A check of clients.
 pub struct ClientCheck {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::evidence::{Evidence, Judgement, envelope, finding};
+use super::super::evidence::{ClientJudgement, Evidence, envelope, finding};
 use super::super::run::Ran;
 use super::super::subject::Exit;
 use super::super::vault::{Bend, Endpoint, Record, reading};
@@ -14,7 +14,7 @@ use crate::codec::DataKey;
 use crate::scenarios::Finding;
 
 /// The expected version is one that this member has read or written.
-pub(in super::super) fn expects(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn expects(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     let known = |ran: &Ran, record: &Record| {
         let expected = record.field("/expectedPayloadVersion").and_then(Value::as_i64)?;
         let mut seen = before(ran, record).filter(|other| other.caller == record.caller && other.is_done());
@@ -40,7 +40,7 @@ pub(in super::super) fn expects(evidence: &Evidence, _: &[Bend]) -> Judgement {
 }
 
 /// After a conflict: pull, apply again, retry.
-pub(in super::super) fn conflict(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn conflict(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         // What comes back in the very run in which the client was able to read.
@@ -55,7 +55,7 @@ pub(in super::super) fn conflict(evidence: &Evidence, bends: &[Bend]) -> Judgeme
         }
     }
     findings.truncate(1);
-    Judgement::of(findings, tried, "conflict", "nothing is pushed")
+    ClientJudgement::of(findings, tried, "conflict", "nothing is pushed")
 }
 
 /// What a client does after the conflict that the vault has made. Other conflicts may be meant.
@@ -95,7 +95,7 @@ fn after_conflict(ran: &Ran) -> Option<Result<(), Finding>> {
 }
 
 /// Every conflict is followed by a pull before something else is pushed, not only the first.
-pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         let overtaken = |record: &&Record| {
@@ -121,7 +121,7 @@ pub(in super::super) fn again(evidence: &Evidence, bends: &[Bend]) -> Judgement 
             }
         }
     }
-    Judgement::of(findings, tried, "conflict", "nothing is pushed again after a conflict")
+    ClientJudgement::of(findings, tried, "conflict", "nothing is pushed again after a conflict")
 }
 
 /// Whether somebody pulls after a conflict.
@@ -141,9 +141,9 @@ fn pulled_before(ran: &Ran, record: &Record) -> i64 {
 }
 
 /// Retries have an end.
-pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let Some(ran) = bends.iter().find_map(|bend| evidence.run(*bend)) else {
-        return Judgement::NotExercised("it wasn't tried".into());
+        return ClientJudgement::NotExercised("it wasn't tried".into());
     };
     let conflicts = ran.of(Endpoint::Push).filter(|record| record.answer["conflict"] == true).count();
     let endless = conflicts >= 50 || (conflicts > 0 && ran.exit == Exit::TimedOut);
@@ -151,11 +151,11 @@ pub(in super::super) fn bounded(evidence: &Evidence, bends: &[Bend]) -> Judgemen
     let observed = format!("{conflicts} pushes, {}", ran.exit);
     let findings =
         endless.then(|| finding(ran, ran.of(Endpoint::Push).last(), expected, observed)).into_iter().collect();
-    Judgement::of(findings, conflicts, "conflict", "nothing is pushed")
+    ClientJudgement::of(findings, conflicts, "conflict", "nothing is pushed")
 }
 
 /// A removal rotates.
-pub(in super::super) fn rotates(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn rotates(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "removal", "no member is removed", |ran, record| {
         let manifest = served_before(ran, record);
         let roster =
@@ -242,7 +242,7 @@ fn removal(ran: &Ran, record: &Record, manifest: Option<&Value>) -> Result<(), (
 }
 
 /// What was refused for good isn't tried again.
-pub(in super::super) fn terminal(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn terminal(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         let refused: Vec<_> = ran.at_vault().filter(|record| record.status == Some(403)).collect();
@@ -262,16 +262,16 @@ pub(in super::super) fn terminal(evidence: &Evidence, bends: &[Bend]) -> Judgeme
             findings.push(finding(ran, Some(record), "a 403 is final", "the same was asked for again"));
         }
     }
-    Judgement::of(findings, tried, "refusal", "no operation is asked for")
+    ClientJudgement::of(findings, tried, "refusal", "no operation is asked for")
 }
 
 /// `Retry-After` is heeded.
-pub(in super::super) fn waits(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn waits(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let Some(ran) = bends.iter().find_map(|bend| evidence.run(*bend)) else {
-        return Judgement::NotExercised("it wasn't tried".into());
+        return ClientJudgement::NotExercised("it wasn't tried".into());
     };
     let Some(told) = ran.at_vault().position(|record| record.status == Some(429)) else {
-        return Judgement::NotExercised("no operation is asked for".into());
+        return ClientJudgement::NotExercised("no operation is asked for".into());
     };
     let all: Vec<_> = ran.at_vault().collect();
     let early = all[told + 1..]
@@ -282,5 +282,5 @@ pub(in super::super) fn waits(evidence: &Evidence, bends: &[Bend]) -> Judgement 
     let expected = "a client that was told Retry-After: 1 comes back after a second, or not at all";
     let findings =
         early.map(|record| finding(ran, Some(record), expected, "it came back at once")).into_iter().collect();
-    Judgement::of(findings, 1, "case", "")
+    ClientJudgement::of(findings, 1, "case", "")
 }

@@ -2,13 +2,13 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::super::evidence::{Evidence, Judgement, finding};
+use super::super::evidence::{ClientJudgement, Evidence, finding};
 use super::super::vault::{Bend, Channel, Demand, Endpoint, Place, Record};
 use super::each;
 use crate::codec::{base64, signature};
 
 /// The signature covers all the raw bytes of the nonce.
-pub(in super::super) fn signs_raw(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn signs_raw(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "signature", "nobody logs in", |_, record| {
         if record.endpoint != Endpoint::Token {
             return None;
@@ -35,15 +35,15 @@ pub(in super::super) fn signs_raw(evidence: &Evidence, _: &[Bend]) -> Judgement 
 }
 
 /// Nonces of any length.
-pub(in super::super) fn signs_any_length(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn signs_any_length(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     match signs_raw(evidence, bends) {
-        Judgement::Broken(findings) => Judgement::Broken(findings),
+        ClientJudgement::Broken(findings) => ClientJudgement::Broken(findings),
         _ => super::super::bends::bears(evidence, bends),
     }
 }
 
 /// A nonce is redeemed once.
-pub(in super::super) fn fresh_challenge(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn fresh_challenge(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "login", "nobody logs in", |ran, record| {
         let nonce = record.field("/nonce").filter(|_| record.endpoint == Endpoint::Token)?;
         let spent = super::before(ran, record).any(|other| {
@@ -55,7 +55,7 @@ pub(in super::super) fn fresh_challenge(evidence: &Evidence, _: &[Bend]) -> Judg
 }
 
 /// The token as issued, in `Authorization: Bearer` and nowhere else.
-pub(in super::super) fn bearer(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn bearer(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "request", "no operation on a vault is asked for", |ran, record| {
         let tokens = ran.tokens();
         if let Some(place) = astray(record, &tokens) {
@@ -127,7 +127,7 @@ pub(in super::super) fn carries(record: &Record, tokens: &[&str]) -> bool {
 }
 
 /// No token at another host or port.
-pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         let redirected = |record: &&Record| record.status.is_some_and(|status| (300..400).contains(&status));
@@ -149,13 +149,13 @@ pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Judge
     if get && tried == 0 && findings.is_empty() {
         return evidence.never("no GET is sent with a token (fetchMemberKey is the only one there is)");
     }
-    Judgement::of(findings, tried, "redirect", "no operation of this kind is asked for with a token")
+    ClientJudgement::of(findings, tried, "redirect", "no operation of this kind is asked for with a token")
 }
 
 /// A token that isn't valid any longer leads to one new login.
-pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     if !evidence.works() {
-        return Judgement::NotExercised("the program fails even with a vault that isn't bent".into());
+        return ClientJudgement::NotExercised("the program fails even with a vault that isn't bent".into());
     }
     let (mut findings, mut tried) = (Vec::new(), 0);
     if let Some(ran) = evidence.run(Bend::TokenRevoked)
@@ -175,11 +175,11 @@ pub(in super::super) fn logs_in_anew(evidence: &Evidence, _: &[Bend]) -> Judgeme
             findings.push(finding(ran, ran.of(Endpoint::Token).last(), expected, format!("{logins} logins")));
         }
     }
-    Judgement::of(findings, tried, "case", "nothing is asked for after the third operation")
+    ClientJudgement::of(findings, tried, "case", "nothing is asked for after the third operation")
 }
 
 /// Discovery is asked without a token.
-pub(in super::super) fn discovery_silent(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn discovery_silent(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     const NEVER: &str = "discovery is never asked";
     let judgement = each(evidence, "request", NEVER, |_, record| {
         (record.endpoint == Endpoint::Discovery).then(|| match record.header("authorization") {
@@ -188,11 +188,11 @@ pub(in super::super) fn discovery_silent(evidence: &Evidence, _: &[Bend]) -> Jud
         })
     });
     // A client needn't ask: without discovery HTTP/JSON is the default.
-    if matches!(judgement, Judgement::NotExercised(_)) { evidence.never(NEVER) } else { judgement }
+    if matches!(judgement, ClientJudgement::NotExercised(_)) { evidence.never(NEVER) } else { judgement }
 }
 
 /// Nothing goes to a server whose certificate is wrong.
-pub(in super::super) fn certificate(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn certificate(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     let works = evidence.run(Bend::TlsRight).is_some_and(|ran| ran.at_vault().next().is_some());
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)).filter(|ran| ran.bend != Bend::TlsRight) {
@@ -204,11 +204,11 @@ pub(in super::super) fn certificate(evidence: &Evidence, bends: &[Bend]) -> Judg
         }
     }
     let missing = "it doesn't reach a vault over https:// either whose certificate is right: give it {ca} or let it use AVP_CA_FILE";
-    Judgement::of(findings, tried, "certificate", missing)
+    ClientJudgement::of(findings, tried, "certificate", missing)
 }
 
 /// Who is given `https://` goes on with TLS, also where a locator names no scheme.
-pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         tried += ran.at_vault().filter(|record| record.over == Channel::Tls).count();
@@ -216,7 +216,7 @@ pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> 
         let expected = "nothing is sent in clear text to a vault whose address is https://";
         findings.extend(plain.map(|record| finding(ran, Some(record), expected, "a request was, to the same port")));
     }
-    Judgement::of(
+    ClientJudgement::of(
         if tried == 0 { Vec::new() } else { findings },
         tried,
         "request",
@@ -225,8 +225,8 @@ pub(in super::super) fn stays_encrypted(evidence: &Evidence, bends: &[Bend]) -> 
 }
 
 /// A client that gets no answer gives up.
-pub(in super::super) fn gives_up(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    let Some(ran) = evidence.run(Bend::Hang) else { return Judgement::NotExercised("it wasn't tried".into()) };
+pub(in super::super) fn gives_up(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
+    let Some(ran) = evidence.run(Bend::Hang) else { return ClientJudgement::NotExercised("it wasn't tried".into()) };
     debug_assert_eq!(ran.bend.demand(), Demand::Watch);
     let asked: Vec<_> = ran.at_vault().filter(|record| record.endpoint.is_vault()).collect();
     let tried = asked.len();
@@ -234,5 +234,5 @@ pub(in super::super) fn gives_up(evidence: &Evidence, _: &[Bend]) -> Judgement {
     let expected = "a client that gets no answer gives up within --timeout";
     let findings =
         hangs.then(|| finding(ran, asked.last().copied(), expected, "it was still waiting")).into_iter().collect();
-    Judgement::of(findings, tried, "request", "no operation is asked for")
+    ClientJudgement::of(findings, tried, "request", "no operation is asked for")
 }

@@ -7,7 +7,7 @@ pub(super) mod requests;
 pub(super) mod sealed;
 pub(super) mod secrets;
 
-use super::evidence::{Evidence, Judgement, finding};
+use super::evidence::{ClientJudgement, Evidence, finding};
 use super::run::Ran;
 use super::vault::{Endpoint, Record};
 use crate::scenarios::Finding;
@@ -17,7 +17,7 @@ use crate::scenarios::Finding;
 type Ruling = Option<Result<(), (String, String)>>;
 
 /// A rule that looks at one request after the other.
-fn each(evidence: &Evidence, what: &str, missing: &str, judge: impl Fn(&Ran, &Record) -> Ruling) -> Judgement {
+fn each(evidence: &Evidence, what: &str, missing: &str, judge: impl Fn(&Ran, &Record) -> Ruling) -> ClientJudgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in evidence.sane() {
         for record in ran.at_vault() {
@@ -34,7 +34,7 @@ fn each(evidence: &Evidence, what: &str, missing: &str, judge: impl Fn(&Ran, &Re
             }
         }
     }
-    Judgement::of(findings, tried, what, missing)
+    ClientJudgement::of(findings, tried, what, missing)
 }
 
 /// Requests of members in the order of their arrival, with what came before them.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::evidence::{Evidence, Judgement, envelope, finding};
+use super::super::evidence::{ClientJudgement, Evidence, envelope, finding};
 use super::super::run::Ran;
 use super::super::vault::forge::Forged;
 use super::super::vault::{Bend, Endpoint, Record, reading};
@@ -34,7 +34,7 @@ fn inside(
     evidence: &Evidence,
     bends: &[Bend],
     judge: impl Fn(&Value, &Forged, &EncryptedEnvelope) -> Ruling,
-) -> Judgement {
+) -> ClientJudgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         for (record, envelope, under) in pushes(ran) {
@@ -52,11 +52,11 @@ fn inside(
             }
         }
     }
-    Judgement::of(findings, tried, "payload", MISSING)
+    ClientJudgement::of(findings, tried, "payload", MISSING)
 }
 
 /// What is written over a payload of the vault's opens under its key, bound to the header of its envelope.
-pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         // After a conflict a client may end in many ways; what it has pushed by then counts.
@@ -87,11 +87,11 @@ pub(in super::super) fn bound(evidence: &Evidence, bends: &[Bend]) -> Judgement 
             }
         }
     }
-    Judgement::of(findings, tried, "payload", MISSING)
+    ClientJudgement::of(findings, tried, "payload", MISSING)
 }
 
 /// The plaintext has the members of §5.
-pub(in super::super) fn shape(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn shape(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     inside(evidence, bends, |payload, forged, _| {
         Some(shape_of(payload).and_then(|()| in_milliseconds(payload, forged)))
     })
@@ -153,7 +153,7 @@ pub(in super::super) fn shape_of(payload: &Value) -> Result<(), (String, String)
 }
 
 /// Accounts that a client adds say where they are from.
-pub(in super::super) fn provenance(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn provenance(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     inside(evidence, bends, |payload, forged, _| {
         let known = |account: &&Value| !own(&forged.payload).any(|old| old["uuid"] == account["uuid"]);
         let mut added = own(payload).filter(known).peekable();
@@ -198,7 +198,7 @@ pub(in super::super) fn is_known(name: &str) -> bool {
 }
 
 /// Accounts of others are there after a write.
-pub(in super::super) fn keeps(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn keeps(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     inside(evidence, bends, |payload, forged, _| {
         let lost = lost(&forged.payload, payload, is_known);
         let expected = "what other members have written is there after a push";
@@ -207,7 +207,7 @@ pub(in super::super) fn keeps(evidence: &Evidence, bends: &[Bend]) -> Judgement 
 }
 
 /// What somebody else has changed, added and deleted between a pull and a push is so after the retry.
-pub(in super::super) fn reapplies(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn reapplies(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried): (Vec<Finding>, usize) = (Vec::new(), 0);
     for ran in bends.iter().filter_map(|bend| evidence.run(*bend)) {
         for (record, envelope, under) in pushes(ran) {
@@ -231,7 +231,7 @@ pub(in super::super) fn reapplies(evidence: &Evidence, bends: &[Bend]) -> Judgem
             }
         }
     }
-    Judgement::of(findings, tried, "payload", MISSING)
+    ClientJudgement::of(findings, tried, "payload", MISSING)
 }
 
 /// Whether an account is what it was.
@@ -259,7 +259,7 @@ pub(in super::super) fn lost_unknown(old: &Value, new: &Value) -> Option<String>
 }
 
 /// Unknown members survive.
-pub(in super::super) fn keeps_unknown(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn keeps_unknown(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     inside(evidence, bends, |payload, forged, _| {
         let lost = lost_unknown(&forged.payload, payload);
         let expected = "members that 0.2 doesn't know are there after a push";
@@ -268,7 +268,7 @@ pub(in super::super) fn keeps_unknown(evidence: &Evidence, bends: &[Bend]) -> Ju
 }
 
 /// What 0.4 adds survives.
-pub(in super::super) fn keeps_later(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn keeps_later(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     inside(evidence, bends, |payload, forged, _| {
         let lost = lost(&forged.payload, payload, |name| LATER.contains(&name));
         let expected = "refresh tokens and bans are there after a push";

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::super::evidence::{Evidence, Judgement};
+use super::super::evidence::{ClientJudgement, Evidence};
 use super::super::run::Ran;
 use super::super::vault::reading::bytes_of;
 use super::super::vault::{Bend, Endpoint, Record};
@@ -14,7 +14,7 @@ use crate::ground::hex;
 use crate::wire::Schema;
 
 /// Requests are by the schema.
-pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn shapes(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "request", "nothing is asked for", |_, record| {
         let kind = record.endpoint.message()?;
         let Some(body) = &record.json else {
@@ -91,7 +91,7 @@ fn what(pointer: &str) -> String {
 }
 
 /// Binary values are spelled as §2 says.
-pub(in super::super) fn base64_spelling(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn base64_spelling(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "request", "nothing is asked for", |_, record| {
         let all = binaries(record);
         let wrong = all.iter().find_map(|(pointer, value, _)| {
@@ -104,7 +104,7 @@ pub(in super::super) fn base64_spelling(evidence: &Evidence, _: &[Bend]) -> Judg
 }
 
 /// Binary values are of their sizes.
-pub(in super::super) fn sizes(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn sizes(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "request", "nothing is asked for", |_, record| {
         let all = binaries(record);
         let wrong = all.iter().find_map(|(pointer, value, size)| {
@@ -120,7 +120,7 @@ pub(in super::super) fn sizes(evidence: &Evidence, _: &[Bend]) -> Judgement {
 }
 
 /// Ids arrive as they are.
-pub(in super::super) fn ids(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn ids(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "request", "no operation on a repository is asked for", ids_of)
 }
 
@@ -183,7 +183,7 @@ fn respelled(ran: &Ran, text: &str) -> Option<String> {
 }
 
 /// The id of a new repository says nothing of where it is.
-pub(in super::super) fn hostless(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn hostless(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "repository", "no repository is created", |_, record| {
         let id = record.field("/manifest/repoId").filter(|_| record.endpoint == Endpoint::Create)?.as_str()?;
         let authority = record.header("host")?;
@@ -213,7 +213,7 @@ fn names(text: &str, host: &str) -> bool {
 }
 
 /// A scheme goes by its name.
-pub(in super::super) fn scheme(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn scheme(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     let plain = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
     };
@@ -228,7 +228,7 @@ pub(in super::super) fn scheme(evidence: &Evidence, _: &[Bend]) -> Judgement {
 }
 
 /// JSON says that it is JSON.
-pub(in super::super) fn content_type(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn content_type(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "request", "no request has a body", |_, record| {
         record.endpoint.message().filter(|_| !record.body.is_empty())?;
         let label = record.header("content-type").unwrap_or_default().to_ascii_lowercase();
@@ -239,7 +239,7 @@ pub(in super::super) fn content_type(evidence: &Evidence, _: &[Bend]) -> Judgeme
 }
 
 /// createRepo names the caller as the only member.
-pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "repository", "no repository is created", |_, record| {
         let members = record.field("/manifest/members").filter(|_| record.endpoint == Endpoint::Create)?.as_array()?;
         let expected = "the manifest's only member is the caller".to_owned();
@@ -253,7 +253,7 @@ pub(in super::super) fn creates_alone(evidence: &Evidence, _: &[Bend]) -> Judgem
 }
 
 /// Counters of a write agree, and versions rise.
-pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn counters(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     each(evidence, "write", "nothing is written", |ran, record| {
         match old_epoch(ran, record).or_else(|| steps_back(ran, record)) {
             Some(found) => Some(Err(found)),

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::evidence::{Evidence, Judgement, envelope, finding};
+use super::super::evidence::{ClientJudgement, Evidence, envelope, finding};
 use super::super::vault::{Bend, Endpoint};
 use super::entries;
 
 /// No IV twice under a key with other content.
-pub(in super::super) fn fresh_iv(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn fresh_iv(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in evidence.sane() {
         let mut seen: HashMap<(String, i64, String), String> = HashMap::new();
@@ -25,21 +25,21 @@ pub(in super::super) fn fresh_iv(evidence: &Evidence, _: &[Bend]) -> Judgement {
             }
         }
     }
-    Judgement::of(findings, tried, "payload", "nothing is written")
+    ClientJudgement::of(findings, tried, "payload", "nothing is written")
 }
 
 /// Every wrap has its own ephemeral key.
-pub(in super::super) fn fresh_ephemeral(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn fresh_ephemeral(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     fresh(evidence, "ephemeralPublicKey", "every wrap has an ephemeral key of its own")
 }
 
 /// Every wrap has its own IV: the scheme picks a fresh one each time.
-pub(in super::super) fn fresh_wrap_iv(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn fresh_wrap_iv(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     fresh(evidence, "iv", "every wrap has a fresh IV")
 }
 
 /// A member of wraps that no two of them share.
-fn fresh(evidence: &Evidence, member: &str, expected: &str) -> Judgement {
+fn fresh(evidence: &Evidence, member: &str, expected: &str) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in evidence.sane() {
         let mut seen: HashMap<String, Value> = HashMap::new();
@@ -56,12 +56,14 @@ fn fresh(evidence: &Evidence, member: &str, expected: &str) -> Judgement {
             }
         }
     }
-    Judgement::of(findings, tried, "wrap", "no key is wrapped")
+    ClientJudgement::of(findings, tried, "wrap", "no key is wrapped")
 }
 
 /// Nothing is wrapped to a key that somebody in the middle has put in place of a member's.
-pub(in super::super) fn middle(evidence: &Evidence, _: &[Bend]) -> Judgement {
-    let Some(ran) = evidence.run(Bend::SwappedKeys) else { return Judgement::NotExercised("it wasn't tried".into()) };
+pub(in super::super) fn middle(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
+    let Some(ran) = evidence.run(Bend::SwappedKeys) else {
+        return ClientJudgement::NotExercised("it wasn't tried".into());
+    };
     let wraps = |record: &&super::Record| {
         matches!(record.endpoint, Endpoint::Push | Endpoint::Remove | Endpoint::Add)
             && entries(record).iter().any(|(_, entry)| entry["x25519PublicKey"] == ran.middle.as_str())
@@ -86,5 +88,5 @@ pub(in super::super) fn middle(evidence: &Evidence, _: &[Bend]) -> Judgement {
             || honest.of(Endpoint::Fetch).next().is_some()
     });
     let tried = if with_others { tried } else { findings.len() };
-    Judgement::of(findings, tried, "removal", "no key is wrapped anew to another member (remove one of three)")
+    ClientJudgement::of(findings, tried, "removal", "no key is wrapped anew to another member (remove one of three)")
 }

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::super::driver::{CREDENTIAL, MARKED_NAME, MARKED_USER, MARKED_UUID};
-use super::super::evidence::{Evidence, Judgement, envelope, finding};
+use super::super::evidence::{ClientJudgement, Evidence, envelope, finding};
 use super::super::run::Ran;
 use super::super::vault::reading::{bytes_of, made_of_public, open};
 use super::super::vault::{Bend, Record};
@@ -19,7 +19,7 @@ use crate::ground::hex;
 use crate::wire::EncryptedEnvelope;
 
 /// No seed, private key, data key or plaintext.
-pub(in super::super) fn zero_knowledge(evidence: &Evidence, _: &[Bend]) -> Judgement {
+pub(in super::super) fn zero_knowledge(evidence: &Evidence, _: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     // All of them: who reports a failure tells something, too.
     for ran in evidence.runs.values() {
@@ -30,11 +30,11 @@ pub(in super::super) fn zero_knowledge(evidence: &Evidence, _: &[Bend]) -> Judge
             findings.push(finding(ran, Some(record), "no request holds a secret", observed));
         }
     }
-    Judgement::of(findings, tried, "request", "nothing is asked for")
+    ClientJudgement::of(findings, tried, "request", "nothing is asked for")
 }
 
 /// No payload opens under a key that the server can make itself.
-pub(in super::super) fn data_key(evidence: &Evidence, bends: &[Bend]) -> Judgement {
+pub(in super::super) fn data_key(evidence: &Evidence, bends: &[Bend]) -> ClientJudgement {
     let (mut findings, mut tried) = (Vec::new(), 0);
     for ran in bends.iter().chain([&Bend::Honest]).filter_map(|bend| evidence.run(*bend)) {
         let known = Known::of(ran);
@@ -49,7 +49,7 @@ pub(in super::super) fn data_key(evidence: &Evidence, bends: &[Bend]) -> Judgeme
             }
         }
     }
-    Judgement::of(findings, tried, "payload", "nothing is written")
+    ClientJudgement::of(findings, tried, "payload", "nothing is written")
 }
 
 /// A text as it is searched for: ids are written with hyphens or without, and in either case.

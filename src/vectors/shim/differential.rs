@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::case::{CaseStep, Expect};
 use super::super::evaluate::evaluate;
 use super::super::fields::{object, string};
-use super::super::judge::{Judgement, judge, shorten};
+use super::super::judge::{AnswerJudgement, judge, shorten};
 use super::super::op::{CodecAnswer, CodecOp};
 use super::pipeline::{Asker, Breakage, Pipeline, Question, Reply, ShimError};
 use super::random::Recipe;
@@ -135,8 +135,8 @@ impl Comparison {
     fn answer(&mut self, recipe: Recipe, step: &CaseStep, answer: &CodecAnswer) {
         self.watch_iv(step, answer);
         match judge(step, answer) {
-            Judgement::Right | Judgement::Allowed { .. } => self.agreed += 1,
-            Judgement::Wrong { expected, observed } => {
+            AnswerJudgement::Right | AnswerJudgement::Allowed { .. } => self.agreed += 1,
+            AnswerJudgement::Wrong { expected, observed } => {
                 self.differed += 1;
                 let difference = difference(step, answer);
                 let known = self.counterexamples.iter().any(|other| other.difference == difference);
@@ -145,8 +145,8 @@ impl Comparison {
                     self.counterexamples.push(Counterexample { recipe, difference, expected, observed, line });
                 }
             }
-            Judgement::Unsupported(text) => self.unsupported = Some(text),
-            Judgement::Trouble(text) => self.trouble = Some(text),
+            AnswerJudgement::Unsupported(text) => self.unsupported = Some(text),
+            AnswerJudgement::Trouble(text) => self.trouble = Some(text),
         }
     }
 
@@ -203,7 +203,7 @@ impl Asker for Candidates<'_> {
     fn reply(&mut self, question: Question<Self::Mark>, reply: Reply) {
         let (place, recipe, step) = question.mark;
         let Reply::Answer(answer) = reply else { return };
-        let Judgement::Wrong { expected, observed } = judge(&step, &answer) else { return };
+        let AnswerJudgement::Wrong { expected, observed } = judge(&step, &answer) else { return };
         let better = self.best.as_ref().is_none_or(|(best, _)| place < *best);
         if better && difference(&step, &answer) == self.difference {
             let line = step.request.to_line(0);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::case::{Case, CaseStep};
-use super::super::judge::{Judgement, judge, shorten};
+use super::super::judge::{AnswerJudgement, judge, shorten};
 use super::super::op::CodecOp;
 use super::differential::{Comparison, Random, shrink};
 use super::pipeline::{Asker, Pipeline, Question, Reply, ShimError};
@@ -177,8 +177,8 @@ impl Progress {
             }
         };
         match judge(step, &answer) {
-            Judgement::Right => {}
-            Judgement::Allowed { expected, observed } => {
+            AnswerJudgement::Right => {}
+            AnswerJudgement::Allowed { expected, observed } => {
                 self.remarks.push(Finding {
                     expected,
                     observed: with_question(&observed, step),
@@ -186,7 +186,7 @@ impl Progress {
                     evidence: Vec::new(),
                 });
             }
-            Judgement::Wrong { expected, observed } => {
+            AnswerJudgement::Wrong { expected, observed } => {
                 let expected = format!("{}: {expected}", step.what);
                 self.findings.push(Finding {
                     expected,
@@ -195,8 +195,8 @@ impl Progress {
                     evidence: Vec::new(),
                 });
             }
-            Judgement::Unsupported(_) => self.unsupported.push(step.request.op.name().into()),
-            Judgement::Trouble(text) => self.trouble = Some(format!("{}: the shim says: {text}", step.what)),
+            AnswerJudgement::Unsupported(_) => self.unsupported.push(step.request.op.name().into()),
+            AnswerJudgement::Trouble(text) => self.trouble = Some(format!("{}: the shim says: {text}", step.what)),
         }
     }
 
