@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::run::Ran;
 use super::subject::Exit;
-use super::vault::{Bend, Demand, Endpoint, Place, Record};
+use super::vault::{ArrivedAt, Bend, Demand, Endpoint, Record};
 use crate::client::{Exchange, Mask, RecordedBody};
 use crate::codec::DataKey;
 use crate::scenarios::Finding;
@@ -200,7 +200,7 @@ impl Ran {
     /// Operations on the vault in their order, members by the order of their appearance.
     fn shape(&self) -> Shape {
         let mut members: Vec<&str> = Vec::new();
-        let steps = self.records.iter().filter(|record| record.place == Place::Vault && record.endpoint.is_vault());
+        let steps = self.records.iter().filter(|record| record.place == ArrivedAt::Vault && record.endpoint.is_vault());
         let steps = steps.map(|record| {
             let caller = record.caller.as_deref().unwrap_or_default();
             let index = members.iter().position(|known| *known == caller).unwrap_or_else(|| {
@@ -215,7 +215,7 @@ impl Ran {
 
     /// The requests to the vault.
     pub(super) fn at_vault(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter(|record| record.place == Place::Vault)
+        self.records.iter().filter(|record| record.place == ArrivedAt::Vault)
     }
 
     /// Requests of one operation.

@@ -4,32 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use super::table::*;
-use super::tools::{is_in, lock};
+use super::tools::{RepoMember, is_in, lock, repo_member};
 use crate::server::operations;
 use crate::server::repo::{Decision, Repo, VaultCommand, Visit};
 use crate::server::rules::{VaultRules, conformant};
 use crate::wire::{MemberAddRequest, MemberEntry, MemberRemoveRequest, PushRequest, PushResponse, VaultManifest};
 
-/// A repository and a member of it.
-type Place = (String, String);
-
-fn place(repo: &Repo, id: &str) -> Place {
-    (repo.manifest.repo_id.clone(), id.to_owned())
-}
-
 /// Rights are looked up in a table of their own, which is written before a write is judged.
 #[derive(Default)]
 struct AccessTable {
-    let_in: Mutex<HashSet<Place>>,
+    let_in: Mutex<HashSet<RepoMember>>,
 }
 
 impl AccessTable {
     fn write(&self, repo: &Repo, roster: &[MemberEntry]) {
-        lock(&self.let_in).extend(roster.iter().map(|entry| place(repo, &entry.ed25519_public_key)));
+        lock(&self.let_in).extend(roster.iter().map(|entry| repo_member(repo, &entry.ed25519_public_key)));
     }
 
     fn has(&self, visit: &Visit, repo: &Repo) -> bool {
-        is_in(repo, &visit.caller) || lock(&self.let_in).contains(&place(repo, &visit.caller))
+        is_in(repo, &visit.caller) || lock(&self.let_in).contains(&repo_member(repo, &visit.caller))
     }
 }
 
@@ -107,7 +100,7 @@ impl VaultRules for RefusedRemovalLetsIn {
 
 #[derive(Default)]
 struct ConflictingEntriesAreFetched {
-    entries: Mutex<HashMap<Place, MemberEntry>>,
+    entries: Mutex<HashMap<RepoMember, MemberEntry>>,
 }
 
 impl VaultRules for ConflictingEntriesAreFetched {
@@ -118,14 +111,15 @@ impl VaultRules for ConflictingEntriesAreFetched {
             entries.retain(|(id, _), _| *id != repo.manifest.repo_id);
         } else {
             let roster = request.rotated_members.iter().flatten();
-            entries.extend(roster.map(|entry| (place(repo, &entry.ed25519_public_key), entry.clone())));
+            entries.extend(roster.map(|entry| (repo_member(repo, &entry.ed25519_public_key), entry.clone())));
         }
         outcome
     }
 
     fn fetch(&self, _: &Visit, repo: &Repo, member_id: &str) -> Decision<MemberEntry> {
         let mut outcome = conformant::fetch(repo, member_id);
-        if let (Ok(served), Some(other)) = (&mut outcome.answer, lock(&self.entries).get(&place(repo, member_id))) {
+        if let (Ok(served), Some(other)) = (&mut outcome.answer, lock(&self.entries).get(&repo_member(repo, member_id)))
+        {
             served.clone_from(other);
         }
         outcome

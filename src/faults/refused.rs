@@ -126,7 +126,7 @@ fn right_type(name: &str, value: Option<&Value>) -> bool {
     })
 }
 
-/// A state with something left in it, if the outcome is a 400.
+/// A state with something left in it, if the decision is a 400.
 pub fn leave<T>(outcome: Decision<T>, repo: &Repo, change: impl FnOnce(&mut Repo)) -> Decision<T> {
     match outcome.answer {
         Err(refusal) if refusal.status == StatusCode::BAD_REQUEST => {

@@ -4,20 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use super::table::*;
-use super::tools::{is_in, lock};
+use super::tools::{RepoMember, is_in, lock, repo_member};
 use crate::server::operations;
 use crate::server::refusal::Refusal;
 use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
 use crate::wire::{MemberAddRequest, MemberEntry, PushRequest, VaultManifest};
-
-/// A repository and one of its members.
-type Place = (String, String);
-
-fn place(repo: &Repo, member: &str) -> Place {
-    (repo.manifest.repo_id.clone(), member.to_owned())
-}
 
 pub fn ids(repo: &Repo) -> HashSet<&str> {
     repo.manifest.members.iter().map(|entry| entry.ed25519_public_key.as_str()).collect()
@@ -26,7 +19,7 @@ pub fn ids(repo: &Repo) -> HashSet<&str> {
 /// Grants are counted: an addition of a member makes another one, and a loss by some route takes one away.
 struct Counted {
     by: Route,
-    grants: Mutex<HashMap<Place, usize>>,
+    grants: Mutex<HashMap<RepoMember, usize>>,
 }
 
 fn counted(by: Route) -> Counted {
@@ -37,7 +30,7 @@ impl VaultRules for Counted {
     fn add(&self, visit: &Visit, repo: &Repo, request: &MemberAddRequest) -> Decision<VaultManifest> {
         let outcome = operations::add(self, visit, repo, request);
         if outcome.answer.is_ok() {
-            *lock(&self.grants).entry(place(repo, &request.member.ed25519_public_key)).or_default() += 1;
+            *lock(&self.grants).entry(repo_member(repo, &request.member.ed25519_public_key)).or_default() += 1;
         }
         outcome
     }
@@ -46,14 +39,14 @@ impl VaultRules for Counted {
         let Some(before) = before else { return next };
         for gone in ids(before).difference(&ids(&next)) {
             let mut grants = lock(&self.grants);
-            let left = grants.entry(place(before, gone)).or_default();
+            let left = grants.entry(repo_member(before, gone)).or_default();
             *left = if route == self.by { left.saturating_sub(1) } else { 0 };
         }
         next
     }
 
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let granted = || lock(&self.grants).get(&place(repo, &visit.caller)).is_some_and(|grants| *grants > 0);
+        let granted = || lock(&self.grants).get(&repo_member(repo, &visit.caller)).is_some_and(|grants| *grants > 0);
         is_in(repo, &visit.caller) || granted()
     }
 }
@@ -62,7 +55,7 @@ impl VaultRules for Counted {
 struct Buried {
     lost: fn(&VaultCommand, &str) -> bool,
     back: &'static [Route],
-    gone: Mutex<HashSet<Place>>,
+    gone: Mutex<HashSet<RepoMember>>,
 }
 
 fn buried(lost: fn(&VaultCommand, &str) -> bool, back: &'static [Route]) -> Buried {
@@ -75,10 +68,12 @@ impl VaultRules for Buried {
         if let (Some(before), Some(next)) = (state, &outcome.next) {
             let (old, new) = (ids(before), ids(next));
             let mut gone = lock(&self.gone);
-            gone.extend(old.difference(&new).filter(|id| (self.lost)(&visit.command, id)).map(|id| place(before, id)));
+            gone.extend(
+                old.difference(&new).filter(|id| (self.lost)(&visit.command, id)).map(|id| repo_member(before, id)),
+            );
             if !self.back.contains(&visit.route) {
                 new.difference(&old).for_each(|id| {
-                    gone.remove(&place(before, id));
+                    gone.remove(&repo_member(before, id));
                 });
             }
         }
@@ -86,7 +81,7 @@ impl VaultRules for Buried {
     }
 
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        is_in(repo, &visit.caller) && !lock(&self.gone).contains(&place(repo, &visit.caller))
+        is_in(repo, &visit.caller) && !lock(&self.gone).contains(&repo_member(repo, &visit.caller))
     }
 }
 
@@ -181,19 +176,19 @@ pub(super) const FAULTS: &[Fault] = &[
 
 #[derive(Default)]
 struct RotatedOutThenAddedCannotBeRemoved {
-    gone: Mutex<HashSet<Place>>,
+    gone: Mutex<HashSet<RepoMember>>,
 }
 
 impl VaultRules for RotatedOutThenAddedCannotBeRemoved {
     fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
         if let (Route::Push, Some(before)) = (route, before) {
-            lock(&self.gone).extend(ids(before).difference(&ids(&next)).map(|id| place(before, id)));
+            lock(&self.gone).extend(ids(before).difference(&ids(&next)).map(|id| repo_member(before, id)));
         }
         next
     }
 
     fn removal_is_of_member(&self, repo: &Repo, removed: &str) -> bool {
-        is_in(repo, removed) && !lock(&self.gone).contains(&place(repo, removed))
+        is_in(repo, removed) && !lock(&self.gone).contains(&repo_member(repo, removed))
     }
 }
 

@@ -41,7 +41,15 @@ pub fn refuse_and<T>(refusal: Refusal, next: Repo) -> Decision<T> {
     Decision { answer: Err(refusal), next: Some(next) }
 }
 
-/// Whether an outcome is a refusal with this status.
+/// A repository and one of its members, by their ids.
+pub type RepoMember = (String, String);
+
+/// The same, of a repository and a member's id.
+pub fn repo_member(repo: &Repo, member: &str) -> RepoMember {
+    (repo.manifest.repo_id.clone(), member.to_owned())
+}
+
+/// Whether a decision is a refusal with this status.
 pub fn is_refused<T>(outcome: &Decision<T>, status: StatusCode) -> bool {
     outcome.answer.as_ref().is_err_and(|refusal| refusal.status == status)
 }

@@ -87,12 +87,12 @@ impl ReportSpec {
     pub fn check_writable(&self) -> Result<(), ReportError> {
         let Destination::File(path) = &self.destination else { return Ok(()) };
         let io = |source| ReportError::Io { path: path.clone(), source };
-        match place(path)? {
-            Place::Special => OpenOptions::new().write(true).open(path).map(drop).map_err(io),
-            Place::Regular { file } if file.exists() => {
+        match kind_of(path)? {
+            PathKind::Special => OpenOptions::new().write(true).open(path).map(drop).map_err(io),
+            PathKind::Regular { file } if file.exists() => {
                 OpenOptions::new().append(true).open(&file).map(drop).map_err(io)
             }
-            Place::Regular { file } => {
+            PathKind::Regular { file } => {
                 let temporary = temporary(&file);
                 OpenOptions::new().write(true).create(true).truncate(true).open(&temporary).map_err(io)?;
                 fs::remove_file(&temporary).map_err(io)
@@ -120,18 +120,18 @@ impl ReportSpec {
 }
 
 /// What is at a path.
-enum Place {
+enum PathKind {
     /// A device or a pipe, to be written to as it is: renaming a file over `/dev/null` would be a catastrophe.
     Special,
     /// A file, or nothing yet; links are followed.
     Regular { file: PathBuf },
 }
 
-fn place(path: &Path) -> Result<Place, ReportError> {
+fn kind_of(path: &Path) -> Result<PathKind, ReportError> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(ReportError::IsFolder(path.into())),
-        Ok(found) if !found.is_file() => Ok(Place::Special),
-        Ok(_) => Ok(Place::Regular { file: fs::canonicalize(path).unwrap_or_else(|_| path.into()) }),
+        Ok(found) if !found.is_file() => Ok(PathKind::Special),
+        Ok(_) => Ok(PathKind::Regular { file: fs::canonicalize(path).unwrap_or_else(|_| path.into()) }),
         Err(_) => {
             let folder = match path.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -140,7 +140,7 @@ fn place(path: &Path) -> Result<Place, ReportError> {
             if !folder.is_dir() {
                 return Err(ReportError::Folder { path: path.into(), folder: folder.into() });
             }
-            Ok(Place::Regular { file: path.into() })
+            Ok(PathKind::Regular { file: path.into() })
         }
     }
 }
@@ -152,9 +152,9 @@ fn temporary(file: &Path) -> PathBuf {
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let file = match place(path) {
-        Ok(Place::Regular { file }) => file,
-        Ok(Place::Special) => return OpenOptions::new().write(true).open(path)?.write_all(bytes),
+    let file = match kind_of(path) {
+        Ok(PathKind::Regular { file }) => file,
+        Ok(PathKind::Special) => return OpenOptions::new().write(true).open(path)?.write_all(bytes),
         Err(error) => return Err(std::io::Error::other(error.to_string())),
     };
     let temporary = temporary(&file);

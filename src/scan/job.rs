@@ -30,7 +30,7 @@ const BUDGET_RATIO: u64 = 256;
 
 /// Where in a source something was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Location {
     /// That many bytes from its beginning; of the outermost encoded part, if it is in one.
     Offset(u64),
     /// In a value that a database can still be asked for.
@@ -54,7 +54,7 @@ pub struct Sighting {
     /// The encodings around it, outermost first.
     pub layers: Vec<&'static str>,
     /// Where it was met first.
-    pub place: Place,
+    pub location: Location,
     /// Bytes of the text that show it.
     pub length: usize,
     /// Whether all of it is there.
@@ -139,7 +139,7 @@ pub(super) struct Job {
     left_out: Cell<Option<&'static str>>,
     blocks: RefCell<Vec<Vec<u8>>>,
     /// The value that is searched, where the source is a database.
-    value: RefCell<Option<Place>>,
+    value: RefCell<Option<Location>>,
 }
 
 impl Job {
@@ -181,7 +181,7 @@ impl Job {
     }
 
     /// Names the value that the next streams belong to.
-    pub fn set_value(&self, value: Option<Place>) {
+    pub fn set_value(&self, value: Option<Location>) {
         *self.value.borrow_mut() = value;
     }
 
@@ -264,10 +264,10 @@ impl Job {
 
     /// Notes what was found.
     pub fn note(&self, layers: &[&'static str], found: &Found, offset: u64) {
-        let place = self.value.borrow().clone().unwrap_or(Place::Offset(offset));
-        let value = match &place {
-            Place::Offset(_) => None,
-            Place::Column { table, column, .. } => Some((table.clone(), column.clone())),
+        let location = self.value.borrow().clone().unwrap_or(Location::Offset(offset));
+        let value = match &location {
+            Location::Offset(_) => None,
+            Location::Column { table, column, .. } => Some((table.clone(), column.clone())),
         };
         let mut sightings = self.sightings.borrow_mut();
         let full = sightings.len() >= KEPT;
@@ -275,11 +275,11 @@ impl Job {
         if let Some(known) = sightings.get_mut(&key) {
             known.times += 1;
             if found.whole && !known.whole {
-                (known.place, known.length, known.whole) = (place, found.length, true);
+                (known.location, known.length, known.whole) = (location, found.length, true);
             }
         } else if !full {
             let Found { tag, form, length, whole, .. } = *found;
-            sightings.insert(key, Sighting { tag, form, layers: layers.to_vec(), place, length, whole, times: 1 });
+            sightings.insert(key, Sighting { tag, form, layers: layers.to_vec(), location, length, whole, times: 1 });
         }
     }
 }

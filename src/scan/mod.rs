@@ -21,7 +21,7 @@ mod work;
 
 pub use error::SourceError;
 pub use forms::{Form, PARTIAL, forms};
-pub use job::{Place, Sighting};
+pub use job::{Location, Sighting};
 pub use look::{Look, first_found};
 pub use search::{Found, Searcher, SearcherBuilder};
 pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher, searcher_of_answers};

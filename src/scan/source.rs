@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::error::SourceError;
-use super::job::{Guise, Place, Sighting};
+use super::job::{Guise, Location, Sighting};
 
 /// Things left out that are named; more are only counted.
 const NAMED: usize = 100;
@@ -132,9 +132,9 @@ impl Collected {
         }
         let of_source = self.hits.entry((role, source.to_owned())).or_default();
         for sighting in sightings {
-            let column = match &sighting.place {
-                Place::Offset(_) => None,
-                Place::Column { table, column, .. } => Some((table.clone(), column.clone())),
+            let column = match &sighting.location {
+                Location::Offset(_) => None,
+                Location::Column { table, column, .. } => Some((table.clone(), column.clone())),
             };
             let live = live || column.is_some();
             match of_source.entry((sighting.tag, sighting.form, sighting.layers.clone(), column)) {
@@ -142,7 +142,7 @@ impl Collected {
                 Entry::Occupied(mut entry) => {
                     let known = &mut entry.get_mut().1;
                     let times = known.times + sighting.times;
-                    if (!sighting.whole, &sighting.place) < (!known.whole, &known.place) {
+                    if (!sighting.whole, &sighting.location) < (!known.whole, &known.location) {
                         *known = sighting;
                     }
                     known.times = times;

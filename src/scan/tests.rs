@@ -191,10 +191,10 @@ fn trees_with_everything_in_them() {
     // Root reads what nobody may.
     found.retain(|(name, _)| *name != "secret");
     found.sort_by_key(|(name, _)| *name);
-    let places: Vec<_> = found.iter().map(|(name, sighting)| (*name, sighting.place.clone())).collect();
+    let places: Vec<_> = found.iter().map(|(name, sighting)| (*name, sighting.location.clone())).collect();
     // The file is reported under one of its names.
-    assert_eq!(places[1], ("sparse", Place::Offset((1 << 41) + 5)));
-    assert!(matches!(places[0].0, "there" | "link") && places[0].1 == Place::Offset(40 << 20), "{places:?}");
+    assert_eq!(places[1], ("sparse", Location::Offset((1 << 41) + 5)));
+    assert!(matches!(places[0].0, "there" | "link") && places[0].1 == Location::Offset(40 << 20), "{places:?}");
     assert_eq!(places.len(), 2);
     let remarks = outcome.remarks.join("\n");
     for word in
@@ -219,10 +219,10 @@ fn databases_name_table_and_column_and_free_pages_count() {
     connection.execute("DELETE FROM audit WHERE id = 18", ()).unwrap();
     let outcome = scan_folder(folder.path(), &secrets, None);
     let of = |tag| outcome.hits.iter().filter(move |hit| hit.sighting.tag == tag);
-    let place = Place::Column { table: "audit".into(), column: "body".into(), row: Some(17) };
+    let location = Location::Column { table: "audit".into(), column: "body".into(), row: Some(17) };
     assert_eq!(
-        of(0).map(|hit| (hit.sighting.place.clone(), hit.sighting.layers.clone())).collect::<Vec<_>>(),
-        [(place, vec!["zlib"])]
+        of(0).map(|hit| (hit.sighting.location.clone(), hit.sighting.layers.clone())).collect::<Vec<_>>(),
+        [(location, vec!["zlib"])]
     );
     assert!(of(0).all(|hit| hit.live));
     assert!(of(1).count() > 0 && of(1).all(|hit| !hit.live));

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::command;
-use super::job::{Job, Place, Windows};
+use super::job::{Job, Location, Windows};
 use super::layers::ENCODINGS;
 use super::search::Searcher;
 use super::source::{Collected, Progress, Role, ScanOutcome, Source};
@@ -275,7 +275,7 @@ impl Visitor for Rows<'_> {
 
     fn begin(&mut self, table: &Table, column: usize, row: Option<i64>) {
         let column = table.columns.get(column).cloned().unwrap_or_default();
-        self.job.set_value(Some(Place::Column { table: table.name.clone(), column, row }));
+        self.job.set_value(Some(Location::Column { table: table.name.clone(), column, row }));
         self.stream = Some(Stream::source(Rc::clone(self.job), &ENCODINGS, 0, u64::MAX, false));
     }
 

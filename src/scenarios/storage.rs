@@ -14,7 +14,7 @@ pub use self::evidence::{Evidence, Storage};
 use super::check::checks;
 use super::zero_knowledge::lifecycle;
 use super::{CheckInfo, Ctx, Finding, Outcome, Stop};
-use crate::scan::{self, Class, Hit, Place, Progress, Role, Source};
+use crate::scan::{self, Class, Hit, Location, Progress, Role, Source};
 
 checks! {
     "storage/no-accounts", Must, "§10", [ZERO_KNOWLEDGE], no_accounts,
@@ -135,9 +135,9 @@ fn place(hit: &Hit) -> String {
         Role::Log => "log: ",
         Role::Memory => "",
     };
-    let within = match &hit.sighting.place {
-        Place::Offset(offset) => format!("at byte {offset}"),
-        Place::Column { table, column, row } => {
+    let within = match &hit.sighting.location {
+        Location::Offset(offset) => format!("at byte {offset}"),
+        Location::Column { table, column, row } => {
             let row = row.map(|row| format!(", row {row}")).unwrap_or_default();
             format!("table {table}, column {column}{row}")
         }

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::super::evidence::{ClientJudgement, Evidence, finding};
-use super::super::vault::{Bend, Channel, Demand, Endpoint, Place, Record};
+use super::super::vault::{ArrivedAt, Bend, Channel, Demand, Endpoint, Record};
 use super::each;
 use crate::codec::{base64, signature};
 
@@ -136,8 +136,9 @@ pub(in super::super) fn stays_home(evidence: &Evidence, bends: &[Bend]) -> Clien
         let tokens = ran.tokens();
         let carries = |record: &&Record| carries(record, &tokens);
         // Without TLS the same port is another origin, and nobody knows whose.
-        let strange =
-            |record: &&Record| record.place == Place::Elsewhere || ran.bend.is_tls() && record.over == Channel::Plain;
+        let strange = |record: &&Record| {
+            record.place == ArrivedAt::Elsewhere || ran.bend.is_tls() && record.over == Channel::Plain
+        };
         if let Some(record) = ran.records.iter().find(|record| strange(record) && carries(record)) {
             let expected =
                 "the token is shown to no other host or port, and to none without TLS that was reached with it";

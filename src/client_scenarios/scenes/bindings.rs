@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::driver::{Failure, Talker};
 use super::super::rules::entries;
-use super::super::vault::{Bend, Channel, Endpoint, Issuer, Moment, Place};
+use super::super::vault::{ArrivedAt, Bend, Channel, Endpoint, Issuer, Moment};
 use super::middle::Middle;
 use super::{House, PLAIN_ID, SceneOutcome, SceneStop, invitation_of, unwrap, violation};
 use crate::client::Identity;
@@ -242,7 +242,7 @@ async fn certificate(talker: &mut Talker<'_>) -> SceneOutcome {
     let repo = house.enter_plainly(talker).await?;
     let answer = talker.ask(&house.client, "remove", json!({ "repo": repo, "memberId": leaver.id })).await;
     let records = house.vault.records();
-    let asked = records.iter().find(|record| record.place == Place::Elsewhere && record.over == Channel::WrongTls);
+    let asked = records.iter().find(|record| record.place == ArrivedAt::Elsewhere && record.over == Channel::WrongTls);
     let expected = "the issuer's keys are taken from nobody whose certificate is wrong";
     match (asked, answer) {
         (Some(record), _) => Err(violation(Some(record), expected, "they were asked for over such a connection")),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::driver::{Failure, Talker, account};
 use super::super::evidence::envelope;
 use super::super::rules::login;
-use super::super::vault::{Bend, Endpoint, Place, Record, Vault};
+use super::super::vault::{ArrivedAt, Bend, Endpoint, Record, Vault};
 use super::{House, PLAIN_ID, SceneOutcome, SceneStop, must, set, violation};
 use crate::client::{Identity, random};
 use crate::wire::EncryptedEnvelope;
@@ -59,7 +59,7 @@ async fn hosts(talker: &mut Talker<'_>) -> SceneOutcome {
     let tokens = [tokens(&first.vault), tokens(&second.vault)].concat();
     let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
     let records = first.vault.records();
-    let shown = records.iter().find(|record| record.place == Place::Elsewhere && login::carries(record, &tokens));
+    let shown = records.iter().find(|record| record.place == ArrivedAt::Elsewhere && login::carries(record, &tokens));
     if shown.is_some() {
         return Err(violation(shown, "the issuer's keys are asked for without the vault's token", "it was there"));
     }

@@ -27,7 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use bend::{Bend, Demand};
-pub use record::{Channel, Endpoint, Place, Record};
+pub use record::{ArrivedAt, Channel, Endpoint, Record};
 pub use served::Issuer;
 pub use state::{Moment, State};
 pub use tls::Authority;
@@ -91,8 +91,8 @@ impl Vault {
             page: Mutex::default(),
         });
         let tasks = vec![
-            tokio::spawn(accept(here, Arc::clone(&shared), Place::Vault)),
-            tokio::spawn(accept(elsewhere, Arc::clone(&shared), Place::Elsewhere)),
+            tokio::spawn(accept(here, Arc::clone(&shared), ArrivedAt::Vault)),
+            tokio::spawn(accept(elsewhere, Arc::clone(&shared), ArrivedAt::Elsewhere)),
         ];
         Ok(Self { address, shared, tasks })
     }
@@ -139,7 +139,7 @@ impl Drop for Vault {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>, place: Place) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, place: ArrivedAt) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -153,7 +153,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, place: Place) {
 }
 
 /// One connection, with TLS if it begins with a TLS handshake.
-async fn connection(stream: TcpStream, shared: Arc<Shared>, place: Place) {
+async fn connection(stream: TcpStream, shared: Arc<Shared>, place: ArrivedAt) {
     let _ = stream.set_nodelay(true);
     let mut first = [0];
     if stream.peek(&mut first).await.is_err() {
@@ -170,8 +170,8 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, place: Place) {
     if first[0] == 0x16 {
         let Ok(authority) = Authority::get() else { return };
         let earlier = match place {
-            Place::Vault => shared.handshakes.fetch_add(1, Ordering::Relaxed),
-            Place::Elsewhere => 0,
+            ArrivedAt::Vault => shared.handshakes.fetch_add(1, Ordering::Relaxed),
+            ArrivedAt::Elsewhere => 0,
         };
         let (acceptor, over) = authority.acceptor(shared.bend, place, earlier);
         if let Ok(stream) = acceptor.accept(stream).await {
@@ -221,10 +221,10 @@ fn route(method: &str, target: &str) -> Route {
 }
 
 impl Shared {
-    fn answer(&self, request: Incoming, place: Place, over: Channel) -> Reply {
+    fn answer(&self, request: Incoming, place: ArrivedAt, over: Channel) -> Reply {
         let at = self.started.elapsed();
         let Route { endpoint, repo, member } = route(&request.method, &request.target);
-        if place == Place::Vault && request.method == "GET" && request.target == "/" {
+        if place == ArrivedAt::Vault && request.method == "GET" && request.target == "/" {
             let page = lock(&self.page).as_ref().map(|page| page());
             return page.map_or_else(
                 || Reply { status: 404, content_type: "text/plain", ..Reply::default() },
@@ -256,9 +256,9 @@ impl Shared {
         };
         let reply = match place {
             // The issuer may be another server than the vault.
-            Place::Elsewhere if endpoint == Endpoint::Jwks => self.issuer(&mut record),
-            Place::Elsewhere => self.elsewhere(&mut record),
-            Place::Vault => self.at_vault(&mut record),
+            ArrivedAt::Elsewhere if endpoint == Endpoint::Jwks => self.issuer(&mut record),
+            ArrivedAt::Elsewhere => self.elsewhere(&mut record),
+            ArrivedAt::Vault => self.at_vault(&mut record),
         };
         record.status = (!matches!(reply.framing, Framing::Hang | Framing::Drop)).then_some(reply.status);
         record.took = self.started.elapsed().saturating_sub(at);

@@ -65,7 +65,7 @@ impl Endpoint {
 
 /// Where a request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ArrivedAt {
     /// At the vault.
     Vault,
     /// At the server that redirects point to.
@@ -87,7 +87,7 @@ pub enum Channel {
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Where.
-    pub place: Place,
+    pub place: ArrivedAt,
     /// Over what.
     pub over: Channel,
     /// Since the start of the vault.

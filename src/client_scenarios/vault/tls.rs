@@ -9,7 +9,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use super::Bend;
-use super::record::{Channel, Place};
+use super::record::{ArrivedAt, Channel};
 
 /// The authority: what a client is to trust, and every certificate that a run may need.
 pub struct Authority {
@@ -76,9 +76,9 @@ impl Authority {
     }
 
     /// Who answers a handshake at a place, after `earlier` others, and what its requests come over.
-    pub(super) fn acceptor(&self, bend: Bend, place: Place, earlier: u32) -> (TlsAcceptor, Channel) {
+    pub(super) fn acceptor(&self, bend: Bend, place: ArrivedAt, earlier: u32) -> (TlsAcceptor, Channel) {
         let wrong = match (bend, place) {
-            (Bend::TlsUnknownCa, _) | (Bend::IssuerUnknownCa, Place::Elsewhere) => &self.unknown,
+            (Bend::TlsUnknownCa, _) | (Bend::IssuerUnknownCa, ArrivedAt::Elsewhere) => &self.unknown,
             (Bend::TlsLater, _) if earlier >= 2 => &self.unknown,
             (Bend::TlsWrongName | Bend::TlsWrongDns, _) => &self.wrong_name,
             (Bend::TlsExpired, _) => &self.expired,

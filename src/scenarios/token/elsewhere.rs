@@ -101,18 +101,23 @@ const NAMES: [&str; 24] = [
     "impersonate",
 ];
 
-/// Ways to name somebody, each of a kind; a request carries all of a kind at once, and only if it gets in are they tried one by one.
-enum Place {
+/// A part of a request in which somebody can be named. One request carries all names of a part at once; only if it gets in are they
+/// tried one by one.
+enum RequestPart {
     Header,
     Cookie,
     Query,
     Body,
 }
 
-const PLACES: [(&str, Place); 4] =
-    [("headers", Place::Header), ("cookies", Place::Cookie), ("the query", Place::Query), ("the body", Place::Body)];
+const REQUEST_PARTS: [(&str, RequestPart); 4] = [
+    ("headers", RequestPart::Header),
+    ("cookies", RequestPart::Cookie),
+    ("the query", RequestPart::Query),
+    ("the body", RequestPart::Body),
+];
 
-impl Place {
+impl RequestPart {
     fn names(&self) -> &'static [&'static str] {
         match self {
             Self::Header => &HEADERS,
@@ -141,30 +146,30 @@ impl Place {
     }
 }
 
-/// One request with all names of a place, and one by one only if that gets in.
-async fn try_place(
+/// One request with all names of a part, and one by one only if that gets in.
+async fn try_part(
     cx: &Ctx,
     tally: &mut Attempts<'_>,
     stage: &Stage,
     (who, auth): (&str, &Auth),
-    (name, place): (&str, &Place),
+    (name, part): (&str, &RequestPart),
     value: &str,
 ) -> Result<(), Stop> {
-    for names in place.names().chunks(26) {
-        let all = place.fill(stage.call(auth), names, value);
+    for names in part.names().chunks(26) {
+        let all = part.fill(stage.call(auth), names, value);
         if !cx.try_call(all).await.1.is_ok_and(|answer| answer.is_success()) {
             continue;
         }
         let mut found = false;
         for one in names {
-            let call = place.fill(stage.call(auth), std::slice::from_ref(one), value);
+            let call = part.fill(stage.call(auth), std::slice::from_ref(one), value);
             if cx.try_call(call).await.1.is_ok_and(|answer| answer.is_success()) {
-                let call = place.fill(stage.call(auth), std::slice::from_ref(one), value);
+                let call = part.fill(stage.call(auth), std::slice::from_ref(one), value);
                 found |= tally.attempt(format!("{one} in {name}, {who}"), call).await?;
             }
         }
         if !found {
-            tally.attempt(format!("something in {name}, {who}"), place.fill(stage.call(auth), names, value)).await?;
+            tally.attempt(format!("something in {name}, {who}"), part.fill(stage.call(auth), names, value)).await?;
         }
     }
     Ok(())
@@ -183,10 +188,10 @@ async fn identity_elsewhere(cx: &Ctx) -> Outcome {
     }
     let mut tally = Attempts::new(cx);
     for (who, auth) in [("without a token", &Auth::None), ("with a stranger's token", &mallory.auth())] {
-        for (name, place) in &PLACES {
-            try_place(cx, &mut tally, &stage, (who, auth), (name, place), &id).await?;
+        for (name, part) in &REQUEST_PARTS {
+            try_part(cx, &mut tally, &stage, (who, auth), (name, part), &id).await?;
         }
-        try_place(cx, &mut tally, &stage, (who, auth), ("headers", &Place::Header), &format!("key:{id}")).await?;
+        try_part(cx, &mut tally, &stage, (who, auth), ("headers", &RequestPart::Header), &format!("key:{id}")).await?;
         tally.attempt(format!("a client certificate in headers, {who}"), certified(&stage, auth, &id)).await?;
     }
     forged_beside(&mut tally, &stage, &mallory).await?;
