@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Agent, AgentError, Connection, Habit, Habits, Keys, State};
+use super::{Agent, AgentError, ClientState, Connection, Habit, Habits, Keys};
 
 /// What a demo prints, and its exit status.
 pub struct Shown {
@@ -33,7 +33,7 @@ async fn tour(
     lines: &mut Vec<String>,
 ) -> Result<(), AgentError> {
     let agent = || {
-        let mut agent = Agent::new(State::in_memory(Keys::generate()), connection, habits.clone())?;
+        let mut agent = Agent::new(ClientState::in_memory(Keys::generate()), connection, habits.clone())?;
         agent.plain_http = server.starts_with("http://");
         Ok::<_, AgentError>(agent)
     };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::memory::SharedKeys;
 use super::session::SharedTokens;
-use super::{Agent, AgentError, Connection, Habits, Keys, Known, State};
+use super::{Agent, AgentError, ClientState, Connection, Habits, Keys, Known};
 
 /// A client behind the protocol.
 pub struct Adapter {
@@ -56,7 +56,7 @@ impl Adapter {
                 }
                 _ => Keys::generate(),
             };
-            let mut agent = Agent::new(State::in_memory(keys), &self.connection, self.habits.clone())?;
+            let mut agent = Agent::new(ClientState::in_memory(keys), &self.connection, self.habits.clone())?;
             agent.plain_http = request["scheme"] == "http";
             agent.memory.issuer = SharedKeys::clone(&self.issuer);
             agent.session.shared = SharedTokens::clone(&self.tokens);

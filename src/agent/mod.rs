@@ -28,7 +28,7 @@ pub use crypto::Keys;
 pub use error::AgentError;
 pub use habits::{Habit, HabitInfo, Habits};
 pub use http::Connection;
-pub use state::{Known, State};
+pub use state::{ClientState, Known};
 
 use crate::codec::DataKey;
 use crate::codec::aad::Binding;
@@ -48,7 +48,7 @@ const TRIES: u32 = 5;
 /// A client with its keys, its tokens and what it knows.
 pub struct Agent {
     /// Keys and repositories.
-    pub state: State,
+    pub state: ClientState,
     session: Session,
     habits: Habits,
     /// What only a faulty client remembers.
@@ -72,7 +72,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError::Usage`] when the certificate authority can't be read.
-    pub fn new(state: State, connection: &Connection, habits: Habits) -> Result<Self, AgentError> {
+    pub fn new(state: ClientState, connection: &Connection, habits: Habits) -> Result<Self, AgentError> {
         let session = Session::new(Http::new(connection, &habits)?, habits.clone());
         Ok(Self { state, session, habits, memory: Memory::default(), plain_http: false, own_host: false })
     }

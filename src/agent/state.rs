@@ -47,7 +47,7 @@ struct Stored {
 }
 
 /// The state of one client.
-pub struct State {
+pub struct ClientState {
     /// Its keys.
     pub keys: Keys,
     /// Its repositories.
@@ -55,7 +55,7 @@ pub struct State {
     file: Option<PathBuf>,
 }
 
-impl State {
+impl ClientState {
     /// A state that is kept nowhere.
     pub fn in_memory(keys: Keys) -> Self {
         Self { keys, repos: Vec::new(), file: None }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::backend::unknown;
 use super::{UsageError, output, runtime};
 use crate::agent::driver::Adapter;
-use crate::agent::{Agent, AgentError, Connection, Habit, HabitInfo, Habits, State, demo};
+use crate::agent::{Agent, AgentError, ClientState, Connection, Habit, HabitInfo, Habits, demo};
 use crate::report::text::clean;
 
 /// Options of `agent`.
@@ -106,7 +106,7 @@ pub(super) fn agent(args: &AgentArgs) -> Result<u8, UsageError> {
         _ => {}
     }
     let done = runtime.block_on(async {
-        let state = State::open(&args.state)?;
+        let state = ClientState::open(&args.state)?;
         let mut agent = Agent::new(state, &connection, habits)?;
         (agent.plain_http, agent.own_host) = (args.http, args.own_host);
         act(&mut agent, &args.command).await

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::html::{esc, page};
 use super::saved::{Saved, SavedCheck};
-use super::state::{self, State};
+use super::state::{self, RuleState};
 use super::style::{BOLD, DIM, GREEN, MAGENTA, RED, YELLOW, paint};
 use super::text::{clean, fit};
 use crate::ground::shown::count;
@@ -14,22 +14,22 @@ use crate::requirements::{self, Requirement};
 #[derive(Debug)]
 pub struct Matrix<'a> {
     reports: &'a [Saved],
-    rows: Vec<(&'static Requirement, Vec<State>)>,
+    rows: Vec<(&'static Requirement, Vec<RuleState>)>,
 }
 
 impl<'a> Matrix<'a> {
     /// Sets reports side by side. Rules of which none says anything are left out.
     pub fn new(reports: &'a [Saved]) -> Self {
         let rows = requirements::ALL.iter().filter_map(|rule| {
-            let states: Vec<State> = reports.iter().map(|report| of(report, rule)).collect();
-            let said = states.iter().any(|state| !matches!(state, State::Untried | State::Unprovable));
+            let states: Vec<RuleState> = reports.iter().map(|report| of(report, rule)).collect();
+            let said = states.iter().any(|state| !matches!(state, RuleState::Untried | RuleState::Unprovable));
             said.then_some((*rule, states))
         });
         Self { reports, rows: rows.collect() }
     }
 
     /// How many rules are in a state, for each report.
-    fn total(&self, state: State) -> Vec<usize> {
+    fn total(&self, state: RuleState) -> Vec<usize> {
         let number = |place: usize| self.rows.iter().filter(|(_, states)| states[place] == state).count();
         (0..self.reports.len()).map(number).collect()
     }
@@ -59,7 +59,7 @@ impl<'a> Matrix<'a> {
             let _ = writeln!(out, "{cells} {mark}{}", fit(&text, columns.saturating_sub(4 * states.len() + 3)));
         }
         out.push('\n');
-        for state in State::ALL {
+        for state in RuleState::ALL {
             let totals = self.total(state);
             if totals.iter().any(|number| *number > 0) {
                 let numbers: String = totals.iter().map(|number| format!("{number:>4}")).collect();
@@ -99,7 +99,7 @@ impl<'a> Matrix<'a> {
             }
             out.push('\n');
         }
-        for state in State::ALL {
+        for state in RuleState::ALL {
             let totals = self.total(state);
             if totals.iter().all(|number| *number == 0) {
                 continue;
@@ -129,7 +129,7 @@ impl<'a> Matrix<'a> {
                 )
             })
             .collect();
-        let row = |(rule, states): &(&Requirement, Vec<State>)| {
+        let row = |(rule, states): &(&Requirement, Vec<RuleState>)| {
             let class = if differs(states) { " class=\"differs\"" } else { "" };
             let cells: String = states.iter().map(|state| cell(*state)).collect();
             format!(
@@ -140,7 +140,7 @@ impl<'a> Matrix<'a> {
             )
         };
         let rows: String = self.rows.iter().map(row).collect();
-        let totals: String = State::ALL
+        let totals: String = RuleState::ALL
             .into_iter()
             .filter(|state| self.total(*state).iter().any(|number| *number > 0))
             .map(|state| {
@@ -165,7 +165,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn cell(state: State) -> String {
+fn cell(state: RuleState) -> String {
     let (class, sign, words) = state.look();
     format!(
         "<td><span class=\"box {class}\" role=\"img\" aria-label=\"{words}\" title=\"{words}\"><span>{sign}</span></span></td>"
@@ -177,11 +177,11 @@ fn name(report: &Saved) -> String {
     report.target.clone()
 }
 
-fn differs(states: &[State]) -> bool {
+fn differs(states: &[RuleState]) -> bool {
     states.windows(2).any(|pair| pair[0] != pair[1])
 }
 
-fn of(report: &Saved, rule: &Requirement) -> State {
+fn of(report: &Saved, rule: &Requirement) -> RuleState {
     let proves = |check: &&SavedCheck| check.requirements.iter().any(|id| id == rule.id);
     let seen = report.checks.iter().filter(proves).map(|check| {
         let about = check.requirements.first().is_some_and(|first| first == rule.id);
@@ -190,14 +190,14 @@ fn of(report: &Saved, rule: &Requirement) -> State {
     state::of(rule, seen)
 }
 
-fn style(state: State) -> anstyle::Style {
+fn style(state: RuleState) -> anstyle::Style {
     match state {
-        State::Broken => RED.bold(),
-        State::Known | State::Missed => YELLOW,
-        State::Unclear => MAGENTA,
-        State::Kept => GREEN,
-        State::Untried => DIM,
-        State::Unprovable => BOLD,
+        RuleState::Broken => RED.bold(),
+        RuleState::Known | RuleState::Missed => YELLOW,
+        RuleState::Unclear => MAGENTA,
+        RuleState::Kept => GREEN,
+        RuleState::Untried => DIM,
+        RuleState::Unprovable => BOLD,
     }
 }
 

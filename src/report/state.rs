@@ -5,7 +5,7 @@ use crate::runner::Status;
 
 /// What a run says of a rule, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(super) enum RuleState {
     /// A check of it failed.
     Broken,
     /// A check of it failed, as known.
@@ -22,7 +22,7 @@ pub(super) enum State {
     Unprovable,
 }
 
-impl State {
+impl RuleState {
     pub(super) const ALL: [Self; 7] =
         [Self::Broken, Self::Known, Self::Missed, Self::Unclear, Self::Kept, Self::Untried, Self::Unprovable];
 
@@ -42,16 +42,16 @@ impl State {
 
 /// The state of a rule by the checks that prove it: whether each is about it (it is the first rule that the check names), how it
 /// ended, and whether that is known. A failure speaks against the rule that its check is about, and of the others says nothing.
-pub(super) fn of(rule: &Requirement, checks: impl Iterator<Item = (bool, Status, bool)>) -> State {
+pub(super) fn of(rule: &Requirement, checks: impl Iterator<Item = (bool, Status, bool)>) -> RuleState {
     let state = |(about, status, known): (bool, Status, bool)| match status {
-        Status::Pass => State::Kept,
-        Status::Skip => State::Untried,
-        _ if !about => State::Untried,
-        _ if known => State::Known,
-        Status::Fail => State::Broken,
-        Status::Warn => State::Missed,
-        Status::Error => State::Unclear,
+        Status::Pass => RuleState::Kept,
+        Status::Skip => RuleState::Untried,
+        _ if !about => RuleState::Untried,
+        _ if known => RuleState::Known,
+        Status::Fail => RuleState::Broken,
+        Status::Warn => RuleState::Missed,
+        Status::Error => RuleState::Unclear,
     };
-    let none = if rule.unprovable.is_some() { State::Unprovable } else { State::Untried };
+    let none = if rule.unprovable.is_some() { RuleState::Unprovable } else { RuleState::Untried };
     checks.map(state).min().unwrap_or(none)
 }

@@ -7,7 +7,7 @@ use super::super::rules::entries;
 use super::super::vault::forge::{self, Forged};
 use super::super::vault::repo::Repo;
 use super::super::vault::state::Deed;
-use super::super::vault::{Bend, Endpoint, Moment, Record, State, Vault};
+use super::super::vault::{Bend, Endpoint, Moment, Record, Vault, VaultState};
 use super::{SceneStop, must, set, unwrap, violation};
 use crate::client::{Identity, random};
 use crate::codec::key_wrap::SCHEME_ID;
@@ -164,7 +164,7 @@ impl House {
     }
 
     /// What others do around the client's next operation of a kind.
-    pub fn around(&self, moment: Moment, endpoint: Endpoint, act: impl FnOnce(&mut State) + Send + 'static) {
+    pub fn around(&self, moment: Moment, endpoint: Endpoint, act: impl FnOnce(&mut VaultState) + Send + 'static) {
         self.vault.state().deeds.push(Deed { at: (moment, endpoint), act: Box::new(act) });
     }
 

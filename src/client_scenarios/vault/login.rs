@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::Bend;
 use super::reading::Refusal;
-use super::state::State;
+use super::state::VaultState;
 use crate::client::{clock, random};
 use crate::codec::{base64, signature};
 
 /// An expiry whose lower word is below zero, if it is taken for a signed one.
 const FAR: i64 = (1 << 60) + (1 << 31) + 1;
 
-impl State {
+impl VaultState {
     /// Nonce and token are given out as the bend says.
     pub(super) fn challenge(&mut self, bend: Bend, body: &Value) -> Result<Value, Refusal> {
         if self.logins_fail {

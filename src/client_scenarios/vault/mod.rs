@@ -29,7 +29,7 @@ use tokio::time::Instant;
 pub use bend::{Bend, Demand};
 pub use record::{ArrivedAt, Channel, Endpoint, Record};
 pub use served::Issuer;
-pub use state::{Moment, State};
+pub use state::{Moment, VaultState};
 pub use tls::Authority;
 
 use crate::client::random;
@@ -44,7 +44,7 @@ pub type Watcher = Arc<dyn Fn() -> String + Send + Sync>;
 
 struct Shared {
     bend: Bend,
-    state: Mutex<State>,
+    state: Mutex<VaultState>,
     records: Mutex<Vec<Record>>,
     started: Instant,
     /// TLS connections to the vault so far.
@@ -75,7 +75,7 @@ impl Vault {
             _ => (TcpListener::bind(listen).await?, TcpListener::bind("127.0.0.1:0").await?),
         };
         let address = here.local_addr()?;
-        let mut state = State::default();
+        let mut state = VaultState::default();
         state.reader_joined = reader_joined;
         (state.middle, state.issuer, state.second_issuer) = (random::bytes(), random::bytes(), random::bytes());
         name.clone_into(&mut state.name);
@@ -123,7 +123,7 @@ impl Vault {
     }
 
     /// What the vault holds.
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, VaultState> {
         lock(&self.shared.state)
     }
 

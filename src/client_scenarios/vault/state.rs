@@ -21,9 +21,9 @@ use crate::wire::{
 /// A client whose retries never end gets in, at last, so that its run has an end.
 const CONFLICTS: u32 = 60;
 
-/// Everything.
+/// Everything that the vault knows.
 #[derive(Default)]
-pub struct State {
+pub struct VaultState {
     /// By id.
     pub repos: HashMap<String, Repo>,
     pub(super) nonces: HashMap<String, (String, bool)>,
@@ -62,7 +62,7 @@ pub struct Deed {
     /// Around which operation.
     pub at: (Moment, Endpoint),
     /// What is done.
-    pub act: Box<dyn FnOnce(&mut State) + Send>,
+    pub act: Box<dyn FnOnce(&mut VaultState) + Send>,
 }
 
 /// A moment of an operation.
@@ -74,7 +74,7 @@ pub enum Moment {
     After,
 }
 
-impl State {
+impl VaultState {
     /// What some bends do before an operation is looked at.
     pub(super) fn before(&mut self, bend: Bend) -> Result<(), Refusal> {
         self.operations += 1;

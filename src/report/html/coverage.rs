@@ -1,7 +1,7 @@
 //! The catalogue of requirements as a picture: a square for each rule, by section.
 
 use super::super::run::Run;
-use super::super::state::{self, State};
+use super::super::state::{self, RuleState};
 use super::super::text::section_order;
 use super::escape::esc;
 use crate::requirements::{self, Party, Requirement};
@@ -19,7 +19,7 @@ pub(super) fn picture(run: &Run) -> String {
     sections.sort_by_key(|section| section_order(section));
     sections.dedup();
     let rows: String = sections.iter().map(|section| row(run, section, &shown)).collect();
-    let legend: String = State::ALL
+    let legend: String = RuleState::ALL
         .into_iter()
         .filter_map(|state| {
             let number = shown.iter().filter(|rule| of(run, rule) == state).count();
@@ -47,7 +47,7 @@ fn checks<'a>(run: &'a Run, rule: &Requirement) -> Vec<&'a CheckResult> {
     run.results.iter().map(AsRef::as_ref).filter(proves).collect()
 }
 
-fn of(run: &Run, rule: &Requirement) -> State {
+fn of(run: &Run, rule: &Requirement) -> RuleState {
     let seen = checks(run, rule)
         .into_iter()
         .map(|result| (result.check.requirements[0].id == rule.id, result.status, run.is_known(result)));
