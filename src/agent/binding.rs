@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::http::Request;
 use super::session::VaultRequest;
-use super::{Agent, AgentError, Habit, Known};
+use super::{Agent, AgentError, Habit, JoinedRepo};
 use crate::codec::signature::verify as verify_text;
 use crate::codec::{base64, key_binding};
 use crate::ground::lock;
@@ -13,7 +13,7 @@ use crate::wire::{MemberEntry, MessageKind};
 
 impl Agent {
     /// The issuer's keys, if the deployment names an issuer.
-    pub(super) async fn issuer_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
+    pub(super) async fn issuer_keys(&self, known: &JoinedRepo) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
         let shared = self.habits.has(Habit::ISSUER_SHARED);
         if let Some(keys) = lock(&self.memory.issuer).clone().filter(|_| shared) {
             return Ok(Some(keys));
@@ -32,7 +32,11 @@ impl Agent {
     }
 
     /// The entry that a binding is looked for in: the one that is wrapped to.
-    pub(super) async fn looked_at(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
+    pub(super) async fn looked_at(
+        &mut self,
+        known: &JoinedRepo,
+        entry: &MemberEntry,
+    ) -> Result<MemberEntry, AgentError> {
         if !self.habits.has(Habit::BINDING_OF_FETCHED) {
             return Ok(entry.clone());
         }
@@ -40,7 +44,11 @@ impl Agent {
     }
 
     /// The entry that a client wraps to: the one that was verified.
-    pub(super) async fn wrapped_to(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
+    pub(super) async fn wrapped_to(
+        &mut self,
+        known: &JoinedRepo,
+        entry: &MemberEntry,
+    ) -> Result<MemberEntry, AgentError> {
         if self.habits.has(Habit::WRAPS_LATER) {
             let later = self.pull(known, -1).await?.manifest;
             return Ok(later.member(&entry.ed25519_public_key).unwrap_or(entry).clone());
@@ -51,7 +59,7 @@ impl Agent {
         self.fetched(known, entry).await
     }
 
-    async fn fetched(&mut self, known: &Known, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
+    async fn fetched(&mut self, known: &JoinedRepo, entry: &MemberEntry) -> Result<MemberEntry, AgentError> {
         let operation = VaultRequest {
             name: "fetchMemberKey",
             method: Method::GET,
@@ -62,7 +70,7 @@ impl Agent {
         self.session.call(&self.state.keys, &known.base, operation).await
     }
 
-    async fn fetched_keys(&self, known: &Known) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
+    async fn fetched_keys(&self, known: &JoinedRepo) -> Result<Option<Vec<[u8; 32]>>, AgentError> {
         let last = self.memory.issuers.get(&known.host).filter(|_| self.habits.has(Habit::ISSUER_OF_LAST));
         let Some(url) = last.or(known.issuer_jwks_url.as_ref()) else { return Ok(None) };
         let parsed = Url::parse(url).map_err(|error| AgentError::Refused(format!("issuerJwksUrl: {error}")))?;
@@ -96,7 +104,7 @@ impl Agent {
     /// Whether a data key may be wrapped to a served entry.
     pub(super) fn vouched(
         &self,
-        known: &Known,
+        known: &JoinedRepo,
         issuer: Option<&[[u8; 32]]>,
         entry: &MemberEntry,
     ) -> Result<(), AgentError> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::memory::SharedKeys;
 use super::session::SharedTokens;
-use super::{Agent, AgentError, ClientState, Connection, Habits, Keys, Known};
+use super::{Agent, AgentError, ClientState, Connection, Habits, JoinedRepo, Keys};
 
 /// A client behind the protocol.
 pub struct Adapter {
@@ -98,6 +98,6 @@ impl Adapter {
     }
 }
 
-fn address(known: &Known) -> String {
+fn address(known: &JoinedRepo) -> String {
     format!("avp://{}/{}", known.host, known.repo_id)
 }

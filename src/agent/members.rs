@@ -3,7 +3,7 @@
 use reqwest::Method;
 
 use super::session::VaultRequest;
-use super::{Agent, AgentError, Habit, Known, Opened, crypto, payload, to_value};
+use super::{Agent, AgentError, Habit, JoinedRepo, Opened, crypto, payload, to_value};
 use crate::codec::DataKey;
 use crate::codec::base64;
 use crate::codec::invite::InviteRequest;
@@ -46,7 +46,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn invite(&mut self, repo: &Known, request: &str) -> Result<String, AgentError> {
+    pub async fn invite(&mut self, repo: &JoinedRepo, request: &str) -> Result<String, AgentError> {
         let request = InviteRequest::decode(request).map_err(AgentError::refused)?;
         request.keys().map_err(AgentError::refused)?;
         let mut known = self.state.current(repo);
@@ -101,7 +101,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`]; [`AgentError::Refused`] when a key of somebody who stays can't be trusted.
-    pub async fn remove(&mut self, repo: &Known, id: &str) -> Result<i64, AgentError> {
+    pub async fn remove(&mut self, repo: &JoinedRepo, id: &str) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
         self.memory.careless = self.habits.has(Habit::REMOVES_UNREAD);
         let mut opened = self.open(&mut known).await?;
@@ -202,7 +202,7 @@ impl Agent {
     /// The roster after a removal.
     async fn rewrapped(
         &mut self,
-        known: &Known,
+        known: &JoinedRepo,
         manifest: &VaultManifest,
         key: &DataKey,
         removed: &str,

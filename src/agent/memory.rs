@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Habit, Habits, Known, Opened, crypto};
+use super::{Habit, Habits, JoinedRepo, Opened, crypto};
 use crate::codec::DataKey;
 use crate::codec::aad::Binding;
 use crate::wire::{EncryptedEnvelope, MemberEntry};
@@ -48,7 +48,7 @@ pub(super) struct Memory {
     pub data_key: Option<DataKey>,
 }
 
-fn address(known: &Known) -> (String, String) {
+fn address(known: &JoinedRepo) -> (String, String) {
     (known.host.clone(), known.repo_id.clone())
 }
 
@@ -67,7 +67,7 @@ const OF_THE_FIRST: [Habit; 9] = [
 
 impl Memory {
     /// Takes note of what was read.
-    pub fn saw(&mut self, known: &Known, opened: &Opened, habits: &Habits) {
+    pub fn saw(&mut self, known: &JoinedRepo, opened: &Opened, habits: &Habits) {
         if OF_THE_FIRST.into_iter().any(|habit| habits.has(habit)) {
             self.first.entry(address(known)).or_insert_with(|| opened.clone());
         }
@@ -78,7 +78,7 @@ impl Memory {
     }
 
     /// The repository as it was first.
-    pub fn first(&self, known: &Known) -> Option<&Opened> {
+    pub fn first(&self, known: &JoinedRepo) -> Option<&Opened> {
         self.first.get(&address(known))
     }
 
@@ -132,7 +132,7 @@ impl Memory {
     }
 
     /// What was read at this version, of whatever repository.
-    pub fn by_version(&mut self, version: i64, known: &Known, payload: Value, habits: &Habits) -> Value {
+    pub fn by_version(&mut self, version: i64, known: &JoinedRepo, payload: Value, habits: &Habits) -> Value {
         if !habits.has(Habit::CACHE_BY_VERSION) {
             return payload;
         }

@@ -28,7 +28,7 @@ pub use crypto::Keys;
 pub use error::AgentError;
 pub use habits::{Habit, HabitInfo, Habits};
 pub use http::Connection;
-pub use state::{ClientState, Known};
+pub use state::{ClientState, JoinedRepo};
 
 use crate::codec::DataKey;
 use crate::codec::aad::Binding;
@@ -81,7 +81,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn create(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
+    pub async fn create(&mut self, server: &str, accounts: Vec<Value>) -> Result<JoinedRepo, AgentError> {
         let created = self.create_one(server, accounts).await?;
         if self.habits.has(Habit::CREATES_ANOTHER) {
             self.create_one(server, Vec::new()).await?;
@@ -89,12 +89,12 @@ impl Agent {
         Ok(created)
     }
 
-    async fn create_one(&mut self, server: &str, accounts: Vec<Value>) -> Result<Known, AgentError> {
+    async fn create_one(&mut self, server: &str, accounts: Vec<Value>) -> Result<JoinedRepo, AgentError> {
         let (base, issuer) = self.resolve(server).await?;
         let url = Url::parse(&base).map_err(|error| AgentError::Usage(format!("{base}: {error}")))?;
         let version = i64::from(!self.habits.has(Habit::FROM_ZERO) && !self.habits.has(Habit::KNOWS_ZERO));
         let first = i64::from(self.habits.has(Habit::EPOCH_ZERO_IS_ONE));
-        let mut known = Known {
+        let mut known = JoinedRepo {
             host: authority(&url),
             base,
             repo_id: self.new_id(&authority(&url), &accounts),
@@ -153,7 +153,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`]; [`AgentError::Refused`] when what was served can't be the repository's.
-    pub async fn read(&mut self, repo: &Known) -> Result<Value, AgentError> {
+    pub async fn read(&mut self, repo: &JoinedRepo) -> Result<Value, AgentError> {
         let mut known = self.state.current(repo);
         let Opened { manifest, payload, .. } = self.open(&mut known).await?;
         Ok(self.memory.by_version(manifest.payload_version, &known, payload, &self.habits))
@@ -163,7 +163,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn join(&mut self, locator: &str) -> Result<Known, AgentError> {
+    pub async fn join(&mut self, locator: &str) -> Result<JoinedRepo, AgentError> {
         let mut locator = RepoLocator::decode(locator).map_err(AgentError::refused)?;
         locator.repo_id = match locator.repo_id.parse::<u64>() {
             _ if self.habits.has(Habit::LOWERS_IDS) => locator.repo_id.to_lowercase(),
@@ -185,7 +185,7 @@ impl Agent {
         let scheme = if self.plain_http { "http" } else { "https" };
         let dialled = self.dialled(&locator.host).unwrap_or_else(|| format!("{scheme}://{}", locator.host));
         let (base, discovered) = self.resolve(&dialled).await?;
-        let mut known = Known {
+        let mut known = JoinedRepo {
             base,
             host: locator.host,
             repo_id: locator.repo_id,
@@ -240,7 +240,7 @@ impl Agent {
     }
 
     /// Pulls and opens a repository, and remembers its counters.
-    async fn open(&mut self, known: &mut Known) -> Result<Opened, AgentError> {
+    async fn open(&mut self, known: &mut JoinedRepo) -> Result<Opened, AgentError> {
         if self.habits.has(Habit::PULLS_TWICE) {
             self.pull(known, -1).await?;
         }
@@ -275,7 +275,7 @@ impl Agent {
     }
 
     /// No repository is at a negative version, so that there is always an envelope for `-1`.
-    async fn pull(&mut self, known: &Known, version: i64) -> Result<PullResponse, AgentError> {
+    async fn pull(&mut self, known: &JoinedRepo, version: i64) -> Result<PullResponse, AgentError> {
         let body = json!({ "repoId": known.repo_id, "knownPayloadVersion": version });
         let operation = VaultRequest {
             name: "pull",
@@ -290,7 +290,7 @@ impl Agent {
     /// Whether manifest and envelope belong to each other, to this repository, and to no earlier state than the last.
     fn check_header(
         &self,
-        known: &Known,
+        known: &JoinedRepo,
         manifest: &VaultManifest,
         envelope: &EncryptedEnvelope,
     ) -> Result<(), AgentError> {

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::session::VaultRequest;
-use super::{Agent, AgentError, Habit, Known, Opened, TRIES, demo, memory, payload, to_value};
+use super::{Agent, AgentError, Habit, JoinedRepo, Opened, TRIES, demo, memory, payload, to_value};
 use crate::ground::hex;
 use crate::wire::{MessageKind, PushRequest, PushResponse};
 
@@ -13,7 +13,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`AgentError`].
-    pub async fn put(&mut self, repo: &Known, account: &Value) -> Result<i64, AgentError> {
+    pub async fn put(&mut self, repo: &JoinedRepo, account: &Value) -> Result<i64, AgentError> {
         let mut known = self.state.current(repo);
         self.memory.careless = self.habits.has(Habit::UNREAD_IS_EMPTY) || self.habits.has(Habit::SHORT_IS_EMPTY);
         let mut made: Option<Opened> = None;
@@ -105,7 +105,7 @@ impl Agent {
     }
 
     /// One push of an opened payload over `expected`.
-    async fn push(&mut self, known: &Known, opened: &Opened, expected: i64) -> Result<PushResponse, AgentError> {
+    async fn push(&mut self, known: &JoinedRepo, opened: &Opened, expected: i64) -> Result<PushResponse, AgentError> {
         let step = match () {
             () if self.habits.has(Habit::VERSION_SKIPS) => 5,
             () if self.habits.has(Habit::SAME_VERSION) => 0,
@@ -151,7 +151,11 @@ impl Agent {
         Ok(answer)
     }
 
-    pub(super) async fn push_once(&mut self, known: &Known, request: &PushRequest) -> Result<PushResponse, AgentError> {
+    pub(super) async fn push_once(
+        &mut self,
+        known: &JoinedRepo,
+        request: &PushRequest,
+    ) -> Result<PushResponse, AgentError> {
         let operation = VaultRequest {
             name: "push",
             method: Method::POST,

@@ -13,7 +13,7 @@ use crate::codec::base64;
 /// A repository that the client is a member of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Known {
+pub struct JoinedRepo {
     /// Where its server is dialled, without a final slash.
     pub base: String,
     /// Authority, as locators name it.
@@ -43,7 +43,7 @@ struct Stored {
     ed25519_seed: String,
     x25519_private_key: String,
     #[serde(default)]
-    repos: Vec<Known>,
+    repos: Vec<JoinedRepo>,
 }
 
 /// The state of one client.
@@ -51,7 +51,7 @@ pub struct ClientState {
     /// Its keys.
     pub keys: Keys,
     /// Its repositories.
-    pub repos: Vec<Known>,
+    pub repos: Vec<JoinedRepo>,
     file: Option<PathBuf>,
 }
 
@@ -108,8 +108,8 @@ impl ClientState {
     ///
     /// # Errors
     /// [`AgentError::Usage`] when none or several are meant.
-    pub fn find(&self, wanted: Option<&str>) -> Result<Known, AgentError> {
-        let is_meant = |known: &&Known| {
+    pub fn find(&self, wanted: Option<&str>) -> Result<JoinedRepo, AgentError> {
+        let is_meant = |known: &&JoinedRepo| {
             wanted.is_none_or(|text| text == known.repo_id || text == format!("avp://{}/{}", known.host, known.repo_id))
         };
         let mut found = self.repos.iter().filter(is_meant);
@@ -121,8 +121,8 @@ impl ClientState {
     }
 
     /// What is known by now of a repository.
-    pub(super) fn current(&self, repo: &Known) -> Known {
-        let same = |other: &&Known| other.host == repo.host && other.repo_id == repo.repo_id;
+    pub(super) fn current(&self, repo: &JoinedRepo) -> JoinedRepo {
+        let same = |other: &&JoinedRepo| other.host == repo.host && other.repo_id == repo.repo_id;
         self.repos.iter().find(same).unwrap_or(repo).clone()
     }
 
@@ -130,8 +130,8 @@ impl ClientState {
     ///
     /// # Errors
     /// As [`Self::save`].
-    pub fn keep(&mut self, known: Known) -> Result<(), AgentError> {
-        let same = |other: &Known| other.host == known.host && other.repo_id == known.repo_id;
+    pub fn keep(&mut self, known: JoinedRepo) -> Result<(), AgentError> {
+        let same = |other: &JoinedRepo| other.host == known.host && other.repo_id == known.repo_id;
         match self.repos.iter_mut().find(|other| same(other)) {
             Some(old) => *old = known,
             None => self.repos.push(known),

@@ -20,7 +20,7 @@ const STRANGERS: usize = 3;
 
 /// A repository as it must be, and who can tell.
 #[derive(Clone)]
-pub struct Known {
+pub struct KnownRepo {
     /// The check that knows it.
     pub check: &'static str,
     /// The repository.
@@ -33,7 +33,7 @@ pub struct Known {
 
 #[derive(Default)]
 struct State {
-    known: HashMap<String, Known>,
+    known: HashMap<String, KnownRepo>,
     strangers: HashMap<String, Vec<(String, String)>>,
     /// Repositories of which a request got no answer: it may take effect at any time.
     unclear: HashMap<String, ()>,
@@ -60,7 +60,7 @@ impl Register {
         if large || state.known.len() >= MOST || state.unclear.contains_key(repo.id()) {
             return;
         }
-        let known = Known { check, repo: repo.clone(), reader: reader.clone(), strangers: Vec::new() };
+        let known = KnownRepo { check, repo: repo.clone(), reader: reader.clone(), strangers: Vec::new() };
         state.known.insert(repo.id().to_owned(), known);
     }
 
@@ -99,9 +99,9 @@ impl Register {
     }
 
     /// What is known, by check and id, with those who were refused and aren't members.
-    pub fn all(&self) -> Vec<Known> {
+    pub fn all(&self) -> Vec<KnownRepo> {
         let state = self.lock();
-        let mut all: Vec<Known> = state.known.values().cloned().collect();
+        let mut all: Vec<KnownRepo> = state.known.values().cloned().collect();
         for known in &mut all {
             let strangers = state.strangers.get(known.repo.id()).into_iter().flatten();
             let strangers = strangers.filter(|(member, _)| known.repo.manifest.member(member).is_none());

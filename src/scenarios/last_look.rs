@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures_util::stream::{self, StreamExt as _};
 
 use super::check::checks;
-use super::known::Known;
+use super::known::KnownRepo;
 use super::variants::Variants;
 use super::{Auth, Ctx, Finding, Operation, Outcome, Stop};
 
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 8;
 const CROWD: usize = 80;
 
 /// A sample of what is known, in which every check has its part.
-fn sample(cx: &Ctx, wanted: impl Fn(&Known) -> bool) -> Vec<Known> {
+fn sample(cx: &Ctx, wanted: impl Fn(&KnownRepo) -> bool) -> Vec<KnownRepo> {
     let all: Vec<_> = cx.world.seen.known.all().into_iter().filter(wanted).collect();
     if cx.thorough() {
         return all;
@@ -94,9 +94,9 @@ async fn repositories(cx: &Ctx) -> Outcome {
 }
 
 /// The reader's token may have been ended meanwhile; then a new one does.
-async fn as_it_was(cx: &Ctx, known: Known) -> Outcome {
+async fn as_it_was(cx: &Ctx, known: KnownRepo) -> Outcome {
     const AFTER: &str = "all that was right when a check looked at it";
-    let Known { repo, reader, .. } = known;
+    let KnownRepo { repo, reader, .. } = known;
     let outcome = cx.holds(&reader, &repo, AFTER).await;
     let ended = |finding: &Finding| finding.exchange.as_ref().is_some_and(|exchange| exchange.status == Some(401));
     match outcome {
