@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use avp_conform::client::random;
-use avp_conform::scan::{Class, Hit, Progress, Role, Secret, Source, scan, searcher};
+use avp_conform::scan::{Class, Hit, Role, ScanProgress, Secret, Source, scan, searcher};
 
 const BOUND: u64 = 64 << 10;
 
@@ -51,8 +51,8 @@ fn many_compressed_members_take_little_memory() {
     let before = status("RssAnon");
     let sources = [Source::Path(Role::Storage, folder.path().to_owned())];
     let (outcome, peak) = std::thread::scope(|scope| {
-        let scanning =
-            scope.spawn(|| scan(&searcher(&secrets), &sources, None, &Progress::default(), Duration::from_secs(60)));
+        let scanning = scope
+            .spawn(|| scan(&searcher(&secrets), &sources, None, &ScanProgress::default(), Duration::from_secs(60)));
         // The system keeps no peak of this kind; pages of the program itself don't count, however many of them are read.
         let mut peak = 0;
         while !scanning.is_finished() {

@@ -17,7 +17,7 @@ use super::run::{TICK, interrupts};
 use super::select::section_glob;
 use super::{UsageError, output, runtime, values};
 use crate::client::random;
-use crate::client_scenarios::{self as clients, ClientConfig, Progress, Subject};
+use crate::client_scenarios::{self as clients, ClientConfig, ClientProgress, Subject};
 use crate::ground::lock;
 use crate::report::human::{Live, LiveOptions};
 use crate::report::shell::quote;
@@ -150,7 +150,7 @@ fn config(args: &ClientArgs) -> Result<ClientConfig, UsageError> {
         seed: args.seed.unwrap_or_else(|| u64::from_le_bytes(random::bytes())),
         target_name: target(args),
         rerun: rerun(args),
-        progress: Arc::new(Progress::default()),
+        progress: Arc::new(ClientProgress::default()),
     };
     if clients::leaves_nothing(&config) {
         return Err("--only and --skip leave no check to run".into());
@@ -257,7 +257,7 @@ async fn judge(args: &ClientArgs, config: ClientConfig) -> Result<Run, UsageErro
 }
 
 /// Shows how many runs of the program are done.
-async fn tick(bar: ProgressBar, progress: Arc<Progress>) {
+async fn tick(bar: ProgressBar, progress: Arc<ClientProgress>) {
     if let Ok(style) = ProgressStyle::with_template("{pos}/{len} runs of the client  {elapsed}  {wide_bar}") {
         bar.set_style(style);
     }

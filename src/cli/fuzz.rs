@@ -18,7 +18,7 @@ use super::run::{config, embed, interrupts};
 use super::shared::{ColorArgs, ProfileArg, ProfilesArg};
 use super::{UsageError, backend, output, runtime, values};
 use crate::client::random;
-use crate::fuzzing::server::{self as fuzzer, Campaign, End, Limits, Progress, Saved};
+use crate::fuzzing::server::{self as fuzzer, Campaign, CampaignProgress, End, Limits, Saved};
 use crate::report::shell::quote;
 use crate::requirements::Revision;
 use crate::runner::{Rerun, RunConfig, Shard};
@@ -215,7 +215,7 @@ async fn campaign(args: &FuzzArgs, config: &RunConfig, options: &str) -> Result<
     }
     let (stop, stopped) = watch::channel(false);
     let signals = tokio::spawn(interrupts(stop));
-    let mut show = |progress: Progress| {
+    let mut show = |progress: CampaignProgress| {
         bar.tick();
         bar.set_message(human::progress(&progress));
     };

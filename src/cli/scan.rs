@@ -15,7 +15,7 @@ use crate::report::Recorder;
 use crate::report::shell::quote;
 use crate::requirements::Revision;
 use crate::runner::{StoredConfig, judge_stored};
-use crate::scan::{self, Progress};
+use crate::scan::{self, ScanProgress};
 use crate::scenarios::storage::Evidence;
 
 /// Options of `scan`.
@@ -60,7 +60,7 @@ pub(super) fn scan(args: &ScanArgs) -> Result<u8, UsageError> {
     }
     args.reports.check()?;
     let started = tokio::time::Instant::now();
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(ScanProgress::default());
     let shown = show(&progress);
     let outcome = scan::scan(&scan::searcher(&secrets), &sources, Some(&args.canaries), &progress, args.deadline);
     shown.finish();
@@ -76,11 +76,11 @@ pub(super) fn scan(args: &ScanArgs) -> Result<u8, UsageError> {
 struct Shown {
     bar: ProgressBar,
     ticker: std::thread::JoinHandle<()>,
-    progress: Arc<Progress>,
+    progress: Arc<ScanProgress>,
 }
 
 /// Shows bytes and rate on a terminal.
-fn show(progress: &Arc<Progress>) -> Shown {
+fn show(progress: &Arc<ScanProgress>) -> Shown {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template(
         "{binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {elapsed}  {wide_bar}",

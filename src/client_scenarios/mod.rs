@@ -62,12 +62,12 @@ pub struct ClientConfig {
     /// The command line that judges again.
     pub rerun: Rerun,
     /// How many runs there are to be, and how many there were.
-    pub progress: Arc<Progress>,
+    pub progress: Arc<ClientProgress>,
 }
 
-/// For whoever waits.
+/// How far the runs of a client are, for whoever waits.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct ClientProgress {
     /// Runs that are over.
     pub done: AtomicU64,
     /// Runs that there will be.

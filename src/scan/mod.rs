@@ -25,5 +25,5 @@ pub use job::{Location, Sighting};
 pub use look::{Look, first_found};
 pub use search::{Found, Searcher, SearcherBuilder};
 pub use secrets::{CanaryFileError, Class, Secret, distinct, load, save, searcher, searcher_of_answers};
-pub use source::{Hit, Progress, Role, ScanOutcome, Source};
+pub use source::{Hit, Role, ScanOutcome, ScanProgress, Source};
 pub use work::scan;

@@ -90,7 +90,7 @@ pub struct ScanOutcome {
 
 /// How far a search is; shared with whoever shows it.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct ScanProgress {
     /// Bytes known to be there.
     pub total: AtomicU64,
     /// Bytes read.
@@ -101,7 +101,7 @@ pub struct Progress {
     pub(super) until: OnceLock<Instant>,
 }
 
-impl Progress {
+impl ScanProgress {
     /// Whether the search is to end.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.is_late()

@@ -159,7 +159,7 @@ fn a_bomb_is_bounded() {
 fn scan_folder(path: &Path, secrets: &[Secret], but: Option<&Path>) -> ScanOutcome {
     let source = Source::Path(Role::Storage, path.to_owned());
     source.check().unwrap();
-    scan(&searcher(secrets), &[source], but, &Progress::default(), Duration::from_secs(60))
+    scan(&searcher(secrets), &[source], but, &ScanProgress::default(), Duration::from_secs(60))
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn memory_of_a_process() {
     let source = Source::Process(child.id());
     let outcome = source.check().map(|()| {
         let searcher = searcher(&[secret(Class::Account, text.as_bytes())]);
-        scan(&searcher, &[source], None, &Progress::default(), Duration::from_secs(60))
+        scan(&searcher, &[source], None, &ScanProgress::default(), Duration::from_secs(60))
     });
     child.kill().unwrap();
     child.wait().unwrap();
@@ -261,7 +261,7 @@ fn memory_of_a_process() {
 fn output_of_commands() {
     let searcher = searcher(&[secret(Class::Account, b"Sixteen5characters6and7more")]);
     let sources = [Source::Command("printf Sixteen5characters6and7more".into()), Source::Command("exit 7".into())];
-    let outcome = scan(&searcher, &sources, None, &Progress::default(), Duration::from_secs(60));
+    let outcome = scan(&searcher, &sources, None, &ScanProgress::default(), Duration::from_secs(60));
     assert!(outcome.hits.len() == 1 && outcome.hits[0].live, "{outcome:?}");
     assert!(outcome.remarks.len() == 1 && outcome.remarks[0].contains('7'), "{outcome:?}");
 }
@@ -325,7 +325,7 @@ fn a_search_ends_in_time() {
     let sources = [Source::Path(Role::Storage, folder.path().into()), Source::Command("sleep 60".into())];
     let started = std::time::Instant::now();
     for source in sources {
-        let outcome = scan(&searcher, &[source], None, &Progress::default(), Duration::from_millis(1));
+        let outcome = scan(&searcher, &[source], None, &ScanProgress::default(), Duration::from_millis(1));
         assert!(outcome.cut_short && started.elapsed() < Duration::from_secs(20), "{outcome:?}");
     }
 }

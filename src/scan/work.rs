@@ -14,7 +14,7 @@ use super::command;
 use super::job::{Job, Location, Windows};
 use super::layers::ENCODINGS;
 use super::search::Searcher;
-use super::source::{Collected, Progress, Role, ScanOutcome, Source};
+use super::source::{Collected, Role, ScanOutcome, ScanProgress, Source};
 use super::sqlite::{self, Database, Table, Visitor};
 use super::stream::{CONTEXT, Stream};
 use super::tree::{self, Piece};
@@ -37,7 +37,7 @@ pub fn scan(
     searcher: &Arc<Searcher>,
     sources: &[Source],
     but: Option<&Path>,
-    progress: &Progress,
+    progress: &ScanProgress,
     limit: Duration,
 ) -> ScanOutcome {
     // A progress that has been used keeps its first limit; nobody does that.
@@ -74,7 +74,7 @@ pub fn scan(
 fn hand_out(
     source: &Source,
     but: Option<&Path>,
-    progress: &Progress,
+    progress: &ScanProgress,
     collected: &Mutex<Collected>,
     send: &mut dyn FnMut(Task),
 ) {
@@ -97,7 +97,7 @@ fn hand_out(
 }
 
 #[cfg(target_os = "linux")]
-fn regions(pid: u32, progress: &Progress, collected: &Mutex<Collected>, send: &mut dyn FnMut(Task)) {
+fn regions(pid: u32, progress: &ScanProgress, collected: &Mutex<Collected>, send: &mut dyn FnMut(Task)) {
     let (memory, regions) = match super::memory::open(pid) {
         Ok(opened) => opened,
         Err(error) => return lock(collected).remark(&format!("process {pid}"), error),
@@ -125,7 +125,7 @@ fn regions(pid: u32, progress: &Progress, collected: &Mutex<Collected>, send: &m
 }
 
 #[cfg(not(target_os = "linux"))]
-fn regions(pid: u32, _: &Progress, collected: &Mutex<Collected>, _: &mut dyn FnMut(Task)) {
+fn regions(pid: u32, _: &ScanProgress, collected: &Mutex<Collected>, _: &mut dyn FnMut(Task)) {
     if let Err(error) = super::memory::check(pid) {
         lock(collected).remark(&format!("process {pid}"), error);
     }
@@ -135,7 +135,7 @@ fn regions(pid: u32, _: &Progress, collected: &Mutex<Collected>, _: &mut dyn FnM
 struct Worker<'a> {
     job: Rc<Job>,
     collected: &'a Mutex<Collected>,
-    progress: &'a Progress,
+    progress: &'a ScanProgress,
     /// Where pieces go that took more memory than the others left; nowhere when they are searched alone.
     again: Option<&'a Mutex<Vec<Piece>>>,
 }
@@ -265,7 +265,7 @@ impl Worker<'_> {
 struct Rows<'a> {
     job: &'a Rc<Job>,
     stream: Option<Stream>,
-    progress: &'a Progress,
+    progress: &'a ScanProgress,
 }
 
 impl Visitor for Rows<'_> {

@@ -30,7 +30,7 @@ pub struct Seen {
 
 /// An answer, kept for the search.
 #[derive(Clone)]
-pub struct Kept {
+pub struct KeptAnswer {
     /// The check that got it.
     pub check: &'static str,
     /// Body of the answer.
@@ -51,7 +51,7 @@ pub struct Answers {
     bodies: Mutex<HashSet<u64>>,
     hasher: RandomState,
     error_codes: Mutex<Vec<Seen>>,
-    answers: Mutex<Vec<Kept>>,
+    answers: Mutex<Vec<KeptAnswer>>,
     kept_bytes: AtomicU64,
     unsearched: AtomicU64,
     later_revision: AtomicBool,
@@ -155,7 +155,7 @@ impl Answers {
         if self.kept_bytes.fetch_add(length, Ordering::Relaxed) + length > KEPT_ANSWERS as u64 {
             self.unsearched.fetch_add(1, Ordering::Relaxed);
         } else {
-            lock(&self.answers).push(Kept { check, body: body.clone(), exchange: exchange.clone() });
+            lock(&self.answers).push(KeptAnswer { check, body: body.clone(), exchange: exchange.clone() });
         }
     }
 
@@ -176,7 +176,7 @@ impl Answers {
     }
 
     /// The kept answers, and the number of those that weren't.
-    pub fn answers(&self) -> (Vec<Kept>, u64) {
+    pub fn answers(&self) -> (Vec<KeptAnswer>, u64) {
         (lock(&self.answers).clone(), self.unsearched.load(Ordering::Relaxed))
     }
 

@@ -14,7 +14,7 @@ pub use self::evidence::{Evidence, Storage};
 use super::check::checks;
 use super::zero_knowledge::lifecycle;
 use super::{CheckInfo, Ctx, Finding, Outcome, Stop};
-use crate::scan::{self, Class, Hit, Location, Progress, Role, Source};
+use crate::scan::{self, Class, Hit, Location, Role, ScanProgress, Source};
 
 checks! {
     "storage/no-accounts", Must, "§10", [ZERO_KNOWLEDGE], no_accounts,
@@ -215,7 +215,7 @@ async fn gather(cx: &Ctx) -> Result<Arc<Evidence>, Missing> {
 }
 
 /// Ends a search that nobody waits for any more.
-struct Stopping(Arc<Progress>);
+struct Stopping(Arc<ScanProgress>);
 
 impl Drop for Stopping {
     fn drop(&mut self) {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::agent::{Habit, HabitInfo, Habits};
-use crate::client_scenarios::{self, ClientConfig, Progress, Subject};
+use crate::client_scenarios::{self, ClientConfig, ClientProgress, Subject};
 use crate::ground::lock;
 use crate::requirements::{Level, Requirement, Revision};
 use crate::runner::{CheckResult, Event, Rerun, Status};
@@ -161,7 +161,7 @@ async fn judged(subject: Subject, rule: Option<&'static Requirement>, all: bool)
         seed: 0,
         target_name: String::new(),
         rerun: Rerun::default(),
-        progress: Arc::new(Progress::default()),
+        progress: Arc::new(ClientProgress::default()),
     };
     let (_keep, stop) = watch::channel(false);
     let mut results = Vec::new();

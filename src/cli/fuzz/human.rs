@@ -6,7 +6,7 @@ use std::io;
 use super::super::output;
 use super::curl::{self, Bodies};
 use crate::client::RecordedBody;
-use crate::fuzzing::server::{Campaign, End, Found, Played, Progress, Recorded, ReportedCase, Saved};
+use crate::fuzzing::server::{Campaign, CampaignProgress, End, Found, Played, Recorded, ReportedCase, Saved};
 use crate::ground::shown::count;
 use crate::report::shell::fold;
 use crate::report::style::{BOLD, DIM, GREEN, RED, YELLOW, paint};
@@ -22,7 +22,7 @@ const REQUEST: usize = 7;
 const REQUESTS: usize = 24;
 
 /// One line: how far it is.
-pub(super) fn progress(progress: &Progress) -> String {
+pub(super) fn progress(progress: &CampaignProgress) -> String {
     let seconds = progress.elapsed.as_secs_f64().max(0.001);
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = progress.requests as f64 / seconds;

@@ -39,7 +39,7 @@ pub struct Limits {
 
 /// How far a campaign is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
+pub struct CampaignProgress {
     /// Cases played, those of shrinking not counted.
     pub cases: u64,
     /// Requests sent.
@@ -86,7 +86,7 @@ pub struct Campaign {
     /// What was found, failures first.
     pub reports: Vec<ReportedCase>,
     /// How far it came.
-    pub progress: Progress,
+    pub progress: CampaignProgress,
     /// How it ended.
     pub end: End,
 }
@@ -160,13 +160,13 @@ pub async fn run(
     seed: u64,
     limits: Limits,
     stop: watch::Receiver<bool>,
-    tick: &mut (dyn FnMut(Progress) + Send),
+    tick: &mut (dyn FnMut(CampaignProgress) + Send),
 ) -> Campaign {
     let started = Instant::now();
     let world = match meet(config, seed).await {
         Ok(world) => world,
         Err(abort) => {
-            return Campaign { reports: Vec::new(), progress: Progress::default(), end: End::Aborted(abort) };
+            return Campaign { reports: Vec::new(), progress: CampaignProgress::default(), end: End::Aborted(abort) };
         }
     };
     let shared = Arc::new(Shared {
@@ -195,7 +195,7 @@ async fn drive(
     jobs: usize,
     started: Instant,
     mut stop: watch::Receiver<bool>,
-    tick: &mut (dyn FnMut(Progress) + Send),
+    tick: &mut (dyn FnMut(CampaignProgress) + Send),
 ) -> bool {
     let mut workers = JoinSet::new();
     for _ in 0..jobs.max(1) {
@@ -296,8 +296,8 @@ impl Shared {
         }
     }
 
-    fn progress(&self, started: Instant) -> Progress {
-        Progress {
+    fn progress(&self, started: Instant) -> CampaignProgress {
+        CampaignProgress {
             cases: self.played.load(Ordering::Relaxed),
             requests: self.world.requests(),
             behaviours: lock(&self.behaviours).len(),

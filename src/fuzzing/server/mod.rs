@@ -28,7 +28,7 @@ mod send;
 mod sent;
 mod shrink;
 
-pub use campaign::{Campaign, End, Limits, Progress, ReportedCase, Saved, replay, run};
+pub use campaign::{Campaign, CampaignProgress, End, Limits, ReportedCase, Saved, replay, run};
 pub use finding::{AsSent, FindingKind, Found, Key, Recorded};
 pub use plan::Step;
 pub use play::{Behaviour, Played, play};
