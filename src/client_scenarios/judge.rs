@@ -162,7 +162,7 @@ fn notes(evidence: &Evidence) -> Vec<String> {
     notes
 }
 
-/// Judges checks and counts their results. Other than the runner's tally it counts what no client has exercised.
+/// Judges checks and counts their results. Unlike the runner's tally, it also counts what the client did nothing to exercise.
 #[derive(Default)]
 pub(super) struct ClientTally {
     pub summary: Summary,

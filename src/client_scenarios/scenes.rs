@@ -72,6 +72,7 @@ impl From<std::io::Error> for SceneStop {
     }
 }
 
+/// What a scene comes to: a remark on what was seen, or why it ended early.
 type SceneOutcome = Result<String, SceneStop>;
 
 fn judged(outcome: SceneOutcome) -> ClientJudgement {

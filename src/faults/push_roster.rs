@@ -15,7 +15,7 @@ use crate::server::rules::VaultRules;
 use crate::server::store::Store;
 use crate::wire::{MemberEntry, PushRequest, PushResponse};
 
-/// What a push makes of the roster: old one, new one if there is one, and the outcome.
+/// What a push makes of the roster: old one, new one if there is one, and the decision.
 struct Roster(fn(&[MemberEntry], Option<&[MemberEntry]>) -> Vec<MemberEntry>);
 
 impl VaultRules for Roster {

@@ -57,6 +57,7 @@ struct Report<'a> {
     checks: Vec<JsonCheck<'a>>,
 }
 
+/// A cause as the report has it.
 #[derive(Serialize)]
 struct JsonCause<'a> {
     check: &'static str,
@@ -64,6 +65,7 @@ struct JsonCause<'a> {
     explains: &'a [&'static str],
 }
 
+/// A check and what came of it, as the report has them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct JsonCheck<'a> {
@@ -99,6 +101,7 @@ struct Shown<'a> {
     grpcurl: Option<String>,
 }
 
+/// A finding as the report has it.
 #[derive(Serialize)]
 struct JsonFinding<'a> {
     expected: &'a str,

@@ -38,6 +38,7 @@ pub(in crate::scan) struct Values<'a> {
     current: (u64, ValueKind),
 }
 
+/// What a value of a record is to the search.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ValueKind {
     /// A long text or blob.

@@ -31,6 +31,7 @@ impl From<FieldError> for NoResult {
     }
 }
 
+/// What an operation makes of its input.
 type Evaluated = Result<Fields, NoResult>;
 
 /// What our codec says, strictly.
