@@ -61,6 +61,12 @@ impl Repo {
         Self::with_plaintext(owner, repo_id, payload_version, key_epoch, plaintext)
     }
 
+    /// The same with another scheme.
+    pub fn of_scheme(mut self, scheme_id: &str) -> Self {
+        scheme_id.clone_into(&mut self.manifest.scheme_id);
+        self
+    }
+
     /// As [`Self::with_counters`], with a given plaintext.
     pub fn with_plaintext(
         owner: &Identity,

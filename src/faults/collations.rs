@@ -12,12 +12,12 @@ use crate::server::rules::VaultRules;
 use crate::server::store::Tx;
 
 /// A server that looks repositories up by something less than their id; the first id of a kind stands for all of them.
-struct Collating {
+pub(super) struct Collating {
     key: fn(&str) -> String,
     first: Mutex<HashMap<String, String>>,
 }
 
-fn collating(key: fn(&str) -> String) -> Collating {
+pub(super) fn collating(key: fn(&str) -> String) -> Collating {
     Collating { key, first: Mutex::default() }
 }
 
@@ -169,10 +169,6 @@ fn glob(pattern: &str, text: &str) -> bool {
     like(&pattern.replace('_', "\u{1}").replace('?', "_").replace('*', "%"), &text.replace('_', "\u{1}"))
 }
 
-fn as_number(id: &str) -> String {
-    id.trim().parse::<f64>().map_or_else(|_| id.to_owned(), |number| number.to_string())
-}
-
 fn is_beyond(c: char) -> bool {
     c > '\u{ffff}'
 }
@@ -312,12 +308,6 @@ pub(super) const FAULTS: &[Fault] = &[
         &CREATE_IDS_EXACT,
         "Repositories are found by the hash of their id, and hashes that collide aren't told apart.",
         || vault(collating(java_hash)),
-    ),
-    fault(
-        "ids-as-numbers",
-        &CREATE_IDS_EXACT,
-        "A repository id that reads as a number is one, so 1e3 is 1000.",
-        || vault(collating(as_number)),
     ),
     fault("ids-cut-at-48", &CREATE_IDS_EXACT, "Only the first 48 characters of a repository id count.", || {
         vault(collating(|id| id.chars().take(48).collect()))

@@ -29,6 +29,7 @@ enum Kept {
     CallerOfWrites,
     Repository,
     Answer,
+    LargeAnswer,
 }
 
 /// Handlers that put something into a variable of the module, wait, and read it again.
@@ -54,18 +55,28 @@ impl VaultRules for InAGlobal {
                 Kept::Caller => seen.caller = put_and_take(&self.caller, &visit.caller).await,
                 Kept::CallerOfWrites if writes => seen.caller = put_and_take(&self.caller, &visit.caller).await,
                 Kept::Repository => seen.repo_id = put_and_take(&self.repo, &visit.repo_id).await,
-                Kept::CallerOfWrites | Kept::Answer => {}
+                Kept::CallerOfWrites | Kept::Answer | Kept::LargeAnswer => {}
             }
             let answer = conformant(self, store, &seen).await;
-            if let Kept::Answer = self.kept { put_and_take(&self.answer, &answer).await } else { answer }
+            let is_large = matches!(&answer, Ok(Success::Pull(pulled)) if pulled.envelope.as_ref().is_some_and(|envelope| envelope.ciphertext.len() > 32 << 10));
+            match self.kept {
+                Kept::Answer => put_and_take(&self.answer, &answer).await,
+                // What is large takes longer to be sent.
+                Kept::LargeAnswer if is_large => put_and_take_after(&self.answer, &answer, 10 * WINDOW).await,
+                _ => answer,
+            }
         })
     }
 }
 
 /// By the time it is read, it may be somebody else's.
 async fn put_and_take<T: Clone>(global: &Mutex<Option<T>>, own: &T) -> T {
+    put_and_take_after(global, own, WINDOW).await
+}
+
+async fn put_and_take_after<T: Clone>(global: &Mutex<Option<T>>, own: &T, window: u64) -> T {
     *lock(global) = Some(own.clone());
-    gap(WINDOW).await;
+    gap(window).await;
     lock(global).clone().unwrap_or_else(|| own.clone())
 }
 
@@ -171,6 +182,12 @@ pub(super) const FAULTS: &[Fault] = &[
         || identity(LoginInAGlobal::default()),
     )
     .kind(Race),
+    fault(
+        "large-answers-in-a-global",
+        &CALLERS_KEPT_APART,
+        "Pulls of more than 32 KiB are written into one buffer, whoever asks.",
+        || vault(InAGlobal::of(Kept::LargeAnswer)),
+    ),
     fault(
         "pulls-share-an-answer",
         &PULL_MEMBERS_ONLY,

@@ -33,6 +33,7 @@ mod framing;
 mod grpc;
 mod grpc_messages;
 mod hangups;
+mod id_forms;
 mod ids;
 mod incomplete;
 mod input;
@@ -71,6 +72,7 @@ mod repeats;
 mod replay;
 mod replicas;
 mod requests;
+mod rested;
 mod returns;
 mod rosters;
 mod rows;
@@ -87,6 +89,7 @@ mod tokens;
 mod tools;
 mod torn;
 mod unread;
+mod unsaved_changes;
 mod verbatim;
 mod weak;
 
@@ -175,6 +178,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         former_members::FAULTS,
         create::FAULTS,
         created::FAULTS,
+        id_forms::FAULTS,
         ids::FAULTS,
         pull::FAULTS,
         pulled::FAULTS,
@@ -208,6 +212,8 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         returns::FAULTS,
         repeats::FAULTS,
         leftovers::FAULTS,
+        unsaved_changes::FAULTS,
+        rested::FAULTS,
         kept_locks::FAULTS,
         beside_the_roster::FAULTS,
         rosters::FAULTS,

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use super::check::checks;
 use super::contention::{Rounds, answers, body, no_server_error};
+use super::context::to_set_up;
 use super::readers::entry_of_one;
 use super::state::{compare_envelope, compare_manifest};
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
-use crate::client::{Identity, Repo};
+use crate::client::{Identity, Repo, random};
 use crate::wire::{
     CreateRepoRequest, MemberAddRequest, PullResponse, PushRequest, PushResponse, TokenRequest, TokenResponse,
     VaultManifest,
@@ -36,6 +37,9 @@ struct Party {
     repo: Repo,
 }
 
+/// Bytes of the first payload, which doesn't fit into one buffer; those of later ones do.
+const LARGE: usize = 48 << 10;
+
 /// What somebody writes in a round.
 enum Write {
     Push(PushRequest),
@@ -47,7 +51,12 @@ impl Party {
     async fn new(cx: &Ctx) -> Result<Self, Stop> {
         let member = cx.member().await?;
         let mut repo = cx.repo(&member).await?;
-        cx.advance(&member, &mut repo).await?;
+        let large = repo.push_of(&random::vec(LARGE), repo.version() + 1);
+        if cx.push(&member, &large).await.map_err(to_set_up)?.is_success() {
+            repo.apply_push(&large);
+        } else {
+            cx.advance(&member, &mut repo).await?;
+        }
         cx.enrol(&member, &mut repo, &cx.identity()).await?;
         Ok(Self { auth: member.auth(), member, repo })
     }

@@ -296,14 +296,15 @@ async fn duplicate_by_owner(cx: &Ctx) -> Outcome {
     let identical = repo.clone();
     let other = Repo::with_id(&alice, repo.id());
     let ahead = Repo::with_counters(&alice, repo.id(), 9, 4);
-    for attempt in [&identical, &other, &ahead] {
+    for attempt in [&identical, &other, &ahead, &other.clone().of_scheme("another-scheme")] {
         duplicate_refused(cx, &alice, &alice, attempt, &repo).await?;
     }
-    cx.advance(&alice, &mut repo).await?;
-    for attempt in [&identical, &other] {
-        duplicate_refused(cx, &alice, &alice, attempt, &repo).await?;
+    // A history that is cut at some length begins anew.
+    for _ in 0..12 {
+        cx.advance(&alice, &mut repo).await?;
     }
-    Ok(())
+    duplicate_refused(cx, &alice, &alice, &identical, &repo).await?;
+    duplicate_refused(cx, &alice, &alice, &other, &repo).await
 }
 
 /// `attempt` is refused to `by`, and the repository is as it was for its member `reader`.

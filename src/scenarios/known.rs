@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
+use tokio::time::Instant;
+
 use super::Member;
 use crate::client::Repo;
 use crate::ground::lock;
@@ -27,6 +29,8 @@ pub struct KnownRepo {
     pub repo: Repo,
     /// A member who has pulled it.
     pub reader: Member,
+    /// When that was.
+    pub since: Instant,
     /// Callers who were refused: member id and token.
     pub strangers: Vec<(String, String)>,
 }
@@ -60,8 +64,9 @@ impl Register {
         if large || state.known.len() >= MOST || state.unclear.contains_key(repo.id()) {
             return;
         }
-        let known = KnownRepo { check, repo: repo.clone(), reader: reader.clone(), strangers: Vec::new() };
-        state.known.insert(repo.id().to_owned(), known);
+        let (repo, reader) = (repo.clone(), reader.clone());
+        let known = KnownRepo { check, repo, reader, since: Instant::now(), strangers: Vec::new() };
+        state.known.insert(known.repo.id().to_owned(), known);
     }
 
     /// A request that might change a repository is on its way.

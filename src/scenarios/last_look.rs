@@ -1,13 +1,21 @@
 //! A last look, towards the end of the run, at what it has left behind (SPEC §6, §10): what was right at once is right a while later.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::time::Instant;
 
 use super::check::checks;
 use super::known::KnownRepo;
+use super::pull::says_unchanged;
+use super::push::{applied, conflicts};
+use super::removal::remove_rightly;
+use super::state::compare_entry;
 use super::variants::Variants;
 use super::{Auth, Ctx, Finding, Operation, Outcome, Stop};
+use crate::client::Repo;
+use crate::wire::{MemberEntry, VaultManifest};
 
 checks! {
     "later/repositories-are-as-they-were", Must, "§10",
@@ -16,6 +24,13 @@ checks! {
     "later/strangers-are-still-refused", Must, "§6",
         [REMOVE_REVOKES, PUSH_ROTATES, PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY, ADD_MEMBERS_ONLY, FETCH_MEMBERS_ONLY],
         strangers, "At the end of the run, whoever was refused and isn't a member is refused still", phase = Finale;
+    "later/gates-still-stand", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], gates,
+        "At the end of the run, a stale push to a repository that nobody has touched for a while is a conflict", phase = Finale;
+    "later/operations-still-work", Must, "§6",
+        [PUSH_APPLIES, ADD_RECORDS, REMOVE_DROPS, PUSH_ROTATES, PULL_UNCHANGED, FETCH_ENTRY], operations,
+        "At the end of the run, every operation works on repositories that nobody has touched for a while", phase = Finale;
+    "later/ids-are-still-taken", Must, "§6", [CREATE_DUPLICATE], ids,
+        "At the end of the run, ids that it has taken are taken, whoever asks and by whatever scheme", phase = Finale;
     "later/answers-came-whole", Must, "§6", [ANSWERED],
         answers, "What the run has rightly asked for was answered, whatever it was", phase = Finale;
 }
@@ -106,6 +121,168 @@ async fn as_it_was(cx: &Ctx, known: KnownRepo) -> Outcome {
         }
         other => other,
     }
+}
+
+/// Repositories that are written to, of those at which the look at what is there doesn't look.
+const WRITTEN_TO: usize = 16;
+
+/// Those that no other check looks at, for the checks that try to write: each of three has its share, by the id. Their counters leave
+/// room, and those that have rested the longest come first. A whole run has left many; one of a few checks makes some, and waits.
+async fn others(cx: &Ctx, share: u32) -> Result<Vec<KnownRepo>, Stop> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let roomy = |known: &KnownRepo| (1..1 << 50).contains(&known.repo.version()) && known.repo.epoch() < 1 << 50;
+    let is_other = |known: &KnownRepo| {
+        let count = counts.entry(known.check).or_default();
+        *count += 1;
+        cx.thorough() || *count > FOR_EACH
+    };
+    let all = cx.world.seen.known.all().into_iter().filter(is_other).filter(roomy);
+    let mut own: Vec<_> =
+        all.filter(|known| known.repo.id().bytes().map(u32::from).sum::<u32>() % 3 == share).collect();
+    own.sort_by_key(|known| known.since);
+    own.truncate(WRITTEN_TO);
+    if own.len() < WRITTEN_TO {
+        let (reader, bob) = (cx.member().await?, cx.identity());
+        for _ in own.len()..WRITTEN_TO {
+            let repo = cx.repo_with(&reader, &[&bob]).await?;
+            let (check, since, reader) = (cx.check_id(), Instant::now(), reader.clone());
+            own.push(KnownRepo { check, repo, reader, since, strangers: Vec::new() });
+        }
+        tokio::time::sleep(REST).await;
+    }
+    Ok(own)
+}
+
+/// How long repositories that are made for it rest.
+const REST: Duration = Duration::from_millis(2200);
+
+/// What knows the current version for some seconds only may let any expectation pass after that.
+async fn gates(cx: &Ctx) -> Outcome {
+    let sample = others(cx, 0).await?;
+    let mut tally = Variants::default();
+    for KnownRepo { check, repo, reader, .. } in sample {
+        let mut stale = repo.push_request(&reader);
+        stale.expected_payload_version -= 1;
+        let answer = cx.push(&reader, &stale).await?;
+        // Its token may have ended meanwhile.
+        if answer.status != 401 {
+            tally.note(format!("in a repository of {check}"), conflicts(&repo, &answer))?;
+        }
+    }
+    tally.settle(cx)
+}
+
+/// Everything that a member may do, each on a repository of its own that has rested: what is kept in memory for a time may be
+/// all that an operation looks at.
+async fn operations(cx: &Ctx) -> Outcome {
+    let mut rested = others(cx, 1).await?;
+    let mut tally = Variants::default();
+    for operation in RESTED {
+        let fits = |known: &KnownRepo| known.repo.manifest.members.len() >= operation.least_members();
+        for _ in 0..EACH {
+            let Some(place) = rested.iter().position(fits) else { break };
+            let known = rested.remove(place);
+            let check = known.check;
+            tally.note(format!("{} in a repository of {check}", operation.name()), operation.works(cx, known).await)?;
+        }
+    }
+    tally.settle(cx)
+}
+
+/// How often each is tried.
+const EACH: usize = 2;
+
+/// What is tried on a repository that has rested.
+#[derive(Clone, Copy)]
+enum Rested {
+    Removal,
+    Fetch,
+    Addition,
+    Rotation,
+    Unchanged,
+    Push,
+}
+
+const RESTED: [Rested; 6] =
+    [Rested::Removal, Rested::Fetch, Rested::Addition, Rested::Rotation, Rested::Unchanged, Rested::Push];
+
+impl Rested {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Removal => "a removeMember",
+            Self::Fetch => "a fetchMemberKey of every member",
+            Self::Addition => "an addMember",
+            Self::Rotation => "a rotating push",
+            Self::Unchanged => "a pull at the current version",
+            Self::Push => "a push",
+        }
+    }
+
+    fn least_members(self) -> usize {
+        match self {
+            Self::Removal | Self::Fetch | Self::Addition => 2,
+            Self::Rotation | Self::Unchanged | Self::Push => 1,
+        }
+    }
+
+    async fn works(self, cx: &Ctx, known: KnownRepo) -> Outcome {
+        let KnownRepo { mut repo, reader, .. } = known;
+        let alice = &cx.authenticate(reader.identity.clone()).await?;
+        let others = || repo.manifest.members.iter().filter(|entry| entry.ed25519_public_key != alice.id());
+        match self {
+            Self::Removal => {
+                let Some(gone) = others().next().map(|entry| entry.ed25519_public_key.clone()) else { return Ok(()) };
+                remove_rightly(cx, alice, &mut repo, &gone, &[alice]).await?;
+            }
+            Self::Fetch => {
+                for entry in repo.manifest.members.iter().rev().take(5) {
+                    let answer = cx.fetch(alice, repo.id(), &entry.ed25519_public_key).await?;
+                    let served: MemberEntry = answer.accepted("fetchMemberKey of a member")?;
+                    if let Some(difference) = compare_entry(entry, &served) {
+                        return Err(answer.violation("the member's entry", difference));
+                    }
+                }
+                return Ok(());
+            }
+            Self::Addition => {
+                let request = repo.add_request(&cx.identity());
+                cx.add(alice, &request).await?.accepted::<VaultManifest>("addMember by a member")?;
+                repo.apply_add(&request.member);
+            }
+            Self::Rotation => {
+                let rotation = repo.rotation(alice, &[alice]);
+                let answer = cx.push(alice, &repo.rotating_push(&rotation)).await?;
+                applied(&repo, &answer, rotation.envelope.payload_version, rotation.envelope.key_epoch)?;
+                repo.apply_rotation(&rotation);
+                cx.watch(&repo);
+            }
+            Self::Unchanged => return says_unchanged(cx, alice, &repo, "some rest").await,
+            Self::Push => {
+                let push = repo.push_request(alice);
+                applied(&repo, &cx.push(alice, &push).await?, push.envelope.payload_version, repo.epoch())?;
+                repo.apply_push(&push);
+            }
+        }
+        cx.holds(alice, &repo, &format!("{} after some rest", self.name())).await
+    }
+}
+
+/// Ids may be looked up together with something else, or in what is cut after so much time or so many.
+async fn ids(cx: &Ctx) -> Outcome {
+    let sample = others(cx, 2).await?;
+    let mallory = cx.member().await?;
+    let mut tally = Variants::default();
+    for known in sample {
+        let check = known.check;
+        let again = Repo::with_id(&mallory, known.repo.id()).of_scheme("another-scheme");
+        let answer = cx.create(&mallory, &again.create_request()).await?;
+        let outcome = match answer.refused("createRepo with an id that exists", &[409]) {
+            Ok(()) => as_it_was(cx, KnownRepo { strangers: Vec::new(), ..known }).await,
+            broken => broken,
+        };
+        tally.note(format!("the id of a repository of {check}"), outcome)?;
+    }
+    tally.settle(cx)
 }
 
 async fn strangers(cx: &Ctx) -> Outcome {

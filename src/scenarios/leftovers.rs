@@ -3,72 +3,108 @@
 
 use super::check::checks;
 use super::context::to_set_up;
-use super::push::{applied, conflicts, not_accepted};
+use super::push::{applied, conflicts};
 use super::refused_requests::{self, Cast, Refused};
 use super::removal::remove_rightly;
 use super::variants::Variants;
-use super::{Ctx, Member, Operation, Outcome, Stop};
-use crate::client::Identity;
+use super::{Ctx, Operation, Outcome, Stop};
+use crate::client::{Identity, Repo};
 use crate::wire::VaultManifest;
 
 checks! {
-    "push/refused-comes-with-no-later-write", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED, STORED_VERBATIM], nothing_later,
+    "push/refused-comes-with-no-later-write", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED, STORED_VERBATIM], nothing_after_pushes,
         "Nothing of a refused push comes into the repository with the next push, addition or removal";
-    "push/applies-after-any-refusal", Must, "§6", [PUSH_APPLIES, ADD_RECORDS], after_any_refusal,
-        "Whatever was refused in a repository, the next right push and the next addition are carried out";
+    "refusal/comes-with-no-later-write", Must, "§6", [ADD_MEMBERS_ONLY, REMOVE_ATOMIC, PUSH_GATED, ADD_RECORDS], nothing_after_others,
+        "Nothing of a refused creation, addition, removal or read comes into the repository with the next write";
+    "push/applies-after-any-refusal", Must, "§6", [PUSH_APPLIES, ADD_RECORDS, REMOVE_REPLACES], after_any_refusal,
+        "Whatever was refused in a repository, the next right push, addition and removal are carried out";
     "push/applies-after-many-conflicts", Must, "§6", [PUSH_APPLIES, PUSH_CONFLICT], many_conflicts,
         "However many conflicts and refusals a repository has seen, the next right push applies";
     "add-member/sent-again-after-removal", Must, "§6", [ADD_RECORDS, READ_YOUR_WRITES], again_after_removal,
         "An addMember that is sent again after the member's removal is refused, or brings the member in";
 }
 
-/// Pushes that don't apply.
-const REFUSED: [(&str, bool, bool); 4] = [
-    ("a stale push", false, true),
-    ("a stale rotating push", true, true),
-    ("a push that doesn't raise the version", false, false),
-    ("a rotating push that doesn't raise the version", true, false),
-];
-
+/// What is written after a refusal.
 const NEXT: [Operation; 3] = [Operation::Push, Operation::AddMember, Operation::RemoveMember];
 
-async fn nothing_later(cx: &Ctx) -> Outcome {
-    let alice = cx.member().await?;
+async fn nothing_after_pushes(cx: &Ctx) -> Outcome {
+    nothing_later(cx, Refused::is_push).await
+}
+
+async fn nothing_after_others(cx: &Ctx) -> Outcome {
+    nothing_later(cx, |refused| !refused.is_push()).await
+}
+
+/// Objects of a refused request may wait in a session until somebody else's write saves them, and a transaction that it has
+/// left open may spoil the next.
+async fn nothing_later(cx: &Ctx, is_wanted: impl Fn(Refused) -> bool) -> Outcome {
+    let (alice, mallory) = (cx.member().await?, cx.member().await?);
+    let (bob, eve) = (cx.identity(), cx.identity());
+    let cast = Cast { alice: &alice, bob: &bob, mallory: &mallory, eve: &eve };
     let mut tally = Variants::default();
-    for (what, rotates, stale) in REFUSED {
-        for next in NEXT {
-            let outcome = followed(cx, &alice, what, (rotates, stale), next).await;
-            tally.note(format!("{} after {what}", next.name()), outcome)?;
-        }
+    for (what, refused) in refused_requests::ALL.into_iter().filter(|(_, refused)| is_wanted(*refused)) {
+        followed(cx, &cast, &mut tally, what, refused).await?;
     }
     tally.settle(cx)
 }
 
-/// A push that is refused, and a write that isn't; what is there then is what the second one wrote.
-async fn followed(cx: &Ctx, alice: &Member, what: &str, (rotates, stale): (bool, bool), next: Operation) -> Outcome {
-    let (bob, carol, mallory): (Identity, Identity, Identity) = (cx.identity(), cx.identity(), cx.identity());
-    let mut repo = cx.repo_with(alice, &[&bob, &carol]).await?;
+/// Each write comes right after the refusal; what is there then is what the write has written.
+async fn followed(cx: &Ctx, cast: &Cast<'_>, tally: &mut Variants, what: &str, refused: Refused) -> Outcome {
+    let (alice, carol) = (cast.alice, cx.identity());
+    let mut repo = cx.repo_with(alice, &[cast.bob]).await?;
     cx.advance(alice, &mut repo).await?;
-    let version = if stale { repo.version() + 1 } else { repo.version() };
-    let mut push = if rotates {
-        repo.rotating_push(&repo.rotation_to(alice, &[alice, &mallory], version, repo.epoch() + 1))
-    } else {
-        repo.push_request_at(alice, version)
+    let outcome = gate_stands(cx, cast, &repo, what, refused).await;
+    let mut goes_on = outcome.is_ok();
+    tally.note(format!("a stale push after {what}"), outcome)?;
+    for next in NEXT {
+        if !goes_on {
+            break;
+        }
+        let outcome = saves_itself(cx, cast, &mut repo, &carol, (what, refused), next).await;
+        goes_on = outcome.is_ok();
+        tally.note(format!("{} after {what}", next.name()), outcome)?;
+    }
+    Ok(())
+}
+
+/// Whether it is refused at all is the business of others.
+async fn is_refused(cx: &Ctx, cast: &Cast<'_>, repo: &Repo, what: &str, refused: Refused) -> Outcome {
+    if refused.was(repo, &refused.sent(cx, cast, repo).await?) {
+        return Ok(());
+    }
+    cx.world.seen.known.lost(repo.id());
+    Err(Stop::not_applicable(format!("{what} isn't refused as it should be")))
+}
+
+async fn gate_stands(cx: &Ctx, cast: &Cast<'_>, repo: &Repo, what: &str, refused: Refused) -> Outcome {
+    is_refused(cx, cast, repo, what, refused).await?;
+    let mut stale = repo.push_request(cast.alice);
+    stale.expected_payload_version -= 1;
+    conflicts(repo, &cx.push(cast.alice, &stale).await?)
+}
+
+async fn saves_itself(
+    cx: &Ctx,
+    cast: &Cast<'_>,
+    repo: &mut Repo,
+    carol: &Identity,
+    (what, refused): (&str, Refused),
+    next: Operation,
+) -> Outcome {
+    let alice = cast.alice;
+    is_refused(cx, cast, repo, what, refused).await?;
+    let written = match next {
+        Operation::Push => cx.advance(alice, repo).await,
+        Operation::AddMember => cx.enrol(alice, repo, carol).await,
+        _ => remove_rightly(cx, alice, repo, &cast.bob.id, &[alice, carol]).await.map_err(to_set_up),
     };
-    push.expected_payload_version = repo.version() - i64::from(stale);
-    let answer = cx.push(alice, &push).await?;
-    // Whether it is refused at all is the business of others.
-    let refused = if stale { conflicts(&repo, &answer) } else { not_accepted(&answer, version, repo.version()) };
-    if let Err(Stop::Violation(_)) = refused {
-        return Err(Stop::not_applicable(format!("{what} isn't refused as it should be")));
+    if let Err(Stop::SetupFailed(finding)) = written {
+        // That writes go on is told by push/applies-after-any-refusal.
+        cx.world.seen.known.lost(repo.id());
+        return Err(Stop::not_judged(format!("{} after {what}: {}", next.name(), finding.observed)));
     }
-    refused?;
-    match next {
-        Operation::Push => cx.advance(alice, &mut repo).await?,
-        Operation::AddMember => cx.enrol(alice, &mut repo, &cx.identity()).await?,
-        _ => remove_rightly(cx, alice, &mut repo, &carol.id, &[alice, &bob]).await.map_err(to_set_up)?,
-    }
-    cx.holds(alice, &repo, &format!("{} that followed {what}", next.name())).await
+    written?;
+    cx.holds(alice, repo, &format!("{} that followed {what}", next.name())).await
 }
 
 /// A lock or a transaction that a refusal doesn't end shows in what is written next.
@@ -86,15 +122,14 @@ async fn after_any_refusal(cx: &Ctx) -> Outcome {
 async fn writes_go_on(cx: &Ctx, cast: &Cast<'_>, what: &str, refused: Refused) -> Outcome {
     let alice = cast.alice;
     let mut repo = cx.repo_with(alice, &[cast.bob]).await?;
-    if !refused.was(&repo, &refused.sent(cx, cast, &repo).await?) {
-        cx.world.seen.known.lost(repo.id());
-        return Err(Stop::not_applicable(format!("{what} isn't refused as it should be")));
-    }
+    is_refused(cx, cast, &repo, what, refused).await?;
     let push = repo.push_request(alice);
     applied(&repo, &cx.push(alice, &push).await?, push.envelope.payload_version, repo.epoch())?;
     repo.apply_push(&push);
-    let added = cx.add(alice, &repo.add_request(&cx.identity())).await?;
-    added.accepted::<VaultManifest>("addMember by a member").map(drop)
+    let addition = repo.add_request(&cx.identity());
+    cx.add(alice, &addition).await?.accepted::<VaultManifest>("addMember by a member")?;
+    repo.apply_add(&addition.member);
+    remove_rightly(cx, alice, &mut repo, &cast.bob.id, &[alice]).await
 }
 
 /// Refusals of each kind.

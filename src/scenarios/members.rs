@@ -102,7 +102,7 @@ async fn newcomer_reads(cx: &Ctx) -> Outcome {
 async fn several(cx: &Ctx) -> Outcome {
     let (alice, last) = (cx.member().await?, cx.member().await?);
     let mut repo = cx.repo(&alice).await?;
-    for _ in 0..10 {
+    for _ in 0..20 {
         // The answer shows the whole roster each time.
         add(cx, &alice, &mut repo, &cx.identity()).await?;
     }

@@ -34,6 +34,7 @@ mod grpc;
 mod hangups;
 mod histories;
 pub(crate) mod hosting;
+mod in_turn;
 mod incomplete;
 mod json_spellings;
 mod json_styles;
@@ -148,6 +149,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         removal::CHECKS,
         revocation::CHECKS,
         rights::CHECKS,
+        in_turn::CHECKS,
         leftovers::CHECKS,
         rosters::CHECKS,
         texts::CHECKS,

@@ -121,7 +121,9 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
         repo.apply_push(&push);
         cx.holds(&alice, &repo, &format!("a push of {kib} KiB")).await?;
     }
-    Ok(())
+    // A snapshot of every so many versions mustn't come back.
+    cx.enrol(&alice, &mut repo, &cx.identity()).await?;
+    cx.holds(&alice, &repo, "an addMember after many pushes").await
 }
 
 /// How long the many pushes may take on a slow server.

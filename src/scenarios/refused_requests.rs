@@ -28,11 +28,17 @@ pub(super) enum Refused {
     FetchByStranger,
     FetchOfNobody,
     PushByStranger,
+    RotationByStranger,
+    PushToOldEpoch,
     PushWithoutEnvelope,
     StalePush,
     StaleRotation,
+    LoweringPush,
     LoweringRotation,
+    RotationThatNamesTwice,
+    RotationToTwoEpochs,
     AdditionByStranger,
+    AdditionToNextEpoch,
     AdditionWithOtherKeys,
     AdditionWithoutMember,
     AdditionWithoutIv,
@@ -40,25 +46,33 @@ pub(super) enum Refused {
     RemovalOfNobody,
     RemovalToOldEpoch,
     RemovalToOldVersion,
+    RemovalThatKeeps,
 }
 
 /// All of them, with their names for a reader.
-pub(super) const ALL: [(&str, Refused); 18] = [
+pub(super) const ALL: [(&str, Refused); 25] = [
     ("a createRepo of its id by a member", Refused::CreationByMember),
     ("a createRepo of its id by a stranger", Refused::CreationByStranger),
     ("a pull by a stranger", Refused::PullByStranger),
     ("a fetchMemberKey by a stranger", Refused::FetchByStranger),
     ("a fetchMemberKey of who isn't in the roster", Refused::FetchOfNobody),
     ("a push by a stranger", Refused::PushByStranger),
+    ("a rotating push by a stranger", Refused::RotationByStranger),
+    ("a push to an older epoch", Refused::PushToOldEpoch),
     ("a stale push", Refused::StalePush),
     ("a stale rotating push", Refused::StaleRotation),
+    ("a push that doesn't raise the version", Refused::LoweringPush),
     ("a rotating push that doesn't raise the version", Refused::LoweringRotation),
+    ("a rotating push that names a member twice", Refused::RotationThatNamesTwice),
+    ("a rotating push with an entry of another epoch", Refused::RotationToTwoEpochs),
     ("an addMember by a stranger", Refused::AdditionByStranger),
+    ("an addMember with an entry of the next epoch", Refused::AdditionToNextEpoch),
     ("an addMember of a member with other keys", Refused::AdditionWithOtherKeys),
     ("a removeMember by a stranger", Refused::RemovalByStranger),
     ("a removeMember of who isn't in the roster", Refused::RemovalOfNobody),
     ("a removeMember to an epoch that isn't higher", Refused::RemovalToOldEpoch),
     ("a removeMember to a version that isn't higher", Refused::RemovalToOldVersion),
+    ("a removeMember whose roster keeps the member", Refused::RemovalThatKeeps),
     ("a push without an envelope", Refused::PushWithoutEnvelope),
     ("an addMember without a member", Refused::AdditionWithoutMember),
     ("an addMember without an IV", Refused::AdditionWithoutIv),
@@ -73,16 +87,44 @@ impl Refused {
         let removal = |gone: &str, version, epoch| repo.remove_request(gone, &rotation(version, epoch));
         let stale = |push: PushRequest| PushRequest { expected_payload_version: version - 1, ..push };
         match self {
-            Self::CreationByMember => cx.create(alice, &Repo::with_id(alice, repo.id()).create_request()).await,
+            Self::CreationByMember => {
+                let other = Repo::with_id(alice, repo.id()).of_scheme("another-scheme");
+                cx.create(alice, &other.create_request()).await
+            }
             Self::CreationByStranger => cx.create(mallory, &Repo::with_id(mallory, repo.id()).create_request()).await,
             Self::PullByStranger => cx.pull(mallory, &repo.pull_request(0)).await,
             Self::FetchByStranger => cx.fetch(mallory, repo.id(), alice.id()).await,
             Self::FetchOfNobody => cx.fetch(alice, repo.id(), &eve.id).await,
             Self::PushByStranger => cx.push(mallory, &repo.push_request(mallory)).await,
+            Self::RotationByStranger => {
+                let rotation = repo.rotation(mallory, &[alice, bob, mallory, eve]);
+                cx.push(mallory, &repo.rotating_push(&rotation)).await
+            }
+            Self::PushToOldEpoch => {
+                let mut push = repo.push_request(alice);
+                push.envelope.key_epoch -= 1;
+                cx.push(alice, &push).await
+            }
             Self::StalePush => cx.push(alice, &stale(repo.push_request(alice))).await,
             Self::StaleRotation => cx.push(alice, &stale(repo.rotating_push(&rotation(version + 1, epoch + 1)))).await,
+            Self::LoweringPush => cx.push(alice, &repo.push_request_at(alice, version)).await,
             Self::LoweringRotation => cx.push(alice, &repo.rotating_push(&rotation(version, epoch + 1))).await,
+            Self::RotationThatNamesTwice => {
+                let mut rotation = rotation(version + 1, epoch + 1);
+                rotation.members.push(rotation.members[1].clone());
+                cx.push(alice, &repo.rotating_push(&rotation)).await
+            }
+            Self::RotationToTwoEpochs => {
+                let mut rotation = rotation(version + 1, epoch + 1);
+                rotation.members[1].key_epoch = epoch;
+                cx.push(alice, &repo.rotating_push(&rotation)).await
+            }
             Self::AdditionByStranger => cx.add(mallory, &repo.add_request(eve)).await,
+            Self::AdditionToNextEpoch => {
+                let mut request = repo.add_request(eve);
+                request.member.key_epoch += 1;
+                cx.add(alice, &request).await
+            }
             Self::AdditionWithOtherKeys => {
                 let mut request = repo.add_request(bob);
                 request.member.x25519_public_key.clone_from(&eve.x25519_public_key);
@@ -92,6 +134,7 @@ impl Refused {
             Self::RemovalOfNobody => cx.remove(alice, &removal(&cx.identity().id, version + 1, epoch + 1)).await,
             Self::RemovalToOldEpoch => cx.remove(alice, &removal(&bob.id, version + 1, epoch)).await,
             Self::RemovalToOldVersion => cx.remove(alice, &removal(&bob.id, version, epoch + 1)).await,
+            Self::RemovalThatKeeps => cx.remove(alice, &removal(&bob.id, version + 1, epoch + 1)).await,
             Self::PushWithoutEnvelope => {
                 lacking(cx, Operation::Push, alice, repo, &repo.push_request(alice), ("", "envelope")).await
             }
@@ -109,15 +152,37 @@ impl Refused {
     pub(super) fn names_somebody(self) -> bool {
         matches!(
             self,
-            Self::StaleRotation
+            Self::RotationByStranger
+                | Self::StaleRotation
                 | Self::LoweringRotation
+                | Self::RotationThatNamesTwice
+                | Self::RotationToTwoEpochs
                 | Self::AdditionByStranger
+                | Self::AdditionToNextEpoch
                 | Self::AdditionWithOtherKeys
                 | Self::AdditionWithoutIv
                 | Self::RemovalByStranger
                 | Self::RemovalOfNobody
                 | Self::RemovalToOldEpoch
                 | Self::RemovalToOldVersion
+                | Self::RemovalThatKeeps
+        )
+    }
+
+    /// Whether it is a push.
+    pub(super) fn is_push(self) -> bool {
+        matches!(
+            self,
+            Self::PushByStranger
+                | Self::RotationByStranger
+                | Self::PushToOldEpoch
+                | Self::PushWithoutEnvelope
+                | Self::StalePush
+                | Self::StaleRotation
+                | Self::LoweringPush
+                | Self::LoweringRotation
+                | Self::RotationThatNamesTwice
+                | Self::RotationToTwoEpochs
         )
     }
 
@@ -125,7 +190,9 @@ impl Refused {
     pub(super) fn was(self, repo: &Repo, answer: &Answer<'_>) -> bool {
         match self {
             Self::StalePush | Self::StaleRotation => conflicts(repo, answer).is_ok(),
-            Self::LoweringRotation => not_accepted(answer, repo.version(), repo.version()).is_ok(),
+            Self::PushToOldEpoch | Self::LoweringPush | Self::LoweringRotation => {
+                not_accepted(answer, repo.version(), repo.version()).is_ok()
+            }
             _ => answer.is_refusal(),
         }
     }

@@ -4,6 +4,7 @@
 //! same token, so that whoever remembers the outcome gives it away.
 
 mod entries;
+mod many;
 mod named;
 mod nearly;
 mod sequences;
@@ -40,6 +41,8 @@ checks! {
         "What one repository says of a member stays in it";
     "rights/refused-writes-bring-nobody-in", Must, "§6", [PULL_MEMBERS_ONLY, PUSH_REFUSED_WHOLE, FETCH_ENTRY], named::brings_nobody_in,
         "Whom only a refused request names has no right, and nobody's entry is another one after it";
+    "rights/many-who-left-stay-out", Must, "§6", [REMOVE_REVOKES, PUSH_ROTATES, REMOVE_DROPS], many::all_stay_out,
+        "However many have left a repository, by one push or one after the other: none of them gets in again";
     "rights/nearly-a-member", Must, "§6",
         [PULL_MEMBERS_ONLY, PUSH_MEMBERS_ONLY, ADD_MEMBERS_ONLY, REMOVE_MEMBERS_ONLY, FETCH_MEMBERS_ONLY, SUBJECT_IS_CALLER],
         nearly::check, "Whose id is only like a member's has no right";

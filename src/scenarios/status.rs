@@ -298,7 +298,7 @@ async fn unknown(cx: &Ctx) -> Outcome {
     }
     let mut codes = if hides { Codes::new(RefusalReason::UnknownMember) } else { outsiders.unknown };
     let (alice, repo) = (&outsiders.alice, &outsiders.repo);
-    let nobody = cx.identity();
+    let (nobody, nobody_here) = (cx.identity(), cx.member().await?);
     for operation in [Operation::FetchMemberKey, Operation::RemoveMember] {
         let answer = Requests::new(cx, repo, alice, &nobody).send(cx, operation, &alice.auth()).await?;
         let what = format!("{} of an unknown member", operation.name());
@@ -308,6 +308,16 @@ async fn unknown(cx: &Ctx) -> Outcome {
         } else {
             codes.look_at(what, answer);
         }
+    }
+    // Who is a member elsewhere isn't one here.
+    let elsewhere = cx.repo(&nobody_here).await?;
+    let rotation = repo.rotation(alice, &[alice]);
+    let answer = cx.remove(alice, &repo.remove_request(nobody_here.id(), &rotation)).await?;
+    let what = format!("removeMember of a member of {} only", elsewhere.id());
+    if answer.is_success() {
+        codes.refusals.push((what, answer));
+    } else {
+        codes.look_at(what, answer);
     }
     let nowhere = Repo::new(alice);
     for expected in [0, -1, nowhere.version()] {
@@ -342,12 +352,17 @@ async fn duplicate(cx: &Ctx) -> Outcome {
     let (alice, mallory) = (cx.member().await?, cx.member().await?);
     let repo = cx.repo(&alice).await?;
     let mut codes = Codes::new(RefusalReason::Duplicate);
+    // Where a key may have one repository, its second request is refused for that.
+    let may_have_more = cx.create(&alice, &Repo::new(&alice).create_request()).await?.is_success();
     for (what, by, request) in [
         ("the same request again", &alice, repo.create_request()),
         ("another request of the owner", &alice, Repo::with_id(&alice, repo.id()).create_request()),
         ("somebody else's request", &mallory, Repo::with_id(&mallory, repo.id()).create_request()),
     ] {
-        codes.look_at(what, cx.create(by, &request).await?);
+        let answer = cx.create(by, &request).await?;
+        if may_have_more || by.id() != alice.id() || answer.status == 409 {
+            codes.look_at(what, answer);
+        }
     }
     codes.verdict()
 }

@@ -10,12 +10,12 @@ use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::{Auth, Call, Ctx, Operation, Outcome, Stop};
+use crate::scenarios::{Auth, Call, Ctx, Finding, Operation, Outcome, Stop};
 use crate::wire::TokenRequest;
 use crate::wire::segment;
 
 checks! {
-    "auth/nonce-reused-after-many-logins", Must, "§3", [NONCE_SINGLE_USE], reused_after_many,
+    "auth/nonce-reused-after-many-logins", Must, "§3", [NONCE_SINGLE_USE, NONCE_REDEEMABLE], reused_after_many,
         "A used nonce stays used after dozens of other logins";
     "auth/nonce-reused-after-failures", Must, "§3", [NONCE_SINGLE_USE], reused_after_failures,
         "A used nonce stays used whatever is tried with it or with its key in between";
@@ -43,7 +43,15 @@ async fn reused_after_many(cx: &Ctx) -> Outcome {
         match cx.log_in(who).await {
             Ok((request, _)) if round >= others => used.push(request),
             Ok(_) => {}
-            // So many logins as the deployment allows.
+            // So many logins as the deployment allows, which it says by a status of limits.
+            Err(Stop::SetupFailed(finding)) if used.len() + round > 2 => {
+                let status = finding.exchange.as_ref().and_then(|exchange| exchange.status);
+                if matches!(status, Some(400 | 404 | 409)) {
+                    let expected = "a right login gets a token, or is refused as one too many (429)";
+                    return Err(Stop::Violation(Box::new(Finding { expected: expected.into(), ..*finding })));
+                }
+                break;
+            }
             Err(_) if used.len() + round > 2 => break,
             Err(stop) => return Err(stop),
         }

@@ -5,14 +5,14 @@ use super::hidden::{Derivation, derivation, successors};
 use crate::client::{Identity, clock, random};
 use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::{Auth, Ctx, Finding, Login, Member, Operation, Outcome, Stop};
+use crate::scenarios::{Answer, Auth, Ctx, Finding, Login, Member, Operation, Outcome, Stop};
 use crate::wire::PullRequest;
 
 checks! {
     "token/outlives-other-logins", Must, "§3", [TOKEN_LASTS, SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY], outlives_others,
         "A token stays its own member's after dozens of others have logged in", phase = Alone;
-    "token/outlives-uses", Must, "§3", [TOKEN_LASTS], outlives_uses,
-        "A token still works after a hundred and more requests", phase = Alone;
+    "token/outlives-uses", Must, "§3", [TOKEN_LASTS, ANSWERED], outlives_uses,
+        "A token still works after a hundred and more requests, and they are answered as the first ones", phase = Alone;
     "token/tokens-in-run", Must, "§3", [TOKEN_LASTS], in_run,
         "The tokens of this run still work at its end, as long before their expiry as that is", phase = Finale;
     "token/outlives-newer-login", Hardening, "§3", [TOKEN_LASTS], outlives_newer,
@@ -35,15 +35,20 @@ const AT_ONCE: usize = 8;
 
 /// What is counted is logins, not requests: a token ends when its time is over.
 async fn outlives_uses(cx: &Ctx) -> Outcome {
-    let stage = Stage::set(cx, Operation::FetchMemberKey).await?;
-    let auth = stage.alice.auth();
+    let stages = [Stage::set(cx, Operation::FetchMemberKey).await?, Stage::set(cx, Operation::Pull).await?];
+    let auths = stages.each_ref().map(|stage| stage.alice.auth());
     let uses = if cx.thorough() { MANY_USES } else { USES };
     let mut used = 0;
     while used < uses {
-        let together = (0..AT_ONCE).map(|_| stage.attempt(cx, &auth));
+        let together = (0..AT_ONCE).map(|at| stages[at % 2].attempt(cx, &auths[at % 2]));
         let answers = futures_util::future::try_join_all(together).await?;
         if let Some(refused) = answers.iter().find(|answer| answer.status == 401) {
             let expected = "a token works until it expires, however often it is used";
+            return Err(refused.violation(expected, format!("{} after some {used} requests", refused.summary())));
+        }
+        let is_lie = |answer: &&Answer<'_>| matches!(answer.status, 400 | 403 | 404 | 409) && answer.limit.is_none();
+        if let Some(refused) = answers.iter().find(is_lie) {
+            let expected = "what was answered a moment ago is answered again, or refused as one too many (429, 503)";
             return Err(refused.violation(expected, format!("{} after some {used} requests", refused.summary())));
         }
         if answers.iter().any(|answer| !answer.is_success()) {

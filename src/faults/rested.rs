@@ -1,0 +1,232 @@
+//! What is kept in memory for a time, or for so many, and is all that an operation looks at (SPEC §6, §10).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::table::*;
+use super::tools::lock;
+use crate::server::operations;
+use crate::server::refusal::Refusal;
+use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
+use crate::server::route::Route;
+use crate::server::rules::VaultRules;
+
+/// How a repository that nobody has touched for a second is seen by one operation.
+struct Rested {
+    route: Route,
+    seen: fn(&Repo) -> Result<Repo, Refusal>,
+    touched: Mutex<HashMap<String, Instant>>,
+}
+
+impl Rested {
+    fn new(route: Route, seen: fn(&Repo) -> Result<Repo, Refusal>) -> Self {
+        Self { route, seen, touched: Mutex::default() }
+    }
+}
+
+impl VaultRules for Rested {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
+        let before = lock(&self.touched).insert(visit.repo_id.clone(), Instant::now());
+        let has_rested = before.is_some_and(|before| before.elapsed() > Duration::from_secs(1));
+        match state.filter(|_| has_rested && visit.route == self.route).map(self.seen) {
+            None => operations::transition(self, visit, state),
+            Some(Ok(seen)) => operations::transition(self, visit, Some(&seen)),
+            Some(Err(refusal)) => Decision::refuse(refusal),
+        }
+    }
+}
+
+fn without_added(repo: &Repo) -> Repo {
+    let mut seen = repo.clone();
+    seen.manifest.members.truncate(1);
+    seen
+}
+
+/// The faults of this area.
+pub(super) const FAULTS: &[Fault] = &[
+    fault(
+        "rested-fetch-finds-creator-only",
+        &FETCH_ENTRY,
+        "Entries of added members are kept in memory for a second; fetchMemberKey finds nobody else after that.",
+        || vault(Rested::new(Route::FetchMemberKey, |repo| Ok(without_added(repo)))),
+    ),
+    fault(
+        "rested-addition-begins-anew",
+        &ADD_RECORDS,
+        "The roster is kept in memory for a second; an addMember after that begins with the creator alone.",
+        || vault(Rested::new(Route::AddMember, |repo| Ok(without_added(repo)))),
+    ),
+    fault(
+        "rested-removal-finds-nobody",
+        &REMOVE_DROPS,
+        "The roster is kept in memory for a second; a removeMember after that finds nobody.",
+        || vault(Rested::new(Route::RemoveMember, |_| Err(Refusal::not_found("no such member")))),
+    ),
+    fault(
+        "rested-push-conflicts",
+        &PUSH_APPLIES,
+        "The current version is kept in memory for a second; a push after that is a conflict.",
+        || {
+            vault(Rested::new(Route::Push, |repo| {
+                let mut seen = repo.clone();
+                seen.manifest.payload_version = 0;
+                Ok(seen)
+            }))
+        },
+    ),
+    fault(
+        "rested-pull-is-never-unchanged",
+        &PULL_UNCHANGED,
+        "Who knows which version is kept in memory for a second; a pull after that is never unchanged.",
+        || vault(NeverUnchanged::default()),
+    ),
+    fault(
+        "sixteenth-version-comes-back",
+        &VERSION_MONOTONIC,
+        "Every sixteenth version is a snapshot, and an addMember stores the last one.",
+        || vault(SnapshotComesBack::default()),
+    ),
+    fault(
+        "return-restores-all-rights",
+        &REMOVE_REVOKES,
+        "Whoever is added again is taken off the list of those who left, which takes off everybody.",
+        || vault(Tombs { cleared_by: Route::AddMember, gone: Mutex::default() }),
+    ),
+    fault(
+        "rotation-restores-all-rights",
+        &REMOVE_REVOKES,
+        "A rotating push makes the list of rights anew from all who ever had one.",
+        || vault(Tombs { cleared_by: Route::Push, gone: Mutex::default() }),
+    ),
+    fault(
+        "removal-finds-members-of-others",
+        &STATUS_UNKNOWN,
+        "removeMember asks whether somebody is a member of any repository.",
+        || vault(RemovalFindsMembersOfOthers::default()),
+    ),
+    fault(
+        "hurried-reads-find-nothing",
+        &ANSWERED,
+        "From the thirty-first read of a member in a second on, the answer is 404.",
+        || vault(HurriedReadsFindNothing::default()),
+    ),
+];
+
+#[derive(Default)]
+struct NeverUnchanged {
+    touched: Mutex<HashMap<String, Instant>>,
+}
+
+impl VaultRules for NeverUnchanged {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
+        let before = lock(&self.touched).insert(visit.repo_id.clone(), Instant::now());
+        let mut visit = visit.clone();
+        if let VaultCommand::Pull(request) = &mut visit.command
+            && before.is_some_and(|before| before.elapsed() > Duration::from_secs(1))
+        {
+            request.known_payload_version = 0;
+        }
+        operations::transition(self, &visit, state)
+    }
+}
+
+#[derive(Default)]
+struct SnapshotComesBack {
+    pushes: Mutex<HashMap<String, usize>>,
+    snapshots: Mutex<HashMap<String, Repo>>,
+}
+
+impl VaultRules for SnapshotComesBack {
+    fn stored(&self, route: Route, _: Option<&Repo>, mut next: Repo) -> Repo {
+        let id = next.manifest.repo_id.clone();
+        match route {
+            Route::Push => {
+                let mut pushes = lock(&self.pushes);
+                let count = pushes.entry(id.clone()).or_default();
+                *count += 1;
+                if count.is_multiple_of(16) {
+                    lock(&self.snapshots).insert(id, next.clone());
+                }
+            }
+            Route::AddMember => {
+                if let Some(snapshot) = lock(&self.snapshots).get(&id) {
+                    next.manifest.payload_version = snapshot.manifest.payload_version;
+                    next.envelope = snapshot.envelope.clone();
+                }
+            }
+            _ => {}
+        }
+        next
+    }
+}
+
+/// Rights are all that was ever given, but for a list of those who have left, which some operation clears.
+struct Tombs {
+    cleared_by: Route,
+    gone: Mutex<HashMap<String, (HashSet<String>, HashSet<String>)>>,
+}
+
+impl VaultRules for Tombs {
+    fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        let ids = |repo: &Repo| -> HashSet<String> {
+            repo.manifest.members.iter().map(|entry| entry.ed25519_public_key.clone()).collect()
+        };
+        let (old, new) = (before.map(ids).unwrap_or_default(), ids(&next));
+        let mut gone = lock(&self.gone);
+        let (ever, tombs) = gone.entry(next.manifest.repo_id.clone()).or_default();
+        let returns = new.difference(&old).any(|id| ever.contains(id));
+        let is_same = old == new;
+        ever.extend(new.iter().cloned());
+        if route == self.cleared_by && (returns || route == Route::Push && is_same) {
+            tombs.clear();
+        }
+        tombs.retain(|id| !new.contains(id));
+        tombs.extend(old.difference(&new).cloned());
+        next
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let gone = lock(&self.gone);
+        let was_one = gone
+            .get(&visit.repo_id)
+            .is_some_and(|(ever, tombs)| ever.contains(&visit.caller) && !tombs.contains(&visit.caller));
+        was_one || repo.manifest.member(&visit.caller).is_some()
+    }
+}
+
+#[derive(Default)]
+struct RemovalFindsMembersOfOthers {
+    members: Mutex<HashSet<String>>,
+}
+
+impl VaultRules for RemovalFindsMembersOfOthers {
+    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
+        lock(&self.members).extend(next.manifest.members.iter().map(|entry| entry.ed25519_public_key.clone()));
+        next
+    }
+
+    fn removal_is_of_member(&self, _: &Repo, removed: &str) -> bool {
+        lock(&self.members).contains(removed)
+    }
+}
+
+#[derive(Default)]
+struct HurriedReadsFindNothing {
+    reads: Mutex<HashMap<String, Vec<Instant>>>,
+}
+
+impl VaultRules for HurriedReadsFindNothing {
+    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
+        if !visit.route.writes() && state.is_some_and(|repo| repo.manifest.member(&visit.caller).is_some()) {
+            let mut reads = lock(&self.reads);
+            let reads = reads.entry(visit.caller.clone()).or_default();
+            reads.retain(|read| read.elapsed() < Duration::from_secs(1));
+            reads.push(Instant::now());
+            if reads.len() > 30 {
+                return Decision::refuse(Refusal::not_found("no such repository"));
+            }
+        }
+        operations::transition(self, visit, state)
+    }
+}
