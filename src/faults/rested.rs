@@ -11,6 +11,7 @@ use crate::server::refusal::Refusal;
 use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
+use crate::wire::{EncryptedEnvelope, PushRequest, PushResponse};
 
 /// How a repository that nobody has touched for a second is seen by one operation.
 struct Rested {
@@ -98,6 +99,36 @@ pub(super) const FAULTS: &[Fault] = &[
         &REMOVE_REVOKES,
         "A rotating push makes the list of rights anew from all who ever had one.",
         || vault(Tombs { cleared_by: Route::Push, gone: Mutex::default() }),
+    ),
+    fault(
+        "conflict-restores-all-rights",
+        &REMOVE_REVOKES,
+        "A conflict loads the rights anew from all who ever had one.",
+        || vault(ConflictRestoresRights::default()),
+    ),
+    fault(
+        "third-writer-may-lag",
+        &PUSH_GATED,
+        "A member who is the third to push may expect the version before the current one.",
+        || vault(ThirdWriterMayLag::default()),
+    ),
+    fault(
+        "conflict-epoch-of-removal",
+        &PUSH_CONFLICT,
+        "After an addMember that follows a removal, conflicts tell the epoch before that removal.",
+        || vault(ConflictEpochOfRemoval::default()),
+    ),
+    fault(
+        "hundred-versions-back-is-nothing",
+        &PULL_CURRENT,
+        "Who knows a version more than a hundred behind the current one is told that it is unchanged.",
+        || vault(HundredBack),
+    ),
+    fault(
+        "envelopes-by-joined-key",
+        &CREATE_IDS_EXACT,
+        "Envelopes are kept under the repository's id and the version, with nothing between them.",
+        || vault(EnvelopesByJoinedKey::default()),
     ),
     fault(
         "removal-finds-members-of-others",
@@ -228,5 +259,104 @@ impl VaultRules for HurriedReadsFindNothing {
             }
         }
         operations::transition(self, visit, state)
+    }
+}
+
+#[derive(Default)]
+struct ConflictRestoresRights {
+    ever: Mutex<HashMap<String, HashSet<String>>>,
+    restored: Mutex<HashMap<String, HashSet<String>>>,
+}
+
+impl VaultRules for ConflictRestoresRights {
+    fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        let id = next.manifest.repo_id.clone();
+        let members = next.manifest.members.iter().chain(before.iter().flat_map(|repo| &repo.manifest.members));
+        lock(&self.ever).entry(id).or_default().extend(members.map(|entry| entry.ed25519_public_key.clone()));
+        next
+    }
+
+    fn conflict(&self, repo: &Repo, _: &PushRequest) -> PushResponse {
+        let manifest = &repo.manifest;
+        let ever = lock(&self.ever).get(&manifest.repo_id).cloned().unwrap_or_default();
+        lock(&self.restored).insert(manifest.repo_id.clone(), ever);
+        let (payload_version, key_epoch) = (manifest.payload_version, manifest.key_epoch);
+        PushResponse { accepted: false, payload_version, key_epoch, conflict: true }
+    }
+
+    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
+        let is_restored = lock(&self.restored).get(&visit.repo_id).is_some_and(|ids| ids.contains(&visit.caller));
+        is_restored || repo.manifest.member(&visit.caller).is_some()
+    }
+}
+
+#[derive(Default)]
+struct ThirdWriterMayLag {
+    writers: Mutex<HashMap<String, Vec<String>>>,
+}
+
+impl VaultRules for ThirdWriterMayLag {
+    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<PushResponse> {
+        let mut request = request.clone();
+        let mut writers = lock(&self.writers);
+        let writers = writers.entry(visit.repo_id.clone()).or_default();
+        if !writers.contains(&visit.caller) {
+            writers.push(visit.caller.clone());
+        }
+        let current = repo.manifest.payload_version;
+        if writers.get(2) == Some(&visit.caller) && request.expected_payload_version == current - 1 {
+            request.expected_payload_version = current;
+        }
+        operations::push(self, visit, repo, &request)
+    }
+}
+
+#[derive(Default)]
+struct ConflictEpochOfRemoval {
+    epochs: Mutex<HashMap<String, (Route, i64)>>,
+}
+
+impl VaultRules for ConflictEpochOfRemoval {
+    fn stored(&self, route: Route, before: Option<&Repo>, next: Repo) -> Repo {
+        let mut epochs = lock(&self.epochs);
+        let old = before.map_or(0, |repo| repo.manifest.key_epoch);
+        match epochs.get(&next.manifest.repo_id) {
+            Some((Route::RemoveMember, epoch)) if route == Route::AddMember => {
+                let kept = (route, *epoch);
+                epochs.insert(next.manifest.repo_id.clone(), kept);
+            }
+            _ => drop(epochs.insert(next.manifest.repo_id.clone(), (route, old))),
+        }
+        next
+    }
+
+    fn conflict(&self, repo: &Repo, _: &PushRequest) -> PushResponse {
+        let manifest = &repo.manifest;
+        let key_epoch = match lock(&self.epochs).get(&manifest.repo_id) {
+            Some((Route::AddMember, epoch)) => *epoch,
+            _ => manifest.key_epoch,
+        };
+        PushResponse { accepted: false, payload_version: manifest.payload_version, key_epoch, conflict: true }
+    }
+}
+
+struct HundredBack;
+
+impl VaultRules for HundredBack {
+    fn is_current(&self, known: i64, current: i64) -> bool {
+        known == current || (1..current - 100).contains(&known)
+    }
+}
+
+#[derive(Default)]
+struct EnvelopesByJoinedKey {
+    kept: Mutex<HashMap<String, EncryptedEnvelope>>,
+}
+
+impl VaultRules for EnvelopesByJoinedKey {
+    fn loaded(&self, _: Route, mut repo: Repo) -> Repo {
+        let key = format!("{}{}", repo.manifest.repo_id, repo.manifest.payload_version);
+        repo.envelope = lock(&self.kept).entry(key).or_insert_with(|| repo.envelope.clone()).clone();
+        repo
     }
 }

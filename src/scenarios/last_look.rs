@@ -127,14 +127,15 @@ async fn as_it_was(cx: &Ctx, known: KnownRepo) -> Outcome {
 const WRITTEN_TO: usize = 16;
 
 /// Those that no other check looks at, for the checks that try to write: each of three has its share, by the id. Their counters leave
-/// room, and those that have rested the longest come first. A whole run has left many; one of a few checks makes some, and waits.
+/// room, and those that have rested the longest come first. A whole run has left many; where there aren't enough, some are made, and rest.
 async fn others(cx: &Ctx, share: u32) -> Result<Vec<KnownRepo>, Stop> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let roomy = |known: &KnownRepo| (1..1 << 50).contains(&known.repo.version()) && known.repo.epoch() < 1 << 50;
     let is_other = |known: &KnownRepo| {
         let count = counts.entry(known.check).or_default();
         *count += 1;
-        cx.thorough() || *count > FOR_EACH
+        // With --thorough all are looked at.
+        *count > FOR_EACH && !cx.thorough()
     };
     let all = cx.world.seen.known.all().into_iter().filter(is_other).filter(roomy);
     let mut own: Vec<_> =
@@ -178,7 +179,7 @@ async fn operations(cx: &Ctx) -> Outcome {
     let mut rested = others(cx, 1).await?;
     let mut tally = Variants::default();
     for operation in RESTED {
-        let fits = |known: &KnownRepo| known.repo.manifest.members.len() >= operation.least_members();
+        let fits = |known: &KnownRepo| operation.fits(known.repo.manifest.members.len());
         for _ in 0..EACH {
             let Some(place) = rested.iter().position(fits) else { break };
             let known = rested.remove(place);
@@ -218,10 +219,13 @@ impl Rested {
         }
     }
 
-    fn least_members(self) -> usize {
+    /// Whether it can be tried where so many are members.
+    fn fits(self, members: usize) -> bool {
         match self {
-            Self::Removal | Self::Fetch | Self::Addition => 2,
-            Self::Rotation | Self::Unchanged | Self::Push => 1,
+            // The remover and who goes: of others the keys to wrap to aren't known.
+            Self::Removal => members == 2,
+            Self::Fetch | Self::Addition => members >= 2,
+            Self::Rotation | Self::Unchanged | Self::Push => true,
         }
     }
 

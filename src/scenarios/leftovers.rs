@@ -126,10 +126,11 @@ async fn writes_go_on(cx: &Ctx, cast: &Cast<'_>, what: &str, refused: Refused) -
     let push = repo.push_request(alice);
     applied(&repo, &cx.push(alice, &push).await?, push.envelope.payload_version, repo.epoch())?;
     repo.apply_push(&push);
-    let addition = repo.add_request(&cx.identity());
+    let carol = cx.identity();
+    let addition = repo.add_request(&carol);
     cx.add(alice, &addition).await?.accepted::<VaultManifest>("addMember by a member")?;
     repo.apply_add(&addition.member);
-    remove_rightly(cx, alice, &mut repo, &cast.bob.id, &[alice]).await
+    remove_rightly(cx, alice, &mut repo, &cast.bob.id, &[alice, &carol]).await
 }
 
 /// Refusals of each kind.

@@ -180,7 +180,11 @@ async fn other_epoch_as_sent(cx: &Ctx) -> Outcome {
 async fn invited_by_newcomer(cx: &Ctx) -> Outcome {
     let (alice, bob, carol) = (cx.member().await?, cx.member().await?, cx.member().await?);
     let mut repo = cx.repo_with(&alice, &[&bob]).await?;
-    cx.enrol(&bob, &mut repo, &carol).await?;
+    let request = repo.add_request(&carol);
+    if cx.add(&bob, &request).await?.is_refusal() {
+        return Err(Stop::not_applicable("members who were added may not add others here"));
+    }
+    repo.apply_add(&request.member);
     cx.readable(&carol, &repo, "addMember by a member who was added").await
 }
 

@@ -4,6 +4,7 @@ mod abort;
 mod alike;
 mod answer;
 mod answers;
+mod any_sequence;
 mod apart;
 mod assigned;
 mod attempts;
@@ -149,6 +150,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         removal::CHECKS,
         revocation::CHECKS,
         rights::CHECKS,
+        any_sequence::CHECKS,
         in_turn::CHECKS,
         leftovers::CHECKS,
         rosters::CHECKS,

@@ -10,7 +10,7 @@ use super::elsewhere::BY_PATH;
 use super::state::differing;
 use super::{Answer, Ctx, Outcome, Stop};
 use crate::client::{Repo, VERSION_AT_CREATION, random};
-use crate::wire::{PushRequest, PushResponse};
+use crate::wire::{PullResponse, PushRequest, PushResponse};
 
 checks! {
     "push/applies", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, STORED_VERBATIM], applies,
@@ -101,7 +101,7 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
     cx.enrol(&alice, &mut repo, &bob).await?;
     // A history that is cut after so many versions, or in which the tenth comes before the ninth.
     let until = Instant::now() + MANY_FOR;
-    for _ in 0..if cx.thorough() { 300 } else { 50 } {
+    for _ in 0..if cx.thorough() { 300 } else { 105 } {
         let push = repo.push_request(&alice);
         applied(&repo, &cx.push(&alice, &push).await?, repo.version() + 1, repo.epoch())?;
         repo.apply_push(&push);
@@ -114,6 +114,14 @@ async fn many_in_a_row(cx: &Ctx) -> Outcome {
         }
     }
     cx.readable(&bob, &repo, &format!("{} pushes", repo.version() - VERSION_AT_CREATION)).await?;
+    // Nobody has to have kept up with what there was.
+    let answer = cx.pull(&bob, &repo.pull_request(VERSION_AT_CREATION)).await?;
+    let version = answer.accepted::<PullResponse>("a pull by a member")?.envelope.map(|known| known.payload_version);
+    answer.must(
+        version == Some(repo.version()),
+        "the current envelope, however old the version that is known",
+        || format!("an envelope of version {version:?}"),
+    )?;
     // What no longer fits in one buffer is carried out once all the same; and what is kept elsewhere for its size is kept, too.
     for kib in [16, 96] {
         let push = repo.push_of(&random::vec(kib << 10), repo.version() + 1);

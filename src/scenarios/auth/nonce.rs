@@ -327,12 +327,25 @@ pub(in crate::scenarios) async fn redeem_late(cx: &Ctx) -> Result<(super::Answer
 
 /// Judged by the lifetime that was told; without one, only a nonce that is dead after two minutes proves anything.
 async fn expired(cx: &Ctx) -> Outcome {
-    let (answer, lifetime) = redeem_late(cx).await?;
+    // A newer challenge makes an older nonce no younger.
+    let alice = cx.identity();
+    let older = cx.redeem(&alice, &cx.nonce(&alice).await?)?;
+    let newer_challenges = async {
+        for _ in 0..3 {
+            tokio::time::sleep(cx.world.asked.nonce_ttl.unwrap_or(RECOMMENDED) / 3).await;
+            cx.nonce(&alice).await?;
+        }
+        Ok::<_, Stop>(())
+    };
+    let (late, newer) = tokio::join!(redeem_late(cx), newer_challenges);
+    let ((answer, lifetime), ()) = (late?, newer?);
     if answer.is_success() && cx.world.asked.nonce_ttl.is_none() {
         let reason = "a nonce still works after two minutes, and its lifetime isn't known: give it with --nonce-ttl";
         return Err(Stop::not_judged(reason));
     }
-    answer.refused(&format!("a token request with a nonce that expired after {lifetime:?}"), &[401])
+    answer.refused(&format!("a token request with a nonce that expired after {lifetime:?}"), &[401])?;
+    let answer = cx.token(&older).await?;
+    answer.refused(&format!("a nonce that expired after {lifetime:?}, whose key has asked for others since,"), &[401])
 }
 
 /// Two minutes are recommended at most.

@@ -50,13 +50,23 @@ pub(super) async fn all_stay_out(cx: &Ctx) -> Outcome {
     repo.apply_rotation(&rotation);
     cx.watch(&repo);
     all_are_out(cx, &mut tally, &members, &repo, ", after a rotating push without him").await?;
+    let one = &members[TOGETHER..=TOGETHER];
+    let mut stale = repo.push_request(&alice);
+    stale.expected_payload_version -= 1;
+    cx.push(&alice, &stale).await?;
+    all_are_out(cx, &mut tally, one, &repo, ", after a conflict").await?;
+    cx.authenticate(alice.identity.clone()).await?;
+    all_are_out(cx, &mut tally, one, &repo, ", after a login of who removed him").await?;
+    cx.repo(&one[0]).await?;
+    all_are_out(cx, &mut tally, one, &repo, ", having created another").await?;
     cx.holds(&alice, &repo, "many removals").await?;
     tally.settle(cx)
 }
 
 async fn all_are_out(cx: &Ctx, tally: &mut Variants, members: &[Member], repo: &Repo, when: &str) -> Outcome {
     for (at, member) in members.iter().enumerate() {
-        let who = match at + APART + TOGETHER - members.len() {
+        let place = if members.len() == 1 { TOGETHER } else { at + APART + TOGETHER - members.len() };
+        let who = match place {
             place @ 0..TOGETHER => format!("number {} of {TOGETHER} who left by one push{when}", place + 1),
             place => format!("number {} of {APART} who were removed{when}", place + 1 - TOGETHER),
         };
