@@ -325,7 +325,7 @@ impl VaultRules for OnlyLastFourAreRevoked {
     fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
         let gone = lock(&self.gone);
         let gone = gone.get(&visit.repo_id).map_or(&[][..], Vec::as_slice);
-        let was_one = gone.iter().any(|id| *id == visit.caller);
+        let was_one = gone.contains(&visit.caller);
         let is_known = gone.iter().rev().take(4).any(|id| *id == visit.caller);
         repo.manifest.member(&visit.caller).is_some() || was_one && !is_known
     }

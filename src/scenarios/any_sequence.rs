@@ -23,7 +23,8 @@ enum Write {
     Removal,
 }
 
-const WRITES: [Write; 4] = [Write::Push, Write::Rotation, Write::Addition, Write::Removal];
+/// In this order the guests grow fewer by three at the most.
+const WRITES: [Write; 4] = [Write::Removal, Write::Addition, Write::Rotation, Write::Push];
 /// Any so many writes in a row are among those that are sent.
 const IN_A_ROW: usize = 3;
 /// Guests at the beginning, so that there is always one to remove.

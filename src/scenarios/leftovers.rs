@@ -6,6 +6,7 @@ use super::context::to_set_up;
 use super::push::{applied, conflicts};
 use super::refused_requests::{self, Cast, Refused};
 use super::removal::remove_rightly;
+use super::rights::happened;
 use super::variants::Variants;
 use super::{Ctx, Operation, Outcome, Stop};
 use crate::client::{Identity, Repo};
@@ -14,7 +15,7 @@ use crate::wire::VaultManifest;
 checks! {
     "push/refused-comes-with-no-later-write", Must, "§6", [PUSH_REFUSED_WHOLE, PUSH_GATED, STORED_VERBATIM], nothing_after_pushes,
         "Nothing of a refused push comes into the repository with the next push, addition or removal";
-    "refusal/comes-with-no-later-write", Must, "§6", [ADD_MEMBERS_ONLY, REMOVE_ATOMIC, PUSH_GATED, ADD_RECORDS], nothing_after_others,
+    "refusal/comes-with-no-later-write", Must, "§6", [ADD_MEMBERS_ONLY, REMOVE_ATOMIC, PUSH_GATED, ADD_RECORDS, READ_YOUR_WRITES], nothing_after_others,
         "Nothing of a refused creation, addition, removal or read comes into the repository with the next write";
     "push/applies-after-any-refusal", Must, "§6", [PUSH_APPLIES, ADD_RECORDS, REMOVE_REPLACES], after_any_refusal,
         "Whatever was refused in a repository, the next right push, addition and removal are carried out";
@@ -52,7 +53,14 @@ async fn nothing_later(cx: &Ctx, is_wanted: impl Fn(Refused) -> bool) -> Outcome
 async fn followed(cx: &Ctx, cast: &Cast<'_>, tally: &mut Variants, what: &str, refused: Refused) -> Outcome {
     let (alice, carol) = (cast.alice, cx.identity());
     let mut repo = cx.repo_with(alice, &[cast.bob]).await?;
-    cx.advance(alice, &mut repo).await?;
+    // So that there is an epoch before, too.
+    let rotation = repo.rotation(alice, &[alice, cast.bob]);
+    if happened(&cx.push(alice, &repo.rotating_push(&rotation)).await?, "a rotating push").is_ok() {
+        repo.apply_rotation(&rotation);
+        cx.watch(&repo);
+    } else {
+        cx.advance(alice, &mut repo).await?;
+    }
     let outcome = gate_stands(cx, cast, &repo, what, refused).await;
     let mut goes_on = outcome.is_ok();
     tally.note(format!("a stale push after {what}"), outcome)?;

@@ -15,7 +15,7 @@ use crate::wire::{PullResponse, PushRequest, PushResponse};
 checks! {
     "push/applies", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, STORED_VERBATIM], applies,
         "A push at the current version is stored and answered with the new counters";
-    "push/many-in-a-row", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, VERSION_MONOTONIC], many_in_a_row,
+    "push/many-in-a-row", Must, "§6", [PUSH_APPLIES, READ_YOUR_WRITES, VERSION_MONOTONIC, PULL_CURRENT], many_in_a_row,
         "Every one of several pushes in a row is what the next pull returns";
     "push/any-member", Must, "§6", [PUSH_APPLIES, PUSH_MEMBERS_ONLY], any_member,
         "A member who was added pushes as the creator does";

@@ -30,6 +30,7 @@ pub(super) enum Refused {
     PushByStranger,
     RotationByStranger,
     PushToOldEpoch,
+    RotationToOldEpoch,
     PushWithoutEnvelope,
     StalePush,
     StaleRotation,
@@ -50,7 +51,7 @@ pub(super) enum Refused {
 }
 
 /// All of them, with their names for a reader.
-pub(super) const ALL: [(&str, Refused); 25] = [
+pub(super) const ALL: [(&str, Refused); 26] = [
     ("a createRepo of its id by a member", Refused::CreationByMember),
     ("a createRepo of its id by a stranger", Refused::CreationByStranger),
     ("a pull by a stranger", Refused::PullByStranger),
@@ -59,6 +60,7 @@ pub(super) const ALL: [(&str, Refused); 25] = [
     ("a push by a stranger", Refused::PushByStranger),
     ("a rotating push by a stranger", Refused::RotationByStranger),
     ("a push to an older epoch", Refused::PushToOldEpoch),
+    ("a rotating push to an older epoch", Refused::RotationToOldEpoch),
     ("a stale push", Refused::StalePush),
     ("a stale rotating push", Refused::StaleRotation),
     ("a push that doesn't raise the version", Refused::LoweringPush),
@@ -105,6 +107,7 @@ impl Refused {
                 push.envelope.key_epoch -= 1;
                 cx.push(alice, &push).await
             }
+            Self::RotationToOldEpoch => cx.push(alice, &repo.rotating_push(&rotation(version + 1, epoch - 1))).await,
             Self::StalePush => cx.push(alice, &stale(repo.push_request(alice))).await,
             Self::StaleRotation => cx.push(alice, &stale(repo.rotating_push(&rotation(version + 1, epoch + 1)))).await,
             Self::LoweringPush => cx.push(alice, &repo.push_request_at(alice, version)).await,
@@ -153,6 +156,7 @@ impl Refused {
         matches!(
             self,
             Self::RotationByStranger
+                | Self::RotationToOldEpoch
                 | Self::StaleRotation
                 | Self::LoweringRotation
                 | Self::RotationThatNamesTwice
@@ -176,6 +180,7 @@ impl Refused {
             Self::PushByStranger
                 | Self::RotationByStranger
                 | Self::PushToOldEpoch
+                | Self::RotationToOldEpoch
                 | Self::PushWithoutEnvelope
                 | Self::StalePush
                 | Self::StaleRotation
@@ -190,7 +195,7 @@ impl Refused {
     pub(super) fn was(self, repo: &Repo, answer: &Answer<'_>) -> bool {
         match self {
             Self::StalePush | Self::StaleRotation => conflicts(repo, answer).is_ok(),
-            Self::PushToOldEpoch | Self::LoweringPush | Self::LoweringRotation => {
+            Self::PushToOldEpoch | Self::RotationToOldEpoch | Self::LoweringPush | Self::LoweringRotation => {
                 not_accepted(answer, repo.version(), repo.version()).is_ok()
             }
             _ => answer.is_refusal(),

@@ -180,7 +180,7 @@ async fn take_away(cx: &Ctx, repo: &mut Repo, loss: Loss, cast: &Cast) -> Outcom
 }
 
 /// What changes a right has happened, or is refused and can't be tried.
-fn happened(answer: &Answer<'_>, what: &str) -> Outcome {
+pub(super) fn happened(answer: &Answer<'_>, what: &str) -> Outcome {
     if answer.is_refusal() {
         return Err(Stop::not_applicable(format!("the server refuses {what} with {}", answer.status)));
     }
