@@ -146,6 +146,40 @@ impl Edge for OpaqueTokens {
     }
 }
 
+/// The latest token of each key.
+#[derive(Default)]
+pub struct NewestToken(Mutex<HashMap<String, String>>);
+
+impl NewestToken {
+    fn subject(token: &str) -> Option<String> {
+        Jwt::parse(token).ok()?.subject().map(str::to_owned)
+    }
+}
+
+impl Edge for NewestToken {
+    fn head(&self, _: Route, parts: &mut Parts) -> Result<(), Refusal> {
+        let Some(token) = credentials::bearer(&parts.headers) else { return Ok(()) };
+        let newest = Self::subject(&token).and_then(|subject| lock(&self.0).get(&subject).cloned());
+        // One that was never given out is for others to refuse.
+        match newest {
+            Some(newest) if newest != token => Err(Refusal::unauthorized("a newer login has ended this token")),
+            _ => Ok(()),
+        }
+    }
+
+    fn response(&self, route: Route, _: &Parts, response: Response<Bytes>) -> Response<Bytes> {
+        if route != Route::Token {
+            return response;
+        }
+        edit(response, |answer| {
+            let token = answer["token"].as_str().unwrap_or_default();
+            if let Some(subject) = Self::subject(token) {
+                lock(&self.0).insert(subject, token.to_owned());
+            }
+        })
+    }
+}
+
 fn text(body: &Bytes, name: &str) -> Option<String> {
     let request: Value = serde_json::from_slice(body).ok()?;
     request.get(name)?.as_str().map(str::to_owned)

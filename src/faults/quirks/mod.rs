@@ -82,6 +82,9 @@ const HABITS: &[Quirk] = &[
         Arc::new(habits::MembershipFirst)
     }),
     quirk("opaque-tokens", "Tokens are random strings.", || Arc::new(habits::OpaqueTokens::default())),
+    quirk("newest-token-only", "A newer login of a key ends its earlier tokens.", || {
+        Arc::new(habits::NewestToken::default())
+    }),
     quirk("nonce-burnt", "A nonce can be tried once, whether the signature is right or not.", || {
         Arc::new(habits::NonceBurnt::default())
     }),

@@ -52,7 +52,8 @@ pub(super) async fn all_stay_out(cx: &Ctx) -> Outcome {
     stale.expected_payload_version -= 1;
     cx.push(&alice, &stale).await?;
     all_are_out(cx, &mut tally, one, &repo, ", after a conflict").await?;
-    cx.authenticate(alice.identity.clone()).await?;
+    // Which may end the token that he had.
+    let alice = cx.authenticate(alice.identity.clone()).await?;
     all_are_out(cx, &mut tally, one, &repo, ", after a login of who removed him").await?;
     cx.repo(&one[0]).await?;
     all_are_out(cx, &mut tally, one, &repo, ", having created another").await?;
