@@ -8,6 +8,7 @@ mod add_member;
 mod answers;
 mod assigned;
 mod bearer;
+mod beside_the_manifest;
 mod beside_the_roster;
 mod bindings;
 mod cached;
@@ -214,6 +215,7 @@ static ALL: LazyLock<Vec<Fault>> = LazyLock::new(|| {
         leftovers::FAULTS,
         unsaved_changes::FAULTS,
         rested::FAULTS,
+        beside_the_manifest::FAULTS,
         kept_locks::FAULTS,
         beside_the_roster::FAULTS,
         rosters::FAULTS,

@@ -1,9 +1,8 @@
 //! What a refused request leaves in the session of a database until the next write saves it, and answers that are kept by the
 //! request alone (SPEC §6, §10).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use super::table::*;
 use super::tools::lock;
@@ -12,7 +11,6 @@ use crate::server::refusal::Refusal;
 use crate::server::repo::{Decision, Repo, Success, VaultCommand, Visit};
 use crate::server::route::Route;
 use crate::server::rules::VaultRules;
-use crate::wire::PushRequest;
 
 /// A refused request of one route changes what the next write of another route stores.
 struct Unsaved {
@@ -138,51 +136,24 @@ pub(super) const FAULTS: &[Fault] = &[
         "What was refused, or was a conflict, is refused again without a look when the same bytes come again.",
         || vault(RefusalsKeptByBody::default()),
     ),
-    fault(
-        "gate-kept-for-a-second",
-        &PUSH_GATED,
-        "The current version is kept in memory for a second; a push that doesn't find it there isn't gated.",
-        || vault(GateKeptForASecond::default()),
-    ),
-    fault("duplicate-by-scheme", &CREATE_DUPLICATE, "Ids are taken together with their schemeId.", || {
-        vault(DuplicateByScheme)
-    }),
-    fault(
-        "duplicate-after-many-pushes",
-        &CREATE_DUPLICATE,
-        "Ids are looked up among versions, of which the first goes when there are more than ten.",
-        || vault(DuplicateAfterManyPushes),
-    ),
-    fault(
-        "duplicate-after-a-second",
-        &CREATE_DUPLICATE,
-        "Ids that nobody has used for a second are free again.",
-        || vault(DuplicateAfterASecond::default()),
-    ),
-    fault(
-        "only-last-four-are-revoked",
-        &REMOVE_REVOKES,
-        "Of those who left a repository the last four are known; who left before them still gets in.",
-        || vault(OnlyLastFourAreRevoked::default()),
-    ),
 ];
 
 #[derive(Default)]
 struct RefusedRemovalOpensTheGate {
-    open: Mutex<HashMap<String, ()>>,
+    open: Mutex<HashSet<String>>,
 }
 
 impl VaultRules for RefusedRemovalOpensTheGate {
     fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
         let mut visit = visit.clone();
         if let (VaultCommand::Push(request), Some(repo)) = (&mut visit.command, state)
-            && lock(&self.open).remove(&visit.repo_id).is_some()
+            && lock(&self.open).remove(&visit.repo_id)
         {
             request.expected_payload_version = repo.manifest.payload_version;
         }
         let outcome = operations::transition(self, &visit, state);
         if visit.route == Route::RemoveMember && outcome.next.is_none() {
-            lock(&self.open).insert(visit.repo_id, ());
+            lock(&self.open).insert(visit.repo_id);
         }
         outcome
     }
@@ -190,7 +161,7 @@ impl VaultRules for RefusedRemovalOpensTheGate {
 
 #[derive(Default)]
 struct RefusedRemovalRollsBack {
-    open: Mutex<HashMap<String, ()>>,
+    open: Mutex<HashSet<String>>,
 }
 
 impl VaultRules for RefusedRemovalRollsBack {
@@ -198,8 +169,8 @@ impl VaultRules for RefusedRemovalRollsBack {
         let mut outcome = operations::transition(self, visit, state);
         let mut open = lock(&self.open);
         match visit.route {
-            Route::RemoveMember if outcome.next.is_none() => drop(open.insert(visit.repo_id.clone(), ())),
-            Route::Push if outcome.next.is_some() && open.remove(&visit.repo_id).is_some() => outcome.next = None,
+            Route::RemoveMember if outcome.next.is_none() => drop(open.insert(visit.repo_id.clone())),
+            Route::Push if outcome.next.is_some() && open.remove(&visit.repo_id) => outcome.next = None,
             _ => {}
         }
         outcome
@@ -208,7 +179,7 @@ impl VaultRules for RefusedRemovalRollsBack {
 
 #[derive(Default)]
 struct RefusedAdditionIsRemembered {
-    known: Mutex<HashMap<(String, String), ()>>,
+    known: Mutex<HashSet<(String, String)>>,
 }
 
 impl VaultRules for RefusedAdditionIsRemembered {
@@ -217,11 +188,11 @@ impl VaultRules for RefusedAdditionIsRemembered {
         let VaultCommand::Add(request) = &visit.command else { return outcome };
         let key = (visit.repo_id.clone(), request.member.ed25519_public_key.clone());
         match (&outcome.next, state) {
-            (Some(_), Some(repo)) if lock(&self.known).remove(&key).is_some() => {
+            (Some(_), Some(repo)) if lock(&self.known).remove(&key) => {
                 Decision::read(Success::Manifest(repo.manifest.clone()))
             }
             (None, Some(_)) if outcome.answer.is_err() => {
-                lock(&self.known).insert(key, ());
+                lock(&self.known).insert(key);
                 outcome
             }
             _ => outcome,
@@ -250,83 +221,5 @@ impl VaultRules for RefusalsKeptByBody {
             lock(&self.kept).insert(key, outcome.answer.clone());
         }
         outcome
-    }
-}
-
-#[derive(Default)]
-struct GateKeptForASecond {
-    touched: Mutex<HashMap<String, Instant>>,
-}
-
-impl VaultRules for GateKeptForASecond {
-    fn push(&self, visit: &Visit, repo: &Repo, request: &PushRequest) -> Decision<crate::wire::PushResponse> {
-        let before = lock(&self.touched).get(&visit.repo_id).copied();
-        let mut request = request.clone();
-        if before.is_some_and(|before| before.elapsed() > Duration::from_secs(1)) {
-            request.expected_payload_version = repo.manifest.payload_version;
-        }
-        operations::push(self, visit, repo, &request)
-    }
-
-    fn stored(&self, _: Route, _: Option<&Repo>, next: Repo) -> Repo {
-        lock(&self.touched).insert(next.manifest.repo_id.clone(), Instant::now());
-        next
-    }
-}
-
-struct DuplicateByScheme;
-
-impl VaultRules for DuplicateByScheme {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        let is_other = |repo: &&Repo| match &visit.command {
-            VaultCommand::Create(request) => repo.manifest.scheme_id != request.manifest.scheme_id,
-            _ => false,
-        };
-        operations::transition(self, visit, state.filter(|repo| !is_other(repo)))
-    }
-}
-
-struct DuplicateAfterManyPushes;
-
-impl VaultRules for DuplicateAfterManyPushes {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        let is_cut =
-            |repo: &&Repo| visit.route == Route::CreateRepo && (11..1000).contains(&repo.manifest.payload_version);
-        operations::transition(self, visit, state.filter(|repo| !is_cut(repo)))
-    }
-}
-
-#[derive(Default)]
-struct DuplicateAfterASecond {
-    used: Mutex<HashMap<String, Instant>>,
-}
-
-impl VaultRules for DuplicateAfterASecond {
-    fn transition(&self, visit: &Visit, state: Option<&Repo>) -> Decision<Success> {
-        let before = lock(&self.used).insert(visit.repo_id.clone(), Instant::now());
-        let is_old = before.is_some_and(|before| before.elapsed() > Duration::from_secs(1));
-        operations::transition(self, visit, state.filter(|_| visit.route != Route::CreateRepo || !is_old))
-    }
-}
-
-#[derive(Default)]
-struct OnlyLastFourAreRevoked {
-    gone: Mutex<HashMap<String, Vec<String>>>,
-}
-
-impl VaultRules for OnlyLastFourAreRevoked {
-    fn stored(&self, _: Route, before: Option<&Repo>, next: Repo) -> Repo {
-        let members = before.iter().flat_map(|repo| &repo.manifest.members);
-        let gone = members.map(|entry| &entry.ed25519_public_key).filter(|id| next.manifest.member(id).is_none());
-        lock(&self.gone).entry(next.manifest.repo_id.clone()).or_default().extend(gone.cloned());
-        next
-    }
-
-    fn is_member(&self, visit: &Visit, repo: &Repo) -> bool {
-        let gone = lock(&self.gone);
-        let gone = gone.get(&visit.repo_id).map_or(&[][..], Vec::as_slice);
-        let was_one = gone.contains(&visit.caller);
-        let is_known = gone.iter().rev().take(4).any(|id| *id == visit.caller);
-        repo.manifest.member(&visit.caller).is_some() || was_one && !is_known
     }
 }

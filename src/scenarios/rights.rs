@@ -3,7 +3,7 @@
 //! A table of every operation and every way of gaining or losing the right to it. The operation is used just before, by the
 //! same token, so that whoever remembers the outcome gives it away.
 
-mod entries;
+pub(super) mod entries;
 mod many;
 mod named;
 mod nearly;

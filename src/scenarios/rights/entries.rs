@@ -27,7 +27,7 @@ pub(super) async fn unknown_becomes_known(cx: &Ctx) -> Outcome {
 }
 
 /// fetchMemberKey gives the entry that the repository has.
-pub(super) async fn fetched(cx: &Ctx, by: &Member, repo: &Repo, id: &str, after: &str) -> Outcome {
+pub(in crate::scenarios) async fn fetched(cx: &Ctx, by: &Member, repo: &Repo, id: &str, after: &str) -> Outcome {
     let answer = cx.fetch(by, repo.id(), id).await?;
     let entry: MemberEntry = answer.accepted(&format!("fetchMemberKey of a member after {after}"))?;
     match repo.manifest.member(id).and_then(|expected| crate::scenarios::state::compare_entry(expected, &entry)) {

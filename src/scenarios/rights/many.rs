@@ -1,5 +1,7 @@
 //! Many who lose their rights in one repository: a list of them may have too few places, or be written for the first only.
 
+use std::ops::Range;
+
 use crate::client::Repo;
 use crate::scenarios::context::to_set_up;
 use crate::scenarios::removal::remove_rightly;
@@ -36,39 +38,45 @@ pub(super) async fn all_stay_out(cx: &Ctx) -> Outcome {
         remove_rightly(cx, &alice, &mut repo, member.id(), &staying(at + 1)).await.map_err(to_set_up)?;
     }
     let mut tally = Variants::default();
-    all_are_out(cx, &mut tally, &members, &repo, "").await?;
+    let everybody = 0..members.len();
+    are_out(cx, &mut tally, &members, everybody.clone(), &repo, "").await?;
     // Lists of who has left may be made anew, or emptied, by what happens to others.
-    let [first, others @ ..] = &members[..] else { return Ok(()) };
-    cx.enrol(&alice, &mut repo, first).await?;
-    all_are_out(cx, &mut tally, others, &repo, ", once another is back").await?;
+    cx.enrol(&alice, &mut repo, &members[0]).await?;
+    are_out(cx, &mut tally, &members, 1..members.len(), &repo, ", once another is back").await?;
     let rotation = repo.rotation(&alice, &[&alice]);
     let answer = cx.push(&alice, &repo.rotating_push(&rotation)).await.map_err(to_set_up)?;
     super::happened(&answer, "a rotating push").map_err(to_set_up)?;
     repo.apply_rotation(&rotation);
     cx.watch(&repo);
-    all_are_out(cx, &mut tally, &members, &repo, ", after a rotating push without him").await?;
-    let one = &members[TOGETHER..=TOGETHER];
+    are_out(cx, &mut tally, &members, everybody, &repo, ", after a rotating push without him").await?;
     let mut stale = repo.push_request(&alice);
     stale.expected_payload_version -= 1;
     cx.push(&alice, &stale).await?;
-    all_are_out(cx, &mut tally, one, &repo, ", after a conflict").await?;
+    let one = TOGETHER..TOGETHER + 1;
+    are_out(cx, &mut tally, &members, one.clone(), &repo, ", after a conflict").await?;
     // Which may end the token that he had.
     let alice = cx.authenticate(alice.identity.clone()).await?;
-    all_are_out(cx, &mut tally, one, &repo, ", after a login of who removed him").await?;
-    cx.repo(&one[0]).await?;
-    all_are_out(cx, &mut tally, one, &repo, ", having created another").await?;
+    are_out(cx, &mut tally, &members, one.clone(), &repo, ", after a login of who removed him").await?;
+    cx.repo(&members[TOGETHER]).await?;
+    are_out(cx, &mut tally, &members, one, &repo, ", having created another").await?;
     cx.holds(&alice, &repo, "many removals").await?;
     tally.settle(cx)
 }
 
-async fn all_are_out(cx: &Ctx, tally: &mut Variants, members: &[Member], repo: &Repo, when: &str) -> Outcome {
-    for (at, member) in members.iter().enumerate() {
-        let place = if members.len() == 1 { TOGETHER } else { at + APART + TOGETHER - members.len() };
+async fn are_out(
+    cx: &Ctx,
+    tally: &mut Variants,
+    members: &[Member],
+    places: Range<usize>,
+    repo: &Repo,
+    when: &str,
+) -> Outcome {
+    for place in places {
         let who = match place {
-            place @ 0..TOGETHER => format!("number {} of {TOGETHER} who left by one push{when}", place + 1),
-            place => format!("number {} of {APART} who were removed{when}", place + 1 - TOGETHER),
+            0..TOGETHER => format!("number {} of {TOGETHER} who left by one push{when}", place + 1),
+            _ => format!("number {} of {APART} who were removed{when}", place + 1 - TOGETHER),
         };
-        tally.note(&who, is_out(cx, member, repo, &who).await)?;
+        tally.note(&who, is_out(cx, &members[place], repo, &who).await)?;
     }
     Ok(())
 }
