@@ -66,9 +66,15 @@ static AREAS: &[(&str, &str)] = &[
          with what they must be.",
     ),
     ("json", "Sends the same message in other spellings of JSON; every one means the same, or is refused."),
-    ("later", "Looks once more, at the end of the run, at repositories that other checks have left."),
+    (
+        "later",
+        "Looks once more, at the end of the run, at repositories that other checks have left, and uses some that have rested.",
+    ),
     ("status", "Collects the reasons for a refusal one by one, and looks at the status of each."),
-    ("refusal", "Searches refusals for members, keys, ciphertexts and counters of the repository that they are about."),
+    (
+        "refusal",
+        "Searches refusals for what the repository holds, and looks at what a refused request leaves for the next one.",
+    ),
     ("discovery", "Asks /.well-known/avp without a token, and reads what it says; there needn't be any."),
     (
         "binding",
