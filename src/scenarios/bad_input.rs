@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::check::checks;
-use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, malformed};
+use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, json_styles, malformed};
 use crate::client::{Identity, Repo, TransportError};
 
 macro_rules! per_operation {
@@ -290,9 +290,8 @@ async fn large_body_without_token(cx: &Ctx) -> Outcome {
 }
 
 async fn send_large(cx: &Ctx, fixture: &Fixture, operation: Operation, auth: &Auth, right: String) -> Outcome {
-    let body = format!("{{{}{}", " ".repeat(8 << 20), &right[1..]);
-    let (exchange, result) =
-        cx.try_call(Call::operation(operation, fixture.repo.id(), "", auth, Some(body.into()))).await;
+    let body = json_styles::padded(right.as_bytes(), 8 << 20);
+    let (exchange, result) = cx.try_call(Call::operation(operation, fixture.repo.id(), "", auth, Some(body))).await;
     match result {
         Ok(answer) => answer.must(answer.is_success() || answer.is_refusal(), "2xx or 4xx", || answer.summary()),
         // A server may close the connection rather than read on; whether it lives is looked at afterwards.

@@ -1,8 +1,8 @@
 //! Contention again, on a server that is busy (SPEC §6, §10): a roster of thousands, bodies of megabytes, and other connections that
 //! keep large answers coming. Where an interpreter lock serialises handlers, they meet only then.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,9 +14,10 @@ use super::check::checks;
 use super::contention::{Rounds, all_answered, answers, body, no_server_error};
 use super::races::contend;
 use super::readers::one_of;
-use super::{Call, Ctx, Member, Operation, Outcome, Stop};
+use super::{Call, Ctx, Member, Operation, Outcome, Stop, json_styles};
 use crate::client::{Repo, random};
 use crate::codec::base64;
+use crate::ground::lock;
 use crate::wire::{MemberEntry, PushResponse};
 
 checks! {
@@ -79,9 +80,8 @@ impl Large {
         let request = body(&self.repo.pull_request(0));
         let read = async || {
             while !over.load(Ordering::Relaxed) {
-                let mut call = Call::operation(Operation::Pull, self.repo.id(), "", &auth, request.clone());
-                call.validated = false;
-                if cx.try_call(call).await.1.is_err() {
+                let call = Call::operation(Operation::Pull, self.repo.id(), "", &auth, request.clone());
+                if cx.try_call(call.as_load()).await.1.is_err() {
                     break;
                 }
             }
@@ -112,14 +112,8 @@ fn wrapped_anew(mut entry: MemberEntry) -> MemberEntry {
     entry
 }
 
-/// The same JSON with blanks after its opening brace.
 fn padded(message: &impl serde::Serialize, blanks: usize) -> Option<Bytes> {
-    let json = body(message)?;
-    let mut text = Vec::with_capacity(json.len() + blanks);
-    text.push(b'{');
-    text.resize(1 + blanks, b' ');
-    text.extend_from_slice(&json[1..]);
-    Some(text.into())
+    Some(json_styles::padded(&body(message)?, blanks))
 }
 
 /// A round of pushes, then one of additions, on the same large repository.
@@ -175,6 +169,8 @@ const GOLDEN: f64 = 0.618_033_988_75;
 
 /// Connections that keep pulling while a rotation is on its way.
 const READS: usize = 4;
+/// So many different answers are remembered as judged: the states before and after, in the order of members that each time may have.
+const ALIKE: usize = 4;
 
 /// What became of the large requests that were under way meanwhile.
 #[derive(Default)]
@@ -205,14 +201,19 @@ impl Large {
             over.store(true, Ordering::Relaxed);
             rotated
         };
-        // Each is looked at as it comes: nobody knows how many there will be, and each has some 900 kB.
+        // Each is looked at as it comes: nobody knows how many there will be, and each has some 900 kB. Most are alike.
+        let judged = Mutex::new(Vec::<Bytes>::new());
         let read = async || -> Result<bool, Stop> {
             let mut answered = true;
             while answered && !over.load(Ordering::Relaxed) {
-                let pulled = [cx.try_call(call(Operation::Pull, pull.clone())).await];
+                let pulled = [cx.try_call(call(Operation::Pull, pull.clone()).as_load()).await];
                 no_server_error(&pulled)?;
-                for (_, answer) in answers(&pulled) {
+                for (_, answer) in answers(&pulled).filter(|(_, answer)| !lock(&judged).contains(&answer.body)) {
                     one_of(answer, &[&before, &after])?;
+                    let mut judged = lock(&judged);
+                    if judged.len() < ALIKE {
+                        judged.push(answer.body.clone());
+                    }
                 }
                 answered = all_answered(&pulled);
             }
@@ -252,11 +253,10 @@ impl Large {
         let write = async || {
             let mut bulks = Bulks::default();
             while !over.load(Ordering::Relaxed) && !bulks.refused {
-                let mut call = Call::operation(Operation::Push, self.repo.id(), "", &auth, large.clone());
-                call.validated = false;
+                let call = Call::operation(Operation::Push, self.repo.id(), "", &auth, large.clone());
                 let started = Instant::now();
                 // Whoever closes the connection on a large body has refused it.
-                let result = cx.try_call(call).await.1;
+                let result = cx.try_call(call.as_load()).await.1;
                 bulks.refused = result.map_or(true, |answer| answer.limit.is_some() || answer.is_refusal());
                 bulks.took = started.elapsed();
                 ended.notify_one();

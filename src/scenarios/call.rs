@@ -121,6 +121,9 @@ pub struct Call<'a> {
     /// Whether the answer is held to the schema. Not so where the request breaks it: a server that stores what it gets
     /// rightly gives it back.
     pub validated: bool,
+    /// Whether it is sent again and again, only to load the server: its answer isn't kept for the looks at the end, and what it
+    /// holds isn't followed.
+    pub load: bool,
 }
 
 impl<'a> Call<'a> {
@@ -144,7 +147,13 @@ impl<'a> Call<'a> {
             bound: None,
             answer_limit: ANSWER_LIMIT,
             validated: true,
+            load: false,
         }
+    }
+
+    /// As it is, for a request whose only purpose is to load the server.
+    pub fn as_load(self) -> Self {
+        Self { validated: false, load: true, ..self }
     }
 }
 

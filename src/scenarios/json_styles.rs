@@ -1,6 +1,16 @@
 //! JSON in every spelling that RFC 8259 allows.
 
+use bytes::Bytes;
 use serde_json::Value;
+
+/// An object, with so many blanks after its opening brace.
+pub(super) fn padded(json: &[u8], blanks: usize) -> Bytes {
+    let mut text = Vec::with_capacity(json.len() + blanks);
+    text.push(b'{');
+    text.resize(1 + blanks, b' ');
+    text.extend_from_slice(&json[1..]);
+    text.into()
+}
 
 /// How a message is spelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

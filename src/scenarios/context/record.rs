@@ -51,7 +51,8 @@ impl Ctx {
         }
         if call.body.is_some() && call.operation.is_some_and(Operation::is_write) {
             let allowed = call.validated && !self.provoking.load(Ordering::Relaxed);
-            let body = prepared.json.get();
+            // Megabytes that are sent again and again needn't be read each time.
+            let body = if call.load { None } else { prepared.json.get() };
             let named = body.and_then(|body| body.pointer("/manifest/repoId"));
             // Nothing says whether path or body decides where they differ, as long as the caller may write there.
             let in_body = body.and_then(|body| body.get("repoId")).and_then(Value::as_str).map(str::to_owned);
@@ -118,7 +119,9 @@ impl Ctx {
                 headers: raw.headers,
                 body: raw.body,
             };
-            self.observe(&answer, call.validated);
+            if !call.load {
+                self.observe(&answer, call.validated);
+            }
             answer
         });
         (exchange, result)
