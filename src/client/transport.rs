@@ -10,14 +10,15 @@
 mod calls;
 mod kept;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, HOST, HeaderValue, USER_AGENT};
 use http_body_util::Full;
 use rustls::pki_types::ServerName;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::connection::Connection;
@@ -46,7 +47,13 @@ pub struct Transport {
     kept: Kept,
     requests: AtomicU64,
     timeout: Duration,
+    /// Turns of those who send, where the server takes connections one at a time.
+    turns: OnceLock<Semaphore>,
 }
+
+/// Connections that may wait at once for a server that takes them one at a time. Many listen with a backlog of five, and a SYN that
+/// is dropped costs a second.
+const WAITING: usize = 4;
 
 /// How long to wait before another connection is opened, when a server has closed a fresh one at once.
 const CROWDED: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(300)];
@@ -89,6 +96,7 @@ impl Transport {
             kept: Kept::default(),
             requests: AtomicU64::new(0),
             timeout,
+            turns: OnceLock::new(),
         })
     }
 
@@ -100,6 +108,12 @@ impl Transport {
     /// From now on every request gets a connection of its own.
     pub fn use_fresh_connections(&self) {
         self.kept.use_fresh_only();
+    }
+
+    /// From now on every request gets a connection of its own, and few are open at once: the server takes one at a time.
+    pub fn use_few_connections(&self) {
+        self.kept.use_fresh_only();
+        self.turns.get_or_init(|| Semaphore::new(WAITING));
     }
 
     /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.
@@ -185,6 +199,10 @@ impl Transport {
     pub async fn send_within(&self, request: &RawRequest, bound: Duration) -> Result<RawAnswer, TransportError> {
         self.can_say(request)?;
         self.requests.fetch_add(1, Ordering::Relaxed);
+        let _turn = match self.turns.get() {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
         let deadline = Deadline::after(bound);
         while let Some(connection) = self.kept.take() {
             match deadline.limit(self.exchange(connection, request)).await {

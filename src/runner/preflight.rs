@@ -221,19 +221,27 @@ const NOT_AVP: &str =
 
 /// Whether one idle connection keeps everybody else waiting.
 async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -> Result<Vec<String>, Abort> {
-    let held = [world.target.vault.hold_idle(), world.idp().hold_idle()];
-    let probe = || async {
-        let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
-        let mut call = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.into()));
-        call.bound = Some(SECOND_CONNECTION.min(world.idp().timeout()));
-        cx.try_call(call).await.1.is_ok()
+    let ask = async |call: Call<'_>| {
+        let bound = Some(SECOND_CONNECTION.min(world.idp().timeout()));
+        cx.try_call(Call { bound, ..call }).await.1.is_ok()
     };
+    // No body that might be left unread, so that its connection is kept whatever the answer is.
+    let fetch = || Call::operation(Operation::FetchMemberKey, "nobody's", key, &Auth::None, None);
+    let challenge = || {
+        let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
+        Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.into()))
+    };
+    let probe = async || ask(challenge()).await && (world.target.separate_idp.is_none() || ask(fetch()).await);
+    // Both origins have a connection that is idle, unless they close them.
+    probe().await;
+    ask(fetch()).await;
+    let held = [world.target.vault.hold_idle(), world.idp().hold_idle()];
     let mut notes = Vec::new();
     if !probe().await {
         drop(held);
         world.use_fresh_connections();
         if probe().await {
-            world.manners.one_connection.store(true, std::sync::atomic::Ordering::Relaxed);
+            world.use_few_connections();
             notes.push("the server serves one connection at a time; every request gets a connection of its own".into());
         }
     } else {

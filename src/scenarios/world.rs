@@ -259,6 +259,13 @@ impl World {
         others.for_each(|other| other.use_fresh_connections());
     }
 
+    /// The server takes one connection at a time.
+    pub fn use_few_connections(&self) {
+        self.manners.one_connection.store(true, Ordering::Relaxed);
+        let others = self.target.replicas.iter().chain(&self.target.separate_idp);
+        others.chain([&self.target.vault]).for_each(|transport| transport.use_few_connections());
+    }
+
     /// The server closed a kept connection while a request was on its way. From now on each request has a connection of its
     /// own, where an end without an answer has one meaning only.
     pub fn note_idle_close(&self) {

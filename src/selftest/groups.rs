@@ -21,7 +21,7 @@ const WAITING: [&str; 10] = [
 ];
 
 /// With these the others would hardly be asked anything.
-const ALONE: [&str; 2] = ["single-threaded", "one-connection"];
+const ALONE: [&str; 3] = ["single-threaded", "one-connection", "one-kept-connection"];
 
 /// Habits that are worth a warning: one in a group, so that a run against a group may warn as often as against one.
 const WARNED: [&str; 18] = [
@@ -97,6 +97,7 @@ pub(super) fn goes_with_all(quirk: &Quirk) -> bool {
             | "pretty-json"
             | "single-threaded"
             | "one-connection"
+            | "one-kept-connection"
             | "latency-400ms"
             | "warming-up"
             | "trailing-newline"

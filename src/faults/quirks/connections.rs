@@ -165,6 +165,16 @@ impl Edge for OneConnection {
     }
 }
 
+/// A lock around every connection, which is kept for as long as the client likes.
+#[derive(Default)]
+pub struct KeptConnection(Arc<Mutex<()>>);
+
+impl Edge for KeptConnection {
+    fn connection_turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
+        Some(turn(&self.0))
+    }
+}
+
 fn turn(lock: &Arc<Mutex<()>>) -> Later<'static, Box<dyn Send>> {
     let lock = Arc::clone(lock);
     Box::pin(async move { Box::new(lock.lock_owned().await) as Box<dyn Send> })

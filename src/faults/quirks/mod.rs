@@ -184,6 +184,9 @@ const HABITS: &[Quirk] = &[
     quirk("one-connection", "One connection is served at a time, for one request.", || {
         Arc::new(connections::OneConnection::default())
     }),
+    quirk("one-kept-connection", "One connection is served at a time, and kept until the client closes it.", || {
+        Arc::new(connections::KeptConnection::default())
+    }),
 ];
 
 const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn Edge>) -> Quirk {
