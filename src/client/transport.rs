@@ -29,7 +29,6 @@ use super::io::{Stream, Traffic};
 use super::message::{RawAnswer, RawRequest};
 use super::profile::Profile;
 use super::tls;
-pub use kept::Held;
 use kept::{Kept, Line, announces_close};
 
 /// Who is asking.
@@ -129,16 +128,6 @@ impl Transport {
     /// Closes the idle connections.
     pub fn close_idle(&self) {
         self.kept.close();
-    }
-
-    /// Takes the idle connections out of the pool without closing them.
-    pub fn hold_idle(&self) -> Held {
-        self.kept.hold()
-    }
-
-    /// Puts held connections back.
-    pub fn give_back(&self, held: Held) {
-        self.kept.give_back(held);
     }
 
     /// Requests sent so far.

@@ -357,10 +357,7 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
         let _ = world.course.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }
-    // More would only queue in the backlog, which is five connections in many small servers.
-    if world.manners.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
-        jobs = jobs.min(4);
-    }
+    jobs = preflight::jobs(&world, jobs).await;
     schedule::run_all(&world, &chosen, jobs.max(1), lonely_jobs, &events).await;
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::RunConfig;
 use super::dial::{abort, unreachable};
 use super::pace::{Checks, Pace, is_serial};
-use crate::client::{Identity, Profile, clock};
+use super::{DEFAULT_JOBS, RunConfig};
+use crate::client::{Identity, Profile, TransportError, clock};
 use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Stop, World};
 use crate::wire::Operation;
@@ -18,6 +18,10 @@ use crate::wire::proto::Code;
 
 /// How long a second connection may take to be served while a first one is idle.
 const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
+/// Or so many times as long as an answer takes otherwise.
+const SLOWER: u32 = 4;
+/// Connections of a usual run: one for each of the checks that run beside each other.
+const CONNECTIONS: usize = DEFAULT_JOBS;
 
 /// Pauses between requests to a server that isn't up yet, in milliseconds; 20 s together.
 const WARM_UP: [u64; 13] = [150, 600, 1000, 1000, 1000, 1500, 1500, 2000, 2000, 2000, 2500, 2500, 2500];
@@ -36,7 +40,7 @@ pub static PREFLIGHT: CheckInfo = CheckInfo {
 ///
 /// # Errors
 /// [`Abort`] when it can't be judged.
-pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
+pub async fn greet(world: &Arc<World>) -> Result<Greeting, Abort> {
     let mut cx = Ctx::new(world.clone(), &PREFLIGHT);
     let identity = cx.identity();
     let mut outcome = first_token(&cx, &identity).await;
@@ -55,18 +59,28 @@ pub async fn greet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
         }
         Err(Stop::Skip(..)) => None,
     };
-    let waited = vault_is_up(&cx).await?;
-    let notes = manners(world, &cx, &identity.id, token.as_deref()).await?;
-    Ok(waited.into_iter().chain(notes).collect())
+    Ok(Greeting { token, waited: vault_is_up(&cx).await? })
 }
 
-/// As [`greet`], and learns whether the server adds key bindings of its own.
+/// What came of greeting a server.
+pub struct Greeting {
+    token: Option<String>,
+    /// That it had to be waited for.
+    waited: Option<String>,
+}
+
+/// As [`greet`], and learns what the server does with connections, and whether it adds key bindings of its own.
 ///
 /// # Errors
 /// [`Abort`] when it can't be judged.
 pub async fn meet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
-    let notes = greet(world).await?;
+    let greeting = greet(world).await?;
     let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    let few = connections(world, &cx).await;
+    if few.is_none() {
+        learn_about_refusals(world, &cx, greeting.token.as_deref()).await;
+    }
+    let notes = greeting.waited.into_iter().chain(few).collect();
     if let Ok(owner) = cx.member().await {
         scenarios::learn_bindings(&cx, &owner).await;
     }
@@ -219,47 +233,69 @@ const NO_AUTH: &str = "if challenge and token live elsewhere, over HTTP say, tel
 const NOT_AVP: &str =
     "check the URL and its path prefix; if challenge and token live elsewhere, say where with --idp URL";
 
-/// Whether one idle connection keeps everybody else waiting.
-async fn manners(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) -> Result<Vec<String>, Abort> {
-    let ask = async |call: Call<'_>| {
-        let bound = Some(SECOND_CONNECTION.min(world.idp().timeout()));
-        cx.try_call(Call { bound, ..call }).await.1.is_ok()
-    };
-    // No body that might be left unread, so that its connection is kept whatever the answer is.
-    let fetch = || Call::operation(Operation::FetchMemberKey, "nobody's", key, &Auth::None, None);
-    let challenge = || {
-        let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
-        Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.into()))
-    };
-    let probe = async || ask(challenge()).await && (world.target.separate_idp.is_none() || ask(fetch()).await);
-    // Both origins have a connection that is idle, unless they close them.
-    probe().await;
-    ask(fetch()).await;
-    let held = [world.target.vault.hold_idle(), world.idp().hold_idle()];
-    let mut notes = Vec::new();
-    if !probe().await {
-        drop(held);
-        world.use_fresh_connections();
-        if probe().await {
-            world.use_few_connections();
-            notes.push("the server serves one connection at a time; every request gets a connection of its own".into());
-        }
-    } else {
-        for (transport, held) in [&world.target.vault, world.idp()].into_iter().zip(held) {
-            transport.give_back(held);
-        }
+/// Learns whether a few idle connections keep everybody else waiting, as where one thread, or each of a few, goes on with a connection
+/// until it ends; what is to be said about it.
+async fn connections(world: &Arc<World>, cx: &Ctx) -> Option<String> {
+    let one = !serves(world, cx, 2).await;
+    if !one && serves(world, cx, CONNECTIONS).await {
+        return None;
     }
-    if !world.manners.one_connection.load(std::sync::atomic::Ordering::Relaxed) {
-        learn_about_refusals(world, cx, key, token).await;
+    world.use_fresh_connections();
+    // Otherwise it has stopped answering, which others will find.
+    if !serves(world, cx, 1).await {
+        return None;
     }
-    world.abort().map_or(Ok(notes), Err)
+    world.use_few_connections(one);
+    let served = if one { "one connection" } else { "few connections" };
+    Some(format!("the server serves {served} at a time; every request gets a connection of its own"))
+}
+
+/// Whether the last of so many connections is served while nothing comes over the others.
+async fn serves(world: &World, cx: &Ctx, connections: usize) -> bool {
+    let key = cx.identity().id;
+    let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
+    let answered = async |bound| {
+        let fetch = Call::operation(Operation::FetchMemberKey, "nobody's", &key, &Auth::None, None);
+        let challenge = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.clone().into()));
+        for call in std::iter::once(fetch).chain(world.target.separate_idp.is_some().then_some(challenge)) {
+            let result = cx.try_call(Call { bound: Some(bound), ..call }).await.1;
+            if matches!(result, Err(TransportError::Timeout(_) | TransportError::Opening { .. })) {
+                return false;
+            }
+        }
+        true
+    };
+    let (timeout, started) = (world.idp().timeout(), Instant::now());
+    if !answered(timeout).await {
+        return false;
+    }
+    let bound = SECOND_CONNECTION.max(started.elapsed() * SLOWER).min(timeout);
+    world.close_idle();
+    let origins = std::iter::once(&world.target.vault).chain(&world.target.separate_idp);
+    let silent = origins.flat_map(|origin| (1..connections).map(|_| origin.raw(bound)));
+    let silent = futures_util::future::join_all(silent).await;
+    let served = answered(bound).await;
+    drop(silent);
+    served
+}
+
+/// As many checks at once as are wanted, if the server serves so many connections.
+pub(super) async fn jobs(world: &Arc<World>, wanted: usize) -> usize {
+    // More would only queue in the backlog, which is five connections in many small servers.
+    if world.serves_few_connections() {
+        return wanted.min(4);
+    }
+    let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    let room = wanted <= CONNECTIONS || serves(world, &cx, wanted).await;
+    if room { wanted } else { CONNECTIONS }
 }
 
 /// Whether connections can be kept after a refusal: only where the body of a refused request is seen to be read.
-async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, key: &str, token: Option<&str>) {
+async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, token: Option<&str>) {
     if world.target.separate_idp.is_some() || world.target.vault.profile() == Profile::Grpc {
         return;
     }
+    let key = cx.identity().id;
     let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 });
     let pull = Operation::Pull.path("nobody's", "");
     let mut refused: Vec<_> = [pull.clone(), Operation::CreateRepo.path("", ""), "/v1/nothing-here".into()]
@@ -271,7 +307,7 @@ async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, key: &str, token: Op
         refused.push(unknown);
     }
     for request in &refused {
-        if scenarios::body_taken_for_request(cx, request, key).await.is_some() {
+        if scenarios::body_taken_for_request(cx, request, &key).await.is_some() {
             return;
         }
     }

@@ -1,8 +1,6 @@
 //! Callers who have nothing to do with each other and ask at the same moment (SPEC §3, §6): each is judged by its own token, and
 //! gets what is its own. A caller, a repository or an answer that is kept where another request finds it shows here.
 
-use std::sync::atomic::Ordering;
-
 use super::check::checks;
 use super::contention::{Rounds, answers, body, no_server_error};
 use super::context::to_set_up;
@@ -131,7 +129,7 @@ impl Party {
 
 /// Everything is tried one request at a time before, and where something went wrong, again after.
 async fn kept_apart(cx: &Ctx) -> Outcome {
-    if cx.world.manners.one_connection.load(Ordering::Relaxed) {
+    if cx.world.serves_one_connection() {
         return Err(Stop::not_applicable("the server serves one connection at a time"));
     }
     let mut parties = Vec::new();

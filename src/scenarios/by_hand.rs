@@ -2,7 +2,6 @@
 //! would send, and nothing that could spill into the connections of other checks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -165,7 +164,7 @@ impl<'c> Lane<'c> {
     }
 
     async fn send_once(&mut self, request: &HandMade) -> Result<RawAnswer, TransportError> {
-        let last = self.cx.world.manners.one_connection.load(Ordering::Relaxed);
+        let last = self.cx.world.serves_few_connections();
         let bytes = request.bytes(self.cx, last);
         let started = Instant::now();
         let result = self.converse(&bytes, request).await;
@@ -203,7 +202,7 @@ impl<'c> Lane<'c> {
         let looked_at = matches!(reply.answer.status.as_u16(), 200..=299 | 400 | 401 | 403 | 404 | 409 | 422);
         let read = request.body.is_none() || (looked_at && self.cx.world.target.vault.trusts_refusals());
         let plain = !request.chunked && !request.is_head();
-        if read && plain && reply.reusable && !self.cx.world.manners.one_connection.load(Ordering::Relaxed) {
+        if read && plain && reply.reusable && !self.cx.world.serves_few_connections() {
             self.connection = Some(connection);
         }
     }

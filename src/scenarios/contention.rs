@@ -11,9 +11,9 @@ use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
 use crate::client::{Repo, TransportError};
 use crate::ground::shown::count;
 
-/// How many requests meet: few where the server serves one connection at a time, and the others queue in its backlog.
+/// How many requests meet: few where the server serves few connections at a time, and the others queue in its backlog.
 pub(super) fn crowd(cx: &Ctx) -> usize {
-    if cx.world.manners.one_connection.load(Ordering::Relaxed) { 4 } else { 12 }
+    if cx.world.serves_few_connections() { 4 } else { 12 }
 }
 
 /// How many times as long contention is provoked with `--thorough`.

@@ -1,7 +1,6 @@
 //! Clients that hang up (SPEC §6): in the middle of a request, right after it, or while they are answered. A write is whole or
 //! not at all, nobody gets an answer that was meant for somebody else, and the server goes on.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,7 +58,7 @@ async fn hang_up(cx: &Ctx, request: &HandMade, leave: Leave) -> Outcome {
     vault.count_request();
     let opened = vault.raw(vault.timeout()).await;
     let mut connection = opened.map_err(|error| to_set_up(cx.violation("a connection", error.to_string())))?;
-    let bytes = request.bytes(cx, cx.world.manners.one_connection.load(Ordering::Relaxed));
+    let bytes = request.bytes(cx, cx.world.serves_few_connections());
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
     let share = match leave {
         Leave::AfterHead => head,

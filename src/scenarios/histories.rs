@@ -36,9 +36,8 @@ pub(super) struct Player<'c> {
 /// The clients' work within the budget, and the verdict on it.
 pub(super) async fn linearizable(cx: &Ctx) -> Outcome {
     let recording = cx.recording();
-    let one = cx.world.manners.one_connection.load(std::sync::atomic::Ordering::Relaxed);
     let mut everybody = Vec::new();
-    for _ in 0..if one { FEW_CLIENTS } else { CLIENTS } {
+    for _ in 0..if cx.world.serves_few_connections() { FEW_CLIENTS } else { CLIENTS } {
         everybody.push(cx.member().await?);
     }
     let at_first: Vec<&Identity> = everybody[1..everybody.len() - 1].iter().map(|member| &member.identity).collect();

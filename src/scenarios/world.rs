@@ -103,8 +103,8 @@ pub struct Manners {
     pub contended: AtomicBool,
     /// Whether a check has told that a stalled request keeps others waiting.
     pub stalls: AtomicBool,
-    /// Whether the server serves one connection at a time.
-    pub one_connection: AtomicBool,
+    few_connections: AtomicBool,
+    one_connection: AtomicBool,
     /// Whether the server serves one request at a time, found when one was held.
     pub one_request: AtomicBool,
     closes_idle: AtomicBool,
@@ -212,7 +212,17 @@ impl World {
 
     /// Whether a request that is under way keeps everybody else waiting.
     pub fn is_serial(&self) -> bool {
-        self.manners.one_connection.load(Ordering::Relaxed) || self.manners.one_request.load(Ordering::Relaxed)
+        self.serves_one_connection() || self.manners.one_request.load(Ordering::Relaxed)
+    }
+
+    /// Whether an idle connection keeps everybody else waiting.
+    pub fn serves_one_connection(&self) -> bool {
+        self.manners.one_connection.load(Ordering::Relaxed)
+    }
+
+    /// Whether a few idle connections keep everybody else waiting, so that none may be kept.
+    pub fn serves_few_connections(&self) -> bool {
+        self.manners.few_connections.load(Ordering::Relaxed)
     }
 
     /// The run's recording, if it is to have what this check does.
@@ -259,9 +269,10 @@ impl World {
         others.for_each(|other| other.use_fresh_connections());
     }
 
-    /// The server takes one connection at a time.
-    pub fn use_few_connections(&self) {
-        self.manners.one_connection.store(true, Ordering::Relaxed);
+    /// The server serves one connection at a time, or few. From now on each request has one of its own.
+    pub fn use_few_connections(&self, one: bool) {
+        self.manners.few_connections.store(true, Ordering::Relaxed);
+        self.manners.one_connection.store(one, Ordering::Relaxed);
         let others = self.target.replicas.iter().chain(&self.target.separate_idp);
         others.chain([&self.target.vault]).for_each(|transport| transport.use_few_connections());
     }
@@ -351,10 +362,15 @@ impl World {
         }
     }
 
-    /// The server was ended and started again: nothing is left of connections, and nobody knows what is left of the rest.
-    pub fn forget(&self) {
+    /// Closes the connections that are idle.
+    pub fn close_idle(&self) {
         let others = self.target.replicas.iter().chain(&self.target.separate_idp);
         others.chain([&self.target.vault]).for_each(|transport| transport.close_idle());
+    }
+
+    /// The server was ended and started again: nothing is left of connections, and nobody knows what is left of the rest.
+    pub fn forget(&self) {
+        self.close_idle();
         self.seen.known.forget();
         self.course.unanswered.store(0, Ordering::Relaxed);
         self.course.suspect.store(false, Ordering::Relaxed);

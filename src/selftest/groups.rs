@@ -21,7 +21,7 @@ const WAITING: [&str; 10] = [
 ];
 
 /// With these the others would hardly be asked anything.
-const ALONE: [&str; 3] = ["single-threaded", "one-connection", "one-kept-connection"];
+const ALONE: [&str; 4] = ["single-threaded", "one-connection", "one-kept-connection", "three-kept-connections"];
 
 /// Habits that are worth a warning: one in a group, so that a run against a group may warn as often as against one.
 const WARNED: [&str; 18] = [
@@ -98,6 +98,7 @@ pub(super) fn goes_with_all(quirk: &Quirk) -> bool {
             | "single-threaded"
             | "one-connection"
             | "one-kept-connection"
+            | "three-kept-connections"
             | "latency-400ms"
             | "warming-up"
             | "trailing-newline"

@@ -83,7 +83,7 @@ pub trait Edge: Send + Sync + 'static {
     }
 
     /// Waits for its turn before a connection is served; what it yields is held until the connection is closed.
-    fn connection_turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
+    fn connection_turn(&self) -> Option<Later<'static, Box<dyn Send>>> {
         None
     }
 

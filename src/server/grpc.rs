@@ -10,7 +10,7 @@ mod translation;
 use std::future::poll_fn;
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ use self::translation::{translate, words};
 use super::connection::{Stream, told_to_stop};
 use super::edge::HangUp;
 use super::http::App;
+use super::listener::Turn;
 use crate::wire::proto::{Code, Method, PREFIX, framed, prefix};
 
 /// Longest message, as gRPC servers usually have it.
@@ -74,15 +75,18 @@ impl Failure {
 }
 
 /// Serves one connection until it ends or the server is told to stop.
-pub(super) async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    app: Arc<App>,
+    router: Router,
+    stream: TcpStream,
+    mut turn: Pin<Box<Turn>>,
+    stop: watch::Receiver<bool>,
+) {
     if stream.set_nodelay(true).is_err() {
         return;
     }
     let Ok(local) = stream.local_addr() else { return };
-    let mut turns = Vec::new();
-    for turn in app.edges.iter().filter_map(|edge| edge.connection_turn()) {
-        turns.push(turn.await);
-    }
+    turn.as_mut().await;
     let stream = app.edges.iter().fold(Box::new(stream) as Box<dyn Stream>, |stream, edge| edge.stream(stream));
     let mut http = h2::server::Builder::new();
     http.max_concurrent_streams(MAX_CALLS).max_header_list_size(MAX_HEAD);

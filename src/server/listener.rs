@@ -1,12 +1,15 @@
 //! Accepting connections, speaking HTTP/1.1 on them, and letting go of them so that the last answer arrives.
 
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use futures_util::future::{JoinAll, MaybeDone, join_all, maybe_done};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +24,7 @@ use tracing::instrument::WithSubscriber as _;
 use super::connection::{Profile, Stream, told_to_stop};
 use super::grpc;
 use super::http::{App, HungUp, respond};
+use super::rules::Later;
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
@@ -47,12 +51,12 @@ pub(super) async fn accept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let (app, router, stop) = (Arc::clone(&app), router.clone(), stop.clone());
-                    match profile {
-                        Profile::Http => connections.spawn(serve(app, router, stream, stop).with_current_subscriber()),
-                        Profile::Grpc => {
-                            connections.spawn(grpc::serve(app, router, stream, stop).with_current_subscriber())
-                        }
+                    let turn = line_up(&app).await;
+                    let serving: Pin<Box<dyn Future<Output = ()> + Send>> = match profile {
+                        Profile::Http => Box::pin(serve(app, router, stream, turn, stop)),
+                        Profile::Grpc => Box::pin(grpc::serve(app, router, stream, turn, stop)),
                     };
+                    connections.spawn(serving.with_current_subscriber());
                 }
                 // Out of file descriptors, or the client left already: neither is a reason to stop or to spin.
                 Err(error) => {
@@ -70,15 +74,29 @@ pub(super) async fn accept(
     }
 }
 
-async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Receiver<bool>) {
+/// What a connection waits for before it is served, and holds until it is closed.
+pub(super) type Turn = MaybeDone<JoinAll<Later<'static, Box<dyn Send>>>>;
+
+/// Lines a connection up: their turns come in the order in which they were accepted.
+async fn line_up(app: &App) -> Pin<Box<Turn>> {
+    let turns = app.edges.iter().filter_map(|edge| edge.connection_turn());
+    let mut turn = Box::pin(maybe_done(join_all(turns)));
+    std::future::poll_fn(|context| Poll::Ready(turn.as_mut().poll(context).is_ready())).await;
+    turn
+}
+
+async fn serve(
+    app: Arc<App>,
+    router: Router,
+    stream: TcpStream,
+    mut turn: Pin<Box<Turn>>,
+    stop: watch::Receiver<bool>,
+) {
     // Without it, an answer's second segment would wait for the client's delayed acknowledgement of the first.
     if stream.set_nodelay(app.edges.iter().all(|edge| edge.nodelay())).is_err() {
         return;
     }
-    let mut turns = Vec::new();
-    for turn in app.edges.iter().filter_map(|edge| edge.connection_turn()) {
-        turns.push(turn.await);
-    }
+    turn.as_mut().await;
     let stream = app.edges.iter().fold(Box::new(stream) as Box<dyn Stream>, |stream, edge| edge.stream(stream));
     let service = service_fn(|request: Request<Incoming>| {
         let (app, router) = (Arc::clone(&app), router.clone());
@@ -103,7 +121,7 @@ async fn serve(app: Arc<App>, router: Router, stream: TcpStream, stop: watch::Re
         return;
     }
     // Whoever waits for this connection's turn needn't wait for its farewell.
-    drop(turns);
+    drop(turn);
     let mut stream = connection.into_parts().io.into_inner();
     // Whoever is gone already needs no farewell, so errors and the deadline both just end it.
     let _ = timeout(LINGER, linger(&mut stream)).await;

@@ -40,9 +40,6 @@ struct Idle {
     since: Instant,
 }
 
-/// Idle connections that stay open but aren't used.
-pub struct Held(Vec<Idle>);
-
 /// The connections that are kept, and what is known of when that may be.
 #[derive(Default)]
 pub(super) struct Kept {
@@ -79,14 +76,6 @@ impl Kept {
     /// Closes all of them.
     pub fn close(&self) {
         self.idle().clear();
-    }
-
-    pub fn hold(&self) -> Held {
-        Held(std::mem::take(&mut *self.idle()))
-    }
-
-    pub fn give_back(&self, held: Held) {
-        self.idle().extend(held.0);
     }
 
     /// Closes all but the last: a server may have room for a few only, and others are wanted now.

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Response, Version};
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::server::connection::Stream;
 use crate::server::edge::{Edge, Unsized};
@@ -156,7 +156,7 @@ impl Edge for SingleThreaded {
 pub struct OneConnection(Arc<Mutex<()>>);
 
 impl Edge for OneConnection {
-    fn connection_turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
+    fn connection_turn(&self) -> Option<Later<'static, Box<dyn Send>>> {
         Some(turn(&self.0))
     }
 
@@ -165,13 +165,19 @@ impl Edge for OneConnection {
     }
 }
 
-/// A lock around every connection, which is kept for as long as the client likes.
-#[derive(Default)]
-pub struct KeptConnection(Arc<Mutex<()>>);
+/// So many connections are served, and each is kept for as long as the client likes.
+pub struct KeptConnections(Arc<Semaphore>);
 
-impl Edge for KeptConnection {
-    fn connection_turn(&self) -> Option<Later<'_, Box<dyn Send>>> {
-        Some(turn(&self.0))
+impl KeptConnections {
+    pub fn new(served: usize) -> Self {
+        Self(Arc::new(Semaphore::new(served)))
+    }
+}
+
+impl Edge for KeptConnections {
+    fn connection_turn(&self) -> Option<Later<'static, Box<dyn Send>>> {
+        let served = Arc::clone(&self.0);
+        Some(Box::pin(async move { Box::new(served.acquire_owned().await) as Box<dyn Send> }))
     }
 }
 

@@ -185,8 +185,13 @@ const HABITS: &[Quirk] = &[
         Arc::new(connections::OneConnection::default())
     }),
     quirk("one-kept-connection", "One connection is served at a time, and kept until the client closes it.", || {
-        Arc::new(connections::KeptConnection::default())
+        Arc::new(connections::KeptConnections::new(1))
     }),
+    quirk(
+        "three-kept-connections",
+        "Three connections are served at a time, and kept until the client closes them.",
+        || Arc::new(connections::KeptConnections::new(3)),
+    ),
 ];
 
 const fn quirk(name: &'static str, summary: &'static str, build: fn() -> Arc<dyn Edge>) -> Quirk {

@@ -1,6 +1,5 @@
 //! A last look at the logins of the whole run: what was right at once may go wrong after some hundred others, or a second later.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -100,8 +99,7 @@ async fn odd_bytes(cx: &Ctx) -> Outcome {
         tried += 1;
     }
     let challenges = if cx.thorough() { MANY_CHALLENGES } else { CHALLENGES };
-    let at_once = if cx.world.manners.one_connection.load(Ordering::Relaxed) { 1 } else { AT_ONCE };
-    let mut logins = stream::iter(0..challenges).map(|_| odd_login(cx)).buffered(at_once);
+    let mut logins = stream::iter(0..challenges).map(|_| odd_login(cx)).buffered(AT_ONCE);
     while let Some(login) = logins.next().await {
         if let Some(refusal) = login? {
             refused.extend(refusal);
