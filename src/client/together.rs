@@ -44,8 +44,25 @@ impl Transport {
         self.send_together_after(requests, bound, std::future::ready(())).await.1
     }
 
-    /// As [`Self::send_together`], but when the requests are lined up, something else happens first.
+    /// As [`Self::send_together`], but when the requests are lined up, something else happens first. To a server that serves few
+    /// connections at a time a few are sent together, and then the next few.
     pub async fn send_together_after<T>(
+        self: &Arc<Self>,
+        mut requests: Vec<RawRequest>,
+        bound: Duration,
+        first: impl Future<Output = T>,
+    ) -> (T, Together) {
+        let at_once = self.most_at_once().unwrap_or(requests.len()).min(requests.len());
+        let rest = requests.split_off(at_once);
+        let (done, mut together) = self.released_together(requests, bound, first).await;
+        for few in rest.chunks(at_once.max(1)) {
+            let (_, more) = self.released_together(few.to_vec(), bound, std::future::ready(())).await;
+            together.results.extend(more.results);
+        }
+        (done, together)
+    }
+
+    async fn released_together<T>(
         self: &Arc<Self>,
         requests: Vec<RawRequest>,
         bound: Duration,

@@ -115,6 +115,11 @@ impl Transport {
         self.turns.get_or_init(|| Semaphore::new(WAITING));
     }
 
+    /// How many connections may be open at once, if those are few.
+    pub(super) fn most_at_once(&self) -> Option<usize> {
+        self.turns.get().map(|_| WAITING)
+    }
+
     /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.
     pub fn trust_refusals(&self) {
         self.kept.trust_refusals();
