@@ -46,16 +46,16 @@ static DIGITS: [u8; 256] = {
     table
 };
 
-/// For each character, whether a byte of which it gives the high bits (six of base64, four of hex) may stand in text or UTF-16:
-/// printable, white space or zero.
-const fn beginnings(values: &[u8; 256], bits: u32) -> [bool; 256] {
+/// For each character of a spelling, whether a byte may stand in text or UTF-16 (printable, white space or zero) of which the
+/// character gives the high bits, but for its own highest bits, which belong to the byte before.
+const fn texts(values: &[u8; 256], bits: u32, others: u32) -> [bool; 256] {
     let mut table = [false; 256];
     let mut character = 0;
     while character < 256 {
-        let mut low = 0;
-        while values[character] != NONE && low < 1 << (8 - bits) {
-            let byte = values[character] << (8 - bits) | low;
-            table[character] |= matches!(byte, 0 | b'\t' | b'\n' | b'\r' | 0x20..0x80);
+        let (mut low, given) = (0_u16, bits - others);
+        while values[character] != NONE && low < 1 << (8 - given) {
+            let byte = (values[character] as u16) << (8 - given) & 0xff | low;
+            table[character] |= matches!(byte, 0 | 9 | 10 | 13 | 0x20..0x80);
             low += 1;
         }
         character += 1;
@@ -63,8 +63,9 @@ const fn beginnings(values: &[u8; 256], bits: u32) -> [bool; 256] {
     table
 }
 
-static TEXT_SEXTETS: [bool; 256] = beginnings(&SEXTETS, 6);
-static TEXT_DIGITS: [bool; 256] = beginnings(&DIGITS, 4);
+/// By the first character of four, about the first byte of three; by the second about the second, and by the third about the third.
+static TEXT_SEXTETS: [[bool; 256]; 3] = [texts(&SEXTETS, 6, 0), texts(&SEXTETS, 6, 2), texts(&SEXTETS, 6, 4)];
+static TEXT_DIGITS: [bool; 256] = texts(&DIGITS, 4, 0);
 
 /// Whether a byte is a character of base64, in either alphabet.
 #[inline(always)]
@@ -87,12 +88,14 @@ fn is_hex_computed(byte: u8) -> bool {
     ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)
 }
 
+/// How many bytes at the beginning are such ones, whole blocks first: to ask for each byte alone is slow where one can't be guessed
+/// from the one before.
 #[inline(always)]
-fn leading(bytes: &[u8], is_one: impl Fn(u8) -> bool, values: &[u8; 256]) -> usize {
-    let blocks = bytes.as_chunks::<BLOCK>().0;
-    let whole =
-        blocks.iter().take_while(|block| block.iter().fold(true, |all, byte| all & is_one(*byte))).count() * BLOCK;
-    whole + bytes[whole..].iter().take_while(|byte| values[usize::from(**byte)] != NONE).count()
+fn leading(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
+    let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & is_one(*byte));
+    let mut at = bytes.as_chunks::<BLOCK>().0.iter().take_while(|block| all(*block)).count() * BLOCK;
+    at += bytes[at..].as_chunks::<8>().0.iter().take_while(|word| all(*word)).count() * 8;
+    at + bytes[at..].iter().take_while(|byte| is_one(**byte)).count()
 }
 
 impl Code {
@@ -107,9 +110,14 @@ impl Code {
     /// How many of its characters stand at the beginning of some bytes.
     pub fn leading(self, bytes: &[u8]) -> usize {
         match self {
-            Self::Base64 => leading(bytes, is_base64_computed, &SEXTETS),
-            Self::Hex => leading(bytes, is_hex_computed, &DIGITS),
+            Self::Base64 => leading(bytes, is_base64_computed),
+            Self::Hex => leading(bytes, is_hex_computed),
         }
+    }
+
+    /// How many hexadecimal digits or dashes stand there.
+    pub fn leading_with_dashes(bytes: &[u8]) -> usize {
+        leading(bytes, |byte| is_hex_computed(byte) | (byte == b'-'))
     }
 
     /// Decodes characters, which have been looked at, as far as there is room; how many bytes.
@@ -119,12 +127,12 @@ impl Code {
                 let (groups, rest) = characters.as_chunks::<4>();
                 let places = out.as_chunks_mut::<3>().0;
                 for (place, group) in places.iter_mut().zip(groups) {
-                    *place = sextets(*group);
+                    *place = triple(*group);
                 }
                 let length = groups.len().min(places.len()) * 3;
                 let mut last = [b'A'; 4];
                 last[..rest.len()].copy_from_slice(rest);
-                let last = &sextets(last)[..rest.len() * 3 / 4];
+                let last = &triple(last)[..rest.len() * 3 / 4];
                 match out.get_mut(length..length + last.len()) {
                     Some(place) => place.copy_from_slice(last),
                     None => return length,
@@ -153,28 +161,48 @@ impl Code {
         blocks.iter().any(|block| self.may_hold_text(block) && decoded_passes(block)) || decoded_passes(rest)
     }
 
-    /// Whether there may be a word of text in a block, by the characters that give the high bits of a byte: a look at a quarter
+    /// Whether there may be a word of text in a block, by the characters that give the high bits of a byte: a look at less than half
     /// of the characters instead of decoding all.
     #[inline(always)]
     fn may_hold_text(self, block: &[u8; BLOCK]) -> bool {
-        let table = match self {
-            Self::Base64 => &TEXT_SEXTETS,
-            Self::Hex => &TEXT_DIGITS,
-        };
-        let all = |places: [usize; 3]| places.iter().fold(true, |all, place| all & table[usize::from(block[*place])]);
+        let by = |table: &[bool; 256], place: usize| table[usize::from(block[place])];
         match self {
-            // Every fourth character gives six bits of bytes 0, 3, 6, …: of the first word 0, 3 and 6, of the second 9, 12 and 15.
-            Self::Base64 => all([0, 4, 8]) | all([12, 16, 20]) | all([24, 28, 28]),
-            Self::Hex => all([0, 2, 4]) & all([6, 8, 10]) | all([16, 18, 20]) & all([22, 24, 26]),
+            Self::Base64 => {
+                let [first, second, third] = &TEXT_SEXTETS;
+                let pair = |at: usize| by(first, at) & by(second, at + 1) & by(third, at + 2) & by(first, at + 4);
+                // Two groups of four characters lie within a word as a whole, and of the first two words the beginning of a third.
+                pair(0) & by(first, 8) | pair(12) & by(first, 20) | pair(24) & by(second, 29)
+            }
+            Self::Hex => {
+                let all = |places: [usize; 3]| places.iter().fold(true, |all, place| all & by(&TEXT_DIGITS, *place));
+                all([0, 2, 4]) & all([6, 8, 10]) | all([16, 18, 20]) & all([22, 24, 26])
+            }
         }
     }
 }
 
+/// The values of characters at each place of four, where they stand in the three bytes.
+static PLACED: [[u32; 256]; 4] = {
+    let mut placed = [[0; 256]; 4];
+    let mut character = 0;
+    while character < 256 {
+        let mut place = 0;
+        while place < 4 {
+            placed[place][character] = (SEXTETS[character] as u32 & 63) << (26 - 6 * place);
+            place += 1;
+        }
+        character += 1;
+    }
+    placed
+};
+
 /// The bytes that four characters of base64 stand for.
 #[inline(always)]
-fn sextets(group: [u8; 4]) -> [u8; 3] {
-    let [a, b, c, d] = group.map(|byte| SEXTETS[usize::from(byte)]);
-    [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]
+fn triple(group: [u8; 4]) -> [u8; 3] {
+    // Not by `map`, which isn't inlined in builds of many small units.
+    let value = |place: usize| PLACED[place][usize::from(group[place])];
+    let [a, b, c, _] = (value(0) | value(1) | value(2) | value(3)).to_be_bytes();
+    [a, b, c]
 }
 
 #[cfg(test)]

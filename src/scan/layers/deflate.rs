@@ -22,19 +22,22 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
+    /// The next bits, 32 at the most.
     fn take(&mut self, count: usize) -> Option<usize> {
-        let mut value = 0;
-        for place in 0..count {
-            let byte = usize::from(*self.bytes.get(self.at / 8)?);
-            value |= (byte >> (self.at % 8) & 1) << place;
-            self.at += 1;
-        }
-        Some(value)
+        let rest = self.bytes.get(self.at / 8..)?;
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        let value = word >> (self.at % 8) & ((1 << count) - 1);
+        self.at += count;
+        (self.at <= 8 * self.bytes.len()).then_some(value as usize)
     }
 
     /// A code goes on with these bits, of which the most significant one comes first.
     fn code(&mut self, count: usize, before: usize) -> Option<usize> {
-        (0..count).try_fold(before, |code, _| Some(code << 1 | self.take(1)?))
+        let bits = self.take(count)?.reverse_bits() >> (usize::BITS as usize - count);
+        Some(before << count | bits)
     }
 }
 

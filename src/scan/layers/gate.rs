@@ -12,6 +12,8 @@ use crate::scan::stream::{Seed, Stream};
 const PIECE: usize = 512;
 /// Most bytes that a piece stands for.
 const DECODED: usize = PIECE / 4 * 3;
+/// Characters of a piece that are decoded in any case; more than it takes to see that something isn't deflate, nearly always.
+const HEAD: usize = 64;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
 const ZLIB_WITHIN: usize = 16;
 
@@ -101,20 +103,32 @@ impl Gate {
     }
 }
 
-/// Whether a stream for what these characters stand for, which are all there are and no more than a piece, would be of use.
+/// Whether anything of these characters, which are all there are, would be let through.
 pub(super) fn opens(code: Code, all: &[u8]) -> bool {
-    first_piece(code, all).is_some()
+    let (first, rest) = all.split_at(all.len().min(PIECE));
+    first_piece(code, first).is_some() || code.any_word(rest, is_text)
 }
 
 /// What to let through from the beginning. Blobs that are compressed are so from their beginning, or nearly.
 fn first_piece(code: Code, piece: &[u8]) -> Option<Let> {
-    let mut decoded = [0; DECODED];
-    let length = code.decode(piece, &mut decoded);
-    let decoded = &decoded[..length];
-    if compressed::begins_in(decoded, ZLIB_WITHIN) {
+    if begins_compressed(code, piece) {
         Some(Let::Everything)
     } else {
-        decoded.as_chunks().0.iter().any(is_text).then_some(Let::Text)
+        code.any_word(piece, is_text).then_some(Let::Text)
+    }
+}
+
+/// Whether something compressed begins in a piece. Only its head is decoded, nearly always: what has no certain sign can
+/// begin nowhere else, and other signs are told by their characters.
+fn begins_compressed(code: Code, piece: &[u8]) -> bool {
+    let begins = |characters: &[u8]| {
+        let mut decoded = [0; DECODED];
+        let length = code.decode(characters, &mut decoded);
+        compressed::begins_in(&decoded[..length], ZLIB_WITHIN)
+    };
+    match piece.get(..HEAD) {
+        Some(head) if code == Code::Base64 => (begins(head) || compressed::may_begin_in_base64(piece)) && begins(piece),
+        _ => begins(piece),
     }
 }
 
