@@ -5,6 +5,7 @@
 
 use super::code::{Code, is_base64};
 use super::gate::{Gate, opens};
+use super::lanes::are_hex;
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
 /// Shorter runs hold no twelve bytes that were encoded before.
@@ -112,7 +113,7 @@ pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
 
 /// Whether a run is a UUID, or of such digits: dashes make base64url of them, which nobody has meant.
 fn is_dashed(run: &[u8]) -> bool {
-    Code::leading_with_dashes(run) == run.len() && run.contains(&b'-')
+    are_hex(run, true) && run.contains(&b'-')
 }
 
 /// Whether a run is of hexadecimal digits, and how many characters to leave out at its front: `\x` of a PostgreSQL dump, `0x`.
@@ -122,7 +123,7 @@ fn hex_prefix(run: &[u8]) -> Option<usize> {
         [b'0', b'x', ..] => 2,
         _ => 0,
     };
-    (Code::Hex.leading(&run[prefix..]) == run.len() - prefix).then_some(prefix)
+    are_hex(&run[prefix..], false).then_some(prefix)
 }
 
 /// A decoder for each way to read the run.

@@ -1,9 +1,9 @@
 //! Base64 and hexadecimal digits: which characters they have, what these stand for, and whether that may be text.
 
-/// How many characters are judged together: base64 makes 24 bytes of them, hex 16, both multiples of eight.
-const BLOCK: usize = 32;
-/// Most bytes that a block stands for.
-const DECODED: usize = BLOCK / 4 * 3;
+use super::lanes::{self, BLOCK, PIECE};
+
+/// Most bytes that a piece stands for.
+pub(super) const DECODED: usize = PIECE / 4 * 3;
 const NONE: u8 = 255;
 
 /// A spelling of bytes.
@@ -46,56 +46,21 @@ static DIGITS: [u8; 256] = {
     table
 };
 
-/// For each character of a spelling, whether a byte may stand in text or UTF-16 (printable, white space or zero) of which the
-/// character gives the high bits, but for its own highest bits, which belong to the byte before.
-const fn texts(values: &[u8; 256], bits: u32, others: u32) -> [bool; 256] {
+/// For each digit, whether a byte may stand in text or UTF-16 (printable, white space or zero) of which it gives the high bits.
+static TEXT_DIGITS: [bool; 256] = {
     let mut table = [false; 256];
-    let mut character = 0;
-    while character < 256 {
-        let (mut low, given) = (0_u16, bits - others);
-        while values[character] != NONE && low < 1 << (8 - given) {
-            let byte = (values[character] as u16) << (8 - given) & 0xff | low;
-            table[character] |= matches!(byte, 0 | 9 | 10 | 13 | 0x20..0x80);
-            low += 1;
-        }
-        character += 1;
+    let mut digit = 0;
+    while digit < 256 {
+        table[digit] = matches!(DIGITS[digit], 0 | 2..8);
+        digit += 1;
     }
     table
-}
-
-/// By the first character of four, about the first byte of three; by the second about the second, and by the third about the third.
-static TEXT_SEXTETS: [[bool; 256]; 3] = [texts(&SEXTETS, 6, 0), texts(&SEXTETS, 6, 2), texts(&SEXTETS, 6, 4)];
-static TEXT_DIGITS: [bool; 256] = texts(&DIGITS, 4, 0);
+};
 
 /// Whether a byte is a character of base64, in either alphabet.
 #[inline(always)]
 pub(super) fn is_base64(byte: u8) -> bool {
     SEXTETS[usize::from(byte)] != NONE
-}
-
-/// The same without a table, which suits vectors of bytes.
-#[inline(always)]
-fn is_base64_computed(byte: u8) -> bool {
-    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // From plus to nine there are a comma and a full stop between.
-    let is_other = byte.wrapping_sub(b'+') < 15 && byte & 0xfd != b',';
-    is_letter | is_other | (byte == b'_')
-}
-
-/// Likewise for digits.
-#[inline(always)]
-fn is_hex_computed(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)
-}
-
-/// How many bytes at the beginning are such ones, whole blocks first: to ask for each byte alone is slow where one can't be guessed
-/// from the one before.
-#[inline(always)]
-fn leading(bytes: &[u8], is_one: impl Fn(u8) -> bool) -> usize {
-    let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & is_one(*byte));
-    let mut at = bytes.as_chunks::<BLOCK>().0.iter().take_while(|block| all(*block)).count() * BLOCK;
-    at += bytes[at..].as_chunks::<8>().0.iter().take_while(|word| all(*word)).count() * 8;
-    at + bytes[at..].iter().take_while(|byte| is_one(**byte)).count()
 }
 
 impl Code {
@@ -110,14 +75,9 @@ impl Code {
     /// How many of its characters stand at the beginning of some bytes.
     pub fn leading(self, bytes: &[u8]) -> usize {
         match self {
-            Self::Base64 => leading(bytes, is_base64_computed),
-            Self::Hex => leading(bytes, is_hex_computed),
+            Self::Base64 => lanes::leading_base64(bytes),
+            Self::Hex => bytes.iter().take_while(|byte| lanes::is_hex(**byte)).count(),
         }
-    }
-
-    /// How many hexadecimal digits or dashes stand there.
-    pub fn leading_with_dashes(bytes: &[u8]) -> usize {
-        leading(bytes, |byte| is_hex_computed(byte) | (byte == b'-'))
     }
 
     /// Decodes characters, which have been looked at, as far as there is room; how many bytes.
@@ -149,36 +109,36 @@ impl Code {
         }
     }
 
-    /// Whether any word of eight bytes at a multiple of eight of what the characters stand for passes a test, which text and
-    /// UTF-16 alone may pass.
-    pub fn any_word(self, characters: &[u8], passes: fn(&[u8; 8]) -> bool) -> bool {
-        let decoded_passes = |block: &[u8]| {
-            let mut decoded = [0; DECODED];
-            let length = self.decode(block, &mut decoded);
-            decoded[..length].as_chunks::<8>().0.iter().any(passes)
+    /// Whether any word of eight bytes at a multiple of eight of what the characters stand for, [`PIECE`] at the most, passes a
+    /// test, which text and UTF-16 alone may pass.
+    pub fn any_word(self, piece: &[u8], passes: fn(&[u8; 8]) -> bool) -> bool {
+        let mut blocks = match self {
+            Self::Base64 => lanes::ascii_in_base64(piece),
+            Self::Hex => text_in_hex(piece),
         };
-        let (blocks, rest) = characters.as_chunks::<BLOCK>();
-        blocks.iter().any(|block| self.may_hold_text(block) && decoded_passes(block)) || decoded_passes(rest)
-    }
-
-    /// Whether there may be a word of text in a block, by the characters that give the high bits of a byte: a look at less than half
-    /// of the characters instead of decoding all.
-    #[inline(always)]
-    fn may_hold_text(self, block: &[u8; BLOCK]) -> bool {
-        let by = |table: &[bool; 256], place: usize| table[usize::from(block[place])];
-        match self {
-            Self::Base64 => {
-                let [first, second, third] = &TEXT_SEXTETS;
-                let pair = |at: usize| by(first, at) & by(second, at + 1) & by(third, at + 2) & by(first, at + 4);
-                // Two groups of four characters lie within a word as a whole, and of the first two words the beginning of a third.
-                pair(0) & by(first, 8) | pair(12) & by(first, 20) | pair(24) & by(second, 29)
+        while blocks != 0 {
+            let block = piece.chunks(BLOCK).nth(blocks.trailing_zeros() as usize).unwrap_or_default();
+            let mut decoded = [0; BLOCK / 4 * 3];
+            let length = self.decode(block, &mut decoded);
+            if decoded[..length].as_chunks::<8>().0.iter().any(passes) {
+                return true;
             }
-            Self::Hex => {
-                let all = |places: [usize; 3]| places.iter().fold(true, |all, place| all & by(&TEXT_DIGITS, *place));
-                all([0, 2, 4]) & all([6, 8, 10]) | all([16, 18, 20]) & all([22, 24, 26])
-            }
+            blocks &= blocks - 1;
         }
+        false
     }
+}
+
+/// The numbers of the blocks of hexadecimal digits, as bits, in which there may be a word of text, by the digits that give the high
+/// bits of a byte.
+fn text_in_hex(piece: &[u8]) -> u32 {
+    let all =
+        |word: &[u8], places: [usize; 4]| places.iter().fold(true, |all, at| all & TEXT_DIGITS[usize::from(word[*at])]);
+    let may_hold = |block: &[u8]| {
+        let words = block.as_chunks::<16>().0;
+        words.iter().any(|word| all(word, [0, 2, 4, 6]) && all(word, [8, 10, 12, 14]))
+    };
+    piece.chunks(BLOCK).enumerate().fold(0, |blocks, (number, block)| blocks | u32::from(may_hold(block)) << number)
 }
 
 /// The values of characters at each place of four, where they stand in the three bytes.
@@ -213,9 +173,9 @@ mod tests {
     #[test]
     fn characters_are_those_of_the_tables() {
         for byte in 0..=255 {
-            assert_eq!(is_base64_computed(byte), is_base64(byte), "{byte}");
-            assert_eq!(is_hex_computed(byte), DIGITS[usize::from(byte)] != NONE, "{byte}");
-            assert_eq!(is_hex_computed(byte), byte.is_ascii_hexdigit(), "{byte}");
+            assert_eq!(lanes::is_base64(byte), is_base64(byte), "{byte}");
+            assert_eq!(lanes::is_hex(byte), DIGITS[usize::from(byte)] != NONE, "{byte}");
+            assert_eq!(lanes::is_hex(byte), byte.is_ascii_hexdigit(), "{byte}");
         }
     }
 

@@ -3,8 +3,9 @@
 //! Of random bytes some in a thousand pass; nearly all else is told by the first block's header, or, where it has none, by
 //! references to what can't have come before. Nothing that inflates is turned away.
 
-/// Symbols of a block with fixed codes that are looked at.
-const SYMBOLS: usize = 48;
+/// Symbols of a block with fixed codes that are looked at: so many that nearly all random bytes are turned away, which is
+/// quicker than to inflate them.
+const SYMBOLS: usize = 200;
 
 /// A stream of fewer bytes holds no part of a secret that counts.
 const SHORTEST: usize = 12;
@@ -43,7 +44,7 @@ impl Bits<'_> {
 
 /// `None` where the bytes end too early.
 fn block(bits: &mut Bits<'_>) -> Option<bool> {
-    // How many bytes there are at the most.
+    // How many bytes there are.
     let mut made = 0;
     loop {
         let is_last = bits.take(1)? == 1;
@@ -108,9 +109,17 @@ fn fixed(bits: &mut Bits<'_>, made: &mut usize) -> Option<Block> {
             256 => return Some(Block::Over),
             286.. => return Some(Block::Impossible),
             length => {
-                bits.take(if (265..285).contains(&length) { (length - 261) / 4 } else { 0 })?;
+                let length = match length {
+                    short @ 257..265 => short - 254,
+                    285 => 258,
+                    // Four symbols with so many bits each, and again four with one more.
+                    long => {
+                        let more = (long - 261) / 4;
+                        ((4 + (long - 265) % 4) << more) + 3 + bits.take(more)?
+                    }
+                };
                 match distance(bits)? {
-                    distance if distance <= *made => *made += 258,
+                    distance if distance <= *made => *made += length,
                     _ => return Some(Block::Impossible),
                 }
             }

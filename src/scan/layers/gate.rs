@@ -4,14 +4,11 @@
 //! isn't found without decoding. What is worth a stream of its own is text, UTF-16, or compressed; the characters tell text
 //! without being decoded, nearly always.
 
-use super::code::Code;
+use super::code::{Code, DECODED};
+use super::lanes::PIECE;
 use super::{compressed, utf16};
 use crate::scan::stream::{Seed, Stream};
 
-/// Characters that are judged together; what they stand for is a multiple of eight bytes.
-const PIECE: usize = 512;
-/// Most bytes that a piece stands for.
-const DECODED: usize = PIECE / 4 * 3;
 /// Characters of a piece that are decoded in any case; more than it takes to see that something isn't deflate, nearly always.
 const HEAD: usize = 64;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
@@ -106,7 +103,7 @@ impl Gate {
 /// Whether anything of these characters, which are all there are, would be let through.
 pub(super) fn opens(code: Code, all: &[u8]) -> bool {
     let (first, rest) = all.split_at(all.len().min(PIECE));
-    first_piece(code, first).is_some() || code.any_word(rest, is_text)
+    first_piece(code, first).is_some() || rest.chunks(PIECE).any(|piece| code.any_word(piece, is_text))
 }
 
 /// What to let through from the beginning. Blobs that are compressed are so from their beginning, or nearly.
@@ -127,7 +124,10 @@ fn begins_compressed(code: Code, piece: &[u8]) -> bool {
         compressed::begins_in(&decoded[..length], ZLIB_WITHIN)
     };
     match piece.get(..HEAD) {
-        Some(head) if code == Code::Base64 => (begins(head) || compressed::may_begin_in_base64(piece)) && begins(piece),
+        // A sign that begins in the head and ends beyond it takes no more than eight characters of the head.
+        Some(head) if code == Code::Base64 => {
+            (begins(head) || compressed::may_begin_in_base64(&piece[HEAD - 8..])) && begins(piece)
+        }
         _ => begins(piece),
     }
 }
