@@ -15,9 +15,6 @@ const STEP: usize = SHORTEST - 8 + 1;
 /// Line lengths of wrapped base64 that are read as one run.
 const LINES: std::ops::RangeInclusive<usize> = 60..=76;
 
-/// Runs that long are taken to begin with what they encode.
-const SHOWN: usize = 256;
-
 /// Whether no byte of a word is below `+` or beyond ASCII: quick, and true for all words within a run.
 fn may_be_inside(word: u64) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -79,15 +76,16 @@ impl<'a> Run<'a> {
         let code = if prefix.is_some() { Code::Hex } else { Code::Base64 };
         // Nobody wraps hex.
         let is_open = block.get(end).is_none_or(|byte| code == Code::Base64 && wraps(*byte, characters.len()));
-        let is_long = is_open || characters.len() >= SHOWN;
         let skips = match prefix {
             Some(prefix) => {
-                prefix..prefix + 1 + usize::from(!is_long && !(characters.len() - prefix).is_multiple_of(2))
+                let is_odd = !is_open && !(characters.len() - prefix).is_multiple_of(2);
+                prefix..prefix + 1 + usize::from(is_odd)
             }
             None => {
                 // A run that isn't a multiple of four long may have a prefix.
                 let padding = block[end..].iter().take(2).take_while(|byte| **byte == b'=').count();
-                0..if is_long || (characters.len() + padding).is_multiple_of(4) { 1 } else { 4 }
+                let is_even = is_open || (characters.len() + padding).is_multiple_of(4);
+                0..if is_even { 1 } else { 4 }
             }
         };
         Self { code, characters, skips, is_open }

@@ -3,7 +3,7 @@
 //! Serializers escape more than they must: `/` as `\/` in PHP, `+` as `\u002B` in .NET, all that isn't ASCII in Python. JSON within
 //! JSON doubles the backslashes, so every backslash goes that doesn't begin a `\u`.
 
-use super::lanes::{BEFORE, STEP, without_escapes};
+use super::lanes::{BEFORE, STEP, is_base64, without_escapes};
 use super::sink::Sink;
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
@@ -123,7 +123,8 @@ impl Decode for Escapes {
                 }
                 continue;
             }
-            if self.plain > 2 * REACH {
+            // What is encoded goes on to its end: cut off, it may be read wrong from there on.
+            if self.plain > 2 * REACH && !is_base64(bytes[at]) {
                 return Some(at);
             }
             if !matches!(bytes[at], b'\\' | b'%' | b'&') {

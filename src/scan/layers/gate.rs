@@ -142,3 +142,52 @@ fn is_printable(word: u64) -> bool {
     let below_space = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
     (below_space | word) & 0x8080_8080_8080_8080 == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use ::base64::Engine as _;
+    use ::base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::client::random;
+
+    /// Beginnings of what may be compressed, and of what is.
+    const SIGNS: [&[u8]; 7] = [
+        b"\x1f\x8b\x08\0\0\0\0\0",
+        b"\x28\xb5\x2f\xfd",
+        b"PK\x03\x04\x14\0\0\0\x08\0",
+        b"\r\n\r\n",
+        b"\x78\x9c",
+        b"\x4b\x4c\x4a\x4e\x49\x4d\x4b\xcf\xc8\xcc\xca\xce\xc9\xcd\xcb\x2f\x28\x2c\x02\x00",
+        b"\x08\x1d",
+    ];
+
+    proptest! {
+        /// What is told without decoding is what decoding all of it tells.
+        #[test]
+        fn opens_for_what_decoding_would_show(
+            parts in prop::collection::vec((0..SIGNS.len() + 4, 0_usize..120), 0..9),
+        ) {
+            let part = |(kind, length): &(usize, usize)| -> Vec<u8> {
+                match SIGNS.get(*kind) {
+                    Some(sign) => sign.to_vec(),
+                    // Up to as much as is surely text.
+                    None if *kind == SIGNS.len() => b"some words, all in ASCII"[..length % 20].to_vec(),
+                    None if *kind == SIGNS.len() + 1 => [b'x', 0].repeat(length % 9),
+                    None => random::vec(*length),
+                }
+            };
+            let bytes: Vec<u8> = parts.iter().flat_map(part).collect();
+            let first = &bytes[..bytes.len().min(DECODED)];
+            let expected = compressed::begins_in(first, ZLIB_WITHIN) || bytes.as_chunks().0.iter().any(is_text);
+            let spelled = [
+                (Code::Base64, STANDARD_NO_PAD.encode(&bytes)),
+                (Code::Base64, URL_SAFE_NO_PAD.encode(&bytes)),
+            ];
+            for (code, text) in spelled {
+                prop_assert_eq!(opens(code, text.as_bytes()), expected, "{}", text);
+            }
+        }
+    }
+}

@@ -122,3 +122,19 @@ fn may_hold_escapes(shown: &[u8; BEFORE + STEP + AFTER]) -> bool {
     }
     amid_text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No character seems to stand for a high bit that it doesn't stand for.
+    #[test]
+    fn bits_that_are_set_are_those_of_the_value() {
+        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        for (character, value) in alphabet.iter().zip(0_u8..).chain([(&b'-', 62), (&b'_', 63)]) {
+            let seen = bits(*character);
+            assert!(seen & 0x80 == 0 || value & 0x20 != 0, "{character}");
+            assert_eq!(seen & 10 & !value, 0, "{character}");
+        }
+    }
+}
