@@ -151,17 +151,46 @@ mod tests {
         assert!(may_begin(&[]) && !may_begin(b"{\"a json\": \"text\"}"));
     }
 
-    proptest! {
-        /// Random bytes that a decoder takes for a block with fixed codes are taken for one here.
-        #[test]
-        fn whatever_inflates_passes(mut bytes in prop::collection::vec(any::<u8>(), 1..60)) {
-            bytes[0] = bytes[0] & !6 | 2;
-            let mut decoder = flate2::Decompress::new(false);
-            let status = decoder.decompress(&bytes, &mut [0; 1 << 15], flate2::FlushDecompress::None);
-            let is_one = status.is_ok_and(|status| status != flate2::Status::StreamEnd || decoder.total_out() >= 12);
-            prop_assert!(may_begin(&bytes) || !is_one);
-        }
+    /// The least length of each symbol from 257 on, and of distances, as RFC 1951 §3.2.5 lists them.
+    const LENGTHS: [usize; 29] = [
+        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227,
+        258,
+    ];
+    const DISTANCES: [usize; 18] = [1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385];
 
+    /// A byte, a reference of a length to it, and one to a distance.
+    fn two_references(symbol: usize, more: usize, distance: usize) -> Vec<u8> {
+        let mut bits = Vec::new();
+        let mut number = |value: usize, count: usize| bits.extend((0..count).map(|place| value >> place & 1));
+        let code = |value: usize, count: usize| value.reverse_bits() >> (usize::BITS as usize - count);
+        number(0b011, 3);
+        number(code(0x91, 8), 8);
+        if symbol < 23 {
+            number(code(symbol + 1, 7), 7)
+        } else {
+            number(code(169 + symbol, 8), 8)
+        };
+        number(more, if (8..28).contains(&symbol) { symbol / 4 - 1 } else { 0 });
+        number(0, 5);
+        number(code(1, 7), 7);
+        let far = DISTANCES.iter().rposition(|least| *least <= distance).unwrap();
+        number(code(far, 5), 5);
+        number(distance - DISTANCES[far], (far / 2).saturating_sub(1));
+        bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |all, bit| all << 1 | *bit as u8)).collect()
+    }
+
+    #[test]
+    fn references_reach_back_to_the_first_byte() {
+        for (symbol, least) in LENGTHS.into_iter().enumerate() {
+            for length in least..LENGTHS.get(symbol + 1).copied().unwrap_or(259).min(258).max(least + 1) {
+                let first = 1 + length;
+                assert!(may_begin(&two_references(symbol, length - least, first)), "{length}");
+                assert!(!may_begin(&two_references(symbol, length - least, first + 1)), "{length}");
+            }
+        }
+    }
+
+    proptest! {
         #[test]
         fn whatever_deflates_passes(
             words in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..9), 1..9),
