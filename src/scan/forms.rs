@@ -44,10 +44,9 @@ pub fn forms(secret: &[u8]) -> Vec<Form> {
         }
         add("hex", digits, PARTIAL * 2);
     }
-    for before in 0..3 {
+    for (name, characters) in in_base64(secret) {
         // 96 bits are 16 characters; one of them at the edge may depend on the neighbour.
-        add("base64", inner_base64(&STANDARD, secret, before), 15);
-        add("base64url", inner_base64(&URL_SAFE, secret, before), 15);
+        add(name, characters, 15);
     }
     for separator in [&b","[..], b", "] {
         add("a list of bytes", numbers(secret, separator), PARTIAL * (1 + separator.len()) - separator.len());
@@ -83,6 +82,12 @@ fn numbers(secret: &[u8], separator: &[u8]) -> Vec<u8> {
         list.extend_from_slice(&digits[leading..]);
     }
     list
+}
+
+/// Some bytes in both base64 alphabets at the three places that they can have within a group of three, with the alphabets' names.
+pub(super) fn in_base64(bytes: &[u8]) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let alphabets = [("base64", &STANDARD), ("base64url", &URL_SAFE)];
+    (0..3).flat_map(move |before| alphabets.map(|(name, engine)| (name, inner_base64(engine, bytes, before))))
 }
 
 /// The characters that `secret` alone determines when `before` other bytes stand in front of it in its group of three.

@@ -13,6 +13,8 @@
 //! ripgrep's searchers find whole needles only and step through an automaton byte by byte once there are more than some
 //! dozens of needles; what makes this one faster is that all needles here are long.
 
+use multiversion::multiversion;
+
 use super::forms::forms;
 use index::{Index, PREFIX, STRIDE};
 
@@ -129,6 +131,22 @@ impl std::fmt::Debug for Searcher {
     }
 }
 
+/// The first group with a place where a piece may begin: its number, and its places as bits. Shifts by any number of bits take a
+/// third of the time with the instructions of newer processors.
+#[multiversion(targets("x86_64+bmi2"))]
+fn passing(index: &Index, groups: &[[u8; GROUP * STRIDE]]) -> Option<(usize, u32)> {
+    for (number, group) in groups.iter().enumerate() {
+        let mut passed = 0;
+        for (place, word) in group.as_chunks::<STRIDE>().0.iter().enumerate() {
+            passed |= index.may_be(u64::from_le_bytes(*word)) << place;
+        }
+        if passed != 0 {
+            return Some((number, passed));
+        }
+    }
+    None
+}
+
 impl Searcher {
     /// Starts collecting needles that are looked for in much text.
     pub fn builder() -> SearcherBuilder {
@@ -159,20 +177,18 @@ impl Searcher {
         }
         let last = to.min((text.len() + 1).saturating_sub(PREFIX));
         let mut at = from.next_multiple_of(self.stride);
-        const SPAN: usize = GROUP * STRIDE;
-        while self.stride == STRIDE
-            && at + SPAN <= last
-            && let Some(group) = text.get(at..at + SPAN)
-        {
-            let mut passed = 0_u32;
-            for (place, word) in group.as_chunks::<STRIDE>().0.iter().enumerate() {
-                passed |= self.index.may_be(u64::from_le_bytes(*word)) << place;
+        if self.stride == STRIDE && at < last {
+            let mut groups = text[at..last].as_chunks().0;
+            while let Some((number, mut passed)) = passing(&self.index, groups) {
+                at += number * GROUP * STRIDE;
+                while passed != 0 {
+                    self.look_up(text, at + passed.trailing_zeros() as usize * STRIDE, &mut visit);
+                    passed &= passed - 1;
+                }
+                at += GROUP * STRIDE;
+                groups = &groups[number + 1..];
             }
-            while passed != 0 {
-                self.look_up(text, at + passed.trailing_zeros() as usize * STRIDE, &mut visit);
-                passed &= passed - 1;
-            }
-            at += SPAN;
+            at += groups.len() * GROUP * STRIDE;
         }
         for at in (at..last).step_by(self.stride) {
             let word = text.get(at..).and_then(|rest| rest.first_chunk());

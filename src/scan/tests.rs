@@ -9,6 +9,7 @@ use flate2::Compression;
 use proptest::prelude::*;
 
 mod compressed;
+mod guises;
 
 use super::*;
 use crate::client::random;

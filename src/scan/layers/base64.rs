@@ -5,6 +5,7 @@
 
 use super::code::{Code, is_base64};
 use super::gate::{Gate, opens};
+use super::lanes::are_hex;
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
 /// Shorter runs hold no twelve bytes that were encoded before.
@@ -14,9 +15,6 @@ const STEP: usize = SHORTEST - 8 + 1;
 /// Line lengths of wrapped base64 that are read as one run.
 const LINES: std::ops::RangeInclusive<usize> = 60..=76;
 
-/// How far a run is looked at before it is decoded, in characters.
-const SHOWN: usize = 256;
-
 /// Whether no byte of a word is below `+` or beyond ASCII: quick, and true for all words within a run.
 fn may_be_inside(word: u64) -> bool {
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -24,19 +22,28 @@ fn may_be_inside(word: u64) -> bool {
     (below | word) & HIGH == 0
 }
 
-/// The next run of at least [`SHORTEST`] characters that begins between the positions, as far as the context shows it.
+/// How many words at multiples of [`STEP`] come before one that may be within a run.
+fn skipped(bytes: &[u8]) -> usize {
+    let is_outside =
+        |step: &&[u8; STEP]| !may_be_inside(step.first_chunk().map_or(0, |word| u64::from_le_bytes(*word)));
+    bytes.as_chunks().0.iter().take_while(is_outside).count()
+}
+
+/// The next run of at least [`SHORTEST`] characters that begins between the positions, as far as the block shows it.
 fn run(block: &[u8], mut from: usize, to: usize) -> Option<(usize, usize)> {
     let mut at = from;
-    while at < to + SHORTEST
-        && let Some(word) = block.get(at..at + 8)
-    {
-        let number = word.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-        if !may_be_inside(number) || !word.iter().all(|byte| is_base64(*byte)) {
+    loop {
+        at += STEP * skipped(block.get(at..block.len().min(to + SHORTEST))?);
+        if at >= to + SHORTEST {
+            return None;
+        }
+        let word = block.get(at..)?.first_chunk::<8>()?;
+        if !word.iter().all(|byte| is_base64(*byte)) {
             at += STEP;
             continue;
         }
         let begin = at - block[from..at].iter().rev().take_while(|byte| is_base64(**byte)).count();
-        let end = at + Code::Base64.leading(&block[at..block.len().min(at + SHOWN)]);
+        let end = at + Code::Base64.leading(&block[at..]);
         if begin >= to {
             return None;
         }
@@ -45,56 +52,66 @@ fn run(block: &[u8], mut from: usize, to: usize) -> Option<(usize, usize)> {
         }
         (from, at) = (end, end);
     }
-    None
 }
 
-/// Whether a run may go on beyond what was looked at.
-fn is_open(block: &[u8], begin: usize, end: usize) -> bool {
-    end == block.len() || end - begin >= SHOWN || matches!(block[end], b'\n' | b'\r')
+/// Whether a run of base64 may go on after a byte that isn't of it: a line end, after as many characters as lines have.
+fn wraps(byte: u8, line: usize) -> bool {
+    matches!(byte, b'\r' | b'\n') && LINES.contains(&line)
 }
 
-/// How many characters to leave out at the front: a run that isn't a multiple of four long may have a prefix.
-fn alignments(block: &[u8], begin: usize, end: usize) -> std::ops::Range<usize> {
-    let padding = block[end..].iter().take(2).take_while(|byte| **byte == b'=').count();
-    if is_open(block, begin, end) || (end - begin + padding).is_multiple_of(4) { 0..1 } else { 0..4 }
+/// A run as far as the block shows it.
+struct Run<'a> {
+    code: Code,
+    characters: &'a [u8],
+    /// How many characters to leave out at the front, of which there may be several possibilities.
+    skips: std::ops::Range<usize>,
+    /// Whether more of it may come.
+    is_open: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(block: &'a [u8], begins: usize, end: usize) -> Self {
+        let characters = &block[begins..end];
+        let prefix = hex_prefix(characters);
+        let code = if prefix.is_some() { Code::Hex } else { Code::Base64 };
+        // Nobody wraps hex.
+        let is_open = block.get(end).is_none_or(|byte| code == Code::Base64 && wraps(*byte, characters.len()));
+        let skips = match prefix {
+            Some(prefix) => {
+                let is_odd = !is_open && !(characters.len() - prefix).is_multiple_of(2);
+                prefix..prefix + 1 + usize::from(is_odd)
+            }
+            None => {
+                // A run that isn't a multiple of four long may have a prefix.
+                let padding = block[end..].iter().take(2).take_while(|byte| **byte == b'=').count();
+                let is_even = is_open || (characters.len() + padding).is_multiple_of(4);
+                0..if is_even { 1 } else { 4 }
+            }
+        };
+        Self { code, characters, skips, is_open }
+    }
+
+    /// Whether the gate would let anything of it through, which is quicker to tell than to set up a decoder, and nearly always no.
+    fn is_worth_it(&self) -> bool {
+        self.is_open
+            || !is_dashed(self.characters) && self.skips.clone().any(|skip| opens(self.code, &self.characters[skip..]))
+    }
 }
 
 /// The next run that is worth decoding.
 pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
     loop {
         let (begins, next) = run(block, from, to)?;
-        if is_open(block, begins, next) || is_worth_it(block, begins, next) {
+        if Run::new(block, begins, next).is_worth_it() {
             return Some(Start { begins, next });
         }
         from = next;
     }
 }
 
-/// Whether the gate would let through anything of a run that is there as a whole. Most runs are short, and this is quicker
-/// than to set up a decoder for them.
-fn is_worth_it(block: &[u8], begins: usize, end: usize) -> bool {
-    if is_dashed(&block[begins..end]) {
-        return false;
-    }
-    let (code, mut skips) = readings(block, begins, end);
-    skips.any(|skip| opens(code, &block[begins + skip..end]))
-}
-
 /// Whether a run is a UUID, or of such digits: dashes make base64url of them, which nobody has meant.
 fn is_dashed(run: &[u8]) -> bool {
-    run.contains(&b'-') && run.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
-}
-
-/// What a run is, and how many characters to leave out at its front, of which there may be several possibilities.
-fn readings(block: &[u8], begins: usize, end: usize) -> (Code, std::ops::Range<usize>) {
-    let run = &block[begins..end];
-    match hex_prefix(run) {
-        Some(prefix) => {
-            let odd = !is_open(block, begins, end) && (run.len() - prefix) % 2 == 1;
-            (Code::Hex, prefix..prefix + 1 + usize::from(odd))
-        }
-        None => (Code::Base64, alignments(block, begins, end)),
-    }
+    are_hex(run, true) && run.contains(&b'-')
 }
 
 /// Whether a run is of hexadecimal digits, and how many characters to leave out at its front: `\x` of a PostgreSQL dump, `0x`.
@@ -104,21 +121,21 @@ fn hex_prefix(run: &[u8]) -> Option<usize> {
         [b'0', b'x', ..] => 2,
         _ => 0,
     };
-    (Code::Hex.leading(&run[prefix..]) == run.len() - prefix).then_some(prefix)
+    are_hex(&run[prefix..], false).then_some(prefix)
 }
 
 /// A decoder for each way to read the run.
 pub(super) fn open(stream: &Stream, block: &[u8], start: &Start) -> Vec<Active> {
-    let (code, skips) = readings(block, start.begins, start.next);
+    let Run { code, skips, .. } = Run::new(block, start.begins, start.next);
     let decoder = |skip| -> Option<Active> {
         let gate = Gate::new(code, stream.seed(start.begins, code.name())?);
-        Some(Box::new(Run { code, gate, skip, line: 0 }))
+        Some(Box::new(Decoder { code, gate, skip, line: 0 }))
     };
     skips.filter_map(decoder).collect()
 }
 
 /// A run on its way through the gate.
-struct Run {
+struct Decoder {
     code: Code,
     gate: Gate,
     /// Characters to leave out.
@@ -127,14 +144,7 @@ struct Run {
     line: usize,
 }
 
-impl Run {
-    /// Whether a byte may stand within the run, being a line end at a usual place. Nobody wraps hex.
-    fn wraps(&self, byte: u8) -> bool {
-        self.code == Code::Base64 && matches!(byte, b'\r' | b'\n') && LINES.contains(&self.line)
-    }
-}
-
-impl Decode for Run {
+impl Decode for Decoder {
     fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = self.skip.min(bytes.len());
         self.skip -= at;
@@ -143,7 +153,7 @@ impl Decode for Run {
             self.gate.put(&bytes[at..at + count]);
             (at, self.line) = (at + count, self.line.saturating_add(count));
             let byte = *bytes.get(at)?;
-            if !self.wraps(byte) {
+            if self.code != Code::Base64 || !wraps(byte, self.line) {
                 return Some(at);
             }
             if byte == b'\n' {

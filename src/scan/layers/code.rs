@@ -1,9 +1,9 @@
 //! Base64 and hexadecimal digits: which characters they have, what these stand for, and whether that may be text.
 
-/// How many characters are judged together: base64 makes 24 bytes of them, hex 16, both multiples of eight.
-const BLOCK: usize = 32;
-/// Most bytes that a block stands for.
-const DECODED: usize = BLOCK / 4 * 3;
+use super::lanes::{self, BLOCK, PIECE};
+
+/// Most bytes that a piece stands for.
+pub(super) const DECODED: usize = PIECE / 4 * 3;
 const NONE: u8 = 255;
 
 /// A spelling of bytes.
@@ -46,53 +46,21 @@ static DIGITS: [u8; 256] = {
     table
 };
 
-/// For each character, whether a byte of which it gives the high bits (six of base64, four of hex) may stand in text or UTF-16:
-/// printable, white space or zero.
-const fn beginnings(values: &[u8; 256], bits: u32) -> [bool; 256] {
+/// For each digit, whether a byte may stand in text or UTF-16 (printable, white space or zero) of which it gives the high bits.
+static TEXT_DIGITS: [bool; 256] = {
     let mut table = [false; 256];
-    let mut character = 0;
-    while character < 256 {
-        let mut low = 0;
-        while values[character] != NONE && low < 1 << (8 - bits) {
-            let byte = values[character] << (8 - bits) | low;
-            table[character] |= matches!(byte, 0 | b'\t' | b'\n' | b'\r' | 0x20..0x80);
-            low += 1;
-        }
-        character += 1;
+    let mut digit = 0;
+    while digit < 256 {
+        table[digit] = matches!(DIGITS[digit], 0 | 2..8);
+        digit += 1;
     }
     table
-}
-
-static TEXT_SEXTETS: [bool; 256] = beginnings(&SEXTETS, 6);
-static TEXT_DIGITS: [bool; 256] = beginnings(&DIGITS, 4);
+};
 
 /// Whether a byte is a character of base64, in either alphabet.
 #[inline(always)]
 pub(super) fn is_base64(byte: u8) -> bool {
     SEXTETS[usize::from(byte)] != NONE
-}
-
-/// The same without a table, which suits vectors of bytes.
-#[inline(always)]
-fn is_base64_computed(byte: u8) -> bool {
-    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    // From plus to nine there are a comma and a full stop between.
-    let is_other = byte.wrapping_sub(b'+') < 15 && byte & 0xfd != b',';
-    is_letter | is_other | (byte == b'_')
-}
-
-/// Likewise for digits.
-#[inline(always)]
-fn is_hex_computed(byte: u8) -> bool {
-    ((byte | 0x20).wrapping_sub(b'a') < 6) | (byte.wrapping_sub(b'0') < 10)
-}
-
-#[inline(always)]
-fn leading(bytes: &[u8], is_one: impl Fn(u8) -> bool, values: &[u8; 256]) -> usize {
-    let blocks = bytes.as_chunks::<BLOCK>().0;
-    let whole =
-        blocks.iter().take_while(|block| block.iter().fold(true, |all, byte| all & is_one(*byte))).count() * BLOCK;
-    whole + bytes[whole..].iter().take_while(|byte| values[usize::from(**byte)] != NONE).count()
 }
 
 impl Code {
@@ -107,8 +75,8 @@ impl Code {
     /// How many of its characters stand at the beginning of some bytes.
     pub fn leading(self, bytes: &[u8]) -> usize {
         match self {
-            Self::Base64 => leading(bytes, is_base64_computed, &SEXTETS),
-            Self::Hex => leading(bytes, is_hex_computed, &DIGITS),
+            Self::Base64 => lanes::leading_base64(bytes),
+            Self::Hex => bytes.iter().take_while(|byte| lanes::is_hex(**byte)).count(),
         }
     }
 
@@ -119,12 +87,12 @@ impl Code {
                 let (groups, rest) = characters.as_chunks::<4>();
                 let places = out.as_chunks_mut::<3>().0;
                 for (place, group) in places.iter_mut().zip(groups) {
-                    *place = sextets(*group);
+                    *place = triple(*group);
                 }
                 let length = groups.len().min(places.len()) * 3;
                 let mut last = [b'A'; 4];
                 last[..rest.len()].copy_from_slice(rest);
-                let last = &sextets(last)[..rest.len() * 3 / 4];
+                let last = &triple(last)[..rest.len() * 3 / 4];
                 match out.get_mut(length..length + last.len()) {
                     Some(place) => place.copy_from_slice(last),
                     None => return length,
@@ -141,40 +109,60 @@ impl Code {
         }
     }
 
-    /// Whether any word of eight bytes at a multiple of eight of what the characters stand for passes a test, which text and
-    /// UTF-16 alone may pass.
-    pub fn any_word(self, characters: &[u8], passes: fn(&[u8; 8]) -> bool) -> bool {
-        let decoded_passes = |block: &[u8]| {
-            let mut decoded = [0; DECODED];
+    /// Whether any word of eight bytes at a multiple of eight of what the characters stand for, [`PIECE`] at the most, passes a
+    /// test, which text and UTF-16 alone may pass.
+    pub fn any_word(self, piece: &[u8], passes: fn(&[u8; 8]) -> bool) -> bool {
+        let mut blocks = match self {
+            Self::Base64 => lanes::ascii_in_base64(piece),
+            Self::Hex => text_in_hex(piece),
+        };
+        while blocks != 0 {
+            let block = piece.chunks(BLOCK).nth(blocks.trailing_zeros() as usize).unwrap_or_default();
+            let mut decoded = [0; BLOCK / 4 * 3];
             let length = self.decode(block, &mut decoded);
-            decoded[..length].as_chunks::<8>().0.iter().any(passes)
-        };
-        let (blocks, rest) = characters.as_chunks::<BLOCK>();
-        blocks.iter().any(|block| self.may_hold_text(block) && decoded_passes(block)) || decoded_passes(rest)
-    }
-
-    /// Whether there may be a word of text in a block, by the characters that give the high bits of a byte: a look at a quarter
-    /// of the characters instead of decoding all.
-    #[inline(always)]
-    fn may_hold_text(self, block: &[u8; BLOCK]) -> bool {
-        let table = match self {
-            Self::Base64 => &TEXT_SEXTETS,
-            Self::Hex => &TEXT_DIGITS,
-        };
-        let all = |places: [usize; 3]| places.iter().fold(true, |all, place| all & table[usize::from(block[*place])]);
-        match self {
-            // Every fourth character gives six bits of bytes 0, 3, 6, …: of the first word 0, 3 and 6, of the second 9, 12 and 15.
-            Self::Base64 => all([0, 4, 8]) | all([12, 16, 20]) | all([24, 28, 28]),
-            Self::Hex => all([0, 2, 4]) & all([6, 8, 10]) | all([16, 18, 20]) & all([22, 24, 26]),
+            if decoded[..length].as_chunks::<8>().0.iter().any(passes) {
+                return true;
+            }
+            blocks &= blocks - 1;
         }
+        false
     }
 }
 
+/// The numbers of the blocks of hexadecimal digits, as bits, in which there may be a word of text, by the digits that give the high
+/// bits of a byte.
+fn text_in_hex(piece: &[u8]) -> u32 {
+    let all =
+        |word: &[u8], places: [usize; 4]| places.iter().fold(true, |all, at| all & TEXT_DIGITS[usize::from(word[*at])]);
+    let may_hold = |block: &[u8]| {
+        let words = block.as_chunks::<16>().0;
+        words.iter().any(|word| all(word, [0, 2, 4, 6]) && all(word, [8, 10, 12, 14]))
+    };
+    piece.chunks(BLOCK).enumerate().fold(0, |blocks, (number, block)| blocks | u32::from(may_hold(block)) << number)
+}
+
+/// The values of characters at each place of four, where they stand in the three bytes.
+static PLACED: [[u32; 256]; 4] = {
+    let mut placed = [[0; 256]; 4];
+    let mut character = 0;
+    while character < 256 {
+        let mut place = 0;
+        while place < 4 {
+            placed[place][character] = (SEXTETS[character] as u32 & 63) << (26 - 6 * place);
+            place += 1;
+        }
+        character += 1;
+    }
+    placed
+};
+
 /// The bytes that four characters of base64 stand for.
 #[inline(always)]
-fn sextets(group: [u8; 4]) -> [u8; 3] {
-    let [a, b, c, d] = group.map(|byte| SEXTETS[usize::from(byte)]);
-    [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]
+fn triple(group: [u8; 4]) -> [u8; 3] {
+    // Not by `map`, which isn't inlined in builds of many small units.
+    let value = |place: usize| PLACED[place][usize::from(group[place])];
+    let [a, b, c, _] = (value(0) | value(1) | value(2) | value(3)).to_be_bytes();
+    [a, b, c]
 }
 
 #[cfg(test)]
@@ -185,9 +173,9 @@ mod tests {
     #[test]
     fn characters_are_those_of_the_tables() {
         for byte in 0..=255 {
-            assert_eq!(is_base64_computed(byte), is_base64(byte), "{byte}");
-            assert_eq!(is_hex_computed(byte), DIGITS[usize::from(byte)] != NONE, "{byte}");
-            assert_eq!(is_hex_computed(byte), byte.is_ascii_hexdigit(), "{byte}");
+            assert_eq!(lanes::is_base64(byte), is_base64(byte), "{byte}");
+            assert_eq!(lanes::is_hex(byte), DIGITS[usize::from(byte)] != NONE, "{byte}");
+            assert_eq!(lanes::is_hex(byte), byte.is_ascii_hexdigit(), "{byte}");
         }
     }
 

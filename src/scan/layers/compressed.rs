@@ -7,6 +7,7 @@
 //! that one turns up by chance every two thousand bytes.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -17,6 +18,7 @@ use flate2::{Decompress, FlushDecompress};
 use zstd::stream::{raw, zio};
 
 use super::deflate::may_begin;
+use crate::scan::forms::in_base64;
 use crate::scan::job::{Job, LARGEST_WINDOW};
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
@@ -32,6 +34,8 @@ const ZIP: &[u8] = b"PK\x03\x04";
 const ZIP_HEADER: usize = 30;
 /// What stands between the header and the body of an HTTP message.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
+/// What tells that something compressed may begin. [`format`] knows them by their position.
+const SIGNS: [&[u8]; 4] = [GZIP, ZSTD, ZIP, EMPTY_LINE];
 /// Bytes of what may be zlib or deflate that must decompress without error before it is taken for it.
 const TRIED: usize = 256;
 /// Fewer bytes can't be twelve bytes of a secret, deflated.
@@ -42,10 +46,14 @@ const PORTION: usize = 16 << 10;
 /// Finds the first bytes of all of them at once.
 static MAGIC: LazyLock<Option<Magic>> = LazyLock::new(|| {
     let zlib = [0x01, 0x5e, 0x9c, 0xda].map(|level| vec![ZLIB, level]);
-    let patterns: Vec<_> = [GZIP, ZSTD, ZIP, EMPTY_LINE].map(<[u8]>::to_vec).into_iter().chain(zlib).collect();
-    packed::Searcher::new(&patterns)
-        .map(Magic::Packed)
-        .or_else(|| AhoCorasick::new(&patterns).ok().map(Magic::Automaton))
+    Magic::new(SIGNS.map(<[u8]>::to_vec).into_iter().chain(zlib))
+});
+
+/// Finds the characters of base64 that the first bytes of all but zlib determine, wherever they begin in a group of three.
+static MAGIC_IN_BASE64: LazyLock<Option<Magic>> = LazyLock::new(|| {
+    let distinct: BTreeSet<_> =
+        SIGNS.iter().flat_map(|sign| in_base64(sign)).map(|(_, characters)| characters).collect();
+    Magic::new(distinct.into_iter())
 });
 
 /// Whether these are a header of zlib, with any window and no dictionary: a multiple of 31 (RFC 1950 §2.2).
@@ -61,6 +69,13 @@ enum Magic {
 }
 
 impl Magic {
+    fn new(patterns: impl Iterator<Item = Vec<u8>>) -> Option<Self> {
+        let patterns: Vec<_> = patterns.collect();
+        packed::Searcher::new(&patterns)
+            .map(Self::Packed)
+            .or_else(|| AhoCorasick::new(&patterns).ok().map(Self::Automaton))
+    }
+
     fn find(&self, block: &[u8], from: usize, to: usize) -> Option<Match> {
         match self {
             Self::Packed(searcher) => searcher.find_in(block, Span::from(from..to)),
@@ -158,6 +173,11 @@ pub(super) fn begins_in(bytes: &[u8], zlib_within: usize) -> bool {
         from = at + 1;
     }
     unsigned(bytes).is_some_and(|format| inflates(format, bytes))
+}
+
+/// Whether some characters of base64 may stand for bytes in which something compressed begins whose sign is longer than zlib's.
+pub(super) fn may_begin_in_base64(characters: &[u8]) -> bool {
+    MAGIC_IN_BASE64.as_ref().is_none_or(|magic| magic.find(characters, 0, characters.len()).is_some())
 }
 
 thread_local! {

@@ -3,8 +3,9 @@
 //! Of random bytes some in a thousand pass; nearly all else is told by the first block's header, or, where it has none, by
 //! references to what can't have come before. Nothing that inflates is turned away.
 
-/// Symbols of a block with fixed codes that are looked at.
-const SYMBOLS: usize = 48;
+/// Symbols of a block with fixed codes that are looked at: so many that nearly all random bytes are turned away, which is
+/// quicker than to inflate them.
+const SYMBOLS: usize = 200;
 
 /// A stream of fewer bytes holds no part of a secret that counts.
 const SHORTEST: usize = 12;
@@ -22,25 +23,28 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
+    /// The next bits, 32 at the most.
     fn take(&mut self, count: usize) -> Option<usize> {
-        let mut value = 0;
-        for place in 0..count {
-            let byte = usize::from(*self.bytes.get(self.at / 8)?);
-            value |= (byte >> (self.at % 8) & 1) << place;
-            self.at += 1;
-        }
-        Some(value)
+        let rest = self.bytes.get(self.at / 8..)?;
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        let value = word >> (self.at % 8) & ((1 << count) - 1);
+        self.at += count;
+        (self.at <= 8 * self.bytes.len()).then_some(value as usize)
     }
 
     /// A code goes on with these bits, of which the most significant one comes first.
     fn code(&mut self, count: usize, before: usize) -> Option<usize> {
-        (0..count).try_fold(before, |code, _| Some(code << 1 | self.take(1)?))
+        let bits = self.take(count)?.reverse_bits() >> (usize::BITS as usize - count);
+        Some(before << count | bits)
     }
 }
 
 /// `None` where the bytes end too early.
 fn block(bits: &mut Bits<'_>) -> Option<bool> {
-    // How many bytes there are at the most.
+    // How many bytes there are.
     let mut made = 0;
     loop {
         let is_last = bits.take(1)? == 1;
@@ -105,9 +109,17 @@ fn fixed(bits: &mut Bits<'_>, made: &mut usize) -> Option<Block> {
             256 => return Some(Block::Over),
             286.. => return Some(Block::Impossible),
             length => {
-                bits.take(if (265..285).contains(&length) { (length - 261) / 4 } else { 0 })?;
+                let length = match length {
+                    short @ 257..265 => short - 254,
+                    285 => 258,
+                    // Four symbols with so many bits each, and again four with one more.
+                    long => {
+                        let more = (long - 261) / 4;
+                        ((4 + (long - 265) % 4) << more) + 3 + bits.take(more)?
+                    }
+                };
                 match distance(bits)? {
-                    distance if distance <= *made => *made += 258,
+                    distance if distance <= *made => *made += length,
                     _ => return Some(Block::Impossible),
                 }
             }
@@ -137,6 +149,45 @@ mod tests {
         let passed = (0..10_000).filter(|_| may_begin(&crate::client::random::bytes::<200>())).count();
         assert!(passed < 200, "{passed}");
         assert!(may_begin(&[]) && !may_begin(b"{\"a json\": \"text\"}"));
+    }
+
+    /// The least length of each symbol from 257 on, and of distances, as RFC 1951 §3.2.5 lists them.
+    const LENGTHS: [usize; 29] = [
+        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227,
+        258,
+    ];
+    const DISTANCES: [usize; 18] = [1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385];
+
+    /// A byte, a reference of a length to it, and one to a distance.
+    fn two_references(symbol: usize, more: usize, distance: usize) -> Vec<u8> {
+        let mut bits = Vec::new();
+        let mut number = |value: usize, count: usize| bits.extend((0..count).map(|place| value >> place & 1));
+        let code = |value: usize, count: usize| value.reverse_bits() >> (usize::BITS as usize - count);
+        number(0b011, 3);
+        number(code(0x91, 8), 8);
+        if symbol < 23 {
+            number(code(symbol + 1, 7), 7)
+        } else {
+            number(code(169 + symbol, 8), 8)
+        };
+        number(more, if (8..28).contains(&symbol) { symbol / 4 - 1 } else { 0 });
+        number(0, 5);
+        number(code(1, 7), 7);
+        let far = DISTANCES.iter().rposition(|least| *least <= distance).unwrap();
+        number(code(far, 5), 5);
+        number(distance - DISTANCES[far], (far / 2).saturating_sub(1));
+        bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |all, bit| all << 1 | *bit as u8)).collect()
+    }
+
+    #[test]
+    fn references_reach_back_to_the_first_byte() {
+        for (symbol, least) in LENGTHS.into_iter().enumerate() {
+            for length in least..LENGTHS.get(symbol + 1).copied().unwrap_or(259).min(258).max(least + 1) {
+                let first = 1 + length;
+                assert!(may_begin(&two_references(symbol, length - least, first)), "{length}");
+                assert!(!may_begin(&two_references(symbol, length - least, first + 1)), "{length}");
+            }
+        }
     }
 
     proptest! {

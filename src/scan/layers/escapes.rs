@@ -3,6 +3,7 @@
 //! Serializers escape more than they must: `/` as `\/` in PHP, `+` as `\u002B` in .NET, all that isn't ASCII in Python. JSON within
 //! JSON doubles the backslashes, so every backslash goes that doesn't begin a `\u`.
 
+use super::lanes::{BEFORE, STEP, is_base64, without_escapes};
 use super::sink::Sink;
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
@@ -53,42 +54,16 @@ pub(super) fn find(block: &[u8], from: usize, to: usize) -> Option<Start> {
     let is_one = |at: &usize| escape(&block[*at..]).is_some_and(|(_, length)| is_amid_text(block, *at, *at + length));
     let mut at = from;
     while at < to {
+        // What comes before is looked at as well; at the edge every byte is.
+        at += if at < BEFORE { 0 } else { without_escapes(&block[at - BEFORE..]) };
         let end = to.min(at + STEP);
-        if may_hold(block, at) {
-            let mut all = memchr::memchr3_iter(b'\\', b'%', b'&', &block[at..end]).map(|position| at + position);
-            if let Some(found) = all.find(is_one) {
-                return Some(Start { begins: found.saturating_sub(REACH), next: found + 1 });
-            }
+        let mut all = memchr::memchr3_iter(b'\\', b'%', b'&', block.get(at..end)?).map(|position| at + position);
+        if let Some(found) = all.find(is_one) {
+            return Some(Start { begins: found.saturating_sub(REACH), next: found + 1 });
         }
         at = end;
     }
     None
-}
-
-/// Bytes that are dismissed together.
-const STEP: usize = 64;
-
-#[inline(always)]
-fn may_begin(byte: u8) -> bool {
-    (byte.wrapping_sub(b'%') < 2) | (byte == b'\\')
-}
-
-/// Whether an escape may begin in the next [`STEP`] bytes, by a few comparisons of vectors: in text, whether there is such a
-/// character at all; in binary data, where there is one every hundred bytes, whether one has something like text around it.
-#[inline(always)]
-fn may_hold(block: &[u8], at: usize) -> bool {
-    let ahead = |by: usize| block.get(at - 2 + by..)?.first_chunk::<STEP>();
-    // At the edges every byte is looked at.
-    if at < 2 {
-        return true;
-    }
-    let (Some(a), Some(b), Some(c), Some(d)) = (ahead(0), ahead(1), ahead(2), ahead(3)) else { return true };
-    if c.is_ascii() {
-        return c.iter().fold(false, |any, byte| any | may_begin(*byte));
-    }
-    let is_like_text = |byte: u8| (byte.wrapping_sub(b' ') < 95) | (byte.wrapping_sub(b'\t') < 5);
-    (0..STEP)
-        .fold(false, |any, at| any | may_begin(c[at]) & is_like_text(a[at]) & is_like_text(b[at]) & is_like_text(d[at]))
 }
 
 /// Whether there is text on both sides of an escape, as far as there is anything. In binary data escapes turn up by chance.
@@ -148,7 +123,8 @@ impl Decode for Escapes {
                 }
                 continue;
             }
-            if self.plain > 2 * REACH {
+            // What is encoded goes on to its end: cut off, it may be read wrong from there on.
+            if self.plain > 2 * REACH && !is_base64(bytes[at]) {
                 return Some(at);
             }
             if !matches!(bytes[at], b'\\' | b'%' | b'&') {

@@ -4,14 +4,13 @@
 //! isn't found without decoding. What is worth a stream of its own is text, UTF-16, or compressed; the characters tell text
 //! without being decoded, nearly always.
 
-use super::code::Code;
+use super::code::{Code, DECODED};
+use super::lanes::PIECE;
 use super::{compressed, utf16};
 use crate::scan::stream::{Seed, Stream};
 
-/// Characters that are judged together; what they stand for is a multiple of eight bytes.
-const PIECE: usize = 512;
-/// Most bytes that a piece stands for.
-const DECODED: usize = PIECE / 4 * 3;
+/// Characters of a piece that are decoded in any case; more than it takes to see that something isn't deflate, nearly always.
+const HEAD: usize = 64;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
 const ZLIB_WITHIN: usize = 16;
 
@@ -101,20 +100,35 @@ impl Gate {
     }
 }
 
-/// Whether a stream for what these characters stand for, which are all there are and no more than a piece, would be of use.
+/// Whether anything of these characters, which are all there are, would be let through.
 pub(super) fn opens(code: Code, all: &[u8]) -> bool {
-    first_piece(code, all).is_some()
+    let (first, rest) = all.split_at(all.len().min(PIECE));
+    first_piece(code, first).is_some() || rest.chunks(PIECE).any(|piece| code.any_word(piece, is_text))
 }
 
 /// What to let through from the beginning. Blobs that are compressed are so from their beginning, or nearly.
 fn first_piece(code: Code, piece: &[u8]) -> Option<Let> {
-    let mut decoded = [0; DECODED];
-    let length = code.decode(piece, &mut decoded);
-    let decoded = &decoded[..length];
-    if compressed::begins_in(decoded, ZLIB_WITHIN) {
+    if begins_compressed(code, piece) {
         Some(Let::Everything)
     } else {
-        decoded.as_chunks().0.iter().any(is_text).then_some(Let::Text)
+        code.any_word(piece, is_text).then_some(Let::Text)
+    }
+}
+
+/// Whether something compressed begins in a piece. Only its head is decoded, nearly always: what has no certain sign can
+/// begin nowhere else, and other signs are told by their characters.
+fn begins_compressed(code: Code, piece: &[u8]) -> bool {
+    let begins = |characters: &[u8]| {
+        let mut decoded = [0; DECODED];
+        let length = code.decode(characters, &mut decoded);
+        compressed::begins_in(&decoded[..length], ZLIB_WITHIN)
+    };
+    match piece.get(..HEAD) {
+        // A sign that begins in the head and ends beyond it takes no more than eight characters of the head.
+        Some(head) if code == Code::Base64 => {
+            (begins(head) || compressed::may_begin_in_base64(&piece[HEAD - 8..])) && begins(piece)
+        }
+        _ => begins(piece),
     }
 }
 
@@ -127,4 +141,53 @@ fn is_text(word: &[u8; 8]) -> bool {
 fn is_printable(word: u64) -> bool {
     let below_space = word.wrapping_sub(0x2020_2020_2020_2020) & !word;
     (below_space | word) & 0x8080_8080_8080_8080 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use ::base64::Engine as _;
+    use ::base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::client::random;
+
+    /// Beginnings of what may be compressed, and of what is.
+    const SIGNS: [&[u8]; 7] = [
+        b"\x1f\x8b\x08\0\0\0\0\0",
+        b"\x28\xb5\x2f\xfd",
+        b"PK\x03\x04\x14\0\0\0\x08\0",
+        b"\r\n\r\n",
+        b"\x78\x9c",
+        b"\x4b\x4c\x4a\x4e\x49\x4d\x4b\xcf\xc8\xcc\xca\xce\xc9\xcd\xcb\x2f\x28\x2c\x02\x00",
+        b"\x08\x1d",
+    ];
+
+    proptest! {
+        /// What is told without decoding is what decoding all of it tells.
+        #[test]
+        fn opens_for_what_decoding_would_show(
+            parts in prop::collection::vec((0..SIGNS.len() + 4, 0_usize..120), 0..9),
+        ) {
+            let part = |(kind, length): &(usize, usize)| -> Vec<u8> {
+                match SIGNS.get(*kind) {
+                    Some(sign) => sign.to_vec(),
+                    // Up to as much as is surely text.
+                    None if *kind == SIGNS.len() => b"some words, all in ASCII"[..length % 20].to_vec(),
+                    None if *kind == SIGNS.len() + 1 => [b'x', 0].repeat(length % 9),
+                    None => random::vec(*length),
+                }
+            };
+            let bytes: Vec<u8> = parts.iter().flat_map(part).collect();
+            let first = &bytes[..bytes.len().min(DECODED)];
+            let expected = compressed::begins_in(first, ZLIB_WITHIN) || bytes.as_chunks().0.iter().any(is_text);
+            let spelled = [
+                (Code::Base64, STANDARD_NO_PAD.encode(&bytes)),
+                (Code::Base64, URL_SAFE_NO_PAD.encode(&bytes)),
+            ];
+            for (code, text) in spelled {
+                prop_assert_eq!(opens(code, text.as_bytes()), expected, "{}", text);
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod compressed;
 mod deflate;
 mod escapes;
 mod gate;
+mod lanes;
 mod sink;
 mod utf16;
 
