@@ -133,6 +133,14 @@ impl Repo {
         self.push_of(&sample_payload(author, version), version)
     }
 
+    /// The push of an author who doesn't know the current version yet, and takes the one before for it.
+    pub fn stale_push(&self, author: &Identity) -> PushRequest {
+        PushRequest {
+            expected_payload_version: self.version().saturating_sub(1),
+            ..self.push_request_at(author, self.version())
+        }
+    }
+
     /// A push of a given payload at a given version, expecting the current one.
     pub fn push_of(&self, plaintext: &[u8], version: i64) -> PushRequest {
         PushRequest {

@@ -7,7 +7,6 @@ use super::push::{conflicts, not_accepted};
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
 use crate::client::{Identity, Repo, random};
-use crate::wire::PushRequest;
 
 checks! {
     "push/conflict-after-any-write", Must, "§6", [PUSH_CONFLICT], told,
@@ -61,12 +60,6 @@ struct Cast {
     asks: bool,
 }
 
-/// A push of who hasn't seen the last version.
-fn stale(cast: &Cast, repo: &Repo) -> PushRequest {
-    let expected_payload_version = repo.version() - 1;
-    PushRequest { expected_payload_version, ..repo.push_request_at(&cast.alice, repo.version()) }
-}
-
 async fn told(cx: &Ctx) -> Outcome {
     after_each(cx, Tried::StalePush).await
 }
@@ -100,7 +93,9 @@ async fn after_each(cx: &Ctx, tried: Tried) -> Outcome {
         let outcome = match (brought(cx, &cast, write).await, tried) {
             (Ok(repo), Tried::Removal) => no_removal_lowers(cx, &cast, &repo).await,
             (Ok(repo), Tried::Push) => no_push_lowers(cx, &cast, &repo).await,
-            (Ok(repo), Tried::StalePush) => conflicts(&repo, &cx.push(&cast.alice, &stale(&cast, &repo)).await?),
+            (Ok(repo), Tried::StalePush) => {
+                conflicts(&repo, &cx.push(&cast.alice, &repo.stale_push(&cast.alice)).await?)
+            }
             (Err(stop), _) => Err(stop),
         };
         tally.note(format!("after {}", write.name()), outcome)?;
@@ -195,7 +190,7 @@ enum Rise<'a> {
 /// Carries a write out: one step up where the server lets it go no further at once.
 async fn raise(cx: &Ctx, cast: &Cast, repo: &mut Repo, rise: Rise<'_>, step: &mut i64) -> Outcome {
     if cast.asks {
-        cx.push(&cast.alice, &stale(cast, repo)).await?;
+        cx.push(&cast.alice, &repo.stale_push(&cast.alice)).await?;
     }
     let (mut answer, mut next) = attempt(cx, cast, repo, rise, *step).await?;
     if answer.is_refusal() && *step > 1 {

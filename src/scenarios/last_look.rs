@@ -169,9 +169,7 @@ async fn gates(cx: &Ctx) -> Outcome {
     let sample = others(cx, 0).await?;
     let mut tally = Variants::default();
     for KnownRepo { check, repo, reader, .. } in sample {
-        let mut stale = repo.push_request(&reader);
-        stale.expected_payload_version -= 1;
-        let answer = cx.push(&reader, &stale).await?;
+        let answer = cx.push(&reader, &repo.stale_push(&reader)).await?;
         // Its token may have ended meanwhile.
         if answer.status != 401 {
             tally.note(format!("in a repository of {check}"), conflicts(&repo, &answer))?;
