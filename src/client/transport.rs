@@ -46,12 +46,12 @@ pub struct Transport {
     kept: Kept,
     requests: AtomicU64,
     timeout: Duration,
-    /// Turns of those who send, where the server takes connections one at a time.
+    /// Turns of those who send, where the server serves few connections at a time.
     turns: OnceLock<Semaphore>,
 }
 
-/// Connections that may wait at once for a server that takes them one at a time. Many listen with a backlog of five, and a SYN that
-/// is dropped costs a second.
+/// Connections that are open at once to a server that serves few at a time. Many listen with a backlog of five, and a SYN that is
+/// dropped costs a second.
 const WAITING: usize = 4;
 
 /// How long to wait before another connection is opened, when a server has closed a fresh one at once.
@@ -109,7 +109,7 @@ impl Transport {
         self.kept.use_fresh_only();
     }
 
-    /// From now on every request gets a connection of its own, and few are open at once: the server takes one at a time.
+    /// From now on every request gets a connection of its own, and few are open at once: the server serves few at a time.
     pub fn use_few_connections(&self) {
         self.kept.use_fresh_only();
         self.turns.get_or_init(|| Semaphore::new(WAITING));

@@ -16,7 +16,7 @@ use crate::wire::Operation;
 use crate::wire::TokenResponse;
 use crate::wire::proto::Code;
 
-/// How long a second connection may take to be served while a first one is idle.
+/// How long a connection may take to be served while others are idle.
 const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
 /// Or so many times as long as an answer takes otherwise.
 const SLOWER: u32 = 4;
