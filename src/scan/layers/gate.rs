@@ -124,10 +124,8 @@ fn begins_compressed(code: Code, piece: &[u8]) -> bool {
         compressed::begins_in(&decoded[..length], ZLIB_WITHIN)
     };
     match piece.get(..HEAD) {
-        // A sign that begins in the head and ends beyond it takes no more than eight characters of the head.
-        Some(head) if code == Code::Base64 => {
-            (begins(head) || compressed::may_begin_in_base64(&piece[HEAD - 8..])) && begins(piece)
-        }
+        // Of a sign that begins in the head, what tells it (the header of a ZIP entry has thirty bytes) may lie beyond.
+        Some(head) if code == Code::Base64 => (begins(head) || compressed::may_begin_in_base64(piece)) && begins(piece),
         _ => begins(piece),
     }
 }
