@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
+use futures_util::future::{JoinAll, MaybeDone};
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 
@@ -17,6 +18,9 @@ use super::route::Route;
 use super::rules::Later;
 use super::store::Store;
 use crate::wire::proto::{Code, Method};
+
+/// What a connection waits for before it is served, and holds until it is closed.
+pub(super) type Turn = MaybeDone<JoinAll<Later<'static, Box<dyn Send>>>>;
 
 /// A deviation at the edge of HTTP; each method's default does nothing. Several can be on together: they see a request in
 /// order and its answer in the same order.

@@ -32,9 +32,8 @@ use tracing::instrument::WithSubscriber as _;
 
 use self::translation::{translate, words};
 use super::connection::{Stream, told_to_stop};
-use super::edge::HangUp;
+use super::edge::{HangUp, Turn};
 use super::http::App;
-use super::listener::Turn;
 use crate::wire::proto::{Code, Method, PREFIX, framed, prefix};
 
 /// Longest message, as gRPC servers usually have it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use futures_util::future::{JoinAll, MaybeDone, join_all, maybe_done};
+use futures_util::future::{join_all, maybe_done};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,9 +22,9 @@ use tokio::time::{sleep, timeout};
 use tracing::instrument::WithSubscriber as _;
 
 use super::connection::{Profile, Stream, told_to_stop};
+use super::edge::Turn;
 use super::grpc;
 use super::http::{App, HungUp, respond};
-use super::rules::Later;
 
 /// How long a client may take for a request's head, and how long an idle connection is kept.
 const HEAD_PATIENCE: Duration = Duration::from_secs(75);
@@ -73,9 +73,6 @@ pub(super) async fn accept(
         connections.shutdown().await;
     }
 }
-
-/// What a connection waits for before it is served, and holds until it is closed.
-pub(super) type Turn = MaybeDone<JoinAll<Later<'static, Box<dyn Send>>>>;
 
 /// Lines a connection up: their turns come in the order in which they were accepted.
 async fn line_up(app: &App) -> Pin<Box<Turn>> {

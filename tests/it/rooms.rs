@@ -158,7 +158,9 @@ impl Source {
             rest = more;
         }
         let (Some(here), [name, more @ ..]) = (self.0.get(&at), rest) else { return at };
-        if let Some(used) = here.named.iter().find(|used| used.local.as_ref() == Some(name)) {
+        // A crate may have an item of its own name, which leads nowhere.
+        let leads_on = |used: &&Named| used.local.as_ref() == Some(name) && used.path.first() != Some(name);
+        if let Some(used) = here.named.iter().find(leads_on) {
             return self.home(&at, &[&used.path, more].concat());
         }
         let defines = |pair: &[String]| {
