@@ -34,7 +34,7 @@ const ZIP: &[u8] = b"PK\x03\x04";
 const ZIP_HEADER: usize = 30;
 /// What stands between the header and the body of an HTTP message.
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
-/// What tells that something compressed may begin. [`format`] knows them by their position.
+/// What tells that something compressed may begin. [`format()`] knows them by their position.
 const SIGNS: [&[u8]; 4] = [GZIP, ZSTD, ZIP, EMPTY_LINE];
 /// Bytes of what may be zlib or deflate that must decompress without error before it is taken for it.
 const TRIED: usize = 256;
