@@ -39,4 +39,4 @@ pub use repo::{Repo, Rotation, VERSION_AT_CREATION, open, read_as};
 pub use rewrite::Rewrite;
 pub use tls::{TlsError, client_config};
 pub use together::{PartlySent, Together};
-pub use transport::Transport;
+pub use transport::{FEW_CONNECTIONS, Transport};

@@ -52,7 +52,7 @@ pub struct Transport {
 
 /// Connections that are open at once to a server that serves few at a time. Many listen with a backlog of five, and a SYN that is
 /// dropped costs a second.
-const WAITING: usize = 4;
+pub const FEW_CONNECTIONS: usize = 4;
 
 /// How long to wait before another connection is opened, when a server has closed a fresh one at once.
 const CROWDED: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(300)];
@@ -112,12 +112,12 @@ impl Transport {
     /// From now on every request gets a connection of its own, and few are open at once: the server serves few at a time.
     pub fn use_few_connections(&self) {
         self.kept.use_fresh_only();
-        self.turns.get_or_init(|| Semaphore::new(WAITING));
+        self.turns.get_or_init(|| Semaphore::new(FEW_CONNECTIONS));
     }
 
     /// How many connections may be open at once, if those are few.
     pub(super) fn most_at_once(&self) -> Option<usize> {
-        self.turns.get().map(|_| WAITING)
+        self.turns.get().map(|_| FEW_CONNECTIONS)
     }
 
     /// The server has been seen to read the body of requests that it refuses, so that their connections can be kept.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::dial::{abort, unreachable};
 use super::pace::{Checks, Pace, is_serial};
 use super::{DEFAULT_JOBS, RunConfig};
-use crate::client::{Identity, Profile, TransportError, clock};
+use crate::client::{FEW_CONNECTIONS, Identity, Profile, TransportError, clock};
 use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Stop, World};
 use crate::wire::Operation;
@@ -281,9 +281,8 @@ async fn serves(world: &World, cx: &Ctx, connections: usize) -> bool {
 
 /// As many checks at once as are wanted, if the server serves so many connections.
 pub(super) async fn jobs(world: &Arc<World>, wanted: usize) -> usize {
-    // More would only queue in the backlog, which is five connections in many small servers.
     if world.serves_few_connections() {
-        return wanted.min(4);
+        return wanted.min(FEW_CONNECTIONS);
     }
     let cx = Ctx::new(world.clone(), &PREFLIGHT);
     let room = wanted <= CONNECTIONS || serves(world, &cx, wanted).await;

@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::state::{compare_envelope, compare_manifest};
 use super::{Answer, Auth, Call, Ctx, Member, Operation, Outcome, Stop};
-use crate::client::{Repo, TransportError};
+use crate::client::{FEW_CONNECTIONS, Repo, TransportError};
 use crate::ground::shown::count;
 
 /// How many requests meet: few where the server serves few connections at a time, and the others queue in its backlog.
 pub(super) fn crowd(cx: &Ctx) -> usize {
-    if cx.world.serves_few_connections() { 4 } else { 12 }
+    if cx.world.serves_few_connections() { FEW_CONNECTIONS } else { 12 }
 }
 
 /// How many times as long contention is provoked with `--thorough`.
