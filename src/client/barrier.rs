@@ -64,39 +64,32 @@ pub(super) struct BarrierStream {
     barrier: Barrier,
     /// How many bytes may pass before the barrier opens; `None` lets everything pass but the very last byte.
     passing: Option<usize>,
-    held: Vec<u8>,
+    /// The last byte that was written, where it may be the very last one.
+    held: Option<u8>,
 }
 
 impl BarrierStream {
     pub(super) fn new(stream: Stream, barrier: Barrier, passing: Option<usize>) -> Self {
-        Self { stream, barrier, passing, held: Vec::new() }
+        Self { stream, barrier, passing, held: None }
     }
 
-    /// Moves held bytes on, as far as they may go now.
-    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let free = if self.barrier.is_open() {
-                self.held.len()
-            } else {
-                match self.passing {
-                    Some(budget) => budget.min(self.held.len()),
-                    None => self.held.len().saturating_sub(1),
-                }
-            };
-            if free == 0 {
-                return Poll::Ready(Ok(()));
+    /// Writes the byte that is held back, if there is one.
+    fn release(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(byte) = self.held {
+            if std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &[byte]))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            match Pin::new(&mut self.stream).poll_write(cx, &self.held[..free]) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => {
-                    self.held.drain(..written);
-                    if let Some(budget) = &mut self.passing {
-                        *budget -= written.min(*budget);
-                    }
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
+            self.held = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the barrier.
+    fn wait(&self, cx: &Context<'_>) {
+        self.barrier.wait(cx);
+        // Opened in between: try again at once.
+        if self.barrier.is_open() {
+            cx.waker().wake_by_ref();
         }
     }
 }
@@ -104,27 +97,43 @@ impl BarrierStream {
 impl AsyncWrite for BarrierStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        // Taken whole; `poll_flush` reports the write done only once everything has passed.
-        this.held.extend_from_slice(buf);
-        match this.pass(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(buf.len())),
+        let Some(last) = buf.last() else { return Poll::Ready(Ok(0)) };
+        // What is held isn't the very last byte: more follows.
+        std::task::ready!(this.release(cx))?;
+        let free = match this.passing {
+            _ if this.barrier.is_open() => buf.len(),
+            Some(0) => {
+                this.wait(cx);
+                return Poll::Pending;
+            }
+            Some(budget) => budget.min(buf.len()),
+            None if buf.len() == 1 => {
+                this.held = Some(*last);
+                return Poll::Ready(Ok(1));
+            }
+            None => buf.len() - 1,
+        };
+        let written = std::task::ready!(Pin::new(&mut this.stream).poll_write(cx, &buf[..free]))?;
+        if let Some(budget) = &mut this.passing {
+            *budget -= written.min(*budget);
         }
+        Poll::Ready(Ok(written))
+    }
+
+    // Each part is written by itself; without this, hyper would join head and body in a copy.
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        std::task::ready!(this.pass(cx))?;
-        std::task::ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        if this.held.is_empty() {
-            return Poll::Ready(Ok(()));
+        if this.held.is_some() && !this.barrier.is_open() {
+            std::task::ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+            this.wait(cx);
+            return Poll::Pending;
         }
-        this.barrier.wait(cx);
-        // Opened in between: try again at once.
-        if this.barrier.is_open() {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        std::task::ready!(this.release(cx))?;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
