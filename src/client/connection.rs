@@ -131,8 +131,8 @@ async fn read_body(
             rest.extend_from_slice(&data);
         }
     }
-    // A copy, because a kept slice of hyper's buffer would keep the whole buffer.
-    Ok(if rest.is_empty() { Bytes::copy_from_slice(&first) } else { rest.freeze() })
+    // A copy, because a kept slice of hyper's buffer would keep the whole buffer, as what has grown would keep its spare room.
+    Ok(Bytes::copy_from_slice(if rest.is_empty() { &first } else { &rest }))
 }
 
 /// A refusal whose body ends with the connection. Whoever refuses a request that it hasn't read to its end, and closes,

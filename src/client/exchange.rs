@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::Mask;
@@ -15,15 +17,20 @@ pub const KEPT_BODY: usize = 8192;
 #[serde(rename_all = "camelCase")]
 pub struct RecordedBody {
     /// The first [`KEPT_BODY`] bytes, as text (invalid UTF-8 replaced).
-    pub text: String,
+    pub text: ByteString,
     /// Length of the whole body in bytes.
     pub length: usize,
 }
 
 impl RecordedBody {
-    /// Keeps the beginning of a body, without credentials.
-    pub fn of(bytes: &[u8], mask: &Mask) -> Self {
-        Self { text: mask.beginning(bytes, KEPT_BODY), length: bytes.len() }
+    /// Keeps the beginning of a body, without credentials. A body that is kept as it is shares its memory.
+    pub fn of(body: &Bytes, mask: &Mask) -> Self {
+        let length = body.len();
+        let whole = (length <= KEPT_BODY && mask.holds_none(body)).then(|| ByteString::try_from(body.clone()));
+        match whole {
+            Some(Ok(text)) => Self { text, length },
+            _ => Self { text: mask.beginning(body, KEPT_BODY).into(), length },
+        }
     }
 
     /// Whether the record is shorter than the body.
@@ -85,9 +92,10 @@ impl Exchange {
     /// How much memory it takes, in bytes; roughly.
     pub fn size(&self) -> usize {
         let optional = [&self.authorization, &self.content_type, &self.error].into_iter().flatten();
-        let texts = [&self.method, &self.path, &self.request.text, &self.response.text].into_iter().chain(optional);
+        let texts = [&self.method, &self.path].into_iter().chain(optional);
+        let bodies = self.request.text.len() + self.response.text.len();
         // What the allocator and the lists that hold it add.
-        size_of::<Self>() + 128 + texts.map(|text| text.capacity() + 16).sum::<usize>()
+        size_of::<Self>() + 160 + bodies + texts.map(|text| text.capacity() + 16).sum::<usize>()
     }
 }
 

@@ -70,9 +70,14 @@ impl Mask {
         self.forms.first().map_or(0, |form| form.bytes.len())
     }
 
+    /// Whether there is nothing to mask in a text.
+    pub fn holds_none(&self, text: &[u8]) -> bool {
+        self.is_empty() || self.places(text).is_empty()
+    }
+
     /// The text without credentials.
     pub fn text(&self, text: String) -> String {
-        if self.is_empty() || self.places(text.as_bytes()).is_empty() {
+        if self.holds_none(text.as_bytes()) {
             return text;
         }
         self.beginning(text.as_bytes(), text.len())

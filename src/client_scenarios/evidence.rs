@@ -282,14 +282,14 @@ pub(super) fn exchange(record: &Record) -> Arc<Exchange> {
         method: record.method.clone(),
         path: record.target.clone(),
         authorization: record.header("authorization").map(shorten),
-        request: RecordedBody::of(&record.body, &Mask::default()),
+        request: RecordedBody::of(&record.body.clone().into(), &Mask::default()),
         status: record.status,
         grpc: None,
         content_type: None,
         response: if record.answer.is_null() {
             RecordedBody::default()
         } else {
-            RecordedBody::of(answer.as_bytes(), &Mask::default())
+            RecordedBody::of(&answer.into(), &Mask::default())
         },
         error: record.status.is_none().then(|| "the vault doesn't answer".to_owned()),
         duration: record.took,

@@ -28,7 +28,8 @@ pub(super) fn command(run: &Run, exchange: &Exchange) -> Option<String> {
         ""
     };
     let token = exchange.authorization.as_ref().map(|_| " -H \"authorization: Bearer $TOKEN\"").unwrap_or_default();
-    let message = if exchange.request.length == 0 { fetched(&exchange.path)? } else { exchange.request.text.clone() };
+    let message =
+        if exchange.request.length == 0 { fetched(&exchange.path)? } else { exchange.request.text.to_string() };
     Some(format!(
         "grpcurl{plain}{insecure} -import-path schema -proto avp.proto{token} -d {} {} {}",
         quote(&message),

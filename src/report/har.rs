@@ -118,7 +118,7 @@ fn request(base: &str, exchange: &Exchange) -> Value {
         "bodySize": exchange.request.length,
     });
     if exchange.request.length > 0 {
-        request["postData"] = json!({ "mimeType": "application/json", "text": exchange.request.text });
+        request["postData"] = json!({ "mimeType": "application/json", "text": &*exchange.request.text });
         cut(&mut request["postData"], &exchange.request);
     }
     request
@@ -130,7 +130,7 @@ fn response(exchange: &Exchange) -> Value {
     let mut content = json!({
         "size": exchange.response.length,
         "mimeType": kind.as_deref().unwrap_or("x-unknown"),
-        "text": exchange.response.text,
+        "text": &*exchange.response.text,
     });
     cut(&mut content, &exchange.response);
     json!({

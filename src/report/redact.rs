@@ -99,7 +99,7 @@ impl Redactor {
     }
 
     fn body(&self, body: &RecordedBody) -> RecordedBody {
-        RecordedBody { text: self.text(&body.text), length: body.length }
+        RecordedBody { text: self.text(&body.text).into(), length: body.length }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::run::{Recorder, Run};
 use crate::client::{Exchange, Mask, RecordedBody};
 use crate::requirements::{self as req, Level, Revision};
@@ -65,11 +67,11 @@ pub(super) fn exchange(status: Option<u16>, answer: &str) -> Arc<Exchange> {
         method: "POST".into(),
         path: "/v1/repos/9f3c2a70/push".into(),
         authorization: Some("Bearer eyJhbGci…".into()),
-        request: RecordedBody::of(body.as_bytes(), &Mask::default()),
+        request: RecordedBody::of(&Bytes::from(body.to_owned()), &Mask::default()),
         status,
         grpc: None,
         content_type: status.map(|_| "application/json".into()),
-        response: RecordedBody::of(answer.as_bytes(), &Mask::default()),
+        response: RecordedBody::of(&Bytes::from(answer.to_owned()), &Mask::default()),
         error: if status.is_none() { Some("the connection was closed before an answer".into()) } else { None },
         duration: Duration::from_micros(1_234),
     })

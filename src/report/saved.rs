@@ -272,7 +272,7 @@ impl SavedCheck {
 
 impl SavedExchange {
     fn exchange(&self) -> Exchange {
-        let body = |body: &SavedBody| RecordedBody { text: body.text.clone(), length: body.length };
+        let body = |body: &SavedBody| RecordedBody { text: body.text.as_str().into(), length: body.length };
         Exchange {
             operation: operation(&self.operation),
             method: self.method.clone(),

@@ -215,14 +215,14 @@ pub fn exchange(
     answer: Result<&RawAnswer, &TransportError>,
     duration: Duration,
 ) -> Arc<Exchange> {
-    let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &cx.world.target.mask);
+    let recorded = |body: &Bytes| RecordedBody::of(body, &cx.world.target.mask);
     let label = answer.ok().and_then(|answer| answer.headers.get(http::header::CONTENT_TYPE));
     Arc::new(Exchange {
         operation: request.operation.name(),
         method: request.method.clone(),
         path: cx.world.mask(request.target.clone()),
         authorization: authorization(&request.auth).map(|value| shown::authorization(&cx.world.mask(value))),
-        request: recorded(request.body.as_deref().unwrap_or_default()),
+        request: request.body.as_ref().map(recorded).unwrap_or_default(),
         status: answer.ok().map(|answer| answer.status.as_u16()),
         grpc: None,
         content_type: label.map(|value| cx.world.mask(String::from_utf8_lossy(value.as_bytes()).into_owned())),

@@ -6,7 +6,6 @@
 mod held;
 mod kept;
 
-use bytes::Bytes;
 use serde_json::Value;
 
 use self::held::{held, parts};
@@ -125,7 +124,7 @@ fn look_at<'c>(
         Auth::None => None,
         Auth::Bearer(value) | Auth::Header(value) => Some(value.as_str()),
     };
-    let body = Bytes::from(answer.exchange.request.text.clone());
+    let body = answer.exchange.request.text.as_bytes().clone();
     let said = said(&answer.exchange.path, authorization.map(str::as_bytes), Some(&body));
     let found = leaked(&Look::new(&searcher_of_answers(secrets)), &text, &said);
     let secret = found

@@ -90,7 +90,7 @@ fn result(check: RecordedCheck) -> Option<CheckResult> {
 }
 
 fn recorded(exchange: RecordedExchange) -> Exchange {
-    let of = |body: Body| RecordedBody { text: body.text, length: body.length };
+    let of = |body: Body| RecordedBody { text: body.text.into(), length: body.length };
     let operations = Operation::VAULT.into_iter().chain([Operation::Challenge, Operation::Token, Operation::Discovery]);
     Exchange {
         operation: operations

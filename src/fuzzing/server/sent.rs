@@ -52,7 +52,7 @@ impl Kept {
     }
 
     fn recorded(&self, mask: &Mask) -> RecordedBody {
-        RecordedBody { text: shown::without_tokens(mask.beginning(&self.head, KEPT_BODY)), length: self.length }
+        RecordedBody { text: shown::without_tokens(mask.beginning(&self.head, KEPT_BODY)).into(), length: self.length }
     }
 }
 

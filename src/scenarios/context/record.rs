@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -148,14 +149,14 @@ impl Ctx {
         result: &Result<RawAnswer, TransportError>,
         duration: Duration,
     ) -> Exchange {
-        let recorded = |bytes: &[u8]| RecordedBody::of(bytes, &self.world.target.mask);
+        let recorded = |body: &Bytes| RecordedBody::of(body, &self.world.target.mask);
         let answer = result.as_ref().ok();
         Exchange {
             operation: call.operation.map_or(NO_OPERATION, Operation::name),
             method: request.method.to_string(),
             path: self.world.mask(request.path.clone()),
             authorization: authorization.clone(),
-            request: recorded(request.body.as_deref().unwrap_or_default()),
+            request: request.body.as_ref().map(recorded).unwrap_or_default(),
             status: answer.map(|answer| answer.status.as_u16()),
             grpc: self.record_call(call, answer),
             content_type: answer

@@ -31,7 +31,7 @@ checks! {
     "grpc/unknown-fields", Must, "§4", [STORED_VERBATIM], unknown::unknown_fields,
         "Fields of a message that nobody knows are dropped, or refused: they change nothing that is known";
     "grpc/cancelled-writes", Must, "§6", [REMOVE_ATOMIC, PUSH_REFUSED_WHOLE, CREATE_RETURNS], calls::cancelled,
-        "A write that is cancelled, or whose deadline is a millisecond, is carried out as a whole or not at all", phase = Alone;
+        "A write that is cancelled, or whose deadline is a millisecond, is carried out as a whole or not at all", phase = Contention;
     "grpc/answers-to-who-asked", Must, "§6", [ANSWERS_TO_ASKERS], calls::answers,
         "Nobody gets the answer to a call that was cancelled, or whose client is gone", phase = Dangerous;
     "grpc/large-messages", Hardening, "§6", [BAD_INPUT], calls::large,
@@ -76,7 +76,7 @@ async fn make(cx: &Ctx, what: &str, call: &GrpcCall) -> (Arc<Exchange>, Result<G
         method: "POST".into(),
         path: call.path.clone(),
         authorization: None,
-        request: RecordedBody { text: what.to_owned(), length: call.data.len() },
+        request: RecordedBody { text: what.into(), length: call.data.len() },
         status: ended.map(|answer| answer.code.http()),
         grpc: Some(RecordedCall {
             method: method.trim_start_matches('/').into(),
@@ -87,7 +87,7 @@ async fn make(cx: &Ctx, what: &str, call: &GrpcCall) -> (Arc<Exchange>, Result<G
         }),
         content_type: None,
         response: ended
-            .map(|answer| RecordedBody::of(answer.message.as_bytes(), &cx.world.target.mask))
+            .map(|answer| RecordedBody::of(&answer.message.clone().into(), &cx.world.target.mask))
             .unwrap_or_default(),
         error: result.as_ref().err().map(|error| cx.world.mask(error.to_string())),
         duration: started.elapsed(),
