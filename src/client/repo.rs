@@ -335,7 +335,7 @@ fn sample_payload(author: &Identity, payload_version: i64) -> Vec<u8> {
         source_client: Some(canaries.source_client.clone()),
         source_user: (kind != AltType::Cookie).then(|| canaries.source_user.clone()),
     };
-    let alts = [AltType::Microsoft, AltType::Cookie, AltType::Session, AltType::Offline].map(alt).into();
+    let alts = [AltType::Session].map(alt).into();
     AltPayload { alts, payload_version }.to_json().into_bytes()
 }
 
