@@ -78,7 +78,8 @@ static PLACES: LazyLock<HashMap<&str, usize>> =
 /// Whether a check runs beside others, or has several requests under way itself.
 fn is_beside_others(check: &str, class: Class) -> bool {
     static IDS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
-        let beside = |check: &&scenarios::Check| matches!(check.phase, Phase::Parallel | Phase::Finale);
+        let beside =
+            |check: &&scenarios::Check| matches!(check.phase, Phase::Parallel | Phase::Contention | Phase::Finale);
         scenarios::all().filter(beside).map(|check| check.info.id).collect()
     });
     class == Class::Concurrent || IDS.contains(check)

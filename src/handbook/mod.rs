@@ -121,6 +121,7 @@ fn works(check: &CheckInfo) -> Option<String> {
         Some((Phase::Crash, _)) => " It needs a server that the suite starts and kills: --server-cmd.",
         Some((_, true)) => " It waits for something to expire, so it runs with --slow only.",
         Some((Phase::Parallel, _)) | None => "",
+        Some((Phase::Contention, _)) => " It runs after the checks that run side by side, beside one other at most.",
         Some((Phase::Alone, _)) => " It runs by itself, after the checks that run side by side.",
         Some((Phase::Finale, _)) => " It looks at the whole run, after all others.",
         Some((Phase::Dangerous, _)) => " It runs late and by itself, and looks whether the server is still there.",

@@ -35,6 +35,7 @@ pub use shard::Shard;
 pub use stored::{StoredConfig, judge_stored};
 
 use self::parts::Part;
+use self::schedule::{CONTENDING, Jobs};
 use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
 use crate::scenarios::{Abort, Check, Hosting, Phase, World};
@@ -348,17 +349,20 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
         Ok(notes) => notes.into_iter().for_each(note),
         Err(abort) => return world.give_up(abort.reason, &abort.advice),
     }
-    let (mut jobs, mut lonely_jobs) = (config.jobs, 1);
+    let mut jobs = Jobs { usual: config.jobs, contending: config.jobs.min(CONTENDING), nobody_alone: false };
     let of = |phase| chosen.iter().filter(|check| check.phase == phase).count();
-    let (parallel, alone) = (of(Phase::Parallel), of(Phase::Alone));
+    let (parallel, alone) = (of(Phase::Parallel), of(Phase::Contention) + of(Phase::Alone));
     let checks = pace::Checks { parallel, alone, one_by_one: chosen.len() - parallel - alone };
     if let Some(pace) = preflight::pace(&world, &config, checks).await {
-        (jobs, lonely_jobs) = (pace.jobs, pace.lonely_jobs);
+        jobs = Jobs { usual: pace.jobs, contending: pace.contending, nobody_alone: pace.contending > CONTENDING };
         let _ = world.course.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }
-    jobs = preflight::jobs(&world, jobs).await;
-    schedule::run_all(&world, &chosen, jobs.max(1), lonely_jobs, &events).await;
+    jobs.usual = preflight::jobs(&world, jobs.usual).await.max(1);
+    if world.serves_few_connections() {
+        jobs.contending = 1;
+    }
+    schedule::run_all(&world, &chosen, jobs, &events).await;
 }
 
 /// Waits until `stop` turns true; for ever when it never can.

@@ -14,7 +14,7 @@ const PER_LONELY_CHECK: u32 = 24;
 /// The most checks at once on a slow server.
 const MOST_JOBS: usize = 32;
 /// Checks that load the server, at once on a slow one: it is its latency that they wait for, and they disturb each other little.
-const LONELY_JOBS: usize = 6;
+const CONTENDING_JOBS: usize = 6;
 /// The longest that a run may take when nobody set `--deadline`.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 /// Requests that are sent together to see whether the target serves them so.
@@ -27,8 +27,8 @@ pub(super) struct Pace {
     pub latency: Duration,
     /// Checks at once.
     pub jobs: usize,
-    /// Checks at once of those that a fast server is given one by one.
-    pub lonely_jobs: usize,
+    /// Checks at once of those that load the server.
+    pub contending: usize,
     /// How long the run will take, roughly.
     pub expected: Duration,
     /// When it is ended, from its start.
@@ -41,19 +41,19 @@ impl Pace {
         if latency < SLOW {
             return None;
         }
-        let (jobs, lonely_jobs) = match config.fits {
-            true if !serial => (config.jobs.max(MOST_JOBS), LONELY_JOBS),
+        let (jobs, contending) = match config.fits {
+            true if !serial => (config.jobs.max(MOST_JOBS), CONTENDING_JOBS),
             _ => (config.jobs, 1),
         };
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let at_once = if serial { 1 } else { count(jobs.min(checks.parallel).max(1)) };
         let steps = count(checks.parallel).saturating_mul(PER_CHECK) / at_once + PER_CHECK;
-        let lonely = count(checks.alone).saturating_mul(PER_LONELY_CHECK) / count(lonely_jobs);
+        let lonely = count(checks.alone).saturating_mul(PER_LONELY_CHECK) / count(contending);
         let one_by_one = count(checks.one_by_one).saturating_mul(PER_LONELY_CHECK);
         let expected = latency * steps.saturating_add(lonely).saturating_add(one_by_one);
         let deadline =
             if config.fits_deadline { config.deadline.max(expected * 3).min(LONGEST) } else { config.deadline };
-        Some(Self { latency, jobs, lonely_jobs, expected, deadline })
+        Some(Self { latency, jobs, contending, expected, deadline })
     }
 
     /// What a person is told before the first check.

@@ -47,6 +47,8 @@ const LONG: [&str; 27] = [
     "token/identity-elsewhere",
     "token/jwt-chooses-its-key",
 ];
+/// How many of those that load the server do so at once: each waits half of its time, and every one has repositories of its own.
+pub const CONTENDING: usize = 2;
 /// How many of those that judge the whole run do so at once. Most of what they do is asking again.
 const FINALE_JOBS: usize = 4;
 
@@ -62,24 +64,41 @@ fn long_ones_early(checks: Vec<&'static Check>) -> Vec<&'static Check> {
     others
 }
 
-/// Runs checks until they are done; `events` gets a start and an end for each. `jobs` checks run at once, and `lonely_jobs` of
-/// those that load the server.
-pub async fn run_all(
-    world: &Arc<World>,
-    checks: &[&'static Check],
-    jobs: usize,
-    lonely_jobs: usize,
-    events: &mpsc::UnboundedSender<Event>,
-) {
-    let phases = [Phase::Parallel, Phase::Alone, Phase::Finale, Phase::Dangerous, Phase::Storage, Phase::Crash];
+/// How many checks run at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Jobs {
+    /// Of the usual ones.
+    pub usual: usize,
+    /// Of those that load the server.
+    pub contending: usize,
+    /// Whether those that want the server for themselves share it with the ones that load it: a slow server's answers lie so far
+    /// apart that they don't meet, and one check after the other would take minutes.
+    pub nobody_alone: bool,
+}
+
+/// Runs checks until they are done; `events` gets a start and an end for each.
+pub async fn run_all(world: &Arc<World>, checks: &[&'static Check], jobs: Jobs, events: &mpsc::UnboundedSender<Event>) {
+    let phases = [
+        Phase::Parallel,
+        Phase::Contention,
+        Phase::Alone,
+        Phase::Finale,
+        Phase::Dangerous,
+        Phase::Storage,
+        Phase::Crash,
+    ];
     for phase in phases {
-        let mut of_phase: Vec<_> = checks.iter().copied().filter(|check| check.phase == phase).collect();
+        let is_now = |check: &&'static Check| match check.phase {
+            Phase::Alone if jobs.nobody_alone => phase == Phase::Contention,
+            other => phase == other,
+        };
+        let mut of_phase: Vec<_> = checks.iter().copied().filter(is_now).collect();
         let workers = match phase {
-            Phase::Parallel => jobs.min(of_phase.len()),
-            Phase::Alone => lonely_jobs,
-            Phase::Finale => jobs.min(FINALE_JOBS),
+            Phase::Parallel => jobs.usual.min(of_phase.len()),
+            Phase::Contention => jobs.contending.min(of_phase.len()),
+            Phase::Finale => jobs.usual.min(FINALE_JOBS),
             // Which check has killed the server must be clear.
-            Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
+            Phase::Alone | Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
         };
         if workers > 1 {
             of_phase = long_ones_early(of_phase);
@@ -284,7 +303,7 @@ mod tests {
     fn long_checks_are_those_that_run_beside_others() {
         let long: Vec<_> = scenarios::all().filter(|check| is_long(check)).collect();
         assert_eq!(long.len(), LONG.len(), "an id of LONG is no check's");
-        assert!(long.iter().all(|check| matches!(check.phase, Phase::Parallel | Phase::Alone)));
+        assert!(long.iter().all(|check| matches!(check.phase, Phase::Parallel | Phase::Contention | Phase::Alone)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::wire::{
 
 checks! {
     "race/callers-are-kept-apart", Must, "§6", [CALLERS_KEPT_APART, SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY, ANSWERS_TO_ASKERS], kept_apart,
-        "Callers who ask at the same moment get what they get when nobody else asks", phase = Alone;
+        "Callers who ask at the same moment get what they get when nobody else asks", phase = Contention;
 }
 
 /// Rounds at the least: in each, everybody writes otherwise.

@@ -13,13 +13,13 @@ use crate::history::{self, Linearizability};
 
 checks! {
     "authority/push-finished-after-removal", Must, "§6", [EFFECT_AUTHORITY, REMOVE_REVOKES], push,
-        "A push that is finished after its author was removed doesn't take effect", phase = Alone;
+        "A push that is finished after its author was removed doesn't take effect", phase = Contention;
     "authority/add-member-finished-after-removal", Must, "§6", [EFFECT_AUTHORITY, REMOVE_REVOKES], add,
-        "An addMember that is finished after its author was removed doesn't take effect", phase = Alone;
+        "An addMember that is finished after its author was removed doesn't take effect", phase = Contention;
     "authority/remove-member-finished-after-removal", Must, "§6", [EFFECT_AUTHORITY, REMOVE_REVOKES], remove,
-        "A removeMember that is finished after its author was removed doesn't take effect", phase = Alone;
+        "A removeMember that is finished after its author was removed doesn't take effect", phase = Contention;
     "authority/pull-finished-after-removal", Must, "§6", [EFFECT_AUTHORITY, REMOVE_REVOKES], pull,
-        "A pull that is finished after its author was removed gives nothing away", phase = Alone;
+        "A pull that is finished after its author was removed gives nothing away", phase = Contention;
     "authority/stalled-request", Hardening, "§6", [STALLED_REQUEST], stalled,
         "A request that stalls half-way doesn't keep others waiting", phase = Alone;
     "authority/stalled-request-without-token", Hardening, "§6", [STALLED_REQUEST], stalled_without_token,

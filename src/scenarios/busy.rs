@@ -22,9 +22,9 @@ use crate::wire::{MemberEntry, PushResponse};
 
 checks! {
     "race/writes-to-a-busy-server", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED, PUSH_CONFLICT, ADD_RECORDS], busy_writes,
-        "Of large pushes one is accepted, and of large additions none is lost, while others keep reading", phase = Alone;
+        "Of large pushes one is accepted, and of large additions none is lost, while others keep reading", phase = Contention;
     "race/reads-from-a-busy-server", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], busy_reads,
-        "Pulls of a large roster see all of a rotation or nothing, while bodies of megabytes are under way", phase = Alone;
+        "Pulls of a large roster see all of a rotation or nothing, while bodies of megabytes are under way", phase = Contention;
 }
 
 /// Members of a large roster; an answer that holds it has some 900 kB.

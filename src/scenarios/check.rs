@@ -11,7 +11,9 @@ use crate::client::Profile;
 pub enum Phase {
     /// Beside others.
     Parallel,
-    /// After those, one at a time (a few where every answer takes long): it loads the server.
+    /// After those, two at a time: it loads the server, and waits for its requests to line up in between.
+    Contention,
+    /// Then, one at a time (unless every answer takes long): what others ask for would stand between its answers or delay them.
     Alone,
     /// Then: it judges everything that the run has seen.
     Finale,

@@ -14,7 +14,7 @@ use crate::wire::{PullRequest, PullResponse, PushResponse, VaultManifest};
 checks! {
     "race/history-is-linearizable", Must, "§10",
         [WRITES_SERIALIZED, SNAPSHOT_READS, EFFECT_AUTHORITY, READ_YOUR_WRITES], linearizable,
-        "Everything that many clients did at once has an order that explains every answer", phase = Alone;
+        "Everything that many clients did at once has an order that explains every answer", phase = Contention;
 }
 
 /// Clients at once: few where the server serves one connection at a time.

@@ -9,15 +9,15 @@ use crate::wire::{PushResponse, VaultManifest};
 
 checks! {
     "race/push-against-add-member", Must, "§10", [WRITES_SERIALIZED, ADD_RECORDS, PUSH_APPLIES], push_against_add,
-        "A push keeps the members that are added at the same moment", phase = Alone;
+        "A push keeps the members that are added at the same moment", phase = Contention;
     "race/pushes-in-a-row", Must, "§10", [WRITES_SERIALIZED, PUSH_APPLIES, PUSH_CONFLICT], pushes_in_a_row,
-        "Of pushes that build on each other, each is answered with its own counters", phase = Alone;
+        "Of pushes that build on each other, each is answered with its own counters", phase = Contention;
     "race/same-member-added-at-once", Must, "§10", [WRITES_SERIALIZED], same_member,
-        "A member whom several add at the same moment is in the roster once", phase = Alone;
+        "A member whom several add at the same moment is in the roster once", phase = Contention;
     "race/push-against-own-removal", Must, "§10", [EFFECT_AUTHORITY, REMOVE_REVOKES], push_against_own_removal,
-        "A push whose author is removed at the same moment takes effect before that or not at all", phase = Alone;
+        "A push whose author is removed at the same moment takes effect before that or not at all", phase = Contention;
     "race/add-member-against-own-removal", Must, "§10", [EFFECT_AUTHORITY, REMOVE_REVOKES], add_against_own_removal,
-        "An addMember whose author is removed at the same moment takes effect before that or not at all", phase = Alone;
+        "An addMember whose author is removed at the same moment takes effect before that or not at all", phase = Contention;
 }
 
 fn add_call<'a>(repo: &Repo, auth: &'a Auth, add: &crate::wire::MemberAddRequest) -> Call<'a> {

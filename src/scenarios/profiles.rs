@@ -14,26 +14,26 @@ use crate::wire::{MemberEntry, PullResponse, VaultManifest};
 
 checks! {
     "profiles/token-of-the-other", Must, "§3", [TOKEN_LASTS, SUBJECT_IS_CALLER], token,
-        "A token that was had by one profile is good by the other", phase = Alone, needs = Profiles;
+        "A token that was had by one profile is good by the other", phase = Contention, needs = Profiles;
     "profiles/nonce-used-by-the-other", Must, "§3", [NONCE_SINGLE_USE], nonce,
-        "A nonce that has bought a token by one profile buys none by the other", phase = Alone, needs = Profiles;
+        "A nonce that has bought a token by one profile buys none by the other", phase = Contention, needs = Profiles;
     "profiles/reads-follow-writes", Must, "§10", [READ_YOUR_WRITES, PULL_CURRENT], reads_follow_writes,
-        "What one profile has acknowledged, the other serves from then on", phase = Alone, needs = Profiles;
+        "What one profile has acknowledged, the other serves from then on", phase = Contention, needs = Profiles;
     "profiles/say-the-same", Must, "§4", [STORED_VERBATIM, INT64], say_the_same,
-        "Numbers, ids and bindings that were written by one profile are the same by the other, to the last bit", phase = Alone, needs = Profiles;
+        "Numbers, ids and bindings that were written by one profile are the same by the other, to the last bit", phase = Contention, needs = Profiles;
     "profiles/removal-shuts-out", Must, "§6", [REMOVE_REVOKES, PUSH_ROTATES], removal_shuts_out,
-        "Whom one profile has removed, the other refuses from then on", phase = Alone, needs = Profiles;
+        "Whom one profile has removed, the other refuses from then on", phase = Contention, needs = Profiles;
     "profiles/push-meets-the-current-version", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_push,
-        "A push at a version that was replaced by the other profile is a conflict", phase = Alone, needs = Profiles;
+        "A push at a version that was replaced by the other profile is a conflict", phase = Contention, needs = Profiles;
     "profiles/created-once", Must, "§6", [CREATE_DUPLICATE], created_once,
-        "An id that was created by one profile is taken by the other", phase = Alone, needs = Profiles;
+        "An id that was created by one profile is taken by the other", phase = Contention, needs = Profiles;
     "profiles/push-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED], push_has_one_winner,
-        "Of pushes at the same version by both profiles, one is accepted", phase = Alone, needs = Profiles;
+        "Of pushes at the same version by both profiles, one is accepted", phase = Contention, needs = Profiles;
     "profiles/push-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC], push_against_removal,
-        "Of a push and a removal by the two profiles one applies, as a whole", phase = Alone, needs = Profiles;
+        "Of a push and a removal by the two profiles one applies, as a whole", phase = Contention, needs = Profiles;
     "profiles/history-is-linearizable", Must, "§10",
         [WRITES_SERIALIZED, SNAPSHOT_READS, EFFECT_AUTHORITY, READ_YOUR_WRITES], linearizable,
-        "Everything that many clients did by both profiles at once has an order that explains every answer", phase = Alone, needs = Profiles;
+        "Everything that many clients did by both profiles at once has an order that explains every answer", phase = Contention, needs = Profiles;
 }
 
 /// How long what was written by one profile may take to be there by the other for the two to count as having one store. That it has

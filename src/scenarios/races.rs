@@ -12,21 +12,21 @@ use crate::wire::{PushResponse, TokenRequest};
 
 checks! {
     "race/nonce-redeemed-once", Must, "§3", [NONCE_SINGLE_USE], nonce_redeemed_once,
-        "One nonce redeemed by many connections at once buys at most one token", phase = Alone;
+        "One nonce redeemed by many connections at once buys at most one token", phase = Contention;
     "race/push-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED, PUSH_CONFLICT], push_has_one_winner,
-        "Of many pushes at the same version exactly one is accepted, and it is the one that is stored", phase = Alone;
+        "Of many pushes at the same version exactly one is accepted, and it is the one that is stored", phase = Contention;
     "race/rotation-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED, PUSH_ROTATES], rotation_has_one_winner,
-        "Of many rotating pushes exactly one is accepted, with its own roster", phase = Alone;
+        "Of many rotating pushes exactly one is accepted, with its own roster", phase = Contention;
     "race/create-has-one-winner", Must, "§6", [WRITES_SERIALIZED, CREATE_DUPLICATE], create_has_one_winner,
-        "The same id created by many at once belongs to exactly one of them", phase = Alone;
+        "The same id created by many at once belongs to exactly one of them", phase = Contention;
     "race/add-member-loses-none", Must, "§10", [WRITES_SERIALIZED, ADD_RECORDS], add_member_loses_none,
-        "Members added at the same moment are all in the roster", phase = Alone;
+        "Members added at the same moment are all in the roster", phase = Contention;
     "race/removals-at-once", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC, REMOVE_DROPS, EPOCH_RISES], removals_at_once,
-        "Two removals to the same epoch don't both apply, and neither applies in part", phase = Alone;
+        "Two removals to the same epoch don't both apply, and neither applies in part", phase = Contention;
     "race/push-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC, VERSION_MONOTONIC], push_against_removal,
-        "A push and a removal to the same version don't both apply, and neither applies in part", phase = Alone;
+        "A push and a removal to the same version don't both apply, and neither applies in part", phase = Contention;
     "race/add-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC], add_against_removal,
-        "A member added during a removal leaves a state that one after the other would leave", phase = Alone;
+        "A member added during a removal leaves a state that one after the other would leave", phase = Contention;
 }
 
 /// Checking and burning a nonce is one step.

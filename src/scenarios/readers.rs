@@ -15,15 +15,15 @@ use crate::wire::{MemberEntry, PullResponse, PushResponse, VaultManifest};
 
 checks! {
     "race/rotating-push-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], rotating_push_for_readers,
-        "Reads that meet a rotating push see all of it or nothing", phase = Alone;
+        "Reads that meet a rotating push see all of it or nothing", phase = Contention;
     "race/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], rotation_is_atomic_for_readers,
-        "Readers never see a manifest, an envelope or an entry that is made of two states", phase = Alone;
+        "Readers never see a manifest, an envelope or an entry that is made of two states", phase = Contention;
     "race/reads-get-their-own-answers", Must, "§6", [PULL_UNCHANGED, PULL_CURRENT, FETCH_ENTRY], own_answers,
-        "Who reads the same repository at the same moment gets what its own request asks for", phase = Alone;
+        "Who reads the same repository at the same moment gets what its own request asks for", phase = Contention;
     "race/conflicts-are-invisible", Must, "§10", [SNAPSHOT_READS, PUSH_GATED], conflicts_are_invisible,
-        "Pulls that meet a stale push see nothing of it", phase = Alone;
+        "Pulls that meet a stale push see nothing of it", phase = Contention;
     "race/reads-follow-writes", Must, "§10", [SNAPSHOT_READS, READ_YOUR_WRITES], reads_follow_writes,
-        "Pulls right after a push was accepted see it", phase = Alone;
+        "Pulls right after a push was accepted see it", phase = Contention;
 }
 
 /// Pulls before, beside and behind a rotating push that takes somebody in, or leaves somebody out.

@@ -14,40 +14,40 @@ use crate::wire::{PullResponse, PushResponse, TokenResponse, VaultManifest};
 
 checks! {
     "replica/nonce-of-another", Must, "§3", [NONCE_REDEEMABLE], nonce_of_another,
-        "A nonce that one process has issued is worth a token at every other", phase = Alone, needs = Replica;
+        "A nonce that one process has issued is worth a token at every other", phase = Contention, needs = Replica;
     "replica/nonce-used-at-another", Must, "§3", [NONCE_SINGLE_USE], nonce_used,
-        "A nonce that has bought a token at one process buys none at another", phase = Alone, needs = Replica;
+        "A nonce that has bought a token at one process buys none at another", phase = Contention, needs = Replica;
     "replica/nonce-redeemed-at-once", Must, "§3", [NONCE_SINGLE_USE], nonce_at_once,
-        "A nonce that is redeemed at all processes at the same moment buys at most one token", phase = Alone, needs = Replica;
+        "A nonce that is redeemed at all processes at the same moment buys at most one token", phase = Contention, needs = Replica;
     "replica/token-of-another", Must, "§3", [TOKEN_LASTS, SUBJECT_IS_CALLER], token_of_another,
-        "A token that one process has issued is good at every other", phase = Alone, needs = Replica;
+        "A token that one process has issued is good at every other", phase = Contention, needs = Replica;
     "replica/reads-follow-writes", Must, "§10", [READ_YOUR_WRITES, PULL_CURRENT], reads_follow_writes,
-        "What one process has acknowledged, every other serves from then on", phase = Alone, needs = Replica;
+        "What one process has acknowledged, every other serves from then on", phase = Contention, needs = Replica;
     "replica/removal-shuts-out", Must, "§6", [REMOVE_REVOKES, PUSH_ROTATES], removal_shuts_out,
-        "Whom one process has removed, every other refuses from then on", phase = Alone, needs = Replica;
+        "Whom one process has removed, every other refuses from then on", phase = Contention, needs = Replica;
     "replica/push-meets-the-current-version", Must, "§6", [PUSH_GATED, PUSH_CONFLICT], stale_push,
-        "A push at a version that another process has replaced is a conflict", phase = Alone, needs = Replica;
+        "A push at a version that another process has replaced is a conflict", phase = Contention, needs = Replica;
     "replica/created-once", Must, "§6", [CREATE_DUPLICATE], created_once,
-        "An id that was created at one process is taken at every other", phase = Alone, needs = Replica;
+        "An id that was created at one process is taken at every other", phase = Contention, needs = Replica;
     "replica/push-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_GATED], push_has_one_winner,
-        "Of pushes at the same version, spread over all processes, one is accepted", phase = Alone, needs = Replica;
+        "Of pushes at the same version, spread over all processes, one is accepted", phase = Contention, needs = Replica;
     "replica/rotation-has-one-winner", Must, "§10", [WRITES_SERIALIZED, PUSH_ROTATES], rotation_has_one_winner,
-        "Of rotating pushes that are spread over all processes, one is accepted, with its own roster", phase = Alone, needs = Replica;
+        "Of rotating pushes that are spread over all processes, one is accepted, with its own roster", phase = Contention, needs = Replica;
     "replica/create-has-one-winner", Must, "§6", [WRITES_SERIALIZED, CREATE_DUPLICATE], create_has_one_winner,
-        "An id that is created at all processes at once belongs to one caller", phase = Alone, needs = Replica;
+        "An id that is created at all processes at once belongs to one caller", phase = Contention, needs = Replica;
     "replica/add-member-loses-none", Must, "§10", [WRITES_SERIALIZED, ADD_RECORDS], add_member_loses_none,
-        "Members added at all processes at once are all in the roster", phase = Alone, needs = Replica;
+        "Members added at all processes at once are all in the roster", phase = Contention, needs = Replica;
     "replica/removals-at-once", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC], removals_at_once,
-        "Of two removals at two processes one applies, as a whole", phase = Alone, needs = Replica;
+        "Of two removals at two processes one applies, as a whole", phase = Contention, needs = Replica;
     "replica/push-against-removal", Must, "§10", [WRITES_SERIALIZED, REMOVE_ATOMIC], push_against_removal,
-        "Of a push and a removal at two processes one applies, as a whole", phase = Alone, needs = Replica;
+        "Of a push and a removal at two processes one applies, as a whole", phase = Contention, needs = Replica;
     "replica/rotation-is-atomic-for-readers", Must, "§10", [SNAPSHOT_READS, REMOVE_ATOMIC], atomic_for_readers,
-        "Readers at all processes see whole states, and none that is older than what they have seen", phase = Alone, needs = Replica;
+        "Readers at all processes see whole states, and none that is older than what they have seen", phase = Contention, needs = Replica;
     "replica/pulls-around-a-rotation", Must, "§10", [SNAPSHOT_READS, PUSH_ROTATES], pulls_around_a_rotation,
-        "Pulls at all processes that meet a rotating push see all of it or nothing", phase = Alone, needs = Replica;
+        "Pulls at all processes that meet a rotating push see all of it or nothing", phase = Contention, needs = Replica;
     "replica/history-is-linearizable", Must, "§10",
         [WRITES_SERIALIZED, SNAPSHOT_READS, EFFECT_AUTHORITY, READ_YOUR_WRITES], linearizable,
-        "Everything that many clients did at all processes at once has an order that explains every answer", phase = Alone, needs = Replica;
+        "Everything that many clients did at all processes at once has an order that explains every answer", phase = Contention, needs = Replica;
 }
 
 /// How long a stale answer is followed, to say how long it was given.

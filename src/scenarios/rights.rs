@@ -36,7 +36,7 @@ checks! {
     "rights/unknown-becomes-known", Must, "§6", [CREATE_RETURNS, FETCH_ENTRY, READ_YOUR_WRITES], entries::unknown_becomes_known,
         "A repository or member that was asked for too early is found once it is there";
     "rights/entries-follow-roster", Must, "§6", [FETCH_ENTRY, REMOVE_DROPS, PUSH_ROTATES, READ_YOUR_WRITES], entries::entries_follow,
-        "fetchMemberKey gives the entry of now, whatever it gave a moment ago", phase = Alone;
+        "fetchMemberKey gives the entry of now, whatever it gave a moment ago", phase = Contention;
     "rights/entries-stay-in-repository", Must, "§4", [STORED_VERBATIM, BINDING_OPAQUE], entries::entries_stay,
         "What one repository says of a member stays in it";
     "rights/refused-writes-bring-nobody-in", Must, "§6", [PULL_MEMBERS_ONLY, PUSH_REFUSED_WHOLE, FETCH_ENTRY], named::brings_nobody_in,

@@ -10,7 +10,7 @@ use crate::wire::TokenRequest;
 
 checks! {
     "auth/signature-after-right-login", Must, "§3", [SIGNATURE_VERIFIED], after_right_login,
-        "A right login makes no later wrong signature pass, of the same key or another", phase = Alone;
+        "A right login makes no later wrong signature pass, of the same key or another", phase = Contention;
     "auth/signature-after-refused-login", Must, "§3", [SIGNATURE_VERIFIED, SUBJECT_IS_CALLER], after_refused,
         "A signature by one key that was refused for another key's nonce doesn't pass as that key's";
     "auth/login-after-failed-ones", Must, "§3", [NONCE_REDEEMABLE], after_failed,

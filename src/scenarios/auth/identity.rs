@@ -25,7 +25,7 @@ checks! {
     "auth/logins-of-one-key-at-once", Must, "§3", [NONCE_REDEEMABLE], at_once,
         "Logins of one key at the same moment are answered: each gets a token, or is refused";
     "auth/nonce-on-another-connection", Must, "§3", [NONCE_REDEEMABLE], other_connection,
-        "A nonce is redeemed over another connection than the one that it came by", phase = Alone;
+        "A nonce is redeemed over another connection than the one that it came by", phase = Contention;
     "auth/expires-at", Must, "§3", [TOKEN_ANSWER, INT64], expires_at,
         "expiresAt is an integer number of milliseconds since 1970 that lies ahead";
 }

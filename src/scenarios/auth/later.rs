@@ -15,7 +15,7 @@ use crate::wire::{ChallengeResponse, TokenRequest};
 
 checks! {
     "auth/odd-bytes", Must, "§3", [NONCE_REDEEMABLE, SIGNATURE_RAW], odd_bytes,
-        "A right signature buys a token whatever bytes key, nonce and signature begin and end with", phase = Alone;
+        "A right signature buys a token whatever bytes key, nonce and signature begin and end with", phase = Contention;
     "auth/right-signatures-in-run", Must, "§3", [NONCE_REDEEMABLE], right_signatures,
         "Every right signature of the run over a fresh nonce bought a token", phase = Finale;
     "auth/nonces-stay-used", Must, "§3", [NONCE_SINGLE_USE], stay_used,

@@ -19,7 +19,7 @@ checks! {
     "auth/nonces-differ", Must, "§3", [NONCE_RANDOM], differ,
         "Every challenge gets another nonce, for one key and across keys";
     "auth/nonces-differ-at-once", Must, "§3", [NONCE_RANDOM], differ_at_once,
-        "Challenges that arrive at the same moment get different nonces", phase = Alone;
+        "Challenges that arrive at the same moment get different nonces", phase = Contention;
     "auth/nonces-differ-in-run", Must, "§3", [NONCE_RANDOM, NONCE_SIZE], differ_in_run,
         "No nonce was given twice in the whole run, and none was shorter than 32 bytes", phase = Finale;
     "auth/nonce-looks-random", Should, "§3", [NONCE_LOOKS_RANDOM], looks_random,

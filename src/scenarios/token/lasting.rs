@@ -10,9 +10,9 @@ use crate::wire::PullRequest;
 
 checks! {
     "token/outlives-other-logins", Must, "§3", [TOKEN_LASTS, SUBJECT_IS_CALLER, PULL_MEMBERS_ONLY], outlives_others,
-        "A token stays its own member's after dozens of others have logged in", phase = Alone;
+        "A token stays its own member's after dozens of others have logged in", phase = Contention;
     "token/outlives-uses", Must, "§3", [TOKEN_LASTS, ANSWERED], outlives_uses,
-        "A token still works after a hundred and more requests, and they are answered as the first ones", phase = Alone;
+        "A token still works after a hundred and more requests, and they are answered as the first ones", phase = Contention;
     "token/tokens-in-run", Must, "§3", [TOKEN_LASTS], in_run,
         "The tokens of this run still work at its end, as long before their expiry as that is", phase = Finale;
     "token/outlives-newer-login", Hardening, "§3", [TOKEN_LASTS], outlives_newer,
