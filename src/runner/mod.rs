@@ -351,8 +351,8 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
     }
     let mut jobs = Jobs { usual: config.jobs, contending: config.jobs.min(CONTENDING), nobody_alone: false };
     let of = |phase| chosen.iter().filter(|check| check.phase == phase).count();
-    let (parallel, alone) = (of(Phase::Parallel), of(Phase::Contention) + of(Phase::Alone));
-    let checks = pace::Checks { parallel, alone, one_by_one: chosen.len() - parallel - alone };
+    let (parallel, alone, finale) = (of(Phase::Parallel), of(Phase::Contention) + of(Phase::Alone), of(Phase::Finale));
+    let checks = pace::Checks { parallel, alone, finale, one_by_one: chosen.len() - parallel - alone - finale };
     if let Some(pace) = preflight::pace(&world, &config, checks).await {
         jobs = Jobs { usual: pace.jobs, contending: pace.contending, nobody_alone: pace.contending > CONTENDING };
         let _ = world.course.fitted_deadline.set(pace.deadline);

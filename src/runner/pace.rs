@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::RunConfig;
+use super::schedule::SLOW_FINALE_JOBS;
 use crate::scenarios::Ctx;
 
 /// Below this latency every run fits into every bound, and nothing needs to be said.
@@ -49,8 +50,10 @@ impl Pace {
         let at_once = if serial { 1 } else { count(jobs.min(checks.parallel).max(1)) };
         let steps = count(checks.parallel).saturating_mul(PER_CHECK) / at_once + PER_CHECK;
         let lonely = count(checks.alone).saturating_mul(PER_LONELY_CHECK) / count(contending);
+        let finale_jobs = if serial { 1 } else { count(jobs.min(SLOW_FINALE_JOBS)) };
+        let finale = count(checks.finale).saturating_mul(PER_LONELY_CHECK) / finale_jobs;
         let one_by_one = count(checks.one_by_one).saturating_mul(PER_LONELY_CHECK);
-        let expected = latency * steps.saturating_add(lonely).saturating_add(one_by_one);
+        let expected = latency * steps.saturating_add(lonely).saturating_add(finale).saturating_add(one_by_one);
         let deadline =
             if config.fits_deadline { config.deadline.max(expected * 3).min(LONGEST) } else { config.deadline };
         Some(Self { latency, jobs, contending, expected, deadline })
@@ -76,6 +79,8 @@ pub(super) struct Checks {
     pub parallel: usize,
     /// A few at once.
     pub alone: usize,
+    /// Those that judge the whole run.
+    pub finale: usize,
     /// One after the other.
     pub one_by_one: usize,
 }
@@ -97,7 +102,7 @@ mod tests {
     use super::*;
     use crate::runner::Target;
 
-    const CHECKS: Checks = Checks { parallel: 280, alone: 30, one_by_one: 34 };
+    const CHECKS: Checks = Checks { parallel: 280, alone: 30, finale: 20, one_by_one: 14 };
 
     fn config() -> RunConfig {
         RunConfig::new(Target::Avp(String::new()))

@@ -51,6 +51,8 @@ const LONG: [&str; 27] = [
 pub const CONTENDING: usize = 2;
 /// How many of those that judge the whole run do so at once. Most of what they do is asking again.
 const FINALE_JOBS: usize = 4;
+/// The same on a server that is slow, where all of it is waiting.
+pub const SLOW_FINALE_JOBS: usize = 16;
 
 fn is_long(check: &Check) -> bool {
     LONG.contains(&check.info.base())
@@ -96,7 +98,7 @@ pub async fn run_all(world: &Arc<World>, checks: &[&'static Check], jobs: Jobs, 
         let workers = match phase {
             Phase::Parallel => jobs.usual.min(of_phase.len()),
             Phase::Contention => jobs.contending.min(of_phase.len()),
-            Phase::Finale => jobs.usual.min(FINALE_JOBS),
+            Phase::Finale => jobs.usual.min(if jobs.nobody_alone { SLOW_FINALE_JOBS } else { FINALE_JOBS }),
             // Which check has killed the server must be clear.
             Phase::Alone | Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
         };

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 
 use super::by_hand::HandMade;
 use super::check::checks;
@@ -98,17 +99,28 @@ async fn writes(cx: &Ctx) -> Outcome {
     let people = People { alice: cx.member().await?, bob: cx.member().await?, carol: cx.identity() };
     let long = [AfterHead, MidBody, Politely, PolitelyLater, Reset, ResetLater, WhileAnswered];
     let brief = [MidBody, Politely, Reset];
+    let mut ways = Vec::new();
     for write in [Write::Push, Write::Rotation, Write::Removal, Write::Addition] {
         let all = cx.thorough() || write != Write::Addition;
-        for leave in if all { &long[..] } else { &brief[..] } {
-            one_write(cx, &people, write, *leave).await?;
-        }
+        ways.extend((if all { &long[..] } else { &brief[..] }).iter().map(|leave| (Some(write), *leave)));
     }
-    for leave in if cx.thorough() { &long[..] } else { &brief[..] } {
-        one_creation(cx, &people.alice, *leave).await?;
+    ways.extend((if cx.thorough() { &long[..] } else { &brief[..] }).iter().map(|leave| (None, *leave)));
+    let people = &people;
+    let tried = ways.into_iter().map(async |(write, leave)| match write {
+        Some(write) => one_write(cx, people, write, leave).await,
+        None => one_creation(cx, &people.alice, leave).await,
+    });
+    // Each has a repository of its own, and most of it is waiting.
+    let at_once = if cx.world.serves_few_connections() { 1 } else { AT_ONCE };
+    let mut outcomes = stream::iter(tried).buffered(at_once);
+    while let Some(outcome) = outcomes.next().await {
+        outcome?;
     }
     Ok(())
 }
+
+/// How many hang up at once.
+const AT_ONCE: usize = 4;
 
 /// What alice writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
