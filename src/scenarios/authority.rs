@@ -129,7 +129,14 @@ async fn stalled_without_token(cx: &Ctx) -> Outcome {
     others_go_on(cx, &alice, &Auth::None).await
 }
 
+fn told_once() -> Stop {
+    Stop::not_judged("requests that stall keep others waiting here, which is told once")
+}
+
 async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
+    if cx.world.manners.stalls.load(Ordering::Relaxed) {
+        return Err(told_once());
+    }
     let repo = cx.repo(alice).await?;
     for share in STOPS {
         let body = serde_json::to_vec(&repo.push_request(alice)).ok().map(Into::into);
@@ -144,7 +151,7 @@ async fn others_go_on(cx: &Ctx, alice: &Member, stalled: &Auth) -> Outcome {
         let _ = cx.finish(&call, held).await;
         if let Err(error) = result {
             if cx.world.manners.stalls.swap(true, Ordering::Relaxed) {
-                return Err(Stop::not_judged("requests that stall keep others waiting here, which is told once"));
+                return Err(told_once());
             }
             return Err(Stop::Violation(Box::new(super::Finding {
                 expected: "a pull is answered while another request is under way".into(),
