@@ -43,7 +43,7 @@ fn measure(operations: usize, unknown_one_in: usize) {
     // What making the history took isn't part of the peak that counts.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let bytes = file.metadata().expect("the file is there").len();
-    let (mut reading, mut checking) = (Duration::MAX, Duration::MAX);
+    let (mut reading, mut checking, mut decided) = (Duration::MAX, Duration::MAX, true);
     for _ in 0..RUNS {
         std::io::Seek::rewind(&mut file).expect("a file can be read again");
         let started = Instant::now();
@@ -53,16 +53,24 @@ fn measure(operations: usize, unknown_one_in: usize) {
         let started = Instant::now();
         let verdict = history::check(&read);
         checking = checking.min(started.elapsed());
-        assert!(matches!(verdict, Linearizability::Linearizable { .. }), "a simulated history has an order");
+        match verdict {
+            Linearizability::Linearizable { .. } => {}
+            // Of so many operations of unknown outcome any number may still take effect: the search has a bound.
+            Linearizability::Undecided { .. } => decided = false,
+            Linearizability::NotLinearizable(counterexample) => {
+                panic!("a simulated history has an order: {counterexample:?}")
+            }
+        }
     }
     let unknown = if unknown_one_in == 0 { "none".to_owned() } else { format!("1 in {unknown_one_in}") };
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     println!(
-        "{operations:>10} {unknown:>8} {:>9} {:>7.0} ms {:>7.1} ms {:>10}",
+        "{operations:>10} {unknown:>8} {:>9} {:>7.0} ms {:>7.1} ms {:>10}{}",
         mib(bytes),
         reading.as_secs_f64() * 1e3,
         checking.as_secs_f64() * 1e3,
-        peak().map_or_else(|| "?".into(), mib)
+        peak().map_or_else(|| "?".into(), mib),
+        if decided { "" } else { "  given up" },
     );
 }
 
