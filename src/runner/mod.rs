@@ -1,5 +1,6 @@
 //! Runs the checks: selection, scheduling, time limits; turns them into a stream of events.
 
+mod beside;
 mod config;
 mod dial;
 mod events;
@@ -358,7 +359,7 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
         let _ = world.course.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }
-    jobs.usual = preflight::jobs(&world, jobs.usual).await.max(1);
+    jobs.usual = beside::jobs(&world, jobs.usual).await.max(1);
     if world.serves_few_connections() {
         jobs.contending = 1;
     }

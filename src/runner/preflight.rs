@@ -4,29 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::RunConfig;
+use super::beside;
 use super::dial::{abort, unreachable};
 use super::pace::{Checks, Pace, is_serial};
-use super::{DEFAULT_JOBS, RunConfig};
-use crate::client::{FEW_CONNECTIONS, Identity, Profile, TransportError, clock};
+use crate::client::{Identity, Profile, clock};
 use crate::requirements::Level;
 use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Stop, World};
 use crate::wire::Operation;
 use crate::wire::TokenResponse;
 use crate::wire::proto::Code;
-
-/// How long a connection may take to be served while others are idle.
-const SECOND_CONNECTION: Duration = Duration::from_millis(1500);
-/// Or so many times as long as an answer takes otherwise.
-const SLOWER: u32 = 4;
-/// Whoever answers neither within this time nor without the idle connections is looked at longer; or so many times as long as an
-/// answer takes otherwise.
-const SOON: (Duration, u32) = (Duration::from_millis(100), 20);
-/// How often it must go on as soon as they are gone, to be waiting for them.
-const FREED: u32 = 2;
-/// Connections of a usual run: one for each of the checks that run beside each other.
-const CONNECTIONS: usize = DEFAULT_JOBS;
 
 /// Pauses between requests to a server that isn't up yet, in milliseconds; 20 s together.
 const WARM_UP: [u64; 13] = [150, 600, 1000, 1000, 1000, 1500, 1500, 2000, 2000, 2000, 2500, 2500, 2500];
@@ -81,7 +70,8 @@ pub struct Greeting {
 pub async fn meet(world: &Arc<World>) -> Result<Vec<String>, Abort> {
     let greeting = greet(world).await?;
     let cx = Ctx::new(world.clone(), &PREFLIGHT);
-    let few = connections(world, &cx).await;
+    let few = beside::connections(world, &cx).await;
+    beside::requests(world, &cx, greeting.token.as_deref()).await;
     if few.is_none() {
         learn_about_refusals(world, &cx, greeting.token.as_deref()).await;
     }
@@ -237,80 +227,6 @@ const NO_AUTH: &str = "if challenge and token live elsewhere, over HTTP say, tel
 
 const NOT_AVP: &str =
     "check the URL and its path prefix; if challenge and token live elsewhere, say where with --idp URL";
-
-/// Learns whether a few idle connections keep everybody else waiting, as where one thread, or each of a few, goes on with a connection
-/// until it ends; what is to be said about it.
-async fn connections(world: &Arc<World>, cx: &Ctx) -> Option<String> {
-    let one = !serves(world, cx, 2).await;
-    if !one && serves(world, cx, CONNECTIONS).await {
-        return None;
-    }
-    world.use_fresh_connections();
-    // Otherwise it has stopped answering, which others will find.
-    if !serves(world, cx, 1).await {
-        return None;
-    }
-    world.use_few_connections(one);
-    let served = if one { "one connection" } else { "few connections" };
-    Some(format!("the server serves {served} at a time; every request gets a connection of its own"))
-}
-
-/// Whether the last of so many connections is served while nothing comes over the others.
-async fn serves(world: &World, cx: &Ctx, connections: usize) -> bool {
-    let key = cx.identity().id;
-    let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
-    let answered = async |bound| {
-        let fetch = Call::operation(Operation::FetchMemberKey, "nobody's", &key, &Auth::None, None);
-        let challenge = Call::operation(Operation::Challenge, "", "", &Auth::None, Some(body.clone().into()));
-        for call in std::iter::once(fetch).chain(world.target.separate_idp.is_some().then_some(challenge)) {
-            let result = cx.try_call(Call { bound: Some(bound), ..call }).await.1;
-            if matches!(result, Err(TransportError::Timeout(_) | TransportError::Opening { .. })) {
-                return false;
-            }
-        }
-        true
-    };
-    let (timeout, started) = (world.idp().timeout(), Instant::now());
-    if !answered(timeout).await {
-        return false;
-    }
-    let usual = started.elapsed();
-    let bound = SECOND_CONNECTION.max(usual * SLOWER).min(timeout);
-    let soon = SOON.0.max(usual * SOON.1).min(bound);
-    let silent = async || {
-        world.close_idle();
-        let origins = std::iter::once(&world.target.vault).chain(&world.target.separate_idp);
-        let opening = origins.flat_map(|origin| (1..connections).map(|_| origin.raw(bound)));
-        futures_util::future::join_all(opening).await
-    };
-    for _ in 0..FREED {
-        let held = silent().await;
-        let mut answer = std::pin::pin!(answered(bound));
-        if let Ok(served) = timeout_at(Instant::now() + soon, &mut answer).await {
-            return served;
-        }
-        drop(held);
-        let freed = timeout_at(Instant::now() + soon, &mut answer).await.is_ok_and(|answered| answered);
-        if !freed {
-            // Something else takes its time: whether it would have answered beside the others shows when it gets that.
-            let held = silent().await;
-            let served = answered(bound).await;
-            drop(held);
-            return served;
-        }
-    }
-    false
-}
-
-/// As many checks at once as are wanted, if the server serves so many connections.
-pub(super) async fn jobs(world: &Arc<World>, wanted: usize) -> usize {
-    if world.serves_few_connections() {
-        return wanted.min(FEW_CONNECTIONS);
-    }
-    let cx = Ctx::new(world.clone(), &PREFLIGHT);
-    let room = wanted <= CONNECTIONS || serves(world, &cx, wanted).await;
-    if room { wanted } else { CONNECTIONS }
-}
 
 /// Whether connections can be kept after a refusal: only where the body of a refused request is seen to be read.
 async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, token: Option<&str>) {
