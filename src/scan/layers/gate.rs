@@ -4,11 +4,14 @@
 //! isn't found without decoding. What is worth a stream of its own is text, UTF-16, or compressed; the characters tell text
 //! without being decoded, nearly always.
 
-use super::code::{Code, DECODED};
-use super::lanes::PIECE;
+use super::code::Code;
 use super::{compressed, utf16};
 use crate::scan::stream::{Seed, Stream};
 
+/// How many characters are let through or not together: a multiple of what stands for eight bytes.
+const PIECE: usize = 512;
+/// Most bytes that a piece stands for.
+const DECODED: usize = PIECE / 4 * 3;
 /// Characters of a piece that are decoded in any case; more than it takes to see that something isn't deflate, nearly always.
 const HEAD: usize = 64;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
