@@ -23,7 +23,7 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// The next bits, 32 at the most.
+    /// The next bits, 57 at the most.
     fn take(&mut self, count: usize) -> Option<usize> {
         let rest = self.bytes.get(self.at / 8..)?;
         let word = match rest.first_chunk() {
@@ -71,13 +71,13 @@ fn dynamic(bits: &mut Bits<'_>) -> Option<bool> {
     if literals > 29 || distances > 29 {
         return Some(false);
     }
+    let all = bits.take(3 * lengths)?;
     let (mut used, mut sum) = (0, 0);
-    for _ in 0..lengths {
-        let length = bits.take(3)?;
-        if length > 0 {
-            used += 1;
-            sum += 128 >> length;
-        }
+    for place in 0..lengths {
+        let length = all >> (3 * place) & 7;
+        used += usize::from(length > 0);
+        // No length, no share of the code.
+        sum += (128 >> length) & 127;
     }
     // Some decoders let a code of one symbol pass.
     Some(sum == 128 || used == 1)

@@ -13,9 +13,11 @@ const PIECE: usize = 512;
 /// Most bytes that a piece stands for.
 const DECODED: usize = PIECE / 4 * 3;
 /// Characters of a piece that are decoded in any case; more than it takes to see that something isn't deflate, nearly always.
-const HEAD: usize = 64;
+const HEAD: usize = 32;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
 const ZLIB_WITHIN: usize = 16;
+/// Shortest text that spells twelve bytes of a secret: in base64, of which one character depends on what stands beside it.
+const SHORTEST_TEXT: usize = 15;
 
 /// Encoded characters on their way into a stream.
 pub(super) struct Gate {
@@ -31,6 +33,8 @@ pub(super) struct Gate {
     /// Whether it was let through, and why.
     last: Let,
     is_first: bool,
+    /// Whether what is to come has been found worth opening as a whole.
+    is_judged: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,9 +51,9 @@ enum Let {
 
 impl Gate {
     /// For a stream that will be made when it is needed.
-    pub fn new(code: Code, seed: Seed) -> Self {
-        let pieces = [[0; PIECE]; 2];
-        Self { code, seed, stream: None, pieces, now: 0, filled: 0, held: 0, last: Let::Nothing, is_first: true }
+    pub fn new(code: Code, seed: Seed, is_judged: bool) -> Self {
+        let (pieces, last) = ([[0; PIECE]; 2], Let::Nothing);
+        Self { code, seed, stream: None, pieces, now: 0, filled: 0, held: 0, last, is_first: true, is_judged }
     }
 
     /// Takes characters of its code.
@@ -96,6 +100,9 @@ impl Gate {
 
     /// There is no more.
     pub fn finish(mut self) {
+        if self.is_first && self.is_judged {
+            self.last = Let::Everything;
+        }
         self.pass_on();
         if let Some(stream) = self.stream {
             stream.finish();
@@ -103,10 +110,21 @@ impl Gate {
     }
 }
 
-/// Whether anything of these characters, which are all there are, would be let through.
-pub(super) fn opens(code: Code, all: &[u8]) -> bool {
-    let (first, rest) = all.split_at(all.len().min(PIECE));
-    first_piece(code, first).is_some() || rest.chunks(PIECE).any(|piece| code.any_word(piece, is_text))
+/// Whether it is worth while to let these characters, which are all there are, through: whether something compressed begins in them,
+/// or there is text that is long enough to spell a part of a secret. A word of text turns up in noise every few kilobytes.
+pub(super) fn is_worth_opening(code: Code, all: &[u8]) -> bool {
+    opens_for(code, all, spells_a_part)
+}
+
+/// Whether anything of them would be let through.
+#[cfg(test)]
+fn opens(code: Code, all: &[u8]) -> bool {
+    opens_for(code, all, |_| true)
+}
+
+/// Likewise, of words of text only for those amid what passes a test.
+fn opens_for(code: Code, all: &[u8], amid: fn(&[u8]) -> bool) -> bool {
+    begins_compressed(code, &all[..all.len().min(PIECE)]) || code.any_word_amid(all, is_text, amid)
 }
 
 /// What to let through from the beginning. Blobs that are compressed are so from their beginning, or nearly.
@@ -118,24 +136,34 @@ fn first_piece(code: Code, piece: &[u8]) -> Option<Let> {
     }
 }
 
-/// Whether something compressed begins in a piece. Only its head is decoded, nearly always: what has no certain sign can
-/// begin nowhere else, and other signs are told by their characters.
+/// Whether something compressed begins in a piece. Of base64 only the head is decoded, nearly always: what has no long sign begins
+/// there, and long signs are told by their characters.
 fn begins_compressed(code: Code, piece: &[u8]) -> bool {
-    let begins = |characters: &[u8]| {
-        let mut decoded = [0; DECODED];
+    let mut decoded = [0; DECODED];
+    let mut decode = |characters: &[u8], passes: fn(&[u8]) -> bool| {
         let length = code.decode(characters, &mut decoded);
-        compressed::begins_in(&decoded[..length], ZLIB_WITHIN)
+        passes(&decoded[..length])
     };
-    match piece.get(..HEAD) {
-        // Of a sign that begins in the head, what tells it (the header of a ZIP entry has thirty bytes) may lie beyond.
-        Some(head) if code == Code::Base64 => (begins(head) || compressed::may_begin_in_base64(piece)) && begins(piece),
-        _ => begins(piece),
-    }
+    let head = &piece[..piece.len().min(HEAD)];
+    let may_begin = code != Code::Base64
+        || decode(head, |head| compressed::may_begin_near(head, ZLIB_WITHIN))
+        || compressed::may_begin_in_base64(piece);
+    may_begin && decode(piece, |bytes| compressed::begins_in(bytes, ZLIB_WITHIN))
 }
 
 /// Fifteen characters of text in a row have eight of them at a multiple of eight; UTF-16 all the more.
 fn is_text(word: &[u8; 8]) -> bool {
     is_printable(u64::from_le_bytes(*word)) || utf16::parity(word).is_some()
+}
+
+/// Whether text of some length is among some bytes, or UTF-16.
+fn spells_a_part(bytes: &[u8]) -> bool {
+    let (mut length, mut longest) = (0, 0);
+    for byte in bytes {
+        length = if matches!(byte, b' '..=b'~') { length + 1 } else { 0 };
+        longest = longest.max(length);
+    }
+    longest >= SHORTEST_TEXT || bytes.as_chunks().0.iter().any(|word| utf16::parity(word).is_some())
 }
 
 /// Whether all eight bytes are between a space and a tilde, or very nearly.

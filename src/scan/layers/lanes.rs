@@ -33,8 +33,10 @@ pub(super) fn leading_base64(bytes: &[u8]) -> usize {
 
 /// Whether all are hexadecimal digits, or dashes if they may be.
 pub(super) fn are_hex(bytes: &[u8], or_dashes: bool) -> bool {
-    let is_one = |byte: u8| is_hex(byte) | (or_dashes & (byte == b'-'));
-    bytes.chunks(BLOCK).all(|block| block.iter().fold(true, |all, byte| all & is_one(*byte)))
+    let are = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & (is_hex(*byte) | (or_dashes & (*byte == b'-'))));
+    // Nearly always the first eight aren't.
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().all(|word| are(word)) && are(rest)
 }
 
 /// For each of the three words of eight bytes that a block of base64 stands for, and for each of its characters, that bit of its
