@@ -18,6 +18,7 @@ use flate2::{Decompress, FlushDecompress};
 use zstd::stream::{raw, zio};
 
 use super::deflate::may_begin;
+use super::lanes::without_signs;
 use crate::scan::forms::in_base64;
 use crate::scan::job::{Job, LARGEST_WINDOW};
 use crate::scan::stream::{Active, Decode, Start, Stream};
@@ -143,6 +144,8 @@ fn unsigned(head: &[u8]) -> Option<Format> {
 fn next(block: &[u8], mut from: usize, to: usize) -> Option<(usize, (Format, usize))> {
     // The magic number may reach beyond `to`; it begins before.
     let end = (to + ZSTD.len() - 1).min(block.len());
+    // All signs have a byte that is rare in text, which one or two others may stand before.
+    from = from.max((from + without_signs(block.get(from..end)?)).saturating_sub(2));
     loop {
         let found = MAGIC.as_ref()?.find(block, from.min(end), end)?;
         if found.start() >= to {
@@ -330,6 +333,25 @@ impl<D: Write> Decode for Compressed<D> {
         drop(self.decoder);
         if let Some(stream) = Rc::into_inner(self.output.0) {
             stream.into_inner().finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What quickly passes over text passes over no sign in it, wherever it begins.
+    #[test]
+    fn signs_are_seen_wherever_they_begin() {
+        let zlib = ZLIB_LEVELS.map(|level| vec![ZLIB, level]);
+        let text = b"text\tand\nlines ".repeat(30);
+        assert!(without_signs(&text) > 300);
+        for sign in SIGNS.map(<[u8]>::to_vec).into_iter().chain(zlib) {
+            for begins in 0..400 {
+                let text = [&text[..begins], &sign, &text].concat();
+                assert!(without_signs(&text) <= begins + 2, "{sign:?} at {begins}");
+            }
         }
     }
 }

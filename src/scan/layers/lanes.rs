@@ -141,6 +141,25 @@ fn may_hold_escapes(shown: &[u8; BEFORE + STEP + AFTER]) -> bool {
     amid_text
 }
 
+/// How many bytes are dismissed together that are nearly all there are.
+const FAR: usize = 128;
+
+/// How many bytes come, in as many at a time, without any that every sign of something compressed has among its first three and text
+/// seldom has: the first control characters, a carriage return, a circumflex, and all that isn't ASCII.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn without_signs(bytes: &[u8]) -> usize {
+    let is_of_text = |byte: u8| (byte.wrapping_sub(b'\t') < 0x77) & (byte != b'\r') & (byte != b'^');
+    let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & is_of_text(*byte));
+    bytes.as_chunks::<FAR>().0.iter().take_while(|block| all(*block)).count() * FAR
+}
+
+/// How many bytes come, in as many at a time, without a zero.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn without_zeros(bytes: &[u8]) -> usize {
+    let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & (*byte != 0));
+    bytes.as_chunks::<FAR>().0.iter().take_while(|block| all(*block)).count() * FAR
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
