@@ -13,7 +13,7 @@ const SHORTEST: usize = 20;
 /// Of a run that long, one word of eight bytes at a multiple of this lies within it.
 const STEP: usize = SHORTEST - 8 + 1;
 /// Line lengths of wrapped base64 that are read as one run.
-const LINES: std::ops::RangeInclusive<usize> = 60..=76;
+pub(super) const LINES: std::ops::RangeInclusive<usize> = 60..=76;
 
 /// Whether no byte of a word is below `+` or beyond ASCII: quick, and true for all words within a run.
 fn may_be_inside(word: u64) -> bool {
