@@ -10,6 +10,19 @@ const SYMBOLS: usize = 200;
 /// A stream of fewer bytes holds no part of a secret that counts.
 const SHORTEST: usize = 12;
 
+/// Most bits of a code that are read at once.
+const MOST: usize = 7;
+/// So many bits in the other direction.
+static REVERSED: [u8; 1 << MOST] = {
+    let mut reversed = [0; 1 << MOST];
+    let mut bits = 0;
+    while bits < reversed.len() {
+        reversed[bits] = (bits as u8).reverse_bits() >> (8 - MOST);
+        bits += 1;
+    }
+    reversed
+};
+
 /// Whether it may; also if there are too few bytes to tell.
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
     let mut bits = Bits { bytes, at: 0 };
@@ -35,10 +48,10 @@ impl Bits<'_> {
         (self.at <= 8 * self.bytes.len()).then_some(value as usize)
     }
 
-    /// A code goes on with these bits, of which the most significant one comes first.
+    /// A code goes on with so many bits, [`MOST`] at the most, of which the most significant one comes first.
     fn code(&mut self, count: usize, before: usize) -> Option<usize> {
-        let bits = self.take(count)?.reverse_bits() >> (usize::BITS as usize - count);
-        Some(before << count | bits)
+        let bits = REVERSED[self.take(count)?] >> (MOST - count);
+        Some(before << count | usize::from(bits))
     }
 }
 
