@@ -193,6 +193,23 @@ mod tests {
     ];
 
     proptest! {
+        /// Text that spells a part of a secret is worth opening for, wherever it stands; UTF-16 likewise.
+        #[test]
+        fn any_part_is_worth_it(
+            before in 0_usize..900,
+            after in 0_usize..900,
+            text in "[ -~]{15,40}",
+            is_utf16 in any::<bool>(),
+        ) {
+            let utf16 = text.bytes().flat_map(|byte| [byte, 0]).collect();
+            let text = if is_utf16 { utf16 } else { text.into_bytes() };
+            let bytes = [random::vec(before), text, random::vec(after)].concat();
+            prop_assert!(is_worth_opening(Code::Base64, STANDARD_NO_PAD.encode(&bytes).as_bytes()));
+            prop_assert!(is_worth_opening(Code::Hex, crate::ground::hex::encode(&bytes).as_bytes()));
+        }
+    }
+
+    proptest! {
         /// What is told without decoding is what decoding all of it tells.
         #[test]
         fn opens_for_what_decoding_would_show(
