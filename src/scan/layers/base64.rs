@@ -4,7 +4,7 @@
 //! and for compressed data in base64; the [`Gate`] lets nothing else through.
 
 use super::code::{Code, is_base64};
-use super::gate::{Gate, opens};
+use super::gate::{Gate, is_worth_opening};
 use super::lanes::are_hex;
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
@@ -13,7 +13,7 @@ const SHORTEST: usize = 20;
 /// Of a run that long, one word of eight bytes at a multiple of this lies within it.
 const STEP: usize = SHORTEST - 8 + 1;
 /// Line lengths of wrapped base64 that are read as one run.
-const LINES: std::ops::RangeInclusive<usize> = 60..=76;
+pub(super) const LINES: std::ops::RangeInclusive<usize> = 60..=76;
 
 /// Whether no byte of a word is below `+` or beyond ASCII: quick, and true for all words within a run.
 fn may_be_inside(word: u64) -> bool {
@@ -94,7 +94,8 @@ impl<'a> Run<'a> {
     /// Whether the gate would let anything of it through, which is quicker to tell than to set up a decoder, and nearly always no.
     fn is_worth_it(&self) -> bool {
         self.is_open
-            || !is_dashed(self.characters) && self.skips.clone().any(|skip| opens(self.code, &self.characters[skip..]))
+            || !is_dashed(self.characters)
+                && self.skips.clone().any(|skip| is_worth_opening(self.code, &self.characters[skip..]))
     }
 }
 
@@ -126,9 +127,11 @@ fn hex_prefix(run: &[u8]) -> Option<usize> {
 
 /// A decoder for each way to read the run.
 pub(super) fn open(stream: &Stream, block: &[u8], start: &Start) -> Vec<Active> {
-    let Run { code, skips, .. } = Run::new(block, start.begins, start.next);
+    let Run { code, skips, is_open, .. } = Run::new(block, start.begins, start.next);
+    // Of several ways to read it, only one may have been found worth it.
+    let is_judged = !is_open && skips.len() == 1;
     let decoder = |skip| -> Option<Active> {
-        let gate = Gate::new(code, stream.seed(start.begins, code.name())?);
+        let gate = Gate::new(code, stream.seed(start.begins, code.name())?, is_judged);
         Some(Box::new(Decoder { code, gate, skip, line: 0 }))
     };
     skips.filter_map(decoder).collect()

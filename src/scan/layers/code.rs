@@ -1,9 +1,9 @@
 //! Base64 and hexadecimal digits: which characters they have, what these stand for, and whether that may be text.
 
-use super::lanes::{self, BLOCK, PIECE};
+use super::lanes::{self, BLOCK};
 
-/// Most bytes that a piece stands for.
-pub(super) const DECODED: usize = PIECE / 4 * 3;
+/// Most bytes that a block and its neighbours stand for.
+const AROUND: usize = 3 * BLOCK / 4 * 3;
 const NONE: u8 = 255;
 
 /// A spelling of bytes.
@@ -86,10 +86,12 @@ impl Code {
             Self::Base64 => {
                 let (groups, rest) = characters.as_chunks::<4>();
                 let places = out.as_chunks_mut::<3>().0;
-                for (place, group) in places.iter_mut().zip(groups) {
-                    *place = triple(*group);
+                let count = groups.len().min(places.len());
+                // Not by `zip`, which isn't inlined in builds of many small units.
+                for at in 0..count {
+                    places[at] = triple(groups[at]);
                 }
-                let length = groups.len().min(places.len()) * 3;
+                let length = count * 3;
                 let mut last = [b'A'; 4];
                 last[..rest.len()].copy_from_slice(rest);
                 let last = &triple(last)[..rest.len() * 3 / 4];
@@ -109,36 +111,50 @@ impl Code {
         }
     }
 
-    /// Whether any word of eight bytes at a multiple of eight of what the characters stand for, [`PIECE`] at the most, passes a
-    /// test, which text and UTF-16 alone may pass.
-    pub fn any_word(self, piece: &[u8], passes: fn(&[u8; 8]) -> bool) -> bool {
-        let mut blocks = match self {
-            Self::Base64 => lanes::ascii_in_base64(piece),
-            Self::Hex => text_in_hex(piece),
-        };
-        while blocks != 0 {
-            let block = piece.chunks(BLOCK).nth(blocks.trailing_zeros() as usize).unwrap_or_default();
-            let mut decoded = [0; BLOCK / 4 * 3];
-            let length = self.decode(block, &mut decoded);
-            if decoded[..length].as_chunks::<8>().0.iter().any(passes) {
+    /// Whether any word of eight bytes at a multiple of eight of what the characters stand for passes a test, which text and UTF-16
+    /// alone may pass.
+    pub fn any_word(self, characters: &[u8], passes: fn(&[u8; 8]) -> bool) -> bool {
+        self.any_word_amid(characters, passes, |_| true)
+    }
+
+    /// The same, where what it stands amid, as far as the next words on both sides at least, has to pass a test as well.
+    pub fn any_word_amid(self, characters: &[u8], passes: fn(&[u8; 8]) -> bool, amid: fn(&[u8]) -> bool) -> bool {
+        let mut from = 0;
+        while let Some(found) = self.text_block(characters, from) {
+            let mut decoded = [0; AROUND];
+            let mut test = |blocks: std::ops::Range<usize>, passes: &dyn Fn(&[u8]) -> bool| {
+                let end = characters.len().min(blocks.end * BLOCK);
+                let length = self.decode(&characters[blocks.start * BLOCK..end], &mut decoded);
+                passes(&decoded[..length])
+            };
+            if test(found..found + 1, &|bytes| bytes.as_chunks::<8>().0.iter().any(passes))
+                && test(found.saturating_sub(1)..found + 2, &amid)
+            {
                 return true;
             }
-            blocks &= blocks - 1;
+            from = found + 1;
         }
         false
     }
+
+    /// The first block, from one on, in which there may be a word of text.
+    fn text_block(self, characters: &[u8], from: usize) -> Option<usize> {
+        match self {
+            Self::Base64 => lanes::ascii_in_base64(characters, from),
+            Self::Hex => text_in_hex(characters, from),
+        }
+    }
 }
 
-/// The numbers of the blocks of hexadecimal digits, as bits, in which there may be a word of text, by the digits that give the high
-/// bits of a byte.
-fn text_in_hex(piece: &[u8]) -> u32 {
+/// Likewise of hexadecimal digits, by those that give the high bits of a byte.
+fn text_in_hex(digits: &[u8], from: usize) -> Option<usize> {
     let all =
         |word: &[u8], places: [usize; 4]| places.iter().fold(true, |all, at| all & TEXT_DIGITS[usize::from(word[*at])]);
     let may_hold = |block: &[u8]| {
         let words = block.as_chunks::<16>().0;
         words.iter().any(|word| all(word, [0, 2, 4, 6]) && all(word, [8, 10, 12, 14]))
     };
-    piece.chunks(BLOCK).enumerate().fold(0, |blocks, (number, block)| blocks | u32::from(may_hold(block)) << number)
+    digits.chunks(BLOCK).skip(from).position(may_hold).map(|after| from + after)
 }
 
 /// The values of characters at each place of four, where they stand in the three bytes.

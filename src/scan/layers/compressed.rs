@@ -18,6 +18,7 @@ use flate2::{Decompress, FlushDecompress};
 use zstd::stream::{raw, zio};
 
 use super::deflate::may_begin;
+use super::lanes::without_signs;
 use crate::scan::forms::in_base64;
 use crate::scan::job::{Job, LARGEST_WINDOW};
 use crate::scan::stream::{Active, Decode, Start, Stream};
@@ -28,6 +29,8 @@ const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// First byte of zlib with the usual window.
 const ZLIB: u8 = 0x78;
+/// Its second byte, by how well it is compressed.
+const ZLIB_LEVELS: [u8; 4] = [0x01, 0x5e, 0x9c, 0xda];
 /// Magic number of a member of a ZIP archive.
 const ZIP: &[u8] = b"PK\x03\x04";
 /// Length of its header without name and extra field.
@@ -38,14 +41,14 @@ const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 const SIGNS: [&[u8]; 4] = [GZIP, ZSTD, ZIP, EMPTY_LINE];
 /// Bytes of what may be zlib or deflate that must decompress without error before it is taken for it.
 const TRIED: usize = 256;
-/// Fewer bytes can't be twelve bytes of a secret, deflated.
+/// Fewer bytes can't be twelve bytes of a secret, deflated or not.
 const SHORTEST: usize = 12;
 /// Bytes that are decompressed at once.
 const PORTION: usize = 16 << 10;
 
 /// Finds the first bytes of all of them at once.
 static MAGIC: LazyLock<Option<Magic>> = LazyLock::new(|| {
-    let zlib = [0x01, 0x5e, 0x9c, 0xda].map(|level| vec![ZLIB, level]);
+    let zlib = ZLIB_LEVELS.map(|level| vec![ZLIB, level]);
     Magic::new(SIGNS.map(<[u8]>::to_vec).into_iter().chain(zlib))
 });
 
@@ -141,6 +144,8 @@ fn unsigned(head: &[u8]) -> Option<Format> {
 fn next(block: &[u8], mut from: usize, to: usize) -> Option<(usize, (Format, usize))> {
     // The magic number may reach beyond `to`; it begins before.
     let end = (to + ZSTD.len() - 1).min(block.len());
+    // All signs have a byte that is rare in text, which one or two others may stand before.
+    from = from.max((from + without_signs(block.get(from..end)?)).saturating_sub(2));
     loop {
         let found = MAGIC.as_ref()?.find(block, from.min(end), end)?;
         if found.start() >= to {
@@ -175,6 +180,13 @@ pub(super) fn begins_in(bytes: &[u8], zlib_within: usize) -> bool {
     unsigned(bytes).is_some_and(|format| inflates(format, bytes))
 }
 
+/// Whether what has no long sign may begin with some bytes, or zlib near their beginning. Where the answer is no, [`begins_in`] says no
+/// as well, of long signs apart and however the bytes go on.
+pub(super) fn may_begin_near(bytes: &[u8], zlib_within: usize) -> bool {
+    let is_zlib = |at: usize| bytes[at] == ZLIB && bytes.get(at + 1).is_none_or(|level| ZLIB_LEVELS.contains(level));
+    unsigned(bytes).is_some() || (0..zlib_within.min(bytes.len())).any(is_zlib)
+}
+
 /// Whether some characters of base64 may stand for bytes in which something compressed begins whose sign is longer than zlib's.
 pub(super) fn may_begin_in_base64(characters: &[u8]) -> bool {
     MAGIC_IN_BASE64.as_ref().is_none_or(|magic| magic.find(characters, 0, characters.len()).is_some())
@@ -185,14 +197,16 @@ thread_local! {
     static TRIALS: RefCell<[Decompress; 2]> = RefCell::new([false, true].map(Decompress::new));
 }
 
-/// Whether some bytes begin like deflate or zlib do: whether they inflate without an error.
+/// Whether some bytes, all there are or many, begin like deflate or zlib do: whether they inflate without an error, to something
+/// that can hold a part of a secret if they are all.
 fn inflates(format: Format, head: &[u8]) -> bool {
     let is_zlib = format == Format::Zlib;
     TRIALS.with_borrow_mut(|trials| {
         let trial = &mut trials[usize::from(is_zlib)];
         trial.reset(is_zlib);
-        let head = &head[..head.len().min(TRIED)];
-        trial.decompress(head, &mut [0; 16 * TRIED], FlushDecompress::None).is_ok()
+        let tried = &head[..head.len().min(TRIED)];
+        let is_ok = trial.decompress(tried, &mut [0; 16 * TRIED], FlushDecompress::None).is_ok();
+        is_ok && (tried.len() < head.len() || trial.total_out() >= SHORTEST as u64)
     })
 }
 
@@ -319,6 +333,25 @@ impl<D: Write> Decode for Compressed<D> {
         drop(self.decoder);
         if let Some(stream) = Rc::into_inner(self.output.0) {
             stream.into_inner().finish();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What quickly passes over text passes over no sign in it, wherever it begins.
+    #[test]
+    fn signs_are_seen_wherever_they_begin() {
+        let zlib = ZLIB_LEVELS.map(|level| vec![ZLIB, level]);
+        let text = b"text\tand\nlines ".repeat(30);
+        assert!(without_signs(&text) > 300);
+        for sign in SIGNS.map(<[u8]>::to_vec).into_iter().chain(zlib) {
+            for begins in 0..400 {
+                let text = [&text[..begins], &sign, &text].concat();
+                assert!(without_signs(&text) <= begins + 2, "{sign:?} at {begins}");
+            }
         }
     }
 }

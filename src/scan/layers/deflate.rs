@@ -10,6 +10,19 @@ const SYMBOLS: usize = 200;
 /// A stream of fewer bytes holds no part of a secret that counts.
 const SHORTEST: usize = 12;
 
+/// Most bits of a code that are read at once.
+const MOST: usize = 7;
+/// So many bits in the other direction.
+static REVERSED: [u8; 1 << MOST] = {
+    let mut reversed = [0; 1 << MOST];
+    let mut bits = 0;
+    while bits < reversed.len() {
+        reversed[bits] = (bits as u8).reverse_bits() >> (8 - MOST);
+        bits += 1;
+    }
+    reversed
+};
+
 /// Whether it may; also if there are too few bytes to tell.
 pub(super) fn may_begin(bytes: &[u8]) -> bool {
     let mut bits = Bits { bytes, at: 0 };
@@ -23,7 +36,7 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// The next bits, 32 at the most.
+    /// The next bits, 57 at the most.
     fn take(&mut self, count: usize) -> Option<usize> {
         let rest = self.bytes.get(self.at / 8..)?;
         let word = match rest.first_chunk() {
@@ -35,10 +48,10 @@ impl Bits<'_> {
         (self.at <= 8 * self.bytes.len()).then_some(value as usize)
     }
 
-    /// A code goes on with these bits, of which the most significant one comes first.
+    /// A code goes on with so many bits, [`MOST`] at the most, of which the most significant one comes first.
     fn code(&mut self, count: usize, before: usize) -> Option<usize> {
-        let bits = self.take(count)?.reverse_bits() >> (usize::BITS as usize - count);
-        Some(before << count | bits)
+        let bits = REVERSED[self.take(count)?] >> (MOST - count);
+        Some(before << count | usize::from(bits))
     }
 }
 
@@ -71,13 +84,13 @@ fn dynamic(bits: &mut Bits<'_>) -> Option<bool> {
     if literals > 29 || distances > 29 {
         return Some(false);
     }
+    let all = bits.take(3 * lengths)?;
     let (mut used, mut sum) = (0, 0);
-    for _ in 0..lengths {
-        let length = bits.take(3)?;
-        if length > 0 {
-            used += 1;
-            sum += 128 >> length;
-        }
+    for place in 0..lengths {
+        let length = all >> (3 * place) & 7;
+        used += usize::from(length > 0);
+        // No length, no share of the code.
+        sum += (128 >> length) & 127;
     }
     // Some decoders let a code of one symbol pass.
     Some(sum == 128 || used == 1)

@@ -1,8 +1,10 @@
 //! Text in which some characters are escaped: JSON (`\/`, `\u002B`), URLs (`%2B`), HTML (`&#43;`, `&plus;`).
 //!
 //! Serializers escape more than they must: `/` as `\/` in PHP, `+` as `\u002B` in .NET, all that isn't ASCII in Python. JSON within
-//! JSON doubles the backslashes, so every backslash goes that doesn't begin a `\u`.
+//! JSON doubles the backslashes, so every backslash goes that doesn't begin a `\u` or a line end (`\n`, `\r`). Line ends alone are
+//! worth undoing where they wrap base64: elsewhere there are too many of them.
 
+use super::base64::LINES;
 use super::lanes::{BEFORE, STEP, is_base64, without_escapes};
 use super::sink::Sink;
 use crate::scan::stream::{Active, Decode, Start, Stream};
@@ -49,9 +51,46 @@ fn escape(text: &[u8]) -> Option<(u32, usize)> {
     }
 }
 
+/// The line end that a text begins with, escaped as JSON does it.
+fn line_end(text: &[u8]) -> Option<u8> {
+    match text {
+        [b'\\', b'n', ..] => Some(b'\n'),
+        [b'\\', b'r', ..] => Some(b'\r'),
+        _ => None,
+    }
+}
+
+/// Whether a text ends with a line of wrapped base64, to which the `n` of the line end before it may seem to belong.
+fn is_wrapped(text: &[u8]) -> bool {
+    let line = without_backslashes(text).iter().rev().take_while(|byte| is_base64(**byte));
+    (*LINES.start()..=LINES.end() + 1).contains(&line.take(LINES.end() + 2).count())
+}
+
+/// A text without the backslashes at its end, which JSON within JSON has doubled.
+fn without_backslashes(text: &[u8]) -> &[u8] {
+    let count = text.iter().rev().take_while(|byte| **byte == b'\\').count();
+    &text[..text.len() - count]
+}
+
+/// Whether a byte is a character of base64, or of a line end between.
+fn is_of_base64(byte: &u8) -> bool {
+    is_base64(*byte) || matches!(byte, b'\r' | b'\n')
+}
+
+/// Where the text begins that leads to an escape: that much before it, or where base64 does that it stands in, on any number of
+/// lines, as far as the block shows it. Cut off, base64 may be read wrong.
+fn beginning(block: &[u8], escape: usize) -> usize {
+    let before = without_backslashes(&block[..escape]);
+    let run = before.iter().rev().take_while(|byte| is_of_base64(byte)).count();
+    (before.len() - run).min(escape.saturating_sub(REACH))
+}
+
 /// The next escape, and the text that leads to it.
 pub(super) fn find(block: &[u8], from: usize, to: usize) -> Option<Start> {
-    let is_one = |at: &usize| escape(&block[*at..]).is_some_and(|(_, length)| is_amid_text(block, *at, *at + length));
+    let is_one = |at: &usize| match escape(&block[*at..]) {
+        Some((_, length)) => is_amid_text(block, *at, *at + length),
+        None => line_end(&block[*at..]).is_some() && is_wrapped(&block[..*at]),
+    };
     let mut at = from;
     while at < to {
         // What comes before is looked at as well; at the edge every byte is.
@@ -59,7 +98,7 @@ pub(super) fn find(block: &[u8], from: usize, to: usize) -> Option<Start> {
         let end = to.min(at + STEP);
         let mut all = memchr::memchr3_iter(b'\\', b'%', b'&', block.get(at..end)?).map(|position| at + position);
         if let Some(found) = all.find(is_one) {
-            return Some(Start { begins: found.saturating_sub(REACH), next: found + 1 });
+            return Some(Start { begins: beginning(block, found), next: found + 1 });
         }
         at = end;
     }
@@ -101,11 +140,12 @@ impl Escapes {
                 length
             }
             None => {
-                self.plain += 1;
-                if text[0] != b'\\' {
-                    self.sink.put(text[0]);
+                let (byte, length) = line_end(text).map_or((text[0], 1), |end| (end, 2));
+                self.plain += length;
+                if byte != b'\\' {
+                    self.sink.put(byte);
                 }
-                1
+                length
             }
         }
     }
@@ -123,11 +163,12 @@ impl Decode for Escapes {
                 }
                 continue;
             }
-            // What is encoded goes on to its end: cut off, it may be read wrong from there on.
-            if self.plain > 2 * REACH && !is_base64(bytes[at]) {
+            // What is encoded goes on to its end, on any number of lines: cut off, it may be read wrong from there on.
+            let may_escape = matches!(bytes[at], b'\\' | b'%' | b'&');
+            if self.plain > 2 * REACH && !may_escape && !is_of_base64(&bytes[at]) {
                 return Some(at);
             }
-            if !matches!(bytes[at], b'\\' | b'%' | b'&') {
+            if !may_escape {
                 self.plain += 1;
                 self.sink.put(bytes[at]);
                 at += 1;

@@ -4,15 +4,20 @@
 //! isn't found without decoding. What is worth a stream of its own is text, UTF-16, or compressed; the characters tell text
 //! without being decoded, nearly always.
 
-use super::code::{Code, DECODED};
-use super::lanes::PIECE;
+use super::code::Code;
 use super::{compressed, utf16};
 use crate::scan::stream::{Seed, Stream};
 
+/// How many characters are let through or not together: a multiple of what stands for eight bytes.
+const PIECE: usize = 512;
+/// Most bytes that a piece stands for.
+const DECODED: usize = PIECE / 4 * 3;
 /// Characters of a piece that are decoded in any case; more than it takes to see that something isn't deflate, nearly always.
-const HEAD: usize = 64;
+const HEAD: usize = 32;
 /// How far from the beginning a zlib header, which is only two bytes, is taken for one.
 const ZLIB_WITHIN: usize = 16;
+/// Shortest text that spells twelve bytes of a secret: in base64, of which one character depends on what stands beside it.
+const SHORTEST_TEXT: usize = 15;
 
 /// Encoded characters on their way into a stream.
 pub(super) struct Gate {
@@ -28,6 +33,8 @@ pub(super) struct Gate {
     /// Whether it was let through, and why.
     last: Let,
     is_first: bool,
+    /// Whether what is to come has been found worth opening as a whole.
+    is_judged: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,9 +51,9 @@ enum Let {
 
 impl Gate {
     /// For a stream that will be made when it is needed.
-    pub fn new(code: Code, seed: Seed) -> Self {
-        let pieces = [[0; PIECE]; 2];
-        Self { code, seed, stream: None, pieces, now: 0, filled: 0, held: 0, last: Let::Nothing, is_first: true }
+    pub fn new(code: Code, seed: Seed, is_judged: bool) -> Self {
+        let (pieces, last) = ([[0; PIECE]; 2], Let::Nothing);
+        Self { code, seed, stream: None, pieces, now: 0, filled: 0, held: 0, last, is_first: true, is_judged }
     }
 
     /// Takes characters of its code.
@@ -93,6 +100,9 @@ impl Gate {
 
     /// There is no more.
     pub fn finish(mut self) {
+        if self.is_first && self.is_judged {
+            self.last = Let::Everything;
+        }
         self.pass_on();
         if let Some(stream) = self.stream {
             stream.finish();
@@ -100,10 +110,21 @@ impl Gate {
     }
 }
 
-/// Whether anything of these characters, which are all there are, would be let through.
-pub(super) fn opens(code: Code, all: &[u8]) -> bool {
-    let (first, rest) = all.split_at(all.len().min(PIECE));
-    first_piece(code, first).is_some() || rest.chunks(PIECE).any(|piece| code.any_word(piece, is_text))
+/// Whether it is worth while to let these characters, which are all there are, through: whether something compressed begins in them,
+/// or there is text that is long enough to spell a part of a secret. A word of text turns up in noise every few kilobytes.
+pub(super) fn is_worth_opening(code: Code, all: &[u8]) -> bool {
+    opens_for(code, all, spells_a_part)
+}
+
+/// Whether anything of them would be let through.
+#[cfg(test)]
+fn opens(code: Code, all: &[u8]) -> bool {
+    opens_for(code, all, |_| true)
+}
+
+/// Likewise, of words of text only for those amid what passes a test.
+fn opens_for(code: Code, all: &[u8], amid: fn(&[u8]) -> bool) -> bool {
+    begins_compressed(code, &all[..all.len().min(PIECE)]) || code.any_word_amid(all, is_text, amid)
 }
 
 /// What to let through from the beginning. Blobs that are compressed are so from their beginning, or nearly.
@@ -115,24 +136,34 @@ fn first_piece(code: Code, piece: &[u8]) -> Option<Let> {
     }
 }
 
-/// Whether something compressed begins in a piece. Only its head is decoded, nearly always: what has no certain sign can
-/// begin nowhere else, and other signs are told by their characters.
+/// Whether something compressed begins in a piece. Of base64 only the head is decoded, nearly always: what has no long sign begins
+/// there, and long signs are told by their characters.
 fn begins_compressed(code: Code, piece: &[u8]) -> bool {
-    let begins = |characters: &[u8]| {
-        let mut decoded = [0; DECODED];
+    let mut decoded = [0; DECODED];
+    let mut decode = |characters: &[u8], passes: fn(&[u8]) -> bool| {
         let length = code.decode(characters, &mut decoded);
-        compressed::begins_in(&decoded[..length], ZLIB_WITHIN)
+        passes(&decoded[..length])
     };
-    match piece.get(..HEAD) {
-        // Of a sign that begins in the head, what tells it (the header of a ZIP entry has thirty bytes) may lie beyond.
-        Some(head) if code == Code::Base64 => (begins(head) || compressed::may_begin_in_base64(piece)) && begins(piece),
-        _ => begins(piece),
-    }
+    let head = &piece[..piece.len().min(HEAD)];
+    let may_begin = code != Code::Base64
+        || decode(head, |head| compressed::may_begin_near(head, ZLIB_WITHIN))
+        || compressed::may_begin_in_base64(piece);
+    may_begin && decode(piece, |bytes| compressed::begins_in(bytes, ZLIB_WITHIN))
 }
 
 /// Fifteen characters of text in a row have eight of them at a multiple of eight; UTF-16 all the more.
 fn is_text(word: &[u8; 8]) -> bool {
     is_printable(u64::from_le_bytes(*word)) || utf16::parity(word).is_some()
+}
+
+/// Whether text of some length is among some bytes, or UTF-16.
+fn spells_a_part(bytes: &[u8]) -> bool {
+    let (mut length, mut longest) = (0, 0);
+    for byte in bytes {
+        length = if matches!(byte, b' '..=b'~') { length + 1 } else { 0 };
+        longest = longest.max(length);
+    }
+    longest >= SHORTEST_TEXT || bytes.as_chunks().0.iter().any(|word| utf16::parity(word).is_some())
 }
 
 /// Whether all eight bytes are between a space and a tilde, or very nearly.
@@ -160,6 +191,23 @@ mod tests {
         b"\x4b\x4c\x4a\x4e\x49\x4d\x4b\xcf\xc8\xcc\xca\xce\xc9\xcd\xcb\x2f\x28\x2c\x02\x00",
         b"\x08\x1d",
     ];
+
+    proptest! {
+        /// Text that spells a part of a secret is worth opening for, wherever it stands; UTF-16 likewise.
+        #[test]
+        fn any_part_is_worth_it(
+            before in 0_usize..900,
+            after in 0_usize..900,
+            text in "[ -~]{15,40}",
+            is_utf16 in any::<bool>(),
+        ) {
+            let utf16 = text.bytes().flat_map(|byte| [byte, 0]).collect();
+            let text = if is_utf16 { utf16 } else { text.into_bytes() };
+            let bytes = [random::vec(before), text, random::vec(after)].concat();
+            prop_assert!(is_worth_opening(Code::Base64, STANDARD_NO_PAD.encode(&bytes).as_bytes()));
+            prop_assert!(is_worth_opening(Code::Hex, crate::ground::hex::encode(&bytes).as_bytes()));
+        }
+    }
 
     proptest! {
         /// What is told without decoding is what decoding all of it tells.

@@ -33,54 +33,72 @@ pub(super) fn leading_base64(bytes: &[u8]) -> usize {
 
 /// Whether all are hexadecimal digits, or dashes if they may be.
 pub(super) fn are_hex(bytes: &[u8], or_dashes: bool) -> bool {
-    let is_one = |byte: u8| is_hex(byte) | (or_dashes & (byte == b'-'));
-    bytes.chunks(BLOCK).all(|block| block.iter().fold(true, |all, byte| all & is_one(*byte)))
+    let are = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & (is_hex(*byte) | (or_dashes & (*byte == b'-'))));
+    // Nearly always the first eight aren't.
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().all(|word| are(word)) && are(rest)
 }
 
-/// How many characters are asked about together, at the most, whether they stand for text: a multiple of eight bytes.
-pub(super) const PIECE: usize = 512;
-
-/// For each character of base64 that bit of its value that is the highest of a byte: of three bytes' the first of the first character,
-/// the third of the second, and the fifth of the third. The bits are those of [`bits`].
-static HIGHEST: [u8; PIECE] = {
-    let mut bits = [0; PIECE];
+/// For each of the three words of eight bytes that a block of base64 stands for, and for each of its characters, that bit of its
+/// value that is the highest of a byte of the word: of three bytes' the first of the first character, the third of the second, and
+/// the fifth of the third. The bits are those of [`bits`].
+static HIGHEST: [[u8; BLOCK]; 3] = {
+    let mut words = [[0; BLOCK]; 3];
     let mut at = 0;
-    while at < bits.len() {
-        bits[at] = [0x80, 8, 2, 0][at % 4];
+    while at < BLOCK {
+        if at % 4 < 3 {
+            words[(at / 4 * 3 + at % 4) / 8][at] = [0x80, 8, 2][at % 4];
+        }
         at += 1;
     }
-    bits
+    words
 };
 
-/// The four lowest bits of the value of a letter, a digit or `+`, and 128 for the upper half of values. Of the other characters some
-/// bits may be zero that shouldn't.
+/// What fills a block up: a character whose bits are all set, so that no word seems to be ASCII that isn't whole.
+const FILLER: u8 = b'7';
+
+/// Bits 2 and 8 of the value of a letter, a digit or `+`, and 128 for the upper half of values; other bits mean nothing. Of the other
+/// characters some may be zero that shouldn't.
 #[inline(always)]
 fn bits(character: u8) -> u8 {
-    let character = character as i8;
-    let letter = if character >= 0x40 { -5 } else { 0 };
-    let lower = if character >= 0x60 { 10 } else { 0 };
-    let high = if character.wrapping_add(63) >= -90 { -128 } else { 0 };
-    (character.wrapping_add(4).wrapping_add(letter).wrapping_add(lower) & 15 | high) as u8
+    // Modulo 16 the value of a digit is four more, and that of a letter one less or nine more. The rest takes the upper half of
+    // values, which begins with `g`, to 128 and beyond, and nothing else.
+    let letter = if character as i8 >= 0x40 { 0x7b } else { 0 };
+    let lower = if character as i8 >= 0x60 { 0x3a } else { 0 };
+    character.wrapping_add(0x64).wrapping_add(letter).wrapping_add(lower)
 }
 
-/// The numbers of the blocks of base64, as bits, in which there may be a word of ASCII: eight bytes at a multiple of eight.
+/// The first block of base64, from one on, in which there may be a word of ASCII: eight bytes at a multiple of eight.
 #[multiversion(targets("x86_64+avx2"))]
-pub(super) fn ascii_in_base64(piece: &[u8]) -> u32 {
-    let mut high = [0; PIECE];
-    for ((high, character), highest) in high.iter_mut().zip(piece).zip(&HIGHEST) {
-        *high = bits(*character) & highest;
+pub(super) fn ascii_in_base64(characters: &[u8], from: usize) -> Option<usize> {
+    let (blocks, rest) = characters.as_chunks::<BLOCK>();
+    // Compilers that know the masks pick bytes one by one.
+    let words = std::hint::black_box(&HIGHEST);
+    for (number, block) in blocks.iter().enumerate().skip(from) {
+        if may_hold_ascii(block, words) {
+            return Some(number);
+        }
     }
-    let blocks = high.as_chunks::<BLOCK>().0.iter().take(piece.len().div_ceil(BLOCK));
-    blocks.enumerate().fold(0, |all, (number, block)| all | u32::from(is_ascii_in(block)) << number)
+    let mut last = [FILLER; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    (from <= blocks.len() && may_hold_ascii(&last, words)).then_some(blocks.len())
 }
 
-/// Whether no byte of one of three words is above ASCII, by these bits.
+/// Whether no byte of one of the three words is above ASCII, by the masks of the words.
 #[inline(always)]
-fn is_ascii_in(high: &[u8; BLOCK]) -> bool {
-    let eight = |at: usize| high[at..].first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-    let (a, b, c, d) = (eight(0), eight(8), eight(16), eight(24));
-    // The words begin with the first, the eleventh and the twenty-second character.
-    (a | b & 0xffff == 0) | (b >> 16 | c & 0xff_ffff_ffff == 0) | (c >> 40 | d == 0)
+fn may_hold_ascii(block: &[u8; BLOCK], words: &[[u8; BLOCK]; 3]) -> bool {
+    let mut seen = [0; BLOCK];
+    // Not by `zip`, which isn't inlined in builds of many small units.
+    for at in 0..BLOCK {
+        seen[at] = bits(block[at]);
+    }
+    are_clear(&seen, &words[0]) || are_clear(&seen, &words[1]) || are_clear(&seen, &words[2])
+}
+
+/// Whether no bit of a mask is set.
+#[inline(always)]
+fn are_clear(bits: &[u8; BLOCK], mask: &[u8; BLOCK]) -> bool {
+    (0..BLOCK).fold(true, |all, at| all & (bits[at] & mask[at] == 0))
 }
 
 /// How many bytes are dismissed together, where no escape begins.
@@ -121,6 +139,25 @@ fn may_hold_escapes(shown: &[u8; BEFORE + STEP + AFTER]) -> bool {
         amid_text |= may_begin(shown[at + BEFORE]) & around;
     }
     amid_text
+}
+
+/// How many bytes are dismissed together that are nearly all there are.
+const FAR: usize = 128;
+
+/// How many bytes come, in as many at a time, without any that every sign of something compressed has among its first three and text
+/// seldom has: the first control characters, a carriage return, a circumflex, and all that isn't ASCII.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn without_signs(bytes: &[u8]) -> usize {
+    let is_of_text = |byte: u8| (byte.wrapping_sub(b'\t') < 0x77) & (byte != b'\r') & (byte != b'^');
+    let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & is_of_text(*byte));
+    bytes.as_chunks::<FAR>().0.iter().take_while(|block| all(*block)).count() * FAR
+}
+
+/// How many bytes come, in as many at a time, without a zero.
+#[multiversion(targets("x86_64+avx2"))]
+pub(super) fn without_zeros(bytes: &[u8]) -> usize {
+    let all = |block: &[u8]| block.iter().fold(true, |all, byte| all & (*byte != 0));
+    bytes.as_chunks::<FAR>().0.iter().take_while(|block| all(*block)).count() * FAR
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! ASCII text in UTF-16, of either byte order: every other byte is zero.
 
+use super::lanes::without_zeros;
 use super::sink::Sink;
 use crate::scan::stream::{Active, Decode, Start, Stream};
 
@@ -27,7 +28,10 @@ pub(super) fn parity(word: &[u8; 8]) -> Option<usize> {
 pub(super) fn find(block: &[u8], mut from: usize, to: usize) -> Option<Start> {
     let mut at = from;
     loop {
-        at += STEP * skipped(block.get(at..block.len().min(to + 2 * SHORTEST))?);
+        let rest = block.get(at..block.len().min(to + 2 * SHORTEST))?;
+        // Most text has no zero at all, and none of the words before the first one counts.
+        let step = without_zeros(rest) / STEP;
+        at += STEP * (step + skipped(&rest[step * STEP..]));
         if at >= to + 2 * SHORTEST {
             return None;
         }

@@ -115,12 +115,12 @@ impl Bitmap {
         self.words[(hash >> self.shift) as usize] |= 1_u64.wrapping_shl(a) | 1_u64.wrapping_shl(b);
     }
 
-    /// 1 if the hash may have been inserted, 0 if it wasn't.
+    /// Its lowest bit is one if the hash may have been inserted, and zero if it wasn't.
     #[inline(always)]
     fn holds(&self, hash: u64) -> u32 {
         let word = self.words[(hash >> self.shift) as usize];
         let (a, b) = Self::bits(hash);
-        (word.wrapping_shr(a) & word.wrapping_shr(b)) as u32 & 1
+        (word.wrapping_shr(a) & word.wrapping_shr(b)) as u32
     }
 }
 
@@ -174,7 +174,7 @@ impl Index {
         bitmaps + self.tables.iter().map(|table| size_of_val(&*table.slots)).sum::<usize>()
     }
 
-    /// 1 if there may be a piece that begins like this word, 0 if there is none.
+    /// Its lowest bit is one if there may be a piece that begins like this word, and zero if there is none.
     #[inline(always)]
     pub fn may_be(&self, word: u64) -> u32 {
         self.prefixes.holds(hash_prefix(word))
@@ -184,7 +184,7 @@ impl Index {
     pub fn candidates(&self, text: &[u8], mut visit: impl FnMut(usize, u32)) {
         for table in &self.tables {
             let Some(hash) = hash_piece(text, table.piece) else { return };
-            if self.whole.holds(hash) == 0 {
+            if self.whole.holds(hash) & 1 == 0 {
                 continue;
             }
             for slot in table.probe(hash) {
