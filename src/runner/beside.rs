@@ -1,14 +1,12 @@
 //! What a server serves beside what isn't finished: connections over which nothing comes, and a request that isn't whole. Whoever
 //! waits for these answers nobody else, and hundreds of checks would wait with him, each for its bound.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::DEFAULT_JOBS;
-use super::preflight::PREFLIGHT;
 use crate::client::{FEW_CONNECTIONS, PartlySent, RawConnection, TransportError};
 use crate::scenarios::{Auth, Call, Ctx, World};
 use crate::wire::Operation;
@@ -27,7 +25,7 @@ const CONNECTIONS: usize = DEFAULT_JOBS;
 
 /// Learns whether a few idle connections keep everybody else waiting, as where one thread, or each of a few, goes on with a connection
 /// until it ends; what is to be said about it.
-pub(super) async fn connections(world: &Arc<World>, cx: &Ctx) -> Option<String> {
+pub(super) async fn connections(world: &World, cx: &Ctx) -> Option<String> {
     let one = !serves(world, cx, 2).await;
     if !one && serves(world, cx, CONNECTIONS).await {
         return None;
@@ -43,12 +41,11 @@ pub(super) async fn connections(world: &Arc<World>, cx: &Ctx) -> Option<String> 
 }
 
 /// As many checks at once as are wanted, if the server serves so many connections.
-pub(super) async fn jobs(world: &Arc<World>, wanted: usize) -> usize {
+pub(super) async fn jobs(world: &World, cx: &Ctx, wanted: usize) -> usize {
     if world.serves_few_connections() {
         return wanted.min(FEW_CONNECTIONS);
     }
-    let cx = Ctx::new(world.clone(), &PREFLIGHT);
-    let room = wanted <= CONNECTIONS || serves(world, &cx, wanted).await;
+    let room = wanted <= CONNECTIONS || serves(world, cx, wanted).await;
     if room { wanted } else { CONNECTIONS }
 }
 
@@ -58,7 +55,7 @@ async fn serves(world: &World, cx: &Ctx, connections: usize) -> bool {
 }
 
 /// Learns whether a request that isn't whole keeps everybody else waiting.
-pub(super) async fn requests(world: &Arc<World>, cx: &Ctx, token: Option<&str>) {
+pub(super) async fn requests(world: &World, cx: &Ctx, token: Option<&str>) {
     let Some(token) = token.filter(|_| !world.is_serial()) else { return };
     let auth = Auth::Bearer(token.to_owned());
     let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 }).to_string();

@@ -359,7 +359,7 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
         let _ = world.course.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }
-    jobs.usual = beside::jobs(&world, jobs.usual).await.max(1);
+    jobs.usual = preflight::jobs(&world, jobs.usual).await.max(1);
     if world.serves_few_connections() {
         jobs.contending = 1;
     }

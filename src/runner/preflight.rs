@@ -95,6 +95,11 @@ pub(super) async fn pace(world: &Arc<World>, config: &RunConfig, checks: Checks)
     Pace::of(config, latency, serial, checks)
 }
 
+/// As many checks at once as are wanted, if the server serves so many connections.
+pub(super) async fn jobs(world: &Arc<World>, wanted: usize) -> usize {
+    beside::jobs(world, &Ctx::new(world.clone(), &PREFLIGHT), wanted).await
+}
+
 /// Waits for a vault that is still warming up: it says so to whoever asks.
 async fn vault_is_up(cx: &Ctx) -> Result<Option<String>, Abort> {
     let started = Instant::now();
