@@ -51,7 +51,7 @@ pub(super) async fn jobs(world: &World, cx: &Ctx, wanted: usize) -> usize {
 
 /// Whether the last of so many connections is served while nothing comes over the others.
 async fn serves(world: &World, cx: &Ctx, connections: usize) -> bool {
-    goes_on(world, cx, Unfinished::Connections(connections - 1)).await
+    goes_on(world, cx, Unfinished::Connections(connections - 1)).await == Some(true)
 }
 
 /// Learns whether a request that isn't whole keeps everybody else waiting.
@@ -60,7 +60,7 @@ pub(super) async fn requests(world: &World, cx: &Ctx, token: Option<&str>) {
     let auth = Auth::Bearer(token.to_owned());
     let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 }).to_string();
     let call = Call::operation(Operation::Pull, "nobody's", "", &auth, Some(body.into()));
-    if !goes_on(world, cx, Unfinished::Request(&call)).await {
+    if goes_on(world, cx, Unfinished::Request(&call)).await == Some(false) {
         world.manners.one_request.store(true, Ordering::Relaxed);
     }
 }
@@ -103,8 +103,8 @@ impl Begun<'_> {
     }
 }
 
-/// Whether somebody else is answered while something isn't finished.
-async fn goes_on(world: &World, cx: &Ctx, unfinished: Unfinished<'_>) -> bool {
+/// Whether somebody else is answered while something isn't finished; `None` if nobody is answered in any case.
+async fn goes_on(world: &World, cx: &Ctx, unfinished: Unfinished<'_>) -> Option<bool> {
     let key = cx.identity().id;
     let body = serde_json::json!({ "ed25519PublicKey": key }).to_string();
     let answered = async |bound| {
@@ -120,7 +120,7 @@ async fn goes_on(world: &World, cx: &Ctx, unfinished: Unfinished<'_>) -> bool {
     };
     let (timeout, started) = (world.idp().timeout(), Instant::now());
     if !answered(timeout).await {
-        return false;
+        return None;
     }
     let usual = started.elapsed();
     let bound = LATER.max(usual * SLOWER).min(timeout);
@@ -131,7 +131,7 @@ async fn goes_on(world: &World, cx: &Ctx, unfinished: Unfinished<'_>) -> bool {
         let at_once = timeout_at(Instant::now() + soon, &mut answer).await;
         begun.end(cx).await;
         if let Ok(answered) = at_once {
-            return answered;
+            return Some(answered);
         }
         let freed = timeout_at(Instant::now() + soon, &mut answer).await.is_ok_and(|answered| answered);
         if !freed {
@@ -139,8 +139,8 @@ async fn goes_on(world: &World, cx: &Ctx, unfinished: Unfinished<'_>) -> bool {
             let begun = unfinished.begin(world, cx, bound).await;
             let answered = answered(bound).await;
             begun.end(cx).await;
-            return answered;
+            return Some(answered);
         }
     }
-    false
+    Some(false)
 }
