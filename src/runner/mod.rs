@@ -36,7 +36,7 @@ pub use shard::Shard;
 pub use stored::{StoredConfig, judge_stored};
 
 use self::parts::Part;
-use self::schedule::{CONTENDING, Jobs};
+use self::schedule::{CONTENDING, FINALE_JOBS, Jobs};
 use crate::client::{Profile, clock, random};
 use crate::scenarios::storage::Storage;
 use crate::scenarios::{Abort, Check, Hosting, Phase, World};
@@ -350,12 +350,22 @@ async fn work(world: Arc<World>, chosen: Vec<&'static Check>, config: RunConfig,
         Ok(notes) => notes.into_iter().for_each(note),
         Err(abort) => return world.give_up(abort.reason, &abort.advice),
     }
-    let mut jobs = Jobs { usual: config.jobs, contending: config.jobs.min(CONTENDING), nobody_alone: false };
+    let mut jobs = Jobs {
+        usual: config.jobs,
+        contending: config.jobs.min(CONTENDING),
+        finale: config.jobs.min(FINALE_JOBS),
+        nobody_alone: false,
+    };
     let of = |phase| chosen.iter().filter(|check| check.phase == phase).count();
     let (parallel, alone, finale) = (of(Phase::Parallel), of(Phase::Contention) + of(Phase::Alone), of(Phase::Finale));
     let checks = pace::Checks { parallel, alone, finale, one_by_one: chosen.len() - parallel - alone - finale };
     if let Some(pace) = preflight::pace(&world, &config, checks).await {
-        jobs = Jobs { usual: pace.jobs, contending: pace.contending, nobody_alone: pace.contending > CONTENDING };
+        jobs = Jobs {
+            usual: pace.jobs,
+            contending: pace.contending,
+            finale: pace.finale,
+            nobody_alone: pace.contending > CONTENDING,
+        };
         let _ = world.course.fitted_deadline.set(pace.deadline);
         note(pace.note());
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::RunConfig;
-use super::schedule::SLOW_FINALE_JOBS;
 use crate::scenarios::Ctx;
 
 /// Below this latency every run fits into every bound, and nothing needs to be said.
@@ -16,6 +15,8 @@ const PER_LONELY_CHECK: u32 = 24;
 const MOST_JOBS: usize = 32;
 /// Checks that load the server, at once on a slow one: it is its latency that they wait for, and they disturb each other little.
 const CONTENDING_JOBS: usize = 6;
+/// Checks that judge the whole run, at once on a slow server: all that they do is wait.
+const FINALE_JOBS: usize = 16;
 /// The longest that a run may take when nobody set `--deadline`.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 /// Requests that are sent together to see whether the target serves them so.
@@ -30,6 +31,8 @@ pub(super) struct Pace {
     pub jobs: usize,
     /// Checks at once of those that load the server.
     pub contending: usize,
+    /// Of those that judge the whole run.
+    pub finale: usize,
     /// How long the run will take, roughly.
     pub expected: Duration,
     /// When it is ended, from its start.
@@ -50,13 +53,13 @@ impl Pace {
         let at_once = if serial { 1 } else { count(jobs.min(checks.parallel).max(1)) };
         let steps = count(checks.parallel).saturating_mul(PER_CHECK) / at_once + PER_CHECK;
         let lonely = count(checks.alone).saturating_mul(PER_LONELY_CHECK) / count(contending);
-        let finale_jobs = if serial { 1 } else { count(jobs.min(SLOW_FINALE_JOBS)) };
-        let finale = count(checks.finale).saturating_mul(PER_LONELY_CHECK) / finale_jobs;
+        let finale = if contending > 1 { jobs.min(FINALE_JOBS) } else { 1 };
+        let looks = count(checks.finale).saturating_mul(PER_LONELY_CHECK) / count(finale);
         let one_by_one = count(checks.one_by_one).saturating_mul(PER_LONELY_CHECK);
-        let expected = latency * steps.saturating_add(lonely).saturating_add(finale).saturating_add(one_by_one);
+        let expected = latency * steps.saturating_add(lonely).saturating_add(looks).saturating_add(one_by_one);
         let deadline =
             if config.fits_deadline { config.deadline.max(expected * 3).min(LONGEST) } else { config.deadline };
-        Some(Self { latency, jobs, contending, expected, deadline })
+        Some(Self { latency, jobs, contending, finale, expected, deadline })
     }
 
     /// What a person is told before the first check.

@@ -50,9 +50,7 @@ const LONG: [&str; 27] = [
 /// How many of those that load the server do so at once: each waits half of its time, and every one has repositories of its own.
 pub const CONTENDING: usize = 2;
 /// How many of those that judge the whole run do so at once. Most of what they do is asking again.
-const FINALE_JOBS: usize = 4;
-/// The same on a server that is slow, where all of it is waiting.
-pub const SLOW_FINALE_JOBS: usize = 16;
+pub const FINALE_JOBS: usize = 4;
 
 fn is_long(check: &Check) -> bool {
     LONG.contains(&check.info.base())
@@ -73,6 +71,8 @@ pub struct Jobs {
     pub usual: usize,
     /// Of those that load the server.
     pub contending: usize,
+    /// Of those that judge the whole run.
+    pub finale: usize,
     /// Whether those that want the server for themselves share it with the ones that load it: a slow server's answers lie so far
     /// apart that they don't meet, and one check after the other would take minutes.
     pub nobody_alone: bool,
@@ -98,7 +98,7 @@ pub async fn run_all(world: &Arc<World>, checks: &[&'static Check], jobs: Jobs, 
         let workers = match phase {
             Phase::Parallel => jobs.usual.min(of_phase.len()),
             Phase::Contention => jobs.contending.min(of_phase.len()),
-            Phase::Finale => jobs.usual.min(if jobs.nobody_alone { SLOW_FINALE_JOBS } else { FINALE_JOBS }),
+            Phase::Finale => jobs.finale.min(of_phase.len()),
             // Which check has killed the server must be clear.
             Phase::Alone | Phase::Dangerous | Phase::Storage | Phase::Crash => 1,
         };
