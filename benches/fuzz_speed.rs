@@ -12,8 +12,11 @@
 //! cargo bench --bench fuzz_speed -- --connections 16 --seconds 5 --rounds 5
 //! ```
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+#[path = "shared/served.rs"]
+mod served;
+
+use std::io::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use avp_conform::client::{Identity, RawRequest, Repo, Transport};
@@ -22,6 +25,7 @@ use avp_conform::fuzzing::server::{Limits, Saved, replay, run};
 use avp_conform::runner::{RunConfig, Target};
 use avp_conform::wire::Operation;
 use serde_json::{Value, json};
+use served::{median, serve};
 use url::Url;
 
 /// Pulls of a case: with the requests before them as many as a usual case has.
@@ -31,37 +35,10 @@ const BEFORE: usize = 3;
 /// Cases between two looks at the clock.
 const CASES: usize = 20;
 
-/// Ends a server with the program.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already; there is nobody to tell.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn option(name: &str, usual: u64) -> u64 {
     let arguments: Vec<String> = std::env::args().collect();
     let at = arguments.iter().position(|word| word == name);
     at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(usual)
-}
-
-fn serve() -> (Server, Url) {
-    let program = env!("CARGO_BIN_EXE_avp-conform");
-    let child = Command::new(program)
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut server = Server(child.expect("the program runs"));
-    let output = BufReader::new(server.0.stdout.take().expect("it was piped"));
-    let line = output.lines().map_while(Result::ok).find_map(|line| {
-        let at = line.find("http://")?;
-        line[at..].split_whitespace().next()?.parse().ok()
-    });
-    (server, line.expect("the server says where it listens"))
 }
 
 async fn post(transport: &Transport, operation: Operation, token: Option<&str>, body: &Value) -> Value {
@@ -174,14 +151,10 @@ async fn fuzz_pulls(url: &Url, connections: u64, seconds: u64) -> f64 {
     rate(requests, started.elapsed())
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
-}
-
 fn main() {
     let (connections, seconds) = (option("--connections", 4).max(1), option("--seconds", 3).max(1));
-    let (server, url) = serve();
+    let (server, url) = serve(&[]);
+    let url: Url = url.parse().expect("a URL");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let script = runtime.block_on(script(&url));
     let (mut asked, mut pulled, mut fuzzed) = (Vec::new(), Vec::new(), Vec::new());

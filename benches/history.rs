@@ -2,6 +2,9 @@
 //!
 //! Each size runs in a process of its own, so that its peak is its own. Times are the best of three.
 
+#[path = "shared/memory.rs"]
+mod memory;
+
 use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -69,14 +72,7 @@ fn measure(operations: usize, unknown_one_in: usize) {
         mib(bytes),
         reading.as_secs_f64() * 1e3,
         checking.as_secs_f64() * 1e3,
-        peak().map_or_else(|| "?".into(), mib),
+        memory::peak("self").map_or_else(|| "?".into(), mib),
         if decided { "" } else { "  given up" },
     );
-}
-
-/// The most memory that this process has held, in bytes.
-fn peak() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
 }

@@ -6,6 +6,9 @@
 //! The tree is in the page cache. Rates are by processor time, which other programs on the machine disturb least, and by
 //! the clock with all processors. `AVP_BENCH_MIB` is the size of each file, 64 by default; without `rg`, ripgrep is left out.
 
+#[path = "shared/processor.rs"]
+mod processor;
+
 use std::fs::{File, create_dir};
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -16,19 +19,12 @@ use avp_conform::client::random;
 use avp_conform::codec::base64;
 use avp_conform::scan::{Class, Secret, forms, save};
 
+use processor::children_time;
+
 /// Keys: some 2,000 literals, counting those that ripgrep can be given.
 const KEYS: usize = 276;
 /// Rounds, of which the best counts.
 const ROUNDS: usize = 4;
-
-/// Processor time of the children that have ended, in seconds; 0 where the system doesn't say.
-fn children_time() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-    // Fields 16 and 17 of proc(5), in ticks of 10 ms.
-    (ticks(13) + ticks(14)) / 100.0
-}
 
 /// Best times of a command: by the clock, and of processors.
 fn measure(command: &mut Command) -> (f64, f64) {

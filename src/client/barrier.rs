@@ -84,13 +84,15 @@ impl BarrierStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits for the barrier.
-    fn wait(&self, cx: &Context<'_>) {
+    /// Waits for the barrier, when what may pass has left.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        std::task::ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.barrier.wait(cx);
         // Opened in between: try again at once.
         if self.barrier.is_open() {
             cx.waker().wake_by_ref();
         }
+        Poll::Pending
     }
 }
 
@@ -102,10 +104,7 @@ impl AsyncWrite for BarrierStream {
         std::task::ready!(this.release(cx))?;
         let free = match this.passing {
             _ if this.barrier.is_open() => buf.len(),
-            Some(0) => {
-                this.wait(cx);
-                return Poll::Pending;
-            }
+            Some(0) => return this.wait(cx),
             Some(budget) => budget.min(buf.len()),
             None if buf.len() == 1 => {
                 this.held = Some(*last);
@@ -128,9 +127,7 @@ impl AsyncWrite for BarrierStream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.held.is_some() && !this.barrier.is_open() {
-            std::task::ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-            this.wait(cx);
-            return Poll::Pending;
+            return this.wait(cx);
         }
         std::task::ready!(this.release(cx))?;
         Pin::new(&mut this.stream).poll_flush(cx)

@@ -314,29 +314,28 @@ pub fn open(key: &DataKey, sealed: &EncryptedEnvelope) -> Result<Vec<u8>, String
         .map_err(|error| format!("envelope: {error}"))
 }
 
-/// A payload as clients write it, with an account of every type, whose secret values are canaries.
+/// A payload as clients write it, of one account that has every field; its secret values are canaries.
 fn sample_payload(author: &Identity, payload_version: i64) -> Vec<u8> {
     let canaries = canaries();
-    let ban = || Ban {
+    let ban = Ban {
         banned: true,
         observed_at: 1_760_000_000_000,
         source: canaries.ban_source.clone(),
         detail: canaries.ban_detail.clone(),
         observed_by: Some(author.id.clone()),
     };
-    let alt = |kind| AltAccount {
+    let alt = AltAccount {
         uuid: canaries.uuid.clone(),
         username: canaries.username.clone(),
         access_token: canaries.access_token.clone(),
-        kind,
+        kind: AltType::Session,
         last_used: 1_760_000_000_000,
         last_used_by: Some(author.id.clone()),
-        ban: matches!(kind, AltType::Session | AltType::Offline).then(ban),
+        ban: Some(ban),
         source_client: Some(canaries.source_client.clone()),
-        source_user: (kind != AltType::Cookie).then(|| canaries.source_user.clone()),
+        source_user: Some(canaries.source_user.clone()),
     };
-    let alts = [AltType::Session].map(alt).into();
-    AltPayload { alts, payload_version }.to_json().into_bytes()
+    AltPayload { alts: vec![alt], payload_version }.to_json().into_bytes()
 }
 
 #[cfg(test)]

@@ -100,11 +100,11 @@ async fn writes(cx: &Ctx) -> Outcome {
     let long = [AfterHead, MidBody, Politely, PolitelyLater, Reset, ResetLater, WhileAnswered];
     let brief = [MidBody, Politely, Reset];
     let mut ways = Vec::new();
-    for write in [Write::Push, Write::Rotation, Write::Removal, Write::Addition] {
-        let all = cx.thorough() || write != Write::Addition;
-        ways.extend((if all { &long[..] } else { &brief[..] }).iter().map(|leave| (Some(write), *leave)));
+    // `None` is a creation.
+    for write in [Write::Push, Write::Rotation, Write::Removal, Write::Addition].map(Some).into_iter().chain([None]) {
+        let all = cx.thorough() || !matches!(write, Some(Write::Addition) | None);
+        ways.extend((if all { &long[..] } else { &brief[..] }).iter().map(|leave| (write, *leave)));
     }
-    ways.extend((if cx.thorough() { &long[..] } else { &brief[..] }).iter().map(|leave| (None, *leave)));
     let people = &people;
     let tried = ways.into_iter().map(async |(write, leave)| match write {
         Some(write) => one_write(cx, people, write, leave).await,
