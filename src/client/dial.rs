@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::error::TransportError;
-use super::io::{Stream, Tcp};
+use super::io::{Parts, Stream, Tcp};
 
 /// Where to connect to, and how.
 pub(super) struct Dial {
@@ -17,6 +18,7 @@ pub(super) struct Dial {
     pub(super) port: u16,
     pub(super) tls: Option<(tokio_rustls::TlsConnector, ServerName<'static>)>,
     addresses: tokio::sync::OnceCell<Vec<SocketAddr>>,
+    parts: Arc<Parts>,
 }
 
 /// A moment until which something may take, and how long that was when it began.
@@ -44,7 +46,7 @@ impl Deadline {
 
 impl Dial {
     pub(super) fn new(host: String, port: u16, tls: Option<(tokio_rustls::TlsConnector, ServerName<'static>)>) -> Self {
-        Self { host, port, tls, addresses: tokio::sync::OnceCell::new() }
+        Self { host, port, tls, addresses: tokio::sync::OnceCell::new(), parts: Arc::default() }
     }
 
     /// Opens a byte stream. Name, connection and handshake together take no longer than the deadline.
@@ -62,7 +64,7 @@ impl Dial {
         let tcp = self.step(deadline, "connection", connecting).await?;
         // A refusal only costs speed.
         let _ = tcp.set_nodelay(true);
-        let tcp = Tcp::new(tcp);
+        let tcp = Tcp::new(tcp, self.parts.clone());
         let traffic = tcp.traffic();
         let Some((connector, name)) = &self.tls else { return Ok(Stream::plain(tcp)) };
         let shaking = async {

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,12 +35,31 @@ impl Traffic {
     }
 }
 
+/// Whether the answers of an origin come in parts, as far as its connections have seen.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    seen: AtomicBool,
+    reads: AtomicU32,
+}
+
+/// So many reads tell whether answers come in parts.
+const TELLING: u32 = 100;
+/// A read of fewer bytes was the whole of what the server has written at once: it is less than a segment holds.
+const PART: usize = 1000;
+
+impl Parts {
+    /// Whether reads are to be acknowledged at once.
+    fn are_awaited(&self) -> bool {
+        self.seen.load(Ordering::Relaxed) || self.reads.fetch_add(1, Ordering::Relaxed) < TELLING
+    }
+}
+
 /// A TCP stream that counts, acknowledges at once what it has read, and listens on when nobody listens to it.
 ///
 /// Many servers write head and body in two segments without `TCP_NODELAY`: the second one waits until the first is
 /// acknowledged, which the kernel delays by some 40 ms on a kept-alive connection. `TCP_QUICKACK` sends a pending
-/// acknowledgement now. It isn't sticky, hence it is set after every read; elsewhere than on Linux there is no such option,
-/// and the client is merely slower against such servers.
+/// acknowledgement now. It isn't sticky, hence it is set after every read, of origins that do so: a system call and a segment
+/// each time. Elsewhere than on Linux there is no such option, and the client is merely slower against such servers.
 ///
 /// A server that answers before it has read everything, and closes, makes writing fail while its answer waits to be read.
 /// So what can't be written any more is dropped (and not counted), and reading tells how the connection ended.
@@ -49,24 +68,36 @@ pub(super) struct Tcp {
     stream: TcpStream,
     traffic: Arc<Traffic>,
     deaf: bool,
+    parts: Arc<Parts>,
+    /// Whether the last read, since something was written, had less than a segment.
+    in_part: bool,
 }
 
 impl Tcp {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, traffic: Arc::default(), deaf: false }
+    pub(super) fn new(stream: TcpStream, parts: Arc<Parts>) -> Self {
+        Self { stream, traffic: Arc::default(), deaf: false, parts, in_part: false }
     }
 
     pub(super) fn traffic(&self) -> Arc<Traffic> {
         self.traffic.clone()
     }
 
-    fn acknowledge(&self) {
+    /// Takes note of what was read, and acknowledges it if the server may be waiting for that.
+    fn has_read(&mut self, count: usize) {
+        self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
+        if self.in_part && count > 0 {
+            self.parts.seen.store(true, Ordering::Relaxed);
+        }
+        self.in_part = (1..PART).contains(&count);
         #[cfg(target_os = "linux")]
-        // A refusal only costs speed.
-        let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
+        if self.parts.are_awaited() {
+            // A refusal only costs speed.
+            let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
+        }
     }
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>, wanted: usize) -> Poll<io::Result<usize>> {
+        self.in_part = false;
         match result {
             Poll::Ready(Ok(count)) => {
                 self.traffic.written.fetch_add(count as u64, Ordering::Relaxed);
@@ -96,8 +127,8 @@ impl AsyncRead for Tcp {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if result.is_ready() {
-            self.traffic.read.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-            self.acknowledge();
+            let count = buf.filled().len() - before;
+            self.has_read(count);
         }
         result
     }

@@ -1,6 +1,8 @@
 //! The suite's random numbers: secrets and ids come from the operating system. What a run may repeat comes from its seed instead
 //! ([`crate::ground::Choices`]), so that it can be repeated without ever repeating a key, an IV or a repository id.
 
+use std::cell::RefCell;
+
 use crate::ground::hex;
 
 /// Random bytes of the operating system.
@@ -29,7 +31,27 @@ pub fn has_plain_ends(bytes: &[u8]) -> bool {
 
 /// Fills a buffer with random bytes of the operating system.
 pub fn fill(out: &mut [u8]) {
-    getrandom::fill(out).expect("an operating system without random numbers can't do cryptography");
+    /// So many bytes are had at a time: a run wants 48,000 times a few.
+    const AT_A_TIME: usize = 512;
+    thread_local! {
+        static AHEAD: RefCell<([u8; AT_A_TIME], usize)> = const { RefCell::new(([0; AT_A_TIME], AT_A_TIME)) };
+    }
+    let ask = |out: &mut [u8]| {
+        getrandom::fill(out).expect("an operating system without random numbers can't do cryptography");
+    };
+    if out.len() > AT_A_TIME / 4 {
+        return ask(out);
+    }
+    AHEAD.with_borrow_mut(|(ahead, used)| {
+        if ahead.len() - *used < out.len() {
+            ask(ahead);
+            *used = 0;
+        }
+        let taken = &mut ahead[*used..*used + out.len()];
+        out.copy_from_slice(taken);
+        taken.fill(0);
+        *used += out.len();
+    });
 }
 
 /// So many random bytes.
@@ -51,6 +73,15 @@ pub fn uuid() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_bytes_are_given_twice() {
+        let mut seen = std::collections::HashSet::new();
+        for length in (16..200).cycle().take(2000) {
+            let given = vec(length);
+            assert!(given.windows(8).step_by(8).all(|part| seen.insert(part.to_vec())), "{length} bytes");
+        }
+    }
 
     #[test]
     fn plain_ends_are_neither_zero_nor_blank() {

@@ -125,6 +125,11 @@ impl Transport {
         self.kept.trust_refusals();
     }
 
+    /// The same of bodies that it finds wrong, which end in 400 or 422.
+    pub fn trust_bad_requests(&self) {
+        self.kept.trust_bad_requests();
+    }
+
     /// Whether [`Self::trust_refusals`] was said.
     pub fn trusts_refusals(&self) -> bool {
         self.kept.trusts_refusals()

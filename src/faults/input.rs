@@ -263,7 +263,13 @@ pub(super) const FAULTS: &[Fault] = &[
         "body-stays-after-403",
         &CONNECTION_IN_STEP,
         "The body of a request that is refused with 403 is taken for the next request on its connection.",
-        || edge(BodyStaysAfter403),
+        || edge(BodyStaysAfter("HTTP/1.1 403")),
+    ),
+    fault(
+        "body-stays-after-400",
+        &CONNECTION_IN_STEP,
+        "The body of a request that is refused with 400 is taken for the next request on its connection.",
+        || edge(BodyStaysAfter("HTTP/1.1 400")),
     ),
     fault(
         "body-left-behind",
@@ -310,11 +316,12 @@ impl Edge for StalledRequestBlocks {
     }
 }
 
-struct BodyStaysAfter403;
+/// After answers whose first line starts like this.
+struct BodyStaysAfter(&'static str);
 
-impl Edge for BodyStaysAfter403 {
+impl Edge for BodyStaysAfter {
     fn stream(&self, stream: Box<dyn crate::server::connection::Stream>) -> Box<dyn crate::server::connection::Stream> {
-        Box::new(super::unread::UnreadBodies::after_403(stream))
+        Box::new(super::unread::UnreadBodies::after(self.0, stream))
     }
 }
 

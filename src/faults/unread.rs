@@ -21,8 +21,8 @@ pub struct UnreadBodies {
     ready: Vec<u8>,
     /// How much of the current body is still to pass.
     body: usize,
-    /// The body of the last request, where it is to be there again after a 403.
-    again: Option<Vec<u8>>,
+    /// The body of the last request, and the start of the answer after which it is to be there again.
+    again: Option<(Vec<u8>, &'static str)>,
     ended: bool,
 }
 
@@ -32,16 +32,16 @@ impl UnreadBodies {
         Self { inner, head: Vec::new(), ready: Vec::new(), body: 0, again: None, ended: false }
     }
 
-    /// One in which bodies stay after a 403.
-    pub fn after_403(inner: Box<dyn Stream>) -> Self {
-        Self { again: Some(Vec::new()), ..Self::new(inner) }
+    /// One in which bodies stay after an answer of a status, which is given as the start of its first line.
+    pub fn after(status_line: &'static str, inner: Box<dyn Stream>) -> Self {
+        Self { again: Some((Vec::new(), status_line)), ..Self::new(inner) }
     }
 
     /// Moves what can be judged from `head` to `ready`.
     fn judge(&mut self) {
         loop {
             let passing = self.body.min(self.head.len());
-            if let Some(again) = &mut self.again {
+            if let Some((again, _)) = &mut self.again {
                 again.extend_from_slice(&self.head[..passing]);
             }
             self.ready.extend(self.head.drain(..passing));
@@ -50,7 +50,7 @@ impl UnreadBodies {
             let Some(end) = end.filter(|_| self.body == 0) else { break };
             let head = String::from_utf8_lossy(&self.head[..end]).into_owned();
             self.head.drain(..end);
-            self.again.iter_mut().for_each(Vec::clear);
+            self.again.iter_mut().for_each(|(again, _)| again.clear());
             let unguarded = self.again.is_none() && head.contains(" /v1/") && header(&head, "authorization").is_none();
             let length = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
             if unguarded && length > 0 {
@@ -94,10 +94,11 @@ impl AsyncRead for UnreadBodies {
 
 impl AsyncWrite for UnreadBodies {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if bytes.starts_with(b"HTTP/1.1 403")
-            && let Some(again) = self.again.as_mut().map(std::mem::take)
+        let this = &mut *self;
+        if let Some((again, status_line)) = &mut this.again
+            && bytes.starts_with(status_line.as_bytes())
         {
-            self.ready.extend(again);
+            this.ready.append(again);
         }
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }

@@ -10,9 +10,9 @@ use super::RunConfig;
 use super::beside;
 use super::dial::{abort, unreachable};
 use super::pace::{Checks, Pace, is_serial};
-use crate::client::{Identity, Profile, clock};
+use crate::client::{Identity, Profile, RawRequest, clock};
 use crate::requirements::Level;
-use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Stop, World};
+use crate::scenarios::{self, Abort, Answer, Auth, Call, CheckInfo, Ctx, Left, Stop, World};
 use crate::wire::Operation;
 use crate::wire::TokenResponse;
 use crate::wire::proto::Code;
@@ -238,21 +238,37 @@ async fn learn_about_refusals(world: &Arc<World>, cx: &Ctx, token: Option<&str>)
     if world.target.separate_idp.is_some() || world.target.vault.profile() == Profile::Grpc {
         return;
     }
+    let bearer = token.and_then(|token| http::HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    let by_member = |mut request: RawRequest| {
+        let bearer = bearer.clone()?;
+        request.headers.push((http::header::AUTHORIZATION, bearer));
+        Some(request)
+    };
     let key = cx.identity().id;
     let body = serde_json::json!({ "repoId": "nobody's", "knownPayloadVersion": 0 });
-    let pull = Operation::Pull.path("nobody's", "");
-    let mut refused: Vec<_> = [pull.clone(), Operation::CreateRepo.path("", ""), "/v1/nothing-here".into()]
-        .map(|path| scenarios::json_request(path, &body))
-        .into();
-    if let Some(bearer) = token.and_then(|token| http::HeaderValue::from_str(&format!("Bearer {token}")).ok()) {
-        let mut unknown = scenarios::json_request(pull, &body);
-        unknown.headers.push((http::header::AUTHORIZATION, bearer));
-        refused.push(unknown);
-    }
-    for request in &refused {
-        if scenarios::body_taken_for_request(cx, request, &key).await.is_some() {
+    let (pull, create) = (Operation::Pull.path("nobody's", ""), Operation::CreateRepo.path("", ""));
+    let refused = [pull.clone(), create.clone(), "/v1/nothing-here".into()];
+    let refused = refused.map(|path| scenarios::json_request(path, &body));
+    for request in refused.into_iter().chain(by_member(scenarios::json_request(pull.clone(), &body))) {
+        if let Left::Body(_) = scenarios::left_by(cx, &request, &key).await {
             return;
         }
     }
     world.target.vault.trust_refusals();
+    let wrong = serde_json::json!({ "repoId": ["nobody's"], "ed25519PublicKey": 5, "knownPayloadVersion": "none" });
+    let wrong = [Operation::Token.path("", ""), create, pull].map(|path| scenarios::json_request(path, &wrong));
+    // Whoever reads no further than the first mistake leaves a lot.
+    let no_json = format!("{{]{}", "x".repeat(NO_JSON)).into();
+    let no_json =
+        RawRequest { body: Some(no_json), ..scenarios::json_request(Operation::Challenge.path("", ""), &body) };
+    let [token_request, others @ ..] = wrong;
+    let bad = [token_request, no_json].into_iter().chain(others.into_iter().filter_map(by_member));
+    let left = bad.map(async |request| scenarios::left_by(cx, &request, &key).await);
+    let left = futures_util::future::join_all(left).await;
+    if left.iter().all(|left| matches!(left, Left::Usable)) {
+        world.target.vault.trust_bad_requests();
+    }
 }
+
+/// Characters of a body that is no JSON: more than what fits in a segment.
+const NO_JSON: usize = 4000;

@@ -48,7 +48,7 @@ const LONG: [&str; 27] = [
     "token/jwt-chooses-its-key",
 ];
 /// How many of those that load the server do so at once: each waits half of its time, and every one has repositories of its own.
-pub const CONTENDING: usize = 2;
+pub const CONTENDING: usize = 3;
 /// How many of those that judge the whole run do so at once. Most of what they do is asking again.
 pub const FINALE_JOBS: usize = 4;
 

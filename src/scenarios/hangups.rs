@@ -265,18 +265,11 @@ async fn answers(cx: &Ctx) -> Outcome {
     let rounds = if cx.thorough() { ROUNDS * 6 } else { ROUNDS };
     let leaves = [Leave::Reset, Leave::Politely, Leave::ResetLater, Leave::WhileAnswered, Leave::MidBody];
     for leave in leaves.iter().cycle().take(rounds * leaves.len()) {
-        for request in &asked {
-            hang_up(cx, request, *leave).await?;
-        }
+        all_hang_up(cx, &asked, *leave).await?;
         its_own_answers(cx, &mallory, &own, *leave).await?;
         // The same while somebody else is being served.
-        let leaving = async {
-            for request in &asked {
-                hang_up(cx, request, *leave).await?;
-            }
-            Ok(())
-        };
-        let (left, got) = tokio::join!(Box::pin(leaving), Box::pin(its_own_answers(cx, &mallory, &own, *leave)));
+        let leaving = Box::pin(all_hang_up(cx, &asked, *leave));
+        let (left, got) = tokio::join!(leaving, Box::pin(its_own_answers(cx, &mallory, &own, *leave)));
         got.and(left)?;
     }
     if cx.world.target.separate_idp.is_none() {
@@ -286,6 +279,14 @@ async fn answers(cx: &Ctx) -> Outcome {
     }
     cx.remark(format!("{} clients hung up", rounds * leaves.len() * asked.len()));
     Ok(())
+}
+
+/// One client for each request, together where so many are served at once.
+async fn all_hang_up(cx: &Ctx, requests: &[HandMade], leave: Leave) -> Outcome {
+    let at_once = if cx.world.serves_few_connections() { 1 } else { requests.len() };
+    let leaving: Vec<_> = requests.iter().map(|request| hang_up(cx, request, leave)).collect();
+    let gone: Vec<_> = stream::iter(leaving).buffered(at_once).collect().await;
+    gone.into_iter().collect()
 }
 
 /// mallory asks for this and that, and gets just that.

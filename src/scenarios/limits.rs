@@ -251,9 +251,12 @@ impl Limits {
                 }
             }
             Operation::Push => {
-                let rotated = asked.json().and_then(|request| request.get("rotatedMembers")?.as_array());
                 let told = serde_json::from_slice::<PushResponse>(&answer.body).ok().filter(|told| told.accepted);
-                if let (Some(members), Some(told), Some(repo)) = (rotated, told, repo_in_path(&asked.call.path)) {
+                // The answer first: a request that changes nothing may have megabytes.
+                if let Some(told) = told
+                    && let Some(members) = asked.json().and_then(|request| request.get("rotatedMembers")?.as_array())
+                    && let Some(repo) = repo_in_path(&asked.call.path)
+                {
                     self.rosters.remember(&repo, told.payload_version, members);
                 }
             }

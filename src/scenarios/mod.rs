@@ -91,7 +91,7 @@ pub use abort::Abort;
 pub use answer::{Answer, NO_OPERATION, Provoked};
 pub(crate) use answers::wrong_code;
 pub use answers::{Answers, Seen};
-pub(crate) use bad_input::consumed::body_taken_for_request;
+pub(crate) use bad_input::consumed::{Left, left_by};
 pub(crate) use call::json_request;
 pub use call::{Auth, Call, Member};
 pub use check::{Body, Check, Need, Phase};

@@ -342,6 +342,57 @@ fn nothing_follows_a_body_that_may_be_unread() {
     }
 }
 
+/// How many connections three requests take whose bodies are read and found wrong.
+fn connections_of_three(request: &RawRequest, trusted: bool) -> usize {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counted = opened.clone();
+    let target = Listener::start(move |mut stream, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        while message(&mut stream).is_some() {
+            let _ = stream.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\n{}");
+        }
+    });
+    let transport = target.transport();
+    if trusted {
+        transport.trust_bad_requests();
+    }
+    block_on(async {
+        for _ in 0..3 {
+            assert_eq!(transport.send(request).await.unwrap().status, 400);
+        }
+    });
+    opened.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_connection_is_kept_after_a_bad_request_where_its_body_is_known_to_be_read() {
+    let encoded = RawRequest { headers: vec![(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())], ..post() };
+    let large = RawRequest { body: Some(vec![b' '; 100_000].into()), ..post() };
+    assert_eq!(connections_of_three(&post(), true), 1);
+    for (request, trusted) in [(&post(), false), (&encoded, true), (&large, true)] {
+        assert_eq!(connections_of_three(request, trusted), 3, "{:?}", request.headers);
+    }
+}
+
+/// Whoever closes after a bad request without saying so is met with connections of their own, and blamed for nothing.
+#[test]
+fn a_close_after_a_bad_request_is_nobodys_fault() {
+    let target = Proxied::start(|stream, _, _, answer| {
+        let _ = stream.write_all(answer);
+        if !answer.starts_with(b"HTTP/1.1 400") {
+            return true;
+        }
+        // Late enough to cross the next request, had it the same connection.
+        thread::sleep(Duration::from_millis(1));
+        false
+    });
+    let (results, notes) = judge(target.proxy.address, &["bad-input/incomplete-objects", "gates/*"], 4);
+    assert_eq!(notes, Vec::<String>::new());
+    for result in results {
+        assert_eq!(result.status, Status::Pass, "{}: {}", result.check.id, result.message);
+    }
+}
+
 /// A connection that nobody shakes hands on is given up within the bound, and says so.
 #[test]
 fn opening_is_bounded() {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_ENCODING, EXPECT, TRANSFER_ENCODING};
 
 use super::super::connection::Connection;
 use super::super::grpc::GrpcConnection;
@@ -48,6 +48,8 @@ pub(super) struct Kept {
     fresh_only: AtomicBool,
     /// Whether the server has been seen to read the body of requests that it refuses.
     reads_refused: AtomicBool,
+    /// The same of bodies that it finds wrong.
+    reads_wrong: AtomicBool,
 }
 
 impl Kept {
@@ -71,6 +73,10 @@ impl Kept {
 
     pub fn trusts_refusals(&self) -> bool {
         self.reads_refused.load(Ordering::Relaxed)
+    }
+
+    pub fn trust_bad_requests(&self) {
+        self.reads_wrong.store(true, Ordering::Relaxed);
     }
 
     /// Closes all of them.
@@ -112,9 +118,18 @@ impl Kept {
         if request.method != Method::POST || request.headers.iter().any(|(name, _)| *name == TRANSFER_ENCODING) {
             return false;
         }
-        // Refusals that come of looking at a request that could be read. A 405, 413 or 415 comes before, a 400 in between.
-        let looked_at = matches!(answer.status.as_u16(), 401 | 403 | 404 | 409);
-        answer.status.is_success() || (looked_at && body.len() <= READ_THOUGH_REFUSED && self.trusts_refusals())
+        let is_read = match answer.status.as_u16() {
+            200..=299 => return true,
+            // Refusals that come of looking at a request that could be read. A 405, 413 or 415 comes before.
+            401 | 403 | 404 | 409 => self.trusts_refusals(),
+            // In between: what is encoded, or waits to be asked for, may be refused before it is read.
+            400 | 422 => {
+                let unusual = |name| name == CONTENT_ENCODING || name == EXPECT;
+                self.reads_wrong.load(Ordering::Relaxed) && !request.headers.iter().any(|(name, _)| unusual(name))
+            }
+            _ => false,
+        };
+        is_read && body.len() <= READ_THOUGH_REFUSED
     }
 }
 

@@ -29,10 +29,9 @@ pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
     ] {
         // Once may be chance (a timeout under load); twice is a habit.
         let refused = json_request(path, &body);
-        if let (Some(observed), Some(_)) = (
-            body_taken_for_request(cx, &refused, fixture.alice.id()).await,
-            body_taken_for_request(cx, &refused, fixture.alice.id()).await,
-        ) {
+        if let (Left::Body(observed), Left::Body(_)) =
+            (left_by(cx, &refused, fixture.alice.id()).await, left_by(cx, &refused, fixture.alice.id()).await)
+        {
             return Err(cx.violation(
                 "a good challenge on the same connection is answered with a nonce",
                 format!(
@@ -44,20 +43,30 @@ pub(super) async fn body_is_consumed(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-/// Sends a request that gets refused, then a good challenge on the same connection. Returns what the challenge got instead of
-/// a nonce; `None` when all is well, or when there is nothing to tell (closed, rate-limited, not refused).
-pub(crate) async fn body_taken_for_request(cx: &Ctx, refused: &RawRequest, key: &str) -> Option<String> {
+/// What a refused request leaves on its connection.
+pub(crate) enum Left {
+    /// A connection on which the next request is answered rightly.
+    Usable,
+    /// A body that was taken for the next request; what a good challenge got instead of a nonce.
+    Body(String),
+    /// No connection, or the request wasn't refused: there is nothing to tell.
+    Nothing,
+}
+
+/// Sends a request that gets refused, then a good challenge on the same connection.
+pub(crate) async fn left_by(cx: &Ctx, refused: &RawRequest, key: &str) -> Left {
     let transport = &cx.world.target.vault;
     let challenge = json_request(Operation::Challenge.path("", ""), &json!({ "ed25519PublicKey": key }));
     let bound = transport.timeout().min(Duration::from_secs(3));
-    let (first, second) = transport.send_both(refused, &challenge, bound).await.ok()?;
+    let Ok((first, Some(second))) = transport.send_both(refused, &challenge, bound).await else { return Left::Nothing };
     if first.status.is_success() || first.status.as_u16() == 429 {
-        return None;
+        return Left::Nothing;
     }
-    match second? {
-        Ok(answer) if answer.status.is_success() || answer.status.as_u16() == 429 => None,
-        Ok(answer) => Some(format!("status {}", answer.status.as_u16())),
-        Err(error) => Some(error.to_string()),
+    match second {
+        Ok(answer) if answer.status.is_success() => Left::Usable,
+        Ok(answer) if answer.status.as_u16() == 429 => Left::Nothing,
+        Ok(answer) => Left::Body(format!("status {}", answer.status.as_u16())),
+        Err(error) => Left::Body(error.to_string()),
     }
 }
 
