@@ -147,7 +147,9 @@ type Tier = fn(&Symptom<'_>) -> bool;
 const TIERS: [Tier; 10] = [
     |it| it.status == Status::Fail && it.shakes_all(),
     |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct && it.own,
-    |it| it.status == Status::Fail && it.class <= Class::RunWide && it.direct && it.own,
+    |it| {
+        it.status == Status::Fail && it.class <= Class::RunWide && it.direct && it.own && !it.goes_through_everything()
+    },
     |it| it.status == Status::Fail && it.class == Class::Sequential && it.direct,
     |it| it.status == Status::Fail && it.class == Class::Sequential,
     |it| it.status == Status::Fail && it.class <= Class::RunWide,
@@ -180,9 +182,15 @@ fn most_fundamental(found: &[Symptom<'_>], passed: &HashMap<&str, usize>) -> Opt
             let level = symptom.check.level != Level::Must;
             let votes = Reverse(broken[symptom.rule.id]);
             let aside = symptom.check.requirements[0].id != symptom.rule.id;
-            // The worked example and the looks at the end go through everything: whatever else tells of the same says more.
-            let everything = ["example/", "later/"].iter().any(|area| symptom.check.id.starts_with(area));
-            (everything, !symptom.plain, votes, order::rank(symptom.rule.id), level, aside, symptom.place)
+            (
+                symptom.goes_through_everything(),
+                !symptom.plain,
+                votes,
+                order::rank(symptom.rule.id),
+                level,
+                aside,
+                symptom.place,
+            )
         })
     };
     let (mut place, mut first) = undermost(&pool)?;

@@ -153,6 +153,11 @@ impl<'a> Symptom<'a> {
         [&req::ANSWERED, &req::CALLERS_KEPT_APART, &req::CONNECTION_IN_STEP].iter().any(|rule| rule.id == self.rule.id)
     }
 
+    /// The worked example and the looks at the end go through everything: whatever else tells of the same says more.
+    pub fn goes_through_everything(&self) -> bool {
+        ["example/", "later/"].iter().any(|area| self.check.id.starts_with(area))
+    }
+
     /// Whether a look at the state has shown this deviation.
     pub(super) fn is_state(&self, deviation: &str) -> bool {
         self.shown_by.is_some() && self.deviation == deviation

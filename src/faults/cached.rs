@@ -112,7 +112,19 @@ pub(super) const FAULTS: &[Fault] = &[
         "login-refused-once-failed",
         &NONCE_REDEEMABLE,
         "A key whose signature was wrong once is remembered as one that is wrong.",
-        || identity(LoginRefusedOnceFailed::default()),
+        || identity(LoginRefusedOnceFailed { most: 1, failed: Mutex::default() }),
+    ),
+    fault(
+        "login-locked-after-three",
+        &LOGIN_NOT_LOCKED,
+        "After three wrong signatures, whoever sent them, right ones are refused like wrong ones.",
+        || identity(LoginRefusedOnceFailed { most: 3, failed: Mutex::default() }),
+    ),
+    fault(
+        "login-locked-after-ten",
+        &LOGIN_NOT_LOCKED,
+        "After ten wrong signatures, whoever sent them, right ones are refused like wrong ones.",
+        || identity(LoginRefusedOnceFailed { most: 10, failed: Mutex::default() }),
     ),
 ];
 
@@ -180,18 +192,18 @@ impl IdentityRules for SignatureOutcomeOfBefore {
     }
 }
 
-#[derive(Default)]
+/// A server that refuses a key for good after so many wrong signatures.
 struct LoginRefusedOnceFailed {
-    failed: Mutex<HashSet<[u8; 32]>>,
+    most: usize,
+    failed: Mutex<HashMap<[u8; 32], usize>>,
 }
 
 impl IdentityRules for LoginRefusedOnceFailed {
     fn nonce_signature_holds(&self, key: &[u8; 32], _: &str, nonce: &[u8], signature: &str) -> bool {
         let holds = base64::decode(signature).is_ok_and(|bytes| signature::verify(key, nonce, &bytes).is_ok());
         let mut failed = lock(&self.failed);
-        if !holds {
-            failed.insert(*key);
-        }
-        holds && !failed.contains(key)
+        let failed = failed.entry(*key).or_default();
+        *failed += usize::from(!holds);
+        holds && *failed < self.most
     }
 }

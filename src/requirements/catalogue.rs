@@ -67,6 +67,8 @@ catalogue! {
         "A token is given only for a signature that verifies under the key it is asked for.";
     SIGNATURE_STRICT = "AVP-3-signature-strict", "§3", Hardening, IdentityProvider, V0_2,
         "Signatures with an unreduced S and keys of small order buy no token (RFC 8032 §5.1.7).";
+    LOGIN_NOT_LOCKED = "AVP-3-login-not-locked", "§3", Hardening, IdentityProvider, V0_2,
+        "Wrong signatures of others, for a key that everybody knows, don't keep its holder from logging in.";
     IDENTITY_CANONICAL = "AVP-3-identity-canonical", "§3", Hardening, IdentityProvider, V0_2,
         "A key that isn't 32 bytes or isn't spelled canonically never becomes an identity of its own.";
     NO_ACCOUNT = "AVP-3-no-account", "§3", Must, Server, V0_2,

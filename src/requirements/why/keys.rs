@@ -78,7 +78,7 @@ pub(super) static WHY: &[Row] = &[
         "Answer unknown, used and expired nonces alike, with 401.",
     ),
     row(
-        &[&NONCE_REDEEMABLE],
+        &[&NONCE_REDEEMABLE, &LOGIN_NOT_LOCKED],
         "Legitimate logins fail at random if one challenge makes another one void, and anybody who knows a public key \
          can lock its holder out.",
         "Keep each nonce by itself, not one for each key, and void it only by use or by age.",

@@ -5,7 +5,7 @@ use crate::client::{Identity, random};
 use crate::codec::base64;
 use crate::scenarios::attempts::Attempts;
 use crate::scenarios::check::checks;
-use crate::scenarios::{Ctx, Outcome, Stop};
+use crate::scenarios::{Answer, Ctx, Outcome, Stop};
 use crate::wire::TokenRequest;
 
 checks! {
@@ -15,6 +15,8 @@ checks! {
         "A signature by one key that was refused for another key's nonce doesn't pass as that key's";
     "auth/login-after-failed-ones", Must, "§3", [NONCE_REDEEMABLE], after_failed,
         "A wrong signature or two keep nobody from logging in with the next nonce";
+    "auth/login-after-many-failed-ones", Hardening, "§3", [LOGIN_NOT_LOCKED], after_many_failed,
+        "Ten wrong signatures, which anybody can send, don't keep a key's holder from logging in";
 }
 
 /// What the login before was: whose it was, with which nonce and which signature.
@@ -99,21 +101,39 @@ async fn after_right_login(cx: &Ctx) -> Outcome {
     tally.verdict("after a right login, a wrong signature still buys no token")
 }
 
-/// Outcomes are cached, too, and wrong ones by too little. A lock after some failures is a policy, and says so by another status.
+/// Outcomes are cached, too, and wrong ones by too little.
 async fn after_failed(cx: &Ctx) -> Outcome {
+    let (answer, expected, observed) = login_after(cx, FEW_WRONG).await?;
+    answer.must(answer.is_success(), expected, || observed)
+}
+
+/// Nobody can guess a signature, so that a lock after wrong ones keeps nobody out but the key's holder.
+async fn after_many_failed(cx: &Ctx) -> Outcome {
+    let (answer, expected, observed) = login_after(cx, MANY_WRONG).await?;
+    answer.should(answer.is_success(), expected, || observed);
+    Ok(())
+}
+
+/// So many may happen to anybody.
+const FEW_WRONG: usize = 2;
+/// Locks set in after three, five or ten.
+const MANY_WRONG: usize = 10;
+
+/// The answer to a right login after so many wrong signatures of the same key; what is expected, and what came.
+async fn login_after(cx: &Ctx, wrong: usize) -> Result<(Answer<'_>, &'static str, String), Stop> {
     let alice = cx.identity();
-    for wrong in [[0; 64], random::bytes()] {
+    for count in 0..wrong {
         let nonce = cx.nonce(&alice).await?;
-        redeem(cx, &alice.id, &nonce, &wrong).await?;
+        redeem(cx, &alice.id, &nonce, &if count == 0 { [0; 64] } else { random::bytes() }).await?;
     }
     let nonce = cx.nonce(&alice).await?;
     let answer = redeem(cx, &alice.id, &nonce, &alice.sign(&bytes_of(cx, &nonce)?)).await?;
+    // A lock is a policy, and says so by another status than a wrong signature gets.
     if matches!(answer.status, 403 | 423 | 429) {
         return Err(Stop::not_applicable("the deployment locks keys after some failed logins"));
     }
-    answer.must(answer.is_success(), "a right signature over a fresh nonce buys a token", || {
-        format!("{} after two wrong signatures of the same key", answer.summary())
-    })
+    let observed = format!("{} after {wrong} wrong signatures of the same key", answer.summary());
+    Ok((answer, "a right signature over a fresh nonce buys a token", observed))
 }
 
 /// mallory's signature over alice's nonce is a right signature, but not alice's. Whoever caches that it verified must
