@@ -393,6 +393,34 @@ fn a_close_after_a_bad_request_is_nobodys_fault() {
     }
 }
 
+/// One request in many that is told to wait keeps nobody else waiting.
+#[test]
+fn a_single_429_is_for_one_request() {
+    const JOBS: usize = 4;
+    let limited = Arc::new(std::sync::OnceLock::new());
+    let others = Arc::new(AtomicUsize::new(0));
+    let (told, meanwhile) = (limited.clone(), others.clone());
+    let target = Proxied::start(move |stream, request, _, answer| {
+        let is_pull = request.windows(5).any(|window| window == b"/pull") && answer.starts_with(b"HTTP/1.1 200");
+        if is_pull && told.set(Instant::now()).is_ok() {
+            let _ = stream.write_all(b"HTTP/1.1 429 Wait\r\nRetry-After: 2\r\nContent-Length: 2\r\n\r\n{}");
+            return true;
+        }
+        let waits = told.get().is_some_and(|since| since.elapsed() < Duration::from_secs(2));
+        meanwhile.fetch_add(usize::from(waits), Ordering::Relaxed);
+        let _ = stream.write_all(answer);
+        true
+    });
+    let (results, _) = judge(target.proxy.address, &["push/*", "pull/*"], JOBS);
+    assert!(limited.get().is_some());
+    // Were all of them to wait, those that were under way would have been answered, and no more.
+    assert!(others.load(Ordering::Relaxed) > 4 * JOBS, "{}", others.load(Ordering::Relaxed));
+    for result in results {
+        let is_fine = matches!(result.status, Status::Pass | Status::Warn | Status::Skip);
+        assert!(is_fine, "{}: {}", result.check.id, result.message);
+    }
+}
+
 /// A connection that nobody shakes hands on is given up within the bound, and says so.
 #[test]
 fn opening_is_bounded() {

@@ -92,8 +92,9 @@ impl World {
                         && !(tries >= QUOTA_TRIES
                             && started.elapsed() > QUOTA_PATIENCE
                             && self.others_get_through().await)
-                        && self.back_off(answer, tries)
+                        && let Some(again) = self.back_off(answer, tries)
                     {
+                        tokio::time::sleep_until(again).await;
                         tries += 1;
                         limits.extend(result);
                         continue;
@@ -178,8 +179,9 @@ impl World {
         }
     }
 
-    /// Notes a 429 or 503; false when there is no point in trying again.
-    fn back_off(&self, answer: &RawAnswer, tries: u32) -> bool {
+    /// Notes a 429 or 503, and says when to try again; `None` when there is no point in that. Where one comes after another and nothing
+    /// gets through in between, all requests wait; a single one may mean one key, or one request in many.
+    fn back_off(&self, answer: &RawAnswer, tries: u32) -> Option<Instant> {
         let status = answer.status.as_u16();
         let wait = match wanted_wait(answer) {
             Some(wait) if wait > LONGEST_WAIT => {
@@ -190,11 +192,11 @@ impl World {
                         "lift the rate limit for the address that runs the suite, or try later",
                     );
                 }
-                return false;
+                return None;
             }
             Some(wait) => wait,
             // Without Retry-After it may be a quota, which waiting doesn't change.
-            None if tries >= 3 => return false,
+            None if tries >= 3 => return None,
             None => untold_wait(tries),
         };
         // Many in a row from everybody, or one request again and again with nobody else getting through.
@@ -209,11 +211,13 @@ impl World {
                     "lift the rate limit for the address that runs the suite, or lower --jobs"
                 },
             );
-            return false;
+            return None;
         }
         let until = Instant::now() + wait;
-        let mut not_before = lock(&self.course.not_before);
-        *not_before = Some(not_before.map_or(until, |old| old.max(until)));
-        true
+        if in_a_row > 0 {
+            let mut not_before = lock(&self.course.not_before);
+            *not_before = Some(not_before.map_or(until, |old| old.max(until)));
+        }
+        Some(until)
     }
 }
