@@ -366,10 +366,15 @@ fn connections_of_three(request: &RawRequest, trusted: bool) -> usize {
 
 #[test]
 fn a_connection_is_kept_after_a_bad_request_where_its_body_is_known_to_be_read() {
-    let encoded = RawRequest { headers: vec![(http::header::CONTENT_ENCODING, "gzip".parse().unwrap())], ..post() };
-    let large = RawRequest { body: Some(vec![b' '; 100_000].into()), ..post() };
-    assert_eq!(connections_of_three(&post(), true), 1);
-    for (request, trusted) in [(&post(), false), (&encoded, true), (&large, true)] {
+    use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+    let labelled = |label: &str| RawRequest { headers: vec![(CONTENT_TYPE, label.parse().unwrap())], ..post() };
+    let plain = labelled("application/json");
+    let mut encoded = plain.clone();
+    encoded.headers.push((CONTENT_ENCODING, "gzip".parse().unwrap()));
+    let large = RawRequest { body: Some(vec![b' '; 100_000].into()), ..plain.clone() };
+    assert_eq!(connections_of_three(&plain, true), 1);
+    let text = labelled("text/plain");
+    for (request, trusted) in [(&plain, false), (&encoded, true), (&large, true), (&text, true), (&post(), true)] {
         assert_eq!(connections_of_three(request, trusted), 3, "{:?}", request.headers);
     }
 }

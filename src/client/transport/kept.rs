@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use http::header::{CONNECTION, CONTENT_ENCODING, EXPECT, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 
 use super::super::connection::Connection;
 use super::super::grpc::GrpcConnection;
@@ -122,15 +122,19 @@ impl Kept {
             200..=299 => return true,
             // Refusals that come of looking at a request that could be read. A 405, 413 or 415 comes before.
             401 | 403 | 404 | 409 => self.trusts_refusals(),
-            // In between: what is encoded, or waits to be asked for, may be refused before it is read.
-            400 | 422 => {
-                let unusual = |name| name == CONTENT_ENCODING || name == EXPECT;
-                self.reads_wrong.load(Ordering::Relaxed) && !request.headers.iter().any(|(name, _)| unusual(name))
-            }
+            // In between: what is no plain JSON by its head may be refused before it is read.
+            400 | 422 => self.reads_wrong.load(Ordering::Relaxed) && is_plain_json(request),
             _ => false,
         };
         is_read && body.len() <= READ_THOUGH_REFUSED
     }
+}
+
+/// Whether the head says that the body is JSON, and nothing else about it.
+fn is_plain_json(request: &RawRequest) -> bool {
+    let mut labels = request.headers.iter().filter(|(name, _)| name == CONTENT_TYPE);
+    let json = labels.next().is_some_and(|(_, label)| label == "application/json") && labels.next().is_none();
+    json && !request.headers.iter().any(|(name, _)| name == CONTENT_ENCODING || name == EXPECT)
 }
 
 /// Whether the server says that it closes the connection after this answer.
