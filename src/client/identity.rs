@@ -22,24 +22,27 @@ pub struct Identity {
 impl Identity {
     /// A new identity from the operating system's random numbers.
     pub fn generate() -> Self {
-        Self::from_seeds(random::bytes(), random::bytes())
+        Self::generate_with(|_| true)
+    }
+
+    /// An identity whose id needs no escape in a path.
+    pub fn with_plain_id() -> Self {
+        Self::generate_with(|id| !id.contains(['/', '+']))
     }
 
     /// An identity whose id satisfies a condition, found by trying (expected tries: a handful to some hundreds).
     pub fn generate_with(mut wanted: impl FnMut(&str) -> bool) -> Self {
-        loop {
-            let seed = random::bytes();
-            if wanted(&base64::encode(&signature::public_key(&seed))) {
-                return Self::from_seeds(seed, random::bytes());
+        let (signing, id) = loop {
+            let signing = SigningKey::from_bytes(&random::bytes());
+            let id = base64::encode(signing.verifying_key().as_bytes());
+            if wanted(&id) {
+                break (signing, id);
             }
-        }
-    }
-
-    fn from_seeds(seed: [u8; 32], x25519_private: [u8; 32]) -> Self {
-        let signing = SigningKey::from_bytes(&seed);
+        };
+        let x25519_private = random::bytes();
         let x25519_public = key_wrap::public_key(&x25519_private);
         Self {
-            id: base64::encode(signing.verifying_key().as_bytes()),
+            id,
             x25519_public_key: base64::encode(&x25519_public),
             signing,
             x25519_private: Zeroizing::new(x25519_private),

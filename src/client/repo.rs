@@ -162,7 +162,8 @@ impl Repo {
     /// In words, why its keys can't be used.
     pub fn entry_from_invite(&self, invite: &InviteRequest) -> Result<MemberEntry, String> {
         let (_, x25519) = invite.keys().map_err(|error| error.to_string())?;
-        let wrapped = wrap(&self.data_key, &x25519).map_err(|error| error.to_string())?;
+        let wrap = |ephemeral: &_, iv: &_| key_wrap::wrap(&self.data_key, &x25519, ephemeral, iv);
+        let wrapped = with_plain_ends(wrap).map_err(|error| error.to_string())?;
         Ok(MemberEntry {
             ed25519_public_key: invite.ed25519_public_key.clone(),
             x25519_public_key: invite.x25519_public_key.clone(),
@@ -264,13 +265,10 @@ fn seal(repo_id: &str, payload_version: i64, key_epoch: i64, key: &DataKey, plai
     }
 }
 
-/// Wraps a data key with a fresh ephemeral key and IV.
-///
-/// # Errors
-/// If the public key is of small order.
-fn wrap(key: &DataKey, x25519: &[u8; 32]) -> Result<key_wrap::Wrapped, key_wrap::WrapError> {
+/// A wrapped key without blanks or zeros at its ends, by a way of wrapping that gets a fresh ephemeral private key and IV.
+fn with_plain_ends<E>(wrap: impl Fn(&[u8; 32], &[u8; 12]) -> Result<Wrapped, E>) -> Result<Wrapped, E> {
     loop {
-        let wrapped = key_wrap::wrap(key, x25519, &random::bytes(), &random::plain())?;
+        let wrapped = wrap(&random::bytes(), &random::plain())?;
         if random::has_plain_ends(&wrapped.ephemeral_public_key) && random::has_plain_ends(&wrapped.ciphertext) {
             return Ok(wrapped);
         }
@@ -278,7 +276,8 @@ fn wrap(key: &DataKey, x25519: &[u8; 32]) -> Result<key_wrap::Wrapped, key_wrap:
 }
 
 fn entry(member: &Identity, key: &DataKey, key_epoch: i64) -> MemberEntry {
-    let wrapped = wrap(key, &member.x25519_public()).expect("a generated key is never of small order");
+    let wrap = |ephemeral: &_, iv: &_| Ok(key_wrap::wrap_to_holder(key, member.x25519_private(), ephemeral, iv));
+    let Ok::<_, std::convert::Infallible>(wrapped) = with_plain_ends(wrap);
     MemberEntry {
         ed25519_public_key: member.id.clone(),
         x25519_public_key: member.x25519_public_key.clone(),

@@ -238,7 +238,7 @@ async fn wrapped_keys(cx: &Ctx) -> Outcome {
     let mut repo = cx.repo(&alice).await?;
     let mut rotation = repo.rotation(&alice, &[&alice]);
     let entry = |change: fn(&mut WrappedKey, &WrappedKey), model: Option<&MemberEntry>| {
-        let mut entry = super::rosters::entry_like(&cx.identity().id, repo.epoch() + 1);
+        let mut entry = super::rosters::bystander(repo.epoch() + 1);
         if let Some(model) = model {
             change(&mut entry.wrapped_data_key, &model.wrapped_data_key);
         }

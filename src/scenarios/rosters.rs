@@ -63,10 +63,9 @@ async fn of_another_epoch(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-/// An entry of somebody who only stands there: keys like any others, wrapped to nobody.
-fn bystander(cx: &Ctx, epoch: i64) -> MemberEntry {
-    let identity = cx.identity();
-    entry_like(&identity.id, epoch)
+/// An entry of somebody who only stands there: keys like any others, wrapped to nobody. Whose private keys are forgotten at once.
+pub(super) fn bystander(epoch: i64) -> MemberEntry {
+    entry_like(&Identity::with_plain_id().id, epoch)
 }
 
 /// 32 bytes that could be an X25519 key: no key has the highest bit set (RFC 7748 §5), and a server may look.
@@ -96,7 +95,7 @@ pub(super) fn entry_like(id: &str, epoch: i64) -> MemberEntry {
 }
 
 /// A rotation of a repository to a roster of some length, in which the actors stand where they should.
-fn long_rotation(cx: &Ctx, repo: &Repo, alice: &Member, actors: &[(usize, Member)], length: usize) -> Rotation {
+fn long_rotation(repo: &Repo, alice: &Member, actors: &[(usize, Member)], length: usize) -> Rotation {
     let mut staying: Vec<&Identity> = vec![alice];
     staying.extend(actors.iter().filter(|(position, _)| *position <= length).map(|(_, actor)| &actor.identity));
     let mut rotation = repo.rotation(alice, &staying);
@@ -104,7 +103,7 @@ fn long_rotation(cx: &Ctx, repo: &Repo, alice: &Member, actors: &[(usize, Member
     for position in 1..=length {
         let acts = position == 1 || actors.iter().any(|(at, _)| *at == position);
         let entry = if acts { entries.next() } else { None };
-        rotation.members.push(entry.unwrap_or_else(|| bystander(cx, repo.epoch() + 1)));
+        rotation.members.push(entry.unwrap_or_else(|| bystander(repo.epoch() + 1)));
     }
     rotation
 }
@@ -118,7 +117,7 @@ async fn longest(
 ) -> Result<Option<Repo>, Stop> {
     let mut repo = cx.repo(alice).await?;
     for length in lengths {
-        let rotation = long_rotation(cx, &repo, alice, actors, *length);
+        let rotation = long_rotation(&repo, alice, actors, *length);
         let answer = cx.push(alice, &repo.rotating_push(&rotation)).await?;
         if answer.is_refusal() {
             cx.remark(format!("a roster of {length} is refused with {}", answer.status));
@@ -178,7 +177,7 @@ async fn long_one(cx: &Ctx) -> Outcome {
 async fn large_one(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut repo = cx.repo(&alice).await?;
-    let mut rotation = long_rotation(cx, &repo, &alice, &[], 7);
+    let mut rotation = long_rotation(&repo, &alice, &[], 7);
     for entry in &mut rotation.members[1..] {
         let mut sealed = vec![0; LARGE_KEY];
         random::fill(&mut sealed);
@@ -224,7 +223,7 @@ async fn last_has_every_right(cx: &Ctx) -> Outcome {
     let (alice, last) = (cx.member().await?, cx.member().await?);
     let Some(mut repo) = longest(cx, &alice, &[], &[99, 31, 10]).await? else { return Err(none_long_enough()) };
     for _ in 0..2 {
-        let answer = add(cx, &alice, &mut repo, bystander(cx, 1)).await?;
+        let answer = add(cx, &alice, &mut repo, bystander(1)).await?;
         if answer.is_refusal() {
             let members = repo.manifest.members.len();
             return Err(Stop::not_applicable(format!("member {} is refused with {}", members + 1, answer.status)));
@@ -233,7 +232,7 @@ async fn last_has_every_right(cx: &Ctx) -> Outcome {
     let entry = repo.entry_for(&last);
     let answer = add(cx, &alice, &mut repo, entry).await?;
     same_roster(&answer, &repo, "addMember to a long roster")?;
-    let answer = add(cx, &last, &mut repo, bystander(cx, 1)).await?;
+    let answer = add(cx, &last, &mut repo, bystander(1)).await?;
     if answer.is_refusal() {
         // A deployment may let only some members invite: that is asked in a small roster.
         let small = cx.repo_with(&alice, &[&last]).await?;

@@ -6,6 +6,7 @@ mod ways;
 
 use self::samples::{LENGTHS, LONG, MORE_TEXTS, TEXTS, VERY_LONG, base64_of, odd_bytes, of_length};
 use super::check::checks;
+use super::rosters::bystander;
 use super::state::compare_entry;
 use super::variants::Variants;
 use super::{Answer, Ctx, Member, Outcome, Stop};
@@ -59,7 +60,7 @@ async fn schemes(cx: &Ctx, texts: Vec<(String, String)>) -> Outcome {
     let alice = cx.member().await?;
     let mut tally = Variants::default();
     let variants = texts.iter().map(|(what, text)| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.scheme_id.clone_from(text);
         (format!("{what} of a wrapped key"), entry)
     });
@@ -96,11 +97,6 @@ fn not_taken(status: u16) -> Outcome {
 fn short(text: &str) -> String {
     let head: String = text.chars().take(60).collect();
     format!("{head:?} ({} characters)", text.chars().count())
-}
-
-/// An entry of somebody who only stands there.
-fn entry(cx: &Ctx, epoch: i64) -> MemberEntry {
-    super::rosters::entry_like(&cx.identity().id, epoch)
 }
 
 /// Entries with one odd thing each, in the roster of one push; one by one if that is refused.
@@ -179,38 +175,38 @@ async fn wrapped_keys(cx: &Ctx) -> Outcome {
     let long: &[usize] = if cx.thorough() { &LONG } else { &[8192, 65_537] };
     let sizes = LENGTHS.iter().chain(long);
     let sealed = sizes.map(|length| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.ciphertext = base64_of(*length);
         (format!("a wrapped key's ciphertext of {length} characters"), entry)
     });
     let odd = odd_bytes(48).into_iter().map(|(what, bytes)| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.ciphertext = base64::encode(&bytes);
         (format!("a wrapped key's ciphertext with {what}"), entry)
     });
     entries(cx, &alice, &mut tally, sealed.chain(odd).collect()).await?;
     let ivs = odd_bytes(12).into_iter().map(|(what, bytes)| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.iv = base64::encode(&bytes);
         (format!("a wrapped key's iv with {what}"), entry)
     });
     entries(cx, &alice, &mut tally, ivs.collect()).await?;
     // Points of small order are left out: a careful server refuses them, and with them the whole roster.
     let keys = odd_bytes(32).into_iter().filter(|(what, _)| !what.starts_with("nothing")).map(|(what, bytes)| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.ephemeral_public_key = base64::encode(&bytes);
         entry.x25519_public_key = base64::encode(&bytes);
         (format!("an X25519 key with {what}"), entry)
     });
     entries(cx, &alice, &mut tally, keys.collect()).await?;
     let lengths = [16, 20, 32, 64, 88, 128, 256, 512].map(|length| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.ephemeral_public_key = base64_of(length);
         (format!("an ephemeral key of {length} characters"), entry)
     });
     entries(cx, &alice, &mut tally, lengths.into()).await?;
     let lengths = [24, 32, 64, 88, 256].map(|length| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.wrapped_data_key.iv = base64_of(length);
         (format!("a wrapped key's iv of {length} characters"), entry)
     });
@@ -222,13 +218,13 @@ async fn binding_signatures(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut tally = Variants::default();
     let odd = odd_bytes(64).into_iter().map(|(what, bytes)| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.key_binding_sig = Some(base64::encode(&bytes));
         (format!("a binding signature with {what}"), entry)
     });
     entries(cx, &alice, &mut tally, odd.collect()).await?;
     let lengths = LENGTHS.map(|length| {
-        let mut entry = entry(cx, 1);
+        let mut entry = bystander(1);
         entry.key_binding_sig = Some(base64_of(length));
         (format!("a binding signature of {length} characters"), entry)
     });

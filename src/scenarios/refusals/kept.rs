@@ -85,7 +85,7 @@ struct State {
     /// What was sent for a repository, and for which.
     items: HashMap<Vec<u8>, (&'static str, Vec<String>)>,
     of_each: HashMap<String, usize>,
-    kept: Vec<Kept>,
+    kept: Vec<Arc<Kept>>,
     bytes: usize,
 }
 
@@ -161,39 +161,38 @@ impl Refusals {
         let length = kept.said.len() + kept.told.len();
         if state.bytes + length <= KEPT {
             state.bytes += length;
-            state.kept.push(kept);
+            state.kept.push(Arc::new(kept));
         }
     }
 
     /// How many refusals were searched, and the first that says too much.
     pub(super) fn findings(&self) -> (usize, Option<Finding>) {
-        let state = self.lock();
-        let (mut items, mut homes) = (Vec::new(), Vec::new());
-        for (bytes, (what, repos)) in &state.items {
-            items.push((*what, bytes.clone()));
-            homes.push(repos);
-        }
+        // Copied: whoever sends a request meanwhile needs what the lock guards.
+        let (items, readers, all) = {
+            let state = self.lock();
+            (state.items.clone(), state.readers.clone(), state.kept.clone())
+        };
+        let (items, homes): (Vec<_>, Vec<_>) =
+            items.into_iter().map(|(bytes, (what, repos))| ((what, bytes), repos)).unzip();
         let secrets = secrets(items);
         let may_read = |caller: Option<&String>, tag: usize| {
             caller.is_some_and(|caller| {
                 *caller == base64::encode(&secrets[tag].bytes)
-                    || homes[tag]
-                        .iter()
-                        .any(|repo| state.readers.get(repo).is_some_and(|readers| readers.contains(caller)))
+                    || homes[tag].iter().any(|repo| readers.get(repo).is_some_and(|readers| readers.contains(caller)))
             })
         };
         // Most say the same as others do: each text is searched once.
-        let (mut texts, mut places) = (Vec::<(&[u8], Vec<&Kept>)>::new(), HashMap::new());
-        for kept in &state.kept {
+        let (mut texts, mut places) = (Vec::<(&[u8], Vec<&Arc<Kept>>)>::new(), HashMap::new());
+        for kept in &all {
             let place = *places.entry(kept.told.as_slice()).or_insert(texts.len());
             if place == texts.len() {
                 texts.push((&kept.told, Vec::new()));
             }
             texts[place].1.push(kept);
         }
-        let found = first_found(&searcher_of_answers(&secrets), &texts, |look, (told, all)| {
+        let found = first_found(&searcher_of_answers(&secrets), &texts, |look, (told, alike)| {
             let tags = tags(look, told);
-            let (tag, kept) = all.iter().find_map(|kept| {
+            let (tag, kept) = alike.iter().find_map(|kept| {
                 let mut leaked = unasked(look, &tags, &kept.said).into_iter();
                 Some((leaked.find(|tag| !may_read(kept.caller.as_ref(), *tag))?, kept))
             })?;
@@ -205,6 +204,6 @@ impl Refusals {
                 evidence: Vec::new(),
             })
         });
-        (state.kept.len(), found)
+        (all.len(), found)
     }
 }

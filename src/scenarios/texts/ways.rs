@@ -1,9 +1,10 @@
 //! The same texts by the other ways into the store: servers write what each operation brings with statements of its own.
 
 use super::samples::{TEXTS, base64_of, odd_bytes, of_length};
-use super::{compared, entry, not_taken};
+use super::{compared, not_taken};
 use crate::client::Repo;
 use crate::codec::base64;
+use crate::scenarios::rosters::bystander;
 use crate::scenarios::variants::Variants;
 use crate::scenarios::{Answer, Ctx, Member, Outcome, Stop};
 use crate::wire::{EncryptedEnvelope, MemberEntry, VaultManifest};
@@ -87,14 +88,14 @@ pub(super) async fn added(cx: &Ctx) -> Outcome {
     let mut tally = Variants::default();
     let mut kept = Vec::new();
     for parts in oddities().into_iter().chain([vec![long_binding()]]) {
-        let (what, whole) = (named(&parts), changed(entry(cx, repo.epoch()), &parts));
+        let (what, whole) = (named(&parts), changed(bystander(repo.epoch()), &parts));
         let Some(answer) = add(cx, &alice, &mut repo, &what, whole, &mut kept).await? else { continue };
         if parts.len() == 1 {
             refused(&mut tally, what, &answer)?;
             continue;
         }
         for part in parts.chunks(1) {
-            let alone = changed(entry(cx, repo.epoch()), part);
+            let alone = changed(bystander(repo.epoch()), part);
             if let Some(answer) = add(cx, &alice, &mut repo, &part[0].0, alone, &mut kept).await? {
                 refused(&mut tally, part[0].0.clone(), &answer)?;
             }
@@ -132,8 +133,8 @@ pub(super) async fn removed(cx: &Ctx) -> Outcome {
     let alice = cx.member().await?;
     let mut tally = Variants::default();
     let all: Vec<_> = oddities();
-    let whole: Vec<_> = all.iter().map(|parts| (named(parts), changed(entry(cx, 1), parts))).collect();
-    let alone = |part: &Oddity| (part.0.clone(), changed(entry(cx, 1), std::slice::from_ref(part)));
+    let whole: Vec<_> = all.iter().map(|parts| (named(parts), changed(bystander(1), parts))).collect();
+    let alone = |part: &Oddity| (part.0.clone(), changed(bystander(1), std::slice::from_ref(part)));
     let mut rosters = vec![vec![alone(&long_binding())]];
     if removal(cx, &alice, &mut tally, &whole, |_| {}).await?.is_some() {
         // Some odd parts stand with others, and a length alone.
@@ -148,7 +149,7 @@ pub(super) async fn removed(cx: &Ctx) -> Outcome {
         }
     }
     for (what, change) in envelopes() {
-        let entries = [(what.clone(), entry(cx, 1))];
+        let entries = [(what.clone(), bystander(1))];
         if let Some(status) = removal(cx, &alice, &mut tally, &entries, change).await? {
             tally.note(what, not_taken(status))?;
         }
