@@ -56,6 +56,18 @@ pub async fn greet(world: &Arc<World>) -> Result<Greeting, Abort> {
     Ok(Greeting { token, waited: vault_is_up(&cx).await? })
 }
 
+/// Whether the target still answers, at both of its addresses.
+///
+/// # Errors
+/// [`Abort`] when it doesn't.
+pub async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
+    world.target.vault.close_idle();
+    let cx = Ctx::new(world.clone(), &PREFLIGHT);
+    let identity = cx.identity();
+    let (provider, vault) = tokio::join!(challenge(&cx, &identity.id), vault_is_up(&cx));
+    provider.and(vault).map(drop)
+}
+
 /// What came of greeting a server.
 pub struct Greeting {
     token: Option<String>,

@@ -14,11 +14,11 @@ use super::{CheckResult, Event, Finding, Omission, Status};
 use super::{preflight, revive};
 use crate::ground::lock;
 use crate::requirements::Level;
-use crate::scenarios::{Abort, Check, Ctx, Phase, Stop, World};
+use crate::scenarios::{Check, Ctx, Phase, Stop, World};
 
 /// Checks that ask some eighty times and more, most of it one after the other: those that take 4 s and more in
 /// `--embedded --quirk latency-50ms -v`. Where answers take long, a run is over when the last of these is, so they begin early.
-const LONG: [&str; 27] = [
+const LONG: [&str; 47] = [
     "auth/nonce-not-foretold",
     "auth/nonce-reused-after-many-logins",
     "auth/nonce-reused-in-disguise",
@@ -28,24 +28,44 @@ const LONG: [&str; 27] = [
     "create-repo/malformed-leaves-nothing",
     "disclosure/diagnostics",
     "disclosure/listings",
+    "doors/carried-authority",
     "doors/headers",
     "doors/methods",
     "doors/odd-ids",
     "doors/spellings",
+    "gates/expected-version",
+    "gates/stored-counters",
+    "ids/similar-beginnings",
+    "ids/similar-ends",
+    "ids/similar-forms",
     "ids/similar-letters",
     "ids/similar-parts",
     "ids/similar-to-parsers",
+    "push/after-any-sequence",
+    "push/applies-after-any-refusal",
+    "push/applies-after-many-conflicts",
+    "push/bad-entry-changes-nothing",
+    "push/conflict-after-any-write",
+    "push/many-in-a-row",
+    "push/refused-changes-nothing",
     "push/refused-comes-with-no-later-write",
+    "push/version-never-falls-after-any-write",
+    "race/callers-are-kept-apart",
+    "refusal/comes-with-no-later-write",
+    "remove-member/counters-rise-after-any-write",
     "rights/begin-in-any-sequence",
     "rights/begin-with-add-member",
     "rights/end-in-any-sequence",
     "rights/end-with-removal",
+    "rights/many-who-left-stay-out",
+    "rights/refused-writes-bring-nobody-in",
     "status/whatever-the-headers",
     "status/without-token",
     "texts/by-removal",
     "texts/wrapped-keys",
     "token/identity-elsewhere",
     "token/jwt-chooses-its-key",
+    "token/outlives-uses",
 ];
 /// How many of those that load the server do so at once: each waits half of its time, and every one has repositories of its own.
 pub const CONTENDING: usize = 3;
@@ -178,7 +198,7 @@ async fn run_one(
     if cut_off && result.status != Status::Pass && revive::generation(world) == generation {
         result = try_once(world, check).await.0;
     }
-    let gone = if check.phase == Phase::Dangerous { still_there(world).await.err() } else { None };
+    let gone = if check.phase == Phase::Dangerous { preflight::still_there(world).await.err() } else { None };
     match (&world.target.hosting, gone) {
         (Some(hosting), gone) if check.phase != Phase::Crash => {
             if gone.is_some() {
@@ -275,11 +295,6 @@ fn conclude(check: &'static Check, cx: &Ctx, outcome: Result<(), Stop>) -> Check
     }
     let exchanges = if status == Status::Pass { Vec::new() } else { cx.exchanges() };
     CheckResult { check: &check.info, status, omission, message, findings, exchanges, duration: Default::default() }
-}
-
-async fn still_there(world: &Arc<World>) -> Result<(), Abort> {
-    world.target.vault.close_idle();
-    preflight::greet(world).await.map(drop)
 }
 
 fn mark_as_killer(result: &mut CheckResult, reason: &str) {

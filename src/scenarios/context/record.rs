@@ -212,6 +212,10 @@ impl Ctx {
             }
             let body = parse_json(&answer.body).unwrap_or_else(|_| "not JSON".into());
             let repo = repo_of(&answer.exchange.path, body.get("repoId"));
+            // Also of a check that provokes: what is refused to a member may be a limit there, too.
+            if let Some(repo) = &repo {
+                self.world.manners.limits.roster(repo, &body);
+            }
             if self.provoking.load(Ordering::Relaxed) {
                 if let Some(repo) = repo.filter(|_| !operation.changes_nothing()) {
                     seen.took_something_odd(repo);
@@ -224,7 +228,6 @@ impl Ctx {
             }
             seen.validate(operation.answer_kind(), &body, self.check.id, &answer.exchange);
             if let Some(repo) = repo {
-                self.world.manners.limits.roster(&repo, &body);
                 self.world.seen.sealed_texts.served(&repo, &body, self.check.id, &answer.exchange);
             }
         } else if self.world.asked.spec >= Revision::V0_3 && answer.grpc.is_none() {
