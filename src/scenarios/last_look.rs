@@ -308,16 +308,25 @@ async fn strangers(cx: &Ctx) -> Outcome {
     if sample.is_empty() {
         return Err(nothing_known());
     }
+    let pulls: Vec<_> = sample
+        .iter()
+        .flat_map(|known| known.strangers.iter().map(move |(_, token)| stays_out(cx, known, token)))
+        .collect();
     let mut tally = Variants::default();
-    for known in sample {
-        for (_, token) in &known.strangers {
-            let auth = Auth::Bearer(token.clone());
-            let request = known.repo.pull_request(0);
-            let answer = cx.perform(Operation::Pull, known.repo.id(), &auth, &request).await?;
-            let what = "a pull by somebody who was refused before and isn't a member";
-            let outcome = answer.refused_somehow(what).and_then(|()| answer.keeps_secret(&known.repo));
-            tally.note(format!("in a repository of {}", known.check), outcome)?;
-        }
+    let mut outcomes = stream::iter(pulls).buffered(AT_ONCE);
+    while let Some((check, outcome)) = outcomes.next().await {
+        tally.note(format!("in a repository of {check}"), outcome?)?;
     }
     tally.settle(cx)
+}
+
+/// The check that has left the repository, and what came of a pull of it with a stranger's token.
+async fn stays_out(cx: &Ctx, known: &KnownRepo, token: &str) -> (&'static str, Result<Outcome, Stop>) {
+    let auth = Auth::Bearer(token.to_owned());
+    let answer = cx.perform(Operation::Pull, known.repo.id(), &auth, &known.repo.pull_request(0)).await;
+    let judged = answer.map(|answer| {
+        let what = "a pull by somebody who was refused before and isn't a member";
+        answer.refused_somehow(what).and_then(|()| answer.keeps_secret(&known.repo))
+    });
+    (known.check, judged)
 }
