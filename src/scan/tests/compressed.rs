@@ -72,7 +72,7 @@ fn zlib_with(window: u8, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn zlib_with_any_window() {
     // Within 256 bytes, so that any window is large enough.
-    let key: [u8; 32] = random::bytes();
+    let key = key();
     let body = [b"data key ", &text_hex(&key)[..], b" data key"].concat();
     let look = looking_for(&key);
     for window in 0..8 {

@@ -108,7 +108,7 @@ proptest! {
     ) {
         let depth = |around: &Around| if ESCAPED_LINES.contains(&(around.layer % OF_BYTES.len())) { 2 } else { 1 };
         prop_assume!(layers.iter().map(depth).sum::<usize>() <= DEPTH);
-        let key: [u8; 32] = random::bytes();
+        let key = key();
         let spelled = SPELLINGS[spelling](&key[start..start + PARTIAL]);
         let mut is_compressed = false;
         let hidden = layers.iter().fold(spelled, |inner, around| put_into(around, inner, &mut is_compressed));
@@ -137,7 +137,7 @@ proptest! {
         near in prop::sample::select(vec![0_usize, 64 << 10]),
         off in 0_usize..2000,
     ) {
-        let key: [u8; 32] = random::bytes();
+        let key = key();
         let text = text_base64(&gzip_named(length, &[&text_hex(&key), &text_hex(&noise(300))[..]].concat()));
         let lines: Vec<_> = text.chunks(line).map(|line| String::from_utf8_lossy(line).replace('/', slash)).collect();
         let around = vec![b'.'; near + off];
