@@ -1,6 +1,6 @@
 //! What the whole run has seen: every 2xx body against the schema, every answer for the search for secrets.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,6 @@ use crate::wire::{self, MessageKind, Schema, Violation};
 
 /// How much of the answers and their records is kept for the search, in bytes; beyond it they are only counted.
 const KEPT_ANSWERS: usize = 48 << 20;
-
-/// A longer answer is large. They are all pulls of what a check itself has sent.
-const LARGE: usize = 256 << 10;
-/// So many large ones of a check are kept: more of them cost much, and have the same members.
-const LARGE_KEPT: usize = 4;
 
 /// Something seen more than once: the first occurrence and how many there were.
 #[derive(Clone, Debug)]
@@ -57,7 +52,6 @@ pub struct Answers {
     hasher: RandomState,
     error_codes: Mutex<Vec<Seen>>,
     answers: Mutex<Vec<KeptAnswer>>,
-    large: Mutex<HashMap<&'static str, usize>>,
     kept_bytes: AtomicU64,
     unsearched: AtomicU64,
     later_revision: AtomicBool,
@@ -157,14 +151,8 @@ impl Answers {
         if !lock(&self.bodies).insert(self.hasher.hash_one(body)) {
             return;
         }
-        let is_one_too_many = body.len() > LARGE && {
-            let mut large = lock(&self.large);
-            let count = large.entry(check).or_default();
-            *count += 1;
-            *count > LARGE_KEPT
-        };
         let length = (body.len() + exchange.size()) as u64;
-        if is_one_too_many || self.kept_bytes.fetch_add(length, Ordering::Relaxed) + length > KEPT_ANSWERS as u64 {
+        if self.kept_bytes.fetch_add(length, Ordering::Relaxed) + length > KEPT_ANSWERS as u64 {
             self.unsearched.fetch_add(1, Ordering::Relaxed);
         } else {
             lock(&self.answers).push(KeptAnswer { check, body: body.clone(), exchange: exchange.clone() });

@@ -63,7 +63,7 @@ async fn of_another_epoch(cx: &Ctx) -> Outcome {
     Ok(())
 }
 
-/// An entry of somebody who only stands there: keys like any others, wrapped to nobody. Whose private keys are forgotten at once.
+/// An entry of somebody who only stands there: keys like any others, wrapped to nobody. Its own private keys are forgotten at once.
 pub(super) fn bystander(epoch: i64) -> MemberEntry {
     entry_like(&Identity::with_plain_id().id, epoch)
 }

@@ -17,6 +17,7 @@ mod handbook;
 mod history;
 mod hostile;
 mod hosting;
+mod kept_connections;
 mod known;
 mod model;
 #[cfg(unix)]

@@ -182,7 +182,7 @@ impl Refusals {
             })
         };
         // Most say the same as others do: each text is searched once.
-        let (mut texts, mut places) = (Vec::<(&[u8], Vec<&Arc<Kept>>)>::new(), HashMap::new());
+        let (mut texts, mut places) = (Vec::<(&[u8], Vec<&Kept>)>::new(), HashMap::new());
         for kept in &all {
             let place = *places.entry(kept.told.as_slice()).or_insert(texts.len());
             if place == texts.len() {
