@@ -27,8 +27,14 @@ pub(super) fn catches(profile: Profile, fault: &Fault, result: &CheckResult) -> 
         && result.check.requirements.iter().any(|requirement| requirement.id == rule)
 }
 
-/// Judges the judgement.
-pub(super) fn assess(profile: Profile, subject: Subject, end: &RunEnd, results: &[Arc<CheckResult>]) -> Trial {
+/// Judges the judgement of a server, which may have so many warnings if it has one odd habit.
+pub(super) fn assess(
+    profile: Profile,
+    subject: Subject,
+    warnings: usize,
+    end: &RunEnd,
+    results: &[Arc<CheckResult>],
+) -> Trial {
     let with = |wanted: &[Status]| -> Vec<&Arc<CheckResult>> {
         results.iter().filter(|result| wanted.contains(&result.status)).collect()
     };
@@ -68,8 +74,7 @@ pub(super) fn assess(profile: Profile, subject: Subject, end: &RunEnd, results: 
         Subject::Quirk(_) | Subject::AllQuirks => {
             let mut found = with(&[Status::Fail, Status::Error]);
             let warned = with(&[Status::Warn]);
-            // One habit is worth one warning.
-            if matches!(subject, Subject::Quirk(_)) && warned.len() > 1 {
+            if matches!(subject, Subject::Quirk(_)) && warned.len() > warnings {
                 found.extend(warned);
             }
             if found.is_empty() && end.exit_code == 0 {

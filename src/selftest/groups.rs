@@ -23,8 +23,8 @@ const WAITING: [&str; 10] = [
 /// With these the others would hardly be asked anything.
 const ALONE: [&str; 4] = ["single-threaded", "one-connection", "one-kept-connection", "three-kept-connections"];
 
-/// Habits that are worth a warning: one in a group, so that a run against a group may warn as often as against one.
-const WARNED: [&str; 18] = [
+/// Habits that are worth a warning, which no other is: one in a group, so that a run against a group may warn as often as against one.
+const WARNED: [&str; 22] = [
     "closes-at-1-mib",
     "closes-at-2-mib",
     "created-201",
@@ -32,11 +32,15 @@ const WARNED: [&str; 18] = [
     "fallback-page",
     "goes-by-path",
     "incomplete-kept",
+    "integers-with-fraction",
     "occasional-503-unsaid",
+    "one-connection",
+    "one-kept-connection",
     "one-nonce-per-key",
     "path-parts-of-100",
+    "removals-exact",
     "removed-stay-out",
-    "safe-counters-only",
+    "single-threaded",
     "stranger-404",
     "strict-content-type",
     "truth-counts",
@@ -121,6 +125,12 @@ pub(super) fn of(quirks: Batch) -> Vec<Batch> {
         }
     }
     groups
+}
+
+/// How many warnings a run may give against subjects that are on together.
+pub(super) fn warnings(subjects: impl IntoIterator<Item = Subject>) -> usize {
+    let is_worth_one = |subject: Subject| subject.quirk().is_some_and(|quirk| WARNED.contains(&quirk.info().name));
+    usize::from(subjects.into_iter().any(is_worth_one))
 }
 
 fn goes_with(one: Subject, other: Subject) -> bool {

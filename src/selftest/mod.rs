@@ -37,7 +37,7 @@ pub enum Subject {
     Clean,
     /// One rule broken: a check that names the rule must see it.
     Fault(Fault),
-    /// One odd but allowed habit: no failure or error, and at most one warning.
+    /// One odd but allowed habit: no failure or error, and one warning if it is listed as worth one.
     Quirk(Quirk),
     /// Every quirk that goes with the others: no failure or error.
     AllQuirks,

@@ -75,7 +75,8 @@ async fn judge_together(profile: Profile, batch: &Batch) -> Option<Vec<(usize, T
     let mut results = Vec::new();
     let how = How { scope: Scope::Whole, until_caught: false, shard: Shard { part: 1, of: 1 } };
     let end = run_server(profile, first, config, how, &mut |event| results.extend(event.result())).await.ok()?;
-    let trial = assess(profile, first, &end, &results);
+    let warnings = groups::warnings(batch.iter().map(|(_, subject)| *subject));
+    let trial = assess(profile, first, warnings, &end, &results);
     let took = started.elapsed() / u32::try_from(batch.len()).unwrap_or(u32::MAX);
     trial.right.then(|| {
         batch.iter().map(|(place, subject)| (*place, Trial { subject: *subject, took, ..trial.clone() })).collect()
@@ -100,7 +101,7 @@ async fn assessed(profile: Profile, subject: Subject, scope: Scope, effort: Effo
     let worst = ends.iter().find(|end| end.exit_code != 0).or(ends.first());
     worst.map_or_else(
         || wrong(subject, "no run".into()),
-        |end| assess(profile, subject, end, &runner::together(&results)),
+        |end| assess(profile, subject, groups::warnings([subject]), end, &runner::together(&results)),
     )
 }
 
